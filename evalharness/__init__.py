@@ -1,0 +1,28 @@
+"""evalharness: batch evaluation and benchmarking of chat-completion APIs.
+
+``load(RUN)`` opens a run folder as DataFrames; everything else is behind the ``evalharness``
+command. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evalharness.store.run import Run
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+
+def load(run: str | Path) -> Run:
+    """Open a run by its name under ``results/`` or by path.
+
+    Raises:
+        RunNotFoundError: when there is no such folder or it holds no run.
+    """
+    from evalharness.store.run import Run
+
+    return Run.open(run)

@@ -1,0 +1,1 @@
+"""From records to findings: determinism, quality, effects, comparison, cost and latency."""

@@ -1,0 +1,133 @@
+"""Agreement broken down by what two repeats of a request had in common.
+
+Each table splits the pairs of repeats of the same request into groups and gives the agreement
+within each: the mean over prompts of the share of equal pairs. These are observations, not
+experiments: a group may differ because its prompts do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis import plain
+from evalharness.analysis.encode import UNKNOWN, Floats, Ints, text_lengths
+from evalharness.analysis.frame import Frame
+from evalharness.analysis.pairs import LIMIT, Pairs, mean_agreement, pairs_of_repeats
+
+#: A table of groups: their names, and the group of each pair (-1: in none).
+Groups = tuple[list[str], Ints]
+
+LISTED = 10  # models and fingerprints that get a row of their own
+
+_GAPS_S = (1.0, 10.0, 60.0, 600.0, 3600.0)
+_GAP_NAMES = ["< 1 s", "1-10 s", "10-60 s", "1-10 min", "10-60 min", ">= 1 h"]
+_IN_FLIGHT = (2.0, 5.0, 17.0, 65.0, 257.0)
+_IN_FLIGHT_NAMES = ["1", "2-4", "5-16", "17-64", "65-256", "> 256"]
+_LENGTHS = (21.0, 101.0, 501.0, 2001.0, 10001.0)
+_LENGTH_NAMES = ["0-20", "21-100", "101-500", "501-2000", "2001-10000", "> 10000"]
+
+
+def breakdowns(frame: Frame, limit: int = LIMIT) -> list[dict[str, Any]]:
+    """Break the agreement of every setting down by what pairs of repeats share.
+
+    Args:
+        frame: the run.
+        limit: about how many pairs are looked at in all (see :func:`.pairs_of_repeats`).
+
+    Returns:
+        One a setting, table by table a list of rows ``{"group", "agreement", "pairs",
+        "prompts"}`` in a fixed order, groups without pairs left out:
+
+        * ``system_fingerprint``, ``served_model``: equal, different, unknown (either is null),
+          then the commonest values that both repeats share;
+        * ``time_gap``: between the two being sent;
+        * ``in_flight``: the larger number of requests in flight;
+        * ``output_length``: the longer output's text, in characters;
+        * ``cached_tokens``: in neither, one or both prompts.
+
+        ``all_pairs`` says whether every pair was looked at.
+
+    """
+    pairs = pairs_of_repeats(frame, limit)
+    tables: dict[str, Callable[[Frame, Pairs], list[Groups]]] = {
+        "system_fingerprint": lambda f, p: _shared_value(f, p, "system_fingerprint"),
+        "served_model": lambda f, p: _shared_value(f, p, "served_model"),
+        "time_gap": lambda f, p: [_time_gap(f, p)],
+        "in_flight": lambda f, p: [_in_flight(f, p)],
+        "output_length": lambda f, p: [_output_length(f, p)],
+        "cached_tokens": lambda f, p: [_cached(f, p)],
+    }
+    out: list[dict[str, Any]] = [{"all_pairs": pairs.complete} for _ in frame.setting_ids]
+    for name, table in tables.items():
+        for row in out:
+            row[name] = []
+        for groups in table(frame, pairs):
+            _append(frame, pairs, groups, [row[name] for row in out])
+    return out
+
+
+def _append(frame: Frame, pairs: Pairs, groups: Groups, rows: list[list[Any]]) -> None:
+    names, group = groups
+    prompts, settings = frame.shape
+    for index, name in enumerate(names):
+        share, n, with_pairs = mean_agreement(pairs, group == index, prompts, settings)
+        for s in np.flatnonzero(n).tolist():
+            rows[s].append(
+                {
+                    "group": name,
+                    "agreement": plain.number(share[s]),
+                    "pairs": int(n[s]),
+                    "prompts": int(with_pairs[s]),
+                }
+            )
+
+
+def _shared_value(frame: Frame, pairs: Pairs, column: str) -> list[Groups]:
+    codes, names = frame.codes(column)
+    left, right = codes[pairs.left], codes[pairs.right]
+    known = (left != UNKNOWN) & (right != UNKNOWN)
+    alike = np.where(known, np.where(left == right, 0, 1), 2)
+    # A value's own row says more only when there are several values.
+    if len(names) < 2:
+        return [(["equal", "different", "unknown"], alike)]
+    shared = left[alike == 0]
+    counts = np.bincount(shared, minlength=len(names))
+    top = sorted(np.flatnonzero(counts).tolist(), key=lambda i: (-counts[i], names[i]))[:LISTED]
+    place = np.full(len(names), UNKNOWN)
+    place[top] = np.arange(len(top))
+    own = np.where(alike == 0, place[left], UNKNOWN)
+    return [(["equal", "different", "unknown"], alike), ([f"both {names[i]}" for i in top], own)]
+
+
+def _binned(values: Floats, edges: tuple[float, ...], names: list[str]) -> Groups:
+    """Group values by the edges below which they lie; unknown ones come last."""
+    group = np.searchsorted(np.array(edges), values, side="right")
+    return [*names, "unknown"], np.where(np.isnan(values), len(names), group)
+
+
+def _time_gap(frame: Frame, pairs: Pairs) -> Groups:
+    sent_at = frame.values("sent_at")
+    return _binned(np.abs(sent_at[pairs.right] - sent_at[pairs.left]), _GAPS_S, _GAP_NAMES)
+
+
+def _in_flight(frame: Frame, pairs: Pairs) -> Groups:
+    in_flight = frame.values("in_flight")
+    larger = np.maximum(in_flight[pairs.left], in_flight[pairs.right])
+    return _binned(larger, _IN_FLIGHT, _IN_FLIGHT_NAMES)
+
+
+def _output_length(frame: Frame, pairs: Pairs) -> Groups:
+    chars = text_lengths(frame.records, "text")[frame.rows]
+    longer = np.maximum(chars[pairs.left], chars[pairs.right])
+    return _binned(longer, _LENGTHS, _LENGTH_NAMES)
+
+
+def _cached(frame: Frame, pairs: Pairs) -> Groups:
+    cached = frame.values("cached_tokens")
+    left, right = cached[pairs.left], cached[pairs.right]
+    hits = (left > 0).astype(np.int64) + (right > 0)
+    group = np.where(np.isnan(left) | np.isnan(right), 3, hits)
+    return ["neither", "one", "both", "unknown"], group

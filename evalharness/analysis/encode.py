@@ -1,0 +1,226 @@
+"""Columns as integer codes, so that everything after works on numpy arrays.
+
+A million texts are hashed once, in Arrow, in batches of bounded size; from then on two outputs are
+equal exactly when their codes are. Nothing here loops over rows in Python, except over distinct
+tool calls (JSON whose random call ids must not
+count as a difference).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+UNKNOWN = -1  # the code of a value that is not there
+
+_BATCH_BYTES = 64 * 1024 * 1024
+
+
+def _arrow() -> tuple[Any, Any]:
+    """``pyarrow`` and ``pyarrow.compute``, which have no complete types, imported on use."""
+    import pyarrow
+    import pyarrow.compute
+
+    return cast("Any", pyarrow), cast("Any", pyarrow.compute)
+
+
+def chunked(column: Any) -> Any:
+    """Return any Arrow array as a chunked one, dictionary columns decoded."""
+    pa, _ = _arrow()
+    if isinstance(column, pa.Array):
+        column = pa.chunked_array([column])
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    return column
+
+
+def dictionary(column: Any) -> tuple[Ints, Any]:
+    """Encode a text column: codes (null is :data:`UNKNOWN`), and the Arrow array they index."""
+    pa, pc = _arrow()
+    encoded = pc.dictionary_encode(chunked(column))
+    if not encoded.num_chunks:
+        return np.zeros(0, np.int64), pa.array([], pa.string())
+    pieces = [_numpy(piece.indices.fill_null(UNKNOWN)) for piece in encoded.chunks]
+    return np.concatenate(pieces), encoded.chunk(0).dictionary
+
+
+def positions(column: Any, known: list[str]) -> tuple[Ints, list[str]]:
+    """Index of each value in ``known``, and the values that had to be appended to it.
+
+    Args:
+        column: a text column, null-free.
+        known: distinct values that fix the order.
+
+    Returns:
+        ``(codes, extra)``: codes index ``known + extra``; ``extra`` is sorted, so that it does not
+        depend on the order of the rows.
+
+    """
+    pa, pc = _arrow()
+    texts = chunked(column).cast(pa.string())
+    codes = _numpy(pc.fill_null(_index_in(texts, known), UNKNOWN))
+    missing = codes == UNKNOWN
+    if not missing.any():
+        return codes, []
+    strangers: Any = pc.unique(texts.filter(pa.array(missing)))
+    extra = sorted(strangers.to_pylist())
+    return _numpy(pc.fill_null(_index_in(texts, known + extra), UNKNOWN)), extra
+
+
+def _index_in(texts: Any, known: list[str]) -> Any:
+    pa, pc = _arrow()
+    return pc.index_in(texts, value_set=pa.array(known, pa.string()))
+
+
+def _numpy(column: Any) -> Ints:
+    return np.asarray(column.to_numpy()).astype(np.int64, copy=False)
+
+
+def floats(column: Any) -> Floats:
+    """Return a numeric, decimal, boolean or timestamp column as float64; null becomes NaN.
+
+    Timestamps become seconds since the epoch (a double keeps them to about a microsecond).
+    """
+    pa, _ = _arrow()
+    column = chunked(column)
+    if pa.types.is_timestamp(column.type):
+        nanoseconds = column.cast(pa.timestamp("ns", tz=column.type.tz)).cast(pa.int64())
+        return floats(nanoseconds) / 1e9
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+
+
+def text_codes(column: Any, group: Ints) -> Ints:
+    """Codes of a text column that are equal, within a group, exactly when the bytes are.
+
+    Groups are spread over batches so that the extra memory is a few batches, however large the
+    column is; codes of different groups say nothing about each other.
+
+    Args:
+        column: text, any chunking; null gives :data:`UNKNOWN`.
+        group: one small non-negative number a row (the prompt).
+
+    Returns:
+        One code a row, ``>= 0`` or :data:`UNKNOWN`.
+
+    """
+    pa, _ = _arrow()
+    column = chunked(column)
+    batches = max(1, -(-column.nbytes // _BATCH_BYTES))
+    out = np.full(len(column), UNKNOWN, np.int64)
+    batch_of = group % batches
+    for batch in range(batches):
+        pieces: list[Any] = []
+        rows: list[Ints] = []
+        start = 0
+        for chunk in column.chunks:
+            inside = np.flatnonzero(batch_of[start : start + len(chunk)] == batch)
+            pieces.append(chunk if len(inside) == len(chunk) else chunk.take(pa.array(inside)))
+            rows.append(inside + start)
+            start += len(chunk)
+        if not pieces:
+            continue
+        out[np.concatenate(rows)] = dictionary(pa.chunked_array(pieces, type=column.type))[0]
+    return out
+
+
+def object_codes(values: Any) -> Ints:
+    """Codes of answers given as codes, as an object array, or as an Arrow column; None is unparsed.
+
+    Integer arrays are taken as they are (negative: unparsed). Objects that are not text are
+    compared by their canonical JSON, so ``1`` and ``"1"`` differ.
+    """
+    pa, _ = _arrow()
+    if isinstance(values, np.ndarray):
+        array = cast("npt.NDArray[Any]", values)
+        if array.dtype.kind in "iu":
+            return np.maximum(array.astype(np.int64), UNKNOWN)
+        texts = [_answer_text(value) for value in array.tolist()]
+        values = pa.array(texts, pa.string())
+    return dictionary(values)[0]
+
+
+def _answer_text(value: object) -> str | None:
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    if isinstance(value, str):
+        return value
+    return "\x00" + msgspec.json.encode(value, order="deterministic").decode()
+
+
+def output_codes(records: pa.Table, group: Ints, unknown: Bools) -> Ints:
+    """Encode what a record said as one code: text, refusal and tool calls together.
+
+    An absent text is an empty one, except in rows of ``unknown``, whose code is :data:`UNKNOWN`.
+    Codes compare within a group only.
+    """
+    codes = np.zeros(len(group), np.int64)
+    names = set(records.column_names)
+    for name in ("text", "refusal", "tool_calls_json"):
+        if name not in names:
+            continue
+        column = chunked(records[name])
+        if column.null_count == len(column):
+            continue
+        blank = _bare_calls if name == "tool_calls_json" else _blank_nulls
+        column = blank(column)
+        codes = _pair(codes, text_codes(column, group))
+    codes[unknown] = UNKNOWN
+    return codes
+
+
+def _blank_nulls(column: Any) -> Any:
+    _, pc = _arrow()
+    return pc.fill_null(column, "") if column.null_count else column
+
+
+def _pair(left: Ints, right: Ints) -> Ints:
+    """One code for each pair of codes."""
+    if not left.any():
+        return right + 1
+    width = int(right.max(initial=0)) + 2
+    return np.unique(left * width + right + 1, return_inverse=True)[1].astype(np.int64)
+
+
+def _bare_calls(column: Any) -> Any:
+    """Tool calls without the id each response invents: what is called, with which arguments."""
+    pa, _ = _arrow()
+    codes, calls = dictionary(column)
+    bare = pa.array([without_call_ids(text) for text in calls.to_pylist()], pa.string())
+    return pa.chunked_array([bare.take(pa.array(codes, mask=codes == UNKNOWN))])
+
+
+def without_call_ids(text: str) -> str:
+    """Return tool calls (JSON) without their ids; text that is not a JSON list, unchanged."""
+    try:
+        calls = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+    if not isinstance(calls, list):
+        return text
+    bare: list[Any] = []
+    for call in cast("list[Any]", calls):
+        if isinstance(call, dict):
+            fields = cast("dict[str, Any]", call)
+            bare.append({key: value for key, value in fields.items() if key != "id"})
+        else:
+            bare.append(call)
+    return msgspec.json.encode(bare).decode()
+
+
+def text_lengths(table: Any, column: str) -> Floats:
+    """Return the length of each text in characters; a null text, or column, has length 0."""
+    _, pc = _arrow()
+    if column not in table.column_names:
+        return np.zeros(int(table.num_rows))
+    lengths = floats(pc.utf8_length(chunked(table[column])))
+    return np.where(np.isnan(lengths), 0.0, lengths)

@@ -1,0 +1,305 @@
+"""A run as numpy arrays: the one thing every analysis starts from.
+
+Rows are records in a fixed order (setting, prompt, repeat), whatever order the table had, so that
+every figure is free of the order of the rows. A *cell* is one prompt under one setting.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from evalharness.analysis import encode, loading, variants
+from evalharness.analysis.encode import UNKNOWN, Bools, Floats, Ints
+from evalharness.analysis.loading import ERROR, STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+_T = TypeVar("_T", bound=np.generic)
+
+METRICS = ("score", "agreement", "agreement_answer", "latency_s", "completion_tokens", "cost_usd")
+
+#: The record columns that an analysis reads; a reader may leave the others on disk.
+COLUMNS = (
+    "prompt_id", "setting_id", "repeat", "status", "text", "refusal", "tool_calls_json",
+    "logprobs", "seed", "served_model", "system_fingerprint", "prompt_tokens",
+    "completion_tokens", "cached_tokens", "reasoning_tokens", "billed_usd", "sent_at",
+    "latency_s", "ttft_s", "in_flight", "answer", "score", "cost_usd_imported",
+)  # fmt: skip
+
+
+class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
+    """Records of one run, encoded. Build it with :meth:`build`.
+
+    Arrays have one entry a record, in the frame's order. ``rows`` are positions in ``records``.
+
+    Attributes:
+        setting_ids: settings in the order of the settings table, then any it lacks.
+        prompt_ids: prompts in the order of the prompts table, then any it lacks.
+        setting, prompt, repeat: codes (indices into the two lists) and the repeat's number.
+        status: index into :data:`STATUSES`.
+        output: code of what was said (text, refusal, tool calls), comparable within a prompt;
+            -1 where it is not known (an import without texts).
+        answer: code of the parsed answer, -1 unparsed; None when no answers were extracted.
+        scores: by scorer, NaN where not scored. Errors are never scored; a refused record counts
+            0 where its prompt has a target, else it is not scored. The first is the primary.
+        cost_usd: cost in US dollars, NaN unknown; None when nothing was priced.
+        has_target: one entry a prompt.
+        clusters: one cluster number a prompt (a prompt without one is alone in its own); None
+            when no prompt names a cluster.
+
+    """
+
+    records: Any
+    setting_ids: list[str]
+    prompt_ids: list[str]
+    setting_rows: list[dict[str, Any]]
+    rows: Ints
+    setting: Ints
+    prompt: Ints
+    repeat: Ints
+    status: Ints
+    output: Ints
+    answer: Ints | None
+    scores: dict[str, Floats]
+    cost_usd: Floats | None
+    has_target: Bools
+    clusters: Ints | None
+
+    @classmethod
+    def build(
+        cls,
+        records: pa.Table,
+        prompts: pa.Table,
+        settings: pa.Table,
+        *,
+        answers: Any = None,
+        scores: Mapping[str, npt.NDArray[Any]] | None = None,
+        cost_usd: npt.NDArray[Any] | None = None,
+    ) -> Frame:
+        """Encode a run.
+
+        Args:
+            records: the columns of :data:`COLUMNS` that exist; absent ones count as all null.
+            prompts: the prompts table; only ``prompt_id``, ``target_json``, ``cluster`` are read.
+            settings: the settings table.
+            answers: one a record: integer codes (negative: unparsed), or an object array or Arrow
+                column of texts (None: unparsed). Default: the records' ``answer`` column when any
+                row of it is filled.
+            scores: by scorer name, float64, NaN not scored; the first is the primary. Default: the
+                records' ``score`` column when any row of it is filled.
+            cost_usd: one a record, NaN unknown. Default: the imported cost when any is filled.
+
+        Raises:
+            DatasetError: a status that is not one of :data:`STATUSES`.
+
+        """
+        setting_rows = [loading.decode_setting(row) for row in settings.to_pylist()]
+        setting_ids = [str(row["setting_id"]) for row in setting_rows]
+        setting, extra = encode.positions(records["setting_id"], setting_ids)
+        strange_rows: list[dict[str, Any]] = [{"setting_id": name, "label": name} for name in extra]
+        setting_rows += [loading.decode_setting(row) for row in strange_rows]
+        prompt_ids = [str(name) for name in prompts["prompt_id"].to_pylist()]
+        prompt, strangers = encode.positions(records["prompt_id"], prompt_ids)
+        repeat = loading.filled(records, "repeat", 0).astype(np.int64)
+        rows = np.lexsort((repeat, prompt, setting))
+        status = loading.statuses(records)
+        has_target = loading.targets(prompts, len(strangers))
+        answer = loading.answer_codes(records, answers)
+        final = loading.final_scores(records, scores, status, has_target[prompt])
+        cost = loading.costs(records, cost_usd)
+        return cls(
+            records=records,
+            setting_ids=setting_ids + extra,
+            prompt_ids=prompt_ids + strangers,
+            setting_rows=setting_rows,
+            rows=rows,
+            setting=setting[rows],
+            prompt=prompt[rows],
+            repeat=repeat[rows],
+            status=status[rows],
+            output=loading.outputs(records, prompt, status)[rows],
+            answer=None if answer is None else answer[rows],
+            scores={name: score[rows] for name, score in final.items()},
+            cost_usd=None if cost is None else cost[rows],
+            has_target=has_target,
+            clusters=loading.cluster_codes(prompts, len(strangers)),
+        )
+
+    # --- what there is -------------------------------------------------------------------------
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """``(prompts, settings)``."""
+        return len(self.prompt_ids), len(self.setting_ids)
+
+    @cached_property
+    def cells(self) -> int:
+        """Number of cells: prompts × settings."""
+        return len(self.prompt_ids) * len(self.setting_ids)
+
+    @cached_property
+    def cell(self) -> Ints:
+        """The cell of each record, ascending: ``setting * prompts + prompt``."""
+        return self.setting * len(self.prompt_ids) + self.prompt
+
+    @cached_property
+    def setting_of_cell(self) -> Ints:
+        """The setting of each cell."""
+        return np.repeat(np.arange(len(self.setting_ids)), len(self.prompt_ids))
+
+    @cached_property
+    def usable(self) -> Bools:
+        """Records that hold an output: every status but ``error``."""
+        return self.status != ERROR
+
+    @cached_property
+    def known(self) -> Bools:
+        """Usable records whose output is known (an import may have none)."""
+        return self.usable & (self.output != UNKNOWN)
+
+    def rows_of(self, setting: int | str) -> slice:
+        """Locate the records of a setting: a slice of every array here."""
+        index = self.index(setting)
+        start, stop = np.searchsorted(self.setting, [index, index + 1])
+        return slice(int(start), int(stop))
+
+    def index(self, setting: int | str) -> int:
+        """Position of a setting given by position or id."""
+        return setting if isinstance(setting, int) else self.setting_ids.index(setting)
+
+    def label(self, setting: int | str) -> str:
+        """Say what varies within the run, in words."""
+        return str(self.setting_rows[self.index(setting)]["label"])
+
+    def params(self, setting: int | str) -> dict[str, Any]:
+        """Parameter values, ``provider``, ``model``, ``system``, ``template`` and swept axes, flat.
+
+        Keys that are null are absent. Axis values stand over parameters of the same name.
+        """
+        row = self.setting_rows[self.index(setting)]
+        plain = {key: row.get(key) for key in ("provider", "model", "system", "template")}
+        merged = {**plain, **row["params"], **row["axes"]}
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def axes(self, setting: int | str) -> dict[str, Any]:
+        """Swept keys with this setting's values."""
+        return dict(self.setting_rows[self.index(setting)]["axes"])
+
+    # --- columns -------------------------------------------------------------------------------
+
+    def values(self, column: str) -> Floats:
+        """Return a numeric column in the frame's order, NaN where null or when it does not exist.
+
+        Instants are seconds since the epoch.
+        """
+        if column not in self.records.column_names:
+            return np.full(len(self.rows), np.nan)
+        return encode.floats(self.records[column])[self.rows]
+
+    def codes(self, column: str) -> tuple[Ints, list[str]]:
+        """Return a text column of few distinct values as codes and names; null is -1."""
+        if column not in self.records.column_names:
+            return np.full(len(self.rows), UNKNOWN), []
+        codes, names = encode.dictionary(self.records[column])
+        return codes[self.rows], names.to_pylist()
+
+    def texts(self, rows: Ints, column: str = "text") -> list[str | None]:
+        """Texts of a few records, given by their places in the frame's order."""
+        if column not in self.records.column_names:
+            return [None] * len(rows)
+        data = encode.chunked(self.records[column])
+        # One by one: taking from a chunked text column may have to join all of its chunks.
+        return [data[int(row)].as_py() for row in self.rows[rows]]
+
+    def said(self, rows: Ints) -> list[str]:
+        """Return a few records' outputs as one text each: text, then refusal, then tool calls."""
+        parts = [self.texts(rows, name) for name in ("text", "refusal", "tool_calls_json")]
+        return [
+            "".join((text or "", refusal or "", encode.without_call_ids(calls) if calls else ""))
+            for text, refusal, calls in zip(*parts, strict=True)
+        ]
+
+    # --- prompts × settings --------------------------------------------------------------------
+
+    @cached_property
+    def output_variants(self) -> variants.Variants:
+        """Variants of the whole output in each cell, errors left out."""
+        return variants.count_variants(self.cell, self.output, self.cells, self.known)
+
+    @cached_property
+    def answer_variants(self) -> variants.Variants | None:
+        """Variants of the parsed answer; each unparsed one is alone. None without answers."""
+        if self.answer is None:
+            return None
+        return variants.count_variants(self.cell, self.answer, self.cells, self.usable)
+
+    def per_prompt(self, metric: str) -> Floats:
+        """Return a metric of each prompt under each setting: the mean over its usable repeats.
+
+        Args:
+            metric: one of :data:`METRICS`, or ``score.NAME`` for a scorer that is not the primary.
+                The two agreements are the cell's pairwise agreement.
+
+        Returns:
+            prompts × settings, NaN where the prompt has no usable repeat with a value (fewer than
+            two usable repeats, for the agreements).
+
+        Raises:
+            KeyError: an unknown metric.
+
+        """
+        if metric == "agreement":
+            return self.matrix(variants.pairwise(self.output_variants))
+        if metric == "agreement_answer":
+            counted = self.answer_variants
+            return self._nothing() if counted is None else self.matrix(variants.pairwise(counted))
+        values = self._metric(metric)
+        if values is None:
+            return self._nothing()
+        rows = np.flatnonzero(~np.isnan(values))
+        n = np.bincount(self.cell[rows], minlength=self.cells)
+        total = np.bincount(self.cell[rows], values[rows], minlength=self.cells)
+        return self.matrix(np.where(n > 0, total / np.maximum(n, 1), np.nan))
+
+    def repeats(self, metric: str) -> Ints:
+        """How many usable repeats stand behind each value of :meth:`per_prompt`; same shape."""
+        if metric == "agreement":
+            return self.matrix(self.output_variants.n)
+        if metric == "agreement_answer":
+            counted = self.answer_variants
+            return self.matrix(np.zeros(self.cells, np.int64) if counted is None else counted.n)
+        values = self._metric(metric)
+        rows = slice(0) if values is None else ~np.isnan(values)
+        return self.matrix(np.bincount(self.cell[rows], minlength=self.cells))
+
+    def counts(self, status: str | None = None) -> Ints:
+        """Trials of each prompt under each setting, of one status or of all; prompts × settings."""
+        rows = slice(None) if status is None else self.status == STATUSES.index(status)
+        return self.matrix(np.bincount(self.cell[rows], minlength=self.cells))
+
+    def matrix(self, by_cell: npt.NDArray[_T]) -> npt.NDArray[_T]:
+        """One value a cell, as prompts × settings."""
+        return by_cell.reshape(len(self.setting_ids), len(self.prompt_ids)).T
+
+    def _nothing(self) -> Floats:
+        return np.full(self.shape, np.nan)
+
+    def _metric(self, metric: str) -> Floats | None:
+        """Return the usable records' values of an averaged metric; None when there are none."""
+        if metric == "score":
+            return next(iter(self.scores.values()), None)
+        if metric.startswith("score."):
+            return self.scores[metric.removeprefix("score.")]
+        if metric == "cost_usd":
+            return None if self.cost_usd is None else np.where(self.usable, self.cost_usd, np.nan)
+        if metric in ("latency_s", "ttft_s", "prompt_tokens", "completion_tokens"):
+            return np.where(self.usable, self.values(metric), np.nan)
+        raise KeyError(metric)

@@ -1,0 +1,42 @@
+"""How long answers took, per setting, in seconds.
+
+Only delivered answers count (no errors), without our own queue. Percentiles interpolate linearly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis.encode import Floats
+from evalharness.analysis.frame import Frame
+
+ENOUGH_FOR_P99 = 100  # below this many samples a 99th percentile is one sample's luck
+
+
+def durations(values: Floats) -> dict[str, Any]:
+    """Describe durations in seconds; NaN are unknown and left out.
+
+    Returns:
+        ``p50``, ``p95``, ``p99``, ``mean``, ``n``; null when nothing is known, and ``p99`` below
+        100 samples.
+
+    """
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return {"p50": None, "p95": None, "p99": None, "mean": None, "n": 0}
+    p50, p95, p99 = np.quantile(known, [0.5, 0.95, 0.99]).tolist()
+    return {
+        "p50": p50,
+        "p95": p95,
+        "p99": p99 if len(known) >= ENOUGH_FOR_P99 else None,
+        "mean": float(known.mean()),
+        "n": len(known),
+    }
+
+
+def latency(frame: Frame, column: str = "latency_s") -> list[dict[str, Any]]:
+    """Describe ``latency_s`` or ``ttft_s`` of every setting."""
+    values = np.where(frame.usable, frame.values(column), np.nan)
+    return [durations(values[frame.rows_of(s)]) for s in range(len(frame.setting_ids))]

@@ -1,0 +1,193 @@
+"""Limits a request states and a response can be held against: max_tokens, stop, n, response_format.
+
+Only what was delivered counts. "No violation in N" is not proof: the sentence bounds the rate, and
+the verdict is ``undetectable`` where the limit was never put to the test.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from evalharness.analysis import stats
+from evalharness.analysis.encode import Bools, Floats, Ints
+from evalharness.analysis.frame import Frame
+from evalharness.analysis.loading import OK, STATUSES
+from evalharness.analysis.plain import interval
+
+_TRUNCATED = STATUSES.index("truncated")
+
+
+def limits(frame: Frame, bodies: Any = None) -> list[dict[str, Any]]:
+    """Judge the limits that any setting states; see :func:`.effects.effects` for ``bodies``."""
+    checks = (
+        _max_tokens(frame, "max_tokens"),
+        _max_tokens(frame, "max_completion_tokens"),
+        _stop(frame),
+        _choices(frame, frame.records if bodies is None else bodies),
+        _response_format(frame),
+    )
+    return [check for check in checks if check is not None]
+
+
+def _judged(
+    parameter: str, broken: int, n: int, tested: int, noun: str, **evidence: Any
+) -> dict[str, Any]:
+    """Turn counts into a verdict: ``broken`` of ``n`` outputs; ``tested`` of them met the limit."""
+    facts = {"n": n, "violations": broken, "ci95": interval(stats.wilson(broken, n)), **evidence}
+    if n == 0:
+        verdict, text = "undetectable", f"no output tells {noun}"
+    elif broken:
+        verdict = "not obeyed"
+        text = f"{broken} of {n} outputs {noun} ({100 * broken / n:.1f} %)"
+    else:
+        bound = stats.divergence_bound(n) or 1.0
+        facts["rate_below"] = bound
+        verdict = "obeyed" if tested else "undetectable"
+        text = f"none of {n} outputs {noun}; rate below {100 * bound:.2g} % (95 % confidence)"
+        if not tested:
+            text += ", but none came near it either"
+    return {
+        "parameter": parameter,
+        "verdict": verdict,
+        "evidence": facts,
+        "sentence": f"{parameter} {verdict}: {text}",
+    }
+
+
+def _asked(frame: Frame, name: str) -> list[tuple[int, Any]]:
+    """Find settings that state a parameter, with its value."""
+    everyone = range(len(frame.setting_ids))
+    stated = [(index, frame.params(index).get(name)) for index in everyone]
+    return [(index, value) for index, value in stated if value is not None]
+
+
+def _max_tokens(frame: Frame, name: str) -> dict[str, Any] | None:
+    asked = _asked(frame, name)
+    if not asked:
+        return None
+    limit: Floats = np.full(len(frame.rows), np.nan)
+    for index, value in asked:
+        limit[frame.rows_of(index)] = float(value)
+    used = frame.values("completion_tokens")
+    known = frame.usable & np.isfinite(limit) & np.isfinite(used)
+    reached = known & ((used >= limit) | (frame.status == _TRUNCATED))
+    over = known & (used > limit)
+    return _judged(
+        name,
+        int(over.sum()),
+        int(known.sum()),
+        int(reached.sum()),
+        "hold more tokens than asked",
+        reached=int(reached.sum()),
+        largest_excess=float((used - limit)[over].max(initial=0.0)),
+    )
+
+
+def _stop(frame: Frame) -> dict[str, Any] | None:
+    asked = _asked(frame, "stop")
+    if not asked or "text" not in frame.records.column_names:
+        return None
+    broken = n = 0
+    sequences: set[str] = set()
+    for index, value in asked:
+        wanted = [str(s) for s in cast("list[Any]", value if isinstance(value, list) else [value])]
+        sequences.update(wanted)
+        rows = _delivered(frame, index)
+        n += rows.size
+        broken += int(_containing(frame, rows, wanted).sum())
+    free = [i for i in range(len(frame.setting_ids)) if frame.params(i).get("stop") is None]
+    rows = np.concatenate([_delivered(frame, i) for i in free]) if free else np.zeros(0, np.int64)
+    without = int(_containing(frame, rows, sorted(sequences)).sum())
+    return _judged(
+        "stop",
+        broken,
+        n,
+        # Without a setting that sends no stop, nobody knows whether there was anything to cut.
+        without if free else n,
+        "hold a stop sequence",
+        without_stop={"n": int(rows.size), "containing": without} if free else None,
+    )
+
+
+def _delivered(frame: Frame, setting: int) -> Ints:
+    rows = np.arange(len(frame.rows))[frame.rows_of(setting)]
+    return rows[frame.usable[rows]]
+
+
+def _containing(frame: Frame, rows: Ints, sequences: list[str]) -> Bools:
+    """Which of the records' texts hold any of the sequences."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not rows.size:
+        return np.zeros(0, np.bool_)
+    texts: Any = frame.records["text"].take(pa.array(frame.rows[rows]))
+    held = np.zeros(rows.size, np.bool_)
+    for sequence in sequences:
+        match: Any = pc.fill_null(cast("Any", pc).match_substring(texts, sequence), False)
+        held |= np.asarray(match.to_numpy(), dtype=np.bool_)
+    return held
+
+
+def _choices(frame: Frame, bodies: Any) -> dict[str, Any] | None:
+    asked = {frame.setting_ids[index]: int(value) for index, value in _asked(frame, "n")}
+    wanted = {setting_id: n for setting_id, n in asked.items() if n > 1}
+    if not wanted:
+        return None
+    n = broken = 0
+    if "choices_json" in bodies.column_names:
+        columns = [
+            name for name in ("setting_id", "choices_json", "status") if name in bodies.column_names
+        ]
+        for row in bodies.select(columns).to_pylist():
+            if row["setting_id"] in wanted and row.get("status") != "error":
+                n += 1
+                broken += _length(row["choices_json"]) != wanted[row["setting_id"]]
+    return _judged("n", broken, n, n, "come with another number of choices than asked")
+
+
+def _length(choices_json: str | None) -> int:
+    """How many choices there are; null means one was delivered."""
+    if choices_json is None:
+        return 1
+    try:
+        return len(msgspec.json.decode(choices_json, type=list[Any]))
+    except msgspec.DecodeError:
+        return 0
+
+
+def _response_format(frame: Frame) -> dict[str, Any] | None:
+    asked = [
+        index
+        for index, value in _asked(frame, "response_format")
+        if isinstance(value, dict) and cast("dict[str, Any]", value).get("type") != "text"
+    ]
+    if not asked or "text" not in frame.records.column_names:
+        return None
+    n = broken = 0
+    for index in asked:
+        rows = _delivered(frame, index)
+        # A truncated or refused output cannot be whole JSON, whatever the provider did.
+        rows = rows[frame.status[rows] == OK]
+        texts = frame.records["text"].take(_arrow(frame.rows[rows])).to_pylist()
+        n += len(texts)
+        broken += sum(not _is_json(text) for text in texts)
+    return _judged("response_format", broken, n, n, "are not the JSON asked for")
+
+
+def _arrow(rows: Ints) -> Any:
+    import pyarrow as pa
+
+    return pa.array(rows)
+
+
+def _is_json(text: str | None) -> bool:
+    if text is None:
+        return False
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except msgspec.DecodeError:
+        return False

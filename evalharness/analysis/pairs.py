@@ -1,0 +1,90 @@
+"""Pairs of repeats of the same request: what breakdowns of agreement are made over."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from evalharness.analysis.encode import Bools, Floats, Ints
+from evalharness.analysis.frame import Frame
+
+LIMIT = 2_000_000  # pairs looked at in a run
+
+
+class Pairs(msgspec.Struct, frozen=True, eq=False):
+    """Pairs of records with known outputs in one cell, by place in the frame's order.
+
+    Attributes:
+        left: the earlier repeat of each pair.
+        right: the later one.
+        cell: the cell both belong to.
+        equal: whether their outputs are equal.
+        complete: whether these are all pairs there are.
+
+    """
+
+    left: Ints
+    right: Ints
+    cell: Ints
+    equal: Bools
+    complete: bool
+
+
+def pairs_of_repeats(frame: Frame, limit: int = LIMIT) -> Pairs:
+    """Pair the repeats of every cell: all pairs, or, past ``limit``, those at chosen distances.
+
+    Distances (second place minus first, in order of repeats) are spread evenly from nearest to
+    farthest, so that near and far repeats are both represented; the choice is fixed, not drawn.
+    """
+    rows = np.flatnonzero(frame.known)
+    cell = frame.cell[rows]
+    n = np.bincount(cell, minlength=1)
+    widest = int(n.max(initial=0)) - 1
+    # How many pairs lie at each distance: a cell with n repeats has n - d at distance d.
+    sizes = np.bincount(n)
+    at_least = np.cumsum(sizes[::-1])[::-1]  # cells with at least so many repeats
+    at_distance = np.cumsum(at_least[::-1])[::-1][2:]  # sum over cells of max(n - d, 0), d >= 1
+    lefts: list[Ints] = [np.zeros(0, np.int64)]
+    rights: list[Ints] = [np.zeros(0, np.int64)]
+    chosen = _distances(at_distance[:widest], limit)
+    for distance in chosen.tolist():
+        here = np.flatnonzero(cell[:-distance] == cell[distance:])
+        lefts.append(here)
+        rights.append(here + distance)
+    left, right = np.concatenate(lefts), np.concatenate(rights)
+    return Pairs(
+        left=rows[left],
+        right=rows[right],
+        cell=cell[left],
+        equal=frame.output[rows[left]] == frame.output[rows[right]],
+        complete=len(chosen) == max(widest, 0),
+    )
+
+
+def _distances(sizes: Ints, limit: int) -> Ints:
+    """Choose distances 1, 2, …: all when their pairs fit the limit, else evenly spread ones."""
+    total = int(sizes.sum())
+    if total <= limit:
+        return np.arange(1, len(sizes) + 1)
+    keep = max(1, int(len(sizes) * limit / total))
+    return np.unique(np.linspace(1, len(sizes), keep).round().astype(np.int64))
+
+
+def mean_agreement(
+    pairs: Pairs, members: Bools, prompts: int, settings: int
+) -> tuple[Floats, Ints, Ints]:
+    """Agreement over some of the pairs: per setting, the mean over prompts of the share equal.
+
+    Returns:
+        ``(agreement, pairs, prompts)``, one entry a setting; agreement is NaN without pairs.
+
+    """
+    cell, equal = pairs.cell[members], pairs.equal[members]
+    every = np.bincount(cell, minlength=prompts * settings)
+    same = np.bincount(cell[equal], minlength=prompts * settings)
+    used = np.flatnonzero(every)
+    setting = used // prompts
+    with_pairs = np.bincount(setting, minlength=settings)
+    total = np.bincount(setting, same[used] / every[used], minlength=settings)
+    share = np.where(with_pairs > 0, total / np.maximum(with_pairs, 1), np.nan)
+    return share, np.bincount(cell // prompts, minlength=settings), with_pairs

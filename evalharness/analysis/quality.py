@@ -1,0 +1,134 @@
+"""How good the outputs are, per setting: score, its spread between repeats, pass@k and pass^k.
+
+Errors are in no score; a refused record counts 0 where its prompt has a target (see
+:mod:`.loading`). A repeat is *right* when its score is 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis import plain
+from evalharness.analysis.determinism import clustered
+from evalharness.analysis.encode import Floats, Ints
+from evalharness.analysis.frame import Frame
+
+
+def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
+    """Describe the scores of every setting.
+
+    Args:
+        frame: the run.
+        scorer: which scorer; None is the primary.
+
+    Returns:
+        One a setting: ``mean`` over prompts of the mean over scored repeats, with ``ci95``;
+        ``pass_hat_k`` and ``pass_at_k`` for every k from 1 to N, prompts with fewer scored repeats
+        left out of that k, null when none is left; ``prompts`` and ``n``, scored prompts and
+        records; ``runs``, see :func:`run_range`. Empty and null without a scorer.
+
+    """
+    score = frame.scores.get(scorer) if scorer else next(iter(frame.scores.values()), None)
+    if score is None:
+        return [_unscored() for _ in frame.setting_ids]
+    means = frame.per_prompt(f"score.{scorer}" if scorer else "score")
+    out: list[dict[str, Any]] = []
+    for s in range(len(frame.setting_ids)):
+        rows = frame.rows_of(s)
+        most = int(np.bincount(frame.prompt[rows][frame.usable[rows]], minlength=1).max())
+        right, scored = _right(frame.prompt[rows], score[rows])
+        hat, at = pass_curves(right, scored, most)
+        out.append(
+            {
+                "mean": plain.mean(means[:, s]),
+                "ci95": plain.mean_interval(means[:, s]),
+                **clustered(frame, means[:, s]),
+                "pass_hat_k": hat,
+                "pass_at_k": at,
+                "prompts": len(scored),
+                "n": int(scored.sum()),
+                "runs": run_range(frame.prompt[rows], frame.repeat[rows], score[rows]),
+            }
+        )
+    return out
+
+
+def _unscored() -> dict[str, Any]:
+    nothing: dict[str, Any] = {"mean": None, "ci95": None, "pass_hat_k": {}, "pass_at_k": {}}
+    return {**nothing, "prompts": 0, "n": 0, "runs": None}
+
+
+def _right(prompt: Ints, score: Floats) -> tuple[Ints, Ints]:
+    """Right and scored repeats of each prompt that has any scored."""
+    known = ~np.isnan(score)
+    n = np.bincount(prompt[known])
+    c = np.bincount(prompt[known & (score >= 1.0)], minlength=len(n))
+    return c[n > 0], n[n > 0]
+
+
+def pass_curves(
+    right: Ints, scored: Ints, most: int
+) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """Mean pass^k and pass@k over prompts, for every k from 1 to ``most``.
+
+    ``pass^k = C(c, k) / C(n, k)`` (tau-bench, arXiv 2406.12045) and
+    ``pass@k = 1 - C(n-c, k) / C(n, k)`` (arXiv 2107.03374), as products that grow with k.
+
+    Args:
+        right: c, right repeats of each prompt.
+        scored: n, scored repeats of each prompt.
+        most: the largest k.
+
+    """
+    pairs, weight = np.unique(np.stack([right, scored]), axis=1, return_counts=True)
+    c, n = pairs[0].astype(np.float64), pairs[1].astype(np.float64)
+    all_right, all_wrong = np.ones(len(n)), np.ones(len(n))
+    hat: dict[str, float | None] = {}
+    at: dict[str, float | None] = {}
+    for k in range(1, most + 1):
+        left = np.maximum(n - k + 1, 1.0)
+        all_right = all_right * (np.maximum(c - k + 1, 0.0) / left)
+        all_wrong = all_wrong * (np.maximum(n - c - k + 1, 0.0) / left)
+        enough = n >= k
+        prompts = weight[enough].sum()
+        for curve, chance in ((hat, all_right), (at, 1.0 - all_wrong)):
+            total = float((chance[enough] * weight[enough]).sum())
+            curve[str(k)] = total / float(prompts) if prompts else None
+    return hat, at
+
+
+def run_range(prompt: Ints, repeat: Ints, score: Floats) -> dict[str, Any] | None:
+    """Measure what a single run can hide: the spread of the mean score between repeats.
+
+    Only prompts scored in every repeat count, so that the runs are comparable.
+
+    Args:
+        prompt: prompt of each record of one setting, ascending.
+        repeat: its repeat, ascending within a prompt.
+        score: its score, NaN not scored.
+
+    Returns:
+        ``lowest``, ``highest``, ``range``: of the mean score of a repeat; ``best_possible`` and
+        ``worst_possible``: share of prompts right in any, and in all repeats; ``prompts`` that
+        count, ``repeats``. None with fewer than two repeats, or no prompt scored in all.
+
+    """
+    known = ~np.isnan(score)
+    repeats = len(np.unique(repeat[known]))
+    complete = np.bincount(prompt[known], minlength=1) == repeats
+    rows = known & complete[np.minimum(prompt, len(complete) - 1)]
+    if repeats < 2 or not rows.any():
+        return None
+    table = score[rows].reshape(-1, repeats)
+    runs = table.mean(axis=0)
+    return {
+        "lowest": float(runs.min()),
+        "highest": float(runs.max()),
+        "range": float(runs.max() - runs.min()),
+        "best_possible": float((table >= 1.0).any(axis=1).mean()),
+        "worst_possible": float((table >= 1.0).all(axis=1).mean()),
+        "prompts": len(table),
+        "repeats": repeats,
+    }

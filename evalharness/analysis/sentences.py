@@ -1,0 +1,101 @@
+"""Comparisons in one line each, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SHARES = ("score", "agreement", "agreement_answer")
+
+
+def comparison_line(row: dict[str, Any]) -> str:
+    """Return a comparison as one line, e.g.
+
+    ``temperature=1.0 vs temperature=0.0: score −1.2 pp [−3.4, +1.0], p=.28 (311 up / 333 down /
+    356 tied, n=1000, K=10); detectable: 3.1 pp``.
+    """
+    head = f"{_name(row, 'a')} vs {_name(row, 'b')}{_stratum(row)}: {row['metric']}"
+    if not row["n"]:
+        return f"{head}: no prompt has a value on both sides"
+    metric = row["metric"]
+    text = f"{head} {amount(row['difference'], metric, sign=True)} {_ends(row['ci95'], metric)}"
+    if row["ratio"] is not None:
+        text += f", ×{row['ratio']['value']:.3g}"
+    text += f", {p_text(row['p'])}"
+    if row["family"] > 1:
+        text += f" (adjusted for {row['family']}: {p_text(row['p_adjusted'])})"
+    text += (
+        f" ({row['wins']} up / {row['losses']} down / {row['ties']} tied, "
+        f"n={row['n']}, K={_repeats(row['repeats'])})"
+    )
+    mde = row["mde"]
+    detectable = "not estimable" if mde is None else amount(mde, metric)
+    text += f"; detectable: {detectable}"
+    return text + _missing(row)
+
+
+def amount(value: float, metric: str, *, sign: bool = False) -> str:
+    """Return a value of a metric with its unit: shares in percentage points, the rest as it is."""
+    number = _number(100.0 * value if _is_share(metric) else value, metric, sign=sign)
+    return f"{number} {_unit(metric)}".rstrip()
+
+
+def p_text(p: float | None) -> str:
+    """Return ``p=.28``, ``p<.001`` or ``p not defined``."""
+    if p is None:
+        return "p not defined"
+    if p < 0.001:
+        return "p<.001"
+    if p >= 0.995:
+        return "p=1"
+    digits = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return "p=" + (digits.removeprefix("0"))
+
+
+def _is_share(metric: str) -> bool:
+    return metric.partition(".")[0] in _SHARES
+
+
+def _unit(metric: str) -> str:
+    if _is_share(metric):
+        return "pp"
+    return {"latency_s": "s", "completion_tokens": "tokens", "cost_usd": "USD"}.get(metric, "")
+
+
+def _number(value: float, metric: str, *, sign: bool) -> str:
+    digits = ".1f" if _is_share(metric) else ".3g"
+    text = format(value, f"+{digits}" if sign else digits)
+    return text.replace("-", "−") if sign else text
+
+
+def _ends(ci: list[float] | None, metric: str) -> str:
+    if ci is None:
+        return "[interval not defined]"
+    scale = 100.0 if _is_share(metric) else 1.0
+    return "[" + ", ".join(_number(scale * end, metric, sign=True) for end in ci) + "]"
+
+
+def _name(row: dict[str, Any], side: str) -> str:
+    value = row[f"{side}_value"]
+    return f"{row['by']}={'not sent' if value is None else value}"
+
+
+def _stratum(row: dict[str, Any]) -> str:
+    if row["pooled"]:
+        return f" (pooled over {len(row['a_settings'])} matched pairs)"
+    if not row["stratum"]:
+        return ""
+    return " at " + ", ".join(f"{key}={value}" for key, value in row["stratum"].items())
+
+
+def _repeats(repeats: list[int]) -> str:
+    return str(repeats[0]) if repeats[0] == repeats[1] else f"{repeats[0]} and {repeats[1]}"
+
+
+def _missing(row: dict[str, Any]) -> str:
+    missing = row["missing"]
+    if not missing["differs"]:
+        return ""
+    return (
+        f"; read with care: {100 * missing['a']:.1f} % against {100 * missing['b']:.1f} % of the "
+        f"trials have no value ({p_text(missing['p'])})"
+    )

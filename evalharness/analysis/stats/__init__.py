@@ -1,0 +1,66 @@
+"""The statistics under the analysis: intervals, tests, repeat formulas, planning.
+
+Pure functions of numbers and arrays; none knows of records. The only place that imports scipy.
+"""
+
+from evalharness.analysis.stats.design import (
+    TYPICAL,
+    Components,
+    detectable,
+    minimum_detectable,
+    prompts_needed,
+    repeats_to_catch,
+    variance_components,
+)
+from evalharness.analysis.stats.intervals import (
+    Interval,
+    clopper_pearson,
+    divergence_bound,
+    geometric_mean_ratio,
+    mean_ci,
+    percentile_ci,
+    standard_error,
+    wilson,
+)
+from evalharness.analysis.stats.paired import (
+    benjamini_hochberg,
+    cochran_q,
+    holm,
+    mcnemar_mid_p,
+    page_trend,
+    tost,
+)
+from evalharness.analysis.stats.permutation import DRAWS, sign_flip
+from evalharness.analysis.stats.quantiles import quantile_differences
+from evalharness.analysis.stats.repeats import g_pass_at_k, pass_at_k, pass_hat_k, tar_at_k
+
+__all__ = [
+    "DRAWS",
+    "TYPICAL",
+    "Components",
+    "Interval",
+    "benjamini_hochberg",
+    "clopper_pearson",
+    "cochran_q",
+    "detectable",
+    "divergence_bound",
+    "g_pass_at_k",
+    "geometric_mean_ratio",
+    "holm",
+    "mcnemar_mid_p",
+    "mean_ci",
+    "minimum_detectable",
+    "page_trend",
+    "pass_at_k",
+    "pass_hat_k",
+    "percentile_ci",
+    "prompts_needed",
+    "quantile_differences",
+    "repeats_to_catch",
+    "sign_flip",
+    "standard_error",
+    "tar_at_k",
+    "tost",
+    "variance_components",
+    "wilson",
+]

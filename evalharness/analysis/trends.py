@@ -1,0 +1,120 @@
+"""What an ordered axis does on the whole: mean per-prompt slopes, tests over all settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis import stats
+from evalharness.analysis.frame import METRICS, Frame
+from evalharness.analysis.joined import Floats, Joined
+from evalharness.analysis.matching import Column, axis_value, ordered_columns, varying
+from evalharness.analysis.plain import interval, mean, number
+from evalharness.analysis.sentences import amount, p_text
+
+_ORDINAL = ("latency_s", "completion_tokens", "cost_usd")
+
+
+def trends(
+    frames: Frame | Mapping[str, Frame],
+    *,
+    by: str,
+    metrics: Sequence[str] = METRICS,
+    seed: int = 0,
+    draws: int = stats.DRAWS,
+) -> list[dict[str, Any]]:
+    """Fit a slope over a numeric axis to every prompt, and test its mean against 0.
+
+    The slope is ordinary least squares over the settings of a stratum (everything else equal);
+    prompts without a value at every setting are left out and counted. Its mean is tested by sign
+    flips and carries a BCa interval, as a paired difference does.
+
+    Returns:
+        One dict a metric and stratum with at least three numeric values on the axis (an empty
+        list when there is none): ``slope`` in metric units per unit of the axis, ``ci95``, ``p``,
+        ``n`` prompts used, ``dropped`` prompts, ``points`` ``[axis value, mean]``; ``page``
+        ``{z, p}`` for latency, tokens and cost (ranks mislead for shares); ``cochran_q``
+        ``{q, p}`` where every score is one pass or fail; ``sentence``.
+
+    """
+    joined = Joined.of({"": frames} if isinstance(frames, Frame) else frames)
+    strata = ordered_columns(joined.columns, by)
+    found: list[dict[str, Any]] = []
+    slopes: list[Floats] = []
+    for metric in metrics:
+        values = joined.values(metric)
+        single = metric.startswith("score") and int(joined.repeats(metric).max(initial=0)) == 1
+        for points, columns in strata:
+            table = values[:, [column.place for column in columns]]
+            if not np.isfinite(table).any():
+                continue
+            slope = slopes_over(np.array(points), table)
+            slopes.append(slope)
+            found.append(
+                {
+                    "metric": metric,
+                    "by": by.removeprefix("params."),
+                    "stratum": _stratum(columns, strata, by),
+                    "slope": mean(slope),
+                    "ci95": _interval(slope, joined, seed),
+                    "n": int(np.isfinite(slope).sum()),
+                    "dropped": int((np.isfinite(table).any(axis=1) & ~np.isfinite(slope)).sum()),
+                    "points": [[at, mean(table[:, i])] for i, at in enumerate(points)],
+                    "page": _page(table) if metric in _ORDINAL else None,
+                    "cochran_q": _cochran(table) if single else None,
+                }
+            )
+    if slopes:
+        p = stats.sign_flip(
+            np.column_stack(slopes), clusters=joined.clusters, seed=seed, draws=draws
+        )
+        for row, value in zip(found, p, strict=True):
+            row["p"] = number(value)
+            row["sentence"] = _sentence(row)
+    return found
+
+
+def slopes_over(points: Floats, table: Floats) -> Floats:
+    """Return the least-squares slope of each row over ``points``; NaN where a value is missing."""
+    centred = points - points.mean()
+    return table @ centred / float(centred @ centred)
+
+
+def _interval(slope: Floats, joined: Joined, seed: int) -> list[float] | None:
+    return interval(stats.mean_ci(slope, clusters=joined.clusters, scale="real", seed=seed))
+
+
+def _page(table: Floats) -> dict[str, float] | None:
+    result = stats.page_trend(table)
+    return None if result is None else {"z": result[0], "p": result[1]}
+
+
+def _cochran(table: Floats) -> dict[str, float] | None:
+    if not np.isin(table[np.isfinite(table)], (0.0, 1.0)).all():
+        return None
+    result = stats.cochran_q(table)
+    return None if result is None else {"q": result[0], "p": result[1]}
+
+
+def _stratum(
+    columns: list[Column], strata: list[tuple[list[float], list[Column]]], by: str
+) -> dict[str, Any]:
+    others = varying([column for _, group in strata for column in group])
+    first = columns[0]
+    return {name: axis_value(first, name) for name in others if name != by.removeprefix("params.")}
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    where = ", ".join(f"{key}={value}" for key, value in row["stratum"].items())
+    head = f"{row['metric']} over {row['by']}" + (f" at {where}" if where else "")
+    if row["slope"] is None:
+        return f"{head}: no prompt has a value at every setting"
+    ends = "interval not defined"
+    if row["ci95"] is not None:
+        ends = ", ".join(amount(end, row["metric"], sign=True) for end in row["ci95"])
+    return (
+        f"{head}: {amount(row['slope'], row['metric'], sign=True)} per unit [{ends}], "
+        f"{p_text(row['p'])} (n={row['n']})"
+    )

@@ -1,0 +1,64 @@
+"""What was used and what it cost, per setting.
+
+Sums are over the records whose value is known, and ``n`` says how many those are: a sum over fewer
+records than were made is a lower bound. Null when no record says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis.encode import Floats
+from evalharness.analysis.frame import Frame
+
+TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
+
+
+def tokens(frame: Frame) -> list[dict[str, Any]]:
+    """Token counts of every setting as the provider reported them: ``total``, ``mean``, ``n``."""
+    columns = {name: frame.values(name) for name in TOKENS}
+    return [
+        {name: _counted(values[frame.rows_of(s)]) for name, values in columns.items()}
+        for s in range(len(frame.setting_ids))
+    ]
+
+
+def _counted(values: Floats) -> dict[str, Any]:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return {"total": None, "mean": None, "n": 0}
+    return {"total": int(known.sum()), "mean": float(known.mean()), "n": len(known)}
+
+
+def cost(frame: Frame) -> list[dict[str, Any]]:
+    """US dollars of every setting.
+
+    Returns:
+        One a setting: ``total`` over records with a known cost, ``n`` of them;
+        ``per_1k_requests``, 1,000 times their mean; ``billed_total``, what the provider says it
+        billed, over ``billed_n`` records.
+
+    """
+    billed = frame.values("billed_usd")
+    out: list[dict[str, Any]] = []
+    for s in range(len(frame.setting_ids)):
+        rows = frame.rows_of(s)
+        total, n = _sum(np.zeros(0) if frame.cost_usd is None else frame.cost_usd[rows])
+        billed_total, billed_n = _sum(billed[rows])
+        out.append(
+            {
+                "total": total,
+                "per_1k_requests": None if total is None else 1000.0 * total / n,
+                "billed_total": billed_total,
+                "n": n,
+                "billed_n": billed_n,
+            }
+        )
+    return out
+
+
+def _sum(values: Floats) -> tuple[float | None, int]:
+    known = values[~np.isnan(values)]
+    return (float(known.sum()) if len(known) else None), len(known)

@@ -1,0 +1,206 @@
+"""Where Hydra ends: command line → composed configuration → typed RunConfig.
+
+The only module that knows Hydra and OmegaConf. :func:`hydra_command` runs Hydra's own main (so
+``--cfg``, ``--info``, ``--help`` and ``-m`` mean what a Hydra user expects) and calls ``execute``
+with the configurations: one for a plain run, several for a pooled multirun.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from evalharness.config import RunConfig, parse
+from evalharness.errors import EXIT_CONFIG, ConfigError, EvalharnessError
+from evalharness.paths import shipped
+from evalharness.secrets_guard import refuse_in_config, refuse_in_overrides
+
+
+class Job(NamedTuple):
+    """One composed configuration: typed, and as YAML to be saved beside the results."""
+
+    config: RunConfig
+    yaml: str
+
+
+class Result(NamedTuple):
+    """What a command came to; ``objective`` goes back to an optimising sweeper."""
+
+    exit_code: int
+    objective: float | None = None
+
+
+Execute = Callable[[list[Job]], Result]
+
+
+class _Invocation:
+    """What the running command asked for and got; Hydra calls the task with a config alone."""
+
+    execute: Execute | None = None
+    result: Result | None = None
+    error: EvalharnessError | None = None
+    started: bool = False
+
+
+_invocation = _Invocation()
+
+
+def hydra_command(arguments: list[str], execute: Execute) -> int:
+    """Compose ``arguments`` with Hydra, call ``execute`` and return the exit code.
+
+    Raises:
+        EvalharnessError: as raised by composing, checking or executing.
+    """
+    global _invocation  # noqa: PLW0603 - Hydra offers no other way to pass a value to its task
+    refuse_in_overrides(arguments)
+    _invocation = _Invocation()
+    _invocation.execute = execute
+    entry = hydra.main(
+        version_base="1.3", config_path=str(shipped("configs").resolve()), config_name="config"
+    )(_task)
+    try:
+        with _argv(["evalharness", *(_addable(a) for a in arguments)]):
+            entry()
+    except SystemExit as stop:
+        if stop.code not in (None, 0) and not _invocation.started:
+            return EXIT_CONFIG  # Hydra has said which key it could not compose
+        if _invocation.error is None:
+            raise
+    if _invocation.error is not None:
+        raise _invocation.error
+    return 0 if _invocation.result is None else _invocation.result.exit_code
+
+
+@contextmanager
+def _argv(arguments: list[str]) -> Iterator[None]:
+    before, sys.argv = sys.argv, arguments
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _addable(argument: str) -> str:
+    """Let ``sweep.<axis>=…`` and ``params.extra.<key>=…`` add keys without Hydra's ``+``."""
+    if argument.startswith(("sweep.", "params.extra.", "provider.emulator.", "provider.headers.")):
+        return f"++{argument}"
+    return argument
+
+
+def _task(config: DictConfig) -> float | None:
+    """Hydra's task function: a job of its own run, unless the pooled launcher gathers them."""
+    return run_jobs([config])
+
+
+def run_jobs(configs: list[DictConfig]) -> float | None:
+    """Execute composed configurations as one run and return its objective.
+
+    An EvalharnessError is kept for :func:`hydra_command`: Hydra would print a stack trace.
+    """
+    _invocation.started = True
+    execute = _invocation.execute
+    try:
+        jobs = [_job(config) for config in configs]
+        if execute is None:  # inside another launcher's process
+            from evalharness.commands.run import execute_run
+
+            execute = execute_run
+        _invocation.result = execute(jobs)
+    except EvalharnessError as error:
+        if HydraConfig.initialized() and _alone_in_a_process():
+            raise
+        _invocation.error = error
+        return None
+    return _invocation.result.objective
+
+
+def _alone_in_a_process() -> bool:
+    return _invocation.execute is None
+
+
+def _job(config: DictConfig) -> Job:
+    try:
+        overrides = [str(o) for o in OmegaConf.select(config, "hydra.overrides.task") or []]
+        own_folder = _job_number(config)
+        plain = OmegaConf.to_container(
+            OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]),
+            resolve=True,
+            throw_on_missing=True,
+        )
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error), hint="give the key a value: KEY=VALUE") from None
+    raw = cast("dict[str, Any]", plain)
+    raw.pop("experiment", None)
+    refuse_in_config(raw)
+    _settle_axes(raw, overrides)
+    raw["providers"] = _swept_providers(raw)
+    if own_folder is not None:
+        raw["name"] = f"{raw['name']}-{own_folder}"
+    return Job(parse(raw), OmegaConf.to_yaml(OmegaConf.create(raw)))
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    key = next((line.split(":", 1)[1].strip() for line in text if "full_key:" in line), None)
+    return f"configuration key `{key}`: {text[0]}" if key else text[0]
+
+
+def _job_number(config: DictConfig) -> int | None:
+    """The job's number when some other launcher gives each job a run folder of its own."""
+    if OmegaConf.select(config, "hydra.mode") != RunMode.MULTIRUN:
+        return None
+    launcher = str(OmegaConf.select(config, "hydra.launcher._target_"))
+    if launcher.endswith("PooledLauncher"):
+        return None
+    return int(OmegaConf.select(config, "hydra.job.num"))
+
+
+def _settle_axes(raw: dict[str, Any], overrides: list[str]) -> None:
+    """``params.X=v`` on the command line fixes X: an axis X from a preset gives way.
+
+    Raises:
+        ConfigError: both ``params.X`` and ``sweep.X`` were typed.
+    """
+    sweep: dict[str, Any] = raw.get("sweep") or {}
+    typed = {o.lstrip("+~").split("=", 1)[0] for o in overrides}
+    for key in sorted(typed):
+        group, _, name = key.partition(".")
+        axis = {"params": name, "provider": "model" if name == "model" else ""}.get(group, "")
+        if not axis or axis not in sweep:
+            continue
+        if f"sweep.{axis}" in typed:
+            raise ConfigError(
+                f"`{key}` and `sweep.{axis}` are both given", hint="keep one of them"
+            )
+        del sweep[axis]
+
+
+def _swept_providers(raw: dict[str, Any]) -> dict[str, Any]:
+    """Configurations of the providers that a ``provider`` axis names."""
+    names = (raw.get("sweep") or {}).get("provider")
+    if not isinstance(names, list):
+        return {}
+    found: dict[str, Any] = {}
+    for name in names:  # pyright: ignore[reportUnknownVariableType]
+        if name == raw["provider"]["name"]:
+            continue
+        folders = [Path.cwd() / "configs", shipped("configs")]
+        paths = [folder / "provider" / f"{name}.yaml" for folder in folders]
+        path = next((p for p in paths if p.is_file()), None)
+        if path is None:
+            options = sorted({p.stem for f in folders for p in f.glob("provider/*.yaml")})
+            raise ConfigError(
+                f"`sweep.provider` names `{name}`, and there is no configs/provider/{name}.yaml",
+                hint=f"known: {', '.join(options)}",
+            )
+        found[str(name)] = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    return found

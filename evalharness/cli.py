@@ -1,0 +1,257 @@
+"""The command line: arguments → one call each. Heavy imports happen inside the commands.
+
+``run`` and ``plan`` hand their arguments to Hydra, whose grammar and flags they share; the other
+commands are parsed here. ``--help`` must answer in under 0.15 s, so this module imports next to
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from evalharness import __version__
+from evalharness.errors import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_STORAGE, EvalharnessError
+
+_OVERVIEW = """\
+Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
+at what cost, and which settings really differ.
+
+  evalharness run                       the quickstart sweep on the embedded local model
+  evalharness report quickstart         its tables again
+  evalharness run --help                groups, keys and Hydra's flags
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code (0, 1, 2, 3, 4, 74, 75 or 130)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(arguments)
+    except EvalharnessError as error:
+        print(f"evalharness: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("evalharness: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"evalharness: {error.strerror or error}{where}", file=sys.stderr)
+        return EXIT_STORAGE
+
+
+def _dispatch(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else ""
+    if command in ("run", "plan"):
+        return {"run": _run, "plan": _plan}[command](arguments[1:])
+    options = _parser().parse_args(arguments)
+    call: Callable[[argparse.Namespace], int] = options.call
+    return call(options)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_CONFIG, f"evalharness: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="evalharness",
+        description=_OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"evalharness {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # Parsed by Hydra, listed here for --help.
+    commands.add_parser("run", help="run a sweep, or continue and extend it", add_help=False)
+    commands.add_parser("plan", help="what a run would send and cost; sends nothing", add_help=False)
+    for add in (
+        _add_report,
+        _add_compare,
+        _add_show,
+        _add_check,
+        _add_import,
+        _add_export,
+        _add_verify,
+        _add_serve,
+    ):
+        add(commands)
+    return parser
+
+
+# argparse keeps the type of what add_subparsers returns to itself.
+Commands = "argparse._SubParsersAction[_Parser]"
+
+
+def _run(arguments: list[str]) -> int:
+    from evalharness.app import hydra_command
+    from evalharness.commands.run import run_command
+
+    yes = "--yes" in arguments
+    overrides = [a for a in arguments if a != "--yes"]
+    return hydra_command(overrides, run_command(arguments, yes=yes))
+
+
+def _plan(arguments: list[str]) -> int:
+    from evalharness.app import hydra_command
+    from evalharness.commands.plan import plan_command
+
+    as_json = "--json" in arguments
+    overrides = [a for a in arguments if a != "--json"]
+    return hydra_command(overrides, plan_command(as_json=as_json))
+
+
+def _add_report(commands: Commands) -> None:
+    parser = commands.add_parser("report", help="tables of one or more runs")
+    parser.add_argument("run", nargs="+", metavar="RUN", help="a name under results/, or a path")
+    parser.add_argument("--json", action="store_true", help="the whole result as JSON on stdout")
+    parser.add_argument("--all", action="store_true", help="also settings no longer in the plan")
+    parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
+    parser.set_defaults(call=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from evalharness.commands.report import report
+
+    return report(options.run, as_json=options.json, everything=options.all, pricing=options.pricing)
+
+
+def _add_compare(commands: Commands) -> None:
+    parser = commands.add_parser("compare", help="settings against a baseline, paired by prompt")
+    parser.add_argument("run", nargs="+", metavar="RUN")
+    parser.add_argument("--by", metavar="AXIS", help="temperature, model, …, or run")
+    parser.add_argument("--baseline", metavar="VALUE", help="default: the lowest or first value")
+    parser.add_argument(
+        "--margin", type=float, metavar="SHARE", help="also test equivalence within ± this (0.02)"
+    )
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(call=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from evalharness.commands.compare import compare
+
+    return compare(
+        options.run,
+        by=options.by,
+        baseline=options.baseline,
+        margin=options.margin,
+        as_json=options.json,
+    )
+
+
+_GATES = {
+    "min_agreement": "least pairwise agreement of raw text (0–1), every setting",
+    "min_answer_agreement": "least pairwise agreement of answers (0–1)",
+    "min_score": "least mean score (0–1)",
+    "max_error_share": "most failed trials (0–1)",
+    "max_latency_p50_s": "most median latency, seconds",
+    "max_latency_p95_s": "most 95th percentile of latency, seconds",
+    "max_cost_usd": "most the whole run may have cost, US dollars",
+}
+
+
+def _add_check(commands: Commands) -> None:
+    parser = commands.add_parser("check", help="a gate for CI: exit 1 when something does not hold")
+    parser.add_argument("run", metavar="RUN")
+    for name, text in _GATES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X", help=text)
+    parser.add_argument(
+        "--confident", action="store_true", help="hold the interval's worse bound to the limit"
+    )
+    parser.add_argument("--junit", metavar="FILE", help="write the verdicts as JUnit XML")
+    parser.set_defaults(call=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from evalharness.commands.check import check
+
+    limits = {name: value for name in _GATES if (value := getattr(options, name)) is not None}
+    return check(options.run, limits, confident=options.confident, junit=options.junit)
+
+
+def _add_show(commands: Commands) -> None:
+    parser = commands.add_parser("show", help="all outputs of one prompt, side by side")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("prompt_id", metavar="PROMPT_ID")
+    parser.set_defaults(call=_show)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from evalharness.commands.show import show
+
+    return show(options.run, options.prompt_id)
+
+
+def _add_export(commands: Commands) -> None:
+    parser = commands.add_parser("export", help="records as CSV or JSONL")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--format", choices=("csv", "jsonl"), required=True)
+    parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+    parser.add_argument(
+        "--raw-cells", action="store_true", help="CSV: do not neutralise spreadsheet formulas"
+    )
+    parser.set_defaults(call=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from evalharness.commands.export import export
+
+    return export(options.run, options.format, out=options.out, raw_cells=options.raw_cells)
+
+
+def _add_import(commands: Commands) -> None:
+    parser = commands.add_parser("import", help="responses from elsewhere become a run")
+    parser.add_argument("file", metavar="FILE", help="CSV, JSONL or Parquet")
+    parser.add_argument("run", metavar="RUN", help="name of the new run")
+    parser.add_argument("--map", action="append", default=[], metavar="THEIRS=OURS")
+    parser.set_defaults(call=_import)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from evalharness.commands.importing import import_file
+
+    return import_file(options.file, options.run, options.map)
+
+
+def _add_verify(commands: Commands) -> None:
+    parser = commands.add_parser("verify", help="check the integrity of a run folder")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(call=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from evalharness.commands.verify import verify
+
+    return verify(options.run, as_json=options.json)
+
+
+def _add_serve(commands: Commands) -> None:
+    parser = commands.add_parser("serve", help="an OpenAI-compatible endpoint on loopback")
+    kinds = parser.add_subparsers(metavar="local|emulator", required=True)
+    local = kinds.add_parser("local", help="the embedded model on llama.cpp")
+    local.add_argument("--port", type=int, default=8080, help="0 picks a free one")
+    local.add_argument("--model-path", metavar="FILE", help="any GGUF file")
+    local.add_argument("--parallel", type=int, default=4, help="requests served at the same time")
+    local.set_defaults(call=_serve_local)
+
+
+def _serve_local(options: argparse.Namespace) -> int:
+    from evalharness.providers.local.serve import serve_local
+
+    return serve_local(
+        port=options.port, model_path=options.model_path, parallel=options.parallel
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

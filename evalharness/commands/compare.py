@@ -1,0 +1,59 @@
+"""``evalharness compare RUN… --by AXIS``: settings against a baseline, paired by prompt."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from evalharness.analysis.compare import compare as compare_settings
+from evalharness.analysis.compare import compare_runs
+from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.report.build import Options, build_all
+from evalharness.report.json import as_json_text
+from evalharness.report.text import printable
+from evalharness.strict_yaml import load
+
+
+def compare(
+    runs: Sequence[str], *, by: str | None, baseline: str | None, margin: float | None, as_json: bool
+) -> int:
+    """Print every comparison as one line, or all of them as JSON.
+
+    Several runs are joined by prompt; with ``--by run`` they are compared with each other.
+    """
+    built = build_all(runs, Options())
+    names = [one.run.name for one in built]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"the runs {', '.join(names)} do not have different names")
+    frames = {one.run.name: one.frame for one in built}
+    if by is None:
+        by = "run" if len(built) > 1 else None
+    if by is None:
+        raise ConfigError("compare needs an axis", hint=f"--by {_axes(built)[0]}")
+    rows: list[dict[str, Any]]
+    if by == "run":
+        rows = compare_runs(frames, baseline=baseline, margin=margin)
+    else:
+        value = None if baseline is None else _value(baseline)
+        given = frames if len(frames) > 1 else next(iter(frames.values()))
+        rows = compare_settings(given, by=by, baseline=value, margin=margin)
+    if as_json:
+        sys.stdout.write(as_json_text({"comparisons": rows}))
+        return EXIT_OK
+    for row in rows:
+        print(printable(row["sentence"]))
+    if not rows:
+        print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
+    return EXIT_OK
+
+
+def _value(text: str) -> Any:
+    """A baseline as typed: a number, ``null`` (not sent), or a text."""
+    value = load(text)
+    return "null" if value is None else value
+
+
+def _axes(built: Sequence[Any]) -> list[str]:
+    axes = [name for one in built for i in range(len(one.frame.setting_ids)) for name in one.frame.axes(i)]
+    return list(dict.fromkeys(axes)) or ["temperature"]

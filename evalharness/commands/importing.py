@@ -1,0 +1,46 @@
+"""``evalharness import FILE RUN``: responses from elsewhere become a run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalharness import __version__
+from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.importing import read_import
+from evalharness.store.imported import write_imported
+
+
+def import_file(file: str, run: str, mapping: Sequence[str], results: str = "results") -> int:
+    """Read a file by the import rules and write it as a new run."""
+    imported = read_import(Path(file), mapping=_mapping(mapping))
+    root = write_imported(
+        results_dir=Path(results),
+        name=run,
+        records=imported.records,
+        prompts=imported.prompts,
+        settings=imported.settings,
+        notes=imported.notes,
+        code_version=__version__,
+    )
+    for note in imported.notes:
+        print(note, file=sys.stderr)
+    print(
+        f"{len(imported.records)} records of {len(imported.prompts)} prompts under "
+        f"{len(imported.settings)} settings imported; evalharness report {root.name}",
+        file=sys.stderr,
+    )
+    return EXIT_OK
+
+
+def _mapping(pairs: Sequence[str]) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        theirs, equals, ours = pair.partition("=")
+        if not equals or not theirs or not ours:
+            raise ConfigError(f"`--map {pair}` is not THEIRS=OURS", hint="--map id=prompt_id")
+        if theirs in mapping:
+            raise ConfigError(f"`--map` names the column `{theirs}` twice")
+        mapping[theirs] = ours
+    return mapping

@@ -1,0 +1,276 @@
+"""``evalharness run``: from a composed configuration to a run folder and a report."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalharness import __version__
+from evalharness.app import Job, Result
+from evalharness.commands.signals import draining
+from evalharness.config import ProviderConfig, RunConfig
+from evalharness.errors import EXIT_CONFIG, ConfigError
+from evalharness.plan import Plan, build_plan
+from evalharness.progress import Progress, progress_for_terminal
+from evalharness.providers import check_provider, open_endpoint, provider_identity
+from evalharness.records import Setting
+from evalharness.runner import Lane, Runner, Summary
+from evalharness.runner.money import Money
+from evalharness.store.writer import RunStore
+from evalharness.throttle.clock import SystemClock
+from evalharness.throttle.estimate import OutputEstimate
+from evalharness.throttle.gate import Gate
+from evalharness.wire.client import ChatClient
+from evalharness.wire.transport import open_transport
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evalharness.pricing import Price, PriceBook
+
+
+def run_command(arguments: Sequence[str], *, yes: bool) -> Callable[[list[Job]], Result]:
+    """The function Hydra's composed jobs are handed to; ``arguments`` go into the resume line."""
+
+    def execute(jobs: list[Job]) -> Result:
+        return execute_run(jobs, arguments=arguments, yes=yes)
+
+    return execute
+
+
+def execute_run(jobs: list[Job], *, arguments: Sequence[str] = (), yes: bool = False) -> Result:
+    """Run (or continue) the sweep that ``jobs`` describe and print its report."""
+    config = jobs[0].config
+    prepared = prepare([job.config for job in jobs])
+    _confirm(prepared, yes=yes)
+    root = Path(config.results_dir) / config.name
+    store = RunStore(root, code_version=__version__)
+    try:
+        orphaned = store.save_plan(
+            config_yaml=_yaml(jobs),
+            prompts=prepared.plan.prompts,
+            digests=prepared.plan.digests,
+            settings=prepared.plan.settings,
+            planned=len(prepared.plan),
+        )
+        done = prepared.plan.done_map(store.done_keys())
+    except BaseException:
+        store.close()
+        raise
+    _say_orphans(orphaned)
+    if done.all():
+        summary = asyncio.run(_nothing_to_send(store, prepared.plan))
+    else:
+        summary = asyncio.run(_run(prepared, store, done))
+    return _conclude(root, summary, arguments)
+
+
+class Prepared:
+    """A plan that may be sent, with everything checked that can be checked before."""
+
+    def __init__(self, plan: Plan, providers: dict[str, ProviderConfig], book: PriceBook) -> None:
+        self.plan = plan
+        self.providers = providers
+        self.book = book
+
+    def price(self, setting: Setting) -> Price | None:
+        """The price of a setting's requests today, None when unknown."""
+        from datetime import UTC, datetime
+
+        return self.book.find(setting.provider, setting.model, at=datetime.now(UTC).date())
+
+
+def prepare(configs: Sequence[RunConfig]) -> Prepared:
+    """Check providers, dataset, parameters and prices; nothing is sent.
+
+    Raises:
+        ConfigError, ProviderError: what is wrong, and what to type.
+    """
+    from evalharness.pricing import PriceBook
+
+    config = configs[0]
+    providers: dict[str, ProviderConfig] = {}
+    for job in configs:
+        for provider in _used(job):
+            if providers.setdefault(provider.name, provider) != provider:
+                raise ConfigError(
+                    f"two configurations are both called provider.name={provider.name}",
+                    hint="give one of them another provider.name",
+                )
+    for provider in providers.values():
+        check_provider(provider)
+    identities = {name: provider_identity(p) for name, p in providers.items()}
+    plan = build_plan(configs, identities, root=Path.cwd())
+    aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
+    book = PriceBook.load(overrides=config.pricing, aliases=aliases)
+    return Prepared(plan, providers, book)
+
+
+def _used(config: RunConfig) -> list[ProviderConfig]:
+    axis = config.sweep.get("provider")
+    if axis is None:
+        return [config.provider]
+    named = {config.provider.name: config.provider, **config.providers}
+    return [named[name] for name in axis if name in named]
+
+
+def _yaml(jobs: list[Job]) -> str:
+    head = f"# Resolved configuration, evalharness {__version__}.\n"
+    if len(jobs) == 1:
+        return head + jobs[0].yaml
+    return head + "".join(f"--- # job {n}\n{job.yaml}" for n, job in enumerate(jobs))
+
+
+def _confirm(prepared: Prepared, *, yes: bool) -> None:
+    """Ask before an expensive run, on a terminal only.
+
+    Raises:
+        ConfigError: the answer was no.
+    """
+    limit = prepared.plan.config.limits.confirm_above_usd
+    if limit is None or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    from evalharness.commands.plan import worst_case_usd
+
+    worst = worst_case_usd(prepared)
+    if worst is not None and worst <= limit:
+        return
+    shown = "an unknown amount (no price)" if worst is None else f"up to ${worst:.4f}"
+    print(f"This run may cost {shown}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ConfigError("not confirmed; nothing was sent", hint="--yes skips this question")
+
+
+def _say_orphans(orphaned: list[Setting]) -> None:
+    if orphaned:
+        names = "; ".join(s.label for s in orphaned[:5])
+        more = "" if len(orphaned) <= 5 else f" and {len(orphaned) - 5} more"
+        print(
+            f"{len(orphaned)} recorded setting(s) are not in this plan and stay in the folder: "
+            f"{names}{more}",
+            file=sys.stderr,
+        )
+
+
+async def _nothing_to_send(store: RunStore, plan: Plan) -> Summary:
+    store.start()
+    summary = Summary(planned=len(plan), already_recorded=len(plan))
+    await store.finish(status="complete", reason=None)
+    return summary
+
+
+async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> Summary:
+    plan = prepared.plan
+    progress = progress_for_terminal()
+    async with AsyncExitStack() as stack:
+        stack.callback(progress.close)
+        try:
+            lanes = await _open_lanes(prepared, stack, progress)
+            money = _money(prepared, plan.config.limits.max_cost_usd)
+            runner = Runner(plan, store, lanes, money=money, progress=progress)
+            progress.start(total=len(plan), done=int(done.sum()), label=plan.config.name)
+            with draining(runner, progress):
+                summary = await runner.run(done)
+        except BaseException:
+            store.close()
+            raise
+        await _finish(store, summary)
+        return summary
+
+
+async def _open_lanes(
+    prepared: Prepared, stack: AsyncExitStack, progress: Progress
+) -> dict[str, Lane]:
+    config = prepared.plan.config
+    transport = await stack.enter_async_context(open_transport(config.transport, config.limits))
+    lanes: dict[str, Lane] = {}
+    for name, provider in prepared.providers.items():
+        endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.say))
+        client = ChatClient(
+            transport,
+            endpoint.base_url,
+            key=endpoint.key,
+            headers=endpoint.headers,
+            profile=endpoint.profile,
+        )
+        seed = config.order.shuffle_seed
+        gate = Gate(name, config.limits, endpoint.profile, SystemClock(), seed)
+        lanes[name] = Lane(client, gate, OutputEstimate())
+    return lanes
+
+
+def _money(prepared: Prepared, limit: Decimal | None) -> Money:
+    prices = {s.setting_id: prepared.price(s) for s in prepared.plan.settings}
+    if limit is not None:
+        for setting in prepared.plan.settings:
+            if prices[setting.setting_id] is None:
+                raise ConfigError(
+                    f"limits.max_cost_usd is set, and the price of {setting.model} at "
+                    f"{setting.provider} is unknown",
+                    hint=prepared.book.missing_hint(setting.provider, setting.model),
+                )
+    return Money(limit, prices)
+
+
+async def _finish(store: RunStore, summary: Summary) -> None:
+    stop = summary.stop
+    if stop is not None:
+        status, reason = stop.status, stop.reason
+    else:
+        status, reason = ("interrupted" if summary.remaining else "complete"), None
+    await store.finish(status=status, reason=reason)
+
+
+def _conclude(root: Path, summary: Summary, arguments: Sequence[str]) -> Result:
+    """Print the report and, last, what a person should do next."""
+    from evalharness.commands.report import print_report
+
+    objective: float | None = None
+    if summary.already_recorded or summary.recorded:
+        objective = print_report(root)
+    for line in closing_lines(root, summary, arguments):
+        print(line, file=sys.stderr)
+    return Result(summary.exit_code, objective)
+
+
+def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> list[str]:
+    """What was sent, what is in doubt, and the command that goes on; the last line is to type."""
+    lines: list[str] = []
+    if not summary.sent and not summary.remaining:
+        lines.append(
+            f"nothing to send: all {summary.planned} trials are recorded in {root} "
+            "(raise repeats=…, or add a value to an axis)"
+        )
+    else:
+        rate = summary.recorded / summary.seconds if summary.seconds else 0.0
+        lines.append(
+            f"{summary.recorded} trials recorded in {summary.seconds:.1f} s ({rate:.1f}/s), "
+            f"{summary.sent} requests sent, {summary.retried} of them retries, "
+            f"{summary.failed} trials failed; {summary.already_recorded} were recorded before"
+        )
+    if summary.in_doubt:
+        lines.append(
+            f"{len(summary.in_doubt)} attempt(s) in doubt: sent, outcome unknown, may have been "
+            f"billed (outcome = 'in_doubt' in {root}/attempts)"
+        )
+    if summary.quarantined:
+        lines.append(
+            f"{summary.quarantined} damaged journal entries were set aside and asked again"
+        )
+    if summary.stop is not None:
+        lines.append(f"stopped: {summary.stop.reason}")
+        if summary.stop.hint:
+            lines.append(f"  → {summary.stop.hint}")
+    if summary.remaining and summary.exit_code != EXIT_CONFIG:
+        command = shlex.join(["evalharness", "run", *arguments])
+        lines.append(f"{summary.remaining} trials left; to go on: {command}")
+    else:
+        lines.append(f"again: evalharness report {shlex.quote(str(root))}")
+    return lines

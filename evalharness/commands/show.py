@@ -1,0 +1,127 @@
+"""``evalharness show RUN PROMPT_ID``: all outputs of one prompt, grouped by identical text."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from typing import Any, NamedTuple
+
+from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.report.text import common_prefix, printable
+from evalharness.store.run import Run
+
+_COLUMNS = ["prompt_id", "setting_id", "repeat", "status", "text", "refusal", "finish_reason",
+            "error_kind", "error_message", "tool_calls_json"]  # fmt: skip
+
+
+class Variant(NamedTuple):
+    """Outputs of one setting that are the same, with the repeats that gave them."""
+
+    shown: str
+    status: str
+    repeats: list[int]
+    is_text: bool
+
+
+def show(run_name: str, prompt_id: str) -> int:
+    """Print a prompt and, setting by setting, what was answered."""
+    from rich.console import Console
+    from rich.text import Text
+
+    run = Run.open(run_name)
+    prompt = _prompt(run, prompt_id)
+    rows = _rows(run, prompt_id)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(f"prompt {prompt_id}", style="bold"))
+    for line in _question(prompt):
+        console.print(Text(f"  {line}"))
+    if prompt["target_json"] is not None:
+        console.print(Text(f"  target: {printable(prompt['target_json'])}"))
+    everything = Counter(row["text"] for row in rows if row["text"] is not None)
+    reference = everything.most_common(1)[0][0] if everything else None
+    labels = {s.setting_id: s.label for s in run.setting_list}
+    for setting_id, label in labels.items():
+        mine = [row for row in rows if row["setting_id"] == setting_id]
+        if not mine:
+            continue
+        variants = _variants(mine)
+        heading = f"\n{label}: {len(mine)} repeats, {len(variants)} different"
+        console.print(Text(heading, style="bold"))
+        for variant in variants:
+            repeats = ",".join(map(str, variant.repeats))
+            console.print(Text(f"  {len(variant.repeats)}× [{variant.status}] #{repeats}"))
+            console.print(_marked(variant, reference))
+    if reference is not None and len(everything) > 1:
+        console.print(
+            Text("\n▮ marks the first difference from the commonest output of all", style="dim")
+        )
+    return EXIT_OK
+
+
+def _prompt(run: Run, prompt_id: str) -> dict[str, Any]:
+    import pyarrow.compute as pc
+
+    table = run.table("prompts")
+    found = table.filter(pc.equal(table["prompt_id"], prompt_id)).to_pylist()
+    if found:
+        return found[0]
+    known: list[str] = table["prompt_id"].to_pylist()
+    close = difflib.get_close_matches(prompt_id, known, n=3) or known[:3]
+    raise ConfigError(
+        f"run `{run.name}` has no prompt `{prompt_id}`",
+        hint=f"for instance: {', '.join(close)} ({len(known)} in all)",
+    )
+
+
+def _rows(run: Run, prompt_id: str) -> list[dict[str, Any]]:
+    import pyarrow.compute as pc
+
+    table = run.table("records", [*_COLUMNS])
+    rows = table.filter(pc.equal(table["prompt_id"], prompt_id)).to_pylist()
+    return sorted(rows, key=lambda row: row["repeat"])
+
+
+def _question(prompt: dict[str, Any]) -> list[str]:
+    if prompt["messages_json"] is None:
+        return [printable(line) for line in (prompt["fields_json"] or "").splitlines()]
+    lines: list[str] = []
+    for message in json.loads(prompt["messages_json"]):
+        content = message.get("content")
+        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+        lines += [f"{message['role']}: {printable(line)}" for line in text.splitlines() or [""]]
+    return lines
+
+
+def _variants(rows: list[dict[str, Any]]) -> list[Variant]:
+    grouped: dict[tuple[str, str, bool], list[int]] = {}
+    for row in rows:
+        text, status = row["text"], row["status"]
+        if status == "error":
+            shown = f"{row['error_kind']}: {row['error_message'] or ''}"
+        elif text is None or (not text and row["tool_calls_json"]):
+            shown = row["refusal"] or row["tool_calls_json"] or ""
+        else:
+            shown = text
+        is_text = status != "error" and shown is text
+        grouped.setdefault((shown, status, is_text), []).append(row["repeat"])
+    variants = [
+        Variant(shown, status, repeats, is_text)
+        for (shown, status, is_text), repeats in grouped.items()
+    ]
+    return sorted(variants, key=lambda v: (-len(v.repeats), v.repeats))
+
+
+def _marked(variant: Variant, reference: str | None) -> Any:
+    """The output, indented, with a mark where it leaves the commonest one."""
+    from rich.text import Text
+
+    text = Text("    ")
+    if not variant.is_text or reference is None or variant.shown == reference:
+        text.append(printable(variant.shown).replace("\n", "\n    ") or "(empty)")
+        return text
+    at = common_prefix(variant.shown, reference)
+    text.append(printable(variant.shown[:at]).replace("\n", "\n    "))
+    text.append("▮", style="bold red")
+    text.append(printable(variant.shown[at:]).replace("\n", "\n    "), style="red")
+    return text

@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM: the first drains, the second stops at once. Both lose nothing done."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from evalharness.errors import EXIT_INTERRUPTED
+from evalharness.progress import Progress
+from evalharness.runner import Runner, Stop
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def draining(runner: Runner, progress: Progress) -> Iterator[None]:
+    """While inside, signals stop the runner instead of the process."""
+    loop = asyncio.get_running_loop()
+    received = 0
+
+    def handle(number: signal.Signals) -> None:
+        nonlocal received
+        received += 1
+        if received == 1:
+            progress.say(f"{number.name}: finishing what is in flight; once more stops at once")
+            runner.stop(Stop(f"{number.name} received", EXIT_INTERRUPTED, "interrupted"))
+        else:
+            runner.abandon()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, handle, number)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,28 @@
+"""``evalharness verify RUN``."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+
+from evalharness.errors import EXIT_FAILED, EXIT_OK
+from evalharness.store.run import find_run
+from evalharness.store.verify import verify_folder
+
+
+def verify(run: str, *, as_json: bool) -> int:
+    """Check a run folder; exit 1 when something is wrong."""
+    report = verify_folder(find_run(run))
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+        return EXIT_OK if report.sound else EXIT_FAILED
+    print(
+        f"{report.run}: {report.records} records and {report.attempts} attempts in "
+        f"{report.parts} sealed files, {report.unsealed} records still in the journal, "
+        f"{report.in_doubt} attempts in doubt"
+    )
+    for finding in report.findings:
+        print(f"  {finding.where}: {finding.problem}")
+    print("sound" if report.sound else f"{len(report.findings)} problem(s)")
+    return EXIT_OK if report.sound else EXIT_FAILED

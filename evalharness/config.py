@@ -1,0 +1,189 @@
+"""RunConfig and its parts: typed, with ranges, nothing unknown let through.
+
+Built by :mod:`evalharness.app` from Hydra's output with :func:`parse`. A wrong key, type or range
+raises ConfigError naming the key as it is typed on the command line. ``None`` means "not sent"
+in ``params`` and "no limit" in ``limits``. Ranges of sampling parameters belong to a provider
+profile (:class:`Ranges`), since providers differ; what is checked here holds everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from evalharness.errors import ConfigError
+
+Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+RunName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every part: an unknown key is an error."""
+
+
+class Ranges(_Part):
+    """Closed ranges ``[lowest, highest]`` a provider accepts; None is no bound on that side."""
+
+    temperature: tuple[float | None, float | None] = (0.0, 2.0)
+    top_p: tuple[float | None, float | None] = (0.0, 1.0)
+    seed: tuple[int | None, int | None] = (None, None)
+    max_tokens: tuple[int | None, int | None] = (1, None)
+    n: tuple[int | None, int | None] = (1, None)
+    frequency_penalty: tuple[float | None, float | None] = (-2.0, 2.0)
+    presence_penalty: tuple[float | None, float | None] = (-2.0, 2.0)
+    top_logprobs: tuple[int | None, int | None] = (0, 20)
+
+
+class Profile(_Part):
+    """What differs between providers: ranges, limits and the meaning of their errors.
+
+    Attributes:
+        ranges: accepted parameter ranges, checked before anything is sent.
+        max_stop: how many stop sequences are accepted.
+        fatal_codes: error codes or words in an error message that mean the account itself is
+            out of money or closed; they stop the run (exit 3).
+        quota_is_money: whether ``insufficient_quota`` on 429 means no money (OpenAI) rather than
+            tokens per minute (DashScope).
+        failed_calls_billed: whether a failed call may cost money; None is unknown.
+        per_second_caps: the provider also enforces its per-minute limits second by second.
+        price_source: name of the price table this provider is looked up in, None for its own name.
+        stream_usage: send ``stream_options.include_usage`` with streamed requests unless set.
+    """
+
+    ranges: Ranges = Ranges()
+    max_stop: int | None = 4
+    fatal_codes: list[str] = []
+    quota_is_money: bool = False
+    failed_calls_billed: bool | None = None
+    per_second_caps: bool = False
+    price_source: str | None = None
+    stream_usage: bool = True
+
+
+class ProviderConfig(_Part):
+    """Who answers.
+
+    ``kind`` is ``remote`` (any base URL), ``local`` (llama.cpp in a child process) or ``emulator``
+    (the rehearsal server in a child process). ``api_key_env`` is the *name* of the environment
+    variable that holds the key; None sends no key (only allowed on loopback).
+    """
+
+    kind: Literal["remote", "local", "emulator"]
+    name: str
+    model: str
+    base_url: str | None = None
+    api_key_env: str | None = None
+    headers: dict[str, str] = {}
+    profile: Profile = Profile()
+    # local only
+    model_path: str | None = None
+    parallel: Count = 4
+    context_tokens: Count = 2048
+    threads: Annotated[int, Meta(ge=1)] | None = None
+    # emulator only: options of `evalharness serve emulator`
+    emulator: dict[str, Any] = {}
+
+
+class DatasetConfig(_Part):
+    """Which prompts. ``template`` is Jinja text for the user message; ``system`` a system prompt."""
+
+    path: str
+    limit: Count | None = None
+    sample: Count | None = None
+    sample_seed: int = 0
+    where: str | None = None
+    template: str | None = None
+    system: str | None = None
+
+
+class OrderConfig(_Part):
+    """In what order trials are sent.
+
+    ``spread`` visits every prompt × setting once before any repeat comes again; ``burst`` sends
+    the repeats of one prompt × setting together. Both shuffle by ``shuffle_seed``.
+    """
+
+    shuffle_seed: int = 0
+    spread: Literal["burst", "spread"] = "spread"
+
+
+class LimitsConfig(_Part):
+    """What may not be exceeded. Seconds end in ``_s``; None is no limit."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] = 8
+    adaptive: bool = False
+    rpm: Positive | None = None
+    tpm: Positive | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 5
+    in_doubt_retries: Annotated[int, Meta(ge=0)] = 1
+    max_wait_s: NonNegative = 900.0
+    drain_s: NonNegative = 60.0
+    max_cost_usd: Decimal | None = None
+    confirm_above_usd: Decimal | None = None
+    timeout_connect_s: Positive = 10.0
+    timeout_write_s: Positive = 60.0
+    timeout_first_byte_s: Positive = 120.0
+    timeout_stall_s: Positive = 60.0
+    timeout_total_s: Positive = 600.0
+    max_response_mib: Positive = 16.0
+    trust_env_proxies: bool = False
+
+
+class RunConfig(_Part):
+    """A whole run, as validated. ``sweep`` maps axis names to values (see :mod:`.sweep`)."""
+
+    name: RunName
+    provider: ProviderConfig
+    dataset: DatasetConfig
+    params: dict[str, Any] = {}
+    sweep: dict[str, Any] = {}
+    repeats: Annotated[int, Meta(ge=1, le=100_000)] = 3
+    order: OrderConfig = OrderConfig()
+    limits: LimitsConfig = LimitsConfig()
+    scoring: list[dict[str, Any]] = []
+    answer: dict[str, Any] | None = None
+    pricing: dict[str, Any] = {}
+    transport: Literal["reqwest", "httpx"] = "reqwest"
+    keep_chunk_times: bool = False
+    results_dir: str = "results"
+    # Provider configurations that a `provider` axis refers to, by name; filled by app.
+    providers: dict[str, ProviderConfig] = {}
+
+
+_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+
+
+def parse(raw: dict[str, Any]) -> RunConfig:
+    """Turn plain data (Hydra's resolved output) into a RunConfig.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type or a value out of range, naming the key.
+    """
+    try:
+        return msgspec.convert(raw, RunConfig, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(*_explain(str(error), raw)) from None
+
+
+def _explain(text: str, raw: dict[str, Any]) -> tuple[str]:
+    """Say a validation error in terms of the key as typed and the value given."""
+    match = _AT.search(text)
+    path = match["path"] if match else ""
+    problem = _AT.sub("", text)
+    unknown = re.match(r"Object contains unknown field `(.+)`", problem)
+    if unknown:
+        key = ".".join(part for part in (path, unknown[1]) if part)
+        return (f"unknown configuration key `{key}`",)
+    value: Any = raw
+    for part in re.findall(r"[^.\[\]]+", path):
+        try:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return (f"configuration key `{path}`: {problem}",)
+    return (f"configuration key `{path}`: {problem}, got {value!r}",)

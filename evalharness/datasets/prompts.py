@@ -1,0 +1,202 @@
+"""Rows to prompts: what the columns of a dataset mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, cast
+
+from evalharness.datasets.rows import Row, strict_json
+from evalharness.errors import DatasetError
+from evalharness.records import Prompt, canonical_json, digest
+
+#: Columns with a meaning. Every other column is a field for templates.
+COLUMNS = (
+    "id", "prompt_id", "prompt", "messages", "target", "tags", "cluster", "params", "fields",
+)  # fmt: skip
+ID_LENGTH = 12  # hex characters of a content hash: 48 bits
+
+
+def prompt_digest(prompt: Prompt) -> str:
+    """A hash of everything of a prompt that shapes its requests, as 32 hex characters.
+
+    That is messages, fields and params. Target, tags and cluster only judge and group, so that
+    correcting a target does not make a recorded answer obsolete.
+    """
+    shape = {"messages": prompt.messages, "fields": prompt.fields, "params": prompt.params}
+    return digest(canonical_json(shape))
+
+
+def to_prompts(
+    rows: Iterable[Row], *, template_names: set[str] | None, cells: bool
+) -> list[Prompt]:
+    """The prompts of the rows, in their order, with unique ids.
+
+    Args:
+        rows: what a reader gives.
+        template_names: the names a template takes from outside; None when there is no template, so
+            that a row without prompt and messages has nothing to send.
+        cells: the rows are CSV: everything is text, and an empty cell is an absent value.
+
+    Raises:
+        DatasetError: a row that means nothing or two things, or two rows with the same id.
+    """
+    prompts: list[Prompt] = []
+    places: dict[str, str] = {}
+    repeats: dict[str, int] = {}
+    for row in rows:
+        prompt = _prompt(row, template_names, cells)
+        prompt_id = prompt.prompt_id
+        if not prompt_id:
+            content = prompt_digest(prompt)[:ID_LENGTH]
+            repeats[content] = repeats.get(content, 0) + 1
+            prompt_id = content if repeats[content] == 1 else f"{content}-{repeats[content]}"
+            prompt = _with_id(prompt, prompt_id)
+        if prompt_id in places:
+            raise DatasetError(
+                f"{row.place}: id {prompt_id!r} is already used at {places[prompt_id]}",
+                hint="give every row its own id, or leave ids out to have them made from the text",
+            )
+        places[prompt_id] = row.place
+        prompts.append(prompt)
+    return prompts
+
+
+def _with_id(prompt: Prompt, prompt_id: str) -> Prompt:
+    return Prompt(
+        prompt_id=prompt_id,
+        messages=prompt.messages,
+        target=prompt.target,
+        tags=prompt.tags,
+        cluster=prompt.cluster,
+        params=prompt.params,
+        fields=prompt.fields,
+        source=prompt.source,
+    )
+
+
+def _prompt(row: Row, template_names: set[str] | None, cells: bool) -> Prompt:
+    place, columns = row
+    if cells:
+        columns = {k: v for k, v in columns.items() if v != "" or k not in COLUMNS}
+    fields = _fields(columns, place)
+    messages = _messages(columns, place)
+    if messages is None:
+        _check_fields(fields, template_names, place)
+    return Prompt(
+        prompt_id=_id(columns, place),
+        messages=messages,
+        target=columns.get("target"),
+        tags=_tags(columns.get("tags"), place),
+        cluster=_name(columns.get("cluster"), "cluster", place) or None,
+        params=_object(columns.get("params"), "params", place),
+        fields=fields,
+        source=place,
+    )
+
+
+def _id(columns: dict[str, Any], place: str) -> str:
+    """The row's own id, or an empty text."""
+    if columns.get("id") is not None and columns.get("prompt_id") is not None:
+        raise DatasetError(f"{place}: the row has both id and prompt_id", hint="keep one of them")
+    for key in ("id", "prompt_id"):
+        if columns.get(key) is not None:
+            name = _name(columns[key], key, place)
+            if not name.strip():
+                raise DatasetError(
+                    f"{place}: {key} is empty", hint="leave it out or give it a name"
+                )
+            return name
+    return ""
+
+
+def _name(value: Any, key: str, place: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DatasetError(f"{place}: {key} must be text, got {value!r:.60}")
+    return str(value)
+
+
+def _messages(columns: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
+    prompt, messages = columns.get("prompt"), columns.get("messages")
+    if prompt is not None and messages is not None:
+        raise DatasetError(
+            f"{place}: the row has both prompt and messages", hint="keep one of them"
+        )
+    if prompt is not None:
+        if not isinstance(prompt, str):
+            raise DatasetError(
+                f"{place}: prompt must be text, got {prompt!r:.60}",
+                hint="put it in quotes; chat messages go under messages",
+            )
+        if not prompt.strip():
+            raise DatasetError(f"{place}: prompt is empty", hint="write a text, or drop the row")
+        return [{"role": "user", "content": prompt}]
+    if messages is None:
+        return None
+    if isinstance(messages, str):
+        messages = strict_json(messages, f"{place}: messages")
+    if not isinstance(messages, list) or not messages:
+        raise DatasetError(
+            f"{place}: messages must be a list with at least one message",
+            hint='write [{"role": "user", "content": "…"}]',
+        )
+    checked: list[dict[str, Any]] = []
+    elements = cast("list[Any]", messages)
+    for number, message in enumerate(elements, 1):
+        if not isinstance(message, dict):
+            raise DatasetError(f"{place}: message {number} must be an object, got {message!r:.60}")
+        checked.append(message)  # pyright: ignore[reportUnknownArgumentType]
+    return checked
+
+
+def _fields(columns: dict[str, Any], place: str) -> dict[str, Any]:
+    """All columns without a meaning of their own, and what is under ``fields``."""
+    fields = _object(columns.get("fields"), "fields", place)
+    for key, value in columns.items():
+        if key in COLUMNS:
+            continue
+        if key in fields:
+            raise DatasetError(f"{place}: field {key!r} stands in the row and under fields too")
+        fields[key] = value
+    return fields
+
+
+def _check_fields(fields: dict[str, Any], names: set[str] | None, place: str) -> None:
+    """A row without prompt and messages lives from the template alone."""
+    has = ", ".join(fields) or "none"
+    if names is None:
+        raise DatasetError(
+            f"{place}: the row has neither prompt nor messages (other columns: {has})",
+            hint="name the column prompt, or set dataset.template to text that uses the columns",
+        )
+    used = names & fields.keys() or ("fields" in names and fields)
+    if not used:
+        raise DatasetError(
+            f"{place}: the row has neither prompt nor messages, and dataset.template uses none of "
+            f"its fields (fields: {has}; the template uses: {', '.join(sorted(names)) or 'none'})",
+            hint="name one of the fields in the template, as {{ field }}",
+        )
+
+
+def _tags(value: Any, place: str) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [tag for part in re.split("[,;]", value) if (tag := part.strip())]
+    if isinstance(value, list) and all(isinstance(tag, str) for tag in value):  # pyright: ignore[reportUnknownVariableType]
+        return list(value)  # pyright: ignore[reportUnknownArgumentType]
+    raise DatasetError(
+        f"{place}: tags must be a list of texts, got {value!r:.60}", hint='write ["math", "short"]'
+    )
+
+
+def _object(value: Any, key: str, place: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        value = strict_json(value, f"{place}: {key}")
+    if not isinstance(value, dict):
+        raise DatasetError(f"{place}: {key} must be an object, got {value!r:.60}")
+    return dict(value)  # pyright: ignore[reportUnknownArgumentType]

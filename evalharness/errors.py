@@ -1,0 +1,100 @@
+"""What can stop a command, and with which exit code.
+
+::
+
+    EvalharnessError                exit code
+    ├── ConfigError                 2    bad configuration; nothing was sent
+    │   ├── DatasetError            2    bad data; names file and line
+    │   └── RunNotFoundError        2    no such run folder, or nothing readable in it
+    ├── ProviderError               2    an endpoint cannot be opened (no key, no weights)
+    ├── AccountError                3    key or credit refused; resumable
+    ├── BudgetReachedError          4    the money limit holds; resumable
+    ├── StorageError                74   local disk or journal failed; resumable
+    ├── RunInUseError               75   another process writes this run folder
+    └── InterruptedRunError         130  a signal stopped the run; resumable
+
+Exit code 1 is not an error: the command worked, and some trials failed or a gate did not hold.
+
+Every message names the file, line or key at fault; ``hint`` is what to type next. Nothing in
+here may hold a key: messages are built from names of variables, never from their values.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+EXIT_ACCOUNT = 3
+EXIT_BUDGET = 4
+EXIT_STORAGE = 74
+EXIT_IN_USE = 75
+EXIT_INTERRUPTED = 130
+
+
+class EvalharnessError(Exception):
+    """Base of everything this package raises on purpose.
+
+    Args:
+        message: one sentence that names what is at fault.
+        hint: what to type or change next, or None.
+    """
+
+    exit_code: int = EXIT_FAILED
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n  → {self.hint}"
+
+
+class ConfigError(EvalharnessError):
+    """The configuration cannot be run as written; nothing was sent."""
+
+    exit_code = EXIT_CONFIG
+
+
+class DatasetError(ConfigError):
+    """A dataset cannot be read as written; the message names file and line."""
+
+
+class RunNotFoundError(ConfigError):
+    """The named run folder does not exist or holds nothing readable."""
+
+
+class ProviderError(EvalharnessError):
+    """An endpoint cannot be opened: a missing key, missing weights, a server that will not start."""
+
+    exit_code = EXIT_CONFIG
+
+
+class AccountError(EvalharnessError):
+    """The provider refused the account itself (key, credit); the run can be resumed."""
+
+    exit_code = EXIT_ACCOUNT
+
+
+class BudgetReachedError(EvalharnessError):
+    """``limits.max_cost_usd`` leaves no room for another request; the run can be resumed."""
+
+    exit_code = EXIT_BUDGET
+
+
+class StorageError(EvalharnessError):
+    """A local write, sync or read failed; sending stopped, the run can be resumed."""
+
+    exit_code = EXIT_STORAGE
+
+
+class RunInUseError(EvalharnessError):
+    """Another process holds the run folder."""
+
+    exit_code = EXIT_IN_USE
+
+
+class InterruptedRunError(EvalharnessError):
+    """A signal stopped the run before its plan was finished; the run can be resumed."""
+
+    exit_code = EXIT_INTERRUPTED

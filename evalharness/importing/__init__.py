@@ -1,0 +1,143 @@
+"""Responses from elsewhere as tables of a run: ``evalharness import FILE RUN``.
+
+::
+
+    __init__.py   the file → Imported
+    columns.py    what each column means
+    cells.py      one cell → a typed value
+    gather.py     rows → prompts, settings, repeats, records
+
+``docs/import.md`` is the page for users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from evalharness.datasets.rows import read_rows
+from evalharness.errors import ConfigError, DatasetError
+from evalharness.importing.columns import Columns, nearest
+from evalharness.importing.gather import Gathered, Header
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Imported", "read_import"]
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """Tables that conform to :mod:`evalharness.schema`, and what has to be said about them.
+
+    ``answers_supplied`` tells whether the file had an ``answer`` column: then a null answer of a
+    record that is no error is unparsed.
+    """
+
+    records: pa.Table
+    prompts: pa.Table
+    settings: pa.Table
+    notes: list[str]
+    answers_supplied: bool
+
+
+def read_import(path: str | Path, *, mapping: Mapping[str, str]) -> Imported:
+    """Read a CSV, JSONL or Parquet file of responses.
+
+    Args:
+        path: the file; its suffix tells the format.
+        mapping: column names of the file → names as in the records table.
+
+    Raises:
+        ConfigError: the mapping names columns that do not exist.
+        DatasetError: the file cannot be read as written; names the line and column.
+
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise DatasetError(
+            f"{path.name}: cannot tell the format from {path.suffix or 'no suffix'!r}",
+            hint=f"give the file one of the suffixes {', '.join(SUFFIXES)}",
+        )
+    rows = list(read_rows(path, path.name))
+    if not rows:
+        raise DatasetError(f"{path.name}: holds no rows")
+    present = list(dict.fromkeys(name for row in rows for name in row.columns))
+    columns = Columns()
+    header = _header(path.name, present, mapping, columns)
+    gathered = Gathered(columns, header, cells_are_text=path.suffix.lower() == ".csv")
+    rows.reverse()
+    while rows:  # each row is let go once it is read: a large file need not fit twice
+        gathered.add(rows.pop())
+    return Imported(
+        records=gathered.records(),
+        prompts=gathered.prompts(),
+        settings=gathered.settings(),
+        notes=[*header.notes, *gathered.notes()],
+        answers_supplied="answer" in header.known.values(),
+    )
+
+
+def _header(file: str, present: list[str], mapping: Mapping[str, str], columns: Columns) -> Header:
+    """Settle what every column of the file means."""
+    for theirs, ours in mapping.items():
+        if theirs not in present:
+            near = nearest(theirs, present)
+            raise ConfigError(
+                f"--map {theirs}={ours}: {file} has no column `{theirs}`",
+                hint=f"did you mean `{near}`?" if near else f"it has: {', '.join(present)}",
+            )
+        if columns.canonical(ours) is None:
+            near = nearest(ours, columns.names())
+            raise ConfigError(
+                f"--map {theirs}={ours}: there is no column `{ours}` to map to",
+                hint=f"did you mean `{near}`?" if near else "names are those in docs/schema.md",
+            )
+    known: dict[str, str] = {}
+    unknown: list[str] = []
+    for theirs in present:
+        ours = columns.canonical(mapping.get(theirs, theirs))
+        if ours is None:
+            unknown.append(theirs)
+        elif ours in known.values():
+            other = next(name for name, meaning in known.items() if meaning == ours)
+            raise ConfigError(
+                f"{file}: columns `{other}` and `{theirs}` both mean `{ours}`",
+                hint="drop one of them, or map it to another name",
+            )
+        else:
+            known[theirs] = ours
+    _needed(file, present, known)
+    return Header(known, unknown, _said_aloud(unknown, columns))
+
+
+def _needed(file: str, present: list[str], known: dict[str, str]) -> None:
+    meanings = set(known.values())
+    if "prompt_id" not in meanings:
+        guess = next((name for name in ("id", "question_id", "qid") if name in present), "THEIRS")
+        raise DatasetError(
+            f"{file}: no column `prompt_id` (it has: {', '.join(present)})",
+            hint=f"--map {guess}=prompt_id",
+        )
+    if not meanings & {"text", "status", "score"}:
+        guess = next((n for n in ("response", "output", "completion") if n in present), "THEIRS")
+        raise DatasetError(
+            f"{file}: needs one of the columns `text`, `status`, `score` (it has: "
+            f"{', '.join(present)})",
+            hint=f"--map {guess}=text",
+        )
+
+
+def _said_aloud(unknown: list[str], columns: Columns) -> list[str]:
+    notes: list[str] = []
+    for name in unknown:
+        near = nearest(name, columns.names())
+        advice = f"; did you mean `{near}`? then: --map {name}={near}" if near else ""
+        if name in ("trial_id", "setting_id"):
+            advice = "; ids of an imported run are made from its content"
+        notes.append(f"column `{name}` has no meaning here and is kept in extra_json{advice}")
+    return notes

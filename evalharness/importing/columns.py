@@ -1,0 +1,138 @@
+"""What each column of an imported file means, and how its cells are read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from evalharness.importing import cells
+from evalharness.importing.cells import Cell
+from evalharness.schema import RECORDS
+
+# The file's own ids stay in extra_json: an imported record's ids come from its content.
+_COMPUTED = {"trial_id", "setting_id", "extra_json"}
+
+# Closed ranges of number columns; every other number is at least 0.
+_RANGES: dict[str, tuple[float | None, float | None]] = {
+    "top_p": (0, 1),
+    "score": (0, 1),
+    "max_tokens": (1, None),
+    "n": (1, None),
+    "http_status": (100, 599),
+    "seed": (None, None),
+    "frequency_penalty": (None, None),
+    "presence_penalty": (None, None),
+    "response_created": (None, None),
+}
+
+# Parameters of the OpenAPI description that have no record column of their own.
+_OTHER_PARAMS: dict[str, Cell] = {
+    "stop": cells.json_value,
+    "response_format": cells.json_value,
+    "tools": cells.json_value,
+    "tool_choice": cells.json_value,
+    "parallel_tool_calls": cells.boolean,
+    "prediction": cells.json_value,
+    "stream_options": cells.json_value,
+    "top_logprobs": cells.integer(0, 20),
+}
+# Parameters only some providers know; they stand under `extra`, as in a run's own settings.
+_EXTRA_PARAMS: dict[str, Cell] = {
+    "top_k": cells.integer(None, None),
+    "min_p": cells.number(0, 1),
+    "repetition_penalty": cells.number(0, None),
+    "max_completion_tokens": cells.integer(1, None),
+    "reasoning_effort": cells.name,
+    "enable_thinking": cells.boolean,
+    "thinking_budget": cells.integer(0, None),
+}
+_COLUMN_PARAMS = (
+    "temperature",
+    "top_p",
+    "seed",
+    "max_tokens",
+    "frequency_penalty",
+    "presence_penalty",
+    "n",
+    "stream",
+)
+
+ALIASES = {"cost_usd": "cost_usd_imported"}
+PROMPT: dict[str, Cell] = {
+    "target": lambda value: value,
+    "cluster": cells.name,
+    "tags": cells.tags,
+    "prompt": cells.text,
+    "messages": cells.messages,
+}
+SHAPING = ("provider", "model", "system", "template")
+
+
+class Columns:
+    """Readers of the cells of one file."""
+
+    def __init__(self) -> None:
+        self.instants = cells.Instants()
+        self.record: dict[str, Cell] = {
+            column.name: self._record_cell(column.name, column.type)
+            for column in RECORDS
+            if column.name not in _COMPUTED
+        }
+        self.params: dict[str, Cell] = {
+            **{name: self.record[name] for name in _COLUMN_PARAMS},
+            **_OTHER_PARAMS,
+            **{f"extra.{name}": cell for name, cell in _EXTRA_PARAMS.items()},
+        }
+        self.readers: dict[str, Cell] = {
+            **self.record,
+            **PROMPT,
+            **self.params,
+            "system": cells.text,
+            "template": cells.text,
+        }
+
+    def _record_cell(self, name: str, kind: str) -> Cell:
+        special: dict[str, Cell] = {
+            "text": cells.text,
+            "status": cells.status,
+            "answer": cells.json_text,
+            "logprobs": cells.json_text,
+        }
+        if name in special:
+            return special[name]
+        if name.endswith("_json"):
+            return cells.json_text
+        lowest, highest = _RANGES.get(name, (0, None))
+        by_kind: dict[str, Cell] = {
+            "text": cells.name,
+            "key": cells.name,
+            "int": cells.integer(
+                None if lowest is None else int(lowest), None if highest is None else int(highest)
+            ),
+            "float": cells.number(lowest, highest),
+            "floats": cells.numbers,
+            "bool": cells.boolean,
+            "money": cells.money,
+            "time": self.instants,
+            "bytes": cells.binary,
+        }
+        return by_kind[kind]
+
+    def canonical(self, name: str) -> str | None:
+        """Find the name a column is known by here, or None for a column that means nothing."""
+        name = ALIASES.get(name, name)
+        if name in _EXTRA_PARAMS:
+            name = f"extra.{name}"
+        if name.startswith("extra.") and name not in self.readers:
+            self.readers[name] = self.params[name] = cells.json_value
+        return name if name in self.readers else None
+
+    def names(self) -> list[str]:
+        """List every name a column can be mapped to."""
+        return [*self.readers, *ALIASES, *_EXTRA_PARAMS]
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Find the known word that is spelled most like this one, or None when none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
+    return near[0] if near else None

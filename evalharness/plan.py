@@ -1,0 +1,222 @@
+"""Prompts × settings × repeats → trials: who is asked what, in which order, and what is left.
+
+A plan never holds its trials. Their order is a seeded shuffle computed block by block, so that
+10^6 trials start at once and drift of a server over time cannot pass for an effect of a setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from evalharness.config import DatasetConfig, Profile, RunConfig
+from evalharness.datasets import Renderer, load_prompts, prompt_digest
+from evalharness.errors import ConfigError, DatasetError
+from evalharness.order import Shuffle
+from evalharness.records import Prompt, Setting, Trial, digest
+from evalharness.sweep import expand, label
+from evalharness.wire.request import build_body, check_messages, check_params, known_params
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+_BLOCK = 4_096
+
+
+class Plan:
+    """What a run is going to ask.
+
+    Attributes:
+        prompts: the statistical units, in dataset order.
+        digests: for each prompt, a hash of everything that shapes its requests.
+        settings: the columns of the comparison.
+        repeats: K, how often each prompt is asked under each setting.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        prompts: list[Prompt],
+        settings: list[Setting],
+        profiles: Mapping[str, Profile],
+    ) -> None:
+        self.config = config
+        self.prompts = prompts
+        self.digests = [prompt_digest(p) for p in prompts]
+        self.settings = settings
+        self.repeats = config.repeats
+        self._profiles = profiles
+        self._renderers = _renderers(settings)
+
+    def __len__(self) -> int:
+        return len(self.prompts) * len(self.settings) * self.repeats
+
+    def renderer(self, setting: Setting) -> Renderer:
+        """What turns a prompt into messages under a setting."""
+        return self._renderers[setting.setting_id]
+
+    def body(self, trial: Trial) -> bytes:
+        """The request body of a trial, as canonical JSON."""
+        setting = trial.setting
+        messages = self._renderers[setting.setting_id].messages(trial.prompt)
+        return build_body(setting, trial.prompt, messages, self._profiles[setting.provider])
+
+    def trials(self, done: NDArray[np.bool_] | None = None) -> Iterator[Trial]:
+        """Every trial that is not ``done``, in the seeded order.
+
+        ``done`` is indexed as :meth:`done_map` returns it.
+        """
+        prompts, settings = self.prompts, self.settings
+        width = len(settings)
+        for position, cells, repeats in self._blocks():
+            keep = None if done is None else ~done[repeats * (len(prompts) * width) + cells]
+            rows = zip(cells.tolist(), repeats.tolist(), strict=True)
+            for offset, (cell, repeat) in enumerate(rows):
+                if keep is not None and not keep[offset]:
+                    continue
+                row, column = divmod(cell, width)
+                yield self._trial(row, settings[column], repeat, position + offset)
+
+    def _trial(self, row: int, setting: Setting, repeat: int, position: int) -> Trial:
+        prompt = self.prompts[row]
+        trial_id = digest(
+            setting.setting_id.encode(),
+            self.digests[row].encode(),
+            prompt.prompt_id.encode(),
+            repeat.to_bytes(4, "little"),
+        )
+        return Trial(trial_id, prompt, setting, repeat, position)
+
+    def _blocks(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Blocks of (first position, cell numbers, repeats) in sending order."""
+        import numpy as np
+
+        cells = len(self.prompts) * len(self.settings)
+        order = self.config.order
+        if order.spread == "burst":
+            shuffle = Shuffle(cells, order.shuffle_seed)
+            step = max(1, _BLOCK // self.repeats)
+            for start in range(0, cells, step):
+                block = shuffle.take(start, start + step)
+                repeats = np.tile(np.arange(self.repeats, dtype=np.int64), len(block))
+                yield start * self.repeats, np.repeat(block, self.repeats), repeats
+            return
+        for repeat in range(self.repeats):
+            # A fresh order every round: no cell always follows the same neighbour.
+            shuffle = Shuffle(cells, order.shuffle_seed * 1_000_003 + repeat)
+            for start in range(0, cells, _BLOCK):
+                block = shuffle.take(start, start + _BLOCK)
+                yield repeat * cells + start, block, np.full(len(block), repeat, dtype=np.int64)
+
+    def done_map(self, recorded: pa.Table) -> NDArray[np.bool_]:
+        """Which trials have a record: flags indexed ``(repeat × prompts + prompt) × settings + s``.
+
+        ``recorded`` has the columns prompt_id, setting_id and repeat; rows outside the plan are
+        ignored.
+        """
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        done = np.zeros(len(self), dtype=np.bool_)
+        prompt = pc.index_in(recorded["prompt_id"], pa.array([p.prompt_id for p in self.prompts]))
+        setting = pc.index_in(
+            recorded["setting_id"], pa.array([s.setting_id for s in self.settings])
+        )
+        rows = pc.fill_null(prompt, -1).to_numpy().astype(np.int64)
+        columns = pc.fill_null(setting, -1).to_numpy().astype(np.int64)
+        repeats = recorded["repeat"].to_numpy().astype(np.int64)
+        mine = (rows >= 0) & (columns >= 0) & (repeats < self.repeats)
+        cells = rows[mine] * len(self.settings) + columns[mine]
+        done[repeats[mine] * (len(self.prompts) * len(self.settings)) + cells] = True
+        return done
+
+
+def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, root: Path) -> Plan:
+    """Read the dataset, expand the sweep and check every request before any is sent.
+
+    Several configurations (the jobs of a multirun) give one plan with the settings of all;
+    ``identities`` maps provider names to who answers; relative dataset paths start at ``root``.
+
+    Raises:
+        ConfigError: a parameter, an axis or a dataset row cannot be sent as written.
+    """
+    config = _common(configs)
+    profiles: dict[str, Profile] = {}
+    for job in configs:
+        profiles |= {p.name: p.profile for p in (job.provider, *job.providers.values())}
+        check_params(job.params, job.provider.profile)
+    settings = label([s for job in configs for s in expand(job, identities, known_params())])
+    checked = [_check_setting(s, profiles[s.provider]) for s in settings]
+    prompts = load_prompts(config.dataset, root=root)
+    plan = Plan(config, prompts, checked, profiles)
+    _check_prompts(plan, profiles)
+    return plan
+
+
+def _common(configs: Sequence[RunConfig]) -> RunConfig:
+    """The first configuration, once all agree on everything that is not part of a setting.
+
+    Raises:
+        ConfigError: the jobs differ in something that one run folder holds only once.
+    """
+    first = configs[0]
+    for other in configs[1:]:
+        for field in ("name", "repeats", "order", "limits", "scoring", "transport", "results_dir"):
+            if getattr(first, field) != getattr(other, field):
+                raise ConfigError(
+                    f"the jobs of this multirun differ in `{field}`, of which a run has one",
+                    hint="hydra/launcher=basic gives every job a run folder of its own",
+                )
+        if _rows(first.dataset) != _rows(other.dataset):
+            raise ConfigError(
+                "the jobs of this multirun differ in `dataset`, of which a run has one",
+                hint="hydra/launcher=basic gives every job a run folder of its own",
+            )
+    return first
+
+
+def _rows(dataset: DatasetConfig) -> DatasetConfig:
+    """The part of a dataset configuration that decides which prompts there are."""
+    return structs.replace(dataset, system=None, template=None)
+
+
+def _check_setting(setting: Setting, profile: Profile) -> Setting:
+    swept = {key for key in setting.axes if key in setting.params}
+    where = "sweep" if swept else "params"
+    params = check_params(setting.params, profile, where=where)
+    return structs.replace(setting, params=params)
+
+
+def _check_prompts(plan: Plan, profiles: Mapping[str, Profile]) -> None:
+    """Render and check every prompt once per distinct template and system prompt."""
+    by_shape = {(s.system, s.template): s for s in plan.settings}
+    for setting in by_shape.values():
+        renderer = plan.renderer(setting)
+        for prompt in plan.prompts:
+            where = prompt.source or f"prompt {prompt.prompt_id}"
+            check_messages(renderer.messages(prompt), where=where)
+    by_provider = {s.provider: s for s in plan.settings}
+    for prompt in plan.prompts:
+        if not prompt.params:
+            continue
+        where = prompt.source or f"prompt {prompt.prompt_id}"
+        for provider in by_provider:
+            try:
+                check_params(prompt.params, profiles[provider])
+            except ConfigError as error:
+                raise DatasetError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def _renderers(settings: list[Setting]) -> dict[str, Renderer]:
+    shared: dict[tuple[str | None, str | None], Renderer] = {}
+    for setting in settings:
+        key = (setting.template, setting.system)
+        if key not in shared:
+            shared[key] = Renderer(*key)
+    return {s.setting_id: shared[s.template, s.system] for s in settings}

@@ -1,0 +1,153 @@
+"""Columns of a records table as arrays: counts, money, groups of rows that share a price."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+#: Columns of a records table that are read here. Absent ones count as null.
+COLUMNS = (
+    "setting_id", "provider", "model", "status", "sent_at", "prompt_tokens", "completion_tokens",
+    "cached_tokens", "reasoning_tokens", "audio_prompt_tokens", "audio_completion_tokens",
+    "billed_usd", "cost_usd_imported",
+)  # fmt: skip
+_DAY_NS = 86_400 * 10**9
+_EPOCH = date(1970, 1, 1)
+
+
+class Counts(NamedTuple):
+    """A nullable integer column: values (0 where null) and where they are known."""
+
+    value: Ints
+    known: Bools
+
+
+class Usage(NamedTuple):
+    """Token counts of some rows; ``audio`` marks rows with audio tokens."""
+
+    prompt: Counts
+    completion: Counts
+    cached: Counts
+    reasoning: Counts
+    audio: Bools
+
+    def take(self, rows: Ints) -> Usage:
+        """The counts of the given row numbers."""
+        counts = (self.prompt, self.completion, self.cached, self.reasoning)
+        prompt, completion, cached, reasoning = (
+            Counts(count.value[rows], count.known[rows]) for count in counts
+        )
+        return Usage(prompt, completion, cached, reasoning, self.audio[rows])
+
+
+class Money(NamedTuple):
+    """A nullable money column in pico-dollars, as the two words of a 128-bit integer."""
+
+    low: NDArray[np.uint64]
+    high: Ints
+    known: Bools
+
+
+def _column(records: pa.Table, name: str) -> Any:
+    return records.column(name).combine_chunks() if name in records.column_names else None
+
+
+def _counts(records: pa.Table, name: str) -> Counts:
+    column = _column(records, name)
+    if column is None:
+        return Counts(np.zeros(records.num_rows, np.int64), np.zeros(records.num_rows, np.bool_))
+    known = column.is_valid().to_numpy(zero_copy_only=False)
+    return Counts(column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64), known)
+
+
+def read_usage(records: pa.Table) -> Usage:
+    """The token counts of every row."""
+    audio = [
+        _counts(records, name).value > 0
+        for name in ("audio_prompt_tokens", "audio_completion_tokens")
+    ]
+    return Usage(
+        prompt=_counts(records, "prompt_tokens"),
+        completion=_counts(records, "completion_tokens"),
+        cached=_counts(records, "cached_tokens"),
+        reasoning=_counts(records, "reasoning_tokens"),
+        audio=audio[0] | audio[1],
+    )
+
+
+def read_money(records: pa.Table, name: str) -> Money:
+    """decimal128 with twelve decimals holds pico-dollars already: two little-endian words."""
+    column = _column(records, name)
+    rows = records.num_rows
+    if column is None or rows == 0:
+        zeros = np.zeros(rows, np.int64)
+        return Money(zeros.astype(np.uint64), zeros, np.zeros(rows, np.bool_))
+    if column.type.scale != 12:
+        raise ValueError(f"{name} must have 12 decimals, has type {column.type}")
+    known = column.is_valid().to_numpy(zero_copy_only=False)
+    words = np.frombuffer(column.buffers()[1], dtype="<i8")[2 * column.offset :][: 2 * rows]
+    low, high = words[0::2], words[1::2]
+    return Money(
+        np.where(known, low, 0).astype(np.int64).view(np.uint64), np.where(known, high, 0), known
+    )
+
+
+def read_codes(records: pa.Table, name: str) -> tuple[list[Any], Ints]:
+    """Distinct values of a text column (None for null), and each row's index into them."""
+    column = _column(records, name)
+    if column is None:
+        return [None], np.zeros(records.num_rows, np.int64)
+    encoded = column.dictionary_encode(null_encoding="encode")
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+
+
+def delivered(records: pa.Table) -> Bools:
+    """Where an answer was delivered: the status is not ``error``."""
+    values, codes = read_codes(records, "status")
+    return np.array([value != "error" for value in values], np.bool_)[codes]
+
+
+def day_groups(
+    records: pa.Table, at: date | None
+) -> list[tuple[tuple[str | None, str | None, date | None], Ints]]:
+    """Row numbers by (provider, model, day)."""
+    providers, provider = read_codes(records, "provider")
+    models, model = read_codes(records, "model")
+    days = _days(records)
+    keys = np.stack([provider, model, days], axis=1) if records.num_rows else None
+    if keys is None:
+        return []
+    first_day = int(days.min())
+    span = int(days.max()) - first_day + 1
+    code = (provider * len(models) + model) * span + (days - first_day)
+    order = np.argsort(code, kind="stable")
+    starts = np.flatnonzero(np.diff(code[order], prepend=code[order[0]] - 1))
+    groups: list[tuple[tuple[str | None, str | None, date | None], Ints]] = []
+    for members in np.split(order, starts[1:]):
+        row = members[0]
+        number = int(days[row])
+        day = at if number < 0 else _EPOCH + timedelta(days=number)
+        groups.append(((providers[provider[row]], models[model[row]], day), members))
+    return groups
+
+
+def _days(records: pa.Table) -> Ints:
+    """Days since 1970 in UTC; −1 where the time is unknown."""
+    import pyarrow as pa
+
+    column = _column(records, "sent_at")
+    if column is None:
+        return np.full(records.num_rows, -1, np.int64)
+    instants = column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64())
+    known = instants.is_valid().to_numpy(zero_copy_only=False)
+    return np.where(known, instants.fill_null(0).to_numpy() // _DAY_NS, -1)

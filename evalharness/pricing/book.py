@@ -1,0 +1,127 @@
+"""The price book: which price applies to a model at a provider on a day.
+
+Layers, the first that knows the model wins: overrides, then price files (a later file before an
+earlier one), then the shipped ``configs/pricing/*.yaml``, then the ``genai-prices`` package where
+it is installed. Within a layer the more specific entry wins: a named provider before any provider,
+an exact model name before a pattern, a longer pattern before a shorter, then the later
+``valid_from``, then the later line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from evalharness.paths import shipped
+from evalharness.pricing import genai
+from evalharness.pricing.files import parse_prices, read_prices
+from evalharness.pricing.price import Price
+
+
+class PriceBook:
+    """Prices in layers; see the module's page for who wins.
+
+    Args:
+        layers: price lists, strongest first.
+        aliases: provider name → the name it is priced under (``profile.price_source``).
+        use_genai: ask ``genai-prices`` where no layer knows the model.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Sequence[Price]] = (),
+        *,
+        aliases: Mapping[str, str] | None = None,
+        use_genai: bool = False,
+    ) -> None:
+        self._layers = [list(layer) for layer in layers]
+        self._aliases = dict(aliases or {})
+        self._use_genai = use_genai
+        self._found: dict[tuple[str | None, str, date], Price | None] = {}
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        files: Sequence[Path] = (),
+        overrides: Mapping[str, Any] | None = None,
+        aliases: Mapping[str, str] | None = None,
+    ) -> PriceBook:
+        """The book of a run or a report.
+
+        Args:
+            files: price files over the shipped ones; a later file wins.
+            overrides: a table as plain data (the configuration's ``pricing`` group), over all
+                files; its ``files`` key may name further price files, which come after ``files``.
+            aliases: provider name → the name it is priced under.
+
+        Raises:
+            ConfigError: a file that cannot be read or is not a price table, naming file and key.
+        """
+        given = dict(overrides or {})
+        named = [Path(str(name)) for name in given.pop("files", None) or ()]
+        layers: list[list[Price]] = []
+        if given:
+            layers.append(parse_prices(given, "pricing", table="override"))
+        layers += [read_prices(path) for path in reversed([*files, *named])]
+        # The shipped files are one layer: together they are the project's own table.
+        tables = sorted(shipped("configs").glob("pricing/*.yaml"))
+        layers.append([price for path in tables for price in read_prices(path)])
+        return cls(layers, aliases=aliases, use_genai=True)
+
+    def find(self, provider: str | None, model: str, at: date | None = None) -> Price | None:
+        """The price of a model on a day; None when nobody knows it.
+
+        Args:
+            provider: name of the provider configuration; None matches entries for any provider.
+            model: the name as sent.
+            at: the day of the request (UTC); None is today.
+        """
+        day = at or datetime.now(UTC).date()
+        provider = None if provider is None else self._aliases.get(provider, provider)
+        key = (provider, model, day)
+        if key not in self._found:
+            self._found[key] = self._search(*key)
+        return self._found[key]
+
+    def missing_hint(self, provider: str | None, model: str) -> str:
+        """The line of a price file that would give a model its price (with made-up amounts)."""
+        name = "" if provider is None else f"provider: {_quoted(provider)}, "
+        return (
+            f"prices: [{{{name}model: {_quoted(model)}, "
+            "price_usd_per_mtok: {prompt: 0.40, completion: 1.20}}]"
+        )
+
+    def _search(self, provider: str | None, model: str, day: date) -> Price | None:
+        for layer in self._layers:
+            best: tuple[tuple[Any, ...], Price] | None = None
+            for line, price in enumerate(layer):
+                if _applies(price, provider, model, day):
+                    rank = (*_specificity(price, model), price.valid_from or date.min, line)
+                    if best is None or rank > best[0]:
+                        best = (rank, price)
+            if best is not None:
+                return best[1]
+        if self._use_genai and provider is not None:
+            return genai.find(provider, model, day)
+        return None
+
+
+def _applies(price: Price, provider: str | None, model: str, day: date) -> bool:
+    return (
+        price.provider in (None, provider)
+        and (price.model == model or fnmatchcase(model, price.model))
+        and (price.valid_from is None or price.valid_from <= day)
+    )
+
+
+def _specificity(price: Price, model: str) -> tuple[bool, bool, int]:
+    return price.provider is not None, price.model == model, len(price.model)
+
+
+def _quoted(name: str) -> str:
+    """The name as a YAML text that is read back as it is."""
+    return "'" + name.replace("'", "''") + "'"

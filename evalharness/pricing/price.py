@@ -1,0 +1,196 @@
+"""One price, and the exact cost of one request under it.
+
+All arithmetic is in whole pico-dollars (10⁻¹² USD): a price per million tokens with at most six
+decimals is a whole number of pico-dollars per token, and so is every cost. Nothing is rounded.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import msgspec
+
+from evalharness.records import Usage
+
+PICO = 10**12  # pico-dollars in a dollar
+# Bounds that keep the cost of any one request below 2⁶² pico-dollars, hence exact in int64.
+MAX_USD_PER_MTOK = Decimal(10_000)  # a cent a token
+MAX_FEE_USD = Decimal(1_000)
+MAX_TOKENS = 10**8  # a count beyond it is no usage, whatever the server says
+_PICO_PER_TOKEN = 10**6  # price in USD per million tokens → pico-dollars per token
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars per million tokens.
+
+    ``cached`` None means the prompt price, ``reasoning`` None the completion price.
+    """
+
+    prompt: Decimal
+    completion: Decimal
+    cached: Decimal | None = None
+    reasoning: Decimal | None = None
+
+    def per_token(self) -> TokenRates:
+        """The same in whole pico-dollars per token, with nothing left out."""
+        prompt, completion = _pico_per_token(self.prompt), _pico_per_token(self.completion)
+        return TokenRates(
+            prompt=prompt,
+            cached=prompt if self.cached is None else _pico_per_token(self.cached),
+            completion=completion,
+            reasoning=completion if self.reasoning is None else _pico_per_token(self.reasoning),
+        )
+
+
+class TokenRates(msgspec.Struct, frozen=True, kw_only=True):
+    """Pico-dollars per token."""
+
+    prompt: int
+    cached: int
+    completion: int
+    reasoning: int
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
+    """Rates for requests with more than ``above_prompt_tokens`` prompt tokens."""
+
+    above_prompt_tokens: int
+    rates: Rates
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model costs at one provider, from a date on.
+
+    Attributes:
+        model: name as sent, or a pattern with ``*``, ``?`` and ``[…]``.
+        rates: price of a request at or below the first tier.
+        tiers: by rising ``above_prompt_tokens``. The rule is the cliff: the prompt's size, cached
+            tokens included, picks one tier, and the *whole* request is priced at it.
+        per_request_usd: fee of each request.
+        provider: None is any provider.
+        valid_from: first day (UTC); None is since ever.
+        source: where the price was read.
+        table: the price file, ``genai-prices VERSION``, or ``override``.
+        as_of: the day the table was read; None is unknown.
+    """
+
+    model: str
+    rates: Rates
+    tiers: tuple[Tier, ...] = ()
+    per_request_usd: Decimal = Decimal(0)
+    provider: str | None = None
+    valid_from: date | None = None
+    source: str | None = None
+    table: str = "override"
+    as_of: date | None = None
+
+    def is_free(self) -> bool:
+        """Whether every request costs nothing, whatever its usage."""
+        every = [self.rates, *(tier.rates for tier in self.tiers)]
+        return not self.per_request_usd and all(
+            not any((r.prompt, r.completion, r.cached, r.reasoning)) for r in every
+        )
+
+    def rates_at(self, prompt_tokens: int) -> Rates:
+        """The rates that apply to a request with this many prompt tokens."""
+        rates = self.rates
+        for tier in self.tiers:
+            if prompt_tokens > tier.above_prompt_tokens:
+                rates = tier.rates
+        return rates
+
+    def fee_pico(self) -> int:
+        """The fee of each request in pico-dollars."""
+        return _whole(self.per_request_usd * PICO)
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """Exact US dollars of one request; None when a count that matters is unknown.
+
+        ``(prompt − cached)·p + cached·c + (completion − reasoning)·q + reasoning·r + fee``, where
+        prompt includes cached tokens and completion includes reasoning tokens. A cached (reasoning)
+        count matters only where its rate differs. Audio tokens have prices of their own that are
+        not known here, so usage with audio tokens is unknown too. So are counts that cannot be:
+        more cached than prompt tokens, below zero, above 10⁸.
+        """
+        if self.is_free():
+            return Decimal(0)
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        if prompt is None or completion is None or _has_audio(usage):
+            return None
+        rates = self.rates_at(prompt).per_token()
+        cached = usage.cached_tokens
+        if cached is None and rates.cached == rates.prompt:
+            cached = 0
+        reasoning = usage.reasoning_tokens
+        if reasoning is None and rates.reasoning == rates.completion:
+            reasoning = 0
+        if cached is None or reasoning is None:
+            return None
+        if not (0 <= cached <= prompt <= MAX_TOKENS and 0 <= reasoning <= completion <= MAX_TOKENS):
+            return None
+        return to_usd(
+            (prompt - cached) * rates.prompt
+            + cached * rates.cached
+            + (completion - reasoning) * rates.completion
+            + reasoning * rates.reasoning
+            + self.fee_pico()
+        )
+
+    def worst_case(self, prompt_tokens: int, max_tokens: int | None, n: int = 1) -> Decimal | None:
+        """The most one request can cost, in US dollars; None when nothing bounds it.
+
+        Args:
+            prompt_tokens: an upper bound of the prompt's tokens.
+            max_tokens: bound of the tokens of each choice; None is no bound.
+            n: choices asked for; the prompt is paid once.
+        """
+        if self.is_free():
+            return Decimal(0)
+        bounds = [0, *(tier.above_prompt_tokens + 1 for tier in self.tiers)]
+        reachable = [start for start in bounds if start <= prompt_tokens]
+        worst = 0
+        for index, start in enumerate(reachable):
+            rates = self.rates_at(start).per_token()
+            # The most tokens that are still in this tier: a higher tier may be cheaper.
+            last = prompt_tokens if index + 1 == len(reachable) else reachable[index + 1] - 1
+            dearest = max(rates.completion, rates.reasoning)
+            if max_tokens is None and dearest:
+                return None
+            worst = max(
+                worst, last * max(rates.prompt, rates.cached) + (max_tokens or 0) * n * dearest
+            )
+        return to_usd(worst + self.fee_pico())
+
+
+def to_usd(pico: int) -> Decimal:
+    """Whole pico-dollars as an exact Decimal of dollars."""
+    return Decimal(f"{pico}E-12")  # a constructor never rounds; arithmetic might
+
+
+def has_decimals(value: Decimal, at_most: int) -> bool:
+    """Whether a number is finite and written exactly with this many decimals."""
+    _, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        return False
+    surplus = -exponent - at_most
+    return surplus <= 0 or not any(digits[-surplus:])
+
+
+def is_exact(usd_per_mtok: Decimal) -> bool:
+    """Whether a price is a whole number of pico-dollars per token, and within bounds."""
+    return 0 <= usd_per_mtok <= MAX_USD_PER_MTOK and has_decimals(usd_per_mtok, 6)
+
+
+def _pico_per_token(usd_per_mtok: Decimal) -> int:
+    return _whole(usd_per_mtok * _PICO_PER_TOKEN)
+
+
+def _whole(value: Decimal) -> int:
+    whole = int(value)
+    assert whole == value, "prices are checked with is_exact when they are read"
+    return whole
+
+
+def _has_audio(usage: Usage) -> bool:
+    return bool(usage.audio_prompt_tokens or usage.audio_completion_tokens)

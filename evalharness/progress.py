@@ -1,0 +1,210 @@
+"""Progress for people: a bar on a terminal, plain lines elsewhere. The only user of tqdm."""
+
+from __future__ import annotations
+
+import sys
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Protocol
+
+from evalharness.records import Reply, Status
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_LINE_EVERY_S = 10.0
+
+
+class Progress(Protocol):
+    """What a runner reports while it works."""
+
+    def start(self, *, total: int, done: int, label: str) -> None:
+        """``total`` trials are planned and ``done`` of them were recorded before."""
+        ...
+
+    def attempted(self, reply: Reply, cost_usd: Decimal | None) -> None:
+        """An attempt came back; ``cost_usd`` None when its price is unknown."""
+        ...
+
+    def finished(self, reply: Reply) -> None:
+        """A trial got its record."""
+        ...
+
+    def waiting(self, reason: str | None) -> None:
+        """What everything is waiting for, None when nothing holds it up."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Print a line without breaking the bar."""
+        ...
+
+    def close(self) -> None:
+        """Take the bar away."""
+        ...
+
+
+class _Counts:
+    """The numbers both forms show."""
+
+    def __init__(self) -> None:
+        self.total = self.done = self.before = self.failed = 0
+        self.tokens = 0
+        self.cost: Decimal | None = None
+        self.reason: str | None = None
+        self.began = time.monotonic()
+
+    def add(self, reply: Reply, cost_usd: Decimal | None) -> None:
+        usage = reply.usage
+        self.tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+        if cost_usd is not None:
+            self.cost = (self.cost or Decimal(0)) + cost_usd
+
+    def finish(self, reply: Reply) -> None:
+        self.done += 1
+        self.failed += reply.status is Status.ERROR
+
+    @property
+    def rate(self) -> float:
+        """Trials finished per second of this session."""
+        return (self.done - self.before) / max(1e-9, time.monotonic() - self.began)
+
+    @property
+    def projected(self) -> Decimal | None:
+        """Cost of the whole plan's remaining part at this session's mean, plus what it cost."""
+        fresh = self.done - self.before
+        if self.cost is None or fresh == 0:
+            return None
+        return self.cost * (self.total - self.before) / fresh
+
+    def details(self) -> str:
+        parts = [f"ok {self.done - self.before - self.failed}", f"failed {self.failed}"]
+        parts.append(f"{_short(self.tokens)} tokens")
+        if self.cost:
+            projected = self.projected
+            toward = f" of ~${projected:.4f}" if projected is not None else ""
+            parts.append(f"${self.cost:.4f}{toward}")
+        if self.reason:
+            parts.append(self.reason)
+        return ", ".join(parts)
+
+
+def _short(number: int) -> str:
+    for limit, suffix in ((1_000_000, "M"), (1_000, "k")):
+        if number >= limit:
+            return f"{number / limit:.1f}{suffix}"
+    return str(number)
+
+
+class BarProgress:
+    """A tqdm bar on stderr: done/total, ok/failed, requests/s, tokens, cost, time left."""
+
+    def __init__(self) -> None:
+        self._counts = _Counts()
+        self._bar: tqdm[None] | None = None
+        self._shown_at = 0.0
+
+    def start(self, *, total: int, done: int, label: str) -> None:
+        """Show the bar."""
+        from tqdm import tqdm
+
+        counts = self._counts
+        counts.total, counts.done, counts.before = total, done, done
+        counts.began = time.monotonic()
+        self._bar = tqdm(
+            total=total, initial=done, desc=label, unit="trial", file=sys.stderr,
+            dynamic_ncols=True, smoothing=0.1, mininterval=0.2,
+        )  # fmt: skip
+
+    def attempted(self, reply: Reply, cost_usd: Decimal | None) -> None:
+        """Count tokens and cost."""
+        self._counts.add(reply, cost_usd)
+
+    def finished(self, reply: Reply) -> None:
+        """Advance; the text beside the bar is renewed a few times a second, not a thousand."""
+        self._counts.finish(reply)
+        if self._bar is None:
+            return
+        now = time.monotonic()
+        if now - self._shown_at > 0.2:
+            self._shown_at = now
+            self._bar.set_postfix_str(self._counts.details(), refresh=False)
+        self._bar.update()
+
+    def waiting(self, reason: str | None) -> None:
+        """Show what is being waited for."""
+        if reason == self._counts.reason or self._bar is None:
+            return
+        self._counts.reason = reason
+        self._bar.set_postfix_str(self._counts.details())
+
+    def say(self, text: str) -> None:
+        """Print above the bar."""
+        if self._bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the finished bar on the screen."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._counts.details(), refresh=False)
+            self._bar.close()
+
+
+class LineProgress:
+    """Plain lines on stderr every ten seconds, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._counts = _Counts()
+        self._label = ""
+        self._said_at = 0.0
+
+    def start(self, *, total: int, done: int, label: str) -> None:
+        """Say what begins."""
+        counts = self._counts
+        counts.total, counts.done, counts.before = total, done, done
+        counts.began = self._said_at = time.monotonic()
+        self._label = label
+        self.say(f"{label}: {total - done} trials to send, {done} of {total} recorded before")
+
+    def attempted(self, reply: Reply, cost_usd: Decimal | None) -> None:
+        """Count tokens and cost."""
+        self._counts.add(reply, cost_usd)
+
+    def finished(self, reply: Reply) -> None:
+        """Say a line when one is due."""
+        self._counts.finish(reply)
+        now = time.monotonic()
+        if now - self._said_at >= _LINE_EVERY_S:
+            self._said_at = now
+            self.say(self._line())
+
+    def waiting(self, reason: str | None) -> None:
+        """Say a new reason once."""
+        if reason != self._counts.reason:
+            self._counts.reason = reason
+            if reason:
+                self.say(f"{self._label}: {reason}")
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Say where it ended."""
+        self.say(self._line())
+
+    def _line(self) -> str:
+        counts = self._counts
+        rate = counts.rate
+        left = (counts.total - counts.done) / rate if rate > 0 else None
+        remaining = "" if not left else f", about {left:.0f} s left"
+        return (
+            f"{self._label}: {counts.done}/{counts.total} trials, {rate:.1f}/s, "
+            f"{counts.details()}{remaining}"
+        )
+
+
+def progress_for_terminal() -> Progress:
+    """A bar when stderr is a terminal, plain lines when it is not."""
+    return BarProgress() if sys.stderr.isatty() else LineProgress()

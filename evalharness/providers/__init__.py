@@ -1,0 +1,134 @@
+"""Who answers: remote services, the local model, the rehearsal emulator.
+
+Three questions, asked of a :class:`~evalharness.config.ProviderConfig`: can it work at all
+(:func:`check_provider`), which endpoint is it (:func:`provider_identity`), and open it
+(:func:`open_endpoint`). None of them sends a chat request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import msgspec
+
+from evalharness.config import ProviderConfig
+from evalharness.errors import ConfigError
+from evalharness.providers import remote
+from evalharness.providers.endpoint import Endpoint
+
+__all__ = ["Endpoint", "check_provider", "open_endpoint", "provider_identity"]
+
+# Keys that mean something to one kind only. A key that would be ignored is refused.
+_ONLY_FOR = {
+    "base_url": "remote",
+    "api_key_env": "remote",
+    "headers": "remote",
+    "model_path": "local",
+    "parallel": "local",
+    "context_tokens": "local",
+    "threads": "local",
+    "emulator": "emulator",
+}
+
+
+def check_provider(config: ProviderConfig) -> None:
+    """Find out what can be found out before anything is sent, started or fetched.
+
+    Raises:
+        ConfigError: a key of ``provider`` cannot be used as written.
+        ProviderError: a key variable is missing, or llama.cpp is not installed.
+    """
+    _check_keys(config)
+    if config.kind == "remote":
+        remote.check(config)
+    elif config.kind == "local":
+        from evalharness.providers.local import opening
+
+        opening.check(config)
+    else:
+        _emulator_options(config)
+
+
+def provider_identity(config: ProviderConfig) -> str:
+    """Which endpoint a configuration means, without opening it (see :class:`Endpoint`).
+
+    Raises:
+        ConfigError: the base URL or the model file cannot be used as written.
+    """
+    if config.kind == "remote":
+        return remote.normalised_url(config)
+    if config.kind == "local":
+        from evalharness.providers.local import weights
+
+        return weights.identity(config.model_path)
+    return "emulator"
+
+
+@contextlib.asynccontextmanager
+async def open_endpoint(
+    config: ProviderConfig, *, say: Callable[[str], None]
+) -> AsyncGenerator[Endpoint]:
+    """Open an endpoint to send to, for the length of the ``async with`` block.
+
+    The local model and the emulator run as a child process that ends with the block, or with us.
+    ``say`` is given sentences for people: weights being fetched, a server that ended by itself.
+
+    Raises:
+        ConfigError: a key of ``provider`` cannot be used as written.
+        ProviderError: no key, no weights, or a server that does not start.
+    """
+    check_provider(config)
+    if config.kind == "remote":
+        yield _endpoint(
+            config,
+            remote.normalised_url(config),
+            key=None if config.api_key_env is None else remote.read_key(config.api_key_env),
+        )
+    elif config.kind == "local":
+        from evalharness.providers.local.opening import serving
+
+        async with serving(config, say=say) as (base_url, _):
+            yield _endpoint(config, base_url, concurrency_hint=config.parallel)
+    else:
+        from evalharness.providers.child import running
+
+        options = msgspec.json.encode(config.emulator).decode()
+        arguments = ["--port", "0", "--exit-with-parent", "--config-json", options]
+        async with running(
+            "evalharness.providers.emulator", arguments, what="the emulator", say=say
+        ) as child:
+            yield _endpoint(config, child.ready["base_url"])
+
+
+def _endpoint(config: ProviderConfig, base_url: str, **more: Any) -> Endpoint:
+    return Endpoint(
+        name=config.name,
+        base_url=base_url,
+        identity=provider_identity(config),
+        headers=config.headers,
+        profile=config.profile,
+        **more,
+    )
+
+
+def _check_keys(config: ProviderConfig) -> None:
+    """Refuse keys that this kind of provider would ignore."""
+    for field in msgspec.structs.fields(config):
+        kind = _ONLY_FOR.get(field.name, config.kind)
+        default: Any = field.default
+        if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        if kind != config.kind and getattr(config, field.name) != default:
+            raise ConfigError(
+                f"provider.{field.name} is for providers of kind {kind}, and {config.name!r} "
+                f"is of kind {config.kind}",
+                hint=f"remove provider.{field.name}",
+            )
+
+
+def _emulator_options(config: ProviderConfig) -> None:
+    from evalharness.providers.emulator import EmulatorOptions
+
+    EmulatorOptions.from_mapping(config.emulator)

@@ -1,0 +1,159 @@
+"""Texts: a walk along the chain of :mod:`.vocabulary`, one sampled token after another."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from evalharness.providers.emulator import vocabulary
+from evalharness.providers.emulator.sampling import Distribution, distribution
+from evalharness.providers.emulator.vocabulary import END, VARIANTS
+
+LONGEST = 512  # tokens of a text that nobody limits
+_KEPT_SETTINGS = 64
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """The parameters that shape a distribution."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+
+    @property
+    def penalised(self) -> bool:
+        """Whether the text so far changes the distribution."""
+        return bool(self.frequency_penalty or self.presence_penalty)
+
+
+class Token(msgspec.Struct, frozen=True, gc=False):
+    """One token with the natural logarithm of its probability, and the likeliest at its place."""
+
+    text: str
+    logprob: float
+    top: list[tuple[str, float]] = []
+
+
+class Walk(msgspec.Struct):
+    """A text as it was sampled: its words, and at each the distribution and the rank drawn."""
+
+    words: list[str]
+    steps: list[tuple[vocabulary.State, Distribution, int]]
+    finished: bool  # False: cut at the limit
+
+    def tokens(self, top: int) -> list[Token]:
+        """The words with their logprobs and the ``top`` likeliest candidates at each place."""
+        return [
+            Token(
+                state.tokens[dist.order[rank]],
+                dist.logprobs[rank],
+                [
+                    (state.tokens[i], p)
+                    for i, p in zip(dist.order[:top], dist.logprobs, strict=False)
+                ],
+            )
+            for state, dist, rank in self.steps
+        ]
+
+
+class Model:
+    """The chain with a memory of the distributions it has worked out."""
+
+    def __init__(self) -> None:
+        language = vocabulary.build()
+        self._states = language.states
+        self._start = language.start
+        self._worked_out: dict[tuple[float, float], list[Distribution | None]] = {}
+
+    def walk(
+        self,
+        topic: int,
+        sampling: Sampling,
+        draw: Callable[[], float],
+        limit: int,
+        *,
+        exactly: bool = False,
+        diverge_at: int | None = None,
+    ) -> Walk:
+        """Sample a text of at most ``limit`` tokens.
+
+        Args:
+            topic: 64-bit hash of everything asked; other topics, other texts.
+            sampling: the parameters of the distribution.
+            draw: uniform numbers in [0, 1); not called at temperature 0.
+            limit: most tokens.
+            exactly: go on until the limit, starting a new sentence where the text would end.
+            diverge_at: position at which the second most likely word is said instead of the word
+                drawn, where there is a second.
+        """
+        known = self._table(sampling)
+        states, penalised = self._states, sampling.penalised
+        greedy = not sampling.temperature
+        words: list[str] = []
+        steps: list[tuple[vocabulary.State, Distribution, int]] = []
+        place, last, seen = self._start, 0, Counter[str]()
+        for i in range(limit):
+            state = states[place]
+            # What is likely here depends on the topic, the place in the text and the last word, so
+            # that texts which have once diverged stay apart.
+            variant = ((topic >> (i & 31)) ^ (last * 40503 + i * 40961)) % VARIANTS
+            if penalised:
+                dist = _penalised(state, variant, sampling, seen)
+            else:
+                node = place * VARIANTS + variant
+                dist = known[node]
+                if dist is None:
+                    dist = distribution(state.logits[variant], sampling.temperature, sampling.top_p)
+                    known[node] = dist
+            rank = 0 if greedy else bisect_right(dist.cumulative, draw())
+            if i == diverge_at:
+                rank = 1 if rank == 0 and len(dist.order) > 1 else 0
+            index = dist.order[rank]
+            if state.following[index] == END:
+                if not exactly:
+                    return Walk(words, steps, finished=True)
+                rank = next(r for r, i in enumerate(dist.order) if state.following[i] != END)
+                index = dist.order[rank]
+            words.append(state.tokens[index])
+            steps.append((state, dist, rank))
+            if penalised:
+                seen[_bare(state.tokens[index])] += 1
+            place, last = state.following[index], place * 64 + index
+        return Walk(words, steps, finished=exactly)
+
+    def _table(self, sampling: Sampling) -> list[Distribution | None]:
+        key = (sampling.temperature, sampling.top_p)
+        table = self._worked_out.get(key)
+        if table is None:
+            if len(self._worked_out) >= _KEPT_SETTINGS:
+                self._worked_out.pop(next(iter(self._worked_out)))
+            table = list[Distribution | None]([None] * (len(self._states) * VARIANTS))
+            self._worked_out[key] = table
+        return table
+
+
+def _bare(word: str) -> str:
+    """A word without its leading space and capital: the same word wherever it stands."""
+    return word.strip().lower()
+
+
+def _penalised(
+    state: vocabulary.State, variant: int, sampling: Sampling, seen: Counter[str]
+) -> Distribution:
+    """OpenAI's formula: logit − count · frequency_penalty − [count > 0] · presence_penalty."""
+    logits = list(state.logits[variant])
+    for i, word in enumerate(state.tokens):
+        count = seen[_bare(word)]
+        if count:
+            logits[i] -= count * sampling.frequency_penalty + sampling.presence_penalty
+    return distribution(logits, sampling.temperature, sampling.top_p)
+
+
+def generator(*parts: object) -> random.Random:
+    """A generator that the parts alone decide, on every machine."""
+    return random.Random(repr(parts))

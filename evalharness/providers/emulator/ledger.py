@@ -1,0 +1,123 @@
+"""What the server remembers of each request: the ledger for tests, statistics, ``/v2/logs``."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evalharness.errors import ConfigError
+
+
+class Entry(msgspec.Struct, kw_only=True, gc=False):
+    """One request as it was received, and what became of it.
+
+    ``status`` is the HTTP status sent, None while it is unknown and for ever when nothing was.
+    ``billed_usd`` is what it cost; ``delivered`` tells whether the whole answer was handed to the
+    connection.
+    """
+
+    arrival: int  # from 1
+    received_at_ns: int
+    body_sha256: str
+    client_request_id: str | None = None
+    inference_id: str | None = None
+    model: str | None = None
+    stream: bool | None = None
+    status: int | None = None
+    fault: str | None = None
+    billed: bool = False
+    billed_usd: Decimal = Decimal(0)
+    billed_credits: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    delivered: bool = False
+    finished: bool = False
+
+
+class Ledger:
+    """Every request, in memory and — line by line as each one finishes — in a file.
+
+    Raises:
+        ConfigError: the file cannot be opened for appending.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self.entries: list[Entry] = []
+        self.in_flight = 0
+        self.max_in_flight = 0
+        self.generating = 0
+        self.max_generating = 0
+        self.connections = 0
+        self.max_connections = 0
+        self._statuses: Counter[str] = Counter()
+        self._file: TextIOWrapper | None = None
+        if path is not None:
+            try:
+                self._file = Path(path).open("a", encoding="utf-8")  # noqa: SIM115 - open to the end
+            except OSError as error:
+                raise ConfigError(f"provider.emulator.ledger: {path}: {error.strerror}") from None
+
+    def received(self, body: bytes, client_request_id: str | None) -> Entry:
+        """Note a request the moment its body is complete."""
+        entry = Entry(
+            arrival=len(self.entries) + 1,
+            received_at_ns=time.time_ns(),
+            body_sha256=hashlib.sha256(body).hexdigest(),
+            client_request_id=client_request_id,
+        )
+        self.entries.append(entry)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        return entry
+
+    def finished(self, entry: Entry) -> None:
+        """Note that nothing more will become of a request; its line is written and flushed."""
+        entry.finished = True
+        self.in_flight -= 1
+        self._statuses[str(entry.status) if entry.status is not None else "none"] += 1
+        if self._file is not None:
+            self._file.write(msgspec.json.encode(entry).decode() + "\n")
+            self._file.flush()
+
+    def generation_began(self) -> None:
+        """Count one more request that generates."""
+        self.generating += 1
+        self.max_generating = max(self.max_generating, self.generating)
+
+    def jsonl(self) -> bytes:
+        """Every request received so far, in the order of arrival, one JSON object a line."""
+        return b"".join(msgspec.json.encode(entry) + b"\n" for entry in self.entries)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts since the start; ``statuses`` has "none" for connections left without a status."""
+        billed = [entry for entry in self.entries if entry.billed]
+        return {
+            "requests": len(self.entries),
+            "in_flight": self.in_flight,
+            "max_in_flight": self.max_in_flight,
+            "max_generating": self.max_generating,
+            "connections": self.connections,
+            "max_connections": self.max_connections,
+            "statuses": dict(self._statuses),
+            "rate_limited": self._statuses["429"],
+            "billed_requests": len(billed),
+            "billed_usd": str(sum((entry.billed_usd for entry in billed), Decimal(0))),
+            "prompt_tokens": sum(entry.prompt_tokens for entry in billed),
+            "cached_tokens": sum(entry.cached_tokens for entry in billed),
+            "completion_tokens": sum(entry.completion_tokens for entry in billed),
+        }
+
+
+def moment(ns: int) -> str:
+    """An instant as the API writes it: ISO 8601 in UTC, to the millisecond."""
+    stamp = datetime.fromtimestamp(ns // 1_000_000 / 1000, UTC)
+    return stamp.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ns // 1_000_000 % 1000:03}Z"

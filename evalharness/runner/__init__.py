@@ -1,0 +1,8 @@
+"""Trials → records: the asynchronous loop between a plan and a run folder."""
+
+from __future__ import annotations
+
+from evalharness.runner.loop import Lane, Runner
+from evalharness.runner.outcome import Stop, Summary
+
+__all__ = ["Lane", "Runner", "Stop", "Summary"]

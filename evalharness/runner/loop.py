@@ -1,0 +1,284 @@
+"""The loop: N workers draw trials from one backlog until there is none or a stop is decided.
+
+For one attempt: the throttle admits it, the money guard sets its worst case aside, the intent is
+made durable, the request is sent, the result is made durable. A worker does not wait for its
+result's sync: the next intent's sync, which it must wait for anyway, covers both, because the
+journal keeps order. Nothing sleeps while it holds a place in the throttle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from evalharness.config import LimitsConfig
+from evalharness.errors import EXIT_STORAGE, EvalharnessError, StorageError
+from evalharness.plan import Plan
+from evalharness.progress import Progress
+from evalharness.records import AttemptResult, Intent, Outcome, Reply, Trial
+from evalharness.runner.backlog import Backlog, Job
+from evalharness.runner.money import Money
+from evalharness.runner.outcome import Stop, Summary
+from evalharness.store.writer import RunStore
+from evalharness.throttle.estimate import OutputEstimate
+from evalharness.throttle.gate import Gate, Stopped
+from evalharness.throttle.retry import Decision
+from evalharness.wire.client import ChatClient
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# With so many trials waiting for another try, starting fresh ones only piles up more.
+_MOST_WAITING_PER_WORKER = 4
+
+
+class Lane(NamedTuple):
+    """One endpoint: how to talk to it, when, and how long its answers are."""
+
+    client: ChatClient
+    gate: Gate
+    estimate: OutputEstimate
+
+
+class Runner:
+    """Runs what is left of a plan.
+
+    Args:
+        plan: what to ask.
+        store: where it goes; opened, its plan saved, not yet started.
+        lanes: one per provider name.
+        money: reservations and costs.
+        progress: told about everything that happens.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: RunStore,
+        lanes: Mapping[str, Lane],
+        *,
+        money: Money,
+        progress: Progress,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._lanes = lanes
+        self._money = money
+        self._progress = progress
+        self._limits: LimitsConfig = plan.config.limits
+        self._keep_chunks = plan.config.keep_chunk_times
+        self._stopping = asyncio.Event()
+        self._in_flight = 0
+        self._workers: list[asyncio.Task[None]] = []
+        self.summary = Summary(planned=len(plan))
+        store.on_failure = self._storage_failed
+
+    async def run(self, done: NDArray[np.bool_]) -> Summary:
+        """Send everything not ``done`` (see :meth:`Plan.done_map`); returns when all is recorded.
+
+        The store stays open: the caller finishes it.
+        """
+        summary, began = self.summary, time.monotonic()
+        summary.already_recorded = int(done.sum())
+        summary.in_doubt.extend(self._store.recovered.newly_in_doubt)
+        summary.quarantined = len(self._store.recovered.damage)
+        self._store.start()
+        left = summary.planned - summary.already_recorded
+        if left:
+            trials = self._plan.trials(done if summary.already_recorded else None)
+            await self._work_off(_backlog(trials, self._store, self._limits), left)
+        summary.seconds = time.monotonic() - began
+        return summary
+
+    def stop(self, decision: Stop) -> None:
+        """Start nothing new; what is in flight may finish within ``limits.drain_s``."""
+        if self.summary.stop is None:
+            self.summary.stop = decision
+        self._stopping.set()
+        self._money.wake()
+        for lane in self._lanes.values():
+            lane.gate.close()
+
+    def abandon(self) -> None:
+        """Do not wait for what is in flight: it stays in the journal as in doubt."""
+        for worker in self._workers:
+            worker.cancel()
+
+    # ── workers ──────────────────────────────────────────────────────────────────────────────
+
+    async def _work_off(self, backlog: Backlog, left: int) -> None:
+        count = min(self._limits.concurrency, left)
+        self._workers = [asyncio.create_task(self._work(backlog)) for _ in range(count)]
+        everything = asyncio.gather(*self._workers, return_exceptions=True)
+        stopping = asyncio.create_task(self._stopping.wait())
+        waits = asyncio.create_task(self._report_waiting())
+        try:
+            await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not everything.done():
+                await asyncio.wait({everything}, timeout=self._limits.drain_s)
+            if not everything.done():
+                self.abandon()
+            outcomes = await everything
+        finally:
+            stopping.cancel()
+            waits.cancel()
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _work(self, backlog: Backlog) -> None:
+        try:
+            while not self._stopping.is_set():
+                taken = backlog.take(time.monotonic())
+                if taken is None:
+                    return
+                job, wait_s = taken
+                if wait_s and not await self._pause(wait_s):
+                    return
+                if isinstance(job, Trial):
+                    job = backlog.adopt(job, self._plan.body(job), time.time_ns())
+                await self._attempt(job, backlog)
+        except Stopped:
+            return
+        except EvalharnessError as error:  # storage and budget among them
+            self.stop(Stop(error.message, error.exit_code, hint=error.hint))
+        except BaseException:
+            # A defect in one worker must not let the others go on as if nothing had happened.
+            self._stopping.set()
+            raise
+
+    async def _pause(self, seconds: float) -> bool:
+        """Sleep unless the run stops meanwhile; False when it does."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    async def _attempt(self, job: Job, backlog: Backlog) -> None:
+        """Send one request, once money, throttle and journal have all said yes."""
+        lane = self._lanes[job.trial.setting.provider]
+        key = f"{job.trial.trial_id}.{job.attempt + 1}"
+        reserved = await self._money.reserve(key, job.trial, job.body)
+        try:
+            chars = len(job.body)
+            permit = await lane.gate.admit(lane.estimate.total(_task(job), chars, _cap(job)))
+        except BaseException:
+            self._money.cancel(key)
+            raise
+        reply: Reply | None = None
+        try:
+            self._in_flight += 1
+            intent = self._intent(job, key, reserved)
+            try:
+                await self._store.append(intent)
+            except BaseException:
+                self._money.cancel(key)
+                raise
+            self.summary.sent += 1
+            self.summary.retried += intent.attempt > 1
+            reply = await lane.client.complete(
+                job.body, intent.client_request_id, keep_chunk_times=self._keep_chunks
+            )
+            decision = permit.decide(
+                reply, job.tries, job.doubts, kind_so_far=job.kinds[str(reply.error_kind)]
+            )
+        finally:
+            self._in_flight -= 1
+            permit.done(reply)
+        lane.estimate.observe(_task(job), chars, reply.usage)
+        self._settle(job, intent, reply, decision, backlog)
+
+    def _intent(self, job: Job, key: str, reserved: Decimal | None) -> Intent:
+        trial = job.trial
+        job.attempt += 1
+        job.tries += 1
+        return Intent(
+            trial_id=trial.trial_id,
+            prompt_id=trial.prompt.prompt_id,
+            setting_id=trial.setting.setting_id,
+            repeat=trial.repeat,
+            position=trial.position,
+            attempt=job.attempt,
+            client_request_id=f"evh-{key}",
+            admitted_at_ns=time.time_ns(),
+            in_flight=self._in_flight,
+            reserved_usd=reserved,
+        )
+
+    def _settle(
+        self, job: Job, intent: Intent, reply: Reply, decision: Decision, backlog: Backlog
+    ) -> None:
+        """Record a reply, and finish the trial, put it back, or stop the run."""
+        cost = self._money.settle(intent, job.trial, reply)
+        sent_at = reply.sent_at_ns or intent.admitted_at_ns
+        result = AttemptResult(
+            intent=intent,
+            reply=reply,
+            final=decision.final,
+            scheduled_at_ns=job.scheduled_at_ns,
+            queue_s=max(0, sent_at - job.scheduled_at_ns) / 1e9,
+            body=job.body if decision.final else None,
+            in_doubt_before=job.in_doubt,
+            wait_s=decision.wait_s,
+        )
+        self._store.append(result, wait=False)
+        self.summary.count_usage(reply)
+        self._progress.attempted(reply, cost)
+        if reply.outcome is Outcome.IN_DOUBT:
+            job.doubted()
+            self.summary.in_doubt.append(intent)
+        if decision.final:
+            self.summary.count(reply)
+            self._progress.finished(reply)
+        elif not decision.stops:
+            wait_s = decision.wait_s or 0.0
+            job.failed(reply)
+            job.scheduled_at_ns = time.time_ns() + int(wait_s * 1e9)
+            backlog.put_back(job, time.monotonic() + wait_s)
+        if decision.stops:
+            error = decision.error()
+            self.stop(Stop(error.message, error.exit_code, hint=error.hint))
+
+    # ── stopping ─────────────────────────────────────────────────────────────────────────────
+
+    def _storage_failed(self, error: StorageError) -> None:
+        self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
+
+    async def _report_waiting(self) -> None:
+        """Tell, once a second, what everything is waiting for and how long still."""
+        while True:
+            await asyncio.sleep(1.0)
+            reasons = [text for lane in self._lanes.values() if (text := _wait_text(lane.gate))]
+            self._progress.waiting("; ".join(reasons) or None)
+
+
+def _backlog(trials: Iterator[Trial], store: RunStore, limits: LimitsConfig) -> Backlog:
+    """The backlog of a run: fresh trials plus what an earlier process already tried."""
+    return Backlog(
+        trials,
+        store.recovered.unfinished,
+        most_waiting=max(1_000, limits.concurrency * _MOST_WAITING_PER_WORKER),
+    )
+
+
+def _wait_text(gate: Gate) -> str | None:
+    state = gate.waiting()
+    if state is None or state.reason == "a free slot":
+        return None
+    left = "" if state.seconds_left is None else f", {state.seconds_left:.0f} s left"
+    return f"waiting for {gate.name}: {state.reason}{left}"
+
+
+def _task(job: Job) -> str:
+    """What output lengths are learned by: they differ between settings."""
+    return job.trial.setting.setting_id
+
+
+def _cap(job: Job) -> int | None:
+    value = job.trial.prompt.params.get("max_tokens") or job.trial.setting.params.get("max_tokens")
+    return value if isinstance(value, int) else None

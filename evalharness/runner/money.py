@@ -1,0 +1,112 @@
+"""What the run spends: worst cases set aside before sending, real costs settled after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Protocol
+
+from evalharness.errors import BudgetReachedError
+from evalharness.records import Intent, Outcome, Reply, Trial, Usage
+from evalharness.throttle.spend import SpendGuard
+
+
+class Price(Protocol):
+    """The part of a price the runner needs (see :mod:`evalharness.pricing`)."""
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """US dollars for this usage; None when it is incomplete."""
+        ...
+
+    def worst_case(self, prompt_tokens: int, max_tokens: int | None, n: int = 1) -> Decimal | None:
+        """The most a request can cost; None when nothing bounds it."""
+        ...
+
+
+class Money:
+    """Keeps :class:`SpendGuard` and prices together.
+
+    Args:
+        limit: ``limits.max_cost_usd``; None is no limit.
+        prices: by setting_id; None where no price is known.
+        spent: what earlier sessions of the run spent.
+        in_doubt: worst cases of their attempts of unknown outcome.
+    """
+
+    def __init__(
+        self,
+        limit: Decimal | None,
+        prices: Mapping[str, Price | None],
+        *,
+        spent: Decimal = Decimal(0),
+        in_doubt: Decimal = Decimal(0),
+    ) -> None:
+        self._limit = limit
+        self._guard = SpendGuard(limit, spent=spent, in_doubt=in_doubt)
+        self._prices = prices
+        self._freed = asyncio.Event()
+
+    async def reserve(self, key: str, trial: Trial, body: bytes) -> Decimal | None:
+        """Set the worst case of one attempt aside, waiting for requests in flight to free room.
+
+        Returns the amount, or None without a price (then there is no limit either). A prompt
+        cannot have more tokens than its body has bytes, so the body's length bounds them.
+
+        Raises:
+            BudgetReachedError: there would be no room even if all that is in flight were free.
+        """
+        worst = self._worst_case(trial, body)
+        while not self._guard.reserve(key, worst, model=trial.setting.model):
+            assert worst is not None
+            if self._guard.exhausted(worst) or not self._guard.reserved:
+                raise self._reached(worst)
+            self._freed.clear()
+            await self._freed.wait()
+        return worst
+
+    def cancel(self, key: str) -> None:
+        """Give a reservation back: nothing was sent."""
+        self._guard.settle(key, Decimal(0))
+        self.wake()
+
+    def settle(self, intent: Intent, trial: Trial, reply: Reply) -> Decimal | None:
+        """Replace a reservation by what the attempt really cost; None when that is unknown.
+
+        Rejected and unsent attempts cost nothing; an attempt in doubt keeps its reservation.
+        """
+        key = intent.client_request_id.removeprefix("evh-")
+        cost = self._cost(trial, reply)
+        if reply.outcome is Outcome.IN_DOUBT:
+            self._guard.keep_in_doubt(key)
+        else:
+            self._guard.settle(key, cost)
+        self.wake()
+        return cost
+
+    def wake(self) -> None:
+        """Let whoever waits for room look again."""
+        self._freed.set()
+
+    def _worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
+        price = self._prices.get(trial.setting.setting_id)
+        if price is None:
+            return None
+        params: dict[str, Any] = {**trial.setting.params, **trial.prompt.params}
+        return price.worst_case(len(body), params.get("max_tokens"), params.get("n") or 1)
+
+    def _cost(self, trial: Trial, reply: Reply) -> Decimal | None:
+        if reply.billed_usd is not None:
+            return reply.billed_usd
+        if reply.outcome in (Outcome.REJECTED, Outcome.NOT_SENT):
+            return Decimal(0)
+        price = self._prices.get(trial.setting.setting_id)
+        return None if price is None else price.cost(reply.usage)
+
+    def _reached(self, worst: Decimal) -> BudgetReachedError:
+        guard = self._guard
+        return BudgetReachedError(
+            f"limits.max_cost_usd={self._limit} leaves no room for another request: spent "
+            f"${guard.spent}, in doubt ${guard.in_doubt}, and the next one may cost ${worst}",
+            hint="raise limits.max_cost_usd and run the same command again",
+        )

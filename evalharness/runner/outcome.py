@@ -1,0 +1,77 @@
+"""Why a run ended, and what it did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import msgspec
+
+from evalharness.errors import EXIT_FAILED, EXIT_OK
+from evalharness.records import Intent, Reply, Status
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """A decision to start nothing new.
+
+    ``reason`` is a sentence for people; ``exit_code`` is the command's; ``status`` goes into the
+    manifest (``interrupted`` or ``stopped``); ``hint`` is what to do next, if there is something.
+    """
+
+    reason: str
+    exit_code: int
+    status: str = "stopped"
+    hint: str | None = None
+
+
+@dataclass
+class Summary:
+    """What one session of a run did; counts of this session only, unless said otherwise.
+
+    ``billed_usd`` is None until some response states a price. ``in_doubt`` lists attempts that may
+    have been billed without an answer, of this session and found at its start.
+    """
+
+    planned: int = 0
+    already_recorded: int = 0
+    recorded: int = 0
+    sent: int = 0
+    retried: int = 0
+    by_status: Counter[str] = field(default_factory=Counter[str])
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    billed_usd: Decimal | None = None
+    in_doubt: list[Intent] = field(default_factory=list[Intent])
+    quarantined: int = 0
+    stop: Stop | None = None
+    seconds: float = 0.0
+
+    def count(self, reply: Reply) -> None:
+        """Add a trial's final reply."""
+        self.recorded += 1
+        self.by_status[reply.status.value] += 1
+
+    def count_usage(self, reply: Reply) -> None:
+        """Add what an attempt, final or not, used and was billed."""
+        self.prompt_tokens += reply.usage.prompt_tokens or 0
+        self.completion_tokens += reply.usage.completion_tokens or 0
+        if reply.billed_usd is not None:
+            self.billed_usd = (self.billed_usd or Decimal(0)) + reply.billed_usd
+
+    @property
+    def remaining(self) -> int:
+        """Trials of the plan that still have no record."""
+        return self.planned - self.already_recorded - self.recorded
+
+    @property
+    def failed(self) -> int:
+        """Trials recorded as an error in this session."""
+        return self.by_status[Status.ERROR.value]
+
+    @property
+    def exit_code(self) -> int:
+        """The command's exit code by the table in :mod:`evalharness.errors`."""
+        if self.stop is not None:
+            return self.stop.exit_code
+        return EXIT_FAILED if self.failed or self.remaining else EXIT_OK

@@ -1,0 +1,33 @@
+"""``includes``: the target occurs in the text."""
+
+from __future__ import annotations
+
+from evalharness.scorers.base import Sample, Score, UnscorableError, alternatives, verdict
+from evalharness.scorers.text import TextScorer
+
+
+class Includes(TextScorer, frozen=True, kw_only=True):
+    r"""1 when the target, or one of its alternatives, occurs anywhere in the text, else 0.
+
+    Case does not count unless ``ignore_case: false``. ``every: true`` asks for all alternatives
+    instead of any. A target is not tied to word borders: ``art`` occurs in ``party``; use ``regex``
+    with ``\b`` where that matters. An empty target occurs in every text, so it gives null.
+    """
+
+    ignore_case: bool = True
+    every: bool = False
+
+    def grade(self, sample: Sample) -> Score:
+        """Look for each alternative."""
+        said = self.plain(self.said(sample))
+        found: list[str] = []
+        missing: list[str] = []
+        for target in alternatives(sample.target):
+            plain = self.plain(target)
+            if not plain:
+                raise UnscorableError("the target is empty, and so occurs in every text")
+            (found if plain in said else missing).append(target)
+        answer = found[0] if found else None
+        if self.every:
+            return verdict(not missing, answer, f"misses {missing[0]!r}" if missing else "has all")
+        return verdict(bool(found), answer, "has the target" if found else "misses the target")

@@ -1,0 +1,96 @@
+"""Numbers in running text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from itertools import islice
+from typing import Any, Literal
+
+from evalharness.scorers.base import UnscorableError, is_list, json_type
+
+# A sign counts only where no letter or digit stands before it: "3-5" holds 3 and 5, "GPT-4"
+# holds 4. Digits glued to a Latin letter ("x5") are a name; after other scripts they are numbers,
+# since those write no space. Commas group digits in threes. The dot that ends a sentence is no
+# decimal point.
+_NUMBER = re.compile(
+    r"""(?<![A-Za-z0-9])(?<!\d\.)
+        (?P<sign>[+\-\u2212])?(?:[$\u20ac\u00a3\u00a5])?
+        (?P<digits>
+            (?: \d{1,3}(?:,\d{3})+(?!\d) | \d+ ) (?:\.\d+)?
+          | (?<!\.)\.\d+
+        )
+        (?P<exponent>[eE][+\-]?\d+(?!\w))?""",
+    re.VERBOSE,
+)
+
+
+def numbers(text: str) -> Iterator[Decimal]:
+    """Find every number in the text, in order, exactly as written.
+
+    Understands signs, decimal points, thousands separators (``1,234.5``), a currency sign before
+    the digits and exponents. A percent sign is not applied: ``12%`` is 12. Fractions such as
+    ``1/2`` are two numbers.
+    """
+    for match in _NUMBER.finditer(text):
+        number = _decimal(match)
+        if number is not None:
+            yield number
+
+
+def _decimal(match: re.Match[str]) -> Decimal | None:
+    sign = "-" if match["sign"] in ("-", "\u2212") else ""
+    try:
+        number = Decimal(sign + match["digits"].replace(",", "") + (match["exponent"] or ""))
+    except InvalidOperation:  # an exponent beyond what Decimal holds
+        return None
+    return number if number.is_finite() else None
+
+
+def pick(text: str, which: Literal["first", "last", "only"]) -> Decimal | None:
+    """Find the first, last or only number; None when there is none (or not only one)."""
+    if which == "last":
+        for match in reversed(list(_NUMBER.finditer(text))):
+            number = _decimal(match)
+            if number is not None:
+                return number
+        return None
+    found = list(islice(numbers(text), 2))
+    if not found or (which == "only" and len(found) > 1):
+        return None
+    return found[0]
+
+
+def written(number: Decimal) -> str:
+    """One spelling for equal numbers: ``1,234.50`` and ``1234.5`` both give ``1234.5``."""
+    if not number:
+        return "0"
+    if abs(number.adjusted()) > 40:
+        return str(number.normalize())
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def as_numbers(target: Any) -> list[Decimal]:
+    """Read a numeric target, or alternatives; of a text, its last number.
+
+    Raises:
+        UnscorableError: a target without a number in it.
+
+    """
+    several = target if is_list(target) else [target]
+    if not several:
+        raise UnscorableError("no target: the list of alternatives is empty")
+    return [_as_number(one) for one in several]
+
+
+def _as_number(value: Any) -> Decimal:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Decimal(repr(value))
+    if isinstance(value, str):
+        number = pick(value, "last")
+        if number is None:
+            raise UnscorableError(f"the target {value!r} holds no number")
+        return number
+    raise UnscorableError(f"the target must be a number, got {json_type(value)}")

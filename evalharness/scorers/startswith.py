@@ -1,0 +1,27 @@
+"""``startswith``: the text begins with the target."""
+
+from __future__ import annotations
+
+from evalharness.scorers.base import Sample, Score, UnscorableError, alternatives, verdict
+from evalharness.scorers.text import TextScorer
+
+
+class StartsWith(TextScorer, frozen=True, kw_only=True):
+    """1 when the text begins with the target or one of its alternatives, else 0.
+
+    White space before the text does not count, nor does case unless ``ignore_case: false``. An
+    empty target begins every text, so it gives null.
+    """
+
+    ignore_case: bool = True
+
+    def grade(self, sample: Sample) -> Score:
+        """Compare the beginning."""
+        said = self.plain(self.said(sample))
+        for target in alternatives(sample.target):
+            plain = self.plain(target)
+            if not plain:
+                raise UnscorableError("the target is empty, and so begins every text")
+            if said.startswith(plain):
+                return verdict(True, said[: len(plain)], "begins with the target")
+        return verdict(False, None, "does not begin with the target")

@@ -1,0 +1,128 @@
+"""How two texts are made comparable: explicit options, each with a documented default."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+
+from evalharness.scorers.base import Scorer
+
+Form = Literal["NFC", "NFKC"]
+
+
+class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is levelled out before texts are compared.
+
+    Attributes:
+        strip: drop white space at both ends.
+        ignore_case: compare casefolded (``ß`` equals ``SS``).
+        ignore_whitespace: a run of white space counts as one space.
+        ignore_punctuation: drop punctuation, except inside words and numbers (``3.5``,
+            ``don't``, ``10:30`` keep theirs) and a minus sign before a digit.
+        unicode_form: ``NFC`` makes composed and decomposed accents equal; ``NFKC`` also
+            full-width forms and ligatures; null compares code points as they are.
+
+    """
+
+    strip: bool = True
+    ignore_case: bool = False
+    ignore_whitespace: bool = False
+    ignore_punctuation: bool = False
+    unicode_form: Form | None = "NFC"
+
+    def apply(self, text: str) -> str:
+        """Put the text into its comparable form."""
+        text = self._folded(text)
+        if self.ignore_punctuation:
+            text = without_punctuation(text)
+        if self.ignore_whitespace:
+            return " ".join(text.split())
+        return text.strip() if self.strip else text
+
+    def _folded(self, text: str) -> str:
+        if text.isascii():
+            return text.lower() if self.ignore_case else text
+        if self.unicode_form is None:
+            return text.casefold() if self.ignore_case else text
+        if self.ignore_case:
+            # Casefolding can undo a normal form and a normal form can undo casefolding; the
+            # order of Unicode's caseless matching (D145, D146) settles it.
+            decomposed = "NFKD" if self.unicode_form == "NFKC" else "NFD"
+            text = unicodedata.normalize(decomposed, unicodedata.normalize("NFD", text).casefold())
+            text = unicodedata.normalize(decomposed, text.casefold())
+        return unicodedata.normalize(self.unicode_form, text)
+
+
+@lru_cache(maxsize=4096)
+def is_punctuation(char: str) -> bool:
+    """Tell whether Unicode calls the character punctuation (category P)."""
+    return unicodedata.category(char).startswith("P")
+
+
+# The same rule as _drops, many times faster.
+_ASCII_MARK = re.compile(
+    r"""(?!-[0-9])(?:(?<![A-Za-z0-9])[!"#%&'()*,./:;?@[\\\]_{}-]|[!"#%&'()*,./:;?@[\\\]_{}-](?![A-Za-z0-9]))"""
+)
+
+
+def without_punctuation(text: str) -> str:
+    """Drop punctuation that stands neither inside a word or number nor as a minus before one."""
+    if text.isascii():
+        return _ASCII_MARK.sub("", text)
+    return "".join(c for i, c in enumerate(text) if not _drops(text, i, c))
+
+
+def _drops(text: str, i: int, char: str) -> bool:
+    if char.isalnum() or char.isspace() or not is_punctuation(char):
+        return False
+    before_word = text[i - 1].isalnum() if i else False
+    after = text[i + 1] if i + 1 < len(text) else ""
+    if before_word and after.isalnum():
+        return False
+    return not (char == "-" and after.isdigit())
+
+
+class TextScorer(Scorer, frozen=True, kw_only=True):
+    """Base of scorers that compare texts; the options are :class:`TextOptions`, one a field."""
+
+    strip: bool = True
+    ignore_case: bool = False
+    ignore_whitespace: bool = False
+    ignore_punctuation: bool = False
+    unicode_form: Form | None = "NFC"
+
+    @property
+    def options(self) -> TextOptions:
+        """Collect the comparison options as one value."""
+        return _options(
+            self.strip,
+            self.ignore_case,
+            self.ignore_whitespace,
+            self.ignore_punctuation,
+            self.unicode_form,
+        )
+
+    def plain(self, text: str) -> str:
+        """Put the text into its comparable form."""
+        return self.options.apply(text)
+
+
+@lru_cache(maxsize=64)
+def _options(
+    strip: bool,
+    ignore_case: bool,
+    ignore_whitespace: bool,
+    ignore_punctuation: bool,
+    unicode_form: Form | None,
+) -> TextOptions:
+    return TextOptions(
+        strip=strip,
+        ignore_case=ignore_case,
+        ignore_whitespace=ignore_whitespace,
+        ignore_punctuation=ignore_punctuation,
+        unicode_form=unicode_form,
+    )

@@ -1,0 +1,75 @@
+"""Refuse keys where they would be written down: in overrides, configs and file names.
+
+A configuration holds the *name* of an environment variable, never a key: Hydra and the run folder
+save configurations beside the results, and a command line is visible in the process list.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from evalharness.errors import ConfigError
+
+# Prefixes that providers give their keys, followed by a long run of key characters.
+_KEY_SHAPE = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|xai|hf|key|pplx|nvapi|AIza)[-_]?[A-Za-z0-9_\-]{20,}"
+    r"|\bBearer\s+[A-Za-z0-9._\-]{12,}"
+)
+_SECRET_FIELD = re.compile(
+    r"(?:^|[._-])(?:api[_-]?key|authorization|x-api-key|api-key|access[_-]?token|secret|password"
+    r"|cookie)$",
+    re.IGNORECASE,
+)
+_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+_HINT = "put the key in an environment variable and its name in provider.api_key_env"
+
+
+def refuse_in_overrides(arguments: list[str]) -> None:
+    """Stop before an override with a key in it is composed or saved anywhere.
+
+    Raises:
+        ConfigError: names the override's key, never its value.
+    """
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        _check(name.lstrip("+~"), value or argument)
+
+
+def refuse_in_config(config: Mapping[str, Any]) -> None:
+    """Stop when a composed configuration holds a key, for instance through ``${oc.env:…}``.
+
+    Raises:
+        ConfigError: names the configuration key, never its value.
+    """
+    for name, value in _strings(config, ""):
+        _check(name, value)
+
+
+def _check(name: str, value: str) -> None:
+    field = _SECRET_FIELD.search(name) and value not in ("", "null", "None")
+    if field or _KEY_SHAPE.search(value) or _is_environment_secret(value):
+        shown = name if not _KEY_SHAPE.search(name) else "an argument"
+        raise ConfigError(f"`{shown}` looks like it holds a key", hint=_HINT)
+
+
+def _is_environment_secret(value: str) -> bool:
+    return any(
+        len(secret) >= _SHORTEST_SECRET and secret in value
+        for variable, secret in os.environ.items()
+        if _SECRET_VARIABLE.search(variable)
+    )
+
+
+def _strings(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield from _strings(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            yield from _strings(item, f"{name}[{index}]")
+    elif isinstance(value, str):
+        yield name, value

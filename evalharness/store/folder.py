@@ -1,0 +1,184 @@
+"""The run folder: its layout, its lock, its manifest.
+
+One process writes a run folder at a time. The lock is an ``flock`` on ``run.lock``, which the
+kernel releases however the process ends; the file itself stays. Readers need no lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import socket
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evalharness.errors import RunInUseError, RunNotFoundError, StorageError
+from evalharness.records import SCHEMA_VERSION
+from evalharness.store import files
+from evalharness.store.parts import Part
+
+MANIFEST = "run.json"
+CONFIG = "config.yaml"
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """``run.json``: what a reader needs before opening any Parquet.
+
+    ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped`` or ``imported``;
+    ``planned`` counts the trials of the newest plan, ``recorded`` the rows in sealed record parts.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    code_version: str
+    name: str
+    status: str
+    created_at: str
+    updated_at: str
+    reason: str | None = None
+    planned: int | None = None
+    recorded: int = 0
+    by_status: dict[str, int] = {}
+    in_doubt: int = 0
+    parts: list[Part] = []
+    environment: dict[str, Any] = {}
+    sessions: list[dict[str, Any]] = []
+    throttle: list[dict[str, Any]] = []
+    notes: list[str] = []
+
+
+def now_iso() -> str:
+    """The current instant in UTC, ISO 8601 with seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def environment() -> dict[str, Any]:
+    """Where a run was made: versions and machine, nothing personal."""
+    from importlib.metadata import version
+
+    packages = ("hydra-core", "msgspec", "numpy", "pandas", "pyarrow", "pyreqwest", "httpx")
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+class RunFolder:
+    """The writing side of ``results/<name>/``; use :meth:`open`, then :meth:`close`."""
+
+    def __init__(self, root: Path, lock: int, manifest: Manifest) -> None:
+        self.root = root
+        self.manifest = manifest
+        self._lock = lock
+
+    @classmethod
+    def open(cls, root: Path, *, code_version: str) -> RunFolder:
+        """Lock the folder (creating it when new) and read its manifest.
+
+        Raises:
+            RunInUseError: another process holds it; nothing was touched.
+            StorageError: it cannot be created, or was written by a newer schema.
+        """
+        try:
+            lock = _lock(root)
+        except OSError as error:
+            raise StorageError(f"cannot open the run folder {root}: {error.strerror}") from error
+        try:
+            manifest = _existing_or_new(root, code_version)
+        except BaseException:
+            os.close(lock)
+            raise
+        folder = cls(root, lock, manifest)
+        for name in ("records", "attempts", "journal"):
+            files.make_folder(root / name)
+        folder._sweep_leftovers()
+        return folder
+
+    def _sweep_leftovers(self) -> None:
+        """Remove what a killed writer left aside; it never had its real name."""
+        for leftover in [*self.root.glob(".*.tmp"), *self.root.glob("*/.*.tmp")]:
+            leftover.unlink(missing_ok=True)
+
+    @property
+    def journal_folder(self) -> Path:
+        """Where the journal lives."""
+        return self.root / "journal"
+
+    def save_manifest(self, **changes: Any) -> None:
+        """Write ``run.json`` with some fields changed."""
+        for key, value in changes.items():
+            setattr(self.manifest, key, value)
+        self.manifest.updated_at = now_iso()
+        content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=1)
+        files.publish_bytes(self.root / MANIFEST, content)
+
+    def close(self) -> None:
+        """Release the lock."""
+        os.close(self._lock)
+
+
+def read_manifest(root: Path) -> Manifest | None:
+    """The manifest of a folder, or None when it has none.
+
+    Raises:
+        RunNotFoundError: ``run.json`` is there and cannot be read.
+    """
+    try:
+        content = (root / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise RunNotFoundError(
+            f"{root / MANIFEST} is damaged: {error}",
+            hint=f"evalharness verify {root} tells what can be read",
+        ) from None
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise RunNotFoundError(
+            f"{root} was written with storage schema {manifest.schema_version}; this version "
+            f"reads up to {SCHEMA_VERSION}",
+            hint="pip install --upgrade evalharness",
+        )
+    return manifest
+
+
+def _existing_or_new(root: Path, code_version: str) -> Manifest:
+    existing = read_manifest(root)
+    if existing is not None:
+        existing.code_version = code_version
+        return existing
+    now = now_iso()
+    return Manifest(
+        code_version=code_version,
+        name=root.name,
+        status="running",
+        created_at=now,
+        updated_at=now,
+        environment=environment(),
+    )
+
+
+def _lock(root: Path) -> int:
+    files.make_folder(root)
+    path = root / "run.lock"
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, files.FILE_MODE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 200).decode(errors="replace").strip() or "another process"
+        os.close(lock)
+        raise RunInUseError(
+            f"run folder {root} is being written by {holder}",
+            hint="wait for it, or choose another folder with name=…",
+        ) from None
+    with suppress(OSError):  # only a courtesy to whoever is turned away
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    return lock

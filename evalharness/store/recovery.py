@@ -1,0 +1,99 @@
+"""What the last process left in the journal: finished work, retried work, and what is in doubt."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from evalharness.records import (
+    AttemptResult,
+    ErrorKind,
+    Intent,
+    Outcome,
+    Reply,
+    Status,
+)
+from evalharness.store.journal import Damage, encode_row, quarantine, read_entries
+
+
+@dataclass
+class Unfinished:
+    """A trial that was tried and has no record yet.
+
+    ``attempts`` is the highest attempt number used; ``in_doubt`` how many of them may have been
+    served without our knowing; ``reserved_usd`` what those may have cost at worst.
+    """
+
+    attempts: int = 0
+    in_doubt: int = 0
+    reserved_usd: Decimal | None = None
+
+
+@dataclass
+class Recovered:
+    """State of a journal at opening."""
+
+    finals: list[AttemptResult] = field(default_factory=list[AttemptResult])
+    unfinished: dict[str, Unfinished] = field(default_factory=dict[str, Unfinished])
+    newly_in_doubt: list[Intent] = field(default_factory=list[Intent])
+    damage: list[Damage] = field(default_factory=list[Damage])
+
+
+def recover(db: sqlite3.Connection) -> Recovered:
+    """Read the journal, set damaged entries aside, and settle attempts nobody heard back from.
+
+    An intent without a result was being sent when the process died: it becomes an attempt with
+    outcome *in doubt*, so that it is listed and never silently forgotten.
+    """
+    state = Recovered()
+    intents: dict[tuple[str, int], Intent] = {}
+    done: set[str] = set()
+    for _, value in read_entries(db, damage=state.damage):
+        if isinstance(value, Intent):
+            intents[value.trial_id, value.attempt] = value
+            continue
+        intents.pop((value.intent.trial_id, value.intent.attempt), None)
+        if value.final:
+            state.finals.append(value)
+            done.add(value.intent.trial_id)
+        else:
+            _count(state.unfinished, value)
+    lost = [intent for intent in intents.values() if intent.trial_id not in done]
+    settled = [_in_doubt(intent) for intent in lost]
+    for result in settled:
+        _count(state.unfinished, result)
+    state.newly_in_doubt = lost
+    for trial_id in done:
+        state.unfinished.pop(trial_id, None)
+    db.execute("BEGIN IMMEDIATE")
+    quarantine(db, state.damage)
+    db.executemany(
+        "INSERT INTO entry (kind, payload, crc) VALUES (?, ?, ?)", map(encode_row, settled)
+    )
+    db.execute("COMMIT")
+    return state
+
+
+def _count(unfinished: dict[str, Unfinished], result: AttemptResult) -> None:
+    state = unfinished.setdefault(result.intent.trial_id, Unfinished())
+    state.attempts = max(state.attempts, result.intent.attempt)
+    if result.reply.outcome is Outcome.IN_DOUBT:
+        state.in_doubt += 1
+        if result.intent.reserved_usd is not None:
+            state.reserved_usd = (state.reserved_usd or Decimal(0)) + result.intent.reserved_usd
+
+
+def _in_doubt(intent: Intent) -> AttemptResult:
+    return AttemptResult(
+        intent=intent,
+        reply=Reply(
+            outcome=Outcome.IN_DOUBT,
+            status=Status.ERROR,
+            error_kind=ErrorKind.INTERRUPTED,
+            error_message="the process ended before an answer was recorded",
+        ),
+        final=False,
+        scheduled_at_ns=intent.admitted_at_ns,
+        queue_s=0.0,
+    )

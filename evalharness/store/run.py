@@ -1,0 +1,203 @@
+"""Run: a run folder opened for reading, at any moment, also while it is being written."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalharness.errors import RunNotFoundError, StorageError
+from evalharness.records import AttemptResult, Setting
+from evalharness.schema import arrow_schema
+from evalharness.store.columns import attempt_table, record_table, settings_from
+from evalharness.store.folder import CONFIG, MANIFEST, Manifest, read_manifest
+from evalharness.store.journal import FILE_NAME, Damage, connect_for_reading, read_entries
+from evalharness.store.parts import PATTERN
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+def find_run(run: str | Path, *, results: Path = Path("results")) -> Path:
+    """The folder of a run given by name or path.
+
+    Raises:
+        RunNotFoundError: there is none; the message lists the runs there are.
+    """
+    for candidate in (results / run, Path(run)):
+        if (candidate / MANIFEST).is_file():
+            return candidate
+    known = sorted(p.parent.name for p in results.glob(f"*/{MANIFEST}"))
+    listing = f"runs here: {', '.join(known)}" if known else "there are no runs yet"
+    raise RunNotFoundError(
+        f"no run `{run}`: neither {results / run} nor {Path(run)} holds a {MANIFEST}",
+        hint=f"{listing}; evalharness run makes one",
+    )
+
+
+class Run:
+    """The tables of one run. Parts are sealed Parquet; what is still in the journal is added.
+
+    ``records()``, ``attempts()``, ``prompts()`` and ``settings()`` are pandas DataFrames with the
+    columns of ``docs/schema.md``; :meth:`table` gives the same as Arrow, with fewer copies.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.root = root
+        self.manifest = manifest
+        self.damage: list[Damage] = []
+
+    @classmethod
+    def open(cls, run: str | Path) -> Run:
+        """Open by name under ``results/`` or by path.
+
+        Raises:
+            RunNotFoundError: there is no such run, or its manifest is damaged.
+        """
+        root = find_run(run)
+        manifest = read_manifest(root)
+        assert manifest is not None
+        return cls(root, manifest)
+
+    @property
+    def name(self) -> str:
+        """Name of the run folder."""
+        return self.root.name
+
+    @property
+    def config_yaml(self) -> str | None:
+        """The resolved configuration, or None for an imported run."""
+        path = self.root / CONFIG
+        return path.read_text() if path.exists() else None
+
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """``records``, ``attempts``, ``prompts`` or ``settings`` as an Arrow table.
+
+        Raises:
+            StorageError: a file is damaged; the message names it.
+        """
+        if name in ("prompts", "settings"):
+            return self._single(name, columns)
+        return self._parts_and_journal(name, columns)
+
+    def sample(self, name: str, columns: list[str], most: int) -> pa.Table:
+        """Up to ``most`` rows for a look at wide columns: the journal's, else the newest part's.
+
+        Trials are recorded in shuffled order, so any stretch of them holds all settings.
+        """
+        import pyarrow as pa
+
+        fresh = self._fresh(name)
+        parts = sorted((self.root / name).glob(PATTERN))
+        tables = [fresh.select(columns)] if fresh is not None else []
+        tables += [_head(path, columns, most) for path in parts[-1:]]
+        return pa.concat_tables([_only(arrow_schema(name), columns).empty_table(), *tables])[:most]
+
+    def records(self) -> pd.DataFrame:
+        """One row a trial."""
+        return self.table("records").to_pandas()
+
+    def attempts(self) -> pd.DataFrame:
+        """One row an HTTP attempt."""
+        return self.table("attempts").to_pandas()
+
+    def prompts(self) -> pd.DataFrame:
+        """One row a prompt."""
+        return self.table("prompts").to_pandas()
+
+    def settings(self) -> pd.DataFrame:
+        """One row a setting."""
+        return self.table("settings").to_pandas()
+
+    @cached_property
+    def setting_list(self) -> list[Setting]:
+        """Settings of the newest plan first, then orphaned ones, as values."""
+        return [s for s, _ in settings_from(self.table("settings"))]
+
+    def _single(self, name: str, columns: list[str] | None) -> pa.Table:
+        path = self.root / f"{name}.parquet"
+        if not path.exists():
+            schema = arrow_schema(name)
+            if columns is not None:
+                schema = _only(schema, columns)
+            return schema.empty_table()
+        return _read(path, columns)
+
+    def _parts_and_journal(self, name: str, columns: list[str] | None) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        # The journal first: a seal finishing in between then shows a trial twice, never zero times.
+        fresh = self._fresh(name)
+        schema = arrow_schema(name)
+        if columns is not None:
+            schema = _only(schema, columns)
+        tables = [_read(path, columns) for path in sorted((self.root / name).glob(PATTERN))]
+        sealed = pa.concat_tables([schema.empty_table(), *(t.cast(schema) for t in tables)])
+        if fresh is None or not len(fresh):
+            return sealed
+        if len(sealed):
+            ids = sealed["trial_id"] if "trial_id" in schema.names else self._sealed_ids(name)
+            known = pc.is_in(fresh["trial_id"], value_set=pa.chunked_array(ids).combine_chunks())
+            fresh = fresh.filter(pc.invert(known))
+        return pa.concat_tables([sealed, fresh.select(schema.names)])
+
+    def _sealed_ids(self, name: str) -> Any:
+        return self.table_of_parts(name, ["trial_id"])["trial_id"]
+
+    def table_of_parts(self, name: str, columns: list[str]) -> pa.Table:
+        """Columns of the sealed parts alone."""
+        import pyarrow as pa
+
+        paths = sorted((self.root / name).glob(PATTERN))
+        schema = _only(arrow_schema(name), columns)
+        return pa.concat_tables([schema.empty_table(), *(_read(p, columns) for p in paths)])
+
+    def _fresh(self, name: str) -> pa.Table | None:
+        db = connect_for_reading(self.root / "journal" / FILE_NAME)
+        if db is None:
+            return None
+        try:
+            self.damage = []
+            results = [
+                entry.value
+                for entry in read_entries(db, damage=self.damage)
+                if isinstance(entry.value, AttemptResult)
+            ]
+        finally:
+            db.close()
+        if name == "attempts":
+            return attempt_table(results)
+        providers = {s.setting_id: s.provider for s in self.setting_list}
+        return record_table([r for r in results if r.final], providers)
+
+
+def _only(schema: pa.Schema, columns: list[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)
+
+
+def _head(path: Path, columns: list[str], most: int) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        batch = next(file.iter_batches(batch_size=most, columns=columns), None)
+    if batch is None:
+        return _only(arrow_schema(path.parent.name), columns).empty_table()
+    return pa.Table.from_batches([batch]).cast(_only(arrow_schema(path.parent.name), columns))
+
+
+def _read(path: Path, columns: list[str] | None) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise StorageError(
+            f"{path} is damaged: {error}",
+            hint=f"evalharness verify {path.parent.parent} tells what can be read",
+        ) from error

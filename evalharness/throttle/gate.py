@@ -1,0 +1,314 @@
+"""The gate of one endpoint: a request passes when every limit lets it, in order of arrival."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from evalharness.config import LimitsConfig, Profile
+from evalharness.records import Reply
+from evalharness.throttle.clock import Clock
+from evalharness.throttle.concurrency import (
+    AdaptiveConcurrency,
+    Concurrency,
+    FixedConcurrency,
+    LimitRecord,
+    signal_of,
+)
+from evalharness.throttle.estimate import tokens_used
+from evalharness.throttle.pause import Pause
+from evalharness.throttle.rate import RequestRate, Reservation, TokenBudget
+from evalharness.throttle.retry import Decision, RetryPolicy
+
+ADAPTIVE_START = 20
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: the run is being drained
+    """The gate is closed; nothing new is sent.
+
+    Attributes:
+        decision: why; None when the caller closed it.
+    """
+
+    def __init__(self, decision: Decision | None = None) -> None:
+        super().__init__(decision.reason if decision is not None else "the gate is closed")
+        self.decision = decision
+
+
+class WaitState(NamedTuple):
+    """What the head of the queue waits for.
+
+    Attributes:
+        reason: in a few words.
+        until: clock time (monotonic seconds) at which that ends; None when a reply ends it.
+        seconds_left: how long that is from now; None with ``until``.
+        waiters: how many requests stand in the queue.
+    """
+
+    reason: str
+    until: float | None
+    seconds_left: float | None
+    waiters: int
+
+
+class _Block(NamedTuple):
+    reason: str
+    until: float | None
+
+
+class _Waiter:
+    __slots__ = ("event", "tokens")
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self.event = asyncio.Event()
+
+
+class Permit:
+    """The right to send one request. Give it back with :meth:`done`, whatever happened.
+
+    Attributes:
+        admitted_at: clock time (monotonic seconds) at which it was granted.
+        in_flight: requests in flight then, this one included.
+    """
+
+    __slots__ = ("_gate", "_open", "_tokens", "admitted_at", "in_flight")
+
+    def __init__(
+        self, gate: Gate, admitted_at: float, in_flight: int, tokens: Reservation | None
+    ) -> None:
+        self._gate = gate
+        self._open = True
+        self._tokens = tokens
+        self.admitted_at = admitted_at
+        self.in_flight = in_flight
+
+    def decide(
+        self, reply: Reply, attempt: int, in_doubt_so_far: int, *, kind_so_far: int | None = None
+    ) -> Decision:
+        """What follows from the reply; its pause or stop holds for every sender from this call on.
+
+        Call it once, as soon as the reply is there, and :meth:`done` after it. Arguments as in
+        :meth:`~evalharness.throttle.retry.RetryPolicy.decide`.
+        """
+        return self._gate.heed(
+            self._gate.policy.decide(
+                reply,
+                attempt,
+                in_doubt_so_far,
+                kind_so_far=kind_so_far,
+                sent_at=self.admitted_at,
+            )
+        )
+
+    def done(self, reply: Reply | None) -> None:
+        """Settle tokens, learn from the reply, free the slot. A second call changes nothing.
+
+        Args:
+            reply: what came; None when that is unknown (a cancelled attempt): its tokens
+                count as estimated, and nothing is learned.
+        """
+        if self._open:
+            self._open = False
+            self._gate.release(self.admitted_at, self._tokens, reply)
+
+
+class Gate:
+    """Admits requests to one endpoint.
+
+    A request passes when the endpoint is not paused, a slot is free, and both rates have room;
+    all is taken at that moment and nothing before, so whoever gives up waiting leaves no trace.
+    Only the head of the queue is ever looked at: order of arrival is order of admission.
+
+    Args:
+        name: the endpoint, for messages.
+        limits: concurrency, rpm, tpm and what the retry policy needs.
+        profile: what differs between providers.
+        clock: where time comes from.
+        rng_seed: of the backoff's jitter.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limits: LimitsConfig,
+        profile: Profile,
+        clock: Clock,
+        rng_seed: int = 0,
+    ) -> None:
+        now = clock.monotonic()
+        self.name = name
+        self.policy = RetryPolicy(limits, profile, clock=clock, seed=rng_seed)
+        self.in_flight = 0
+        self._clock = clock
+        self._epoch_ns = clock.now_ns() - round(now * 1e9)
+        self._concurrency: Concurrency
+        if limits.adaptive:
+            start = min(ADAPTIVE_START, limits.concurrency)
+            self._concurrency = AdaptiveConcurrency(start, 1, limits.concurrency, now)
+        else:
+            self._concurrency = FixedConcurrency(limits.concurrency, now)
+        self._rate = (
+            None
+            if limits.rpm is None
+            else RequestRate(limits.rpm, per_second_caps=profile.per_second_caps)
+        )
+        self._tokens = None if limits.tpm is None else TokenBudget(limits.tpm)
+        self._queue: deque[_Waiter] = deque()
+        self._pause = Pause()
+        self._was_out = False
+        self._stopped: Stopped | None = None
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be in flight now."""
+        return self._concurrency.limit
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing new is admitted."""
+        return self._stopped is not None
+
+    @property
+    def history(self) -> list[LimitRecord]:
+        """Every concurrency limit there was, by wall clock, oldest first."""
+        return [
+            LimitRecord(self._epoch_ns + round(change.at * 1e9), change.limit, change.reason)
+            for change in self._concurrency.history
+        ]
+
+    async def admit(self, tokens_estimate: int = 0) -> Permit:
+        """Wait until one request of about that many tokens may go.
+
+        Raises:
+            Stopped: the gate is closed, or was closed while waiting.
+        """
+        if self._stopped is not None:
+            raise Stopped(self._stopped.decision)
+        if not self._queue:
+            now = self._clock.monotonic()
+            if self._block(tokens_estimate, now) is None:
+                return self._grant(tokens_estimate, now)
+        waiter = _Waiter(tokens_estimate)
+        self._queue.append(waiter)
+        try:
+            return await self._stand_in_line(waiter)
+        finally:
+            self._queue.remove(waiter)
+            self._wake()
+
+    def pause(self, seconds: float, reason: str) -> None:
+        """Admit nobody for ``seconds`` from now; a longer pause that holds already stays."""
+        self._pause.begin(self._clock.monotonic(), seconds, reason)
+        self._wake()
+
+    def heed(self, decision: Decision) -> Decision:
+        """Apply what a decision means for everybody: a pause, or a stop. Returns it."""
+        if decision.stops:
+            self.close(decision)
+        elif decision.pause_endpoint_s is not None:
+            self.pause(decision.pause_endpoint_s, decision.reason)
+        out = self.policy.outage.active
+        if out != self._was_out:
+            self._was_out = out
+            if not out:
+                self._pause.ramp(self._clock.monotonic())
+            self._wake()
+        return decision
+
+    def probe_delay(self) -> float | None:
+        """Seconds until the next probe of an endpoint that serves nothing; None when it serves."""
+        outage = self.policy.outage
+        return outage.delay(self._clock.monotonic()) if outage.active else None
+
+    def waiting(self) -> WaitState | None:
+        """What the next request waits for; None when the queue is empty and nothing is paused."""
+        now = self._clock.monotonic()
+        block = self._block(self._queue[0].tokens, now) if self._queue else self._hold(now)
+        if block is None:
+            return None
+        left = None if block.until is None else max(0.0, block.until - now)
+        return WaitState(block.reason, block.until, left, len(self._queue))
+
+    def close(self, decision: Decision | None = None) -> None:
+        """Admit nothing from now on; everybody who waits gets :class:`Stopped`.
+
+        Requests in flight go on, and still give their permits back. The first reason stays.
+        """
+        if self._stopped is None:
+            self._stopped = Stopped(decision)
+            for waiter in self._queue:
+                waiter.event.set()
+
+    def release(self, admitted_at: float, tokens: Reservation | None, reply: Reply | None) -> None:
+        """Take a permit back (see :meth:`Permit.done`)."""
+        if reply is not None and (self._tokens is not None or not self._fixed):
+            now = self._clock.monotonic()
+            self._concurrency.feed(signal_of(reply), now, self.in_flight, admitted_at)
+            if self._tokens is not None and tokens is not None:
+                self._tokens.settle(tokens, tokens_used(reply), now)
+        self.in_flight -= 1
+        if self._queue:
+            self._wake()
+
+    @property
+    def _fixed(self) -> bool:
+        return isinstance(self._concurrency, FixedConcurrency)
+
+    async def _stand_in_line(self, waiter: _Waiter) -> Permit:
+        while True:
+            if self._stopped is not None:
+                raise Stopped(self._stopped.decision)
+            timeout: float | None = None
+            if self._queue[0] is waiter:
+                now = self._clock.monotonic()
+                block = self._block(waiter.tokens, now)
+                if block is None:
+                    # Nothing is awaited between here and the caller: a permit cannot get lost.
+                    return self._grant(waiter.tokens, now)
+                timeout = None if block.until is None else block.until - now
+            waiter.event.clear()
+            await self._clock.wait_for(waiter.event, timeout)
+
+    def _wake(self) -> None:
+        """Let the head of the queue look again."""
+        if self._queue:
+            self._queue[0].event.set()
+
+    def _grant(self, tokens: int, now: float) -> Permit:
+        self.in_flight += 1
+        self.policy.outage.take(now)
+        if self._rate is not None:
+            self._rate.take(now)
+        reservation = None if self._tokens is None else self._tokens.take(now, tokens)
+        return Permit(self, now, self.in_flight, reservation)
+
+    def _hold(self, now: float) -> _Block | None:
+        """What keeps everybody back, whatever the request."""
+        probe = self.policy.outage.delay(now)
+        if probe > 0 and now + probe > self._pause.until:
+            return _Block("the endpoint serves nothing; next probe", now + probe)
+        if now < self._pause.until:
+            return _Block(f"paused: {self._pause.reason}", self._pause.until)
+        return None
+
+    def _block(self, tokens: int, now: float) -> _Block | None:
+        """Why a request cannot go now; None when it can."""
+        block = self._hold(now) or self._no_slot(now)
+        if block is not None:
+            return block
+        by_requests = 0.0 if self._rate is None else self._rate.delay(now)
+        by_tokens = 0.0 if self._tokens is None else self._tokens.delay(now, tokens)
+        if by_requests == 0.0 and by_tokens == 0.0:
+            return None
+        if by_requests >= by_tokens:
+            return _Block("requests per minute", now + by_requests)
+        return _Block("tokens per minute", now + by_tokens)
+
+    def _no_slot(self, now: float) -> _Block | None:
+        limit = self._concurrency.limit
+        if self.in_flight >= limit:
+            return _Block("a free slot", None)
+        ready = self._pause.slot_at(self.in_flight, limit)
+        return _Block("coming back after a pause", ready) if now < ready else None

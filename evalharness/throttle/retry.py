@@ -1,0 +1,281 @@
+"""The retry table: what follows from one reply.
+
+There is one retry loop in the project, and this decides for it. Which row of the table a reply
+belongs to is in :mod:`.rules`; the number of attempts is bounded in every row, and an answer that
+was delivered is never asked for again.
+"""
+
+from __future__ import annotations
+
+import random
+from enum import StrEnum
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from evalharness.config import LimitsConfig, Profile
+from evalharness.errors import (
+    AccountError,
+    ConfigError,
+    EvalharnessError,
+    StorageError,
+)
+from evalharness.records import ErrorKind, Outcome, Reply
+from evalharness.throttle.breaker import AccountBreaker, Outage, RetryBudget, SameErrorWatch
+from evalharness.throttle.clock import Clock, SystemClock
+from evalharness.throttle.retry_after import parse_retry_after
+from evalharness.throttle.rules import Rule, rule_of
+
+__all__ = [
+    "Action",
+    "Decision",
+    "RetryBudget",
+    "RetryPolicy",
+    "parse_retry_after",
+]
+
+BACKOFF_BASE_S = 1.0
+BACKOFF_CAP_S = 60.0
+QUOTA_WAIT_S = 60.0
+FEW_RETRIES = 2
+
+
+class Action(StrEnum):
+    """What the runner does next."""
+
+    FINAL = "final"  # the reply is the trial's record
+    RETRY = "retry"  # again after wait_s, outside any slot
+    PARK = "park"  # to the end of the queue; the gate lets one probe go at a time
+    STOP_ACCOUNT = "stop_account"  # start nothing new, drain, exit 3
+    STOP_CONFIG = "stop_config"  # start nothing new, drain, exit 2
+    STOP_STORAGE = "stop_storage"  # start nothing new, save what is in flight, exit 74
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from a reply.
+
+    Attributes:
+        action: what to do next.
+        reason: why, in words for people.
+        final: the reply becomes the trial's record. False for a stop that is not the trial's
+            fault: a resumed run sends that trial again.
+        wait_s: seconds before this trial's next attempt; None where none is due.
+        pause_endpoint_s: seconds for which nobody may send to this endpoint; None is no pause.
+    """
+
+    action: Action
+    reason: str
+    final: bool = False
+    wait_s: float | None = None
+    pause_endpoint_s: float | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether nothing new may be started."""
+        return self.action in _ERRORS
+
+    def error(self, *, hint: str | None = None) -> EvalharnessError:
+        """The error that ends the command, for a stop.
+
+        Raises:
+            ValueError: this decision stops nothing.
+        """
+        if self.action not in _ERRORS:
+            raise ValueError(f"{self.action} stops nothing")
+        return _ERRORS[self.action](self.reason, hint=hint)
+
+
+_ERRORS: dict[Action, type[EvalharnessError]] = {
+    Action.STOP_ACCOUNT: AccountError,
+    Action.STOP_CONFIG: ConfigError,
+    Action.STOP_STORAGE: StorageError,
+}
+
+
+_TIMEOUTS = frozenset(kind for kind in ErrorKind if kind.value.endswith("_timeout"))
+# Rules under which a reply is evidence that the endpoint serves nobody.
+_TROUBLE = frozenset(
+    {Rule.NOT_SENT, Rule.UNAVAILABLE, Rule.SERVER_ERROR, Rule.RATE_LIMITED, Rule.QUOTA}
+)
+_SILENCE = _TIMEOUTS | {ErrorKind.CONNECTION_LOST}
+# 429 costs no retry budget: the shared pause is the brake there.
+_FREE = frozenset({Rule.RATE_LIMITED, Rule.QUOTA})
+_STATED_PAUSE = _TROUBLE | {Rule.CONFLICT}
+
+
+class _Case(NamedTuple):
+    """One reply with all that its decision depends on."""
+
+    reply: Reply
+    rule: Rule
+    attempt: int
+    in_doubt: int
+    same_kind: int
+    now: float
+    backoff_s: float
+    pause_s: float | None  # what the server asked for; on 429 without a word the backoff
+    why: str
+
+
+class RetryPolicy:
+    """Decides about every reply of one endpoint, and remembers what they say together.
+
+    Args:
+        limits: ``max_attempts``, ``in_doubt_retries`` and ``max_wait_s`` are used.
+        profile: the provider's words for a dead account.
+        clock: where time comes from.
+        seed: of the jitter.
+    """
+
+    def __init__(
+        self, limits: LimitsConfig, profile: Profile, *, clock: Clock | None = None, seed: int = 0
+    ) -> None:
+        self.budget = RetryBudget()
+        self.outage = Outage()
+        self._limits = limits
+        self._free_errors = profile.failed_calls_billed is False
+        self._account = AccountBreaker(profile)
+        self._same = SameErrorWatch()
+        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._random = random.Random(seed)
+
+    def decide(
+        self,
+        reply: Reply,
+        attempt: int,
+        in_doubt_so_far: int,
+        *,
+        kind_so_far: int | None = None,
+        sent_at: float | None = None,
+    ) -> Decision:
+        """What follows from the reply to one attempt. Call it once per attempt, as it comes.
+
+        Args:
+            reply: what came.
+            attempt: its number within the trial, from 1.
+            in_doubt_so_far: earlier attempts of the trial whose outcome stayed unknown.
+            kind_so_far: earlier attempts of the trial that ended with this ``error_kind``; None
+                counts every earlier attempt as one.
+            sent_at: when the attempt was let go (monotonic); None counts it as sent after every
+                earlier failure came.
+        """
+        if reply.outcome is Outcome.DELIVERED:
+            return self._delivered(reply, attempt)
+        now, rule, why = self._clock.monotonic(), rule_of(reply), _why(reply)
+        fatal = self._account.fatal(reply, now, sent_at)
+        if fatal is not None:
+            return Decision(action=Action.STOP_ACCOUNT, reason=f"{fatal} ({why})")
+        if rule is Rule.STOP:
+            return Decision(action=Action.STOP_CONFIG, reason=_unreachable(reply, why))
+        self._note_health(reply, rule, now, sent_at)
+        asked = None
+        if rule in _STATED_PAUSE:
+            asked = parse_retry_after(reply.headers, self._clock.now_ns())
+        if asked is not None and asked > self._limits.max_wait_s:
+            reason = (
+                f"the server asks to wait {asked:.0f} s, "
+                f"above limits.max_wait_s={self._limits.max_wait_s:g} ({why})"
+            )
+            return Decision(action=Action.STOP_ACCOUNT, reason=reason)
+        same_kind = attempt - 1 if kind_so_far is None else kind_so_far
+        backoff = self._backoff(rule, attempt)
+        pause = backoff if asked is None and rule in _FREE else asked
+        if rule is Rule.QUOTA:
+            pause = max(backoff, asked or 0.0)
+        case = _Case(reply, rule, attempt, in_doubt_so_far, same_kind, now, backoff, pause, why)
+        decision = self._again(case) if self._may_repeat(case) else _final(case)
+        return self._unless_all_same(decision, reply) if decision.final else decision
+
+    def local_failure(self, error: Exception) -> Decision:
+        """A local write or sync failed: nothing new is sent, whatever the server says."""
+        return Decision(action=Action.STOP_STORAGE, reason=f"local storage failed: {error}")
+
+    def _delivered(self, reply: Reply, attempt: int) -> Decision:
+        self.budget.succeeded(attempt)
+        self.outage.alive()
+        self._account.succeeded()
+        self._same.result(reply)
+        return Decision(action=Action.FINAL, reason="delivered", final=True)
+
+    def _may_repeat(self, case: _Case) -> bool:
+        """Whether the table has another attempt for this trial."""
+        limits = self._limits
+        if case.attempt >= limits.max_attempts or case.rule is Rule.PERMANENT:
+            return False
+        if case.rule is Rule.IN_DOUBT:
+            return case.in_doubt < limits.in_doubt_retries
+        if case.rule is Rule.SERVER_ERROR:
+            # Whoever allows no request to be bought twice allows it for these neither, unless
+            # the provider is known to bill nothing for them.
+            allowed = FEW_RETRIES if self._free_errors or limits.in_doubt_retries > 0 else 0
+            return max(case.same_kind, 0 if self._free_errors else case.in_doubt) < allowed
+        return case.rule is not Rule.CONFLICT or case.same_kind < FEW_RETRIES
+
+    def _again(self, case: _Case) -> Decision:
+        if case.rule not in _FREE and not self.outage.active:
+            timed_out = case.reply.error_kind in _TIMEOUTS
+            if not self.budget.spend(RetryBudget.TIMEOUT if timed_out else RetryBudget.RETRY):
+                self.outage.begin(case.now)
+        if self.outage.active:
+            return Decision(
+                action=Action.PARK,
+                reason=f"the endpoint serves nothing at present; one probe every "
+                f"{Outage.PROBE_S:.0f} s ({case.why})",
+                wait_s=max(self.outage.delay(case.now), case.pause_s or 0.0),
+                pause_endpoint_s=case.pause_s,
+            )
+        return Decision(
+            action=Action.RETRY,
+            reason=case.why,
+            wait_s=max(case.backoff_s, case.pause_s or 0.0),
+            pause_endpoint_s=case.pause_s,
+        )
+
+    def _backoff(self, rule: Rule, attempt: int) -> float:
+        """Full jitter: uniform in [0, min(60 s, 1 s · 2^(attempt−1))]; a quota needs its minute."""
+        cap = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(attempt - 1, 30))
+        wait = min(self._random.uniform(0.0, cap), self._limits.max_wait_s)
+        return wait + QUOTA_WAIT_S if rule is Rule.QUOTA else wait
+
+    def _note_health(self, reply: Reply, rule: Rule, now: float, sent_at: float | None) -> None:
+        if rule in _TROUBLE or reply.error_kind in _SILENCE:
+            self.outage.failed(now, sent_at)
+        elif rule is not Rule.IN_DOUBT:
+            self.outage.alive()
+
+    def _unless_all_same(self, decision: Decision, reply: Reply) -> Decision:
+        if not self._same.result(reply):
+            return decision
+        reason = f"the first {SameErrorWatch.RESULTS} results are all the same error: {_why(reply)}"
+        return Decision(action=Action.STOP_CONFIG, reason=reason, final=True)
+
+
+def _final(case: _Case) -> Decision:
+    """No further attempt for this trial; a pause still holds for everybody else."""
+    reason = case.why if case.attempt == 1 else f"{case.why}, after {case.attempt} attempts"
+    return Decision(action=Action.FINAL, reason=reason, final=True, pause_endpoint_s=case.pause_s)
+
+
+def _why(reply: Reply) -> str:
+    """The error in one line: status, kind, code, what was said."""
+    head = [str(reply.http_status)] if reply.http_status is not None else []
+    head.append(reply.error_kind.value if reply.error_kind is not None else "error")
+    if reply.error_code:
+        head.append(reply.error_code[:80])
+    said = " ".join((reply.error_message or "").split())[:200]
+    return " ".join(head) + (f": {said}" if said else "")
+
+
+def _unreachable(reply: Reply, why: str) -> str:
+    if reply.error_kind is ErrorKind.REDIRECT:
+        return f"the endpoint redirects to {_host(reply)}, not followed ({why})"
+    return f"the endpoint cannot be reached as configured ({why})"
+
+
+def _host(reply: Reply) -> str:
+    """Where a redirect leads: the host alone, since the rest may carry a token."""
+    try:
+        return urlsplit(reply.headers.get("location", "")).hostname or "another address"
+    except ValueError:
+        return "another address"

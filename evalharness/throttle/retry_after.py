@@ -1,0 +1,98 @@
+"""How long a server asks to be left alone, from the headers of its refusal."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+# Beyond a month it is no waiting time any more: a Unix timestamp, or nonsense.
+_ABSURD_S = 31 * 86_400.0
+_NUMBER = re.compile(r"\+?\d{1,18}(\.\d{0,18})?", re.ASCII)
+_DURATION = re.compile(
+    r"(?:(?P<d>\d{1,6})d)?(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m(?!s))?"
+    r"(?:(?P<s>\d{1,9}(?:\.\d{1,12})?)s)?(?:(?P<ms>\d{1,9}(?:\.\d{1,12})?)ms)?",
+    re.ASCII,
+)
+_UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def parse_retry_after(headers: Mapping[str, str], now_ns: int) -> float | None:
+    """Seconds to wait from now, or None where the headers ask for nothing usable.
+
+    In this order: ``retry-after-ms``; ``retry-after`` as a number of seconds or an HTTP-date (RFC
+    9110 §10.2.3), the date read against the response's own ``date`` so that clocks need not
+    agree; ``x-ratelimit-reset*`` (``6m0s``, ``20ms``, seconds, or a Unix time) where the matching
+    ``x-ratelimit-remaining*`` is 0, the longest of them. A value that is zero or less, not
+    finite, unreadable or longer than 31 days counts as absent.
+
+    Args:
+        headers: response headers with lower-case names.
+        now_ns: wall clock, nanoseconds since the Unix epoch.
+    """
+    millis = _number(headers.get("retry-after-ms", ""))
+    if millis is not None and (wait := _sane(millis / 1000)) is not None:
+        return wait
+    stated = headers.get("retry-after", "")
+    seconds = _number(stated)
+    if seconds is None:
+        seconds = _until(stated, headers.get("date", ""), now_ns)
+    if seconds is not None and (wait := _sane(seconds)) is not None:
+        return wait
+    return _reset(headers, now_ns)
+
+
+def _sane(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) and 0 < seconds <= _ABSURD_S else None
+
+
+def _number(text: str) -> float | None:
+    text = text.strip()
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _http_date(text: str) -> float | None:
+    """An HTTP-date as Unix seconds; one without a zone is UTC, as the RFC demands."""
+    if not text or len(text) > 64:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _until(when: str, date: str, now_ns: int) -> float | None:
+    target = _http_date(when)
+    if target is None:
+        return None
+    sent = _http_date(date)
+    return target - (now_ns / 1e9 if sent is None else sent)
+
+
+def _reset(headers: Mapping[str, str], now_ns: int) -> float | None:
+    waits: list[float] = []
+    for name, value in headers.items():
+        if not name.startswith("x-ratelimit-reset"):
+            continue
+        left = _number(headers.get(name.replace("-reset", "-remaining", 1), ""))
+        wait = _duration(value.strip(), now_ns)
+        if left == 0 and wait is not None and (sane := _sane(wait)) is not None:
+            waits.append(sane)
+    return max(waits, default=None)
+
+
+def _duration(text: str, now_ns: int) -> float | None:
+    number = _number(text)
+    if number is not None:
+        if number >= 1e12:  # Unix time in milliseconds
+            return number / 1e3 - now_ns / 1e9
+        return number - now_ns / 1e9 if number >= 1e9 else number
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        return None
+    return sum(float(n) * _UNITS_S[unit] for unit, n in match.groupdict().items() if n)

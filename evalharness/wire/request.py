@@ -1,0 +1,81 @@
+"""From a setting and a prompt to the bytes of one request, and back to what was asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from evalharness.config import Profile
+from evalharness.errors import ConfigError
+from evalharness.records import Prompt, Setting, canonical_json
+from evalharness.wire.messages import check_messages
+from evalharness.wire.params import RESERVED, check_params, check_together, known_params
+from evalharness.wire.shapes import ShapeError
+
+__all__ = ["Asked", "asked", "build_body", "check_messages", "check_params", "known_params"]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The sampling parameters of a body as sent; None where one was not sent."""
+
+    model: str
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    n: int | None = None
+    stream: bool | None = None
+
+
+_asked = msgspec.json.Decoder(Asked)
+
+
+def asked(body: bytes) -> Asked:
+    """Read the sampling parameters back out of a body made by :func:`build_body`."""
+    return _asked.decode(body)
+
+
+def build_body(
+    setting: Setting, prompt: Prompt, messages: list[dict[str, Any]], profile: Profile
+) -> bytes:
+    """The request body as canonical JSON: equal requests are equal bytes.
+
+    Args:
+        setting: gives the model and the parameters.
+        prompt: its ``params`` lie over the setting's, null removing one; ``extra`` objects are
+            joined key by key.
+        messages: the final messages, system prompt included.
+        profile: says whether ``stream_options.include_usage`` is added to a streamed request that
+            does not set ``stream_options`` itself.
+
+    Raises:
+        ConfigError: an ``extra`` field has the name of a known one, or parameters that passed
+            alone do not go together.
+    """
+    body = _overlaid(setting.params, prompt.params)
+    extra: dict[str, Any] = body.pop("extra", {})
+    if body.get("stream") is True and profile.stream_usage and "stream_options" not in body:
+        body["stream_options"] = {"include_usage": True}
+    where = "params" if not prompt.params else f"params (with those of prompt {prompt.prompt_id})"
+    try:
+        check_together(body, where)
+    except ShapeError as error:
+        raise ConfigError(f"`{error.path}` {error.problem}", hint=error.hint) from None
+    for key, value in extra.items():
+        if key in RESERVED or key in known_params():
+            raise ConfigError(f"`params.extra.{key}` would overwrite a known field")
+        body[key] = value
+    body["model"] = setting.model
+    body["messages"] = messages
+    return canonical_json(body)
+
+
+def _overlaid(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Parameters with overrides laid over them, without nulls; always a new dictionary."""
+    extra: dict[str, Any] = {**(under.get("extra") or {}), **(over.get("extra") or {})}
+    joined: dict[str, Any] = {**under, **over}
+    joined["extra"] = {key: value for key, value in extra.items() if value is not None}
+    return {key: value for key, value in joined.items() if value is not None}

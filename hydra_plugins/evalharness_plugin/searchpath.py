@@ -1,0 +1,20 @@
+"""Search path: a project's own ``configs/`` comes before the shipped one."""
+
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+
+class EvalharnessSearchPath(SearchPathPlugin):
+    """Puts ``./configs`` of the working directory first, for evalharness commands only."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Prepend the project's configs when the shipped ones are on the path."""
+        from evalharness.paths import shipped
+
+        own = Path.cwd() / "configs"
+        shipped_path = shipped("configs")
+        ours = any(str(shipped_path) in (element.path or "") for element in search_path.get_path())
+        if ours and own.is_dir() and own.resolve() != shipped_path.resolve():
+            search_path.prepend("evalharness-project", f"file://{own}")

@@ -1,0 +1,86 @@
+"""How many prompts and repeats: from a pilot, or from stated defaults."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from evalharness.analysis import stats
+from evalharness.analysis.frame import Frame
+from evalharness.analysis.power import parse_difference, plan_detection, score_table
+from evalharness.errors import ConfigError
+from tests.analysis_b.frames import frame, scored
+
+
+def _pilot(repeats: int = 3, settings: tuple[str, ...] = ("a", "b")) -> Frame:
+    rng = np.random.default_rng(0)
+    rows = []
+    for name in settings:
+        passed = rng.random((50, repeats)) < rng.beta(1, 1, (50, 1))
+        rows += scored(name, {f"q{i:02}": row.tolist() for i, row in enumerate(passed)})
+    for row in rows:
+        row["cost_usd_imported"] = Decimal("0.01")
+    return frame({name: {"temperature": i} for i, name in enumerate(settings)}, rows)
+
+
+@pytest.mark.parametrize("text", ["2pp", "2 pp", "2%", "0.02", ".02"])
+def test_differences_are_read_as_people_write_them(text: str) -> None:
+    """Points, percent and shares all mean the same."""
+    assert parse_difference(text) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("text", ["0", "2", "x", "-2pp", "200pp", ""])
+def test_impossible_differences_are_refused(text: str) -> None:
+    """Nothing, more than everything and nonsense stop with a hint."""
+    with pytest.raises(ConfigError) as error:
+        parse_difference(text)
+    assert error.value.hint == "write it as --detect 2pp"
+
+
+def test_defaults_are_stated_and_give_the_published_table() -> None:
+    """Without a pilot the assumed components are named; 500 prompts show 5.1, 4.2, 4.0, 3.8 pp."""
+    plan = plan_detection(0.02, prompts=500, repeats=(1, 3, 5, 10))
+    assert plan["assumed"] == ["all"]
+    shown = [round(100 * option["mde"], 1) for option in plan["options"]]
+    assert shown == [5.1, 4.2, 4.0, 3.8]
+    assert all(option["cost_usd"] is None for option in plan["options"])
+    assert "500 prompts cannot show 2 pp" in plan["sentence"]
+
+
+def test_a_pilot_gives_components_and_cost() -> None:
+    """Components are estimated from the pilot's repeats, cost from its mean cost a trial."""
+    pilot = _pilot()
+    plan = plan_detection(0.1, pilot=pilot)
+    expected = stats.variance_components(score_table(pilot, 0), score_table(pilot, 1))
+    assert expected is not None
+    assert plan["components"]["omega2"] == expected.omega2
+    assert plan["assumed"] == []
+    for option in plan["options"]:
+        assert option["trials"] == 2 * option["prompts"] * option["repeats"]
+        assert option["cost_usd"] == pytest.approx(option["trials"] * 0.01)
+    assert json.dumps(plan, allow_nan=False)
+
+
+def test_more_repeats_never_need_more_prompts() -> None:
+    """The table falls in K; the smallest plan that the prompts allow is the one named."""
+    plan = plan_detection(0.2, pilot=_pilot(), prompts=5000)
+    needed = [option["prompts"] for option in plan["options"]]
+    assert needed == sorted(needed, reverse=True)
+    cheapest = min(option["trials"] for option in plan["options"])
+    assert f"= {cheapest} trials" in plan["sentence"]
+
+
+def test_one_setting_leaves_the_between_prompt_variance_assumed() -> None:
+    """A pilot of one setting says what it does not know."""
+    plan = plan_detection(0.1, pilot=_pilot(settings=("a",)))
+    assert plan["assumed"] == ["omega2"]
+    assert plan["components"]["omega2"] == stats.TYPICAL.omega2
+
+
+def test_a_pilot_without_repeats_is_refused() -> None:
+    """One repeat cannot tell noise from prompts."""
+    with pytest.raises(ConfigError, match="two scored repeats"):
+        plan_detection(0.1, pilot=_pilot(repeats=1))
