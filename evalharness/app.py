@@ -8,7 +8,7 @@ with the configurations: one for a plain run, several for a pooled multirun.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from evalharness.config import RunConfig, parse
-from evalharness.errors import EXIT_CONFIG, ConfigError, EvalharnessError
+from evalharness.errors import EXIT_CONFIG, EXIT_OK, ConfigError, EvalharnessError
 from evalharness.paths import shipped
 from evalharness.secrets_guard import refuse_in_config, refuse_in_overrides
 
@@ -38,6 +38,9 @@ class Result(NamedTuple):
     exit_code: int
     objective: float | None = None
 
+
+# Where a list of scorers typed on the command line waits until it replaces the group's.
+_SCORERS = "scoring_list"
 
 Execute = Callable[[list[Job]], Result]
 
@@ -71,8 +74,8 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
         with _argv(["evalharness", *(_addable(a) for a in arguments)]):
             entry()
     except SystemExit as stop:
-        if stop.code not in (None, 0) and not _invocation.started:
-            return EXIT_CONFIG  # Hydra has said which key it could not compose
+        if not _invocation.started:  # Hydra has answered, or said which key it could not compose
+            return EXIT_CONFIG if stop.code else EXIT_OK
         if _invocation.error is None:
             raise
     if _invocation.error is not None:
@@ -81,7 +84,7 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
 
 
 @contextmanager
-def _argv(arguments: list[str]) -> Iterator[None]:
+def _argv(arguments: list[str]) -> Generator[None]:
     before, sys.argv = sys.argv, arguments
     try:
         yield
@@ -90,7 +93,10 @@ def _argv(arguments: list[str]) -> Iterator[None]:
 
 
 def _addable(argument: str) -> str:
-    """Let ``sweep.<axis>=…`` and ``params.extra.<key>=…`` add keys without Hydra's ``+``."""
+    """Let ``sweep.<axis>=…`` and the like add keys without Hydra's ``+``."""
+    if argument.startswith("scoring=["):
+        # Hydra takes a list given to a group for names of options; a list of scorers is a value.
+        return f"++{_SCORERS}={argument.removeprefix('scoring=')}"
     if argument.startswith(("sweep.", "params.extra.", "provider.emulator.", "provider.headers.")):
         return f"++{argument}"
     return argument
@@ -129,7 +135,8 @@ def _alone_in_a_process() -> bool:
 
 def _job(config: DictConfig) -> Job:
     try:
-        overrides = [str(o) for o in OmegaConf.select(config, "hydra.overrides.task") or []]
+        task: list[Any] = _hydra(config, "overrides.task") or []
+        overrides = [str(override) for override in task]
         own_folder = _job_number(config)
         plain = OmegaConf.to_container(
             OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]),
@@ -140,6 +147,7 @@ def _job(config: DictConfig) -> Job:
         raise ConfigError(_one_line(error), hint="give the key a value: KEY=VALUE") from None
     raw = cast("dict[str, Any]", plain)
     raw.pop("experiment", None)
+    raw["scoring"] = raw.pop(_SCORERS, raw.get("scoring"))
     refuse_in_config(raw)
     _settle_axes(raw, overrides)
     raw["providers"] = _swept_providers(raw)
@@ -156,12 +164,18 @@ def _one_line(error: Exception) -> str:
 
 def _job_number(config: DictConfig) -> int | None:
     """The job's number when some other launcher gives each job a run folder of its own."""
-    if OmegaConf.select(config, "hydra.mode") != RunMode.MULTIRUN:
+    if _hydra(config, "mode") != RunMode.MULTIRUN:
         return None
-    launcher = str(OmegaConf.select(config, "hydra.launcher._target_"))
-    if launcher.endswith("PooledLauncher"):
+    if str(_hydra(config, "launcher._target_")).endswith("PooledLauncher"):
         return None
-    return int(OmegaConf.select(config, "hydra.job.num"))
+    return int(_hydra(config, "job.num"))
+
+
+def _hydra(config: DictConfig, key: str) -> Any:
+    """A value of Hydra's own configuration: the pooled launcher's jobs carry it, others do not."""
+    if "hydra" in config:
+        return OmegaConf.select(config, f"hydra.{key}")
+    return OmegaConf.select(HydraConfig.instance().cfg, f"hydra.{key}")  # pyright: ignore[reportArgumentType]
 
 
 def _settle_axes(raw: dict[str, Any], overrides: list[str]) -> None:
@@ -178,19 +192,16 @@ def _settle_axes(raw: dict[str, Any], overrides: list[str]) -> None:
         if not axis or axis not in sweep:
             continue
         if f"sweep.{axis}" in typed:
-            raise ConfigError(
-                f"`{key}` and `sweep.{axis}` are both given", hint="keep one of them"
-            )
+            raise ConfigError(f"`{key}` and `sweep.{axis}` are both given", hint="keep one of them")
         del sweep[axis]
 
 
 def _swept_providers(raw: dict[str, Any]) -> dict[str, Any]:
     """Configurations of the providers that a ``provider`` axis names."""
-    names = (raw.get("sweep") or {}).get("provider")
-    if not isinstance(names, list):
-        return {}
+    sweep: dict[str, Any] = raw.get("sweep") or {}
+    names: list[Any] = sweep.get("provider") or []
     found: dict[str, Any] = {}
-    for name in names:  # pyright: ignore[reportUnknownVariableType]
+    for name in names if isinstance(names, list) else []:  # pyright: ignore[reportUnnecessaryIsInstance]
         if name == raw["provider"]["name"]:
             continue
         folders = [Path.cwd() / "configs", shipped("configs")]

@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from evalharness import __version__
 from evalharness.errors import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_STORAGE, EvalharnessError
@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # Parsed by Hydra, listed here for --help.
     commands.add_parser("run", help="run a sweep, or continue and extend it", add_help=False)
-    commands.add_parser("plan", help="what a run would send and cost; sends nothing", add_help=False)
+    commands.add_parser(
+        "plan", help="what a run would send and cost; sends nothing", add_help=False
+    )
     for add in (
         _add_report,
         _add_compare,
@@ -87,8 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# argparse keeps the type of what add_subparsers returns to itself.
-Commands = "argparse._SubParsersAction[_Parser]"
+if TYPE_CHECKING:
+    # argparse keeps the type of what add_subparsers returns to itself.
+    Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"  # pyright: ignore[reportPrivateUsage]
 
 
 def _run(arguments: list[str]) -> int:
@@ -121,7 +124,9 @@ def _add_report(commands: Commands) -> None:
 def _report(options: argparse.Namespace) -> int:
     from evalharness.commands.report import report
 
-    return report(options.run, as_json=options.json, everything=options.all, pricing=options.pricing)
+    return report(
+        options.run, as_json=options.json, everything=options.all, pricing=options.pricing
+    )
 
 
 def _add_compare(commands: Commands) -> None:
@@ -246,11 +251,9 @@ def _add_serve(commands: Commands) -> None:
 
 
 def _serve_local(options: argparse.Namespace) -> int:
-    from evalharness.providers.local.serve import serve_local
+    from evalharness.commands.serve import serve_local
 
-    return serve_local(
-        port=options.port, model_path=options.model_path, parallel=options.parallel
-    )
+    return serve_local(port=options.port, model_path=options.model_path, parallel=options.parallel)
 
 
 if __name__ == "__main__":

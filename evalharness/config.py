@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta
@@ -27,7 +27,7 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Base of every part: an unknown key is an error."""
 
 
-class Ranges(_Part):
+class Ranges(_Part, frozen=True):
     """Closed ranges ``[lowest, highest]`` a provider accepts; None is no bound on that side."""
 
     temperature: tuple[float | None, float | None] = (0.0, 2.0)
@@ -40,7 +40,7 @@ class Ranges(_Part):
     top_logprobs: tuple[int | None, int | None] = (0, 20)
 
 
-class Profile(_Part):
+class Profile(_Part, frozen=True):
     """What differs between providers: ranges, limits and the meaning of their errors.
 
     Attributes:
@@ -66,7 +66,7 @@ class Profile(_Part):
     stream_usage: bool = True
 
 
-class ProviderConfig(_Part):
+class ProviderConfig(_Part, frozen=True):
     """Who answers.
 
     ``kind`` is ``remote`` (any base URL), ``local`` (llama.cpp in a child process) or ``emulator``
@@ -90,8 +90,8 @@ class ProviderConfig(_Part):
     emulator: dict[str, Any] = {}
 
 
-class DatasetConfig(_Part):
-    """Which prompts. ``template`` is Jinja text for the user message; ``system`` a system prompt."""
+class DatasetConfig(_Part, frozen=True):
+    """Which prompts; ``template`` is Jinja for the user message, ``system`` a system prompt."""
 
     path: str
     limit: Count | None = None
@@ -102,7 +102,7 @@ class DatasetConfig(_Part):
     system: str | None = None
 
 
-class OrderConfig(_Part):
+class OrderConfig(_Part, frozen=True):
     """In what order trials are sent.
 
     ``spread`` visits every prompt × setting once before any repeat comes again; ``burst`` sends
@@ -113,7 +113,7 @@ class OrderConfig(_Part):
     spread: Literal["burst", "spread"] = "spread"
 
 
-class LimitsConfig(_Part):
+class LimitsConfig(_Part, frozen=True):
     """What may not be exceeded. Seconds end in ``_s``; None is no limit."""
 
     concurrency: Annotated[int, Meta(ge=1, le=100_000)] = 8
@@ -135,7 +135,7 @@ class LimitsConfig(_Part):
     trust_env_proxies: bool = False
 
 
-class RunConfig(_Part):
+class RunConfig(_Part, frozen=True):
     """A whole run, as validated. ``sweep`` maps axis names to values (see :mod:`.sweep`)."""
 
     name: RunName
@@ -147,7 +147,7 @@ class RunConfig(_Part):
     order: OrderConfig = OrderConfig()
     limits: LimitsConfig = LimitsConfig()
     scoring: list[dict[str, Any]] = []
-    answer: dict[str, Any] | None = None
+    answer: dict[str, Any] | str | None = None
     pricing: dict[str, Any] = {}
     transport: Literal["reqwest", "httpx"] = "reqwest"
     keep_chunk_times: bool = False
@@ -183,7 +183,7 @@ def _explain(text: str, raw: dict[str, Any]) -> tuple[str]:
     value: Any = raw
     for part in re.findall(r"[^.\[\]]+", path):
         try:
-            value = value[int(part)] if isinstance(value, list) else value[part]
+            value = cast("Any", value[int(part)] if isinstance(value, list) else value[part])
         except (KeyError, IndexError, ValueError, TypeError):
             return (f"configuration key `{path}`: {problem}",)
     return (f"configuration key `{path}`: {problem}, got {value!r}",)

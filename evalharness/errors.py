@@ -65,7 +65,7 @@ class RunNotFoundError(ConfigError):
 
 
 class ProviderError(EvalharnessError):
-    """An endpoint cannot be opened: a missing key, missing weights, a server that will not start."""
+    """An endpoint cannot be opened: no key, no weights, a server that will not start."""
 
     exit_code = EXIT_CONFIG
 

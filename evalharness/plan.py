@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from evalharness.arrow import positions
 from evalharness.config import DatasetConfig, Profile, RunConfig
-from evalharness.datasets import Renderer, load_prompts, prompt_digest
+from evalharness.datasets import Renderer, load_prompts, prompt_digest, resolve_template
 from evalharness.errors import ConfigError, DatasetError
 from evalharness.order import Shuffle
 from evalharness.records import Prompt, Setting, Trial, digest
@@ -75,7 +76,7 @@ class Plan:
         width = len(settings)
         for position, cells, repeats in self._blocks():
             keep = None if done is None else ~done[repeats * (len(prompts) * width) + cells]
-            rows = zip(cells.tolist(), repeats.tolist(), strict=True)
+            rows: Iterator[tuple[int, int]] = zip(cells.tolist(), repeats.tolist(), strict=True)
             for offset, (cell, repeat) in enumerate(rows):
                 if keep is not None and not keep[offset]:
                     continue
@@ -120,17 +121,11 @@ class Plan:
         ignored.
         """
         import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
 
         done = np.zeros(len(self), dtype=np.bool_)
-        prompt = pc.index_in(recorded["prompt_id"], pa.array([p.prompt_id for p in self.prompts]))
-        setting = pc.index_in(
-            recorded["setting_id"], pa.array([s.setting_id for s in self.settings])
-        )
-        rows = pc.fill_null(prompt, -1).to_numpy().astype(np.int64)
-        columns = pc.fill_null(setting, -1).to_numpy().astype(np.int64)
-        repeats = recorded["repeat"].to_numpy().astype(np.int64)
+        rows = positions(recorded["prompt_id"], [p.prompt_id for p in self.prompts])
+        columns = positions(recorded["setting_id"], [s.setting_id for s in self.settings])
+        repeats: NDArray[np.int64] = np.asarray(recorded["repeat"].to_numpy(), dtype=np.int64)
         mine = (rows >= 0) & (columns >= 0) & (repeats < self.repeats)
         cells = rows[mine] * len(self.settings) + columns[mine]
         done[repeats[mine] * (len(self.prompts) * len(self.settings)) + cells] = True
@@ -146,14 +141,16 @@ def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, r
     Raises:
         ConfigError: a parameter, an axis or a dataset row cannot be sent as written.
     """
-    config = _common(configs)
+    config, known = _common(configs), known_params()
     profiles: dict[str, Profile] = {}
     for job in configs:
         profiles |= {p.name: p.profile for p in (job.provider, *job.providers.values())}
         check_params(job.params, job.provider.profile)
-    settings = label([s for job in configs for s in expand(job, identities, known_params())])
+    expanded = [s for job in configs for s in expand(_with_template(job, root), identities, known)]
+    settings = label(expanded)
     checked = [_check_setting(s, profiles[s.provider]) for s in settings]
-    prompts = load_prompts(config.dataset, root=root)
+    templates = list(dict.fromkeys(s.template for s in settings if s.template is not None))
+    prompts = load_prompts(config.dataset, root=root, templates=templates)
     plan = Plan(config, prompts, checked, profiles)
     _check_prompts(plan, profiles)
     return plan
@@ -181,6 +178,17 @@ def _common(configs: Sequence[RunConfig]) -> RunConfig:
     return first
 
 
+def _with_template(config: RunConfig, root: Path) -> RunConfig:
+    """Replace ``@file.j2`` by the file's text: a setting is named by what it says."""
+    dataset, sweep = config.dataset, dict(config.sweep)
+    text = resolve_template(dataset.template, root)
+    for key in ("template", "dataset.template"):
+        if isinstance(sweep.get(key), list):
+            sweep[key] = [resolve_template(value, root) for value in sweep[key]]
+    changed = structs.replace(dataset, template=text)
+    return structs.replace(config, dataset=changed, sweep=sweep)
+
+
 def _rows(dataset: DatasetConfig) -> DatasetConfig:
     """The part of a dataset configuration that decides which prompts there are."""
     return structs.replace(dataset, system=None, template=None)
@@ -198,6 +206,7 @@ def _check_prompts(plan: Plan, profiles: Mapping[str, Profile]) -> None:
     by_shape = {(s.system, s.template): s for s in plan.settings}
     for setting in by_shape.values():
         renderer = plan.renderer(setting)
+        renderer.prepare(plan.prompts)
         for prompt in plan.prompts:
             where = prompt.source or f"prompt {prompt.prompt_id}"
             check_messages(renderer.messages(prompt), where=where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from evalharness.records import Reply, Status
 
@@ -100,7 +100,7 @@ class BarProgress:
 
     def __init__(self) -> None:
         self._counts = _Counts()
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         self._shown_at = 0.0
 
     def start(self, *, total: int, done: int, label: str) -> None:

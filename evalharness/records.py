@@ -116,7 +116,9 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     finish_reason: str | None = None
     tool_calls_json: str | None = None
     annotations_json: str | None = None
-    audio_json: str | None = None  # id, transcript, expires_at; the audio itself stays in response_json
+    audio_json: str | None = (
+        None  # id, transcript, expires_at; the audio itself stays in response_json
+    )
     logprobs_json: str | None = None
     choices_json: str | None = None
     # Who said it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from evalharness.errors import ConfigError
 
@@ -66,10 +66,10 @@ def _is_environment_secret(value: str) -> bool:
 
 def _strings(value: Any, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
-        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
+        for key, item in cast("Mapping[Any, Any]", value).items():
             yield from _strings(item, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list):
-        for index, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        for index, item in enumerate(cast("list[Any]", value)):
             yield from _strings(item, f"{name}[{index}]")
     elif isinstance(value, str):
         yield name, value

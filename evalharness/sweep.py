@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from msgspec import structs
 
@@ -49,7 +49,9 @@ def parse_axes(sweep: Mapping[str, Any], known_params: frozenset[str]) -> dict[s
         if value is None:  # `sweep.seed=null` takes a preset axis away
             continue
         if name not in known_params and name not in _SHAPING and not name.startswith("extra."):
-            raise ConfigError(f"unknown sweep axis `sweep.{key}`", hint=_suggest(name, known_params))
+            raise ConfigError(
+                f"unknown sweep axis `sweep.{key}`", hint=_suggest(name, known_params)
+            )
         axes[name] = _axis(key, value)
     return axes
 
@@ -59,7 +61,7 @@ def _flatten(sweep: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
         if key in _OPTIONS:
             continue
         if isinstance(value, Mapping) and key in ("extra", "dataset", "params"):
-            for inner, item in value.items():  # pyright: ignore[reportUnknownVariableType]
+            for inner, item in cast("Mapping[str, Any]", value).items():
                 yield f"{key}.{inner}", item
         else:
             yield key, value
@@ -74,13 +76,13 @@ def _suggest(name: str, known: frozenset[str]) -> str:
 
 def _axis(key: str, value: Any) -> Axis:
     if isinstance(value, Mapping):
-        return _range(key, dict(value))  # pyright: ignore[reportUnknownArgumentType]
+        return _range(key, dict(cast("Mapping[str, Any]", value)))
     if not isinstance(value, list):
         raise ConfigError(
             f"`sweep.{key}` must be a list of values, got {value!r}",
             hint=f"sweep.{key}=[{value}] sweeps one value; params.{key}={value} fixes it",
         )
-    values: list[Any] = value
+    values = cast("list[Any]", value)
     if not values:
         raise ConfigError(
             f"`sweep.{key}` has no values", hint=f"sweep.{key}=null takes the axis away"
@@ -145,7 +147,7 @@ def _lists(method: str, axes: dict[str, Axis]) -> list[dict[str, Any]]:
 def _sampled(method: str, axes: dict[str, Axis], samples: int, seed: int) -> list[dict[str, Any]]:
     if not axes:
         return [{}]
-    from scipy.stats import qmc
+    from scipy.stats import qmc  # pyright: ignore[reportMissingTypeStubs]
 
     dimensions = len(axes)
     if method == "sobol":
@@ -160,7 +162,9 @@ def _sampled(method: str, axes: dict[str, Axis], samples: int, seed: int) -> lis
         points = np.random.default_rng(seed).random((samples, dimensions))
     rows: dict[bytes, dict[str, Any]] = {}
     for point in points.tolist():
-        row = {name: _at(name, axis, u) for (name, axis), u in zip(axes.items(), point, strict=True)}
+        row = {
+            name: _at(name, axis, u) for (name, axis), u in zip(axes.items(), point, strict=True)
+        }
         rows.setdefault(canonical_json(row), row)
     return list(rows.values())
 
@@ -272,10 +276,10 @@ def label(settings: Sequence[Setting]) -> list[Setting]:
 def _description(setting: Setting) -> dict[str, Any]:
     shaping: dict[str, Any] = {"provider": setting.provider, "model": setting.model}
     params = {k: v for k, v in setting.params.items() if k != "extra"}
-    extra = setting.params.get("extra") or {}
+    extra: dict[str, Any] = setting.params.get("extra") or {}
     # Axes first and in the order given: a label reads like the sweep that made it.
-    order = {key: None for key in setting.axes}
-    rest = {
+    order = dict.fromkeys(setting.axes)
+    rest: dict[str, Any] = {
         **shaping,
         **params,
         **{f"extra.{k}": v for k, v in extra.items()},

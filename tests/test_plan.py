@@ -81,7 +81,11 @@ def test_done_trials_are_left_out(dataset: Path) -> None:
     table = pa.table(
         {
             "prompt_id": [*(t.prompt.prompt_id for t in recorded), "stranger", "p0"],
-            "setting_id": [*(t.setting.setting_id for t in recorded), "x", recorded[0].setting.setting_id],
+            "setting_id": [
+                *(t.setting.setting_id for t in recorded),
+                "x",
+                recorded[0].setting.setting_id,
+            ],
             "repeat": pa.array([*(t.repeat for t in recorded), 0, 99], pa.int64()),
         }
     )

@@ -63,9 +63,10 @@ def test_model_provider_system_and_template_are_axes() -> None:
 
 def test_equal_numbers_are_one_setting() -> None:
     """0 and 0.0 hash alike, so that a run is not bought again for a spelling."""
-    assert settings({"temperature": [0]})[0].setting_id == settings({}, {"temperature": 0.0})[
-        0
-    ].setting_id
+    assert (
+        settings({"temperature": [0]})[0].setting_id
+        == settings({}, {"temperature": 0.0})[0].setting_id
+    )
 
 
 def test_the_identity_covers_what_shapes_a_request() -> None:

@@ -1,1 +1,1 @@
-"""One module a command. ``cli`` parses arguments and calls them; they print and return exit codes."""
+"""One module a command: ``cli`` parses arguments and calls it, it prints and returns an exit code."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
+import msgspec
+
 from evalharness.errors import EXIT_FAILED, EXIT_OK, ConfigError
 from evalharness.report.build import Options, build
 from evalharness.report.text import printable
@@ -17,11 +19,11 @@ from evalharness.store.run import Run
 Row = dict[str, Any]
 
 
-class Gate(NamedTuple):
+class Gate(msgspec.Struct, frozen=True):
     """One promise a run can be held to.
 
-    ``value`` and ``bounds`` read a setting of the report's JSON; ``least`` says whether the limit is
-    the least allowed (else the most). ``per_run`` gates are summed over settings.
+    ``value`` and ``bounds`` read a setting of the report's JSON; ``least`` says whether the limit
+    is the least allowed (else the most). ``per_run`` gates are summed over settings.
     """
 
     flag: str
@@ -30,6 +32,11 @@ class Gate(NamedTuple):
     bounds: Callable[[Row], list[float] | None]
     least: bool
     per_run: bool = False
+
+
+def _part(value: Row | None, key: str) -> Any:
+    """A key of a part of the JSON that may be null altogether."""
+    return None if value is None else value.get(key)
 
 
 def _no_bounds(_row: Row) -> None:
@@ -54,8 +61,8 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "min_score",
         "mean score",
-        lambda r: (r["score"] or {}).get("mean"),
-        lambda r: (r["score"] or {}).get("ci95"),
+        lambda r: _part(r["score"], "mean"),
+        lambda r: _part(r["score"], "ci95"),
         least=True,
     ),
     Gate(
@@ -68,21 +75,21 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "max_latency_p50_s",
         "median latency in seconds",
-        lambda r: (r["latency_s"] or {}).get("p50"),
+        lambda r: _part(r["latency_s"], "p50"),
         _no_bounds,
         least=False,
     ),
     Gate(
         "max_latency_p95_s",
         "95th percentile of latency in seconds",
-        lambda r: (r["latency_s"] or {}).get("p95"),
+        lambda r: _part(r["latency_s"], "p95"),
         _no_bounds,
         least=False,
     ),
     Gate(
         "max_cost_usd",
         "cost of the run in US dollars",
-        lambda r: (r["cost_usd"] or {}).get("total"),
+        lambda r: _part(r["cost_usd"], "total"),
         _no_bounds,
         least=False,
         per_run=True,
@@ -107,7 +114,9 @@ class Verdict(NamedTuple):
         shown = "unknown" if self.value is None else f"{self.value:.4g}"
         bound = "" if self.bound is None else f" (95 % bound {self.bound:.4g})"
         verdict = "ok  " if self.holds else "FAIL"
-        return f"{verdict} {self.label}: {self.gate.what} {shown}{bound}, wanted {sign} {self.limit:g}"
+        return (
+            f"{verdict} {self.label}: {self.gate.what} {shown}{bound}, wanted {sign} {self.limit:g}"
+        )
 
 
 def check(run: str, limits: dict[str, float], *, confident: bool, junit: str | None) -> int:

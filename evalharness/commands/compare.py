@@ -16,7 +16,12 @@ from evalharness.strict_yaml import load
 
 
 def compare(
-    runs: Sequence[str], *, by: str | None, baseline: str | None, margin: float | None, as_json: bool
+    runs: Sequence[str],
+    *,
+    by: str | None,
+    baseline: str | None,
+    margin: float | None,
+    as_json: bool,
 ) -> int:
     """Print every comparison as one line, or all of them as JSON.
 
@@ -55,5 +60,10 @@ def _value(text: str) -> Any:
 
 
 def _axes(built: Sequence[Any]) -> list[str]:
-    axes = [name for one in built for i in range(len(one.frame.setting_ids)) for name in one.frame.axes(i)]
+    axes = [
+        name
+        for one in built
+        for i in range(len(one.frame.setting_ids))
+        for name in one.frame.axes(i)
+    ]
     return list(dict.fromkeys(axes)) or ["temperature"]

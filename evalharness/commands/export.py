@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -43,7 +43,7 @@ def export(run_name: str, form: str, *, out: str | None, raw_cells: bool) -> int
 
 
 @contextmanager
-def _target(out: str | None) -> Iterator[TextIO]:
+def _target(out: str | None) -> Generator[TextIO]:
     if out is None:
         yield sys.stdout
         return

@@ -22,6 +22,7 @@ def import_file(file: str, run: str, mapping: Sequence[str], results: str = "res
         prompts=imported.prompts,
         settings=imported.settings,
         notes=imported.notes,
+        answers_supplied=imported.answers_supplied,
         code_version=__version__,
     )
     for note in imported.notes:

@@ -68,7 +68,9 @@ def lines(facts: dict[str, Any]) -> list[str]:
         f"cost: {_money(facts['cost_usd'])}",
     ]
     if facts["least_minutes_at_rpm"] is not None:
-        out.append(f"at least {facts['least_minutes_at_rpm']:.1f} min at limits.rpm={facts['rpm']:g}")
+        out.append(
+            f"at least {facts['least_minutes_at_rpm']:.1f} min at limits.rpm={facts['rpm']:g}"
+        )
     return [*out, "nothing was sent; evalharness run sends it"]
 
 

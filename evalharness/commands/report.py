@@ -18,7 +18,7 @@ from evalharness.store.run import Run
 def report(
     arguments: Sequence[str], *, as_json: bool, everything: bool, pricing: str | None
 ) -> int:
-    """Print the report of one or more runs; ``scoring=…`` and ``answer=…`` replace the run's own."""
+    """Print the report of runs; ``scoring=…`` and ``answer=…`` replace a run's own."""
     names = [a for a in arguments if "=" not in a]
     if not names:
         raise ConfigError("report needs a run", hint="evalharness report quickstart")
@@ -59,7 +59,8 @@ def objective(built: Built) -> float | None:
 
 
 def _score(row: dict[str, Any]) -> float | None:
-    return (row.get("score") or {}).get("mean")
+    score: dict[str, Any] = row.get("score") or {}
+    return score.get("mean")
 
 
 def _agreement(row: dict[str, Any]) -> float | None:

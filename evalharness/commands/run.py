@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from evalharness import __version__
 from evalharness.app import Job, Result
 from evalharness.commands.signals import draining
@@ -22,6 +24,7 @@ from evalharness.providers import check_provider, open_endpoint, provider_identi
 from evalharness.records import Setting
 from evalharness.runner import Lane, Runner, Summary
 from evalharness.runner.money import Money
+from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.store.writer import RunStore
 from evalharness.throttle.clock import SystemClock
 from evalharness.throttle.estimate import OutputEstimate
@@ -107,6 +110,8 @@ def prepare(configs: Sequence[RunConfig]) -> Prepared:
     for provider in providers.values():
         check_provider(provider)
     identities = {name: provider_identity(p) for name, p in providers.items()}
+    parse_scoring(config.scoring)
+    parse_answer_spec(config.answer)
     plan = build_plan(configs, identities, root=Path.cwd())
     aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
     book = PriceBook.load(overrides=config.pricing, aliases=aliases)
@@ -200,8 +205,11 @@ async def _open_lanes(
             headers=endpoint.headers,
             profile=endpoint.profile,
         )
+        # What an endpoint cannot serve at once would wait inside it and count as latency.
+        most = min(config.limits.concurrency, endpoint.concurrency_hint or 10**9)
+        limits = structs.replace(config.limits, concurrency=most)
         seed = config.order.shuffle_seed
-        gate = Gate(name, config.limits, endpoint.profile, SystemClock(), seed)
+        gate = Gate(name, limits, endpoint.profile, SystemClock(), seed)
         lanes[name] = Lane(client, gate, OutputEstimate())
     return lanes
 

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from typing import Any, NamedTuple
 
+from evalharness.arrow import where_equal
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.text import common_prefix, printable
 from evalharness.store.run import Run
@@ -60,13 +61,11 @@ def show(run_name: str, prompt_id: str) -> int:
 
 
 def _prompt(run: Run, prompt_id: str) -> dict[str, Any]:
-    import pyarrow.compute as pc
-
     table = run.table("prompts")
-    found = table.filter(pc.equal(table["prompt_id"], prompt_id)).to_pylist()
+    found = where_equal(table, "prompt_id", prompt_id).to_pylist()
     if found:
         return found[0]
-    known: list[str] = table["prompt_id"].to_pylist()
+    known = [str(name) for name in table["prompt_id"].to_pylist()]
     close = difflib.get_close_matches(prompt_id, known, n=3) or known[:3]
     raise ConfigError(
         f"run `{run.name}` has no prompt `{prompt_id}`",
@@ -75,10 +74,7 @@ def _prompt(run: Run, prompt_id: str) -> dict[str, Any]:
 
 
 def _rows(run: Run, prompt_id: str) -> list[dict[str, Any]]:
-    import pyarrow.compute as pc
-
-    table = run.table("records", [*_COLUMNS])
-    rows = table.filter(pc.equal(table["prompt_id"], prompt_id)).to_pylist()
+    rows = where_equal(run.table("records", [*_COLUMNS]), "prompt_id", prompt_id).to_pylist()
     return sorted(rows, key=lambda row: row["repeat"])
 
 

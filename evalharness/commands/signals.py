@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from evalharness.errors import EXIT_INTERRUPTED
@@ -15,7 +15,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def draining(runner: Runner, progress: Progress) -> Iterator[None]:
+def draining(runner: Runner, progress: Progress) -> Generator[None]:
     """While inside, signals stop the runner instead of the process."""
     loop = asyncio.get_running_loop()
     received = 0

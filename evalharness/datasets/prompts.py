@@ -97,11 +97,12 @@ def _prompt(row: Row, template_names: set[str] | None, cells: bool) -> Prompt:
 
 def _id(columns: dict[str, Any], place: str) -> str:
     """The row's own id, or an empty text."""
-    if columns.get("id") is not None and columns.get("prompt_id") is not None:
+    own, other = columns.get("id"), columns.get("prompt_id")
+    if own is not None and other is not None:
         raise DatasetError(f"{place}: the row has both id and prompt_id", hint="keep one of them")
-    for key in ("id", "prompt_id"):
-        if columns.get(key) is not None:
-            name = _name(columns[key], key, place)
+    for key, value in (("id", own), ("prompt_id", other)):
+        if value is not None:
+            name = _name(value, key, place)
             if not name.strip():
                 raise DatasetError(
                     f"{place}: {key} is empty", hint="leave it out or give it a name"
@@ -111,9 +112,11 @@ def _id(columns: dict[str, Any], place: str) -> str:
 
 
 def _name(value: Any, key: str, place: str) -> str:
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, int):
         raise DatasetError(f"{place}: {key} must be text, got {value!r:.60}")
     return str(value)
 

@@ -215,7 +215,7 @@ class Gathered:
         for column in RECORDS:
             kind = arrow_type(column.type)
             cells = self._cells.get(column.name)
-            arrays.append(pa.nulls(rows, kind) if cells is None else pa.array(cells, kind))
+            arrays.append(pa.array([None] * rows if cells is None else cells, kind))
         return pa.Table.from_arrays(arrays, schema=arrow_schema("records"))
 
     def prompts(self) -> pa.Table:

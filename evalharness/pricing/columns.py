@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,6 +26,7 @@ from evalharness.pricing.arrow import (
     read_usage,
 )
 from evalharness.pricing.book import PriceBook
+from evalharness.pricing.difference import likely_reason
 from evalharness.pricing.price import MAX_TOKENS, PICO, Price, to_usd
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class SettingCost(msgspec.Struct, frozen=True, kw_only=True):
         unpriced: rows whose model has no price.
         billed_rows: rows for which the provider reported ``billed_usd``; their sum is
             ``billed_total_usd``.
-        compared: rows with both; ``difference_usd`` is computed minus billed over exactly these.
+        compared: rows with both; ``difference_usd`` is computed minus billed over exactly these,
+            and ``difference_reason`` says what likely makes it.
     """
 
     rows: int
@@ -56,6 +58,7 @@ class SettingCost(msgspec.Struct, frozen=True, kw_only=True):
     billed_total_usd: Decimal | None
     compared: int
     difference_usd: Decimal | None
+    difference_reason: str | None
 
 
 class Costs(NamedTuple):
@@ -73,6 +76,32 @@ class Costs(NamedTuple):
     settings: dict[str, SettingCost]
     prices: list[Price]
     unpriced: list[tuple[str | None, str | None]]
+
+    def describe(self) -> dict[str, Any]:
+        """The prices used with table, date and source, what has none, and the money by setting.
+
+        Plain JSON data; exact dollar amounts are texts.
+        """
+        used = [
+            {
+                "provider": price.provider,
+                "model": price.model,
+                "table": price.table,
+                "as_of": None if price.as_of is None else price.as_of.isoformat(),
+                "valid_from": None if price.valid_from is None else price.valid_from.isoformat(),
+                "source": price.source,
+            }
+            for price in self.prices
+        ]
+        missing = [{"provider": provider, "model": model} for provider, model in self.unpriced]
+        money = {
+            name: {
+                key: f"{value:f}" if isinstance(value, Decimal) else value
+                for key, value in msgspec.structs.asdict(setting).items()
+            }
+            for name, setting in self.settings.items()
+        }
+        return {"used": used, "unpriced": missing, "settings": money}
 
 
 def cost_columns(records: pa.Table, book: PriceBook, *, at: date | None = None) -> Costs:
@@ -118,13 +147,14 @@ def cost_columns(records: pa.Table, book: PriceBook, *, at: date | None = None) 
     wanted = delivered(records) & priced & ~known
     estimate = _estimates(pico, known, rough, rough_known, wanted, codes)
     billed = read_money(records, "billed_usd")
+    special = (usage.cached.value > 0) | (usage.reasoning.value > 0)
     return Costs(
         cost_usd=np.where(known, pico / PICO, np.nan),
         estimate_usd=estimate,
         estimated=~np.isnan(estimate),
         billed_usd=_dollars(billed),
         settings={
-            str(name): _setting(codes == code, pico, known, estimate, priced, billed)
+            str(name): _setting(codes == code, pico, known, estimate, priced, billed, special)
             for code, name in enumerate(setting_ids)
         },
         prices=prices,
@@ -210,7 +240,13 @@ def _estimates(
 
 
 def _setting(
-    mine: Bools, pico: Ints, known: Bools, estimate: Floats, priced: Bools, billed: Money
+    mine: Bools,
+    pico: Ints,
+    known: Bools,
+    estimate: Floats,
+    priced: Bools,
+    billed: Money,
+    special: Bools,
 ) -> SettingCost:
     exact = mine & known
     paid = mine & billed.known
@@ -229,6 +265,10 @@ def _setting(
         billed_total_usd=to_usd(_sum_money(billed, paid)) if paid.any() else None,
         compared=int(both.sum()),
         difference_usd=to_usd(difference) if both.any() else None,
+        # Equal in exact arithmetic is equal, whatever floats make of it.
+        difference_reason=likely_reason(pico[both] / PICO, _dollars(billed)[both], special[both])
+        if difference
+        else None,
     )
 
 

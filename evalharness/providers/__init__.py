@@ -17,19 +17,20 @@ from evalharness.config import ProviderConfig
 from evalharness.errors import ConfigError
 from evalharness.providers import remote
 from evalharness.providers.endpoint import Endpoint
+from evalharness.wire.secret import Secret
 
 __all__ = ["Endpoint", "check_provider", "open_endpoint", "provider_identity"]
 
-# Keys that mean something to one kind only. A key that would be ignored is refused.
+# Keys that mean something to some kinds only. A key that would be ignored is refused.
 _ONLY_FOR = {
-    "base_url": "remote",
-    "api_key_env": "remote",
-    "headers": "remote",
-    "model_path": "local",
-    "parallel": "local",
-    "context_tokens": "local",
-    "threads": "local",
-    "emulator": "emulator",
+    "base_url": ("remote",),
+    "api_key_env": ("remote", "emulator"),
+    "headers": ("remote", "emulator"),
+    "model_path": ("local",),
+    "parallel": ("local",),
+    "context_tokens": ("local",),
+    "threads": ("local",),
+    "emulator": ("emulator",),
 }
 
 
@@ -48,7 +49,7 @@ def check_provider(config: ProviderConfig) -> None:
 
         opening.check(config)
     else:
-        _emulator_options(config)
+        _check_emulator(config)
 
 
 def provider_identity(config: ProviderConfig) -> str:
@@ -81,11 +82,7 @@ async def open_endpoint(
     """
     check_provider(config)
     if config.kind == "remote":
-        yield _endpoint(
-            config,
-            remote.normalised_url(config),
-            key=None if config.api_key_env is None else remote.read_key(config.api_key_env),
-        )
+        yield _endpoint(config, remote.normalised_url(config), key=_key(config))
     elif config.kind == "local":
         from evalharness.providers.local.opening import serving
 
@@ -99,7 +96,7 @@ async def open_endpoint(
         async with running(
             "evalharness.providers.emulator", arguments, what="the emulator", say=say
         ) as child:
-            yield _endpoint(config, child.ready["base_url"])
+            yield _endpoint(config, child.ready["base_url"], key=_key(config))
 
 
 def _endpoint(config: ProviderConfig, base_url: str, **more: Any) -> Endpoint:
@@ -116,19 +113,25 @@ def _endpoint(config: ProviderConfig, base_url: str, **more: Any) -> Endpoint:
 def _check_keys(config: ProviderConfig) -> None:
     """Refuse keys that this kind of provider would ignore."""
     for field in msgspec.structs.fields(config):
-        kind = _ONLY_FOR.get(field.name, config.kind)
+        kinds = _ONLY_FOR.get(field.name, (config.kind,))
         default: Any = field.default
         if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
-        if kind != config.kind and getattr(config, field.name) != default:
+        if config.kind not in kinds and getattr(config, field.name) != default:
             raise ConfigError(
-                f"provider.{field.name} is for providers of kind {kind}, and {config.name!r} "
+                f"provider.{field.name} is for providers of kind {kinds[0]}, and {config.name!r} "
                 f"is of kind {config.kind}",
                 hint=f"remove provider.{field.name}",
             )
 
 
-def _emulator_options(config: ProviderConfig) -> None:
+def _check_emulator(config: ProviderConfig) -> None:
     from evalharness.providers.emulator import EmulatorOptions
 
     EmulatorOptions.from_mapping(config.emulator)
+    remote.check_headers(config.headers)
+    _key(config)
+
+
+def _key(config: ProviderConfig) -> Secret | None:
+    return None if config.api_key_env is None else remote.read_key(config.api_key_env)

@@ -33,7 +33,7 @@ def check(config: ProviderConfig) -> None:
         ProviderError: the key's environment variable is missing or unusable, naming the variable.
     """
     url = normalised_url(config)
-    _check_headers(config.headers)
+    check_headers(config.headers)
     if config.api_key_env is None:
         if not _is_loopback(urlsplit(url).hostname or ""):
             raise ConfigError(
@@ -117,7 +117,12 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _check_headers(headers: dict[str, str]) -> None:
+def check_headers(headers: dict[str, str]) -> None:
+    """Refuse header names and values no request can carry, and headers that carry credentials.
+
+    Raises:
+        ConfigError: naming the header; its value is never shown.
+    """
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
             raise ConfigError(f"provider.headers: {name!r} is not a header name")

@@ -18,10 +18,11 @@ from evalharness.analysis.effects import effects
 from evalharness.analysis.frame import COLUMNS, Frame
 from evalharness.analysis.summary import summarise
 from evalharness.analysis.unstable import least_stable
+from evalharness.arrow import where_in
 from evalharness.errors import ConfigError
-from evalharness.records import canonical_json
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
+from evalharness.records import canonical_json
 from evalharness.report.money import prices_used
 from evalharness.scorers import parse_answer_spec, parse_scoring, score_records
 from evalharness.store.run import Run
@@ -48,6 +49,9 @@ class Options(NamedTuple):
     pricing: Path | None = None
 
 
+DEFAULTS = Options()
+
+
 class Built(NamedTuple):
     """A report before it is shown: the JSON of ``report --json``, and what it was made from."""
 
@@ -56,7 +60,7 @@ class Built(NamedTuple):
     run: Run
 
 
-def build(run: Run, options: Options = Options()) -> Built:
+def build(run: Run, options: Options = DEFAULTS) -> Built:
     """Summarise one run.
 
     Raises:
@@ -74,9 +78,11 @@ def build(run: Run, options: Options = Options()) -> Built:
     config = _config(run)
     scorers = parse_scoring(options.scoring if options.scoring is not None else config.scoring)
     extractor = parse_answer_spec(options.answer or config.answer)
-    scored = score_records(records, prompts, scorers, extractor)
+    scored = score_records(
+        records, prompts, scorers, extractor, answers_supplied=run.manifest.answers_supplied
+    )
     over = [] if options.pricing is None else [options.pricing]
-    book = PriceBook.load(files=over, overrides=config.pricing)
+    book = PriceBook.load(files=over, overrides=config.pricing, aliases=config.price_aliases())
     costs = cost_columns(records, book)
     frame = Frame.build(
         records,
@@ -128,6 +134,14 @@ class _StoredConfig(msgspec.Struct):
     scoring: list[dict[str, Any]] = []
     answer: Any = None
     pricing: dict[str, Any] = {}
+    provider: dict[str, Any] = {}
+    providers: dict[str, dict[str, Any]] = {}
+
+    def price_aliases(self) -> dict[str, str]:
+        """Provider name → the name it is priced under, where that is another."""
+        everyone = [self.provider, *self.providers.values()]
+        sources = {p.get("name", ""): p.get("profile", {}).get("price_source") for p in everyone}
+        return {name: source for name, source in sources.items() if source}
 
 
 def _config(run: Run) -> _StoredConfig:
@@ -148,13 +162,8 @@ def _active(table: pa.Table) -> pa.Table:
 
 
 def _belonging(records: pa.Table, settings: pa.Table, prompts: pa.Table) -> pa.Table:
-    import pyarrow.compute as pc
-
-    mine = pc.and_(
-        pc.is_in(records["setting_id"], value_set=settings["setting_id"].combine_chunks()),
-        pc.is_in(records["prompt_id"], value_set=prompts["prompt_id"].combine_chunks()),
-    )
-    return records if pc.all(mine).as_py() else records.filter(mine)
+    records = where_in(records, "setting_id", settings["setting_id"])
+    return where_in(records, "prompt_id", prompts["prompt_id"])
 
 
 def _run_facts(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,11 +18,16 @@ DASH = "—"
 Row = dict[str, Any]
 
 
-class Field(NamedTuple):
+class Field(msgspec.Struct, frozen=True):
     """One column: a heading of two lines and how to fill it from a setting of the JSON."""
 
     heading: str
     fill: Callable[[Row], str]
+
+
+def _part(row: Row, name: str) -> Row:
+    """A part of a setting that may be null altogether."""
+    return row.get(name) or {}
 
 
 def percent(value: float | None, digits: int = 0) -> str:
@@ -82,7 +88,7 @@ def _fields(rows: list[Row]) -> list[Field]:
         Field("same text\n[95% CI]", lambda r: _with_interval(r["agreement"]["raw"], "pairwise")),
         Field("all N\nsame", lambda r: percent(r["agreement"]["raw"].get("tar_at_n"))),
     ]
-    if any((r["agreement"].get("answer") or {}).get("pairwise") is not None for r in rows):
+    if any(_part(r["agreement"], "answer").get("pairwise") is not None for r in rows):
         fields.append(
             Field("same\nanswer", lambda r: percent(r["agreement"]["answer"].get("pairwise")))
         )
@@ -91,13 +97,18 @@ def _fields(rows: list[Row]) -> list[Field]:
         Field("score\n[95% CI]", lambda r: _with_interval(r.get("score"), "mean")),
         Field("latency s\np50/p95", _latency),
         Field("tokens\nin/out", _tokens),
-        Field("cost $", lambda r: money((r.get("cost_usd") or {}).get("total"))),
+        Field("cost $", lambda r: money(_part(r, "cost_usd").get("total"))),
     ]
 
 
 def _mishaps(rows: list[Row]) -> list[Field]:
     """A column for every other status that occurred: why a share is not ok is worth its width."""
-    headings = {"truncated": "cut %", "empty": "empty %", "refused": "refused %", "error": "error %"}
+    headings = {
+        "truncated": "cut %",
+        "empty": "empty %",
+        "refused": "refused %",
+        "error": "error %",
+    }
     return [
         Field(heading, lambda r, status=status: percent(r["status_share"][status]))
         for status, heading in headings.items()
@@ -161,7 +172,7 @@ def footnotes(data: Row) -> list[str]:
         "over prompts)",
         f"all N same: share of prompts whose {n} repeats are all identical (TARr@{n})",
     ]
-    if any((r.get("score") or {}).get("mean") is not None for r in rows):
+    if any(_part(r, "score").get("mean") is not None for r in rows):
         lines.append("score: mean over prompts that have a target")
     truncated = sum(r["status"]["truncated"] for r in rows)
     trials = sum(r["trials"] for r in rows)

@@ -170,9 +170,9 @@ class Runner:
         except BaseException:
             self._money.cancel(key)
             raise
-        reply: Reply | None = None
+        answer: Reply | None = None
+        self._in_flight += 1
         try:
-            self._in_flight += 1
             intent = self._intent(job, key, reserved)
             try:
                 await self._store.append(intent)
@@ -181,7 +181,7 @@ class Runner:
                 raise
             self.summary.sent += 1
             self.summary.retried += intent.attempt > 1
-            reply = await lane.client.complete(
+            answer = reply = await lane.client.complete(
                 job.body, intent.client_request_id, keep_chunk_times=self._keep_chunks
             )
             decision = permit.decide(
@@ -189,7 +189,7 @@ class Runner:
             )
         finally:
             self._in_flight -= 1
-            permit.done(reply)
+            permit.done(answer)
         lane.estimate.observe(_task(job), chars, reply.usage)
         self._settle(job, intent, reply, decision, backlog)
 

@@ -1,4 +1,4 @@
-"""From journal entries to Arrow tables: the only place that knows which value fills which column."""
+"""From journal entries to Arrow tables: the one place that knows which value fills a column."""
 
 from __future__ import annotations
 

@@ -31,6 +31,8 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped`` or ``imported``;
     ``planned`` counts the trials of the newest plan, ``recorded`` the rows in sealed record parts.
+    ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there is
+    an unparsed answer); None for runs.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -49,6 +51,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     sessions: list[dict[str, Any]] = []
     throttle: list[dict[str, Any]] = []
     notes: list[str] = []
+    answers_supplied: bool | None = None
 
 
 def now_iso() -> str:

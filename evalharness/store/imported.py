@@ -25,6 +25,7 @@ def write_imported(
     prompts: pa.Table,
     settings: pa.Table,
     notes: list[str],
+    answers_supplied: bool,
     code_version: str,
 ) -> Path:
     """Write tables that conform to :mod:`evalharness.schema` as ``results_dir/name``.
@@ -53,6 +54,7 @@ def write_imported(
             by_status=dict(sorted(Counter(records["status"].to_pylist()).items())),
             parts=[part],
             notes=notes,
+            answers_supplied=answers_supplied,
         )
     finally:
         folder.close()

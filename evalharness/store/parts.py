@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from evalharness.arrow import batches
 from evalharness.errors import StorageError
 from evalharness.store.files import publish
 
@@ -39,11 +40,13 @@ def write_table(target: Path, table: pa.Table) -> None:
         StorageError: the disk refused, or what was written does not read back.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pyarrow.parquet
+
+    parquet: Any = pyarrow.parquet
 
     def write(path: Path) -> None:
         try:
-            pq.write_table(
+            parquet.write_table(
                 table,
                 path,
                 compression="zstd",
@@ -60,10 +63,7 @@ def write_table(target: Path, table: pa.Table) -> None:
 
 
 def _verify(path: Path, table: pa.Table) -> None:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        rows = sum(len(batch) for batch in file.iter_batches())
+    rows = sum(len(batch) for batch in batches(path))
     if rows != len(table):
         raise StorageError(f"{path.name} reads back {rows} rows of {len(table)}")
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalharness.arrow import batches, only, read_parquet, where_not_in
 from evalharness.errors import RunNotFoundError, StorageError
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
@@ -92,23 +93,23 @@ class Run:
         parts = sorted((self.root / name).glob(PATTERN))
         tables = [fresh.select(columns)] if fresh is not None else []
         tables += [_head(path, columns, most) for path in parts[-1:]]
-        return pa.concat_tables([_only(arrow_schema(name), columns).empty_table(), *tables])[:most]
+        return pa.concat_tables([only(arrow_schema(name), columns).empty_table(), *tables])[:most]
 
     def records(self) -> pd.DataFrame:
         """One row a trial."""
-        return self.table("records").to_pandas()
+        return _frame(self.table("records"))
 
     def attempts(self) -> pd.DataFrame:
         """One row an HTTP attempt."""
-        return self.table("attempts").to_pandas()
+        return _frame(self.table("attempts"))
 
     def prompts(self) -> pd.DataFrame:
         """One row a prompt."""
-        return self.table("prompts").to_pandas()
+        return _frame(self.table("prompts"))
 
     def settings(self) -> pd.DataFrame:
         """One row a setting."""
-        return self.table("settings").to_pandas()
+        return _frame(self.table("settings"))
 
     @cached_property
     def setting_list(self) -> list[Setting]:
@@ -120,27 +121,25 @@ class Run:
         if not path.exists():
             schema = arrow_schema(name)
             if columns is not None:
-                schema = _only(schema, columns)
+                schema = only(schema, columns)
             return schema.empty_table()
         return _read(path, columns)
 
     def _parts_and_journal(self, name: str, columns: list[str] | None) -> pa.Table:
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         # The journal first: a seal finishing in between then shows a trial twice, never zero times.
         fresh = self._fresh(name)
         schema = arrow_schema(name)
         if columns is not None:
-            schema = _only(schema, columns)
+            schema = only(schema, columns)
         tables = [_read(path, columns) for path in sorted((self.root / name).glob(PATTERN))]
         sealed = pa.concat_tables([schema.empty_table(), *(t.cast(schema) for t in tables)])
         if fresh is None or not len(fresh):
             return sealed
         if len(sealed):
             ids = sealed["trial_id"] if "trial_id" in schema.names else self._sealed_ids(name)
-            known = pc.is_in(fresh["trial_id"], value_set=pa.chunked_array(ids).combine_chunks())
-            fresh = fresh.filter(pc.invert(known))
+            fresh = where_not_in(fresh, "trial_id", ids)
         return pa.concat_tables([sealed, fresh.select(schema.names)])
 
     def _sealed_ids(self, name: str) -> Any:
@@ -151,7 +150,7 @@ class Run:
         import pyarrow as pa
 
         paths = sorted((self.root / name).glob(PATTERN))
-        schema = _only(arrow_schema(name), columns)
+        schema = only(arrow_schema(name), columns)
         return pa.concat_tables([schema.empty_table(), *(_read(p, columns) for p in paths)])
 
     def _fresh(self, name: str) -> pa.Table | None:
@@ -173,29 +172,24 @@ class Run:
         return record_table([r for r in results if r.final], providers)
 
 
-def _only(schema: pa.Schema, columns: list[str]) -> pa.Schema:
-    import pyarrow as pa
-
-    return pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)
+def _frame(table: Any) -> pd.DataFrame:
+    """An Arrow table as pandas; Any because pyarrow leaves its own arguments unknown."""
+    return table.to_pandas()
 
 
 def _head(path: Path, columns: list[str], most: int) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        batch = next(file.iter_batches(batch_size=most, columns=columns), None)
-    if batch is None:
-        return _only(arrow_schema(path.parent.name), columns).empty_table()
-    return pa.Table.from_batches([batch]).cast(_only(arrow_schema(path.parent.name), columns))
+    batch = next(batches(path, columns=columns, rows=most), None)
+    schema = only(arrow_schema(path.parent.name), columns)
+    return schema.empty_table() if batch is None else pa.Table.from_batches([batch]).cast(schema)
 
 
 def _read(path: Path, columns: list[str] | None) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+        return read_parquet(path, columns)
     except (pa.ArrowException, OSError) as error:
         raise StorageError(
             f"{path} is damaged: {error}",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from evalharness.arrow import read_parquet
 from evalharness.errors import EvalharnessError
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.folder import read_manifest
@@ -57,7 +58,7 @@ def verify_folder(root: Path) -> Report:
             if rows is None:
                 continue
             if table == "records":
-                ids += rows["trial_id"].to_pylist()
+                ids += [str(trial) for trial in rows["trial_id"].to_pylist()]
             else:
                 report.attempts += len(rows)
                 report.in_doubt += rows["outcome"].to_pylist().count("in_doubt")
@@ -88,18 +89,15 @@ def _check_manifest(root: Path, report: Report) -> dict[str, str]:
     return {part.path: part.sha256 for part in manifest.parts}
 
 
-def _check_part(
-    root: Path, path: Path, listed: dict[str, str], report: Report
-) -> pa.Table | None:
+def _check_part(root: Path, path: Path, listed: dict[str, str], report: Report) -> pa.Table | None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from evalharness.schema import arrow_schema
 
     name = path.relative_to(root).as_posix()
     report.parts += 1
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = read_parquet(path)
     except (pa.ArrowException, OSError) as error:
         report.findings.append(Finding(name, f"cannot be read: {str(error).splitlines()[0]}"))
         return None
@@ -136,7 +134,7 @@ def _check_journal(root: Path, sealed: set[str], report: Report) -> None:
             else:
                 _count(value, results, sealed, report)
         kept = db.execute("SELECT count(*) FROM quarantine").fetchone()[0]
-    except Exception as error:  # noqa: BLE001 - a damaged database may raise any of sqlite's errors
+    except Exception as error:
         report.findings.append(Finding("journal", f"cannot be read through: {error}"))
         return
     finally:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalharness.arrow import read_parquet, where_equal, where_not_in
 from evalharness.errors import ConfigError, StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.store import seal
@@ -81,7 +82,6 @@ class RunStore:
 
     def _merge_prompts(self, prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         new = prompt_table(prompts, digests)
         old = self._read("prompts.parquet")
@@ -95,23 +95,20 @@ class RunStore:
                     f"run `{self.folder.root.name}` recorded answers to it",
                     hint="give the changed row a new id, or start a new run with name=…",
                 )
-        gone = old.filter(pc.invert(pc.is_in(old["prompt_id"], value_set=new["prompt_id"])))
+        gone = where_not_in(old, "prompt_id", new["prompt_id"])
         inactive = pa.array([False] * len(gone), pa.bool_())
         gone = gone.set_column(gone.schema.get_field_index("active"), "active", inactive)
         return pa.concat_tables([new, gone.cast(new.schema)])
 
     def _has_records(self, prompt: Prompt) -> bool:
-        import pyarrow.compute as pc
-
-        return bool(pc.any(pc.equal(self.done_keys()["prompt_id"], prompt.prompt_id)).as_py())
+        return len(where_equal(self.done_keys(), "prompt_id", prompt.prompt_id)) > 0
 
     def done_keys(self) -> pa.Table:
         """prompt_id, setting_id and repeat of every trial that has its record."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         files = sorted((self.folder.root / "records").glob(PATTERN))
-        tables = [pq.read_table(file, columns=_KEYS) for file in files]
+        tables = [read_parquet(file, _KEYS) for file in files]
         fresh = [r.intent for r in self.recovered.finals]
         schema = pa.schema([(k, pa.int64() if k == "repeat" else pa.string()) for k in _KEYS])
         rows = {key: [getattr(i, key) for i in fresh] for key in _KEYS}
@@ -133,9 +130,7 @@ class RunStore:
         return self.journal.append(value, wait=wait)
 
     def _seal_is_due(self) -> bool:
-        return (
-            self._unsealed >= seal.SEAL_TRIALS or self.journal.pending_bytes >= seal.SEAL_BYTES
-        )
+        return self._unsealed >= seal.SEAL_TRIALS or self.journal.pending_bytes >= seal.SEAL_BYTES
 
     async def _seal_in_background(self) -> None:
         try:
@@ -217,10 +212,8 @@ class RunStore:
         self._providers = {s.setting_id: s.provider for s, _ in self._settings()}
 
     def _read(self, name: str) -> pa.Table | None:
-        import pyarrow.parquet as pq
-
         path = self.folder.root / name
-        return pq.read_table(path) if path.exists() else None
+        return read_parquet(path) if path.exists() else None
 
     def _failed(self, error: StorageError) -> None:
         if self.failure is None:

@@ -79,14 +79,18 @@ def kept_raw(body: bytes) -> dict[str, Any]:
 
 def kept_headers(headers: dict[str, str]) -> dict[str, str]:
     """The allow-listed headers: names lower-case, at most 32, values cut to 256 characters."""
-    cleaner = Cleaner()
     kept: dict[str, str] = {}
     for name, value in headers.items():
         if name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIXES):
-            kept[cleaner.text(name[:_MAX_HEADER])] = cleaner.text(value[:_MAX_HEADER])
+            kept[_short(name)] = _short(value)
             if len(kept) == _MAX_HEADERS:
                 break
     return kept
+
+
+def _short(text: str) -> str:
+    text = text[:_MAX_HEADER]
+    return text if text.isascii() else Cleaner().text(text)
 
 
 def scrubbed(reply: Reply, scrub: Scrubber) -> Reply:

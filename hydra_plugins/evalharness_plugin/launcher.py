@@ -1,8 +1,8 @@
 """Launcher ``pooled``: all jobs of a multirun become one pool in one run folder.
 
 Hydra accepts launchers only from the ``hydra_plugins`` namespace. Ours composes each job's
-configuration as Hydra's own launchers do and hands the whole list to :mod:`evalharness.app`, so that
-``-m params.temperature=0,0.7 params.seed=1,2`` interleaves its four settings like any sweep.
+configuration as Hydra's own launchers do and hands the whole list to :mod:`evalharness.app`, so
+that ``-m params.temperature=0,0.7 params.seed=1,2`` interleaves its four settings like any sweep.
 """
 
 from collections.abc import Sequence

@@ -38,11 +38,9 @@ def test_wilson_is_null_without_data_and_touches_the_ends() -> None:
 
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_proportions_match_scipy(case: tuple[int, int]) -> None:
-    """Wilson and Clopper-Pearson agree with scipy's for any count."""
-    x, n = case
-    for ours, method in ((stats.wilson, "wilson"), (stats.clopper_pearson, "exact")):
-        theirs = scipy.stats.binomtest(x, n).proportion_ci(method=method)
-        assert ours(x, n) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+    """Wilson's interval agrees with scipy's for any count."""
+    theirs = scipy.stats.binomtest(*case).proportion_ci(method="wilson")
+    assert stats.wilson(*case) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 
 def test_below_twenty_prompts_the_interval_is_students_t() -> None:
@@ -183,7 +181,7 @@ def _coverage(n: int, simulations: int, kind: str) -> float:
 
 @pytest.mark.parametrize(
     ("n", "simulations", "kind"),
-    [(15, 2000, "rates"), (100, 250, "rates"), (100, 250, "repeats"), (600, 2000, "repeats")],
+    [(15, 2000, "rates"), (50, 200, "rates"), (100, 200, "repeats"), (600, 2000, "repeats")],
 )
 def test_intervals_cover_95_percent(n: int, simulations: int, kind: str) -> None:
     """t, both resampling ways and the analytic form cover the truth 95 % of the time."""

@@ -76,13 +76,6 @@ def test_prompts_needed_is_the_smallest_number_that_is_enough() -> None:
     assert stats.minimum_detectable(stats.TYPICAL, q - 1, 3) > 0.02
 
 
-@pytest.mark.parametrize(("share", "n"), [(0.9, 29), (0.95, 59), (0.99, 299)])
-def test_repeats_to_catch_a_second_output(share: float, n: int) -> None:
-    """To see a second output of a prompt that nearly always gives one, with 95 % chance."""
-    assert stats.repeats_to_catch(share) == n
-    assert stats.repeats_to_catch(1.0) is None
-
-
 def test_variance_components_recover_the_truth() -> None:
     """Between- and within-prompt variance of simulated pass/fail repeats come back."""
     rng = np.random.default_rng(0)

@@ -129,6 +129,11 @@ def test_template_errors_name_line_and_row(template, words):
     assert [word for word in words if word not in message] == []
 
 
+DOUBLING = (
+    "{% set s = namespace(x='a') %}{% for i in range(60) %}{% set s.x = s.x ~ s.x %}{% endfor %}"
+)
+
+
 @pytest.mark.parametrize(
     "template",
     [
@@ -138,7 +143,7 @@ def test_template_errors_name_line_and_row(template, words):
         "{{ '{:1000000000}'.format(n) }}",
         "{{ 'a' | center(10**10) }}",
         "{{ range(n * n * n) | list }}",
-        "{% set s = namespace(x='aa') %}{% for i in range(60) %}{% set s.x = s.x ~ s.x %}{% endfor %}",
+        DOUBLING,
         "{% for i in range(n) %}{{ 'abcdefghij' * 200 }}{% endfor %}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
         "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",

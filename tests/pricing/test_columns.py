@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +80,7 @@ row = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(row, max_size=12))
 def test_table_equals_rows(rows):
     """Vectorised costs are the costs of the rows one by one; totals are their exact sums."""
@@ -178,3 +180,47 @@ def test_sliced_and_empty_tables():
     settings_ = cost_columns(part, BOOK).settings
     assert {n: s.billed_total_usd for n, s in settings_.items()} == {"s3": 3, "s4": 4, "s7": 7}
     assert cost_columns(table.slice(0, 0), BOOK).settings == {}
+
+
+def test_description_is_json_with_sources_and_exact_amounts():
+    """What a report prints about prices is plain JSON: table, date, source, gaps, exact dollars."""
+    rows = [tokens(100, 10), tokens(1, 1) | {"model": "x"}]
+    told = json.loads(json.dumps(cost_columns(records(*rows), BOOK).describe(), allow_nan=False))
+    assert told["used"][0] == {
+        "provider": "p", "model": "m", "table": "override", "as_of": None,
+        "valid_from": "2026-06-01", "source": None,
+    }  # fmt: skip
+    assert told["unpriced"] == [{"provider": "p", "model": "x"}]
+    assert told["settings"]["s"]["total_usd"] == "0.000052000001"
+
+
+@pytest.mark.parametrize(
+    ("bills", "words"),
+    [
+        (["0.052000000001", "0.104000000001"], None),
+        (["0.052", "0.104"], "rounded"),
+        (["0.0572", "0.1144"], "1.1 times"),
+        (["0", "0"], "nothing was billed"),
+        (["0.06", "0.104"], "no single price"),
+    ],
+)
+def test_reason_of_a_difference(bills, words):
+    """A bill that differs from the table gets its likely reason."""
+    book = PriceBook([[Price(
+        model="m", rates=Rates(prompt=Decimal(400), completion=Decimal(1200)),
+        per_request_usd=Decimal("0.000000000001"),
+    )]])  # fmt: skip
+    rows = [tokens(100 * k, 10 * k) | {"billed_usd": Decimal(b)} for k, b in enumerate(bills, 1)]
+    [setting] = cost_columns(records(*rows), book).settings.values()
+    assert words in (setting.difference_reason or "") if words else not setting.difference_reason
+
+
+def test_reason_in_special_tokens():
+    """A difference in records with cached tokens alone points at their price."""
+    rows = [
+        tokens(1000, 10) | {"billed_usd": Decimal("0.000412000001")},
+        tokens(1000, 10, cached=1000) | {"billed_usd": Decimal("0.000412000001")},
+        tokens(100, 10, cached=50) | {"billed_usd": Decimal("0.0005")},
+    ]
+    [setting] = cost_columns(records(*rows), BOOK).settings.values()
+    assert "cached or reasoning" in setting.difference_reason

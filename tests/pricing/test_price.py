@@ -146,7 +146,7 @@ def test_parts_add_up(case):
     assert sum(parts) == price.cost(whole)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(price_and_usage(), st.integers(0, 1000), st.integers(1, 3), st.data())
 def test_worst_case_is_never_exceeded(case, slack, n, data):
     """No usage within the bounds costs more than the worst case, whichever tier it falls in."""

@@ -104,7 +104,7 @@ async def test_an_interrupted_seal_is_repeated_exactly_once(tmp_path: Path, stag
 
 
 async def test_an_intent_without_a_result_is_in_doubt(tmp_path: Path) -> None:
-    """What was sent and not answered before a kill is listed, counted and tried again as number 2."""
+    """What was sent and not answered before a kill is listed, and tried again as attempt 2."""
     store = open_store(tmp_path / "run")
     store.start()
     await store.append(intent(0))
@@ -198,7 +198,9 @@ async def test_folders_and_files_are_private(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_an_unknown_run_lists_the_known_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_run_lists_the_known_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The error names the runs that exist."""
     monkeypatch.chdir(tmp_path)
     open_store(tmp_path / "results" / "mine").close()

@@ -41,7 +41,7 @@ def simulate(server, trials, workers=16, start=0.0, **limits) -> Simulation:
     tpm=st.one_of(st.none(), st.integers(20_000, 60_000)),
 )
 def test_limits_hold_and_are_used_with_unequal_latencies(seed, rpm, tpm):
-    """Mixed sizes, latencies up to 20 s: no window above a limit, and the one that binds is used."""
+    """Mixed sizes, latencies up to 20 s: no window above a limit, the one that binds is used."""
     rng = random.Random(seed)
     trials = [Trial(rng.randint(50, 700), rng.choice([0.0, 0.5, 3.0, 20.0])) for _ in range(400)]
     done = simulate(

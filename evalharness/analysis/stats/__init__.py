@@ -9,12 +9,10 @@ from evalharness.analysis.stats.design import (
     detectable,
     minimum_detectable,
     prompts_needed,
-    repeats_to_catch,
     variance_components,
 )
 from evalharness.analysis.stats.intervals import (
     Interval,
-    clopper_pearson,
     divergence_bound,
     geometric_mean_ratio,
     mean_ci,
@@ -40,7 +38,6 @@ __all__ = [
     "Components",
     "Interval",
     "benjamini_hochberg",
-    "clopper_pearson",
     "cochran_q",
     "detectable",
     "divergence_bound",
@@ -56,7 +53,6 @@ __all__ = [
     "percentile_ci",
     "prompts_needed",
     "quantile_differences",
-    "repeats_to_catch",
     "sign_flip",
     "standard_error",
     "tar_at_k",

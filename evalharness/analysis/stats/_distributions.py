@@ -42,11 +42,6 @@ def chi2_sf(x: float, df: float) -> float:
     return float(_functions.chdtrc(df, x))
 
 
-def beta_quantile(p: float, a: float, b: float) -> float:
-    """Return the x with P(X <= x) = p for a beta-distributed X."""
-    return float(_functions.betaincinv(a, b, p))
-
-
 def binomial_cdf(k: int, n: int, p: float) -> float:
     """P(X <= k) for X ~ Binomial(n, p); 0 for k < 0."""
     return 0.0 if k < 0 else float(_functions.bdtr(k, n, p))

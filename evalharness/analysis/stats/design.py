@@ -88,18 +88,6 @@ def prompts_needed(
     return max(2, math.ceil(z * z * variance / difference**2 - 1e-9))
 
 
-def repeats_to_catch(modal_share: float, level: float = 0.95) -> int | None:
-    """Return how many repeats show a second output with chance ``level``.
-
-    ``modal_share`` is how often the commonest output comes, in (0, 1); None when it is 1.
-    """
-    if modal_share >= 1.0:
-        return None
-    if modal_share <= 0.0:
-        return 1
-    return math.ceil(math.log(1.0 - level) / math.log(modal_share) - 1e-9)
-
-
 def _within(table: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean, unbiased variance and count of the usable repeats of each prompt."""
     count = np.isfinite(table).sum(axis=1).astype(np.float64)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evalharness.analysis.stats._distributions import (
-    beta_quantile,
     binomial_cdf,
     normal_quantile,
     t_quantile,
@@ -146,19 +145,6 @@ def divergence_bound(pairs: int, level: float = LEVEL) -> float | None:
     if pairs <= 0:
         return None
     return 1.0 - (1.0 - level) ** (1.0 / pairs)
-
-
-def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> Interval | None:
-    """Return the exact (conservative) interval of a proportion; None when ``n`` is 0.
-
-    Source: Clopper and Pearson, Biometrika 26 (1934) 404-413.
-    """
-    if n <= 0:
-        return None
-    tail = (1.0 - level) / 2.0
-    lo = 0.0 if successes == 0 else beta_quantile(tail, successes, n - successes + 1)
-    hi = 1.0 if successes == n else beta_quantile(1.0 - tail, successes + 1, n - successes)
-    return lo, hi
 
 
 def standard_error(

@@ -81,16 +81,24 @@ def compile_schema(schema: Schema) -> Check:
     unknown = schema.keys() - _KNOWN
     if unknown:
         raise ValueError(f"schema keywords not understood: {sorted(unknown)}")
-    checks = [make(schema) for key, make in _MAKERS.items() if key in schema]
-    if not checks:
+    if schema.get("nullable") and "type" not in schema and "enum" not in schema:
         return _anything
+    checks = [make(schema) for key, make in _MAKERS.items() if key in schema]
+    check = _both(checks) if checks else _anything
     if schema.get("nullable"):
-        if "type" not in schema and "enum" not in schema:
-            return _anything
-        return lambda value: value is None or all(check(value) for check in checks)
+        return lambda value: value is None or check(value)
+    return check
+
+
+def _both(checks: list[Check]) -> Check:
+    """All of the checks, one after another; spelled out for the common lengths, for speed."""
     if len(checks) == 1:
         return checks[0]
-    return lambda value: all(check(value) for check in checks)
+    first, second, *rest = checks
+    if not rest:
+        return lambda value: first(value) and second(value)
+    others = _both(rest)
+    return lambda value: first(value) and second(value) and others(value)
 
 
 def _anything(_: Any) -> bool:
@@ -183,7 +191,14 @@ def _any_of(schema: Schema) -> Check:
 
 def _one_of(schema: Schema) -> Check:
     checks = [compile_schema(part) for part in schema["oneOf"]]
-    return lambda value: sum(check(value) for check in checks) == 1
+
+    def check(value: Any) -> bool:
+        fitting = 0
+        for one in checks:
+            fitting += one(value)
+        return fitting == 1
+
+    return check
 
 
 _MAKERS: dict[str, Callable[[Schema], Check]] = {

@@ -39,25 +39,43 @@ class Token(msgspec.Struct, frozen=True, gc=False):
     top: list[tuple[str, float]] = []
 
 
+class Node(msgspec.Struct, frozen=True, gc=False):
+    """A state in one variant, at one sampling: a distribution with its words in order of rank."""
+
+    dist: Distribution
+    cumulative: list[float]
+    words: list[str]
+    following: list[int]
+    marks: list[int]  # a number for each word, which the next word's variant depends on
+
+    @classmethod
+    def of(cls, place: int, state: vocabulary.State, dist: Distribution) -> Node:
+        """The node of a state's distribution."""
+        return cls(
+            dist,
+            dist.cumulative,
+            [state.tokens[i] for i in dist.order],
+            [state.following[i] for i in dist.order],
+            [(place * 64 + i) * 40503 for i in dist.order],
+        )
+
+
 class Walk(msgspec.Struct):
-    """A text as it was sampled: its words, and at each the distribution and the rank drawn."""
+    """A text as it was sampled: its words, and at each the node and the rank drawn."""
 
     words: list[str]
-    steps: list[tuple[vocabulary.State, Distribution, int]]
+    steps: list[tuple[Node, int]]
     finished: bool  # False: cut at the limit
 
     def tokens(self, top: int) -> list[Token]:
         """The words with their logprobs and the ``top`` likeliest candidates at each place."""
         return [
             Token(
-                state.tokens[dist.order[rank]],
-                dist.logprobs[rank],
-                [
-                    (state.tokens[i], p)
-                    for i, p in zip(dist.order[:top], dist.logprobs, strict=False)
-                ],
+                node.words[rank],
+                node.dist.logprobs[rank],
+                list(zip(node.words[:top], node.dist.logprobs[:top], strict=True)),
             )
-            for state, dist, rank in self.steps
+            for node, rank in self.steps
         ]
 
 
@@ -68,7 +86,7 @@ class Model:
         language = vocabulary.build()
         self._states = language.states
         self._start = language.start
-        self._worked_out: dict[tuple[float, float], list[Distribution | None]] = {}
+        self._worked_out: dict[tuple[float, float], list[Node | None]] = {}
 
     def walk(
         self,
@@ -92,47 +110,60 @@ class Model:
                 drawn, where there is a second.
         """
         known = self._table(sampling)
-        states, penalised = self._states, sampling.penalised
-        greedy = not sampling.temperature
+        penalised, greedy = sampling.penalised, not sampling.temperature
         words: list[str] = []
-        steps: list[tuple[vocabulary.State, Distribution, int]] = []
-        place, last, seen = self._start, 0, Counter[str]()
+        steps: list[tuple[Node, int]] = []
+        place, mark, seen = self._start, 0, Counter[str]()
         for i in range(limit):
-            state = states[place]
             # What is likely here depends on the topic, the place in the text and the last word, so
             # that texts which have once diverged stay apart.
-            variant = ((topic >> (i & 31)) ^ (last * 40503 + i * 40961)) % VARIANTS
+            variant = ((topic >> (i & 31)) ^ (mark + i * 40961)) % VARIANTS
             if penalised:
-                dist = _penalised(state, variant, sampling, seen)
+                node = self._penalised(place, variant, sampling, seen)
             else:
-                node = place * VARIANTS + variant
-                dist = known[node]
-                if dist is None:
-                    dist = distribution(state.logits[variant], sampling.temperature, sampling.top_p)
-                    known[node] = dist
-            rank = 0 if greedy else bisect_right(dist.cumulative, draw())
+                node = known[place * VARIANTS + variant] or self._node(
+                    known, place, variant, sampling
+                )
+            rank = 0 if greedy else bisect_right(node.cumulative, draw())
             if i == diverge_at:
-                rank = 1 if rank == 0 and len(dist.order) > 1 else 0
-            index = dist.order[rank]
-            if state.following[index] == END:
+                rank = 1 if rank == 0 and len(node.words) > 1 else 0
+            if node.following[rank] == END:
                 if not exactly:
                     return Walk(words, steps, finished=True)
-                rank = next(r for r, i in enumerate(dist.order) if state.following[i] != END)
-                index = dist.order[rank]
-            words.append(state.tokens[index])
-            steps.append((state, dist, rank))
+                rank = next(r for r, after in enumerate(node.following) if after != END)
+            word = node.words[rank]
+            words.append(word)
+            steps.append((node, rank))
             if penalised:
-                seen[_bare(state.tokens[index])] += 1
-            place, last = state.following[index], place * 64 + index
+                seen[_bare(word)] += 1
+            place, mark = node.following[rank], node.marks[rank]
         return Walk(words, steps, finished=exactly)
 
-    def _table(self, sampling: Sampling) -> list[Distribution | None]:
+    def _node(self, known: list[Node | None], place: int, variant: int, sampling: Sampling) -> Node:
+        state = self._states[place]
+        dist = distribution(state.logits[variant], sampling.temperature, sampling.top_p)
+        node = Node.of(place, state, dist)
+        known[place * VARIANTS + variant] = node
+        return node
+
+    def _penalised(self, place: int, variant: int, sampling: Sampling, seen: Counter[str]) -> Node:
+        """OpenAI's formula: logit − count · frequency_penalty − [count > 0] · presence_penalty."""
+        state = self._states[place]
+        logits = list(state.logits[variant])
+        for i, word in enumerate(state.tokens):
+            count = seen[_bare(word)]
+            if count:
+                logits[i] -= count * sampling.frequency_penalty + sampling.presence_penalty
+        dist = distribution(logits, sampling.temperature, sampling.top_p)
+        return Node.of(place, state, dist)
+
+    def _table(self, sampling: Sampling) -> list[Node | None]:
         key = (sampling.temperature, sampling.top_p)
         table = self._worked_out.get(key)
         if table is None:
             if len(self._worked_out) >= _KEPT_SETTINGS:
                 self._worked_out.pop(next(iter(self._worked_out)))
-            table = list[Distribution | None]([None] * (len(self._states) * VARIANTS))
+            table = list[Node | None]([None] * (len(self._states) * VARIANTS))
             self._worked_out[key] = table
         return table
 
@@ -140,18 +171,6 @@ class Model:
 def _bare(word: str) -> str:
     """A word without its leading space and capital: the same word wherever it stands."""
     return word.strip().lower()
-
-
-def _penalised(
-    state: vocabulary.State, variant: int, sampling: Sampling, seen: Counter[str]
-) -> Distribution:
-    """OpenAI's formula: logit − count · frequency_penalty − [count > 0] · presence_penalty."""
-    logits = list(state.logits[variant])
-    for i, word in enumerate(state.tokens):
-        count = seen[_bare(word)]
-        if count:
-            logits[i] -= count * sampling.frequency_penalty + sampling.presence_penalty
-    return distribution(logits, sampling.temperature, sampling.top_p)
 
 
 def generator(*parts: object) -> random.Random:

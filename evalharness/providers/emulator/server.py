@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 
 import msgspec
@@ -35,6 +36,7 @@ def serve(options: EmulatorOptions, host: str, port: int, *, exit_with_parent: b
         watch_parent()
     _allow_many_files()
     emulator = Emulator(options)
+    gc.freeze()  # what was made so far stays; there is nothing to look for in it
     listener = _listen(host, port)
     config = uvicorn.Config(
         emulator,

@@ -48,8 +48,8 @@ _GRAMMAR: dict[str, list[tuple[str, float, str]]] = {
     "verb": [
         (
             (
-                " follows| shows| changes| carries| measures| explains| needs| finds| keeps| repeats"
-                "| describes| joins| reaches| improves| guides| supports| leaves| covers"
+                " follows| shows| changes| carries| measures| explains| needs| finds| keeps"
+                "| repeats| describes| joins| reaches| improves| guides| supports| leaves| covers"
             ),
             1.0,
             "object",

@@ -135,6 +135,7 @@ class HttpxTransport:
             message = str(error) or type(error).__name__
             return recorder.done(kind, message, reached=progress.sent)
         watch.own()  # a deadline that passed in the very moment of completion
+        watch.check()
         return recorder.done()
 
     async def _read(self, response: httpx.Response, recorder: Recorder, watch: Watch) -> None:

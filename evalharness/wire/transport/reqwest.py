@@ -110,6 +110,7 @@ class ReqwestTransport:
             sent_whole = upload is None or upload.done
             return _failed(recorder, error, sent_whole=sent_whole)
         watch.own()  # a deadline that passed in the very moment of completion
+        watch.check()
         return recorder.done()
 
     async def _read(self, response: Response, recorder: Recorder, watch: Watch) -> None:

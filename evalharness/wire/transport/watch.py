@@ -13,7 +13,6 @@ from typing import Self
 
 from evalharness.records import ErrorKind
 
-
 _INSIST_SECONDS = 1.0
 
 
@@ -62,11 +61,28 @@ class Watch:
             self._handle.cancel()
 
     def phase(self, kind: ErrorKind, seconds: float) -> None:
-        """Enter a phase, or begin it anew: fail with ``kind`` unless called again in time."""
+        """Enter a phase, or begin it anew: fail with ``kind`` unless called again in time.
+
+        Raises:
+            asyncio.CancelledError: see :meth:`check`.
+        """
+        self.check()
         self._kind = kind
         self._due = self._loop.time() + seconds
         if self._handle is None or self._due < self._handle.when():
             self._arm()
+
+    def check(self) -> None:
+        """Deliver a cancellation that got lost.
+
+        A result that is ready in the very moment of a cancellation can win over it inside a
+        library; then neither a deadline nor whoever cancelled the task would be heard.
+
+        Raises:
+            asyncio.CancelledError: the task was cancelled since this watch began.
+        """
+        if self._task is not None and self._task.cancelling() > self._before:
+            raise asyncio.CancelledError
 
     def own(self) -> bool:
         """Whether a cancellation just caught was this watch's alone, which takes it back."""

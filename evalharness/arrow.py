@@ -1,0 +1,82 @@
+"""The few Arrow operations used all over, behind types that say what they take.
+
+pyarrow's own annotations leave most arguments unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+def where_equal(table: pa.Table, column: str, value: str) -> pa.Table:
+    """Rows whose text column equals ``value``."""
+    compute = _compute()
+    return table.filter(compute.equal(table[column], value))
+
+
+def where_in(table: pa.Table, column: str, values: pa.ChunkedArray[Any]) -> pa.Table:
+    """Rows whose column is one of ``values``; the table itself when that is all of them."""
+    compute = _compute()
+    inside = compute.is_in(table[column], value_set=values.combine_chunks())
+    return table if compute.all(inside).as_py() in (True, None) else table.filter(inside)
+
+
+def where_not_in(table: pa.Table, column: str, values: pa.ChunkedArray[Any]) -> pa.Table:
+    """Rows whose column is none of ``values``."""
+    compute = _compute()
+    inside = compute.is_in(table[column], value_set=values.combine_chunks())
+    return table.filter(compute.invert(inside))
+
+
+def positions(column: pa.ChunkedArray[Any], values: Sequence[str]) -> NDArray[np.int64]:
+    """For each row of a text column its index in ``values``, −1 where it is not among them."""
+    import numpy as np
+    import pyarrow as pa
+
+    compute = _compute()
+    found = compute.index_in(column, value_set=pa.array(list(values), pa.string()))
+    return np.asarray(compute.fill_null(found, -1).to_numpy(), dtype=np.int64)
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A Parquet file with its page checksums verified.
+
+    Raises:
+        pyarrow.ArrowException, OSError: it cannot be read, or is not what was written.
+    """
+    import pyarrow.parquet
+
+    parquet: Any = pyarrow.parquet
+    return parquet.read_table(path, columns=columns, page_checksum_verification=True)
+
+
+def batches(
+    path: Path, *, columns: list[str] | None = None, rows: int = 65_536
+) -> Iterator[pa.RecordBatch]:
+    """The record batches of a Parquet file, one after the other, checksums verified."""
+    import pyarrow.parquet
+
+    parquet: Any = pyarrow.parquet
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        yield from file.iter_batches(batch_size=rows, columns=columns)
+
+
+def only(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    """Some fields of a schema, in the order given."""
+    import pyarrow as pa
+
+    whole: Any = schema
+    return pa.schema([whole.field(name) for name in columns], metadata=whole.metadata)
+
+
+def _compute() -> Any:
+    import pyarrow.compute
+
+    return pyarrow.compute
