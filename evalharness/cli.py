@@ -51,6 +51,11 @@ def _dispatch(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
     if command in ("run", "plan"):
         return {"run": _run, "plan": _plan}[command](arguments[1:])
+    if arguments[:2] == ["serve", "emulator"]:
+        # Its dials are made from its options, which would be too much to import for --help.
+        from evalharness.providers.emulator.__main__ import main as serve_emulator
+
+        return serve_emulator(arguments[2:])
     options = _parser().parse_args(arguments)
     call: Callable[[argparse.Namespace], int] = options.call
     return call(options)
@@ -84,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_export,
         _add_verify,
         _add_serve,
+        _add_init,
     ):
         add(commands)
     return parser
@@ -248,6 +254,19 @@ def _add_serve(commands: Commands) -> None:
     local.add_argument("--model-path", metavar="FILE", help="any GGUF file")
     local.add_argument("--parallel", type=int, default=4, help="requests served at the same time")
     local.set_defaults(call=_serve_local)
+    kinds.add_parser("emulator", help="a server to rehearse against", add_help=False)
+
+
+def _add_init(commands: Commands) -> None:
+    parser = commands.add_parser("init", help="a starter project: configs and a dataset")
+    parser.add_argument("folder", metavar="DIR")
+    parser.set_defaults(call=_init)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from evalharness.commands.init import init
+
+    return init(options.folder)
 
 
 def _serve_local(options: argparse.Namespace) -> int:

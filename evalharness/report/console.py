@@ -47,8 +47,10 @@ def interval(ci: list[float] | tuple[float, float] | None, scale: float = 100) -
 
 
 def seconds(value: float | None) -> str:
-    """A duration with three significant digits."""
-    return DASH if value is None else f"{value:.3g}"
+    """A duration with three significant digits, two when it is short."""
+    if value is None:
+        return DASH
+    return f"{value:.3g}" if value >= 0.1 else f"{value:.2g}"
 
 
 def money(value: float | str | None) -> str:

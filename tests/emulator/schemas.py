@@ -23,7 +23,7 @@ def draft4(schema: Any) -> Any:
 
 
 def amended_chunk_schema() -> dict[str, Any]:
-    """The schema of a chunk with the one thing it lacks: a ``finish_reason`` that is not there yet."""
+    """The schema of a chunk with the one thing it lacks: a ``finish_reason`` not there yet."""
     schema = copy.deepcopy(contract.response_schema(streamed=True))
     schema["properties"]["choices"]["items"]["properties"]["finish_reason"]["nullable"] = True
     return schema

@@ -61,7 +61,7 @@ def test_temperature_zero_is_the_most_likely(logits: list[float]) -> None:
 
 
 def test_temperature_zero_says_the_same_every_time() -> None:
-    """Whatever the seed, temperature 0 has one text for a prompt, and another for another prompt."""
+    """Whatever the seed, temperature 0 has one text for a prompt; another prompt has another."""
     generator = made()
     texts = {one(generator, temperature=0, seed=i % 3 + 1).text for i in range(30)}
     assert len(texts) == 1

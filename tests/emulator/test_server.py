@@ -58,7 +58,7 @@ def test_usage_and_bill_agree_to_the_last_digit(server: Server) -> None:
 
 
 def test_a_repeated_prompt_is_cached(server: Server) -> None:
-    """A prompt sent before, or a conversation that continues one, reads its prefix from the cache."""
+    """A prompt sent before, or a conversation that continues one, is read from the cache."""
     start = [{"role": "user", "content": "A question nobody asked before"}]
     longer = [*start, {"role": "assistant", "content": "Yes"}, {"role": "user", "content": "And?"}]
     cached = [
@@ -184,7 +184,7 @@ def test_logs_come_late_when_told_to(launch: Launch) -> None:
     ],
 )
 def test_refusals_wear_the_profiles_envelope(launch: Launch, profile: str, kind: str) -> None:
-    """400, 401, 404 and 405 come in problem+json, with a textual statusCode, or as OpenAI's error."""
+    """Errors come in problem+json, with a textual statusCode, or as OpenAI's error object."""
     with launch("--profile", profile, "--require-key", "right") as one:
         answers = [
             one.post(headers={"authorization": "Bearer right"}, temperature=3),
@@ -303,7 +303,7 @@ def test_the_ready_line_is_the_only_line(launch: Launch) -> None:
 
 
 def test_it_leaves_when_its_input_ends() -> None:
-    """With ``--exit-with-parent`` the end of standard input ends it, even with requests in flight."""
+    """With ``--exit-with-parent`` the end of its input ends it, requests in flight or not."""
     command = [sys.executable, "-m", "evalharness.providers.emulator", "--exit-with-parent"]
     with subprocess.Popen(
         [*command, "--ttft-ms", "60000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
