@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_import,
         _add_export,
         _add_verify,
+        _add_reconcile,
         _add_serve,
         _add_init,
     ):
@@ -113,9 +114,20 @@ def _plan(arguments: list[str]) -> int:
     from evalharness.app import hydra_command
     from evalharness.commands.plan import plan_command
 
-    as_json = "--json" in arguments
-    overrides = [a for a in arguments if a != "--json"]
-    return hydra_command(overrides, plan_command(as_json=as_json))
+    # What is not known here is Hydra's.
+    parser = _Parser(prog="evalharness plan", add_help=False, allow_abbrev=False)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--pilot", type=int, metavar="N")
+    parser.add_argument("--detect", metavar="2pp")
+    parser.add_argument("--from", dest="from_run", metavar="RUN")
+    options, overrides = parser.parse_known_args(arguments)
+    execute = plan_command(
+        as_json=options.json,
+        pilot=options.pilot,
+        detect=options.detect,
+        from_run=options.from_run,
+    )
+    return hydra_command(overrides, execute)
 
 
 def _add_report(commands: Commands) -> None:
@@ -244,6 +256,21 @@ def _verify(options: argparse.Namespace) -> int:
     from evalharness.commands.verify import verify
 
     return verify(options.run, as_json=options.json)
+
+
+def _add_reconcile(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "reconcile", help="the provider's own log (/v2/logs) against what a run recorded"
+    )
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(call=_reconcile)
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    from evalharness.commands.reconcile import reconcile
+
+    return reconcile(options.run, as_json=options.json)
 
 
 def _add_serve(commands: Commands) -> None:

@@ -217,7 +217,7 @@ def _check_prompts(plan: Plan, profiles: Mapping[str, Profile]) -> None:
         where = prompt.source or f"prompt {prompt.prompt_id}"
         for provider in by_provider:
             try:
-                check_params(prompt.params, profiles[provider])
+                check_params(prompt.params, profiles[provider], partial=True)
             except ConfigError as error:
                 raise DatasetError(f"{where}: {error.message}", hint=error.hint) from None
 

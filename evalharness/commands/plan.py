@@ -1,26 +1,54 @@
-"""``evalharness plan``: the same configuration, zero requests."""
+"""``evalharness plan``: what a run would send, take and cost; only ``--pilot`` sends anything."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from evalharness.app import Job, Result
+from evalharness.commands.pilot import send_pilot
 from evalharness.commands.run import Prepared, prepare
 from evalharness.errors import EXIT_OK
 from evalharness.store.folder import MANIFEST
 from evalharness.store.run import Run
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-def plan_command(*, as_json: bool) -> Callable[[list[Job]], Result]:
-    """The function Hydra's composed jobs are handed to."""
+_SHOWN_SETTINGS = 20
+
+
+def plan_command(
+    *,
+    as_json: bool,
+    pilot: int | None = None,
+    detect: str | None = None,
+    from_run: str | None = None,
+) -> Callable[[list[Job]], Result]:
+    """The function Hydra's composed jobs are handed to.
+
+    Args:
+        as_json: print JSON instead of text.
+        pilot: trials to send (and record) under each setting first; None sends nothing.
+        detect: a difference as ``2pp``; says what it takes to see it.
+        from_run: the scored run that planning for ``detect`` rests on; None assumes.
+    """
 
     def execute(jobs: list[Job]) -> Result:
         prepared = prepare([job.config for job in jobs])
+        exit_code = EXIT_OK
+        if pilot is not None:
+            exit_code = asyncio.run(send_pilot(jobs, prepared, pilot))
         facts = describe(prepared)
+        if detect is not None:
+            facts["detect"] = detection(prepared, facts, detect, from_run)
         if as_json:
             from evalharness.report.json import as_json_text
 
@@ -28,90 +56,202 @@ def plan_command(*, as_json: bool) -> Callable[[list[Job]], Result]:
         else:
             for line in lines(facts):
                 print(line)
-        return Result(EXIT_OK)
+        return Result(exit_code)
 
     return execute
 
 
 def describe(prepared: Prepared) -> dict[str, Any]:
-    """What a run would send: settings, trials, what is recorded already, the dollar range."""
-    plan = prepared.plan
-    config = plan.config
-    recorded = _recorded(prepared)
-    left = len(plan) - recorded
+    """What a run would send: settings, trials, what is recorded already, tokens, dollars, time."""
+    from evalharness.estimate import estimate
+    from evalharness.estimate.observed import read_models
+    from evalharness.estimate.outputs import recorded_outputs
+
+    plan, config = prepared.plan, prepared.plan.config
+    done, records = _recorded(prepared)
+    models = dict.fromkeys((s.provider, s.model) for s in plan.settings)
+    known, unreadable = read_models(Path(config.results_dir), models, first=[config.name])
+    found = estimate(
+        plan,
+        done,
+        prepared.price,
+        known,
+        recorded_outputs(plan, records),
+        at_once=_at_once(prepared),
+    )
+    facts = msgspec.to_builtins(found)
+    cost, worst = facts.pop("cost_usd"), worst_case_usd(prepared)
     return {
         "name": config.name,
         "prompts": len(plan.prompts),
         "settings": [s.label for s in plan.settings],
         "repeats": plan.repeats,
         "trials": len(plan),
-        "recorded": recorded,
-        "to_send": left,
+        "recorded": len(plan) - found.to_send,
+        "to_send": facts.pop("to_send"),
         "concurrency": config.limits.concurrency,
         "rpm": config.limits.rpm,
-        "cost_usd": _cost_range(prepared, left),
-        "least_minutes_at_rpm": None if config.limits.rpm is None else left / config.limits.rpm,
+        "tpm": config.limits.tpm,
+        "cost_usd": None
+        if cost is None
+        else {"least": cost["low"], "expected": cost["expected"], "most": cost["high"]},
+        "worst_case_usd": None if worst is None else float(worst),
+        "by_setting": facts.pop("settings"),
+        **facts,
+        "unpriced": [
+            {"provider": p, "model": m, "add": prepared.book.missing_hint(p, m)}
+            for p, m in found.unpriced
+        ],
+        "unreadable_runs": unreadable,
     }
+
+
+def _at_once(prepared: Prepared) -> int:
+    """Requests in flight at most: the limit, and what local models serve together."""
+    limit = prepared.plan.config.limits.concurrency
+    used = [prepared.providers[name] for name in {s.provider for s in prepared.plan.settings}]
+    if used and all(provider.kind == "local" for provider in used):
+        return min(limit, sum(provider.parallel for provider in used))
+    return limit
+
+
+def _recorded(prepared: Prepared) -> tuple[NDArray[np.bool_], Any]:
+    """Which trials are recorded, and the records (columns that outputs are estimated from)."""
+    from evalharness.arrow import only
+    from evalharness.estimate.outputs import COLUMNS
+    from evalharness.schema import arrow_schema
+
+    plan = prepared.plan
+    root = Path(plan.config.results_dir) / plan.config.name
+    columns: list[str] = [*COLUMNS]
+    if (root / MANIFEST).exists():
+        table = Run.open(root).table("records", columns)
+    else:
+        table = only(arrow_schema("records"), columns).empty_table()
+    return plan.done_map(table), table
+
+
+def worst_case_usd(prepared: Prepared) -> Decimal | None:
+    """The most that what is left to send can cost; None where a price or a bound is missing."""
+    from evalharness.estimate import left, worst_case
+
+    done, _ = _recorded(prepared)
+    return worst_case(prepared.plan, left(prepared.plan, done), prepared.price)
+
+
+def detection(
+    prepared: Prepared, facts: dict[str, Any], difference: str, from_run: str | None
+) -> dict[str, Any]:
+    """What it takes to see a difference in score between two settings of this plan.
+
+    Raises:
+        ConfigError: ``difference`` is none, or the run has no scores with repeats.
+    """
+    from evalharness.analysis.power import parse_difference, plan_detection
+
+    wanted = parse_difference(difference)
+    pilot = None
+    if from_run is not None:
+        from evalharness.report.build import build
+
+        pilot = build(Run.open(from_run)).frame
+    cost = facts["cost_usd"]
+    expected = None if cost is None else cost["expected"]
+    each = expected / facts["to_send"] if expected is not None and facts["to_send"] else None
+    return plan_detection(
+        wanted, pilot=pilot, cost_per_trial_usd=each, prompts=len(prepared.plan.prompts)
+    )
+
+
+# ── for a person ─────────────────────────────────────────────────────────────────────────────────
 
 
 def lines(facts: dict[str, Any]) -> list[str]:
     """The facts for a person."""
     settings: list[str] = facts["settings"]
-    shown = [f"  {label}" for label in settings[:20]]
-    if len(settings) > 20:
-        shown.append(f"  … and {len(settings) - 20} more")
+    shown = [f"  {label}" for label in settings[:_SHOWN_SETTINGS]]
+    if len(settings) > _SHOWN_SETTINGS:
+        shown.append(f"  … and {len(settings) - _SHOWN_SETTINGS} more")
     out = [
         f"{facts['name']}: {facts['prompts']} prompts × {len(settings)} settings × "
         f"{facts['repeats']} repeats = {facts['trials']} trials",
         *shown,
-        f"recorded already: {facts['recorded']} · to send: {facts['to_send']}",
-        f"cost: {_money(facts['cost_usd'])}",
+        f"recorded already, and free: {facts['recorded']} · to send: {facts['to_send']}",
     ]
-    if facts["least_minutes_at_rpm"] is not None:
-        out.append(
-            f"at least {facts['least_minutes_at_rpm']:.1f} min at limits.rpm={facts['rpm']:g}"
-        )
-    return [*out, "nothing was sent; evalharness run sends it"]
+    if facts["to_send"]:
+        out += [_tokens_line(facts), f"cost: {_cost_text(facts)}", f"time: {_time_text(facts)}"]
+    out += [
+        f"no price for {entry['model']} at {entry['provider']}; add to a price file "
+        f"(pricing.files=[FILE]): {entry['add']}"
+        for entry in facts["unpriced"]
+    ]
+    out += [f"run `{name}` cannot be read and was left out" for name in facts["unreadable_runs"]]
+    if "detect" in facts:
+        out.append(facts["detect"]["sentence"])
+    guessed = any(not s["extrapolated"] and s["to_send"] for s in facts["by_setting"])
+    if guessed and facts["to_send"]:
+        out.append("a few trials first narrow this down: evalharness plan --pilot 5 …")
+    return [*out, "evalharness run with the same overrides sends what is left"]
 
 
-def _money(cost: dict[str, Any] | None) -> str:
+def _tokens_line(facts: dict[str, Any]) -> str:
+    bases = {
+        "recorded": "these prompts were counted before",
+        "fitted": "from tokens a character in recorded runs, 95 % interval",
+        "length": "guessed from their length, right within a factor of 2",
+    }
+    found = " · ".join(dict.fromkeys(bases[model["basis"]] for model in facts["models"]))
+    seen = sum(setting["observed"] for setting in facts["by_setting"])
+    every = all(s["extrapolated"] for s in facts["by_setting"] if s["to_send"])
+    answers = (
+        f"from {seen} recorded answers, 95 % interval"
+        if every
+        else "0 to max_tokens where no answers are recorded"
+    )
+    return (
+        f"prompt tokens: {_range(facts['prompt_tokens'])} ({found})\n"
+        f"completion tokens: {_range(facts['completion_tokens'])} ({answers})"
+    )
+
+
+def _range(found: dict[str, Any]) -> str:
+    low, expected, high = found["low"], found["expected"], found["high"]
+    top = "no bound (set params.max_tokens)" if high is None else f"{high:,.0f}"
+    if expected is None:
+        return f"{low:,.0f} to {top}"
+    if high is not None and round(low) == round(high):
+        return f"{expected:,.0f}"
+    return f"about {expected:,.0f}, {low:,.0f} to {top}"
+
+
+def _cost_text(facts: dict[str, Any]) -> str:
+    from evalharness.report.money import dollars
+
+    cost = facts["cost_usd"]
     if cost is None:
-        return "unknown (no price for some model; add one with pricing.files=[…])"
+        return "unknown, a price is missing"
     if cost["most"] == 0:
         return "$0 (free)"
-    return f"${cost['least']:.4f} to at most ${cost['most']:.4f}"
+    top = "no bound (set params.max_tokens)" if cost["most"] is None else dollars(cost["most"])
+    about = "" if cost["expected"] is None else f"about {dollars(cost['expected'])}, "
+    worst = facts["worst_case_usd"]
+    more = "" if worst is None else f"; never above {dollars(worst)} without retries"
+    return f"{about}{dollars(cost['least'])} to {top}{more}"
 
 
-def _recorded(prepared: Prepared) -> int:
-    plan = prepared.plan
-    root = Path(plan.config.results_dir) / plan.config.name
-    if not (root / MANIFEST).exists():
-        return 0
-    table = Run.open(root).table("records", ["prompt_id", "setting_id", "repeat"])
-    return int(plan.done_map(table).sum())
+def _time_text(facts: dict[str, Any]) -> str:
+    found = facts["time_s"]
+    if found["expected"] is None:
+        return "unknown (no recorded run of this model, and neither limits.rpm nor limits.tpm)"
+    named = {"concurrency": f"limits.concurrency={facts['concurrency']} at the recorded latency"}
+    limit = found["limited_by"]
+    by = named.get(limit) or f"limits.{limit}={facts[limit]:g}"
+    return f"about {_span(found['expected'])} ({by})"
 
 
-def worst_case_usd(prepared: Prepared) -> Decimal | None:
-    """The most the whole plan can cost; None where a price or a bound is missing."""
-    plan = prepared.plan
-    total = Decimal(0)
-    for setting in plan.settings:
-        price = prepared.price(setting)
-        if price is None:
-            return None
-        for prompt in plan.prompts:
-            params = {**setting.params, **prompt.params}
-            length = len(plan.renderer(setting).messages(prompt).__repr__().encode())
-            worst = price.worst_case(length, params.get("max_tokens"), params.get("n") or 1)
-            if worst is None:
-                return None
-            total += worst * plan.repeats
-    return total
-
-
-def _cost_range(prepared: Prepared, left: int) -> dict[str, float] | None:
-    """From every answer empty to every answer of full length, for what is left to send."""
-    most = worst_case_usd(prepared)
-    if most is None or not len(prepared.plan):
-        return None
-    return {"least": 0.0, "most": float(most * left / len(prepared.plan))}
+def _span(seconds: float) -> str:
+    if seconds < 1:
+        return "a second"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -14,8 +14,10 @@ import msgspec
 
 from evalharness.analysis.breakdowns import breakdowns
 from evalharness.analysis.compare import compare
+from evalharness.analysis.distributions import distributions, timeline
 from evalharness.analysis.effects import effects
 from evalharness.analysis.frame import COLUMNS, Frame
+from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
 from evalharness.analysis.unstable import least_stable
 from evalharness.arrow import where_in
@@ -23,7 +25,10 @@ from evalharness.errors import ConfigError
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
 from evalharness.records import canonical_json
+from evalharness.report import fate
 from evalharness.report.money import prices_used
+from evalharness.report.prompts import unstable_prompts
+from evalharness.report.provenance import provenance
 from evalharness.scorers import parse_answer_spec, parse_scoring, score_records
 from evalharness.store.run import Run
 from evalharness.strict_yaml import load as load_yaml
@@ -92,14 +97,22 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         scores=scored.scores,
         cost_usd=costs.cost_usd,
     )
+    unstable = least_stable(frame)
     data: dict[str, Any] = {
         "run": _run_facts(run, records, settings, prompts),
         **summarise(frame),
         "comparisons": _comparisons(frame),
         "effects": effects(frame, bodies=_bodies(run)),
-        "least_stable": least_stable(frame),
+        "least_stable": unstable,
         "breakdowns": breakdowns(frame),
         "prices": prices_used(costs, book),
+        "leaders": leaders(frame),
+        "distributions": distributions(frame),
+        "unstable_prompts": unstable_prompts(run, frame, unstable),
+        "timeline": timeline(frame),
+        "errors": fate.errors(records),
+        "attempts": fate.attempts(run.table("attempts", list(fate.ATTEMPT_COLUMNS))),
+        "provenance": provenance(run, settings),
     }
     return Built(data, frame, run)
 
@@ -154,7 +167,7 @@ def _config(run: Run) -> _StoredConfig:
 
 
 def _columns() -> list[str]:
-    return list(dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, "http_status", "error_kind")))
+    return list(dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *fate.ERROR_COLUMNS)))
 
 
 def _active(table: pa.Table) -> pa.Table:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from evalharness.errors import BudgetReachedError
-from evalharness.records import Intent, Outcome, Reply, Trial, Usage
+from evalharness.errors import BudgetReachedError, ConfigError
+from evalharness.pricing import PriceBook
+from evalharness.records import Intent, Outcome, Reply, Setting, Trial, Usage
+from evalharness.store.run import Run
 from evalharness.throttle.spend import SpendGuard
 
 
@@ -55,8 +57,11 @@ class Money:
 
         Raises:
             BudgetReachedError: there would be no room even if all that is in flight were free.
+        ConfigError: there is a limit, and nothing bounds what this request may cost.
         """
         worst = self._worst_case(trial, body)
+        if worst is None and self._limit is not None and self._prices.get(_id(trial)) is not None:
+            raise _unbounded(trial.setting.model)
         while not self._guard.reserve(key, worst, model=trial.setting.model):
             assert worst is not None
             if self._guard.exhausted(worst) or not self._guard.reserved:
@@ -89,7 +94,7 @@ class Money:
         self._freed.set()
 
     def _worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
-        price = self._prices.get(trial.setting.setting_id)
+        price = self._prices.get(_id(trial))
         if price is None:
             return None
         params: dict[str, Any] = {**trial.setting.params, **trial.prompt.params}
@@ -100,7 +105,7 @@ class Money:
             return reply.billed_usd
         if reply.outcome in (Outcome.REJECTED, Outcome.NOT_SENT):
             return Decimal(0)
-        price = self._prices.get(trial.setting.setting_id)
+        price = self._prices.get(_id(trial))
         return None if price is None else price.cost(reply.usage)
 
     def _reached(self, worst: Decimal) -> BudgetReachedError:
@@ -110,3 +115,79 @@ class Money:
             f"${guard.spent}, in doubt ${guard.in_doubt}, and the next one may cost ${worst}",
             hint="raise limits.max_cost_usd and run the same command again",
         )
+
+
+def _id(trial: Trial) -> str:
+    return trial.setting.setting_id
+
+
+def _unbounded(model: str) -> ConfigError:
+    return ConfigError(
+        f"limits.max_cost_usd is set, and nothing bounds how long an answer of {model} may be",
+        hint="params.max_tokens=512, for instance, or limits.max_cost_usd=null",
+    )
+
+
+# ── before the first request ─────────────────────────────────────────────────────────────────────
+
+
+def check_bounded(
+    settings: Sequence[Setting], prices: Mapping[str, Price | None], book: PriceBook
+) -> None:
+    """Find out before anything is sent whether a money limit can hold at all.
+
+    Raises:
+        ConfigError: a setting has no price, or a price and no ``max_tokens``.
+    """
+    for setting in settings:
+        price = prices.get(setting.setting_id)
+        if price is None:
+            raise ConfigError(
+                f"limits.max_cost_usd is set, and the price of {setting.model} at "
+                f"{setting.provider} is unknown",
+                hint=book.missing_hint(setting.provider, setting.model),
+            )
+        params = setting.params
+        if price.worst_case(1, params.get("max_tokens"), params.get("n") or 1) is None:
+            raise _unbounded(setting.model)
+
+
+class SpentBefore(NamedTuple):
+    """What earlier sessions of a run folder spent, in US dollars.
+
+    Attributes:
+        spent: charged: as billed, else as computed, else the worst case that was set aside.
+        in_doubt: worst cases of attempts that may have been charged.
+        unknown: attempts that count nothing here, having neither a charge, nor a price, nor a
+            reservation.
+    """
+
+    spent: Decimal
+    in_doubt: Decimal
+    unknown: int
+
+
+def spent_before(run: Run, book: PriceBook) -> SpentBefore:
+    """Add up every attempt in a run folder, sealed or still in its journal.
+
+    Call it once the folder is open for writing: recovery then has turned intents without a result
+    into attempts in doubt. Each attempt is priced by the day it was sent; settings that are no
+    longer in the plan count too, since the limit is the folder's.
+
+    Args:
+        run: the folder.
+        book: today's prices.
+    """
+    from evalharness.pricing import picodollars
+    from evalharness.pricing.attempts import COLUMNS, AttemptCosts
+
+    table = run.table("attempts", list(COLUMNS))
+    named = {s.setting_id: (s.provider or None, s.model or None) for s in run.setting_list}
+    costs = AttemptCosts(table, named, book)
+    assumed = ~costs.known & costs.reserved_known
+    spent = picodollars.total(costs.pico[costs.known])
+    return SpentBefore(
+        spent=spent + picodollars.total(costs.reserved[assumed & ~costs.in_doubt]),
+        in_doubt=picodollars.total(costs.reserved[assumed & costs.in_doubt]),
+        unknown=int((~costs.known & ~costs.reserved_known).sum()),
+    )

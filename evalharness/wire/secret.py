@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 from collections.abc import Iterable
 from typing import NoReturn
 from urllib.parse import quote, quote_plus
@@ -44,7 +46,7 @@ class Secret:
 
 
 class Scrubber:
-    """Removes secrets from texts and bytes: as they are, in base64 and URL-encoded.
+    """Removes secrets from texts and bytes: as they are, JSON-escaped, URL-encoded, in base64.
 
     Base64 is matched at any of the three alignments a secret can have inside a longer encoded
     value, in the standard and the URL-safe alphabet. Secrets under 6 characters are ignored.
@@ -76,7 +78,10 @@ class Scrubber:
 
 def _forms(text: str) -> set[str]:
     raw = text.encode("utf-8", "surrogatepass")
-    forms = {raw.decode("utf-8", "ignore"), quote(raw, safe=""), quote_plus(raw), quote(raw)}
+    plain = raw.decode("utf-8", "ignore")
+    forms = {plain, json.dumps(plain)[1:-1]}
+    for encoded in (quote(raw, safe=""), quote_plus(raw), quote(raw)):
+        forms |= {encoded, re.sub("%..", lambda match: match[0].lower(), encoded)}
     for shift in range(3):
         # Drop the characters that also hold bits of a neighbour: what is left is certain.
         encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")

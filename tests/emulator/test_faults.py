@@ -310,7 +310,7 @@ def test_chance_brings_faults_at_their_rate(launch: Launch) -> None:
 
     def run(seed: str) -> list[str | None]:
         with launch(*arguments, "--fault", "html=0.1", "--seed", seed) as one:
-            for _ in range(300):
+            for _ in range(150):
                 with contextlib.suppress(httpx.TransportError):
                     one.post()
             return [row["fault"] for row in one.ledger()]
@@ -318,9 +318,9 @@ def test_chance_brings_faults_at_their_rate(launch: Launch) -> None:
     first = run("1")
     assert first == run("1") != run("2")
     counts = Counter(first)
-    assert counts["status=503;retry-after=3"] == pytest.approx(60, abs=30)
-    assert counts["in_doubt"] == pytest.approx(24, abs=18)
-    assert counts["html"] == pytest.approx(21.6, abs=18)
+    assert counts["status=503;retry-after=3"] == pytest.approx(30, abs=20)
+    assert counts["in_doubt"] == pytest.approx(12, abs=11)
+    assert counts["html"] == pytest.approx(10.8, abs=10.5)
 
 
 def test_rates_do_not_move_each_other() -> None:

@@ -24,7 +24,7 @@ PLAIN: dict[str, Any] = {"model": "qwen-plus", "messages": MESSAGES}
 
 
 @settings(
-    max_examples=200,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import pickle
+import re
 from urllib.parse import quote
 
 import pytest
@@ -32,7 +34,10 @@ def test_every_form_is_removed(key: str, before: bytes, after: bytes) -> None:
     """Raw, URL-encoded and base64 (at any alignment, either alphabet) forms are all removed."""
     scrub = Scrubber([Secret(key)])
     whole = before + key.encode() + after
-    for form in (key, quote(key, safe=""), base64.b64encode(whole).decode()):
+    escaped = json.dumps(f"a{key}")[1:-1]
+    url = quote(key, safe="")
+    lower = re.sub("%..", lambda match: match[0].lower(), url)
+    for form in (key, escaped, url, lower, base64.b64encode(whole).decode()):
         masked = scrub.scrub(f"<{form}>")
         assert masked != f"<{form}>"
         assert key not in masked

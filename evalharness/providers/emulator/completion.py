@@ -80,7 +80,8 @@ class Generator:
             rng = random.Random((ask.seed << 64) | topic)
         else:
             rng = random.Random(own)
-        noise = random.Random(own)
+        # Noise serves temperature 0 and the ids of calls; elsewhere it would be made for nothing.
+        noise = random.Random(own) if ask.tools or not ask.sampling.temperature else rng
         return [self._choice(ask, topic, rng, noise) for _ in range(ask.n)]
 
     def _choice(self, ask: Ask, topic: int, rng: random.Random, noise: random.Random) -> Choice:

@@ -21,6 +21,8 @@ class Framing:
 
     def frame(self, event: bytes) -> bytes:
         """One event, with the blank line that sends it off."""
+        if not self._form:
+            return b"data: " + event + b"\n\n"
         if self._form == "sse_multiline":
             # A line break between two members of the object is blank space to JSON.
             head, _, rest = event.partition(b",")

@@ -122,6 +122,12 @@ class Stream:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._complete = answer.profile != "openai"
+        # What is the same in every event is encoded once. A quote inside a text is escaped, so the
+        # first match is the member itself.
+        frame = msgspec.json.encode(self._chunk([]))
+        self._head, _, self._tail = frame.partition(b'"choices":[]')
+        self._head += b'"choices":['
+        self._tail = b"]" + self._tail
 
     def opening(self) -> list[Event]:
         """The role of each choice, before any token."""
@@ -188,7 +194,8 @@ class Stream:
     def _event(self, i: int, delta: dict[str, Any], token: Token | None = None) -> Event:
         if self._complete:
             delta.setdefault("role", "assistant")
-        return msgspec.json.encode(self._chunk([self._choice(i, delta, token=token)]))
+        choice = msgspec.json.encode(self._choice(i, delta, token=token))
+        return self._head + choice + self._tail
 
     def _choice(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -108,18 +107,23 @@ class Recorder:
         self.sent = time.time_ns()
         self._start = time.perf_counter_ns()
 
-    def head(self, status: int, headers: Iterable[tuple[str, str]]) -> int | None:
+    def head(self, status: int, headers: list[tuple[str, str]]) -> int | None:
         """Note the response head; return the announced body length, None when not announced.
+
+        Args:
+            status: the HTTP status.
+            headers: names in lower case, repeated ones several times.
 
         Raises:
             RefusedError: the announced body is over the limit or not ``identity`` encoded.
         """
         self._headers_ns = time.perf_counter_ns() - self._start
         self.status = status
-        found = self._headers
-        for name, value in headers:
-            name = name.lower()
-            found[name] = f"{found[name]}, {value}" if name in found else value
+        self._headers = found = dict(headers)
+        if len(found) < len(headers):
+            found.clear()
+            for name, value in headers:
+                found[name] = f"{found[name]}, {value}" if name in found else value
         encoding = found.get("content-encoding", "").strip().lower()
         if encoding not in IDENTITY:
             raise RefusedError(

@@ -1,0 +1,92 @@
+"""``plan --pilot N``: a few trials of every setting, sent by the real runner and recorded."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalharness import __version__
+from evalharness.app import Job
+from evalharness.commands.opening import config_yaml, open_lanes, open_money
+from evalharness.commands.signals import draining
+from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.estimate.pilot import choose
+from evalharness.progress import progress_for_terminal
+from evalharness.runner import Runner, Summary
+from evalharness.store.writer import RunStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evalharness.commands.run import Prepared
+
+
+async def send_pilot(jobs: list[Job], prepared: Prepared, size: int) -> int:
+    """Send what a pilot of ``size`` trials a setting still lacks; the exit code.
+
+    The trials are those a run would send, recorded where it would record them: they are not bought
+    again. The folder stays resumable by ``evalharness run``.
+
+    Raises:
+        ConfigError: ``size`` is below 1.
+    """
+    if size < 1:
+        raise ConfigError(f"--pilot {size}: at least one trial a setting", hint="--pilot 5")
+    plan = prepared.plan
+    store = RunStore(Path(plan.config.results_dir) / plan.config.name, code_version=__version__)
+    try:
+        store.save_plan(
+            config_yaml=config_yaml(jobs),
+            prompts=plan.prompts,
+            digests=plan.digests,
+            settings=plan.settings,
+            planned=len(plan),
+        )
+        done = plan.done_map(store.done_keys())
+        keep = choose(plan, done, size)
+    except BaseException:
+        store.close()
+        raise
+    wanted = int((~keep).sum())
+    summary = Summary(planned=wanted)
+    try:
+        if wanted:
+            summary = await _send(prepared, store, keep)
+        else:
+            store.start()
+    except BaseException:
+        store.close()
+        raise
+    left = len(plan) - int(done.sum()) - summary.recorded
+    await store.finish(
+        status="interrupted" if left else "complete",
+        reason=f"pilot of {size} trials a setting" if left else None,
+    )
+    _say(summary, wanted)
+    return EXIT_OK if summary.stop is None else summary.stop.exit_code
+
+
+async def _send(prepared: Prepared, store: RunStore, keep: NDArray[np.bool_]) -> Summary:
+    progress = progress_for_terminal()
+    async with AsyncExitStack() as stack:
+        stack.callback(progress.close)
+        lanes = await open_lanes(prepared, stack, progress)
+        money = open_money(prepared, store)
+        runner = Runner(prepared.plan, store, lanes, money=money, progress=progress)
+        progress.start(total=int((~keep).sum()), done=0, label=f"{prepared.plan.config.name} pilot")
+        with draining(runner, progress):
+            return await runner.run(keep)
+
+
+def _say(summary: Summary, wanted: int) -> None:
+    text = f"pilot: {summary.recorded} of {wanted} trials recorded, {summary.sent} requests sent"
+    if summary.failed:
+        text += f", {summary.failed} failed"
+    print(text, file=sys.stderr)
+    if summary.stop is not None:
+        print(f"stopped: {summary.stop.reason}", file=sys.stderr)
+        if summary.stop.hint:
+            print(f"  → {summary.stop.hint}", file=sys.stderr)

@@ -1,0 +1,174 @@
+"""What would change a reader's mind: everything that makes a figure mean less than it seems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from evalharness.report import numbers as n
+
+Row = dict[str, Any]
+
+FEW_PROMPTS = 20
+MANY_UNPARSED = 0.05
+_BAD_VERDICTS = ("ignored", "partly honoured", "reversed", "not obeyed", "changed")
+_UNSAMPLED = ("seed", "temperature", "top_p")
+
+
+class Caveat(msgspec.Struct, frozen=True):
+    """One thing to know. ``serious`` ones can overturn a conclusion; others limit it."""
+
+    text: str
+    serious: bool
+
+
+def caveats(data: Row) -> list[Caveat]:
+    """All caveats of a run, serious ones first."""
+    found = [
+        *_unfinished(data["run"]), *_errors(data), *_effects(data), *_unequal_losses(data),
+        *_truncated(data), *_unparsed(data), *_served(data), *_few(data), *_money(data),
+        *(Caveat(note, False) for note in data["run"]["notes"]),
+    ]  # fmt: skip
+    return sorted(found, key=lambda caveat: not caveat.serious)
+
+
+def _unfinished(run: Row) -> Iterator[Caveat]:
+    if run["status"] not in ("complete", "imported"):
+        planned = "" if run["planned"] is None else f" of {run['planned']:,} planned trials"
+        why = f" ({run['reason']})" if run["reason"] else ""
+        yield Caveat(
+            f"The run is {run['status']}{why}: {run['records']:,}{planned} are recorded.", True
+        )
+    if run["damaged_journal_entries"]:
+        lost = run["damaged_journal_entries"]
+        yield Caveat(
+            f"Journal entries that could not be read: {lost:,}; `evalharness verify` says which.",
+            True,
+        )
+    if run["attempts_in_doubt"]:
+        doubtful = n.plural(run["attempts_in_doubt"], "attempt")
+        yield Caveat(
+            f"{doubtful} in doubt: sent, outcome unknown, possibly billed without an answer.", False
+        )
+
+
+def _errors(data: Row) -> Iterator[Caveat]:
+    total = sum(row["trials"] for row in data["settings"])
+    failed = sum(row["status"]["error"] for row in data["settings"])
+    if not failed:
+        return
+    kinds: dict[str, int] = {}
+    for row in data["errors"]:
+        kind = str(row["error_kind"] or "unknown")
+        kinds[kind] = kinds.get(kind, 0) + row["count"]
+    causes = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=_most))
+    yield Caveat(
+        f"{failed:,} of {total:,} trials are errors ({n.percent(failed / total, 1)}: {causes}); "
+        "they are in no agreement and no score.",
+        failed / total >= 0.01,
+    )
+
+
+def _most(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
+
+
+def _effects(data: Row) -> Iterator[Caveat]:
+    for effect in data["effects"]:
+        if effect["verdict"] in _BAD_VERDICTS:
+            yield Caveat(_sentence(effect["sentence"]), True)
+        elif effect["verdict"] == "undetectable" and effect["parameter"] in _UNSAMPLED:
+            yield Caveat(_sentence(effect["sentence"]), False)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _unequal_losses(data: Row) -> Iterator[Caveat]:
+    """Sides of a comparison that lost trials differently: what is missing may be the difference."""
+    seen: set[str] = set()
+    for row in data["comparisons"]:
+        missing = row["missing"]
+        if not missing["differs"] or row["metric"] not in ("score", "agreement"):
+            continue
+        text = (
+            f"{row['by']} {n.parameter(row['a_value'])} lost {n.percent(missing['a'], 1)} of its "
+            f"trials and {n.parameter(row['b_value'])} {n.percent(missing['b'], 1)}: compare their "
+            "scores with care."
+        )
+        if text not in seen:
+            seen.add(text)
+            yield Caveat(text, True)
+
+
+def _truncated(data: Row) -> Iterator[Caveat]:
+    rows = [row for row in data["settings"] if row["status"]["truncated"]]
+    if not rows:
+        return
+    cut = sum(row["status"]["truncated"] for row in rows)
+    trials = sum(row["trials"] for row in data["settings"])
+    limits = sorted({row["params"].get("max_tokens") for row in rows} - {None})
+    at = f" {', '.join(map(str, limits))}" if limits else ""
+    yield Caveat(
+        f"{cut:,} of {trials:,} outputs ({n.percent(cut / trials)}) were cut at max_tokens{at}: "
+        "they agree, and score, only that far.",
+        cut / trials >= 0.05,
+    )
+
+
+def _unparsed(data: Row) -> Iterator[Caveat]:
+    shares = [(row["unparsed"] or {}).get("share") or 0.0 for row in data["settings"]]
+    if shares and max(shares) > MANY_UNPARSED:
+        row = data["settings"][shares.index(max(shares))]
+        yield Caveat(
+            f"No answer could be parsed from up to {n.percent(max(shares), 1)} of the outputs "
+            f"({row['label']}): they agree with nothing.",
+            True,
+        )
+
+
+def _served(data: Row) -> Iterator[Caveat]:
+    for row in data["settings"]:
+        if len(row["served_models"]) > 1:
+            yield Caveat(
+                f"{row['label']} was served by {len(row['served_models'])} models: "
+                f"{', '.join(row['served_models'])}.",
+                True,
+            )
+    several = [row for row in data["settings"] if len(row["system_fingerprints"]) > 1]
+    if several:
+        most = max(len(row["system_fingerprints"]) for row in several)
+        yield Caveat(
+            f"The backend changed during the run: up to {most} system fingerprints in one setting.",
+            False,
+        )
+
+
+def _few(data: Row) -> Iterator[Caveat]:
+    run = data["run"]
+    if run["prompts"] < FEW_PROMPTS:
+        yield Caveat(
+            f"{n.plural(run['prompts'], 'prompt')}: intervals are wide, and only large differences "
+            "can be detected.",
+            False,
+        )
+    largest = max((row["agreement"]["raw"]["n"] or 0 for row in data["settings"]), default=0)
+    if largest < 2:
+        yield Caveat("One repeat a prompt says nothing about repeatability: use repeats=3.", True)
+
+
+def _money(data: Row) -> Iterator[Caveat]:
+    for entry in data["prices"]["unpriced"]:
+        whose = f"{entry['model']} ({entry['provider']})"
+        yield Caveat(f"No price for {whose}: its cost is unknown.", False)
+    for setting in data["prices"]["settings"].values():
+        gap, billed = setting["computed_minus_billed_usd"], setting["billed_total_usd"]
+        if gap is not None and billed and abs(gap) > 0.01 * billed:
+            yield Caveat(
+                f"Computed costs and the provider's bill differ by {n.dollars(abs(gap))} in a "
+                f"setting billed {n.dollars(billed)}: check the price table.",
+                True,
+            )

@@ -1,0 +1,30 @@
+"""The plots of a report, as Vega-Lite specifications made from the data of ``report --json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evalharness.report.html.charts import comparisons, repeats, speed, sweeps, tradeoffs
+from evalharness.report.html.charts.parts import Chart
+from evalharness.report.html.series import Series
+
+Row = dict[str, Any]
+
+__all__ = ["Chart", "charts_of"]
+
+
+def charts_of(data: Row, series: dict[str, Series]) -> dict[str, list[Chart]]:
+    """All plots of a page, by section.
+
+    Args:
+        data: the report's JSON.
+        series: how settings are drawn; those missing from it are left out of the line plots.
+    """
+    return {
+        "sweep": sweeps.sweep(data),
+        "repeats": repeats.repeats(data, series),
+        "speed": speed.speed(data, series),
+        "tradeoffs": tradeoffs.tradeoffs(data),
+        "comparisons": comparisons.forest(data),
+        "timeline": speed.timeline(data),
+    }

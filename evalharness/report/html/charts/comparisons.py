@@ -1,0 +1,105 @@
+"""Comparisons as a forest plot: one row a comparison, its difference and interval around 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evalharness.report import numbers as n
+from evalharness.report.html import palette
+from evalharness.report.html.charts import parts
+from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.story import is_real
+from evalharness.report.text import one_line
+
+ROWS = 24
+_TITLES = {
+    "agreement": ("Same text", "difference (percentage points)"),
+    "agreement_answer": ("Same answer", "difference (percentage points)"),
+    "score": ("Score", "difference (percentage points)"),
+    "latency_s": ("Latency", "difference (s)"),
+    "completion_tokens": ("Output length", "difference (completion tokens)"),
+    "cost_usd": ("Cost", "difference (US dollars per 1,000 requests)"),
+}
+_SCALES = {"latency_s": 1.0, "completion_tokens": 1.0, "cost_usd": 1000.0}
+
+
+def forest(data: Row) -> list[Chart]:
+    """One plot a metric; pooled comparisons first, as many rows as can be read."""
+    charts: list[Chart] = []
+    for metric, (title, axis) in _TITLES.items():
+        rows = [row for row in data["comparisons"] if row["metric"] == metric and row["n"]]
+        if any(row["difference"] for row in rows):
+            charts.append(_plot(title, axis, metric, rows))
+    return charts
+
+
+def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
+    shown = sorted(rows, key=lambda row: not row["pooled"])[:ROWS]
+    scale = _SCALES.get(metric, 100.0)
+    names = [one_line(f"{i + 1}. {row_name(row)}", 46) for i, row in enumerate(shown)]
+    values = [_datum(row, name, scale) for row, name in zip(shown, names, strict=True)]
+    y = {"field": "name", "type": "nominal", "sort": names, "title": None, "axis": {"labelLimit": 300}}  # noqa: E501
+    colour = {"field": "colour", "type": "nominal", "scale": None}
+    spec: dict[str, Any] = {
+        "width": 330,
+        "height": {"step": 23},
+        "data": {"values": values},
+        "encoding": {"y": y},
+        "layer": [
+            {
+                "mark": {"type": "bar", "height": 15, "color": palette.BAND},
+                "encoding": {
+                    "x": parts.quantity("not_seen", axis),
+                    "x2": {"field": "seen"},
+                },
+            },
+            {"mark": {"type": "rule", "color": palette.RULE}, "encoding": {"x": {"datum": 0}}},
+            {
+                "mark": {"type": "rule", "strokeWidth": 2},
+                "encoding": {
+                    "x": {"field": "low", "type": "quantitative"},
+                    "x2": {"field": "high"},
+                    "color": colour,
+                },
+            },
+            {
+                "mark": {"type": "point", "filled": True, "opacity": 1, "size": 46},
+                "encoding": {"x": parts.quantity("value", axis), "color": colour},
+            },
+        ],
+    }
+    few, most = min(row["n"] for row in shown), max(row["n"] for row in shown)
+    size = f"{few:,}" if few == most else f"{few:,} to {most:,}"
+    beside = f"; {len(shown)} of {len(rows)} comparisons" if len(rows) > len(shown) else ""
+    caption = (
+        f"n = {size} prompts; 95 % intervals; blue: detected after adjustment; "
+        f"grey band: too small to be detected here{beside}"
+    )
+    return Chart(title, caption, spec, wide=True)
+
+
+def _datum(row: Row, name: str, scale: float) -> Row:
+    value = row["difference"] * scale
+    low, high = (end * scale for end in row["ci95"] or (row["difference"],) * 2)
+    if scale == 100.0:  # noqa: PLR2004 — a share's difference, cut as in the tables
+        low, high = max(-100.0, low), min(100.0, high)
+    band = (row["mde"] or 0.0) * scale
+    return {
+        "name": name,
+        "value": value,
+        "low": low,
+        "high": high,
+        "not_seen": -band,
+        "seen": band,
+        "colour": palette.REAL if is_real(row) else palette.OPEN,
+    }
+
+
+def row_name(row: Row) -> str:
+    """What a comparison compares, as short as it can be said."""
+    sides = f"{row['by']} {n.parameter(row['a_value'])} − {n.parameter(row['b_value'])}"
+    if row["pooled"]:
+        return f"{sides}, pooled"
+    if not row["stratum"]:
+        return sides
+    return sides + " at " + ", ".join(f"{k} {n.parameter(v)}" for k, v in row["stratum"].items())

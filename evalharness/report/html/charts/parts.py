@@ -1,0 +1,131 @@
+"""What the plots share: sizes, axes, the scales that give each series its look.
+
+Names that come from outside (labels, parameter values) only ever stand in the data of a
+specification, made printable and short; never in an expression, a field name or a format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from evalharness.report.html import palette
+from evalharness.report.html.series import Series
+
+Row = dict[str, Any]
+
+WIDTH, HEIGHT = 290, 180
+PERCENT = ".0%"
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """One plot: a title and a caption for people, a specification for the renderer.
+
+    ``legend`` lists series of this plot alone; the series of settings have one legend a section.
+    ``wide`` plots may scroll sideways on a narrow screen instead of shrinking.
+    """
+
+    title: str
+    caption: str
+    spec: Row
+    legend: tuple[Series, ...] = ()
+    wide: bool = False
+
+
+def quantity(field: str, title: str, **more: Any) -> Row:
+    """A quantitative channel: ``axis`` and ``scale`` options may be given."""
+    axis = {"tickCount": 5, **more.pop("axis", {})}
+    return {"field": field, "type": "quantitative", "title": title, "axis": axis, **more}
+
+
+def share(field: str, title: str, **more: Any) -> Row:
+    """A channel of shares from 0 to 100 %."""
+    axis = {"format": PERCENT, "values": [0, 0.25, 0.5, 0.75, 1]}
+    return quantity(field, title, axis=axis, scale={"domain": [0, 1]}, **more)
+
+
+def colour(series: Sequence[Series]) -> Row:
+    """The colour channel of fields named ``key``."""
+    return _scale(series, [s.colour for s in series])
+
+
+def dash(series: Sequence[Series]) -> Row:
+    """The dash channel of fields named ``key``."""
+    return _scale(series, [list(s.dash) for s in series])
+
+
+def shape(series: Sequence[Series]) -> Row:
+    """The shape channel of fields named ``key``."""
+    return _scale(series, [s.shape for s in series])
+
+
+def _scale(series: Sequence[Series], looks: list[Any]) -> Row:
+    return {
+        "field": "key",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": [s.key for s in series], "range": looks},
+    }
+
+
+def lines(values: list[Row], series: Sequence[Series], x: Row, y: Row, **more: Any) -> Row:
+    """A specification of one line a series through points."""
+    look = {"color": colour(series), "strokeDash": dash(series)}
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "data": {"values": values},
+        "encoding": {"x": x, "y": y},
+        "layer": [
+            {"mark": {"type": "line", **more}, "encoding": {**look, "detail": {"field": "key"}}},
+        ],
+    }
+
+
+def with_points(spec: Row, series: Sequence[Series]) -> Row:
+    """The same lines with their points marked."""
+    points = {
+        "mark": {"type": "point", "filled": True, "opacity": 1},
+        "encoding": {"color": colour(series), "shape": shape(series)},
+    }
+    return {**spec, "layer": [*spec["layer"], points]}
+
+
+def with_intervals(spec: Row, series: Sequence[Series]) -> Row:
+    """The same with vertical intervals from ``low`` to ``high``, behind everything else."""
+    rule = {
+        "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55},
+        "encoding": {
+            "y": {"field": "low", "type": "quantitative"},
+            "y2": {"field": "high"},
+            "color": colour(series),
+        },
+    }
+    return {**spec, "layer": [rule, *spec["layer"]]}
+
+
+def heat(field: str, low: float, high: float) -> Row:
+    """A colour channel in seven steps from ``low`` to ``high``."""
+    return {
+        "field": field,
+        "type": "quantitative",
+        "legend": None,
+        "scale": {"type": "quantize", "domain": [low, high], "range": list(palette.HEAT)},
+    }
+
+
+def heat_step(value: float, low: float, high: float) -> int:
+    """The step of :func:`heat` that a value falls on."""
+    steps = len(palette.HEAT)
+    if high <= low:
+        return 0
+    return min(steps - 1, max(0, int(steps * (value - low) / (high - low))))
+
+
+def clipped(ci: Sequence[float] | None) -> tuple[float | None, float | None]:
+    """The ends of an interval of a share, cut to 0..1 as the tables show it."""
+    if ci is None:
+        return None, None
+    return max(0.0, min(1.0, ci[0])), max(0.0, min(1.0, ci[1]))

@@ -1,0 +1,163 @@
+"""Repeatability: agreement over more repeats, its distribution over prompts, what goes with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evalharness.report import numbers as n
+from evalharness.report.html import palette
+from evalharness.report.html.charts import parts
+from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.html.series import Series
+from evalharness.report.text import one_line
+
+BARS = 30  # settings in the distribution plot
+_CLASSES = (
+    ("all repeats alike", palette.HEAT[6]),
+    ("half of the pairs or more", palette.HEAT[4]),
+    ("fewer", palette.HEAT[2]),
+    ("no two alike", palette.HEAT[0]),
+)
+
+
+def repeats(data: Row, series: dict[str, Series]) -> list[Chart]:
+    """TAR@k, the distribution over prompts, and agreement by output length and time between."""
+    charts = [_tar(data, series), _per_prompt(data)]
+    charts += [
+        _by_group(data, series, table, title, axis)
+        for table, title, axis in (
+            ("output_length", "Same text by length of the output", "characters, the longer output"),
+            ("time_gap", "Same text by time between repeats", "time between the two"),
+        )
+    ]
+    return [chart for chart in charts if chart is not None]
+
+
+def _tar(data: Row, series: dict[str, Series]) -> Chart | None:
+    values: list[Row] = []
+    sizes: set[int] = set()
+    for row in data["settings"]:
+        look = series.get(row["setting_id"])
+        raw = row["agreement"]["raw"]
+        if look is None:
+            continue
+        sizes |= set(raw["tar_prompts"].values())
+        values += [
+            {"k": int(k), "value": rate, "key": look.key}
+            for k, rate in raw["tar"].items()
+            if rate is not None
+        ]
+    ks = sorted({value["k"] for value in values})
+    if len(ks) < 2:
+        return None
+    shown = list(series.values())
+    x = parts.quantity(
+        "k", "k repeats",
+        axis={"values": ks if len(ks) <= 10 else None, "format": "d"}, scale={"zero": False},
+    )  # fmt: skip
+    spec = parts.lines(values, shown, x, parts.share("value", "prompts with all k alike"))
+    few, most = min(sizes), max(sizes)
+    size = f"{few:,}" if few == most else f"{few:,} to {most:,}"
+    return Chart(
+        "Chance that k repeats are all alike (TAR@k)", f"n = {size} prompts a point", 
+        parts.with_points(spec, shown),
+    )  # fmt: skip
+
+
+def _class(agreement: float) -> int:
+    if agreement >= 1:
+        return 0
+    if agreement <= 0:
+        return 3
+    return 1 if agreement >= 0.5 else 2  # noqa: PLR2004
+
+
+def _per_prompt(data: Row) -> Chart | None:
+    """How the agreement of single prompts is spread: the mean hides whether all waver or few do."""
+    values: list[Row] = []
+    names: list[str] = []
+    sizes: set[int] = set()
+    rows = list(zip(data["settings"], data["distributions"], strict=True))
+    for index, (row, drawn) in enumerate(rows[:BARS]):
+        counts = [0] * len(_CLASSES)
+        for value, prompts in drawn["agreement"]:
+            counts[_class(value)] += int(prompts)
+        total = sum(counts)
+        if not total:
+            continue
+        sizes.add(total)
+        names.append(one_line(f"{index + 1}. {row['label']}", 30))
+        values += [
+            {"name": names[-1], "class": str(i), "share": count / total, "order": i}
+            for i, count in enumerate(counts)
+        ]
+    if not values:
+        return None
+    spec = {
+        "width": 230,
+        "height": {"step": 24},
+        "data": {"values": values},
+        "mark": {"type": "bar", "height": {"band": 0.72}},
+        "encoding": {
+            "y": {"field": "name", "type": "nominal", "sort": names, "title": None},
+            "x": {
+                **parts.share("share", "share of prompts"),
+                "stack": "zero",
+                "axis": {"format": ".0%", "values": [0, 0.5, 1]},
+            },
+            "order": {"field": "order"},
+            "color": {
+                "field": "class",
+                "type": "nominal",
+                "legend": None,
+                "scale": {"domain": ["0", "1", "2", "3"], "range": [c for _, c in _CLASSES]},
+            },
+        },
+    }
+    legend = tuple(
+        Series(key=str(i), label=name, colour=colour, dash=(), shape="square")
+        for i, (name, colour) in enumerate(_CLASSES)
+    )
+    left_out = len(rows) - BARS
+    beside = f"; the first {BARS} of {len(rows)} settings" if left_out > 0 else ""
+    size = " to ".join(f"{s:,}" for s in sorted({min(sizes), max(sizes)}))
+    caption = f"n = {size} prompts a setting{beside}"
+    return Chart("Agreement of single prompts", caption, spec, legend)
+
+
+def _by_group(
+    data: Row, series: dict[str, Series], table: str, title: str, axis: str
+) -> Chart | None:
+    """Agreement of pairs of repeats by something they share; groups in the order of the tables."""
+    values: list[Row] = []
+    order: dict[str, None] = {}
+    pairs = 0
+    for row, groups in zip(data["settings"], data["breakdowns"], strict=True):
+        look = series.get(row["setting_id"])
+        for group in groups[table]:
+            if look is None or group["group"] == "unknown" or group["agreement"] is None:
+                continue
+            order.setdefault(str(group["group"]))
+            pairs += group["pairs"]
+            values.append({"x": group["group"], "value": group["agreement"], "key": look.key})
+    names = sorted(order, key=_leading_number)
+    if len(names) < 2:
+        return None
+    shown = list(series.values())
+    x: dict[str, Any] = {
+        "field": "x", "type": "nominal", "sort": names, "title": axis,
+        "scale": {"domain": names, "type": "point", "padding": 0.4},
+        "axis": {"labelAngle": 0 if len(names) <= 4 else -35},
+    }  # fmt: skip
+    spec = parts.lines(values, shown, x, parts.share("value", "same text"))
+    caption = f"n = {pairs:,} pairs of repeats; observed, not an experiment"
+    return Chart(title, caption, parts.with_points(spec, shown))
+
+
+def _leading_number(name: str) -> tuple[float, str]:
+    """Bins by where they begin; units of time are in seconds."""
+    scale = {"s": 1.0, "min": 60.0, "h": 3600.0}
+    digits = "".join(c if c.isdigit() else " " for c in name).split()
+    first = float(digits[0]) if digits else 0.0
+    unit = scale.get(name.rsplit(" ", 1)[-1], 1.0)
+    return (-1.0 if name.startswith("<") else first * unit), name

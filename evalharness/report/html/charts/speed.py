@@ -1,0 +1,146 @@
+"""Time and tokens: latency distributions, output lengths, the run as it went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evalharness.report.html import palette
+from evalharness.report.html.charts import parts
+from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.html.series import Series
+from evalharness.report.text import one_line
+
+BARS = 30
+_LOG_FROM = 20.0  # a range of this factor is drawn on a logarithmic scale
+
+
+def speed(data: Row, series: dict[str, Series]) -> list[Chart]:
+    """Latency and first-token distributions, and the length of outputs."""
+    charts = [
+        _ecdf(data, series, "latency_s", "Latency", "seconds to the complete answer"),
+        _ecdf(data, series, "ttft_s", "First token", "seconds to the first token"),
+        _lengths(data),
+    ]
+    return [chart for chart in charts if chart is not None]
+
+
+def _ecdf(
+    data: Row, series: dict[str, Series], column: str, title: str, axis: str
+) -> Chart | None:
+    values: list[Row] = []
+    sizes: list[int] = []
+    for drawn in data["distributions"]:
+        look = series.get(drawn["setting_id"])
+        if look is None or not drawn[column]["n"]:
+            continue
+        sizes.append(drawn[column]["n"])
+        points: list[list[float]] = drawn[column]["ecdf"]
+        values += [{"x": x, "value": y, "key": look.key, "order": y} for x, y in points]
+    if not values:
+        return None
+    shown = list(series.values())
+    low, high = min(v["x"] for v in values), max(v["x"] for v in values)
+    log = low > 0 and high / low > _LOG_FROM
+    x = parts.quantity(
+        "x", axis + (", logarithmic" if log else ""), axis={"format": "~g"},
+        scale={"type": "log", "nice": False} if log else {"zero": True},
+    )  # fmt: skip
+    spec = parts.lines(
+        values, shown, x, parts.share("value", "share of answers"),
+        interpolate="step-after", strokeWidth=1.6,
+    )  # fmt: skip
+    spec["layer"][0]["encoding"]["order"] = {"field": "order"}
+    few, most = min(sizes), max(sizes)
+    size = f"{few:,}" if few == most else f"{few:,} to {most:,}"
+    return Chart(f"{title}: share of answers within a time", f"n = {size} answers a line", spec)
+
+
+def _lengths(data: Row) -> Chart | None:
+    """The middle half of output lengths with the median, and from 5 % to 95 %."""
+    names: list[str] = []
+    values: list[Row] = []
+    rows = list(zip(data["settings"], data["distributions"], strict=True))
+    for index, (row, drawn) in enumerate(rows[:BARS]):
+        tokens = drawn["completion_tokens"]
+        if tokens["n"]:
+            names.append(one_line(f"{index + 1}. {row['label']}", 30))
+            values.append({"name": names[-1], **tokens})
+    if not values:
+        return None
+    spec: dict[str, Any] = {
+        "width": 230,
+        "height": {"step": 24},
+        "data": {"values": values},
+        "encoding": {"y": {"field": "name", "type": "nominal", "sort": names, "title": None}},
+        "layer": [
+            {
+                "mark": {"type": "rule", "strokeWidth": 1.5, "color": palette.RULE},
+                "encoding": {
+                    "x": parts.quantity("p5", "completion tokens", scale={"zero": True}),
+                    "x2": {"field": "p95"},
+                },
+            },
+            {
+                "mark": {"type": "bar", "height": 9, "color": palette.SERIES[5]},
+                "encoding": {"x": {"field": "p25", "type": "quantitative"}, "x2": {"field": "p75"}},
+            },
+            {
+                "mark": {"type": "tick", "thickness": 2.5, "size": 13, "color": palette.INK},
+                "encoding": {"x": {"field": "p50", "type": "quantitative"}},
+            },
+        ],
+    }
+    few, most = min(v["n"] for v in values), max(v["n"] for v in values)
+    size = f"{few:,}" if few == most else f"{few:,} to {most:,}"
+    beside = f"; the first {BARS} of {len(rows)} settings" if len(rows) > BARS else ""
+    caption = f"median, middle half, 5 % to 95 %; n = {size} outputs a setting{beside}"
+    return Chart("Length of outputs", caption, spec)
+
+
+def timeline(data: Row) -> list[Chart]:
+    """The run as it went: trials sent over time by fate, and the median latency."""
+    found = data["timeline"]
+    if found is None or len([b for b in found["bins"] if b["trials"]]) < 3:  # noqa: PLR2004
+        return []
+    total = found["bin_s"] * len(found["bins"])
+    unit, scale = ("hours", 3600.0) if total > 7200 else ("minutes", 60.0) if total > 120 else ("seconds", 1.0)  # noqa: E501
+    x = parts.quantity("x", f"{unit} since the first request", axis={"tickCount": 6})
+    bars: list[Row] = []
+    latency: list[Row] = []
+    for place in found["bins"]:
+        at, end = place["at_s"] / scale, (place["at_s"] + found["bin_s"]) / scale
+        whole = place["trials"] - place["errors"] - place["truncated"]
+        for fate, count in (("0", whole), ("1", place["truncated"]), ("2", place["errors"])):
+            bars.append({"x": at, "x2": end, "fate": fate, "count": count})
+        if place["latency_p50_s"] is not None:
+            latency.append({"x": (at + end) / 2, "value": place["latency_p50_s"]})
+    fates = (("complete", palette.SERIES[0]), ("cut", palette.SERIES[5]), ("error", palette.BAD))
+    spec = {
+        "width": parts.WIDTH,
+        "height": 120,
+        "data": {"values": bars},
+        "mark": {"type": "bar"},
+        "encoding": {
+            "x": {**x, "bin": {"binned": True}},
+            "x2": {"field": "x2"},
+            "y": parts.quantity("count", "trials", axis={"tickCount": 4}),
+            "color": {
+                "field": "fate", "type": "nominal", "legend": None,
+                "scale": {"domain": ["0", "1", "2"], "range": [colour for _, colour in fates]},
+            },
+        },
+    }  # fmt: skip
+    legend = tuple(
+        Series(key=str(i), label=name, colour=colour, dash=(), shape="square")
+        for i, (name, colour) in enumerate(fates)
+    )
+    width = f"{found['bin_s']:.3g} s a bar"
+    charts = [Chart("Trials over time", f"by when they were sent, {width}", spec, legend)]
+    if latency:
+        line = {
+            "width": parts.WIDTH, "height": 120, "data": {"values": latency},
+            "mark": {"type": "line", "color": palette.SERIES[0], "point": {"size": 14}},
+            "encoding": {"x": x, "y": parts.quantity("value", "median latency (s)")},
+        }  # fmt: skip
+        charts.append(Chart("Latency over time", "median of the answers sent in each bar", line))
+    return charts

@@ -1,0 +1,103 @@
+"""Cost, quality and agreement in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from evalharness.report.html import palette
+from evalharness.report.html.charts import parts
+from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.text import one_line
+
+_NAMED = 6
+_DISTINCT = 2
+
+
+def tradeoffs(data: Row) -> list[Chart]:
+    """What a better score costs, coloured by agreement; the settings that no other beats named.
+
+    Where nothing costs anything, or no price is known, the mean latency stands for the cost; where
+    nothing is scored, agreement stands for the score.
+    """
+    points = _points(data)
+    if len(points) < _DISTINCT:
+        return []
+    scored = all(p["score"] is not None for p in points)
+    dear = all(p["cost"] is not None for p in points) and any(p["cost"] for p in points)
+    x_field = "cost" if dear else "latency"
+    y_field = "score" if scored else "agreement"
+    drawn = [p for p in points if p[x_field] is not None and p[y_field] is not None]
+    if len(drawn) < _DISTINCT:
+        return []
+    for point in drawn:
+        point["unbeaten"] = not any(_beats(o, point, x_field, y_field) for o in drawn)
+    named = [p for p in drawn if p["unbeaten"]][:_NAMED]
+    titles = {
+        "cost": "US dollars per 1,000 requests", "latency": "mean latency (s)",
+        "score": "mean score", "agreement": "same text",
+    }  # fmt: skip
+    spec = _spec(drawn, named, x_field, y_field, titles)
+    instead = "" if dear else "; no costs to compare, so latency stands for them"
+    caption = (
+        f"{len(drawn)} settings; darker: the same text more often; named: beaten by no other in "
+        f"{titles[x_field]}, {titles[y_field]} and agreement together{instead}"
+    )
+    title = f"{'Cost' if dear else 'Latency'}, {'score' if scored else 'repeatability'}"
+    return [Chart(f"{title} and agreement", caption, spec)]
+
+
+def _points(data: Row) -> list[Row]:
+    points: list[Row] = []
+    for row, drawn in zip(data["settings"], data["distributions"], strict=True):
+        agreement = row["agreement"]["raw"]["pairwise"]
+        points.append(
+            {
+                "label": one_line(row["label"], 26),
+                "agreement": agreement,
+                "heat": 0.0 if agreement is None else agreement,
+                "score": (row["score"] or {}).get("mean"),
+                "cost": row["cost_usd"]["per_1k_requests"],
+                "latency": drawn["means"]["latency_s"]["mean"],
+            }
+        )
+    return points
+
+
+def _beats(one: Row, other: Row, x: str, y: str) -> bool:
+    """At least as good in everything, better in something; agreement counts where both have it."""
+    gains = [other[x] - one[x], one[y] - other[y]]
+    if one["agreement"] is not None and other["agreement"] is not None:
+        gains.append(one["agreement"] - other["agreement"])
+    return all(gain >= 0 for gain in gains) and any(gain > 0 for gain in gains)
+
+
+def _spec(drawn: list[Row], named: list[Row], x: str, y: str, titles: dict[str, str]) -> Row:
+    scale: Callable[..., Row] = parts.quantity
+    return {
+        "width": 420,
+        "height": 240,
+        "data": {"values": drawn},
+        "encoding": {
+            "x": scale(x, titles[x], scale={"zero": True, "padding": 14}),
+            "y": parts.share(y, titles[y]),
+        },
+        "layer": [
+            {
+                "mark": {
+                    "type": "point", "filled": True, "opacity": 1, "size": 110,
+                    "stroke": palette.INK, "strokeWidth": 1,
+                },
+                "encoding": {"fill": parts.heat("heat", 0.0, 1.0)},
+            },
+            {
+                "data": {"values": named},
+                "mark": _text_mark(),
+                "encoding": {"text": {"field": "label"}},
+            },
+        ],
+    }  # fmt: skip
+
+
+def _text_mark() -> dict[str, Any]:
+    return {"type": "text", "align": "left", "dx": 9, "dy": -8, "color": palette.INK}

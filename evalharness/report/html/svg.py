@@ -1,0 +1,107 @@
+"""Vega-Lite → SVG that can stand in a page: rendered offline, then reduced to an allowlist.
+
+vl-convert holds Vega in an embedded engine; specs carry their data inline and no URL may be
+loaded. What comes back is rebuilt from the elements and attributes a drawing needs: no script, no
+style, no link and no label can come through, whatever a setting or a model is called.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+from evalharness.report.html import palette
+
+_SVG = "{http://www.w3.org/2000/svg}"
+_ELEMENTS = {"svg", "g", "path", "line", "rect", "circle", "text", "tspan", "defs", "clipPath"}
+_ATTRIBUTES = {
+    "d", "transform", "x", "y", "x1", "x2", "y1", "y2", "dx", "dy", "width", "height", "cx", "cy",
+    "r", "viewBox", "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity",
+    "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "opacity",
+    "text-anchor", "font-size", "font-weight", "clip-path", "id",
+}  # fmt: skip
+_DEFAULTS = {("opacity", "1"), ("font-weight", "normal"), ("stroke-width", "1")}
+_NUMBER = re.compile(r"-?\d+\.\d{2,}")
+
+CONFIG: dict[str, Any] = {
+    "background": None,
+    "font": "Helvetica, Arial, sans-serif",
+    "padding": 4,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": palette.MUTED, "titleColor": palette.MUTED, "gridColor": palette.GRID,
+        "tickColor": palette.GRID, "domain": False, "ticks": False, "labelPadding": 6,
+        "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "titlePadding": 8,
+        "labelLimit": 220,
+    },
+    "axisX": {"grid": False, "domain": True, "domainColor": palette.RULE},
+    "line": {"strokeWidth": 2, "strokeJoin": "round", "strokeCap": "butt"},
+    "text": {"color": palette.INK, "fontSize": 11},
+    "rule": {"color": palette.RULE},
+    "point": {"size": 52},
+}  # fmt: skip
+
+
+def render(spec: dict[str, Any], name: str) -> str:
+    """Draw a Vega-Lite specification.
+
+    Args:
+        spec: the specification without ``config``; its data are inline.
+        name: unique within the page, for the ids of clip paths.
+
+    Returns:
+        An ``<svg>`` element without namespaces, fit for an HTML page.
+
+    Raises:
+        ValueError: the specification is not valid Vega-Lite.
+    """
+    import vl_convert
+
+    whole = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": CONFIG, **spec}
+    # An empty list of URLs allows none.
+    drawn = vl_convert.vegalite_to_svg(whole, allowed_base_urls=[])
+    return clean(drawn, name)
+
+
+def clean(svg: str, name: str) -> str:
+    """Rebuild an SVG from allowed elements and attributes, with short numbers and unique ids."""
+    source = ElementTree.fromstring(svg)  # noqa: S314 — our own renderer's output, no entities
+    root = _rebuilt(source, name)
+    assert root is not None
+    root.set("aria-hidden", "true")  # the caption and the tables say it in words
+    return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
+
+
+def _rebuilt(source: ElementTree.Element, name: str) -> ElementTree.Element | None:
+    tag = source.tag.removeprefix(_SVG)
+    if tag not in _ELEMENTS or source.get("display") == "none":
+        return None
+    target = ElementTree.Element(tag)
+    for key, value in source.attrib.items():
+        if key in _ATTRIBUTES and (key, value) not in _DEFAULTS:
+            kept = _attribute(key, value, name)
+            if kept is not None:
+                target.set(key, kept)
+    target.text = source.text
+    for child in source:
+        kept_child = _rebuilt(child, name)
+        if kept_child is not None:
+            target.append(kept_child)
+    # Vega wraps marks in groups and frames that show nothing.
+    if tag == "g" and not len(target):
+        return None
+    if tag == "path" and "fill" not in target.attrib and "stroke" not in target.attrib:
+        return None
+    return target
+
+
+def _attribute(key: str, value: str, name: str) -> str | None:
+    if key == "id":
+        return f"{name}-{value}"
+    if "url(" in value:
+        inner = re.fullmatch(r"url\(#([\w-]+)\)", value)
+        return f"url(#{name}-{inner[1]})" if inner else None
+    if key == "font-size":
+        return value.removesuffix("px")
+    return _NUMBER.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), value)

@@ -1,0 +1,226 @@
+"""From the report's JSON to what the template shows: everything in words, nothing computed there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from evalharness.report import numbers as n
+from evalharness.report.html import words
+from evalharness.report.html.series import Series, series_of
+from evalharness.report.html.table import SettingsTable, settings_table
+from evalharness.report.story import Story, is_real, tell
+
+Row = dict[str, Any]
+
+COMPARISONS = 300  # rows in the table; `compare --json` has them all
+SHOWN_VARIANTS = 6
+_GOOD = ("honoured", "obeyed", "as asked", "no divergence seen")
+_BAD = ("ignored", "partly honoured", "reversed", "not obeyed", "changed", "diverges")
+
+
+class PromptView(msgspec.Struct, frozen=True):
+    """One unstable prompt: what was asked, the diff of its top two, its outputs and who gave them."""
+
+    prompt_id: str
+    question: list[tuple[str, words.Excerpt]]
+    target: str | None
+    headline: str
+    cells: list[Row]
+    diff: list[words.Piece]
+    diff_of: tuple[str, str]
+    variants: list[Row]
+    more: int
+    errors: int
+
+
+class View(msgspec.Struct, frozen=True):
+    """The whole page."""
+
+    story: Story
+    table: SettingsTable
+    series: list[Series]
+    left_out: int
+    comparisons: list[Row]
+    comparisons_left_out: int
+    verdicts: list[tuple[str, str, str, str]]
+    routine: list[str]
+    prompts: list[PromptView]
+    errors: list[Row]
+    attempts: list[tuple[str, str]]
+    failed: list[Row]
+    provenance: list[tuple[str, str]]
+    prices: list[Row]
+    config: str | None
+    run: Row
+
+
+def view_of(data: Row) -> tuple[View, dict[str, Series]]:
+    """Describe the page, and how each setting is drawn."""
+    first = [found["setting_id"] for found in data["leaders"].values() if found is not None]
+    series = series_of(data["settings"], first)
+    labels = {row["setting_id"]: row["label"] for row in data["settings"]}
+    worst = {row["prompt_id"]: row for row in reversed(data["least_stable"])}
+    chosen = sorted(data["comparisons"], key=lambda row: not row["pooled"])
+    view = View(
+        story=tell(data),
+        table=settings_table(data),
+        series=list(series.values()),
+        left_out=len(labels) - len(series),
+        comparisons=[_comparison(row) for row in chosen[:COMPARISONS]],
+        comparisons_left_out=max(0, len(chosen) - COMPARISONS),
+        verdicts=[_verdict(e) for e in data["effects"] if e["verdict"] != "as asked"],
+        routine=[e["sentence"] for e in data["effects"] if e["verdict"] == "as asked"],
+        prompts=[prompt_view(p, worst.get(p["prompt_id"])) for p in data["unstable_prompts"]],
+        errors=[{**e, "label": labels.get(e["setting_id"], e["setting_id"])} for e in data["errors"]],
+        attempts=_attempts(data["attempts"]),
+        failed=data["attempts"]["failed"],
+        provenance=_provenance(data),
+        prices=data["prices"]["used"],
+        config=data["provenance"]["config"],
+        run=data["run"],
+    )
+    return view, series
+
+
+def prompt_view(prompt: Row, worst: Row | None) -> PromptView:
+    """One prompt; ``worst`` is its row of ``least_stable``, whose top two outputs are compared."""
+    diff: list[words.Piece] = []
+    names = ("", "")
+    if worst is not None and len(worst["top"]) > 1:
+        one, two = worst["top"][:2]
+        diff = words.word_diff(one["text"][:words.AFTER], two["text"][:words.AFTER])
+        names = (_times(one), _times(two))
+    cells = prompt.get("worst", [])
+    headline = f"{n.plural(prompt['distinct'], 'different output')} over all settings"
+    variants = [_variant(v) for v in prompt["variants"][:SHOWN_VARIANTS]]
+    return PromptView(
+        prompt_id=prompt["prompt_id"],
+        question=[
+            (m["role"], words.excerpt(m["text"], None, m["chars"])) for m in prompt["question"]
+        ],
+        target=prompt["target"],
+        headline=headline,
+        cells=[
+            {
+                "label": cell["label"],
+                "agreement": n.percent(cell["agreement"]),
+                "split": " + ".join(str(count) for count in cell["counts"]),
+                "n": cell["n"],
+            }
+            for cell in cells
+        ],
+        diff=diff,
+        diff_of=names,
+        variants=variants,
+        more=prompt["distinct"] - len(variants),
+        errors=prompt["errors"],
+    )
+
+
+def _times(variant: Row) -> str:
+    return f"{variant['count']}× ({variant['status']})"
+
+
+def _variant(variant: Row) -> Row:
+    return {
+        "count": variant["count"],
+        "status": variant["status"],
+        "settings": [f"{s['label']} ({s['count']}×)" for s in variant["settings"]],
+        "marked": variant["first_difference_chars"] is not None,
+        "text": words.excerpt(variant["text"], variant["first_difference_chars"], variant["chars"]),
+        "empty": variant["chars"] == 0,
+    }
+
+
+def _comparison(row: Row) -> Row:
+    metric = row["metric"]
+    stratum = ", ".join(f"{k} {n.parameter(v)}" for k, v in row["stratum"].items())
+    size = len(row["a_settings"])
+    return {
+        "metric": metric,
+        "what": f"{row['by']} {n.parameter(row['a_value'])} − {n.parameter(row['b_value'])}",
+        "where": f"pooled over {size} pairs" if row["pooled"] else stratum or "all else equal",
+        "difference": n.difference_of(metric, row["difference"]),
+        "sort": row["difference"],
+        "interval": n.difference_interval(metric, row["ci95"]) if row["n"] else "",
+        "p": n.p_value(row["p_adjusted"]).removeprefix("p ").removeprefix("= "),
+        "p_sort": row["p_adjusted"],
+        "n": row["n"],
+        "tally": f"{row['wins']} / {row['losses']} / {row['ties']}",
+        "detectable": n.DASH if row["mde"] is None else n.size_of(metric, row["mde"]),
+        "real": is_real(row),
+    }
+
+
+def _verdict(effect: Row) -> tuple[str, str, str, str]:
+    """Parameter, verdict, what it rests on, and the class of the badge."""
+    verdict = effect["verdict"]
+    look = "good" if verdict in _GOOD else "bad" if verdict in _BAD else "open"
+    text = effect["sentence"]
+    for prefix in (f"{effect['parameter']} {verdict}: ", f"{effect['parameter']}: "):
+        text = text.removeprefix(prefix)
+    return effect["parameter"], verdict, text, look
+
+
+def _attempts(found: Row) -> list[tuple[str, str]]:
+    if not found["made"]:
+        return []
+    outcomes = ", ".join(f"{count:,} {name}" for name, count in found["outcomes"].items())
+    flight, queue = found["in_flight"], found["queue_s"]
+    rows = [
+        ("HTTP attempts", f"{found['made']:,} ({outcomes.replace('_', ' ')})"),
+        ("Trials tried again", n.count(found["trials_retried"])),
+    ]
+    if found["wait_s_total"]:
+        rows.append(("Paused before retries", f"{n.span(found['wait_s_total'])} in all"))
+    if flight["mean"] is not None:
+        rows.append(("In flight", f"{flight['mean']:.1f} on average, {flight['max']} at most"))
+    if queue["p50"] is not None:
+        wait = f"{n.seconds(queue['p50'])} median, {n.seconds(queue['p95'])} p95"
+        rows.append(("Wait in our own queue", f"{wait} (not part of latency)"))
+    return rows
+
+
+def _provenance(data: Row) -> list[tuple[str, str]]:
+    run, found = data["run"], data["provenance"]
+    environment = found["environment"]
+    packages = environment.get("packages") or {}
+    rows = [
+        ("Run", f"{run['name']}, {run['status']}"),
+        ("Created", n.instant(run["created_at"])),
+        ("Last change", n.instant(run["updated_at"])),
+        ("evalharness", f"{run['code_version']}, storage schema {run['schema_version']}"),
+        ("Machine", _machine(environment)),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
+        ("Endpoints", ", ".join(found["endpoints"])),
+        ("Served models", _seen(data, "served_models")),
+        ("System fingerprints", _seen(data, "system_fingerprints")),
+        ("Files", _files(found["files"])),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _machine(environment: Row) -> str:
+    if not environment:
+        return ""
+    parts = [environment.get("platform"), f"{environment.get('cpus')} CPUs"]
+    return ", ".join(str(part) for part in [*parts, f"Python {environment.get('python')}"] if part)
+
+
+def _seen(data: Row, part: str) -> str:
+    total: Counter[str] = Counter()
+    for row in data["settings"]:
+        total.update(row[part])
+    most = 12
+    named = [f"{name} ({count:,}×)" for name, count in total.most_common(most)]
+    return ", ".join(named) + (f" and {len(total) - most} more" if len(total) > most else "")
+
+
+def _files(parts: list[Row]) -> str:
+    if not parts:
+        return ""
+    size = sum(part["bytes"] for part in parts) / 1e6
+    return f"{n.plural(len(parts), 'Parquet part')}, {size:,.1f} MB"

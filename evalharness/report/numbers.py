@@ -1,0 +1,175 @@
+"""Numbers as people read them: units, as many digits as mean something, a dash for the unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+DASH = "—"
+MINUS = "−"
+
+#: Metrics that are shares, shown in per cent; differences of them in percentage points.
+SHARES = ("score", "agreement", "agreement_answer")
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share (``score.NAME`` is one too)."""
+    return metric.partition(".")[0] in SHARES
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """``93 %``; the dash when unknown."""
+    return DASH if value is None else f"{100 * value:.{digits}f} %"
+
+
+def share_interval(ci: Sequence[float] | None) -> str:
+    """``[76, 100]`` in per cent, cut to what a share can be; empty when undefined.
+
+    A t interval of few prompts may reach beyond 0 or 1; the JSON has it as computed.
+    """
+    if ci is None:
+        return ""
+    low, high = (100 * min(1.0, max(0.0, end)) for end in ci)
+    return f"[{low:.0f}, {high:.0f}]"
+
+
+def seconds(value: float | None) -> str:
+    """A duration with its unit, in three significant digits."""
+    if value is None:
+        return DASH
+    if value < 1e-3:
+        return f"{1e6 * value:.3g} µs"
+    if value < 1:
+        return f"{1e3 * value:.3g} ms"
+    return f"{_significant(value)} s"
+
+
+def span(value: float) -> str:
+    """A long duration in its two largest units: ``17 min 22 s``."""
+    if value < 1:
+        return seconds(value)
+    whole = round(value)
+    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    parts: list[str] = []
+    for size, name in units:
+        amount, whole = divmod(whole, size)
+        if amount or parts:
+            parts.append(f"{amount} {name}")
+    shown = [part for part in parts[:2] if not part.startswith("0 ")]
+    return " ".join(shown)
+
+
+def dollars(value: float | None) -> str:
+    """US dollars, down to the first digits that mean something."""
+    if value is None:
+        return DASH
+    if value == 0:
+        return "$0"
+    sign, size = (MINUS if value < 0 else ""), abs(value)
+    if size >= 1:
+        return f"{sign}${size:,.2f}"
+    text = f"{size:.3g}" if size >= 1e-4 else f"{size:.2e}"
+    return f"{sign}${text}"
+
+
+def count(number: float | None) -> str:
+    """A count with separators between thousands."""
+    return DASH if number is None else f"{number:,.0f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 prompt``, ``12 prompts``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def value_of(metric: str, value: float | None) -> str:
+    """A value of a comparison metric with its unit."""
+    if value is None:
+        return DASH
+    if is_share(metric):
+        return percent(value, 1)
+    return {"latency_s": seconds, "cost_usd": dollars}.get(metric, _plain)(value)
+
+
+def difference_of(metric: str, value: float | None) -> str:
+    """A difference of a metric, signed, with its unit: ``−59.3 pp``, ``+1.2 s``."""
+    if value is None:
+        return DASH
+    size = size_of(metric, value)
+    # What rounds to nothing has no direction.
+    sign = "" if float("".join(c for c in size if c.isdigit()) or 0) == 0 else "+"
+    return f"{MINUS if sign and value < 0 else sign}{size}"
+
+
+def size_of(metric: str, value: float) -> str:
+    """The size of a difference, without its sign: ``59.3 pp``."""
+    size = abs(value)
+    if is_share(metric):
+        return f"{100 * size:.1f} pp"
+    if metric == "latency_s":
+        return seconds(size)
+    if metric == "cost_usd":
+        return dollars(size)
+    unit = " tokens" if metric == "completion_tokens" else ""
+    return f"{_significant(size)}{unit}"
+
+
+def difference_interval(metric: str, ci: Sequence[float] | None) -> str:
+    """``[−68.9, −49.6]`` in the unit of :func:`difference_of`; says so when undefined."""
+    if ci is None:
+        return "[not defined]"
+    if is_share(metric):
+        # A difference of shares lies between −100 and 100 points; a t interval may not know.
+        ends = [f"{100 * min(1.0, max(-1.0, end)):+.1f}" for end in ci]
+    else:
+        ends = [f"{'-' if end < 0 else '+'}{_significant(abs(end))}" for end in ci]
+    return "[" + ", ".join(end.replace("-", MINUS) for end in ends) + "]"
+
+
+def p_value(p: float | None) -> str:
+    """``p = .28``, ``p < .001``."""
+    if p is None:
+        return "p not defined"
+    if p < 0.001:
+        return "p < .001"
+    if p >= 0.995:
+        return "p = 1"
+    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return "p = " + text.removeprefix("0")
+
+
+def instant(text: str | None) -> str:
+    """An ISO 8601 instant as ``23 November 2026, 23:18 UTC``; the text itself if it is none."""
+    if not text:
+        return DASH
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    zone = " UTC" if when.utcoffset() is not None and not when.utcoffset() else ""
+    return f"{when.day} {when:%B %Y, %H:%M}{zone}"
+
+
+def parameter(value: Any) -> str:
+    """A parameter's value; null is ``not sent``."""
+    if value is None:
+        return "not sent"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: float) -> str:
+    return _significant(value)
+
+
+def _significant(value: float) -> str:
+    """Three significant digits, never in powers of ten between 0.001 and 1e6."""
+    if value == 0:
+        return "0"
+    if value >= 100:
+        return f"{value:,.0f}"
+    if value >= 1e-3:
+        return f"{value:.3g}"
+    return f"{value:.2e}"

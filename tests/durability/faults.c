@@ -1,0 +1,151 @@
+/* Counts the calls that change files under one folder, and strikes at the n-th.
+
+   Preloaded into the process under test (LD_PRELOAD), so that SQLite, Arrow and Python are all
+   counted, whichever way they write. faults_arm() is called after fork, before the command runs. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum { KILL = 1, TEAR = 2, SYNC_EIO = 3 };
+enum { CHANGE, SYNC };
+
+static char marker[256];
+static long strike_at;
+static int action;
+static atomic_long seen;
+static atomic_int aside; /* the file set aside that was written last */
+
+#define REAL(type, name, ...) \
+    static type (*real)(__VA_ARGS__); \
+    if (!real) real = (type(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
+
+void faults_arm(const char *folder, long n, int what) {
+    snprintf(marker, sizeof marker, "%s", folder);
+    atomic_store(&seen, 0);
+    atomic_store(&aside, -1);
+    strike_at = n;
+    action = what;
+}
+
+/* Calls counted so far; with SYNC_EIO only syncs count. */
+long faults_seen(void) { return atomic_load(&seen); }
+
+static int mine_path(const char *path) {
+    return marker[0] && path && strstr(path, marker) != NULL;
+}
+
+static int path_of(int fd, char *path, size_t size) {
+    char link[64];
+    if (!marker[0]) return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, size - 1);
+    if (n <= 0) return 0;
+    path[n] = 0;
+    return mine_path(path);
+}
+
+static int mine_fd(int fd) {
+    char path[512];
+    atomic_store(&aside, -1);
+    return path_of(fd, path, sizeof path);
+}
+
+/* Nobody sees a file set aside, so the many writes that make it count as one. */
+static int mine_write(int fd) {
+    char path[512];
+    if (!path_of(fd, path, sizeof path)) return 0;
+    size_t length = strlen(path);
+    int hidden = length > 4 && !strcmp(path + length - 4, ".tmp");
+    return atomic_exchange(&aside, hidden ? fd : -1) != fd || !hidden;
+}
+
+/* Whether this call is the one to fail; a kill does not return. */
+static int strikes(int mine, int kind) {
+    if (!mine || (action == SYNC_EIO && kind != SYNC)) return 0;
+    long now = atomic_fetch_add(&seen, 1) + 1;
+    if (now != strike_at) return 0;
+    if (action == KILL || (action == TEAR && kind == SYNC)) kill(getpid(), SIGKILL);
+    return 1;
+}
+
+static void die_torn(void) { kill(getpid(), SIGKILL); }
+
+ssize_t write(int fd, const void *data, size_t size) {
+    REAL(ssize_t, "write", int, const void *, size_t);
+    if (strikes(mine_write(fd), CHANGE) && action == TEAR) { real(fd, data, size / 2); die_torn(); }
+    return real(fd, data, size);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
+    REAL(ssize_t, "pwrite", int, const void *, size_t, off_t);
+    if (strikes(mine_fd(fd), CHANGE) && action == TEAR) { real(fd, data, size / 2, at); die_torn(); }
+    return real(fd, data, size, at);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
+    REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t);
+    if (strikes(mine_fd(fd), CHANGE) && action == TEAR) { real(fd, data, size / 2, at); die_torn(); }
+    return real(fd, data, size, at);
+}
+
+int fsync(int fd) {
+    REAL(int, "fsync", int);
+    if (strikes(mine_fd(fd), SYNC)) { errno = EIO; return -1; }
+    return real(fd);
+}
+
+int fdatasync(int fd) {
+    REAL(int, "fdatasync", int);
+    if (strikes(mine_fd(fd), SYNC)) { errno = EIO; return -1; }
+    return real(fd);
+}
+
+int ftruncate(int fd, off_t size) {
+    REAL(int, "ftruncate", int, off_t);
+    strikes(mine_fd(fd), CHANGE);
+    return real(fd, size);
+}
+
+int ftruncate64(int fd, off64_t size) {
+    REAL(int, "ftruncate64", int, off64_t);
+    strikes(mine_fd(fd), CHANGE);
+    return real(fd, size);
+}
+
+int rename(const char *from, const char *to) {
+    REAL(int, "rename", const char *, const char *);
+    strikes(mine_path(to), CHANGE);
+    return real(from, to);
+}
+
+int unlink(const char *path) {
+    REAL(int, "unlink", const char *);
+    strikes(mine_path(path), CHANGE);
+    return real(path);
+}
+
+int mkdir(const char *path, mode_t mode) {
+    REAL(int, "mkdir", const char *, mode_t);
+    strikes(mine_path(path), CHANGE);
+    return real(path, mode);
+}
+
+int posix_fallocate(int fd, off_t at, off_t size) {
+    REAL(int, "posix_fallocate", int, off_t, off_t);
+    strikes(mine_fd(fd), CHANGE);
+    return real(fd, at, size);
+}
+
+int posix_fallocate64(int fd, off64_t at, off64_t size) {
+    REAL(int, "posix_fallocate64", int, off64_t, off64_t);
+    strikes(mine_fd(fd), CHANGE);
+    return real(fd, at, size);
+}
