@@ -1,6 +1,6 @@
 """evalharness: batch evaluation and benchmarking of chat-completion APIs.
 
-``load(RUN)`` opens a run folder as DataFrames; everything else is behind the ``evalharness``
+``load(RUN)`` opens a run folder as DataFrames (``docs/notebook.md``); everything else is behind the ``evalharness``
 command. Nothing heavy is imported here.
 """
 
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evalharness.store.run import Run
+    from evalharness.loaded import LoadedRun
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(run: str | Path) -> Run:
+def load(run: str | Path) -> LoadedRun:
     """Open a run by its name under ``results/`` or by path.
 
     Raises:
         RunNotFoundError: when there is no such folder or it holds no run.
     """
-    from evalharness.store.run import Run
+    from evalharness.loaded import LoadedRun
 
-    return Run.open(run)
+    return LoadedRun.open(run)

@@ -8,7 +8,7 @@ with the configurations: one for a plain run, several for a pooled multirun.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -19,7 +19,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from evalharness.config import RunConfig, parse
+from evalharness.config import (
+    DatasetConfig,
+    LimitsConfig,
+    OrderConfig,
+    ProviderConfig,
+    RunConfig,
+    parse,
+)
 from evalharness.errors import EXIT_CONFIG, EXIT_OK, ConfigError, EvalharnessError
 from evalharness.paths import shipped
 from evalharness.secrets_guard import refuse_in_config, refuse_in_overrides
@@ -75,12 +82,37 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
             entry()
     except SystemExit as stop:
         if not _invocation.started:  # Hydra has answered, or said which key it could not compose
+            if stop.code:
+                _suggest_keys(arguments)
             return EXIT_CONFIG if stop.code else EXIT_OK
         if _invocation.error is None:
             raise
     if _invocation.error is not None:
         raise _invocation.error
     return 0 if _invocation.result is None else _invocation.result.exit_code
+
+
+def _suggest_keys(arguments: list[str]) -> None:
+    """After Hydra's own message: the closest key there is, for every mistyped one."""
+    import difflib
+
+    from evalharness.wire.request import known_params
+
+    parts: dict[str, Iterable[str]] = {
+        "": RunConfig.__struct_fields__,
+        "params": known_params(),
+        "limits": LimitsConfig.__struct_fields__,
+        "dataset": DatasetConfig.__struct_fields__,
+        "provider": ProviderConfig.__struct_fields__,
+        "order": OrderConfig.__struct_fields__,
+    }
+    for argument in arguments:
+        group, _, name = argument.partition("=")[0].lstrip("+~").rpartition(".")
+        known = list(parts.get(group, ()))
+        close = difflib.get_close_matches(name, known, n=1) if name not in known else []
+        if close:
+            dot = f"{group}." if group else ""
+            print(f"evalharness: did you mean {dot}{close[0]}?", file=sys.stderr)
 
 
 @contextmanager

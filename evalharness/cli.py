@@ -51,6 +51,8 @@ def _dispatch(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
     if command in ("run", "plan"):
         return {"run": _run, "plan": _plan}[command](arguments[1:])
+    if command == "judge":
+        return _judge(arguments[1:])
     if arguments[:2] == ["serve", "emulator"]:
         # Its dials are made from its options, which would be too much to import for --help.
         from evalharness.providers.emulator.__main__ import main as serve_emulator
@@ -79,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run a sweep, or continue and extend it", add_help=False)
     commands.add_parser(
         "plan", help="what a run would send and cost; sends nothing", add_help=False
+    )
+    commands.add_parser(
+        "judge", help="a language model grades a run's outputs, or picks the better", add_help=False
     )
     for add in (
         _add_report,
@@ -130,21 +135,50 @@ def _plan(arguments: list[str]) -> int:
     return hydra_command(overrides, execute)
 
 
+def _judge(arguments: list[str]) -> int:
+    from evalharness.commands.judge import judge
+
+    # A parser of its own: a command's positionals may not stand on both sides of an option.
+    parser = _Parser(prog="evalharness judge", allow_abbrev=False)
+    parser.add_argument("run", metavar="RUN", help="a name under results/, or a path")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="provider, model, rubric, scale, repeats, params.…, limits.…; mode=pairwise a=… b=…",
+    )
+    parser.add_argument("--name", help="of this judging (grade; better with mode=pairwise)")
+    parser.add_argument("--config", metavar="FILE", help="YAML with the same keys")
+    options = parser.parse_intermixed_args(arguments)
+    return judge(options.run, options.overrides, name=options.name, config_file=options.config)
+
+
 def _add_report(commands: Commands) -> None:
     parser = commands.add_parser("report", help="tables of one or more runs")
     parser.add_argument("run", nargs="+", metavar="RUN", help="a name under results/, or a path")
     parser.add_argument("--json", action="store_true", help="the whole result as JSON on stdout")
+    parser.add_argument("--html", metavar="FILE", help="one self-contained page")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    parser.add_argument("--markdown", action="store_true", help="for a pull request or CI summary")
+    parser.add_argument("--volume", type=float, metavar="N", help="project the cost to N requests")
     parser.add_argument("--all", action="store_true", help="also settings no longer in the plan")
     parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
     parser.set_defaults(call=_report)
 
 
 def _report(options: argparse.Namespace) -> int:
-    from evalharness.commands.report import report
+    from evalharness.commands.report import Asked, report
 
-    return report(
-        options.run, as_json=options.json, everything=options.all, pricing=options.pricing
+    asked = Asked(
+        as_json=options.json,
+        markdown=options.markdown,
+        html=options.html,
+        open_html=options.open,
+        everything=options.all,
+        pricing=options.pricing,
+        volume=options.volume,
     )
+    return report(options.run, asked)
 
 
 def _add_compare(commands: Commands) -> None:

@@ -106,7 +106,7 @@ def _reason(bills: Bills, rows: Ints) -> str:
             return text
     special = np.zeros(len(rows), np.bool_)
     for name in ("cached_tokens", "reasoning_tokens"):
-        special |= np.nan_to_num(bills.spending.frame.values(name)[rows]) > 0
+        special |= np.nan_to_num(bills.spending.tokens[name][rows]) > 0
     guess = likely_reason(bills.spending.pico[rows] / PICO, bills.billed[rows] / PICO, special)
     return guess or "the difference follows no single price"
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from evalharness.analysis import plain
+from evalharness.analysis import plain, stats
 from evalharness.analysis.determinism import clustered
 from evalharness.analysis.encode import Floats, Ints
 from evalharness.analysis.frame import Frame
+
+TAUS = (0.5, 0.75, 1.0)
 
 
 def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
@@ -26,7 +28,8 @@ def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
     Returns:
         One a setting: ``mean`` over prompts of the mean over scored repeats, with ``ci95``;
         ``pass_hat_k`` and ``pass_at_k`` for every k from 1 to N, prompts with fewer scored repeats
-        left out of that k, null when none is left; ``prompts`` and ``n``, scored prompts and
+        left out of that k, null when none is left; ``g_pass_at_k``, the same by tau (see
+        :func:`g_pass_curves`); ``prompts`` and ``n``, scored prompts and
         records; ``runs``, see :func:`run_range`. Empty and null without a scorer.
 
     """
@@ -47,6 +50,7 @@ def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
                 **clustered(frame, means[:, s]),
                 "pass_hat_k": hat,
                 "pass_at_k": at,
+                "g_pass_at_k": g_pass_curves(right, scored, most),
                 "prompts": len(scored),
                 "n": int(scored.sum()),
                 "runs": run_range(frame.prompt[rows], frame.repeat[rows], score[rows]),
@@ -57,7 +61,7 @@ def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
 
 def _unscored() -> dict[str, Any]:
     nothing: dict[str, Any] = {"mean": None, "ci95": None, "pass_hat_k": {}, "pass_at_k": {}}
-    return {**nothing, "prompts": 0, "n": 0, "runs": None}
+    return {**nothing, "g_pass_at_k": {}, "prompts": 0, "n": 0, "runs": None}
 
 
 def _right(prompt: Ints, score: Floats) -> tuple[Ints, Ints]:
@@ -73,8 +77,7 @@ def pass_curves(
 ) -> tuple[dict[str, float | None], dict[str, float | None]]:
     """Mean pass^k and pass@k over prompts, for every k from 1 to ``most``.
 
-    ``pass^k = C(c, k) / C(n, k)`` (tau-bench, arXiv 2406.12045) and
-    ``pass@k = 1 - C(n-c, k) / C(n, k)`` (arXiv 2107.03374), as products that grow with k.
+    Definitions and sources in :mod:`.stats.repeats`.
 
     Args:
         right: c, right repeats of each prompt.
@@ -82,21 +85,38 @@ def pass_curves(
         most: the largest k.
 
     """
+    c, n, weight = _kinds(right, scored)
+    ks = [str(k) for k in range(1, most + 1)]
+    hat = [_mean(chance, weight) for chance in stats.all_of_each_k(n, c, most)]
+    at = [_mean(1.0 - chance, weight) for chance in stats.all_of_each_k(n, n - c, most)]
+    return dict(zip(ks, hat, strict=True)), dict(zip(ks, at, strict=True))
+
+
+def g_pass_curves(right: Ints, scored: Ints, most: int) -> dict[str, dict[str, float | None]]:
+    """Mean G-Pass@k over prompts, for each tau of :data:`TAUS`: arguments as :func:`pass_curves`.
+
+    The chance that at least ``ceil(tau k)`` of k repeats are right; tau 1 is pass^k. Every k up to
+    32, then powers of two and ``most``: neighbours differ by less than anybody reads.
+    """
+    c, n, weight = _kinds(right, scored)
+    ks = [k for k in range(1, most + 1) if k <= 32 or k == most or k & (k - 1) == 0]
+    return {
+        f"{tau:g}": {str(k): _mean(stats.g_pass_at_k(n, c, k, tau), weight) for k in ks}
+        for tau in TAUS
+    }
+
+
+def _kinds(right: Ints, scored: Ints) -> tuple[Ints, Ints, Ints]:
+    """Distinct (right, scored), and how many prompts have them: few, however many prompts."""
     pairs, weight = np.unique(np.stack([right, scored]), axis=1, return_counts=True)
-    c, n = pairs[0].astype(np.float64), pairs[1].astype(np.float64)
-    all_right, all_wrong = np.ones(len(n)), np.ones(len(n))
-    hat: dict[str, float | None] = {}
-    at: dict[str, float | None] = {}
-    for k in range(1, most + 1):
-        left = np.maximum(n - k + 1, 1.0)
-        all_right = all_right * (np.maximum(c - k + 1, 0.0) / left)
-        all_wrong = all_wrong * (np.maximum(n - c - k + 1, 0.0) / left)
-        enough = n >= k
-        prompts = weight[enough].sum()
-        for curve, chance in ((hat, all_right), (at, 1.0 - all_wrong)):
-            total = float((chance[enough] * weight[enough]).sum())
-            curve[str(k)] = total / float(prompts) if prompts else None
-    return hat, at
+    return pairs[0], pairs[1], weight
+
+
+def _mean(chance: Floats, weight: Ints) -> float | None:
+    """Weighted mean of the prompts with enough repeats; None when there is none."""
+    known = ~np.isnan(chance)
+    prompts = int(weight[known].sum())
+    return float((chance[known] * weight[known]).sum()) / prompts if prompts else None
 
 
 def run_range(prompt: Ints, repeat: Ints, score: Floats) -> dict[str, Any] | None:

@@ -63,6 +63,11 @@ class Spending(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         )
 
     @cached_property
+    def tokens(self) -> dict[str, Floats]:
+        """Token counts by name, NaN where not reported; decoded once."""
+        return {name: self.frame.values(name) for name in TOKENS}
+
+    @cached_property
     def correct(self) -> Bools:
         """Records with a score of 1."""
         score = self._score
@@ -133,7 +138,7 @@ def describe(spending: Spending, rows: Ints) -> dict[str, Any]:
     reliably = _bought(spending, paid, spending.repeated, spending.reliable)
     return {
         "trials": len(rows),
-        "tokens": {name: _tokens(spending.frame.values(name)[rows]) for name in TOKENS},
+        "tokens": {name: _tokens(values[rows]) for name, values in spending.tokens.items()},
         "total_usd": picodollars.total(spending.pico[paid]) if len(paid) else None,
         "known": len(paid),
         "estimated": len(guessed),
@@ -183,9 +188,7 @@ def _bought(
 
 
 def _cache(spending: Spending, rows: Ints) -> dict[str, Any]:
-    prompt, cached = (
-        spending.frame.values(name)[rows] for name in ("prompt_tokens", "cached_tokens")
-    )
+    prompt, cached = (spending.tokens[name][rows] for name in ("prompt_tokens", "cached_tokens"))
     both = ~np.isnan(prompt) & ~np.isnan(cached)
     read = float(prompt[both].sum())
     priced = rows[spending.saved_known[rows] & both]

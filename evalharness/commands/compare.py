@@ -8,6 +8,7 @@ from typing import Any
 
 from evalharness.analysis.compare import compare as compare_settings
 from evalharness.analysis.compare import compare_runs
+from evalharness.analysis.trends import trends
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.build import Options, build_all
 from evalharness.report.json import as_json_text
@@ -23,9 +24,9 @@ def compare(
     margin: float | None,
     as_json: bool,
 ) -> int:
-    """Print every comparison as one line, or all of them as JSON.
+    """Print every comparison and trend as one line, or all of them as JSON.
 
-    Several runs are joined by prompt; with ``--by run`` they are compared with each other.
+    A trend is the slope over an axis of three or more numbers. Several runs are joined by prompt; with ``--by run`` they are compared with each other.
     """
     built = build_all(runs, Options())
     names = [one.run.name for one in built]
@@ -37,16 +38,18 @@ def compare(
     if by is None:
         raise ConfigError("compare needs an axis", hint=f"--by {_axes(built)[0]}")
     rows: list[dict[str, Any]]
+    slopes: list[dict[str, Any]] = []
     if by == "run":
         rows = compare_runs(frames, baseline=baseline, margin=margin)
     else:
         value = None if baseline is None else _value(baseline)
         given = frames if len(frames) > 1 else next(iter(frames.values()))
         rows = compare_settings(given, by=by, baseline=value, margin=margin)
+        slopes = trends(given, by=by)
     if as_json:
-        sys.stdout.write(as_json_text({"comparisons": rows}))
+        sys.stdout.write(as_json_text({"comparisons": rows, "trends": slopes}))
         return EXIT_OK
-    for row in rows:
+    for row in [*rows, *slopes]:
         print(printable(row["sentence"]))
     if not rows:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)

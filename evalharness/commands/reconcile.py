@@ -11,7 +11,14 @@ from evalharness.pricing.attempts import COLUMNS, AttemptCosts
 from evalharness.pricing.price import to_usd
 from evalharness.reconcile.join import Attempt, discrepancies, reconcile_attempts
 from evalharness.reconcile.log import LogRow, read_log
-from evalharness.reconcile.window import Source, moments, sources, spans, stored_pricing
+from evalharness.reconcile.window import (
+    Source,
+    moments,
+    sources,
+    spans,
+    stored_pricing,
+    stored_providers,
+)
 from evalharness.report.json import as_json_text
 from evalharness.report.money import dollars
 from evalharness.store.run import Run
@@ -24,7 +31,7 @@ _IDS = ("trial_id", "client_request_id", "inference_id", "admitted_at")
 
 
 def reconcile(name: str, *, as_json: bool) -> int:
-    """Read the log, compare, print; exit code 1 when something is missing or was billed twice.
+    """Read the log, compare, print; exit code 1 when an answer is missing or was billed twice.
 
     Raises:
         ConfigError, ProviderError: there is no log to ask, or it cannot be read.
@@ -60,7 +67,12 @@ def _attempts(run: Run, table: pa.Table, asked: list[Source]) -> list[Attempt]:
     """The attempts of the providers asked, with what they cost by our prices."""
     providers = {source.provider for source in asked}
     named = {s.setting_id: (s.provider, s.model) for s in run.setting_list}
-    book = PriceBook.load(overrides=stored_pricing(run.config_yaml or ""))
+    stored = run.config_yaml or ""
+    aliases = {p.name: p.profile.price_source for p in stored_providers(stored)}
+    book = PriceBook.load(
+        overrides=stored_pricing(stored),
+        aliases={name: alias for name, alias in aliases.items() if alias is not None},
+    )
     costs = AttemptCosts(table.drop_columns(["billed_usd"]), named, book)
     billed, is_billed = picodollars.money_column(table, "billed_usd")
     columns = table.select(["setting_id", "reserved_usd", "outcome", *_IDS[:3]]).to_pylist()

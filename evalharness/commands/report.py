@@ -5,46 +5,78 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.build import Built, Options, build, build_all
 from evalharness.report.console import print_report as print_tables
+from evalharness.report.html import write_html
 from evalharness.report.json import as_json_text, write_summary
+from evalharness.report.markdown import as_markdown
 from evalharness.report.overrides import parse_overrides
 from evalharness.store.run import Run
 
+PAGE = "report.html"
 
-def report(
-    arguments: Sequence[str], *, as_json: bool, everything: bool, pricing: str | None
-) -> int:
+
+class Asked(NamedTuple):
+    """The flags of ``evalharness report``; files are paths as typed, None for none."""
+
+    as_json: bool = False
+    markdown: bool = False
+    html: str | None = None
+    open_html: bool = False
+    everything: bool = False
+    pricing: str | None = None
+    volume: float | None = None
+
+
+def report(arguments: Sequence[str], asked: Asked) -> int:
     """Print the report of runs; ``scoring=…`` and ``answer=…`` replace a run's own."""
     names = [a for a in arguments if "=" not in a]
     if not names:
         raise ConfigError("report needs a run", hint="evalharness report quickstart")
+    if (asked.html or asked.open_html) and len(names) > 1:
+        raise ConfigError("--html and --open take one run at a time")
     options = parse_overrides(
         [a for a in arguments if "=" in a],
-        everything=everything,
-        pricing=None if pricing is None else Path(pricing),
+        everything=asked.everything,
+        pricing=None if asked.pricing is None else Path(asked.pricing),
+        volume=asked.volume,
     )
     built = build_all(names, options)
-    if as_json:
+    if asked.html or asked.open_html:
+        _write_page(built[0], asked)
+    if asked.as_json:
         data: Any = built[0].data if len(built) == 1 else [b.data for b in built]
         sys.stdout.write(as_json_text(data))
-        return EXIT_OK
-    for one in built:
-        print_tables(one.data)
+    elif asked.markdown:
+        sys.stdout.write("\n".join(as_markdown(one.data) for one in built))
+    else:
+        for one in built:
+            print_tables(one.data)
     return EXIT_OK
 
 
+def _write_page(built: Built, asked: Asked) -> None:
+    target = Path(asked.html) if asked.html else built.run.root / PAGE
+    write_html(built, target)
+    print(f"written: {target}", file=sys.stderr)
+    if asked.open_html:
+        import webbrowser
+
+        webbrowser.open(target.resolve().as_uri())
+
+
 def print_report(root: Path) -> float | None:
-    """Print the report at the end of a run, save ``summary.json``; returns the objective.
+    """Print the report at the end of a run, save it as JSON and HTML; returns the objective.
 
     The objective of an optimising sweeper is the mean score over settings, or the mean agreement
     when nothing is scored; None when neither is defined.
     """
     built = build(Run.open(root), Options())
     write_summary(root, built.data)
+    write_html(built, root / PAGE)
     print_tables(built.data)
     return objective(built)
 

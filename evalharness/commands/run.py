@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -15,14 +14,15 @@ from msgspec import structs
 
 from evalharness import __version__
 from evalharness.app import Job, Result
+from evalharness.commands.closing import closing_lines
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
-from evalharness.errors import EXIT_CONFIG, ConfigError
+from evalharness.errors import ConfigError, EvalharnessError, StorageError
 from evalharness.plan import Plan, build_plan
 from evalharness.progress import Progress, progress_for_terminal
 from evalharness.providers import check_provider, open_endpoint, provider_identity
 from evalharness.records import Setting
-from evalharness.runner import Lane, Runner, Summary
+from evalharness.runner import Lane, Runner, Stop, Summary
 from evalharness.runner.money import Money
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.store.writer import RunStore
@@ -183,10 +183,10 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
             progress.start(total=len(plan), done=int(done.sum()), label=plan.config.name)
             with draining(runner, progress):
                 summary = await runner.run(done)
+                await _finish(store, summary)
         except BaseException:
             store.close()
             raise
-        await _finish(store, summary)
         return summary
 
 
@@ -228,12 +228,19 @@ def _money(prepared: Prepared, limit: Decimal | None) -> Money:
 
 
 async def _finish(store: RunStore, summary: Summary) -> None:
+    """Seal and let the folder go; a disk that fails now is one more reason to have stopped."""
     stop = summary.stop
-    if stop is not None:
+    if stop is not None and (summary.remaining or stop.status != "interrupted"):
         status, reason = stop.status, stop.reason
     else:
         status, reason = ("interrupted" if summary.remaining else "complete"), None
-    await store.finish(status=status, reason=reason)
+    try:
+        await store.finish(status=status, reason=reason)
+    except StorageError as error:
+        summary.stop = Stop(error.message, error.exit_code, hint=error.hint)
+    summary.recorded -= store.journal.lost_records
+    summary.unsaved += store.journal.lost_records
+    summary.quarantined = store.damaged
 
 
 def _conclude(root: Path, summary: Summary, arguments: Sequence[str]) -> Result:
@@ -241,44 +248,14 @@ def _conclude(root: Path, summary: Summary, arguments: Sequence[str]) -> Result:
     from evalharness.commands.report import print_report
 
     objective: float | None = None
+    code = summary.exit_code
     if summary.already_recorded or summary.recorded:
-        objective = print_report(root)
+        try:
+            objective = print_report(root)
+        except EvalharnessError as error:
+            # What happened, and how to go on, must be said also where no report can be made.
+            print(f"no report: {error}", file=sys.stderr)
+            code = code or error.exit_code
     for line in closing_lines(root, summary, arguments):
         print(line, file=sys.stderr)
-    return Result(summary.exit_code, objective)
-
-
-def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> list[str]:
-    """What was sent, what is in doubt, and the command that goes on; the last line is to type."""
-    lines: list[str] = []
-    if not summary.sent and not summary.remaining:
-        lines.append(
-            f"nothing to send: all {summary.planned} trials are recorded in {root} "
-            "(raise repeats=…, or add a value to an axis)"
-        )
-    else:
-        rate = summary.recorded / summary.seconds if summary.seconds else 0.0
-        lines.append(
-            f"{summary.recorded} trials recorded in {summary.seconds:.1f} s ({rate:.1f}/s), "
-            f"{summary.sent} requests sent, {summary.retried} of them retries, "
-            f"{summary.failed} trials failed; {summary.already_recorded} were recorded before"
-        )
-    if summary.in_doubt:
-        lines.append(
-            f"{len(summary.in_doubt)} attempt(s) in doubt: sent, outcome unknown, may have been "
-            f"billed (outcome = 'in_doubt' in {root}/attempts)"
-        )
-    if summary.quarantined:
-        lines.append(
-            f"{summary.quarantined} damaged journal entries were set aside and asked again"
-        )
-    if summary.stop is not None:
-        lines.append(f"stopped: {summary.stop.reason}")
-        if summary.stop.hint:
-            lines.append(f"  → {summary.stop.hint}")
-    if summary.remaining and summary.exit_code != EXIT_CONFIG:
-        command = shlex.join(["evalharness", "run", *arguments])
-        lines.append(f"{summary.remaining} trials left; to go on: {command}")
-    else:
-        lines.append(f"again: evalharness report {shlex.quote(str(root))}")
-    return lines
+    return Result(code, objective)

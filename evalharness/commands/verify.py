@@ -22,6 +22,12 @@ def verify(run: str, *, as_json: bool) -> int:
         f"{report.parts} sealed files, {report.unsealed} records still in the journal, "
         f"{report.in_doubt} attempts in doubt"
     )
+    if report.sealing:
+        print(
+            f"  {report.sealing} parts are being sealed; if nothing runs, the next run lists them"
+        )
+    if report.quarantined:
+        print(f"  {report.quarantined} damaged journal entries were set aside and asked again")
     for finding in report.findings:
         print(f"  {finding.where}: {finding.problem}")
     print("sound" if report.sound else f"{len(report.findings)} problem(s)")

@@ -84,6 +84,14 @@ class _Gathered:
         )
 
 
+def facts_of(rows: Iterable[dict[str, Any]]) -> ModelFacts:
+    """The facts of one model from rows of a records table (as ``to_pylist`` gives them)."""
+    gathered = _Gathered()
+    for row in rows:
+        gathered.add(row)
+    return gathered.facts()
+
+
 def read_models(
     results: Path, wanted: Iterable[Model], *, first: Sequence[str] = ()
 ) -> tuple[dict[Model, ModelFacts], list[str]]:

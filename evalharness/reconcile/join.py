@@ -87,9 +87,11 @@ def reconcile_attempts(attempts: Sequence[Attempt], rows: Iterable[LogRow]) -> d
 
 
 def discrepancies(facts: dict[str, Any]) -> bool:
-    """Whether something needs a person: missing rows, or anything billed twice."""
-    names = ("missing", "billed_twice", "trials_billed_more_than_once")
-    return any(facts[name]["count"] for name in names)
+    """Whether something needs a person: missing rows, or attempts billed twice.
+
+    Trials paid for in several attempts are the price of retrying what was in doubt.
+    """
+    return any(facts[name]["count"] for name in ("missing", "billed_twice"))
 
 
 def _join(attempts: Sequence[Attempt], rows: Iterable[LogRow]) -> tuple[list[_Matched], int]:

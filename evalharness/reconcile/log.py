@@ -30,8 +30,7 @@ Get = Callable[[str, Sequence[tuple[str, str]]], Got]
 
 
 class _Cost(msgspec.Struct):
-    usd: Decimal | float | str | None = None
-    credits: Any = None
+    usd: Any = None  # a text or a number, depending on who writes it
 
 
 class _Tokens(msgspec.Struct):
@@ -184,11 +183,12 @@ def _typed(row: _Row) -> LogRow:
     )
 
 
-def _dollars(value: Decimal | float | str | None) -> Decimal | None:
-    if value is None:
+def _dollars(value: Any) -> Decimal | None:
+    """An amount as written; None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     try:
-        amount = Decimal(value if isinstance(value, str) else str(value))
+        amount = Decimal(value)
     except ArithmeticError:
         return None
     return amount if amount.is_finite() else None

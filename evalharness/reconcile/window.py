@@ -42,7 +42,9 @@ def sources(config_yaml: str | None, used: Sequence[str]) -> list[Source]:
     """
     if config_yaml is None:
         raise ConfigError("an imported run has no provider to ask", hint="evalharness report RUN")
-    found = {p.name: p for p in _providers(config_yaml) if p.kind == "remote" and p.name in used}
+    found = {
+        p.name: p for p in stored_providers(config_yaml) if p.kind == "remote" and p.name in used
+    }
     if not found:
         raise ConfigError(
             "no provider of this run keeps a log that can be asked",
@@ -66,7 +68,12 @@ class _Stored(msgspec.Struct):
     providers: dict[str, ProviderConfig] = {}
 
 
-def _providers(config_yaml: str) -> Iterator[ProviderConfig]:
+def stored_providers(config_yaml: str) -> Iterator[ProviderConfig]:
+    """Every provider that a stored configuration names.
+
+    Raises:
+        ConfigError: the configuration cannot be read.
+    """
     for document in _documents(config_yaml):
         try:
             stored = msgspec.convert(strict_yaml.load(document), _Stored)

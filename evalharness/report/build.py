@@ -22,11 +22,13 @@ from evalharness.analysis.summary import summarise
 from evalharness.analysis.unstable import least_stable
 from evalharness.arrow import where_in
 from evalharness.errors import ConfigError
+from evalharness.judging import bind
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
 from evalharness.records import canonical_json
 from evalharness.report import fate
-from evalharness.report.money import prices_used
+from evalharness.report.judges import judges
+from evalharness.report.money import ATTEMPT_COLUMNS, money, prices_used
 from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
 from evalharness.scorers import parse_answer_spec, parse_scoring, score_records
@@ -45,13 +47,15 @@ class Options(NamedTuple):
     """What a report command may override.
 
     ``everything`` also shows settings and prompts that are no longer in the plan; ``scoring`` and
-    ``answer`` replace the run's own; ``pricing`` is a price file over the shipped ones.
+    ``answer`` replace the run's own; ``pricing`` is a price file over the shipped ones; ``volume``
+    is a number of requests to project the cost to.
     """
 
     everything: bool = False
     scoring: list[dict[str, Any]] | None = None
     answer: Any = None
     pricing: Path | None = None
+    volume: float | None = None
 
 
 DEFAULTS = Options()
@@ -84,7 +88,11 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     scorers = parse_scoring(options.scoring if options.scoring is not None else config.scoring)
     extractor = parse_answer_spec(options.answer or config.answer)
     scored = score_records(
-        records, prompts, scorers, extractor, answers_supplied=run.manifest.answers_supplied
+        records,
+        prompts,
+        bind(scorers, run),
+        extractor,
+        answers_supplied=run.manifest.answers_supplied,
     )
     over = [] if options.pricing is None else [options.pricing]
     book = PriceBook.load(files=over, overrides=config.pricing, aliases=config.price_aliases())
@@ -103,6 +111,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         **summarise(frame),
         "comparisons": _comparisons(frame),
         "effects": effects(frame, bodies=_bodies(run)),
+        "judges": judges(run),
         "least_stable": unstable,
         "breakdowns": breakdowns(frame),
         "prices": prices_used(costs, book),
@@ -114,6 +123,15 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         "attempts": fate.attempts(run.table("attempts", list(fate.ATTEMPT_COLUMNS))),
         "provenance": provenance(run, settings),
     }
+    data["money"] = money(
+        frame,
+        costs,
+        book,
+        prompts=prompts,
+        attempts=_belonging(run.table("attempts", list(ATTEMPT_COLUMNS)), settings, prompts),
+        settings=data["settings"],
+        volume=options.volume,
+    )
     return Built(data, frame, run)
 
 

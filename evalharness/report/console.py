@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evalharness.report.money import money_lines
+from evalharness.report.story import tell
 from evalharness.report.text import one_line, printable
 
 DASH = "—"
+_MOST_DIFFERENCES = 6
 Row = dict[str, Any]
 
 
@@ -138,6 +141,8 @@ def print_report(data: Row, console: Console | None = None) -> None:
     for line in heading(data):
         console.print(Text(line), soft_wrap=True)
     console.print(settings_table(rows))
+    for line in [*findings(data), *money_lines(data)]:
+        console.print(Text(printable(line)), soft_wrap=True)
     for line in footnotes(data):
         console.print(Text(line, style="dim"), soft_wrap=True)
 
@@ -164,8 +169,25 @@ def heading(data: Row) -> list[str]:
     return [*lines, ""]
 
 
+def findings(data: Row) -> list[str]:
+    """The answers in plain sentences, the differences that are real, and what limits them."""
+    story = tell(data)
+    lines = [""]
+    lines += [f"{a.question}: {a.who}{', ' + a.figure if a.figure else ''}" for a in story.answers]
+    if story.real:
+        lines += ["", "Real differences", *(f"  {d.text}" for d in story.real[:_MOST_DIFFERENCES])]
+        if len(story.real) > _MOST_DIFFERENCES:
+            lines.append(f"  and {len(story.real) - _MOST_DIFFERENCES} more: evalharness compare")
+    verdicts = [effect["sentence"] for effect in data["effects"]]
+    if verdicts:
+        lines += ["", "Was it honoured?", *(f"  {sentence}" for sentence in verdicts)]
+    if story.caveats:
+        lines += ["", "Mind", *(f"  {caveat.text}" for caveat in story.caveats)]
+    return lines
+
+
 def footnotes(data: Row) -> list[str]:
-    """How to read the columns, and what would change a reader's mind."""
+    """How to read the columns."""
     rows: list[Row] = data["settings"]
     n = max((r["agreement"]["raw"]["n"] or 0) for r in rows)
     lines = [
@@ -176,12 +198,6 @@ def footnotes(data: Row) -> list[str]:
     ]
     if any(_part(r, "score").get("mean") is not None for r in rows):
         lines.append("score: mean over prompts that have a target")
-    truncated = sum(r["status"]["truncated"] for r in rows)
-    trials = sum(r["trials"] for r in rows)
-    if truncated:
-        lines.append(
-            f"{truncated} of {trials} outputs were cut at max_tokens: they agree only that far"
-        )
     if data["run"]["attempts_in_doubt"]:
         lines.append(
             f"{data['run']['attempts_in_doubt']} attempts in doubt (sent, outcome unknown)"

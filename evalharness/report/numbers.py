@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 DASH = "—"
+_S = "\u00a0"  # between a number and its unit, so that lines do not part them
 MINUS = "−"
 
 #: Metrics that are shares, shown in per cent; differences of them in percentage points.
@@ -20,7 +21,7 @@ def is_share(metric: str) -> bool:
 
 def percent(value: float | None, digits: int = 0) -> str:
     """``93 %``; the dash when unknown."""
-    return DASH if value is None else f"{100 * value:.{digits}f} %"
+    return DASH if value is None else f"{100 * value:.{digits}f}{_S}%"
 
 
 def share_interval(ci: Sequence[float] | None) -> str:
@@ -31,7 +32,7 @@ def share_interval(ci: Sequence[float] | None) -> str:
     if ci is None:
         return ""
     low, high = (100 * min(1.0, max(0.0, end)) for end in ci)
-    return f"[{low:.0f}, {high:.0f}]"
+    return f"[{low:.0f},{_S}{high:.0f}]"
 
 
 def seconds(value: float | None) -> str:
@@ -39,10 +40,10 @@ def seconds(value: float | None) -> str:
     if value is None:
         return DASH
     if value < 1e-3:
-        return f"{1e6 * value:.3g} µs"
+        return f"{1e6 * value:.3g}{_S}µs"
     if value < 1:
-        return f"{1e3 * value:.3g} ms"
-    return f"{_significant(value)} s"
+        return f"{1e3 * value:.3g}{_S}ms"
+    return f"{_significant(value)}{_S}s"
 
 
 def span(value: float) -> str:
@@ -55,8 +56,8 @@ def span(value: float) -> str:
     for size, name in units:
         amount, whole = divmod(whole, size)
         if amount or parts:
-            parts.append(f"{amount} {name}")
-    shown = [part for part in parts[:2] if not part.startswith("0 ")]
+            parts.append(f"{amount}{_S}{name}")
+    shown = [part for part in parts[:2] if not part.startswith(f"0{_S}")]
     return " ".join(shown)
 
 
@@ -106,12 +107,12 @@ def size_of(metric: str, value: float) -> str:
     """The size of a difference, without its sign: ``59.3 pp``."""
     size = abs(value)
     if is_share(metric):
-        return f"{100 * size:.1f} pp"
+        return f"{100 * size:.1f}{_S}pp"
     if metric == "latency_s":
         return seconds(size)
     if metric == "cost_usd":
         return dollars(size)
-    unit = " tokens" if metric == "completion_tokens" else ""
+    unit = f"{_S}tokens" if metric == "completion_tokens" else ""
     return f"{_significant(size)}{unit}"
 
 
@@ -124,7 +125,7 @@ def difference_interval(metric: str, ci: Sequence[float] | None) -> str:
         ends = [f"{100 * min(1.0, max(-1.0, end)):+.1f}" for end in ci]
     else:
         ends = [f"{'-' if end < 0 else '+'}{_significant(abs(end))}" for end in ci]
-    return "[" + ", ".join(end.replace("-", MINUS) for end in ends) + "]"
+    return "[" + f",{_S}".join(end.replace("-", MINUS) for end in ends) + "]"
 
 
 def p_value(p: float | None) -> str:
@@ -132,11 +133,11 @@ def p_value(p: float | None) -> str:
     if p is None:
         return "p not defined"
     if p < 0.001:
-        return "p < .001"
+        return f"p{_S}<{_S}.001"
     if p >= 0.995:
-        return "p = 1"
+        return f"p{_S}={_S}1"
     text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-    return "p = " + text.removeprefix("0")
+    return f"p{_S}={_S}" + text.removeprefix("0")
 
 
 def instant(text: str | None) -> str:

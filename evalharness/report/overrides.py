@@ -13,7 +13,11 @@ from evalharness.strict_yaml import load as load_yaml
 
 
 def parse_overrides(
-    arguments: Sequence[str], *, everything: bool = False, pricing: Path | None = None
+    arguments: Sequence[str],
+    *,
+    everything: bool = False,
+    pricing: Path | None = None,
+    volume: float | None = None,
 ) -> Options:
     """Read ``scoring=NAME``, ``scoring=[{name: …}]`` and ``answer=…``.
 
@@ -32,7 +36,9 @@ def parse_overrides(
             raise ConfigError(
                 f"report takes no `{key}=…`", hint="scoring=… and answer=… can be replaced"
             )
-    return Options(everything=everything, scoring=scoring, answer=answer, pricing=pricing)
+    return Options(
+        everything=everything, scoring=scoring, answer=answer, pricing=pricing, volume=volume
+    )
 
 
 def _scoring(value: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,8 @@ from evalharness.records import AttemptResult, Intent, Outcome, Reply, Trial
 from evalharness.runner.backlog import Backlog, Job
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
+from evalharness.runner.waiting import report_waiting
+from evalharness.store.recovery import interrupted
 from evalharness.store.writer import RunStore
 from evalharness.throttle.estimate import OutputEstimate
 from evalharness.throttle.gate import Gate, Stopped
@@ -73,6 +76,7 @@ class Runner:
         self._keep_chunks = plan.config.keep_chunk_times
         self._stopping = asyncio.Event()
         self._in_flight = 0
+        self._over = False
         self._workers: list[asyncio.Task[None]] = []
         self.summary = Summary(planned=len(plan))
         store.on_failure = self._storage_failed
@@ -85,26 +89,32 @@ class Runner:
         summary, began = self.summary, time.monotonic()
         summary.already_recorded = int(done.sum())
         summary.in_doubt.extend(self._store.recovered.newly_in_doubt)
-        summary.quarantined = len(self._store.recovered.damage)
         self._store.start()
         left = summary.planned - summary.already_recorded
         if left:
             trials = self._plan.trials(done if summary.already_recorded else None)
             await self._work_off(_backlog(trials, self._store, self._limits), left)
         summary.seconds = time.monotonic() - began
+        self._over = True
         return summary
 
     def stop(self, decision: Stop) -> None:
-        """Start nothing new; what is in flight may finish within ``limits.drain_s``."""
-        if self.summary.stop is None:
+        """Start nothing new; what is in flight may finish within ``limits.drain_s``.
+
+        The first decision stays, except that a failure of local storage is always told. Once all
+        is recorded there is nothing to stop.
+        """
+        if self._over:
+            return
+        if self.summary.stop is None or decision.exit_code == EXIT_STORAGE:
             self.summary.stop = decision
         self._stopping.set()
         self._money.wake()
-        for lane in self._lanes.values():
-            lane.gate.close()
+        for gate in self._gates():
+            gate.close()
 
     def abandon(self) -> None:
-        """Do not wait for what is in flight: it stays in the journal as in doubt."""
+        """Do not wait for what is in flight: it is recorded as in doubt."""
         for worker in self._workers:
             worker.cancel()
 
@@ -115,7 +125,7 @@ class Runner:
         self._workers = [asyncio.create_task(self._work(backlog)) for _ in range(count)]
         everything = asyncio.gather(*self._workers, return_exceptions=True)
         stopping = asyncio.create_task(self._stopping.wait())
-        waits = asyncio.create_task(self._report_waiting())
+        waits = asyncio.create_task(report_waiting(self._gates(), self._progress))
         try:
             await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done():
@@ -174,16 +184,8 @@ class Runner:
         self._in_flight += 1
         try:
             intent = self._intent(job, key, reserved)
-            try:
-                await self._store.append(intent)
-            except BaseException:
-                self._money.cancel(key)
-                raise
-            self.summary.sent += 1
-            self.summary.retried += intent.attempt > 1
-            answer = reply = await lane.client.complete(
-                job.body, intent.client_request_id, keep_chunk_times=self._keep_chunks
-            )
+            await self._commit(intent, key)
+            answer = reply = await self._send(lane.client, job, intent)
             decision = permit.decide(
                 reply, job.tries, job.doubts, kind_so_far=job.kinds[str(reply.error_kind)]
             )
@@ -192,6 +194,30 @@ class Runner:
             permit.done(answer)
         lane.estimate.observe(_task(job), chars, reply.usage)
         self._settle(job, intent, reply, decision, backlog)
+
+    async def _commit(self, intent: Intent, key: str) -> None:
+        """Make an intent durable: without that nothing is sent."""
+        try:
+            await self._store.append(intent)
+        except BaseException as error:
+            self._money.cancel(key)
+            if isinstance(error, asyncio.CancelledError):
+                self._abandoned(interrupted(intent, sent=False))
+            raise
+
+    async def _send(self, client: ChatClient, job: Job, intent: Intent) -> Reply:
+        self.summary.sent += 1
+        self.summary.retried += intent.attempt > 1
+        try:
+            return await client.complete(
+                job.body, intent.client_request_id, keep_chunk_times=self._keep_chunks
+            )
+        except asyncio.CancelledError:
+            doubt = interrupted(intent)
+            self._money.settle(intent, job.trial, doubt.reply)
+            self.summary.in_doubt.append(intent)
+            self._abandoned(doubt)
+            raise
 
     def _intent(self, job: Job, key: str, reserved: Decimal | None) -> Intent:
         trial = job.trial
@@ -226,7 +252,7 @@ class Runner:
             in_doubt_before=job.in_doubt,
             wait_s=decision.wait_s,
         )
-        self._store.append(result, wait=False)
+        self._append(result)
         self.summary.count_usage(reply)
         self._progress.attempted(reply, cost)
         if reply.outcome is Outcome.IN_DOUBT:
@@ -244,17 +270,25 @@ class Runner:
             error = decision.error()
             self.stop(Stop(error.message, error.exit_code, hint=error.hint))
 
+    def _append(self, result: AttemptResult) -> None:
+        try:
+            self._store.append(result, wait=False)
+        except StorageError:
+            self.summary.unsaved += 1
+            raise
+
+    def _abandoned(self, result: AttemptResult) -> None:
+        """Record an attempt nobody waits for; where that fails, its intent alone tells of it."""
+        with suppress(StorageError):
+            self._store.append(result, wait=False)
+
+    def _gates(self) -> list[Gate]:
+        return [lane.gate for lane in self._lanes.values()]
+
     # ── stopping ─────────────────────────────────────────────────────────────────────────────
 
     def _storage_failed(self, error: StorageError) -> None:
         self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
-
-    async def _report_waiting(self) -> None:
-        """Tell, once a second, what everything is waiting for and how long still."""
-        while True:
-            await asyncio.sleep(1.0)
-            reasons = [text for lane in self._lanes.values() if (text := _wait_text(lane.gate))]
-            self._progress.waiting("; ".join(reasons) or None)
 
 
 def _backlog(trials: Iterator[Trial], store: RunStore, limits: LimitsConfig) -> Backlog:
@@ -264,14 +298,6 @@ def _backlog(trials: Iterator[Trial], store: RunStore, limits: LimitsConfig) -> 
         store.recovered.unfinished,
         most_waiting=max(1_000, limits.concurrency * _MOST_WAITING_PER_WORKER),
     )
-
-
-def _wait_text(gate: Gate) -> str | None:
-    state = gate.waiting()
-    if state is None or state.reason == "a free slot":
-        return None
-    left = "" if state.seconds_left is None else f", {state.seconds_left:.0f} s left"
-    return f"waiting for {gate.name}: {state.reason}{left}"
 
 
 def _task(job: Job) -> str:

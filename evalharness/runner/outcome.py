@@ -30,7 +30,8 @@ class Summary:
     """What one session of a run did; counts of this session only, unless said otherwise.
 
     ``billed_usd`` is None until some response states a price. ``in_doubt`` lists attempts that may
-    have been billed without an answer, of this session and found at its start.
+    have been billed without an answer, of this session and found at its start. ``unsaved`` counts
+    answers that arrived and that a failing disk did not take: their attempts are in doubt, too.
     """
 
     planned: int = 0
@@ -44,6 +45,7 @@ class Summary:
     billed_usd: Decimal | None = None
     in_doubt: list[Intent] = field(default_factory=list[Intent])
     quarantined: int = 0
+    unsaved: int = 0
     stop: Stop | None = None
     seconds: float = 0.0
 
@@ -72,6 +74,7 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """The command's exit code by the table in :mod:`evalharness.errors`."""
-        if self.stop is not None:
+        drained_all = self.stop is not None and self.stop.status == "interrupted"
+        if self.stop is not None and (self.remaining or not drained_all):
             return self.stop.exit_code
         return EXIT_FAILED if self.failed or self.remaining else EXIT_OK

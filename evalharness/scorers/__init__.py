@@ -19,6 +19,7 @@ from evalharness.scorers.includes import Includes
 from evalharness.scorers.json_equal import JsonEqual
 from evalharness.scorers.json_schema import JsonSchema
 from evalharness.scorers.json_valid import JsonValid
+from evalharness.scorers.judge import Judge
 from evalharness.scorers.numeric import Numeric
 from evalharness.scorers.parsing import parse_with
 from evalharness.scorers.python import Python
@@ -45,6 +46,7 @@ TABLE: dict[str, type[Scorer]] = {
     "rouge": Rouge,
     "bleu": Bleu,
     "python": Python,
+    "judge": Judge,
 }
 
 __all__ = [

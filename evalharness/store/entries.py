@@ -50,8 +50,8 @@ class Entry(NamedTuple):
 class Damage(NamedTuple):
     """Something in a journal that cannot be trusted or read.
 
-    ``seq`` is the row's number, or the first number of a stretch that cannot be read; ``size`` is
-    the payload's length in bytes, 0 when unknown.
+    ``seq`` is the row's number, 0 for damage that is not one row's; ``size`` is the payload's
+    length in bytes, 0 when unknown.
     """
 
     seq: int
@@ -140,7 +140,7 @@ def read_rows(
     except sqlite3.Error as error:
         if not is_damage(error):
             raise StorageError(f"the journal cannot be read: {error}") from error
-        damage.append(Damage(last + 1, f"a part of the file cannot be read: {error}"))
+        damage.append(Damage(0, f"a part of the file, after entry {last}, cannot be read: {error}"))
         yield from _one_by_one(db, last + 1, most)
 
 

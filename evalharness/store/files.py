@@ -67,9 +67,11 @@ def publish(target: Path, write: Callable[[Path], None]) -> None:
             os.close(fd)
         ops.replace(aside, target)
         sync_folder(target.parent)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         reason = error.strerror or str(error)
         raise StorageError(f"cannot write {target.name}: {reason}") from error
 

@@ -17,13 +17,15 @@ from typing import Any
 
 import msgspec
 
-from evalharness.errors import RunInUseError, RunNotFoundError, StorageError
+from evalharness.errors import ConfigError, RunInUseError, RunNotFoundError, StorageError
 from evalharness.records import SCHEMA_VERSION
 from evalharness.store import files
 from evalharness.store.parts import Part
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
+# Statuses of a run whose journal may hold answers that no part holds.
+UNFINISHED = ("running", "interrupted", "stopped")
 
 
 class Manifest(msgspec.Struct, kw_only=True):
@@ -31,8 +33,8 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped`` or ``imported``;
     ``planned`` counts the trials of the newest plan, ``recorded`` the rows in sealed record parts.
-    ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there is
-    an unparsed answer); None for runs.
+    ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there
+    is an unparsed answer); None for runs.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -86,21 +88,30 @@ class RunFolder:
 
         Raises:
             RunInUseError: another process holds it; nothing was touched.
+            ConfigError: it is a symbolic link, which may lead out of the results folder.
             StorageError: it cannot be created, or was written by a newer schema.
         """
+        if root.is_symlink():
+            raise ConfigError(
+                f"{root} is a symbolic link; a run is written into a folder of its own",
+                hint="results_dir=… puts runs elsewhere",
+            )
         try:
             lock = _lock(root)
         except OSError as error:
             raise StorageError(f"cannot open the run folder {root}: {error.strerror}") from error
         try:
-            manifest = _existing_or_new(root, code_version)
-        except BaseException:
+            folder = cls(root, lock, _existing_or_new(root, code_version))
+            for name in ("records", "attempts", "journal"):
+                files.make_folder(root / name)
+            files.sync_folder(root)
+            files.sync_folder(root.parent)
+            folder._sweep_leftovers()
+        except BaseException as error:
             os.close(lock)
-            raise
-        folder = cls(root, lock, manifest)
-        for name in ("records", "attempts", "journal"):
-            files.make_folder(root / name)
-        folder._sweep_leftovers()
+            if not isinstance(error, OSError):
+                raise
+            raise StorageError(f"cannot open the run folder {root}: {error.strerror}") from error
         return folder
 
     def _sweep_leftovers(self) -> None:
@@ -122,8 +133,10 @@ class RunFolder:
         files.publish_bytes(self.root / MANIFEST, content)
 
     def close(self) -> None:
-        """Release the lock."""
-        os.close(self._lock)
+        """Release the lock; a second call changes nothing."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
 
 def read_manifest(root: Path) -> Manifest | None:

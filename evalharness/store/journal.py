@@ -5,8 +5,8 @@ grouped without a timer: while one transaction syncs, entries queue up, and the 
 takes all of them. Entries commit in the order they were appended, so waiting for one entry means
 that everything appended before it is durable too.
 
-Each entry carries a CRC-32 of its kind and payload. An entry that does not match is never
-returned: it is moved to the ``quarantine`` table and reported.
+What an entry looks like is in :mod:`.entries`; how a journal is opened, and rescued where it is
+damaged, in :mod:`.rescue`.
 """
 
 from __future__ import annotations
@@ -14,61 +14,34 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent
+from evalharness.store.entries import (
+    FILE_NAME,
+    INSERT,
+    Damage,
+    Row,
+    connect_for_reading,
+    encode_row,
+)
+from evalharness.store.rescue import open_for_writing
 from evalharness.store.reserve import Reserve
 
-FILE_NAME = "journal.sqlite"
-INTENT, RESULT = 1, 2
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entry (
-    seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, payload BLOB NOT NULL, crc INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS seal (part INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS quarantine (
-    seq INTEGER PRIMARY KEY, kind INTEGER, payload BLOB, crc INTEGER);
-"""
-_INSERT = "INSERT INTO entry (kind, payload, crc) VALUES (?, ?, ?)"
-
-_encoder = msgspec.msgpack.Encoder(decimal_format="string")
-_decode_intent = msgspec.msgpack.Decoder(Intent).decode
-_decode_result = msgspec.msgpack.Decoder(AttemptResult).decode
+# How far the write-ahead log may grow before it is brought into the main file.
+CHECKPOINT_BYTES = 4 * 2**20
+_PAGE = 4096
 
 
-class Entry(NamedTuple):
-    """One journal row, checked and decoded."""
-
-    seq: int
-    value: Intent | AttemptResult
-
-
-class Damage(NamedTuple):
-    """A journal row that cannot be trusted; ``size`` is its payload's length in bytes."""
-
-    seq: int
-    reason: str
-    size: int
-
-
-def encode_row(value: Intent | AttemptResult) -> tuple[int, bytes, int]:
-    """An entry as the columns kind, payload and crc."""
-    kind = INTENT if isinstance(value, Intent) else RESULT
-    payload = _encoder.encode(value)
-    return kind, payload, checksum(kind, payload)
-
-
-def checksum(kind: int, payload: bytes) -> int:
-    """CRC-32 over the kind and the payload, so that neither can change unseen."""
-    return zlib.crc32(payload, kind)
+class _Queued(NamedTuple):
+    row: Row
+    final: bool
+    future: asyncio.Future[None] | None
 
 
 class Journal:
@@ -85,17 +58,21 @@ class Journal:
         self.failure: StorageError | None = None
         self.low_disk: StorageError | None = None
         self.pending_bytes = 0
+        # Records taken for durable that the failing disk did not take.
+        self.lost_records = 0
         self._on_failure = on_failure
         self._reserve = Reserve(folder / "reserve.bin")
-        self._queue: deque[tuple[tuple[int, bytes, int], asyncio.Future[None] | None]] = deque()
+        self._queue: deque[_Queued] = deque()
         self._work: deque[tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]] = deque()
         self._wake = threading.Semaphore(0)
+        self._since_checkpoint = 0
         self._idle = True
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._reserve.make()
-        self.connection = connect(self.path)
+        self.damage: list[Damage] = []
+        self.connection = open_for_writing(self.path, self.damage)
 
     def start(self) -> None:
         """Start the writer thread; futures resolve on the running event loop."""
@@ -119,7 +96,8 @@ class Journal:
         assert self._loop is not None
         row = encode_row(value)
         future: asyncio.Future[None] = self._loop.create_future()
-        self._queue.append((row, future if wait else None))
+        final = isinstance(value, AttemptResult) and value.final
+        self._queue.append(_Queued(row, final, future if wait else None))
         if not wait:
             future.set_result(None)
         self._notify()
@@ -145,8 +123,13 @@ class Journal:
         self._wake.release()
         if self._thread is not None:
             self._thread.join()
-        with suppress(sqlite3.Error):
+        # The last connection brings the log into the main file as it closes. After a failed write
+        # or sync nothing is touched any more: a connection that cannot write is the last then.
+        with suppress(sqlite3.Error, StorageError):
+            guard = None if self.failure is None else connect_for_reading(self.path)
             self.connection.close()
+            if guard is not None:
+                guard.close()
         self._reserve.release()
 
     # ── writer thread ────────────────────────────────────────────────────────────────────────
@@ -170,11 +153,15 @@ class Journal:
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
         if not batch:
             return
-        rows = [row for row, _ in batch]
-        self._attempt(lambda db: db.executemany(_INSERT, rows))
+        rows = [entry.row for entry in batch]
+        self._attempt(lambda db: db.executemany(INSERT, rows))
         if self.failure is None:
-            self.pending_bytes += sum(len(payload) for _, payload, _ in rows)
-        waiting = [future for _, future in batch if future is not None]
+            size = sum(len(payload) for _, payload, _ in rows)
+            self.pending_bytes += size
+            self._checkpoint_when_due(size)
+        else:
+            self.lost_records += sum(entry.final for entry in batch)
+        waiting = [entry.future for entry in batch if entry.future is not None]
         self._on_loop(_settle, waiting, self.failure)
 
     def _run_work(self) -> None:
@@ -204,6 +191,19 @@ class Journal:
             return self._transaction(work)
         except sqlite3.Error as error:
             return self._fail(error)
+
+    def _checkpoint_when_due(self, size: int) -> None:
+        """Bring the write-ahead log into the main file now and then, so that it stays short."""
+        self._since_checkpoint += size + 2 * _PAGE
+        if self._since_checkpoint < CHECKPOINT_BYTES or self.low_disk is not None:
+            return
+        self._since_checkpoint = 0
+        try:
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            # The log holds everything, so a full disk can wait for the next commit to notice.
+            if error.sqlite_errorname != "SQLITE_FULL":
+                self._fail(error)
 
     def _fail(self, error: sqlite3.Error) -> None:
         name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
@@ -248,76 +248,3 @@ def _deliver(future: asyncio.Future[Any], result: Any, failure: StorageError | N
         future.set_result(result)
     else:
         future.set_exception(failure)
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open (and create) the journal for writing.
-
-    Raises:
-        StorageError: it cannot be opened, or it is not a database.
-    """
-    try:
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.executescript(_SCHEMA)
-    except sqlite3.Error as error:
-        raise StorageError(
-            f"the journal {path} cannot be opened: {error}",
-            hint="evalharness verify RUN tells what can be saved",
-        ) from error
-    path.chmod(0o600)
-    return db
-
-
-def connect_for_reading(path: Path) -> sqlite3.Connection | None:
-    """Open the journal without writing to it; None when there is none yet."""
-    if not path.exists():
-        return None
-    try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        db.execute("SELECT 1 FROM entry LIMIT 1")
-    except sqlite3.Error as error:
-        if "no such table" in str(error):  # created a moment ago, nothing committed yet
-            return None
-        raise StorageError(f"the journal {path} cannot be read: {error}") from error
-    return db
-
-
-def read_entries(
-    db: sqlite3.Connection, *, upto: int | None = None, damage: list[Damage] | None = None
-) -> Iterator[Entry]:
-    """Yield every sound entry in order; damaged ones go to ``damage`` and are not returned."""
-    where = "" if upto is None else f" WHERE seq <= {int(upto)}"
-    query = f"SELECT seq, kind, payload, crc FROM entry{where} ORDER BY seq"  # noqa: S608
-    for seq, kind, payload, crc in db.execute(query):
-        problem = _problem(kind, payload, crc)
-        if problem is None:
-            try:
-                decode = _decode_intent if kind == INTENT else _decode_result
-                yield Entry(seq, decode(payload))
-                continue
-            except msgspec.MsgspecError as error:
-                problem = f"does not decode: {error}"
-        if damage is not None:
-            size = len(payload) if isinstance(payload, bytes) else 0
-            damage.append(Damage(seq, problem, size))
-
-
-def _problem(kind: Any, payload: Any, crc: Any) -> str | None:
-    if kind not in (INTENT, RESULT) or not isinstance(payload, bytes):
-        return "not a journal entry"
-    if checksum(kind, payload) != crc:
-        return "checksum does not match"
-    return None
-
-
-def quarantine(db: sqlite3.Connection, damaged: list[Damage]) -> None:
-    """Move damaged entries aside, so that they are kept but never read as answers."""
-    for item in damaged:
-        db.execute(
-            "INSERT OR REPLACE INTO quarantine SELECT seq, kind, payload, crc FROM entry "
-            "WHERE seq = ?",
-            (item.seq,),
-        )
-        db.execute("DELETE FROM entry WHERE seq = ?", (item.seq,))

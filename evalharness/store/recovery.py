@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -14,7 +15,7 @@ from evalharness.records import (
     Reply,
     Status,
 )
-from evalharness.store.journal import Damage, encode_row, quarantine, read_entries
+from evalharness.store.entries import INSERT, Damage, encode_row, quarantine, read_entries
 
 
 @dataclass
@@ -40,13 +41,14 @@ class Recovered:
     damage: list[Damage] = field(default_factory=list[Damage])
 
 
-def recover(db: sqlite3.Connection) -> Recovered:
+def recover(db: sqlite3.Connection, damage: Sequence[Damage] = ()) -> Recovered:
     """Read the journal, set damaged entries aside, and settle attempts nobody heard back from.
 
     An intent without a result was being sent when the process died: it becomes an attempt with
-    outcome *in doubt*, so that it is listed and never silently forgotten.
+    outcome *in doubt*, so that it is listed and never silently forgotten. ``damage`` is what
+    opening the journal found.
     """
-    state = Recovered()
+    state = Recovered(damage=list(damage))
     intents: dict[tuple[str, int], Intent] = {}
     done: set[str] = set()
     for _, value in read_entries(db, damage=state.damage):
@@ -60,7 +62,7 @@ def recover(db: sqlite3.Connection) -> Recovered:
         else:
             _count(state.unfinished, value)
     lost = [intent for intent in intents.values() if intent.trial_id not in done]
-    settled = [_in_doubt(intent) for intent in lost]
+    settled = [interrupted(intent) for intent in lost]
     for result in settled:
         _count(state.unfinished, result)
     state.newly_in_doubt = lost
@@ -68,9 +70,7 @@ def recover(db: sqlite3.Connection) -> Recovered:
         state.unfinished.pop(trial_id, None)
     db.execute("BEGIN IMMEDIATE")
     quarantine(db, state.damage)
-    db.executemany(
-        "INSERT INTO entry (kind, payload, crc) VALUES (?, ?, ?)", map(encode_row, settled)
-    )
+    db.executemany(INSERT, map(encode_row, settled))
     db.execute("COMMIT")
     return state
 
@@ -84,14 +84,18 @@ def _count(unfinished: dict[str, Unfinished], result: AttemptResult) -> None:
             state.reserved_usd = (state.reserved_usd or Decimal(0)) + result.intent.reserved_usd
 
 
-def _in_doubt(intent: Intent) -> AttemptResult:
+def interrupted(intent: Intent, *, sent: bool = True) -> AttemptResult:
+    """What becomes of an attempt nobody waited for: in doubt, or known not to have been sent."""
+    message = (
+        "the process ended before an answer was recorded" if sent else "stopped before sending"
+    )
     return AttemptResult(
         intent=intent,
         reply=Reply(
-            outcome=Outcome.IN_DOUBT,
+            outcome=Outcome.IN_DOUBT if sent else Outcome.NOT_SENT,
             status=Status.ERROR,
             error_kind=ErrorKind.INTERRUPTED,
-            error_message="the process ended before an answer was recorded",
+            error_message=message,
         ),
         final=False,
         scheduled_at_ns=intent.admitted_at_ns,

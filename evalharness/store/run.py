@@ -11,8 +11,14 @@ from evalharness.errors import RunNotFoundError, StorageError
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
 from evalharness.store.columns import attempt_table, record_table, settings_from
+from evalharness.store.entries import (
+    FILE_NAME,
+    Damage,
+    connect_for_reading,
+    quarantined,
+    read_entries,
+)
 from evalharness.store.folder import CONFIG, MANIFEST, Manifest, read_manifest
-from evalharness.store.journal import FILE_NAME, Damage, connect_for_reading, read_entries
 from evalharness.store.parts import PATTERN
 
 if TYPE_CHECKING:
@@ -42,6 +48,8 @@ class Run:
 
     ``records()``, ``attempts()``, ``prompts()`` and ``settings()`` are pandas DataFrames with the
     columns of ``docs/schema.md``; :meth:`table` gives the same as Arrow, with fewer copies.
+    ``damage`` is what was found in the journal when records or attempts were last read: entries
+    that do not match their checksum, now or earlier, are never returned.
     """
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
@@ -154,16 +162,21 @@ class Run:
         return pa.concat_tables([schema.empty_table(), *(_read(p, columns) for p in paths)])
 
     def _fresh(self, name: str) -> pa.Table | None:
-        db = connect_for_reading(self.root / "journal" / FILE_NAME)
+        self.damage = []
+        try:
+            db = connect_for_reading(self.root / "journal" / FILE_NAME)
+        except StorageError as error:  # what is sealed can be read all the same
+            self.damage.append(Damage(0, error.message))
+            return None
         if db is None:
             return None
         try:
-            self.damage = []
             results = [
                 entry.value
                 for entry in read_entries(db, damage=self.damage)
                 if isinstance(entry.value, AttemptResult)
             ]
+            self.damage += quarantined(db)
         finally:
             db.close()
         if name == "attempts":

@@ -2,7 +2,8 @@
 
 1. ``seal(part, upto)`` is committed in the journal: from here on the part's content is decided.
 2. The entries up to ``upto`` of every *finished* trial are written as ``records/part-N`` and
-   ``attempts/part-N`` (aside, synced, verified, renamed, folder synced).
+   ``attempts/part-N`` (aside, synced, verified, renamed, folder synced). A part that has its name
+   already is whole, and is kept: should an entry be damaged meanwhile, its record is still there.
 3. The manifest lists the parts.
 4. One transaction deletes those entries and the seal row.
 
@@ -15,13 +16,17 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evalharness.arrow import read_parquet
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.columns import attempt_table, record_table
+from evalharness.store.entries import Damage, read_entries
 from evalharness.store.folder import RunFolder
-from evalharness.store.journal import Damage, read_entries
-from evalharness.store.parts import Part, write_part
+from evalharness.store.parts import Part, describe, part_name, write_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # A part of this many trials is a few tens of MB in memory while it is built.
 SEAL_TRIALS = 16_384
@@ -33,11 +38,20 @@ Transact = Callable[[Callable[[sqlite3.Connection], Any]], Any]
 
 
 class Batch(NamedTuple):
-    """What one seal takes out of the journal."""
+    """What the journal holds up to a seal: results of finished trials, entry numbers of all."""
 
-    finals: list[AttemptResult]
-    attempts: list[AttemptResult]
-    seqs: list[int]
+    finals: dict[str, AttemptResult]
+    attempts: dict[str, list[AttemptResult]]
+    seqs: dict[str, list[int]]
+
+
+class Sealed(NamedTuple):
+    """What one seal wrote: its files, and what the manifest and the journal must know of them."""
+
+    parts: list[Part]
+    trial_ids: list[str]
+    statuses: list[str]
+    outcomes: list[str]
 
 
 def begin(db: sqlite3.Connection, part: int) -> tuple[int, int] | None:
@@ -55,7 +69,7 @@ def open_seal(db: sqlite3.Connection) -> tuple[int, int] | None:
 
 
 def collect(db: sqlite3.Connection, upto: int, damage: list[Damage]) -> Batch:
-    """Entries up to ``upto`` that belong to finished trials, in journal order."""
+    """The sound entries up to ``upto``, by trial, in journal order."""
     seqs: dict[str, list[int]] = {}
     results: dict[str, list[AttemptResult]] = {}
     finals: dict[str, AttemptResult] = {}
@@ -66,38 +80,62 @@ def collect(db: sqlite3.Connection, upto: int, damage: list[Damage]) -> Batch:
             results.setdefault(intent.trial_id, []).append(value)
             if value.final:
                 finals.setdefault(intent.trial_id, value)
-    return Batch(
-        finals=list(finals.values()),
-        attempts=[result for trial in finals for result in results[trial]],
-        seqs=[seq for trial in finals for seq in seqs[trial]],
-    )
+    return Batch(finals, results, seqs)
 
 
 def write_parts(
     folder: RunFolder, part: int, batch: Batch, providers: dict[str, str]
-) -> list[Part]:
-    """Write both parts of a batch and return their manifest entries (none for no finals)."""
-    if not batch.finals:
-        return []
-    return [
-        write_part(folder.root, "records", part, record_table(batch.finals, providers)),
-        write_part(folder.root, "attempts", part, attempt_table(batch.attempts)),
-    ]
+) -> Sealed | None:
+    """Write both parts of a batch, or keep those an interrupted seal has written; None for nothing.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    known = _kept(folder, "records", part, ["trial_id", "status"])
+    if known is None and not batch.finals:
+        return None
+    if known is None:
+        known = record_table(list(batch.finals.values()), providers)
+        write_table(folder.root / "records" / part_name(part), known)
+    trial_ids = [str(trial) for trial in known["trial_id"].to_pylist()]
+    tried = _kept(folder, "attempts", part, ["outcome"])
+    if tried is None:
+        results = [result for trial in trial_ids for result in batch.attempts.get(trial, [])]
+        tried = attempt_table(results)
+        write_table(folder.root / "attempts" / part_name(part), tried)
+    return Sealed(
+        parts=[
+            describe(folder.root, folder.root / name / part_name(part), rows=len(table))
+            for name, table in (("records", known), ("attempts", tried))
+        ],
+        trial_ids=trial_ids,
+        statuses=[str(status) for status in known["status"].to_pylist()],
+        outcomes=[str(outcome) for outcome in tried["outcome"].to_pylist()],
+    )
 
 
-def list_parts(folder: RunFolder, parts: list[Part], batch: Batch) -> None:
+def _kept(folder: RunFolder, table: str, part: int, columns: list[str]) -> pa.Table | None:
+    """Columns of a part that has its name already, None when it has not or is damaged."""
+    import pyarrow as pa
+
+    path = folder.root / table / part_name(part)
+    try:
+        return read_parquet(path, columns) if path.exists() else None
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def list_parts(folder: RunFolder, sealed: Sealed) -> None:
     """Put sealed parts into the manifest; a repeated seal replaces its own earlier entries."""
-    if not parts:
-        return
-    names = {p.path for p in parts}
+    names = {p.path for p in sealed.parts}
     already = any(p.path in names for p in folder.manifest.parts)
     kept = [p for p in folder.manifest.parts if p.path not in names]
-    all_parts = sorted([*kept, *parts], key=lambda p: p.path)
+    all_parts = sorted([*kept, *sealed.parts], key=lambda p: p.path)
     counts = Counter(folder.manifest.by_status)
     in_doubt = folder.manifest.in_doubt
     if not already:
-        counts.update(str(r.reply.status) for r in batch.finals)
-        in_doubt += sum(1 for r in batch.attempts if r.reply.outcome == "in_doubt")
+        counts.update(sealed.statuses)
+        in_doubt += sealed.outcomes.count("in_doubt")
     folder.save_manifest(
         parts=all_parts,
         recorded=sum(p.rows for p in all_parts if p.path.startswith("records/")),

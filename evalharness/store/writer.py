@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.arrow import read_parquet, where_equal, where_not_in
+from evalharness.arrow import read_parquet, where_not_in
 from evalharness.errors import ConfigError, StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.store import seal
 from evalharness.store.columns import prompt_table, setting_table, settings_from
+from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, unreadable
 from evalharness.store.files import publish_bytes
-from evalharness.store.folder import CONFIG, RunFolder
-from evalharness.store.journal import Journal, connect_for_reading
+from evalharness.store.folder import CONFIG, MANIFEST, UNFINISHED, RunFolder, now_iso
+from evalharness.store.journal import Journal
 from evalharness.store.parts import PATTERN, write_table
 from evalharness.store.recovery import Recovered, recover
 
@@ -42,15 +45,23 @@ class RunStore:
         self._sealer = ThreadPoolExecutor(1, thread_name_prefix="seal")
         self._sealing: asyncio.Task[None] | None = None
         self._unsealed = 0
+        self._found_sealing: list[Damage] = []
+        self._journal: Journal | None = None
         try:
             self._load_providers()
-            self.journal = Journal(self.folder.journal_folder, on_failure=self._failed)
-            self._finish_open_seal()
-            self.recovered: Recovered = recover(self.journal.connection)
+            damage = self._missing_journal()
+            self._journal = Journal(self.folder.journal_folder, on_failure=self._failed)
+            self.recovered = self._recover([*damage, *self._journal.damage])
         except BaseException:
-            self.folder.close()
+            self.close()
             raise
         self._unsealed = len(self.recovered.finals)
+
+    @property
+    def journal(self) -> Journal:
+        """Where entries go."""
+        assert self._journal is not None
+        return self._journal
 
     # ── the plan ─────────────────────────────────────────────────────────────────────────────
 
@@ -68,6 +79,7 @@ class RunStore:
         Raises:
             ConfigError: a prompt id now names other content than the records under it answered.
         """
+        self._note_damage()
         kept_prompts = self._merge_prompts(prompts, digests)
         known = {s.setting_id: s for s, _ in self._settings()}
         wanted = {s.setting_id for s in settings}
@@ -88,8 +100,11 @@ class RunStore:
         if old is None:
             return new
         known = dict(zip(old["prompt_id"].to_pylist(), old["digest"].to_pylist(), strict=True))
-        for prompt, digest in zip(prompts, digests, strict=True):
-            if known.get(prompt.prompt_id, digest) != digest and self._has_records(prompt):
+        pairs = zip(prompts, digests, strict=True)
+        changed = [p for p, new_digest in pairs if known.get(p.prompt_id, new_digest) != new_digest]
+        recorded = self.done_keys()["prompt_id"].unique().to_pylist() if changed else []
+        for prompt in changed:
+            if prompt.prompt_id in recorded:
                 raise ConfigError(
                     f"prompt `{prompt.prompt_id}` ({prompt.source or 'dataset'}) changed since "
                     f"run `{self.folder.root.name}` recorded answers to it",
@@ -99,9 +114,6 @@ class RunStore:
         inactive = pa.array([False] * len(gone), pa.bool_())
         gone = gone.set_column(gone.schema.get_field_index("active"), "active", inactive)
         return pa.concat_tables([new, gone.cast(new.schema)])
-
-    def _has_records(self, prompt: Prompt) -> bool:
-        return len(where_equal(self.done_keys(), "prompt_id", prompt.prompt_id)) > 0
 
     def done_keys(self) -> pa.Table:
         """prompt_id, setting_id and repeat of every trial that has its record."""
@@ -161,48 +173,101 @@ class RunStore:
             db.close()
 
     def _write_parts_from(self, db: sqlite3.Connection, part: int, upto: int) -> list[int]:
-        batch = seal.collect(db, upto, self.recovered_damage)
-        parts = seal.write_parts(self.folder, part, batch, self._providers)
-        seal.list_parts(self.folder, parts, batch)
-        return batch.seqs
+        batch = seal.collect(db, upto, self._found_sealing)
+        sealed = seal.write_parts(self.folder, part, batch, self._providers)
+        if sealed is None:
+            return []
+        seal.list_parts(self.folder, sealed)
+        return [seq for trial in sealed.trial_ids for seq in batch.seqs.get(trial, [])]
 
     async def finish(self, *, status: str, reason: str | None, **manifest: Any) -> None:
         """Seal the rest, write the final manifest and let the folder go.
+
+        After a failure of the disk nothing is sealed: what is committed stays in the journal.
 
         Raises:
             StorageError: the disk refused; what the journal holds stays there for a resume.
         """
         try:
+            await self._flush_and_seal()
+            if self.failure is None:
+                self.folder.save_manifest(status=status, reason=reason, **manifest)
+            else:
+                with suppress(StorageError):
+                    reason = self.failure.message
+                    self.folder.save_manifest(status="stopped", reason=reason, **manifest)
+        finally:
+            self.close()
+        if self.failure is not None:
+            raise self.failure
+
+    async def _flush_and_seal(self) -> None:
+        try:
             if self._sealing is not None:
                 await self._sealing
             await self.journal.flush()
-            await self.seal()
-            self.folder.save_manifest(status=status, reason=reason, **manifest)
-        finally:
-            self.close()
+            if self.failure is None:
+                await self.seal()
+        except StorageError as error:
+            self._failed(error)
 
     def close(self) -> None:
         """Stop threads and release the lock, saving nothing more."""
         self._sealer.shutdown()
-        self.journal.close()
+        if self._journal is not None:
+            self._journal.close()
         self.folder.close()
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────
 
     @property
-    def recovered_damage(self) -> list[Any]:
-        """Damaged journal entries found while sealing are added to what recovery found."""
-        state = getattr(self, "recovered", None)
-        return state.damage if state is not None else []
+    def damaged(self) -> int:
+        """How many damaged entries were found, at the start and while sealing."""
+        at_start = {d.seq for d in self.recovered.damage if d.seq}
+        later = {d.seq for d in self._found_sealing if d.seq} - at_start
+        return len(self.recovered.damage) + len(later)
 
-    def _finish_open_seal(self) -> None:
+    def _missing_journal(self) -> list[Damage]:
+        """What a journal that is gone means: a run that was not finished had one."""
+        path = self.folder.journal_folder / FILE_NAME
+        if self.folder.manifest.status not in UNFINISHED or _has_content(path):
+            return []
+        if not (self.folder.root / MANIFEST).exists():  # the first start of this run
+            return []
+        return [Damage(0, "the journal is gone, with every answer not sealed yet")]
+
+    def _recover(self, damage: list[Damage]) -> Recovered:
         db = self.journal.connection
+        try:
+            if damage:
+                self._reopen_last_seal(db)
+            self._finish_open_seal(db)
+            self._found_sealing.clear()  # recovery finds and reports it again
+            return recover(db, damage)
+        except sqlite3.Error as error:
+            raise unreadable(self.journal.path, error) from error
+
+    def _reopen_last_seal(self, db: sqlite3.Connection) -> None:
+        """A damaged journal may have lost the seal it was in; finishing one twice changes nothing."""
+        number = seal.next_part_number(self.folder) - 1
+        upto = db.execute("SELECT max(seq) FROM entry").fetchone()[0]
+        if number and upto is not None:
+            db.execute("INSERT OR IGNORE INTO seal (part, upto) VALUES (?, ?)", (number, upto))
+
+    def _finish_open_seal(self, db: sqlite3.Connection) -> None:
         while (begun := seal.open_seal(db)) is not None:
             part, upto = begun
             seqs = self._write_parts_from(db, part, upto)
             db.execute("BEGIN IMMEDIATE")
             seal.drop(db, part, seqs)
             db.execute("COMMIT")
+
+    def _note_damage(self) -> None:
+        """Keep in the manifest what recovery found, for every later report."""
+        if self.recovered.damage:
+            found = Counter(d.reason for d in self.recovered.damage)
+            what = "; ".join(f"{reason} ({count}×)" for reason, count in found.items())
+            self.folder.manifest.notes.append(f"{now_iso()}: damage in the journal: {what}")
 
     def _settings(self) -> list[tuple[Setting, bool]]:
         table = self._read("settings.parquet")
@@ -219,3 +284,7 @@ class RunStore:
         if self.failure is None:
             self.failure = error
             self.on_failure(error)
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0

@@ -14,7 +14,8 @@ KEY = "sk-proj-" + "a1B2" * 8
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
-        (["params.temprature=1"], "temprature"),
+        (["params.temprature=1"], "did you mean params.temperature?"),
+        (["limits.rmp=1"], "did you mean limits.rpm?"),
         (["+surprise=1"], "unknown configuration key `surprise`"),
         (["+limits.speed=1"], "unknown configuration key `limits.speed`"),
         (["repeats=many"], "configuration key `repeats`"),

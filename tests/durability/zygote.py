@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -29,7 +30,7 @@ def _load() -> None:
     from evalharness.pricing import PriceBook
 
     # A plan warms Hydra, the dataset and the prices, and starts no thread.
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         command(["plan", "dataset.limit=1", "provider=emulator"])
     PriceBook.load(overrides={}, aliases={}).find("nobody", "nothing")
 

@@ -14,7 +14,10 @@ from evalharness.providers.emulator.limiter import Limiter
 from tests.emulator.conftest import Server
 
 Launch = Callable[..., contextlib.AbstractContextManager[Server]]
-ARRIVALS = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 50)), max_size=60)
+# Sixty-fourths of a second: sums of them are exact, so a window's edge is where the test puts it.
+ARRIVALS = st.lists(
+    st.tuples(st.integers(0, 320).map(lambda n: n / 64), st.integers(1, 50)), max_size=60
+)
 
 
 @given(ARRIVALS, st.integers(1, 10), st.integers(50, 200))

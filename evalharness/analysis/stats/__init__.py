@@ -30,13 +30,20 @@ from evalharness.analysis.stats.paired import (
 )
 from evalharness.analysis.stats.permutation import DRAWS, sign_flip
 from evalharness.analysis.stats.quantiles import quantile_differences
-from evalharness.analysis.stats.repeats import g_pass_at_k, pass_at_k, pass_hat_k, tar_at_k
+from evalharness.analysis.stats.repeats import (
+    all_of_each_k,
+    g_pass_at_k,
+    pass_at_k,
+    pass_hat_k,
+    tar_at_k,
+)
 
 __all__ = [
     "DRAWS",
     "TYPICAL",
     "Components",
     "Interval",
+    "all_of_each_k",
     "benjamini_hochberg",
     "cochran_q",
     "detectable",

@@ -7,6 +7,8 @@ float arrays, NaN where fewer than k repeats exist (k > n) or k < 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -82,12 +84,23 @@ def _arrays(n: ArrayLike, c: ArrayLike) -> tuple[Floats, Floats]:
     return total, passed
 
 
+def all_of_each_k(n: ArrayLike, c: ArrayLike, most: int) -> Iterator[Floats]:
+    """Yield ``C(c, k) / C(n, k)`` for k = 1, 2, … ``most``, in one pass; NaN where k > n.
+
+    Each is the one before, times ``(c - k + 1) / (n - k + 1)``: what :func:`pass_hat_k` gives for
+    ``c`` passed, and 1 minus :func:`pass_at_k` for ``c`` failed.
+    """
+    total, passed = _arrays(n, c)
+    value = np.ones(total.shape)
+    for drawn in range(most):
+        enough = total > drawn
+        value = value * np.maximum(passed - drawn, 0.0) / np.where(enough, total - drawn, 1.0)
+        yield np.where(enough, value, np.nan)
+
+
 def _all_of_k(n: Floats, c: Floats, k: int) -> Floats:
-    """``C(c, k) / C(n, k)`` as a running product, exact to rounding; NaN where k > n."""
-    if k < 1:
-        return np.full(n.shape, np.nan)
-    enough = n >= k
-    value = np.ones(n.shape)
-    for drawn in range(k):
-        value *= np.maximum(c - drawn, 0.0) / np.where(enough, n - drawn, 1.0)
-    return np.where(enough, value, np.nan)
+    """``C(c, k) / C(n, k)``, exact to rounding; NaN where k > n or k < 1."""
+    value = np.full(n.shape, np.nan)
+    for value in all_of_each_k(n, c, k):
+        pass
+    return value

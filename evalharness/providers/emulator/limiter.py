@@ -34,7 +34,8 @@ class _Window:
         for at, amount in self._spent:
             over -= amount
             if over <= 0:
-                return at + self._length_s - now
+                # Rounding may make it 0 a hair too early, and 0 would let the request through.
+                return min(max(at + self._length_s - now, 1e-9), self._length_s)
         return self._length_s  # more than a whole window allows
 
     def spend(self, now: float, units: int) -> None:

@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"-?\d+\.\d{2,}")
 CONFIG: dict[str, Any] = {
     "background": None,
     "font": "Helvetica, Arial, sans-serif",
-    "padding": 4,
+    "padding": {"left": 6, "right": 8, "top": 6, "bottom": 4},
     "view": {"stroke": None},
     "axis": {
         "labelColor": palette.MUTED, "titleColor": palette.MUTED, "gridColor": palette.GRID,
@@ -35,7 +35,9 @@ CONFIG: dict[str, Any] = {
         "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "titlePadding": 8,
         "labelLimit": 220,
     },
-    "axisX": {"grid": False, "domain": True, "domainColor": palette.RULE},
+    "axisX": {
+        "grid": False, "domain": True, "domainColor": palette.RULE, "labelFlush": False,
+    },
     "line": {"strokeWidth": 2, "strokeJoin": "round", "strokeCap": "butt"},
     "text": {"color": palette.INK, "fontSize": 11},
     "rule": {"color": palette.RULE},

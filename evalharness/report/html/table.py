@@ -172,8 +172,7 @@ def _tokens() -> list[Column]:
             found = row["tokens"][part]
             if found["mean"] is None:
                 return Cell(n.DASH)
-            total = f"{n.count(found['total'])} in all"
-            return Cell(f"{found['mean']:,.1f}", total, found["mean"])
+            return Cell(f"{found['mean']:,.1f}", sort=found["mean"])
 
         return fill
 

@@ -16,7 +16,7 @@ from evalharness.report.story import Story, is_real, tell
 Row = dict[str, Any]
 
 COMPARISONS = 300  # rows in the table; `compare --json` has them all
-SHOWN_VARIANTS = 6
+SHOWN_VARIANTS = 5
 _GOOD = ("honoured", "obeyed", "as asked", "no divergence seen")
 _BAD = ("ignored", "partly honoured", "reversed", "not obeyed", "changed", "diverges")
 
@@ -146,7 +146,7 @@ def _comparison(row: Row) -> Row:
         "difference": n.difference_of(metric, row["difference"]),
         "sort": row["difference"],
         "interval": n.difference_interval(metric, row["ci95"]) if row["n"] else "",
-        "p": n.p_value(row["p_adjusted"]).removeprefix("p ").removeprefix("= "),
+        "p": n.p_value(row["p_adjusted"]),
         "p_sort": row["p_adjusted"],
         "n": row["n"],
         "tally": f"{row['wins']} / {row['losses']} / {row['ties']}",

@@ -9,7 +9,6 @@ from evalharness.report.html import palette
 from evalharness.report.html.charts import parts
 from evalharness.report.html.charts.parts import Chart, Row
 from evalharness.report.story import is_real
-from evalharness.report.text import one_line
 
 ROWS = 24
 _TITLES = {
@@ -36,20 +35,24 @@ def forest(data: Row) -> list[Chart]:
 def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
     shown = sorted(rows, key=lambda row: not row["pooled"])[:ROWS]
     scale = _SCALES.get(metric, 100.0)
-    names = [one_line(f"{i + 1}. {row_name(row)}", 46) for i, row in enumerate(shown)]
+    names = parts.names_for([row_name(row) for row in shown], 42)
     values = [_datum(row, name, scale) for row, name in zip(shown, names, strict=True)]
-    y = {"field": "name", "type": "nominal", "sort": names, "title": None, "axis": {"labelLimit": 300}}  # noqa: E501
+    y = {
+        "field": "name", "type": "nominal", "sort": names, "title": None,
+        "axis": {"labelLimit": 300}, "scale": {"domain": names},
+    }  # fmt: skip
+    x = {"scale": {"padding": 8}}
     colour = {"field": "colour", "type": "nominal", "scale": None}
     spec: dict[str, Any] = {
-        "width": 330,
+        "width": 270,
         "height": {"step": 23},
         "data": {"values": values},
-        "encoding": {"y": y},
         "layer": [
             {
                 "mark": {"type": "bar", "height": 15, "color": palette.BAND},
                 "encoding": {
-                    "x": parts.quantity("not_seen", axis),
+                    "y": y,
+                    "x": parts.quantity("not_seen", axis, **x),
                     "x2": {"field": "seen"},
                 },
             },
@@ -57,6 +60,7 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
             {
                 "mark": {"type": "rule", "strokeWidth": 2},
                 "encoding": {
+                    "y": y,
                     "x": {"field": "low", "type": "quantitative"},
                     "x2": {"field": "high"},
                     "color": colour,
@@ -64,18 +68,17 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
             },
             {
                 "mark": {"type": "point", "filled": True, "opacity": 1, "size": 46},
-                "encoding": {"x": parts.quantity("value", axis), "color": colour},
+                "encoding": {"y": y, "x": parts.quantity("value", axis), "color": colour},
             },
         ],
     }
-    few, most = min(row["n"] for row in shown), max(row["n"] for row in shown)
-    size = f"{few:,}" if few == most else f"{few:,} to {most:,}"
+    size = parts.sizes(row["n"] for row in shown)
     beside = f"; {len(shown)} of {len(rows)} comparisons" if len(rows) > len(shown) else ""
     caption = (
         f"n = {size} prompts; 95 % intervals; blue: detected after adjustment; "
         f"grey band: too small to be detected here{beside}"
     )
-    return Chart(title, caption, spec, wide=True)
+    return Chart(title, caption, spec, wide=True, scroll=True)
 
 
 def _datum(row: Row, name: str, scale: float) -> Row:

@@ -6,17 +6,18 @@ specification, made printable and short; never in an expression, a field name or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from evalharness.report.html import palette
 from evalharness.report.html.series import Series
+from evalharness.report.text import one_line
 
 Row = dict[str, Any]
 
-WIDTH, HEIGHT = 290, 180
+WIDTH, HEIGHT = 214, 150
 PERCENT = ".0%"
 
 
@@ -24,7 +25,8 @@ class Chart(msgspec.Struct, frozen=True):
     """One plot: a title and a caption for people, a specification for the renderer.
 
     ``legend`` lists series of this plot alone; the series of settings have one legend a section.
-    ``wide`` plots may scroll sideways on a narrow screen instead of shrinking.
+    ``wide`` plots take half of a page; those that ``scroll`` keep their size on a narrow screen,
+    where their labels would become too small to read. One with a ``row`` begins a line of plots with that heading.
     """
 
     title: str
@@ -32,6 +34,22 @@ class Chart(msgspec.Struct, frozen=True):
     spec: Row
     legend: tuple[Series, ...] = ()
     wide: bool = False
+    scroll: bool = False
+    row: str = ""
+
+
+def names_for(labels: Sequence[str], width: int) -> list[str]:
+    """Labels short enough for an axis; numbered where shortening would make two of them one."""
+    names = [one_line(label, width) for label in labels]
+    if len(set(names)) == len(names):
+        return names
+    return [one_line(f"{i + 1}. {label}", width) for i, label in enumerate(labels)]
+
+
+def sizes(counts: Iterable[int]) -> str:
+    """``12``, or ``9 to 12`` where they differ."""
+    found = sorted(set(counts))
+    return " to ".join(f"{count:,}" for count in dict.fromkeys((found[0], found[-1])))
 
 
 def quantity(field: str, title: str, **more: Any) -> Row:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalharness.report import numbers as n
 from evalharness.report.html import palette
 from evalharness.report.html.charts import parts
 from evalharness.report.html.charts.parts import Chart, Row
 from evalharness.report.html.series import Series
-from evalharness.report.text import one_line
 
 BARS = 30  # settings in the distribution plot
 _CLASSES = (
@@ -26,8 +24,8 @@ def repeats(data: Row, series: dict[str, Series]) -> list[Chart]:
     charts += [
         _by_group(data, series, table, title, axis)
         for table, title, axis in (
-            ("output_length", "Same text by length of the output", "characters, the longer output"),
-            ("time_gap", "Same text by time between repeats", "time between the two"),
+            ("output_length", "Same text by output length", "characters, the longer output"),
+            ("time_gap", "Same text by time apart", "time between the two"),
         )
     ]
     return [chart for chart in charts if chart is not None]
@@ -56,12 +54,8 @@ def _tar(data: Row, series: dict[str, Series]) -> Chart | None:
         axis={"values": ks if len(ks) <= 10 else None, "format": "d"}, scale={"zero": False},
     )  # fmt: skip
     spec = parts.lines(values, shown, x, parts.share("value", "prompts with all k alike"))
-    few, most = min(sizes), max(sizes)
-    size = f"{few:,}" if few == most else f"{few:,} to {most:,}"
-    return Chart(
-        "Chance that k repeats are all alike (TAR@k)", f"n = {size} prompts a point", 
-        parts.with_points(spec, shown),
-    )  # fmt: skip
+    caption = f"TAR@k; n = {parts.sizes(sizes)} prompts"
+    return Chart("Chance that k repeats are all alike", caption, parts.with_points(spec, shown))
 
 
 def _class(agreement: float) -> int:
@@ -78,7 +72,8 @@ def _per_prompt(data: Row) -> Chart | None:
     names: list[str] = []
     sizes: set[int] = set()
     rows = list(zip(data["settings"], data["distributions"], strict=True))
-    for index, (row, drawn) in enumerate(rows[:BARS]):
+    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 24)
+    for label, (_, drawn) in zip(labels, rows, strict=False):
         counts = [0] * len(_CLASSES)
         for value, prompts in drawn["agreement"]:
             counts[_class(value)] += int(prompts)
@@ -86,7 +81,7 @@ def _per_prompt(data: Row) -> Chart | None:
         if not total:
             continue
         sizes.add(total)
-        names.append(one_line(f"{index + 1}. {row['label']}", 30))
+        names.append(label)
         values += [
             {"name": names[-1], "class": str(i), "share": count / total, "order": i}
             for i, count in enumerate(counts)
@@ -94,7 +89,7 @@ def _per_prompt(data: Row) -> Chart | None:
     if not values:
         return None
     spec = {
-        "width": 230,
+        "width": 130,
         "height": {"step": 24},
         "data": {"values": values},
         "mark": {"type": "bar", "height": {"band": 0.72}},
@@ -120,8 +115,7 @@ def _per_prompt(data: Row) -> Chart | None:
     )
     left_out = len(rows) - BARS
     beside = f"; the first {BARS} of {len(rows)} settings" if left_out > 0 else ""
-    size = " to ".join(f"{s:,}" for s in sorted({min(sizes), max(sizes)}))
-    caption = f"n = {size} prompts a setting{beside}"
+    caption = f"n = {parts.sizes(sizes)} prompts a setting{beside}"
     return Chart("Agreement of single prompts", caption, spec, legend)
 
 
@@ -147,10 +141,10 @@ def _by_group(
     x: dict[str, Any] = {
         "field": "x", "type": "nominal", "sort": names, "title": axis,
         "scale": {"domain": names, "type": "point", "padding": 0.4},
-        "axis": {"labelAngle": 0 if len(names) <= 4 else -35},
+        "axis": {"labelAngle": 0 if len(names) < 4 else -35},
     }  # fmt: skip
     spec = parts.lines(values, shown, x, parts.share("value", "same text"))
-    caption = f"n = {pairs:,} pairs of repeats; observed, not an experiment"
+    caption = f"n = {pairs:,} pairs; observed, not an experiment"
     return Chart(title, caption, parts.with_points(spec, shown))
 
 

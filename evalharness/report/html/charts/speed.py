@@ -8,9 +8,9 @@ from evalharness.report.html import palette
 from evalharness.report.html.charts import parts
 from evalharness.report.html.charts.parts import Chart, Row
 from evalharness.report.html.series import Series
-from evalharness.report.text import one_line
 
 BARS = 30
+_UNITS = (("hours", 3600.0, 7200.0), ("minutes", 60.0, 120.0), ("seconds", 1.0, -1.0))
 _LOG_FROM = 20.0  # a range of this factor is drawn on a logarithmic scale
 
 
@@ -46,13 +46,12 @@ def _ecdf(
         scale={"type": "log", "nice": False} if log else {"zero": True},
     )  # fmt: skip
     spec = parts.lines(
-        values, shown, x, parts.share("value", "share of answers"),
+        values, shown, x, parts.share("value", "share of answers within"),
         interpolate="step-after", strokeWidth=1.6,
     )  # fmt: skip
     spec["layer"][0]["encoding"]["order"] = {"field": "order"}
-    few, most = min(sizes), max(sizes)
-    size = f"{few:,}" if few == most else f"{few:,} to {most:,}"
-    return Chart(f"{title}: share of answers within a time", f"n = {size} answers a line", spec)
+    spec["width"] = 450
+    return Chart(f"{title} distribution", f"n = {parts.sizes(sizes)} answers a line", spec, wide=True)
 
 
 def _lengths(data: Row) -> Chart | None:
@@ -60,15 +59,16 @@ def _lengths(data: Row) -> Chart | None:
     names: list[str] = []
     values: list[Row] = []
     rows = list(zip(data["settings"], data["distributions"], strict=True))
-    for index, (row, drawn) in enumerate(rows[:BARS]):
+    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 24)
+    for label, (_, drawn) in zip(labels, rows, strict=False):
         tokens = drawn["completion_tokens"]
         if tokens["n"]:
-            names.append(one_line(f"{index + 1}. {row['label']}", 30))
+            names.append(label)
             values.append({"name": names[-1], **tokens})
     if not values:
         return None
     spec: dict[str, Any] = {
-        "width": 230,
+        "width": 150,
         "height": {"step": 24},
         "data": {"values": values},
         "encoding": {"y": {"field": "name", "type": "nominal", "sort": names, "title": None}},
@@ -90,8 +90,7 @@ def _lengths(data: Row) -> Chart | None:
             },
         ],
     }
-    few, most = min(v["n"] for v in values), max(v["n"] for v in values)
-    size = f"{few:,}" if few == most else f"{few:,} to {most:,}"
+    size = parts.sizes(v["n"] for v in values)
     beside = f"; the first {BARS} of {len(rows)} settings" if len(rows) > BARS else ""
     caption = f"median, middle half, 5 % to 95 %; n = {size} outputs a setting{beside}"
     return Chart("Length of outputs", caption, spec)
@@ -103,7 +102,7 @@ def timeline(data: Row) -> list[Chart]:
     if found is None or len([b for b in found["bins"] if b["trials"]]) < 3:  # noqa: PLR2004
         return []
     total = found["bin_s"] * len(found["bins"])
-    unit, scale = ("hours", 3600.0) if total > 7200 else ("minutes", 60.0) if total > 120 else ("seconds", 1.0)  # noqa: E501
+    unit, scale = next((u, s) for u, s, least in _UNITS if total > least)
     x = parts.quantity("x", f"{unit} since the first request", axis={"tickCount": 6})
     bars: list[Row] = []
     latency: list[Row] = []
@@ -116,7 +115,7 @@ def timeline(data: Row) -> list[Chart]:
             latency.append({"x": (at + end) / 2, "value": place["latency_p50_s"]})
     fates = (("complete", palette.SERIES[0]), ("cut", palette.SERIES[5]), ("error", palette.BAD))
     spec = {
-        "width": parts.WIDTH,
+        "width": 460,
         "height": 120,
         "data": {"values": bars},
         "mark": {"type": "bar"},
@@ -135,12 +134,12 @@ def timeline(data: Row) -> list[Chart]:
         for i, (name, colour) in enumerate(fates)
     )
     width = f"{found['bin_s']:.3g} s a bar"
-    charts = [Chart("Trials over time", f"by when they were sent, {width}", spec, legend)]
+    charts = [Chart("Trials over time", f"by when they were sent, {width}", spec, legend, wide=True)]
     if latency:
         line = {
-            "width": parts.WIDTH, "height": 120, "data": {"values": latency},
+            "width": 460, "height": 120, "data": {"values": latency},
             "mark": {"type": "line", "color": palette.SERIES[0], "point": {"size": 14}},
             "encoding": {"x": x, "y": parts.quantity("value", "median latency (s)")},
         }  # fmt: skip
-        charts.append(Chart("Latency over time", "median of the answers sent in each bar", line))
+        charts.append(Chart("Latency over time", "median of the answers sent in each bar", line, wide=True))
     return charts

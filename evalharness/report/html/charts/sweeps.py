@@ -17,7 +17,7 @@ from evalharness.report.text import one_line
 STRATA = 7  # lines in one plot
 CELLS = 14  # values on an axis of a heat map
 DOTS = 30  # names in a dot plot
-_CATEGORIES = 24  # characters of a value on an axis
+_CATEGORIES = 18  # characters of a value on an axis
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -43,12 +43,20 @@ def sweep(data: Row) -> list[Chart]:
     numeric = [axis for axis in axes if axis.is_numeric]
     charts: list[Chart] = []
     for axis in numeric[:2]:
-        charts += [_curve(data, axis, axes, metric) for metric in known]
+        curves = [_curve(data, axis, axes, metric) for metric in known]
+        charts += _row(f"Against {one_line(axis.name, 40)}", curves)
     if len(axes) == 2 and all(len(axis.values) <= CELLS for axis in axes):
-        charts += [_heat_map(data, axes[0], axes[1], metric) for metric in known]
+        maps = [_heat_map(data, axes[0], axes[1], metric) for metric in known]
+        names = [one_line(axis.name, 40) for axis in axes]
+        charts += _row(f"By {names[0]} and {names[1]}", maps)
     elif not numeric and len(rows) <= DOTS:
-        charts += [_dots(data, metric) for metric in known]
+        charts += _row("By setting", [_dots(data, metric) for metric in known])
     return charts
+
+
+def _row(heading: str, charts: list[Chart]) -> list[Chart]:
+    """The same plots as one line with a heading."""
+    return [msgspec.structs.replace(c, row="" if i else heading) for i, c in enumerate(charts)]
 
 
 def _share_of(name: str, part: str) -> Callable[[Row, Row], Any]:
@@ -143,8 +151,7 @@ def _curve(data: Row, axis: Axis, axes: list[Axis], metric: Metric) -> Chart:
     left_out = sum(value_on(row, axis) not in axis.numbers for row in data["settings"])
     beside = f"; {n.plural(left_out, 'setting')} without a number not drawn" if left_out else ""
     legend = tuple(series) if joined and len(strata) > 1 else ()
-    title = f"{metric.title} against {one_line(axis.name, 40)}"
-    return Chart(title, _sizes(values) + beside, spec, legend)
+    return Chart(metric.title, f"{_sizes(values)}; 95 % intervals{beside}", spec, legend)
 
 
 def _strata(rows: list[Row], others: list[Axis]) -> list[Row]:
@@ -174,12 +181,7 @@ def _named(stratum: Row) -> str:
 
 def _sizes(values: list[Row]) -> str:
     """How many prompts stand behind the points of a plot."""
-    sizes = sorted({value["n"] for value in values})
-    if not sizes:
-        return "no values"
-    few, most = sizes[0], sizes[-1]
-    shown = f"{few:,}" if few == most else f"{few:,} to {most:,}"
-    return f"n = {shown} prompts a point, 95 % intervals"
+    return f"n = {parts.sizes(value['n'] for value in values)} prompts"
 
 
 def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
@@ -194,8 +196,8 @@ def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
         deep = parts.heat_step(value["value"], low, high) >= palette.HEAT_DARK_FROM
         value["ink"] = palette.ON_DEEP if deep else palette.ON_PALE
     spec = {
-        "width": {"step": max(34, min(96, parts.WIDTH // len(across.values)))},
-        "height": {"step": 46},
+        "width": {"step": max(34, min(76, parts.WIDTH // len(across.values)))},
+        "height": {"step": 40},
         "data": {"values": values},
         "encoding": {
             "x": _nominal("x", across),
@@ -216,8 +218,7 @@ def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
             },
         ],
     }
-    title = f"{metric.title} by {one_line(across.name, 30)} and {one_line(down.name, 30)}"
-    return Chart(title, f"{metric.axis}; darker is more; {_sizes(values)}".split(", 95")[0], spec)
+    return Chart(metric.title, f"{metric.axis}; darker is more; {_sizes(values)}", spec)
 
 
 def _nominal(field: str, axis: Axis) -> Row:
@@ -237,7 +238,7 @@ def _category(value: Any) -> str:
 
 
 def _dots(data: Row, metric: Metric) -> Chart:
-    names = [one_line(f"{i + 1}. {row['label']}", 34) for i, row in enumerate(data["settings"])]
+    names = parts.names_for([row["label"] for row in data["settings"]], 34)
     places = {row["setting_id"]: name for row, name in zip(data["settings"], names, strict=True)}
     values = _values(data, metric, lambda row: {"name": places[row["setting_id"]]})
     one: Series = look("0", "", 0, 0)
@@ -264,4 +265,4 @@ def _dots(data: Row, metric: Metric) -> Chart:
             },
         ],
     }
-    return Chart(metric.title, _sizes(values), spec, wide=True)
+    return Chart(metric.title, f"{_sizes(values)}; 95 % intervals", spec, wide=True, scroll=True)

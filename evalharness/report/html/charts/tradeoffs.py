@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from evalharness.report.html import palette
@@ -44,7 +43,7 @@ def tradeoffs(data: Row) -> list[Chart]:
         f"{titles[x_field]}, {titles[y_field]} and agreement together{instead}"
     )
     title = f"{'Cost' if dear else 'Latency'}, {'score' if scored else 'repeatability'}"
-    return [Chart(f"{title} and agreement", caption, spec)]
+    return [Chart(f"{title} and agreement", caption, spec, wide=True)]
 
 
 def _points(data: Row) -> list[Row]:
@@ -73,14 +72,15 @@ def _beats(one: Row, other: Row, x: str, y: str) -> bool:
 
 
 def _spec(drawn: list[Row], named: list[Row], x: str, y: str, titles: dict[str, str]) -> Row:
-    scale: Callable[..., Row] = parts.quantity
     return {
-        "width": 420,
-        "height": 240,
+        "width": 440,
+        "height": 230,
         "data": {"values": drawn},
         "encoding": {
-            "x": scale(x, titles[x], scale={"zero": True, "padding": 14}),
-            "y": parts.share(y, titles[y]),
+            "x": parts.quantity(x, titles[x], scale={"zero": False, "padding": 24}),
+            "y": parts.quantity(
+                y, titles[y], axis={"format": parts.PERCENT}, scale={"zero": False, "padding": 18}
+            ),
         },
         "layer": [
             {

@@ -1,0 +1,62 @@
+"""The last words of a run: what was sent, what is in doubt, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalharness.errors import EXIT_CONFIG, EvalharnessError
+from evalharness.runner import Summary
+from evalharness.store.run import Run
+
+
+def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> list[str]:
+    """What was sent, what is in doubt, and the command that goes on; the last line is to type."""
+    lines: list[str] = []
+    if not summary.sent and not summary.remaining:
+        lines.append(
+            f"nothing to send: all {summary.planned} trials are recorded in {root} "
+            "(raise repeats=…, or add a value to an axis)"
+        )
+    else:
+        rate = summary.recorded / summary.seconds if summary.seconds else 0.0
+        lines.append(
+            f"{summary.recorded} trials recorded in {summary.seconds:.1f} s ({rate:.1f}/s), "
+            f"{summary.sent} requests sent, {summary.retried} of them retries, "
+            f"{summary.failed} trials failed; {summary.already_recorded} were recorded before"
+        )
+    in_doubt = _attempts_in_doubt(root)
+    if in_doubt:
+        lines.append(
+            f"{in_doubt} attempt(s) of this run in doubt ({len(summary.in_doubt)} new): sent, "
+            f"outcome unknown, may have been billed (outcome = 'in_doubt' in {root}/attempts)"
+        )
+    if summary.unsaved:
+        lines.append(
+            f"{summary.unsaved} answer(s) arrived and could not be saved; they will be in doubt"
+        )
+    if summary.quarantined:
+        lines.append(
+            f"the journal was damaged in {summary.quarantined} place(s): what could not be trusted "
+            "was set aside and its trials asked again (evalharness verify; notes in run.json)"
+        )
+    if summary.stop is not None:
+        lines.append(f"stopped: {summary.stop.reason}")
+        if summary.stop.hint:
+            lines.append(f"  → {summary.stop.hint}")
+    if summary.remaining and summary.exit_code != EXIT_CONFIG:
+        command = shlex.join(["evalharness", "run", *arguments])
+        lines.append(f"{summary.remaining} trials left; to go on: {command}")
+    else:
+        lines.append(f"again: evalharness report {shlex.quote(str(root))}")
+    return lines
+
+
+def _attempts_in_doubt(root: Path) -> int:
+    """Attempts of all sessions whose outcome is unknown; 0 also where the folder is unreadable."""
+    try:
+        outcomes = Run.open(root).table("attempts", ["trial_id", "outcome"])["outcome"]
+    except EvalharnessError:
+        return 0
+    return outcomes.to_pylist().count("in_doubt")

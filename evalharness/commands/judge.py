@@ -1,0 +1,310 @@
+"""``evalharness judge RUN``: a language model grades a run's outputs, or picks the better of two.
+
+Sent by the runner that every run has, into a run folder inside the judged run's: what was judged
+once is not bought again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from evalharness import __version__
+from evalharness.commands.opening import open_lanes, open_money
+from evalharness.commands.run import Prepared
+from evalharness.commands.signals import draining
+from evalharness.config import RunConfig
+from evalharness.errors import EXIT_CONFIG, EXIT_OK, ConfigError
+from evalharness.judging.ask import grade_prompts, instructions, pair_prompts, response_format
+from evalharness.judging.config import (
+    FILE,
+    JudgeConfig,
+    as_yaml,
+    default_params,
+    judging_root,
+    read_config,
+)
+from evalharness.judging.outputs import Outputs
+from evalharness.paths import shipped
+from evalharness.plan import Plan
+from evalharness.progress import progress_for_terminal
+from evalharness.providers import check_provider, provider_identity
+from evalharness.records import Prompt
+from evalharness.report.judges import judge_lines, judging_facts
+from evalharness.runner import Runner, Summary
+from evalharness.scorers.parsing import convert
+from evalharness.secrets_guard import refuse_in_config, refuse_in_overrides
+from evalharness.store.files import publish_bytes
+from evalharness.store.run import Run
+from evalharness.store.writer import RunStore
+from evalharness.strict_yaml import load
+from evalharness.sweep import expand, label
+from evalharness.wire.params import check_params, known_params
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_DEFAULT_NAME = {"grade": "grade", "pairwise": "better"}
+
+
+def judge(
+    run_name: str, overrides: Sequence[str], *, name: str | None, config_file: str | None
+) -> int:
+    """Judge what is not judged yet; print what the judge said, what it cost, how far it agrees.
+
+    Args:
+        run_name: the judged run, a name under ``results/`` or a path.
+        overrides: ``key=value``, over the file, over what the judging was made with before.
+        name: of the judging; None is ``grade``, or ``better`` with ``mode=pairwise``.
+        config_file: YAML with the keys of :class:`~evalharness.judging.config.JudgeConfig`.
+
+    Returns:
+        The exit code, as of ``run``.
+
+    Raises:
+        ConfigError: a key, a setting or a provider that cannot be used; nothing was sent.
+    """
+    run = Run.open(run_name)
+    given = _given(overrides, config_file)
+    name = name or _DEFAULT_NAME.get(str(given.get("mode", "grade")), "grade")
+    root = judging_root(run.root, name)
+    config = _config(given, root)
+    prompts = _prompts(run, config)
+    if not prompts:
+        raise ConfigError(
+            f"run `{run.name}` holds no outputs to judge", hint=f"evalharness report {run_name}"
+        )
+    prepared = _prepare(config, prompts, root)
+    summary = _record(prepared, config, root)
+    facts = judging_facts(run, name)
+    assert facts is not None
+    for line in judge_lines(facts):
+        print(line)
+    again = ["evalharness", "judge", run_name, "--name", name]
+    for line in _closing(summary, run_name, config, name, shlex.join(again)):
+        print(line, file=sys.stderr)
+    return summary.exit_code
+
+
+# ── configuration ────────────────────────────────────────────────────────────────────────────────
+
+
+def _given(overrides: Sequence[str], config_file: str | None) -> dict[str, Any]:
+    """What was typed, over what the file says: nested plain data."""
+    refuse_in_overrides(list(overrides))
+    given: dict[str, Any] = {}
+    if config_file is not None:
+        read = _yaml(Path(config_file))
+        for key, value in read.items():
+            _put(given, key, value, str(config_file))
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"`{override}` is not key=value", hint="provider=local scale=[1,5]")
+        # A rubric is prose, and prose may hold what YAML takes for punctuation.
+        value = text if key == "rubric" else load(text)
+        _put(given, key, value, key)
+    rubric = given.get("rubric")
+    if isinstance(rubric, str) and rubric.startswith("@"):
+        given["rubric"] = _text(Path(rubric[1:]))
+    refuse_in_config(given)
+    return given
+
+
+def _put(given: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Set a dotted key. ``provider=NAME`` and ``model=NAME`` are short forms."""
+    if key == "provider" and isinstance(value, str):
+        given["provider"] = {**_provider(value), **given.get("provider", {})}
+        return
+    if key == "model":
+        key = "provider.model"
+    *path, last = key.split(".")
+    inside = given
+    for part in path:
+        below = inside.setdefault(part, {})
+        if not isinstance(below, dict):
+            raise ConfigError(f"configuration key `{where}`: `{part}` is not an object")
+        inside = cast("dict[str, Any]", below)
+    inside[last] = value
+
+
+def _provider(name: str) -> dict[str, Any]:
+    """A provider's configuration by the name of its file, the user's own first."""
+    folders = [Path.cwd() / "configs", shipped("configs")]
+    paths = [folder / "provider" / f"{name}.yaml" for folder in folders]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None or "/" in name:
+        known = sorted({p.stem for f in folders for p in f.glob("provider/*.yaml")})
+        raise ConfigError(
+            f"there is no configs/provider/{name}.yaml", hint=f"known: {', '.join(known)}"
+        )
+    # `???` is how Hydra writes a value that must be given.
+    return {key: value for key, value in _yaml(path).items() if value != "???"}
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    read = load(_text(path))
+    if not isinstance(read, dict):
+        raise ConfigError(f"{path}: must be an object")
+    return cast("dict[str, Any]", read)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from None
+
+
+def _config(given: dict[str, Any], root: Path) -> JudgeConfig:
+    """What was given, over what the judging was made with."""
+    before = read_config(root)
+    raw: dict[str, Any] = {} if before is None else msgspec.to_builtins(before)
+    if before is not None and given.get("mode", before.mode) != before.mode:
+        raise ConfigError(
+            f"the judging `{root.name}` has mode={before.mode}", hint="give this one another --name"
+        )
+    new_provider = before is not None and given.get("provider", {}).get("kind") not in (
+        None,
+        before.provider.kind,
+    )
+    for key, value in given.items():
+        merge = isinstance(value, dict) and key in raw and not (key == "provider" and new_provider)
+        raw[key] = {**raw[key], **value} if merge else value
+    if "params" in given:
+        raw["params"] = {**default_params(), **raw["params"]}
+    if "provider" not in raw:
+        raise ConfigError(
+            "who is to judge is not said", hint="provider=local, or provider=openai model=…"
+        )
+    return convert(raw, JudgeConfig, "judge")
+
+
+# ── the plan ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _prompts(run: Run, config: JudgeConfig) -> list[Prompt]:
+    outputs = Outputs(run)
+    if config.mode == "grade":
+        return grade_prompts(outputs.distinct(), config)
+    assert config.a is not None
+    assert config.b is not None
+    a, b = outputs.setting(config.a), outputs.setting(config.b)
+    pairs = outputs.pairs(a, b)
+    if pairs and all(pair.identical for pair in pairs):
+        raise ConfigError(f"{config.a} and {config.b} gave the same outputs: nothing to judge")
+    return pair_prompts(pairs, config)
+
+
+def _prepare(config: JudgeConfig, prompts: list[Prompt], root: Path) -> Prepared:
+    from evalharness.pricing import PriceBook
+
+    provider = config.provider
+    check_provider(provider)
+    params = dict(config.params)
+    form = response_format(config)
+    if form is not None:
+        params.setdefault("response_format", form)
+    params = check_params(params, provider.profile)
+    # The dataset's path is for people: the prompts are the outputs of the judged run.
+    whole = {
+        "name": root.name,
+        "results_dir": str(root.parent),
+        "provider": msgspec.to_builtins(provider),
+        "dataset": {"path": str(root.parent.parent), "system": instructions(config)},
+        "params": params,
+        "repeats": config.repeats,
+        "order": {"shuffle_seed": config.seed},
+        "limits": msgspec.to_builtins(config.limits),
+        "pricing": config.pricing,
+        "transport": config.transport,
+    }
+    run_config = convert(whole, RunConfig, "judge")
+    identities = {provider.name: provider_identity(provider)}
+    settings = label(expand(run_config, identities, known_params()))
+    plan = Plan(run_config, prompts, settings, {provider.name: provider.profile})
+    source = provider.profile.price_source
+    aliases = {provider.name: source} if source else {}
+    book = PriceBook.load(overrides=config.pricing, aliases=aliases)
+    return Prepared(plan, {provider.name: provider}, book)
+
+
+# ── sending ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _record(prepared: Prepared, config: JudgeConfig, root: Path) -> Summary:
+    plan = prepared.plan
+    store = RunStore(root, code_version=__version__)
+    try:
+        publish_bytes(root / FILE, as_yaml(config))
+        store.save_plan(
+            config_yaml=msgspec.json.format(msgspec.json.encode(plan.config), indent=2).decode(),
+            prompts=plan.prompts,
+            digests=plan.digests,
+            settings=plan.settings,
+            planned=len(plan),
+        )
+        done = plan.done_map(store.done_keys())
+    except BaseException:
+        store.close()
+        raise
+    return asyncio.run(_send(prepared, store, done))
+
+
+async def _send(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> Summary:
+    plan = prepared.plan
+    if done.all():
+        store.start()
+        await store.finish(status="complete", reason=None)
+        return Summary(planned=len(plan), already_recorded=len(plan))
+    progress = progress_for_terminal()
+    async with AsyncExitStack() as stack:
+        stack.callback(progress.close)
+        try:
+            lanes = await open_lanes(prepared, stack, progress)
+            money = open_money(prepared, store)
+            runner = Runner(plan, store, lanes, money=money, progress=progress)
+            progress.start(
+                total=len(plan), done=int(done.sum()), label=f"judge {store.folder.root.name}"
+            )
+            with draining(runner, progress):
+                summary = await runner.run(done)
+        except BaseException:
+            store.close()
+            raise
+    stop = summary.stop
+    status = "interrupted" if summary.remaining else "complete"
+    await store.finish(
+        status=status if stop is None else stop.status, reason=None if stop is None else stop.reason
+    )
+    return summary
+
+
+def _closing(
+    summary: Summary, run_name: str, config: JudgeConfig, name: str, again: str
+) -> list[str]:
+    """What was sent and, last, what to type next."""
+    lines = [
+        f"{summary.recorded} judgements recorded, {summary.sent} requests sent, "
+        f"{summary.failed} failed; {summary.already_recorded} were recorded before"
+    ]
+    if summary.stop is not None:
+        lines.append(f"stopped: {summary.stop.reason}")
+        if summary.stop.hint:
+            lines.append(f"  → {summary.stop.hint}")
+    if summary.remaining and summary.exit_code != EXIT_CONFIG:
+        lines.append(f"{summary.remaining} judgements left; to go on: {again}")
+    elif config.mode == "grade":
+        scoring = f"scoring=[{{name: judge, from: {name}}}]"
+        lines.append("as scores: " + shlex.join(["evalharness", "report", run_name, scoring]))
+    elif summary.exit_code == EXIT_OK:
+        lines.append(f"in full: {shlex.join(['evalharness', 'report', run_name, '--json'])}")
+    return lines

@@ -1,0 +1,132 @@
+"""What there is to judge: distinct outputs of a run, and pairs of outputs of two settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evalharness.arrow import where_in
+from evalharness.errors import ConfigError
+from evalharness.records import Status, digest
+from evalharness.scorers.judge import output_key
+from evalharness.store.run import Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Errors say nothing; what a refusal is worth is settled by the rules of all scorers.
+_JUDGED = frozenset({Status.OK.value, Status.EMPTY.value, Status.TRUNCATED.value})
+_COLUMNS = ["prompt_id", "setting_id", "repeat", "status", "text", "tool_calls_json"]
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One distinct output of a prompt. ``question`` and ``target`` are the prompt's."""
+
+    key: str
+    prompt_id: str
+    question: Any
+    target: Any
+    text: str | None
+    tool_calls_json: str | None
+
+    def said(self) -> Any:
+        """What the judge is shown: the text, and tool calls where there are any."""
+        if self.tool_calls_json is None:
+            return self.text or ""
+        calls = msgspec.json.decode(self.tool_calls_json)
+        return {"text": self.text or "", "tool_calls": calls}
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """Two outputs of one prompt, one of each setting; ``count`` repeats gave just these."""
+
+    key: str
+    a: Output
+    b: Output
+    count: int
+
+    @property
+    def identical(self) -> bool:
+        """Whether both said the same, which is a tie that nobody needs to be asked about."""
+        return self.a.key == self.b.key
+
+
+class Outputs:
+    """The outputs of a run that can be judged, by setting, prompt and repeat."""
+
+    def __init__(self, run: Run) -> None:
+        settings, prompts = _active(run.table("settings")), _active(run.table("prompts"))
+        self._labels = dict(
+            zip(settings["setting_id"].to_pylist(), settings["label"].to_pylist(), strict=True)
+        )
+        records = where_in(run.table("records", _COLUMNS), "setting_id", settings["setting_id"])
+        self._records = where_in(records, "prompt_id", prompts["prompt_id"])
+        self._about = {row["prompt_id"]: _about(row) for row in prompts.to_pylist()}
+
+    def distinct(self) -> list[Output]:
+        """Every output once, in the order of prompts as recorded."""
+        found: dict[str, Output] = {}
+        for _, _, output in self._each():
+            found.setdefault(output.key, output)
+        return list(found.values())
+
+    def setting(self, name: str) -> str:
+        """The id of a setting given by label or id.
+
+        Raises:
+            ConfigError: there is none, or several have the label.
+        """
+        ids = [key for key, label in self._labels.items() if name in (key, label)]
+        if len(ids) == 1:
+            return ids[0]
+        problem = "several settings are" if ids else "no setting is"
+        raise ConfigError(
+            f"{problem} called {name!r}", hint="one of: " + " · ".join(self._labels.values())
+        )
+
+    def pairs(self, a: str, b: str) -> list[Pair]:
+        """Distinct pairs: repeat i of setting ``a`` with repeat i of setting ``b``."""
+        sides: tuple[dict[tuple[str, int], Output], ...] = ({}, {})
+        for setting, repeat, output in self._each():
+            for name, side in zip((a, b), sides, strict=True):
+                if setting == name:
+                    side[output.prompt_id, repeat] = output
+        found: dict[str, tuple[Output, Output]] = {}
+        count: Counter[str] = Counter()
+        for place, left in sides[0].items():
+            right = sides[1].get(place)
+            if right is not None:
+                key = digest(left.key.encode(), right.key.encode())
+                found[key] = (left, right)
+                count[key] += 1
+        return [Pair(key, *both, count[key]) for key, both in found.items()]
+
+    def _each(self) -> list[tuple[str, int, Output]]:
+        rows: list[tuple[str, int, Output]] = []
+        columns = (self._records[name].to_pylist() for name in _COLUMNS)
+        for prompt_id, setting_id, repeat, status, text, calls in zip(*columns, strict=True):
+            if status not in _JUDGED or (text is None and calls is None and status == "ok"):
+                continue  # an import may know that there was an answer without knowing which
+            question, target = self._about[prompt_id]
+            key = output_key(prompt_id, text, calls, target)
+            rows.append((setting_id, repeat, Output(key, prompt_id, question, target, text, calls)))
+        return rows
+
+
+def _active(table: pa.Table) -> pa.Table:
+    return table.filter(table["active"])
+
+
+def _about(row: dict[str, Any]) -> tuple[Any, Any]:
+    """What was asked, and the target. A lone user message is shown as its text."""
+
+    def decoded(name: str) -> Any:
+        return None if row[name] is None else msgspec.json.decode(row[name])
+
+    messages = decoded("messages_json")
+    question: Any = decoded("fields_json") if messages is None else messages
+    if messages is not None and len(messages) == 1 and isinstance(messages[0].get("content"), str):
+        question = messages[0]["content"]
+    return question, decoded("target_json")

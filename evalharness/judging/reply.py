@@ -1,0 +1,70 @@
+"""What a judge's reply says. No verdict is None: never a middle grade, never a zero."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, cast
+
+from evalharness.judging.config import JudgeConfig
+
+# Markdown, quotes and brackets that models put between the word and its value.
+_BETWEEN = r"[\s:=*_`\"'\[\](){}]{0,12}"
+_NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?(?![\d.]*\d)"
+_GRADE = re.compile(rf"\bgrade{_BETWEEN}(?P<value>{_NUMBER})", re.IGNORECASE)
+_VERDICT = re.compile(rf"\bverdict{_BETWEEN}(?P<value>1|2|tie)\b", re.IGNORECASE)
+_BARE = re.compile(rf"\s*(?P<value>{_NUMBER})\s*")
+_BARE_VERDICT = re.compile(r"\s*(?P<value>1|2|tie)\s*", re.IGNORECASE)
+_LONGEST = 1_000_000  # characters searched, from the end
+
+
+def parse_grade(text: str | None, scale: tuple[float, float]) -> float | None:
+    """The grade in a reply, mapped to [0, 1]; None when there is none or it is off the scale.
+
+    Read from JSON with a key ``grade``, else the last ``GRADE: N``, else a reply that is nothing
+    but a number.
+    """
+    said = _said(text, "grade", _GRADE, _BARE)
+    if isinstance(said, bool) or said is None:
+        return None
+    try:
+        value = float(said)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    low, high = scale
+    if not math.isfinite(value) or not low <= value <= high:
+        return None
+    return (value - low) / (high - low)
+
+
+def parse_verdict(text: str | None) -> str | None:
+    """``"1"``, ``"2"`` or ``"tie"``; None when the reply names none."""
+    said = _said(text, "verdict", _VERDICT, _BARE_VERDICT)
+    word = str(said).strip().lower()
+    return word if word in ("1", "2", "tie") else None
+
+
+def parse(text: str | None, config: JudgeConfig) -> str | None:
+    """The verdict in one spelling, for comparing replies with each other."""
+    if config.mode == "pairwise":
+        return parse_verdict(text)
+    value = parse_grade(text, config.scale)
+    return None if value is None else repr(value)
+
+
+def _said(text: str | None, key: str, pattern: re.Pattern[str], bare: re.Pattern[str]) -> Any:
+    if text is None:
+        return None
+    text = text[-_LONGEST:]
+    try:
+        decoded = json.loads(text)
+    except (ValueError, RecursionError):
+        decoded = None
+    if isinstance(decoded, dict):
+        return cast("dict[str, Any]", decoded).get(key)
+    found = list(pattern.finditer(text))
+    if found:
+        return found[-1]["value"]
+    whole = bare.fullmatch(text)
+    return None if whole is None else whole["value"]

@@ -1,0 +1,62 @@
+"""``report --html``: data → view → one self-contained file that opens from disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalharness.store.files import publish_bytes
+
+if TYPE_CHECKING:
+    from evalharness.report.build import Built
+
+
+def write_html(built: Built, target: Path) -> None:
+    """Write the report of one run as one HTML file; the file appears whole or not at all.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    publish_bytes(target, as_html(built.data).encode("utf-8"))
+
+
+def as_html(data: dict[str, Any]) -> str:
+    """The page made from the JSON of ``report --json``."""
+    from markupsafe import Markup
+
+    from evalharness.report.html.charts import charts_of
+    from evalharness.report.html.page import render_page
+    from evalharness.report.html.svg import render
+    from evalharness.report.html.view import view_of
+
+    view, series = view_of(data)
+    drawn = {
+        section: [
+            (chart, Markup(render(chart.spec, f"{section}{i}")))  # noqa: S704 — rebuilt by svg.py
+            for i, chart in enumerate(charts)
+        ]
+        for section, charts in charts_of(data, series).items()
+    }
+    return render_page("report.html.j2", view=view, drawn=drawn)
+
+
+def write_prompt_html(built: Built, prompt_id: str, target: Path) -> None:
+    """Write one prompt with all its outputs as a page of its own.
+
+    Raises:
+        ConfigError: the run has no such prompt.
+        StorageError: the disk refused.
+    """
+    from evalharness.errors import ConfigError
+    from evalharness.report.html.page import render_page
+    from evalharness.report.html.view import prompt_view
+    from evalharness.report.prompts import describe
+
+    if prompt_id not in built.frame.prompt_ids:
+        raise ConfigError(
+            f"run `{built.run.name}` has no prompt `{prompt_id}`",
+            hint=f"for instance: {', '.join(built.frame.prompt_ids[:3])}",
+        )
+    view = prompt_view(describe(built.run, built.frame, prompt_id), None)
+    page = render_page("prompt.html.j2", p=view, run=built.data["run"])
+    publish_bytes(target, page.encode("utf-8"))

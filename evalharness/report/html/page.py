@@ -1,0 +1,81 @@
+"""Templates → one self-contained page under a Content-Security-Policy that allows nothing else.
+
+Every text that a template shows is made printable (control and direction-changing characters as
+escapes) and then escaped; only drawings that :mod:`.svg` rebuilt are markup. The page names the
+hashes of its one style sheet and its one script; no other style, script, image, font, frame, form
+or connection can load.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from evalharness.report.html import palette
+from evalharness.report.text import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Fill one of the package's templates."""
+    from markupsafe import Markup
+
+    style, script = _style(), _source("script.js")
+    page = _environment().get_template(template)
+    return page.render(
+        style=Markup(style),  # noqa: S704 — our own style sheet
+        script=Markup(script),  # noqa: S704 — our own script
+        policy=_policy(style, script),
+        **values,
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    rules = {
+        "default-src": "'none'",
+        "style-src": _hash(style),
+        "script-src": _hash(script),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+@cache
+def _style() -> str:
+    dark = _source("dark.css") + palette.dark_rules()
+    screen_dark = f"@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+    return _source("style.css") + screen_dark + _source("print.css")
+
+
+@cache
+def _source(name: str) -> str:
+    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("evalharness.report.html", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+    )
+
+
+def _shown(value: Any) -> Any:
+    """Make plain texts printable before they are escaped; markup passes as it is."""
+    return printable(value) if type(value) is str else value

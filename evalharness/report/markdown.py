@@ -1,0 +1,121 @@
+"""The report as Markdown, for a pull request or the summary of a CI job.
+
+Figures and names only: texts of models stay out. Names that come from outside are escaped, so that
+they start no markup, mention nobody and link nowhere.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from evalharness.report import numbers as n
+from evalharness.report.html.table import Cell, SettingsTable, settings_table
+from evalharness.report.story import Difference, Story, tell
+from evalharness.report.text import one_line
+
+Row = dict[str, Any]
+
+# Emphasis, code, links, tables, issue references, mathematics; and what begins a block.
+_SPECIAL = re.compile(r"([\\`*_\[#|~$])")
+_BLOCK = re.compile(r"^(?:[>=]|[-+](?=\s|$)|\d+[.)](?=\s|$))")
+_FACTS = {"Records": "{} records", "Started": "started {}", "Sending took": "sending took {}",
+          "Cost": "cost {}"}  # fmt: skip
+_MOST = 10
+_UNSTABLE = 5
+# Most readers of a summary want these; the rest is in the HTML and the JSON.
+_COLUMNS = {
+    ("Trials", "n"), ("Trials", "ok"), ("Trials", "cut"), ("Trials", "errors"),
+    ("Repeatability", "same text"), ("Repeatability", "same answer"), ("Score", "mean"),
+    ("Latency", "p50"), ("Latency", "p95"), ("Cost", "per 1,000"),
+}  # fmt: skip
+_HEADINGS = {
+    ("Trials", "n"): "trials", ("Score", "mean"): "score",
+    ("Cost", "per 1,000"): "USD / 1,000",
+}  # fmt: skip
+
+
+def as_markdown(data: Row) -> str:
+    """The report of one run as GitHub-flavoured Markdown; ``data`` is that of ``report --json``."""
+    story = tell(data)
+    parts = [
+        f"## {escaped(story.title)}",
+        " · ".join(_FACTS.get(name, "{}").format(escaped(value)) for name, value in story.facts),
+        *_caveats(story),
+        _answers(story),
+        _settings(settings_table(data)),
+        *_differences("Real differences", story.real),
+        *_differences("Not detected at this size", story.undetected),
+        *_unstable(data),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escaped(text: str, width: int = 500) -> str:
+    """A text on one line that Markdown shows as it is, with nothing active in it."""
+    flat = _SPECIAL.sub(r"\\\1", one_line(text, width))
+    flat = _BLOCK.sub(lambda found: f"\u200b{found[0]}", flat)
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;")
+    return flat.replace("://", "&#58;//").replace("www.", "www&#46;").replace("\u200b", "&#8203;")
+
+
+def _caveats(story: Story) -> list[str]:
+    if not story.caveats:
+        return []
+    lines = [f"> - {escaped(caveat.text)}" for caveat in story.caveats[:_MOST]]
+    return ["\n".join(["> **Before you rely on this**", ">", *lines])]
+
+
+def _answers(story: Story) -> str:
+    lines = [
+        f"- **{answer.question}: {escaped(answer.who)}**, {escaped(answer.figure)}. "
+        f"{escaped(answer.text)}"
+        for answer in story.answers
+    ]
+    return "\n".join(lines)
+
+
+def _settings(table: SettingsTable) -> str:
+    chosen = [
+        (i, column)
+        for i, column in enumerate(table.columns)
+        if (column.group, column.heading) in _COLUMNS
+    ]
+    headings = [_HEADINGS.get((c.group, c.heading), c.heading) for _, c in chosen]
+    lines = [
+        "| setting | " + " | ".join(headings) + " |",
+        "|---|" + "---:|" * len(headings),
+    ]
+    for row, cells in table.rows:
+        shown = " | ".join(_cell(cells[i]) for i, _ in chosen)
+        lines.append(f"| {escaped(row['label'], 80)} | {shown} |")
+    if table.marks:
+        lines += ["", "Bold: the best, and what cannot be told from it."]
+    return "\n".join(lines)
+
+
+def _cell(cell: Cell) -> str:
+    text = f"**{escaped(cell.text)}**" if cell.leading else escaped(cell.text)
+    return f"{text} {escaped(cell.beside)}".strip()
+
+
+def _differences(heading: str, found: list[Difference]) -> list[str]:
+    if not found:
+        return []
+    lines = [f"- {escaped(difference.text)}" for difference in found[:_MOST]]
+    if len(found) > _MOST:
+        lines.append(f"- and {len(found) - _MOST} more in the HTML report")
+    return [f"**{heading}** (95 % intervals, paired by prompt)\n\n" + "\n".join(lines)]
+
+
+def _unstable(data: Row) -> list[str]:
+    rows = data["unstable_prompts"][:_UNSTABLE]
+    if not rows:
+        return []
+    lines = [
+        f"- {escaped(row['prompt_id'], 80)}: {n.plural(row['distinct'], 'different output')}, "
+        f"{n.percent(row['worst'][0]['agreement'])} same text under "
+        f"{escaped(row['worst'][0]['label'], 80)}"
+        for row in rows
+    ]
+    return ["**Least stable prompts**\n\n" + "\n".join(lines)]

@@ -1,0 +1,170 @@
+"""Opening a journal that the last process may have left in any state, and saving what is sound.
+
+Kill and power loss need nothing from here: SQLite brings back the last commit. This is for files
+that were *changed*: by a failing disk, a copy that was cut short, an editor.
+
+- A page that cannot be read: every entry on other pages is copied into a fresh journal, and the
+  damaged file is kept beside it.
+- The write-ahead log ends before its last commits: SQLite takes the first frame that does not
+  match for the end of the log. A process that dies leaves at most one unfinished transaction
+  behind, so further commits after that point mean damage.
+- The journal is no database any more: StorageError; a person decides.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import struct
+import sys
+from contextlib import closing, suppress
+from itertools import count
+from pathlib import Path
+
+from evalharness.errors import StorageError
+from evalharness.store import files
+from evalharness.store.entries import SCHEMA, Damage, is_damage, read_rows, unreadable
+
+_WAL_HEADER, _FRAME_HEADER = 32, 24
+_SHM_MAX_FRAME = 16  # offset of mxFrame in the index of the write-ahead log
+
+_SEALS = "SELECT part, upto FROM seal"
+_ASIDE = "SELECT seq, kind, payload, crc FROM quarantine"
+
+
+def open_for_writing(path: Path, damage: list[Damage]) -> sqlite3.Connection:
+    """Open (and create) the journal; what is wrong with it goes to ``damage``.
+
+    Everything committed is in the main file and synced afterwards: after a failed sync the page
+    cache may show what the disk has lost, so the log is not trusted as it lies there.
+
+    Raises:
+        StorageError: it cannot be opened, or is no database any more.
+    """
+    try:
+        db = _connect(path)
+        lost = commits_lost(path)
+        if lost:
+            damage.append(Damage(0, f"{lost} commits in the write-ahead log cannot be read"))
+        if _is_sound(db):
+            _settle(db)
+            return db
+        _rebuild(path, db, damage)
+        return _connect(path)
+    except sqlite3.Error as error:
+        raise unreadable(path, error) from error
+
+
+def commits_lost(path: Path) -> int:
+    """How many whole commits lie in the write-ahead log past the point where SQLite stops reading.
+
+    Call it while the journal is open, before anything is written. 0 also where that cannot be
+    told: no log, or its index is not there.
+    """
+    wal, shm = Path(f"{path}-wal"), Path(f"{path}-shm")
+    try:
+        with wal.open("rb") as log:
+            header = log.read(_WAL_HEADER)
+            commits = _commit_frames(log.fileno(), header, wal.stat().st_size)
+        index = shm.read_bytes()[:32] if commits else b""
+        with wal.open("rb") as log:
+            if log.read(_WAL_HEADER) != header:  # begun anew meanwhile
+                return 0
+    except FileNotFoundError:
+        return 0
+    if len(index) < 32:
+        return 0
+    last = int.from_bytes(index[_SHM_MAX_FRAME : _SHM_MAX_FRAME + 4], sys.byteorder)
+    # The last transaction may be torn without anybody's fault.
+    return max(0, sum(frame > last for frame in commits) - 1)
+
+
+def _commit_frames(fd: int, header: bytes, size: int) -> list[int]:
+    """Numbers (from 1) of the frames that end a transaction, without checking their content."""
+    if len(header) < _WAL_HEADER:
+        return []
+    page = int.from_bytes(header[8:12], "big")
+    if page not in {2**n for n in range(9, 17)}:
+        page = 4096
+    step = _FRAME_HEADER + page
+    frames = [os.pread(fd, _FRAME_HEADER, at) for at in range(_WAL_HEADER, size, step)]
+    # Frames of the current log carry its salt; older ones lie behind them. Where the header itself
+    # is damaged, its first frame tells.
+    salt = header[16:24] if _is_whole(header) else b"".join(f[8:16] for f in frames[:1])
+    return [
+        number
+        for number, frame in enumerate(frames, start=1)
+        if len(frame) == _FRAME_HEADER and frame[8:16] == salt and any(frame[4:8])
+    ]
+
+
+def _is_whole(header: bytes) -> bool:
+    """Whether the log's header matches its checksum (https://sqlite.org/fileformat2.html#walformat)."""
+    order = ">" if header[3] & 1 else "<"
+    words = struct.unpack(f"{order}6I", header[:24])
+    first = second = 0
+    for one, other in zip(words[::2], words[1::2], strict=True):
+        first = (first + one + second) & 0xFFFFFFFF
+        second = (second + other + first) & 0xFFFFFFFF
+    return header[24:32] == struct.pack(">2I", first, second)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    if not path.exists():  # private from the first byte; SQLite gives its other files this mode
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, files.FILE_MODE))
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        # SQLite would ignore errors of a checkpoint it makes by itself; the writer makes them.
+        db.execute("PRAGMA wal_autocheckpoint=0")
+        db.executescript(SCHEMA)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _is_sound(db: sqlite3.Connection) -> bool:
+    try:
+        return db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+    except sqlite3.Error as error:
+        if is_damage(error):
+            return False
+        raise
+
+
+def _settle(db: sqlite3.Connection) -> None:
+    """Bring the log into the main file; a reader in the way only puts the truncation off."""
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _rebuild(path: Path, damaged: sqlite3.Connection, damage: list[Damage]) -> None:
+    """Put a journal of all sound entries in the place of a damaged one, which is kept beside it."""
+    aside = files.temporary_for(path)
+    for leftover in (aside, Path(f"{aside}-journal")):
+        leftover.unlink(missing_ok=True)
+    os.close(os.open(aside, os.O_RDWR | os.O_CREAT, files.FILE_MODE))
+    with closing(damaged), closing(sqlite3.connect(aside, isolation_level=None)) as fresh:
+        fresh.execute("PRAGMA synchronous=FULL")
+        fresh.executescript(SCHEMA)
+        fresh.execute("BEGIN")
+        rows = read_rows(damaged, damage=damage)
+        fresh.executemany("INSERT OR IGNORE INTO entry VALUES (?, ?, ?, ?)", rows)
+        with suppress(sqlite3.Error):  # a seal can be repeated, and quarantine holds no answers
+            fresh.executemany("INSERT INTO seal VALUES (?, ?)", damaged.execute(_SEALS))
+            fresh.executemany("INSERT INTO quarantine VALUES (?, ?, ?, ?)", damaged.execute(_ASIDE))
+        fresh.execute("COMMIT")
+        # Pages move from the log into the file without being understood, so this works on damage.
+        busy = damaged.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if busy:
+        raise StorageError(
+            f"the damaged journal {path} cannot be replaced while another process reads it",
+            hint="run the same command again in a moment",
+        )
+    if not damage:
+        damage.append(Damage(0, "its tables were inconsistent and have been rebuilt"))
+    kept = next(p for n in count(1) if not (p := path.with_name(f"damaged-{n}.sqlite")).exists())
+    kept.hardlink_to(path)
+    files.ops.replace(aside, path)
+    files.sync_folder(path.parent)

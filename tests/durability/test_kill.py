@@ -1,0 +1,71 @@
+"""kill -9 at random moments of the real command: nothing lost, nothing bought twice unsaid."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from evalharness.store.verify import verify_folder
+from tests.durability.invariants import (
+    every_visible_parquet_opens,
+    final_state_is_sound,
+    in_doubt,
+    nothing_bought_twice_unsaid,
+    recorded_requests,
+    said,
+)
+from tests.durability.processes import Emulator, Zygote
+
+PLAN = (
+    "dataset.limit=6", "sweep.seed=[1,2]", "sweep.temperature=[0,1]", "repeats=4",
+    "params.max_tokens=8", "limits.concurrency=6", "limits.in_doubt_retries=3",
+)  # fmt: skip
+PLANNED = 6 * 2 * 2 * 4
+SEAL_TRIALS = 8
+MOST_ROUNDS = 40
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_9_at_random_moments(
+    zygote: Zygote, emulator: Emulator, tmp_path: Path, seed: int
+) -> None:
+    """P1–P4: killed again and again, the run ends with its plan exactly once, bought once.
+
+    What was bought without an answer is in the attempts table, the report and the last lines.
+    """
+    arguments = ("run", "name=killed", *emulator.provider, *PLAN)
+    whole = ("run", "name=whole", *emulator.provider, *PLAN)
+    assert zygote.run(tmp_path, *whole, seal_trials=SEAL_TRIALS).code == 0
+    root = tmp_path / "results" / "killed"
+    begin = len(emulator.ledger())
+    moments, kills = random.Random(seed), 0
+    for _ in range(MOST_ROUNDS):
+        done_before = recorded_requests(root)
+        command = zygote.start(tmp_path, *arguments, seal_trials=SEAL_TRIALS, composed=True)
+        emulator.wait_until_served(emulator.served() + moments.randint(1, 14), by=command)
+        command.signal(signal.SIGKILL)
+        done = command.wait()
+        if done.code != -signal.SIGKILL:
+            break
+        kills += 1
+        every_visible_parquet_opens(root)
+        assert done_before <= recorded_requests(root)
+        state = verify_folder(root)
+        assert state.sound, state.findings
+    assert done.code == 0, done.err
+    assert kills >= 5
+    ledger = emulator.ledger()[begin:]
+    final_state_is_sound(root, expected=said(tmp_path / "results" / "whole"), planned=PLANNED)
+    doubts = nothing_bought_twice_unsaid(ledger, root)
+    assert 0 < doubts <= kills * 6
+    assert {request["client_request_id"] for request in ledger} <= recorded_requests(root)
+    report = json.loads(zygote.run(tmp_path, "report", "killed", "--json").out)
+    assert report["run"]["attempts_in_doubt"] == doubts
+    said_last = re.search(r"(\d+) attempt\(s\) of this run in doubt", done.err)
+    assert said_last is not None
+    assert int(said_last[1]) == doubts == len(in_doubt(root))

@@ -1,0 +1,92 @@
+"""``plan`` as a person types it: ranges, the pilot, what is free, what it takes to see 2 pp."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import evalharness as package
+from tests.money.conftest import EMULATOR_PRICE
+
+
+def _arguments(prompts: Path) -> list[str]:
+    return [
+        "provider=emulator", "dataset=file", f"dataset.path={prompts}", "name=p", "sweep=none",
+        "+sweep.temperature=[0.7,1.2]", "scoring=none", "repeats=3", "params.max_tokens=100",
+        EMULATOR_PRICE,
+    ]  # fmt: skip
+
+
+def test_a_pilot_narrows_the_range_and_is_not_bought_again(
+    inside: Any, prompts: Path, tmp_path: Path
+) -> None:
+    """Plan, pilot, run: the pilot's trials are the run's, and the range held the bill."""
+    arguments = _arguments(prompts)
+    before = json.loads(inside("plan", "--json", *arguments).stdout)
+    assert before["recorded"] == 0
+    assert before["to_send"] == 144
+    assert before["cost_usd"]["expected"] is None
+    assert before["completion_tokens"]["high"] == 14_400
+
+    piloted = inside("plan", "--pilot", "5", "--json", *arguments)
+    assert piloted.returncode == 0, piloted.stderr
+    assert "10 requests sent" in piloted.stderr
+    plan: dict[str, Any] = json.loads(piloted.stdout)
+    cost = plan["cost_usd"]
+    assert plan["recorded"] == 10
+    assert [s["observed"] for s in plan["by_setting"]] == [5, 5]
+    assert cost["most"] - cost["least"] < before["cost_usd"]["most"] - before["cost_usd"]["least"]
+    assert cost["least"] < cost["expected"] < cost["most"] <= plan["worst_case_usd"]
+    root = tmp_path / "results" / "p"
+    manifest = package.load(root).manifest
+    assert manifest.status == "interrupted"
+    assert "pilot" in (manifest.reason or "")
+
+    again = inside("plan", "--pilot", "5", *arguments)
+    assert "0 requests sent" in again.stderr
+    done = inside("run", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "134 requests sent" in done.stderr
+    attempts = package.load(root).attempts().sort_values("admitted_at")
+    rest = attempts["billed_usd"].iloc[10:].sum()
+    assert cost["least"] <= float(rest) <= cost["most"]
+
+    free = json.loads(inside("plan", "--json", *arguments).stdout)
+    assert free["to_send"] == 0
+    assert free["cost_usd"]["most"] == 0
+    more = json.loads(inside("plan", "--json", *arguments, "repeats=4").stdout)
+    assert more["models"][0]["basis"] == "recorded"
+    assert more["prompt_tokens"]["low"] == more["prompt_tokens"]["high"]
+
+
+def test_detect_says_what_a_difference_takes(inside: Any, prompts: Path) -> None:
+    """--detect adds prompts, repeats and dollars; a value that is no difference is refused."""
+    arguments = _arguments(prompts)
+    planned = inside("plan", "--detect", "2pp", "--json", *arguments)
+    assert planned.returncode == 0, planned.stderr
+    detect = json.loads(planned.stdout)["detect"]
+    assert detect["difference"] == 0.02
+    assert detect["options"][0]["prompts"] > 24
+    assert not detect["options"][0]["enough"]
+    shown = inside("plan", "--detect", "2pp", *arguments)
+    assert detect["sentence"] in shown.stdout
+    wrong = inside("plan", "--detect", "lots", *arguments)
+    assert wrong.returncode == 2
+    assert "--detect" in wrong.stderr
+    missing = inside("plan", "--detect", "2pp", "--from", "nowhere", *arguments)
+    assert missing.returncode == 2
+    assert "nowhere" in missing.stderr
+
+
+def test_a_missing_price_is_named_with_the_line_to_add(inside: Any, prompts: Path) -> None:
+    """An unknown price is unknown, said so, and not 0."""
+    arguments = [a for a in _arguments(prompts) if not a.startswith("pricing")]
+    arguments += ["provider.name=elsewhere", "provider.model=nobody-knows"]
+    planned = inside("plan", "--json", *arguments)
+    facts = json.loads(planned.stdout)
+    assert facts["cost_usd"] is None
+    assert facts["unpriced"][0]["model"] == "nobody-knows"
+    text = inside("plan", *arguments).stdout
+    assert "unknown, a price is missing" in text
+    assert "price_usd_per_mtok" in text
