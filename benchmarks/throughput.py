@@ -36,7 +36,9 @@ PROMPTS = 100
 def configuration(folder: Path, base_url: str, trials: int, concurrency: int) -> RunConfig:
     """A sweep of two temperatures over a hundred prompts, as many repeats as it takes."""
     path = folder / "prompts.jsonl"
-    rows = [{"id": f"p{n}", "prompt": f"What is the capital of country {n}?"} for n in range(PROMPTS)]
+    rows = [
+        {"id": f"p{n}", "prompt": f"What is the capital of country {n}?"} for n in range(PROMPTS)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return parse(
         {

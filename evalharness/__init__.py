@@ -1,7 +1,7 @@
 """evalharness: batch evaluation and benchmarking of chat-completion APIs.
 
-``load(RUN)`` opens a run folder as DataFrames (``docs/notebook.md``); everything else is behind the ``evalharness``
-command. Nothing heavy is imported here.
+``load(RUN)`` opens a run folder as DataFrames (``docs/notebook.md``); everything else is behind the
+``evalharness`` command. Nothing heavy is imported here.
 """
 
 from __future__ import annotations

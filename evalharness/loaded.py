@@ -1,4 +1,4 @@
-"""``evalharness.load(RUN)``: a run's tables, and what a report computes from them, as DataFrames."""
+"""``evalharness.load(RUN)``: a run's tables and what a report computes of them, as DataFrames."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import numpy as np
 from evalharness.analysis.encode import Bools
 from evalharness.pricing import attempts as pricing
 from evalharness.pricing import picodollars
+from evalharness.pricing.arrow import read_codes
 from evalharness.records import Status
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def spent(attempts: pa.Table, costs: pricing.AttemptCosts) -> dict[str, Any] | N
     if not attempts.num_rows:
         return None
     final = np.asarray(attempts["final"].to_numpy(), dtype=np.bool_)
-    error = np.array([s == Status.ERROR.value for s in attempts["status"].to_pylist()], np.bool_)
+    statuses, code = read_codes(attempts, "status")
+    error = np.array([status == Status.ERROR.value for status in statuses], np.bool_)[code]
     kinds = {
         "all": np.ones(len(final), np.bool_),
         "failed": final & error & ~costs.in_doubt,

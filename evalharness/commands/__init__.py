@@ -1,1 +1,1 @@
-"""One module a command: ``cli`` parses arguments and calls it, it prints and returns an exit code."""
+"""One module a command: ``cli`` parses arguments, it prints and returns an exit code."""

@@ -26,7 +26,8 @@ def compare(
 ) -> int:
     """Print every comparison and trend as one line, or all of them as JSON.
 
-    A trend is the slope over an axis of three or more numbers. Several runs are joined by prompt; with ``--by run`` they are compared with each other.
+    A trend is the slope over an axis of three or more numbers. Several runs are joined by prompt;
+    with ``--by run`` they are compared with each other.
     """
     built = build_all(runs, Options())
     names = [one.run.name for one in built]

@@ -58,9 +58,10 @@ class Outputs:
 
     def __init__(self, run: Run) -> None:
         settings, prompts = _active(run.table("settings")), _active(run.table("prompts"))
-        self._labels = dict(
-            zip(settings["setting_id"].to_pylist(), settings["label"].to_pylist(), strict=True)
-        )
+        self._labels: dict[str, str] = {
+            str(row["setting_id"]): str(row["label"])
+            for row in settings.select(["setting_id", "label"]).to_pylist()
+        }
         records = where_in(run.table("records", _COLUMNS), "setting_id", settings["setting_id"])
         self._records = where_in(records, "prompt_id", prompts["prompt_id"])
         self._about = {row["prompt_id"]: _about(row) for row in prompts.to_pylist()}

@@ -69,13 +69,10 @@ class Judging:
     @cached_property
     def replies(self) -> list[Reply]:
         """Every reply, with what it was about."""
+        rows_of_prompts = self.prompts.select(["prompt_id", "fields_json"]).to_pylist()
         about: dict[str, dict[str, Any]] = {
-            prompt_id: msgspec.json.decode(fields)
-            for prompt_id, fields in zip(
-                self.prompts["prompt_id"].to_pylist(),
-                self.prompts["fields_json"].to_pylist(),
-                strict=True,
-            )
+            str(row["prompt_id"]): msgspec.json.decode(str(row["fields_json"]))
+            for row in rows_of_prompts
         }
         table = self.records(["repeat", "status", "text"])
         names = ("prompt_id", "repeat", "status", "text")
@@ -84,7 +81,7 @@ class Judging:
         for prompt_id, repeat, status, text in rows:
             failed = status == Status.ERROR
             verdict = None if failed else parse(text, self.config)
-            fields = about[prompt_id]
+            fields = about[str(prompt_id)]
             found.append(Reply(fields["judged"], fields.get("order"), repeat, failed, verdict))
         return found
 

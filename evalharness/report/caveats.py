@@ -120,7 +120,10 @@ def _truncated(data: Row) -> Iterator[Caveat]:
 
 
 def _unparsed(data: Row) -> Iterator[Caveat]:
-    shares = [(row["unparsed"] or {}).get("share") or 0.0 for row in data["settings"]]
+    shares: list[float] = [
+        0.0 if row["unparsed"] is None else row["unparsed"]["share"] or 0.0
+        for row in data["settings"]
+    ]
     if shares and max(shares) > MANY_UNPARSED:
         row = data["settings"][shares.index(max(shares))]
         yield Caveat(
@@ -162,7 +165,8 @@ def _few(data: Row) -> Iterator[Caveat]:
 
 def _money(data: Row) -> Iterator[Caveat]:
     for entry in data["prices"]["unpriced"]:
-        whose = f"{entry['model']} ({entry['provider']})"
+        known = [str(entry[key]) for key in ("model", "provider") if entry[key] is not None]
+        whose = " of ".join(known) or "a model without a name"
         yield Caveat(f"No price for {whose}: its cost is unknown.", False)
     for setting in data["prices"]["settings"].values():
         gap, billed = setting["computed_minus_billed_usd"], setting["billed_total_usd"]

@@ -39,11 +39,12 @@ def seconds(value: float | None) -> str:
     """A duration with its unit, in three significant digits."""
     if value is None:
         return DASH
-    if value < 1e-3:
+    if 0 < value < 1e-3:
         return f"{1e6 * value:.3g}{_S}µs"
-    if value < 1:
+    if 0 < value < 0.1:
         return f"{1e3 * value:.3g}{_S}ms"
-    return f"{_significant(value)}{_S}s"
+    # Zeros at the end are kept: a column of 0.998 s and 1.00 s reads as one.
+    return f"{value:#.3g}{_S}s" if 0 < value < 99.5 else f"{value:,.0f}{_S}s"
 
 
 def span(value: float) -> str:

@@ -91,7 +91,9 @@ def variants_of(frame: Frame, prompt: int) -> tuple[list[Row], int, int]:
 
 def _question(prompt: Row) -> list[Row]:
     if prompt["messages_json"] is None:
-        text = prompt["fields_json"] or ""
+        text = prompt["fields_json"]
+        if not text:
+            return []
         return [{"role": "fields", "text": text[:TEXT_CHARS], "chars": len(text)}]
     asked: list[Row] = []
     for message in json.loads(prompt["messages_json"]):

@@ -27,7 +27,7 @@ class Judge(Scorer, frozen=True, kw_only=True):
     judged.
     """
 
-    source: str = msgspec.field(name="from")
+    source: str = msgspec.field(default="grade", name="from")
 
     needs_target = False
 

@@ -92,6 +92,11 @@ def connect_for_reading(path: Path) -> sqlite3.Connection | None:
 def unreadable(path: Path, error: sqlite3.Error) -> StorageError:
     """The error for a journal that cannot be opened, with the way on for a person to decide."""
     folder = path.parent
+    if not is_damage(error):
+        return StorageError(
+            f"the journal {path} cannot be opened: {error}",
+            hint="check the disk, then run the same command again",
+        )
     return StorageError(
         f"the journal {path} cannot be read: {error}",
         hint=f"sealed records are not affected; to go on without the journal, asking again what "

@@ -27,10 +27,9 @@ from evalharness.store.entries import (
     INSERT,
     Damage,
     Row,
-    connect_for_reading,
     encode_row,
 )
-from evalharness.store.rescue import open_for_writing
+from evalharness.store.rescue import close_untouched, open_for_writing
 from evalharness.store.reserve import Reserve
 
 # How far the write-ahead log may grow before it is brought into the main file.
@@ -123,13 +122,10 @@ class Journal:
         self._wake.release()
         if self._thread is not None:
             self._thread.join()
-        # The last connection brings the log into the main file as it closes. After a failed write
-        # or sync nothing is touched any more: a connection that cannot write is the last then.
-        with suppress(sqlite3.Error, StorageError):
-            guard = None if self.failure is None else connect_for_reading(self.path)
+        if self.failure is not None:
+            close_untouched(self.path, self.connection)
+        with suppress(sqlite3.Error):
             self.connection.close()
-            if guard is not None:
-                guard.close()
         self._reserve.release()
 
     # ── writer thread ────────────────────────────────────────────────────────────────────────

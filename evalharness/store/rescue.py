@@ -23,7 +23,14 @@ from pathlib import Path
 
 from evalharness.errors import StorageError
 from evalharness.store import files
-from evalharness.store.entries import SCHEMA, Damage, is_damage, read_rows, unreadable
+from evalharness.store.entries import (
+    SCHEMA,
+    Damage,
+    connect_for_reading,
+    is_damage,
+    read_rows,
+    unreadable,
+)
 
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 _SHM_MAX_FRAME = 16  # offset of mxFrame in the index of the write-ahead log
@@ -43,16 +50,28 @@ def open_for_writing(path: Path, damage: list[Damage]) -> sqlite3.Connection:
     """
     try:
         db = _connect(path)
-        lost = commits_lost(path)
-        if lost:
-            damage.append(Damage(0, f"{lost} commits in the write-ahead log cannot be read"))
-        if _is_sound(db):
-            _settle(db)
-            return db
-        _rebuild(path, db, damage)
-        return _connect(path)
+        if not _check_and_settle(path, db, damage):
+            _rebuild(path, db, damage)
+            db = _connect(path)
     except sqlite3.Error as error:
         raise unreadable(path, error) from error
+    except OSError as error:
+        raise StorageError(f"cannot open the journal {path}: {error.strerror}") from error
+    return db
+
+
+def close_untouched(path: Path, db: sqlite3.Connection) -> None:
+    """Close the journal after a failed write or sync, touching nothing any more.
+
+    The last connection that closes brings the log into the main file. One that cannot write is
+    made the last here.
+    """
+    with suppress(sqlite3.Error, StorageError):
+        guard = connect_for_reading(path)
+        db.close()
+        if guard is not None:
+            guard.close()
+    db.close()
 
 
 def commits_lost(path: Path) -> int:
@@ -114,15 +133,37 @@ def _connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, files.FILE_MODE))
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        db.execute("PRAGMA journal_mode=WAL")
+        mode = db.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        if mode != "wal":  # SQLite keeps the old mode where the change fails, and says nothing
+            raise StorageError(
+                f"the journal {path} cannot be put into write-ahead mode; it is in mode {mode}",
+                hint="check the disk; a network file system will not do: results_dir=…",
+            )
         db.execute("PRAGMA synchronous=FULL")
         # SQLite would ignore errors of a checkpoint it makes by itself; the writer makes them.
         db.execute("PRAGMA wal_autocheckpoint=0")
         db.executescript(SCHEMA)
     except BaseException:
-        db.close()
+        close_untouched(path, db)
         raise
     return db
+
+
+def _check_and_settle(path: Path, db: sqlite3.Connection, damage: list[Damage]) -> bool:
+    """Whether the file is sound; then everything committed is in it and synced."""
+    try:
+        files.sync_folder(path.parent)  # SQLite does so, too, and ignores it when that fails
+        lost = commits_lost(path)
+        if lost:
+            damage.append(Damage(0, f"{lost} commits in the write-ahead log cannot be read"))
+        if not _is_sound(db):
+            return False
+        # A reader in the way only puts the truncation off.
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except BaseException:
+        close_untouched(path, db)
+        raise
+    return True
 
 
 def _is_sound(db: sqlite3.Connection) -> bool:
@@ -132,11 +173,6 @@ def _is_sound(db: sqlite3.Connection) -> bool:
         if is_damage(error):
             return False
         raise
-
-
-def _settle(db: sqlite3.Connection) -> None:
-    """Bring the log into the main file; a reader in the way only puts the truncation off."""
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _rebuild(path: Path, damaged: sqlite3.Connection, damage: list[Damage]) -> None:

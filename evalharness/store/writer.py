@@ -248,7 +248,7 @@ class RunStore:
             raise unreadable(self.journal.path, error) from error
 
     def _reopen_last_seal(self, db: sqlite3.Connection) -> None:
-        """A damaged journal may have lost the seal it was in; finishing one twice changes nothing."""
+        """A damaged journal may have lost the seal it was in; finishing it twice does no harm."""
         number = seal.next_part_number(self.folder) - 1
         upto = db.execute("SELECT max(seq) FROM entry").fetchone()[0]
         if number and upto is not None:

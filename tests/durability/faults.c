@@ -21,6 +21,9 @@ static char marker[256];
 static long strike_at;
 static int action;
 static atomic_long seen;
+static atomic_long resyncs;
+static dev_t failed_device;
+static ino_t failed_inode;
 static atomic_int aside; /* the file set aside that was written last */
 
 #define REAL(type, name, ...) \
@@ -31,12 +34,17 @@ void faults_arm(const char *folder, long n, int what) {
     snprintf(marker, sizeof marker, "%s", folder);
     atomic_store(&seen, 0);
     atomic_store(&aside, -1);
+    atomic_store(&resyncs, 0);
+    failed_inode = 0;
     strike_at = n;
     action = what;
 }
 
 /* Calls counted so far; with SYNC_EIO only syncs count. */
 long faults_seen(void) { return atomic_load(&seen); }
+
+/* Syncs of the very file whose sync was made to fail, afterwards. */
+long faults_resyncs(void) { return atomic_load(&resyncs); }
 
 static int mine_path(const char *path) {
     return marker[0] && path && strstr(path, marker) != NULL;
@@ -76,6 +84,18 @@ static int strikes(int mine, int kind) {
     return 1;
 }
 
+/* A sync that is to fail, or a later one of the same file, which should not come. */
+static int sync_fails(int fd) {
+    struct stat file;
+    if (!mine_fd(fd) || fstat(fd, &file)) return 0;
+    if (failed_inode && file.st_ino == failed_inode && file.st_dev == failed_device)
+        atomic_fetch_add(&resyncs, 1);
+    if (!strikes(1, SYNC)) return 0;
+    if (S_ISREG(file.st_mode)) { failed_inode = file.st_ino; failed_device = file.st_dev; }
+    errno = EIO;
+    return 1;
+}
+
 static void die_torn(void) { kill(getpid(), SIGKILL); }
 
 ssize_t write(int fd, const void *data, size_t size) {
@@ -98,13 +118,13 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
 
 int fsync(int fd) {
     REAL(int, "fsync", int);
-    if (strikes(mine_fd(fd), SYNC)) { errno = EIO; return -1; }
+    if (sync_fails(fd)) return -1;
     return real(fd);
 }
 
 int fdatasync(int fd) {
     REAL(int, "fdatasync", int);
-    if (strikes(mine_fd(fd), SYNC)) { errno = EIO; return -1; }
+    if (sync_fails(fd)) return -1;
     return real(fd);
 }
 
@@ -128,7 +148,10 @@ int rename(const char *from, const char *to) {
 
 int unlink(const char *path) {
     REAL(int, "unlink", const char *);
+    struct stat file;
     strikes(mine_path(path), CHANGE);
+    /* The number of a file that is gone may be given to another. */
+    if (failed_inode && !stat(path, &file) && file.st_ino == failed_inode) failed_inode = 0;
     return real(path);
 }
 

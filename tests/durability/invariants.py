@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 import evalharness
@@ -42,7 +38,9 @@ def recorded_requests(root: Path) -> set[str]:
     for path in (root / "attempts").glob("part-*.parquet"):
         ids |= set(pq.read_table(path, columns=["client_request_id"])[0].to_pylist())
     ids |= {
-        entry.intent.client_request_id for entry in journal(root) if isinstance(entry, AttemptResult)
+        entry.intent.client_request_id
+        for entry in journal(root)
+        if isinstance(entry, AttemptResult)
     }
     return ids
 
@@ -72,9 +70,7 @@ def trial_of(request: dict[str, Any]) -> str:
 def in_doubt(root: Path) -> set[str]:
     """Client request ids listed as in doubt."""
     table = evalharness.load(root).table("attempts", ["trial_id", "client_request_id", "outcome"])
-    return {
-        row["client_request_id"] for row in table.to_pylist() if row["outcome"] == "in_doubt"
-    }
+    return {row["client_request_id"] for row in table.to_pylist() if row["outcome"] == "in_doubt"}
 
 
 def nothing_bought_twice_unsaid(ledger: list[dict[str, Any]], root: Path) -> int:
@@ -102,8 +98,3 @@ def final_state_is_sound(root: Path, *, expected: list[tuple[Any, ...]], planned
     assert report.sound, report.findings
     assert report.unsealed == 0
     assert report.sealing == 0
-
-
-def shift_manifest(root: Path) -> dict[str, Any]:
-    """``run.json`` as plain data."""
-    return json.loads((root / "run.json").read_text())

@@ -35,6 +35,12 @@ class Done(NamedTuple):
     err: str
 
     @property
+    def faults(self) -> tuple[int, int]:
+        """Calls the fault-injecting library counted, and syncs of a file whose sync had failed."""
+        seen, again = self.out.rpartition("faults: ")[2].split()
+        return int(seen), int(again)
+
+    @property
     def last_line(self) -> str:
         """The last line on standard error."""
         return self.err.strip().splitlines()[-1]
@@ -105,6 +111,7 @@ class Zygote:
         seal_trials: int | None = None,
         fault: Fault | None = None,
         composed: bool = False,
+        quiet: bool = False,
         **environment: str,
     ) -> Command:
         """Start ``evalharness …`` in a folder.
@@ -115,6 +122,7 @@ class Zygote:
             seal_trials: trials a part, instead of 16,384.
             fault: to be injected.
             composed: let Hydra work on these arguments once only, however often they are run.
+            quiet: make no report at the end, which takes a second.
             environment: more variables.
         """
         number = next(self._numbers)
@@ -124,7 +132,7 @@ class Zygote:
         pid = self.ask(
             {
                 "arguments": list(arguments), "cwd": str(cwd), "env": environment,
-                "out": str(out), "err": str(err), "seal_trials": seal_trials, "composed": composed,
+                "out": str(out), "err": str(err), "seal_trials": seal_trials, "composed": composed, "quiet": quiet,
                 "fault": None if fault is None else fault._asdict(),
             }
         )["pid"]  # fmt: skip

@@ -71,18 +71,22 @@ def _become(command: dict[str, Any]) -> int:
     fault = command["fault"]
     if fault is not None:
         preloaded = ctypes.CDLL(None)
-        preloaded.faults_seen.restype = ctypes.c_long
+        preloaded.faults_seen.restype = preloaded.faults_resyncs.restype = ctypes.c_long
         preloaded.faults_arm(b"results", ctypes.c_long(fault["at"]), fault["action"])
     if command["composed"]:
         import evalharness.app
 
         jobs = _compose(command["arguments"][1:])
         evalharness.app.hydra_command = lambda _, execute: execute(jobs).exit_code
+    if command["quiet"]:
+        import evalharness.commands.report
+
+        evalharness.commands.report.print_report = lambda _: None
     from evalharness.cli import main
 
     code = main(command["arguments"])
     if fault is not None:
-        print(f"\nFAULTS SEEN {preloaded.faults_seen()}", flush=True)
+        print(f"\nfaults: {preloaded.faults_seen()} {preloaded.faults_resyncs()}", flush=True)
     return code
 
 

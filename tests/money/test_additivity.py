@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalharness.analysis import cost, waste
@@ -31,6 +31,7 @@ def _sum(rows: list[dict[str, Any]], key: str) -> Any:
     return sum((row[key] or 0 for row in rows), Decimal(0))
 
 
+@settings(max_examples=40)
 @given(st.lists(_row, min_size=1, max_size=60))
 def test_settings_models_and_prompts_add_up(rows: list[dict[str, Any]]) -> None:
     """Every way of cutting a run gives the same total, the same counts, the same tokens."""
@@ -68,6 +69,7 @@ _attempt = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=60)
 @given(st.lists(_attempt, min_size=1, max_size=40))
 def test_waste_adds_up(rows: list[dict[str, Any]]) -> None:
     """The three kinds of waste share no attempt, and none is forgotten."""

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import evalharness as package
 from tests.money.conftest import EMULATOR_PRICE
 
@@ -58,6 +60,26 @@ def test_a_pilot_narrows_the_range_and_is_not_bought_again(
     more = json.loads(inside("plan", "--json", *arguments, "repeats=4").stdout)
     assert more["models"][0]["basis"] == "recorded"
     assert more["prompt_tokens"]["low"] == more["prompt_tokens"]["high"]
+
+
+def test_the_report_shows_money_and_projects_it(inside: Any, prompts: Path) -> None:
+    """Totals equal the bill exactly where prices agree; --volume multiplies the mean."""
+    arguments = [*_arguments(prompts), "provider.emulator.in_doubt=0.05"]
+    inside("run", *arguments)
+    data = json.loads(inside("report", "p", "--json", "--volume", "1e6").stdout)
+    money = data["money"]
+    assert money["whole"]["known"] == 144
+    assert [row["computed_minus_billed_usd"] for row in money["billed"]] == [0, 0]
+    assert [row["reason"] for row in money["billed"]] == [None, None]
+    for row, projected in zip(money["settings"], money["projection"]["settings"], strict=True):
+        assert projected["usd"] == pytest.approx(1e6 * row["mean_usd"])
+        assert row["ci95"][0] < row["mean_usd"] < row["ci95"][1]
+    attempts = money["attempts"]
+    assert attempts["in_doubt"]["attempts"] == attempts["in_doubt"]["unknown"] > 0
+    assert attempts["in_doubt"]["at_worst_usd"] > 0
+    shown = inside("report", "p", "--volume", "1e6").stdout
+    assert "spent on nothing" in shown
+    assert "1,000,000 requests: $" in shown
 
 
 def test_detect_says_what_a_difference_takes(inside: Any, prompts: Path) -> None:

@@ -12,7 +12,7 @@ from evalharness.records import Status
 from evalharness.scorers import TABLE, Extractor, Sample, parse_answer_spec, parse_scoring
 from evalharness.scorers.text import TextOptions
 
-NAMES = [name for name in TABLE if name != "python"]
+NAMES = [name for name in TABLE if name not in ("python", "judge")]
 
 
 @pytest.mark.parametrize("name", NAMES)

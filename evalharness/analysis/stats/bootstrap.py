@@ -11,8 +11,8 @@ Three ways to the same interval, chosen by what the data are like, never by chan
 * few distinct values (scores of a few repeats): how often each value is drawn is multinomial, so
   one number per distinct value replaces one per prompt;
 * otherwise units are drawn. Up to 200 of them, how often each unit stands in each resample depends
-  on nothing but their number and the seed, so that these counts are drawn once and kept; beyond, units
-  are drawn block by block so that memory stays bounded.
+  on nothing but their number and the seed, so that these counts are drawn once and kept; beyond,
+  units are drawn block by block so that memory stays bounded.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ def predict_total(
     """Predict the sum of further observations of units (prompts) in strata (settings).
 
     The expectation is the own mean of a unit seen before in the stratum, else the stratum's mean
-    over its seen units. Its error is cluster-robust over units (CR1 with t of G−1 degrees of
-    freedom, as in :func:`~.intervals.standard_error`), since one unit may be seen in many strata;
+    over its seen units. Its error is cluster-robust over units with t of G−1 degrees of freedom (as
+    in :func:`~.intervals.standard_error`), since one unit may be seen in many strata;
     the scatter of unseen units is taken as shared by all strata, that of seen ones as the variance
     between repeats where it is known, else between units. In a stratum whose values are all equal,
     the share of others is bounded by Wilson's interval, and they may lie anywhere.
@@ -65,11 +65,11 @@ def predict_total(
     unseen_wanted = np.where(seen, 0.0, wanted)
     new = unseen_wanted.sum(axis=0)
     expected = float((np.where(seen, past.mean, past.level) * wanted).sum())
-    influence = np.where(seen, past.mean - past.level, 0.0) * (new / past.seen_units)
+    # Each stratum has its own level, which costs it a degree of freedom: n/(n−1), as CR1's G/(G−1).
+    lost = np.sqrt(past.seen_units / np.maximum(past.seen_units - 1.0, 1.0))
+    influence = np.where(seen, past.mean - past.level, 0.0) * (lost * new / past.seen_units)
     groups = int((seen[:, new > 0].any(axis=1)).sum()) if (new > 0).any() else 0
-    error = 0.0
-    if groups > 1:
-        error = groups / (groups - 1) * float((influence.sum(axis=1) ** 2).sum())
+    error = float((influence.sum(axis=1) ** 2).sum())
     spread = np.sqrt(past.between)
     scatter = float(((unseen_wanted * spread).sum(axis=1) ** 2).sum())
     if past.within is not None:

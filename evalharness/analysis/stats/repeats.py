@@ -7,6 +7,7 @@ float arrays, NaN where fewer than k repeats exist (k > n) or k < 1.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -100,7 +101,5 @@ def all_of_each_k(n: ArrayLike, c: ArrayLike, most: int) -> Iterator[Floats]:
 
 def _all_of_k(n: Floats, c: Floats, k: int) -> Floats:
     """``C(c, k) / C(n, k)``, exact to rounding; NaN where k > n or k < 1."""
-    value = np.full(n.shape, np.nan)
-    for value in all_of_each_k(n, c, k):
-        pass
-    return value
+    last = deque(all_of_each_k(n, c, k), maxlen=1)
+    return last[0] if last else np.full(n.shape, np.nan)

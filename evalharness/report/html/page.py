@@ -60,7 +60,7 @@ def _style() -> str:
 
 @cache
 def _source(name: str) -> str:
-    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+    return (files("evalharness.report.html") / "templates" / name).read_text(encoding="utf-8")
 
 
 @cache

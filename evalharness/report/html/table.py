@@ -87,7 +87,9 @@ def _trials(settings: Sequence[Row]) -> list[Column]:
         "error": ("errors", "trials without an output, share of trials"),
     }
     found: list[Column] = [
-        Column("Trials", "n", "trials recorded", lambda r: Cell(n.count(r["trials"]), sort=r["trials"]))
+        Column(
+            "Trials", "n", "trials recorded", lambda r: Cell(n.count(r["trials"]), sort=r["trials"])
+        )
     ]
     for status, (heading, text) in names.items():
         if status == "ok" or any(row["status"][status] for row in settings):
@@ -104,7 +106,7 @@ def _repeatability(leaders: Row, most: int) -> list[Column]:
         ),
         Column(
             "Repeatability", f"all {most} alike",
-            f"share of prompts whose {most} repeats are all identical (TARr@{most}), Wilson interval",
+            f"share of prompts whose {most} repeats are identical (TARr@{most}), Wilson interval",
             _unanimous,
         ),
         Column(
@@ -114,7 +116,7 @@ def _repeatability(leaders: Row, most: int) -> list[Column]:
         ),
         Column(
             "Repeatability", "effective outputs",
-            "how many different outputs a prompt behaves like: exp of the entropy, mean over prompts",
+            "how many outputs a prompt behaves like: exp of the entropy, mean over prompts",
             lambda r: _number(r["effective_outputs"], f"{r['effective_outputs'] or 0:.2f}"),
         ),
     ]  # fmt: skip
@@ -161,7 +163,7 @@ def _time(leaders: Row) -> list[Column]:
             "Latency", "p99", "99th percentile; withheld below 100 answers",
             quantile("latency_s", "p99"),
         ),
-        Column("First token", "p50", "median seconds to the first token", quantile("ttft_s", "p50")),
+        Column("First token", "p50", "median seconds to it", quantile("ttft_s", "p50")),
         Column("First token", "p95", "95th percentile", quantile("ttft_s", "p95")),
     ]  # fmt: skip
 
@@ -177,7 +179,7 @@ def _tokens() -> list[Column]:
         return fill
 
     return [
-        Column("Tokens a request", "in", "prompt tokens, cached ones included", mean("prompt_tokens")),
+        Column("Tokens a request", "in", "prompt tokens, cached too", mean("prompt_tokens")),
         Column("Tokens a request", "out", "completion tokens", mean("completion_tokens")),
         Column("Tokens a request", "cached", "prompt tokens from a cache", mean("cached_tokens")),
         Column(
@@ -199,9 +201,15 @@ def _money(leaders: Row) -> list[Column]:
 
     return [
         Column("Cost", "total", "of all requests with a known price", dollars("total")),
-        Column("Cost", "per 1,000", "1,000 times the mean request", dollars("per_1k_requests", True)),
+        Column("Cost", "per 1,000", "1,000 × the mean request", dollars("per_1k_requests", True)),
         Column("Cost", "billed", "what the provider says it billed", dollars("billed_total")),
     ]  # fmt: skip
+
+
+def _part(row: Row, name: str) -> Row:
+    """A part of a setting that may be null or absent."""
+    found: Row = row.get(name) or {}
+    return found
 
 
 def _plain_share(part: str, name: str) -> Callable[[Row], Cell]:
@@ -231,7 +239,7 @@ def _unanimous(row: Row) -> Cell:
 
 def _score(part: str, best: set[str]) -> Callable[[Row], Cell]:
     def fill(row: Row) -> Cell:
-        found = row[part] or {}
+        found = _part(row, part)
         value, ends = found.get("mean"), n.share_interval(found.get("ci95"))
         return Cell(n.percent(value), ends, value, row["setting_id"] in best)
 
@@ -240,7 +248,7 @@ def _score(part: str, best: set[str]) -> Callable[[Row], Cell]:
 
 def _passing(part: str, k: int) -> Callable[[Row], Cell]:
     def fill(row: Row) -> Cell:
-        value = ((row["score"] or {}).get(part) or {}).get(str(k))
+        value = _part(_part(row, "score"), part).get(str(k))
         return _number(value, n.percent(value))
 
     return fill
@@ -248,7 +256,9 @@ def _passing(part: str, k: int) -> Callable[[Row], Cell]:
 
 def _other_score(name: str) -> Callable[[Row], Cell]:
     def fill(row: Row) -> Cell:
-        found = row["scores"].get(name) or {}
-        return Cell(n.percent(found.get("mean")), n.share_interval(found.get("ci95")), found.get("mean"))
+        found = _part(row["scores"], name)
+        return Cell(
+            n.percent(found.get("mean")), n.share_interval(found.get("ci95")), found.get("mean")
+        )
 
     return fill

@@ -1,4 +1,4 @@
-"""From the report's JSON to what the template shows: everything in words, nothing computed there."""
+"""From the report's JSON to what the template shows; nothing is computed there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 
 from evalharness.report import numbers as n
+from evalharness.report.differences import is_real
 from evalharness.report.html import words
 from evalharness.report.html.series import Series, series_of
 from evalharness.report.html.table import SettingsTable, settings_table
-from evalharness.report.story import Story, is_real, tell
+from evalharness.report.judges import judge_lines
+from evalharness.report.money import money_lines
+from evalharness.report.story import Story, tell
 
 Row = dict[str, Any]
 
@@ -22,7 +25,7 @@ _BAD = ("ignored", "partly honoured", "reversed", "not obeyed", "changed", "dive
 
 
 class PromptView(msgspec.Struct, frozen=True):
-    """One unstable prompt: what was asked, the diff of its top two, its outputs and who gave them."""
+    """One unstable prompt: the question, the diff of its top two, its outputs and who gave them."""
 
     prompt_id: str
     question: list[tuple[str, words.Excerpt]]
@@ -53,6 +56,8 @@ class View(msgspec.Struct, frozen=True):
     failed: list[Row]
     provenance: list[tuple[str, str]]
     prices: list[Row]
+    money: list[str]
+    judges: list[list[str]]
     config: str | None
     run: Row
 
@@ -74,11 +79,15 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         verdicts=[_verdict(e) for e in data["effects"] if e["verdict"] != "as asked"],
         routine=[e["sentence"] for e in data["effects"] if e["verdict"] == "as asked"],
         prompts=[prompt_view(p, worst.get(p["prompt_id"])) for p in data["unstable_prompts"]],
-        errors=[{**e, "label": labels.get(e["setting_id"], e["setting_id"])} for e in data["errors"]],
+        errors=[
+            {**e, "label": labels.get(e["setting_id"], e["setting_id"])} for e in data["errors"]
+        ],
         attempts=_attempts(data["attempts"]),
         failed=data["attempts"]["failed"],
         provenance=_provenance(data),
         prices=data["prices"]["used"],
+        money=money_lines(data),
+        judges=[judge_lines(facts) for facts in data["judges"]],
         config=data["provenance"]["config"],
         run=data["run"],
     )
@@ -91,7 +100,7 @@ def prompt_view(prompt: Row, worst: Row | None) -> PromptView:
     names = ("", "")
     if worst is not None and len(worst["top"]) > 1:
         one, two = worst["top"][:2]
-        diff = words.word_diff(one["text"][:words.AFTER], two["text"][:words.AFTER])
+        diff = words.word_diff(one["text"][: words.AFTER], two["text"][: words.AFTER])
         names = (_times(one), _times(two))
     cells = prompt.get("worst", [])
     headline = f"{n.plural(prompt['distinct'], 'different output')} over all settings"
@@ -187,7 +196,7 @@ def _attempts(found: Row) -> list[tuple[str, str]]:
 def _provenance(data: Row) -> list[tuple[str, str]]:
     run, found = data["run"], data["provenance"]
     environment = found["environment"]
-    packages = environment.get("packages") or {}
+    packages: dict[str, str] = environment.get("packages") or {}
     rows = [
         ("Run", f"{run['name']}, {run['status']}"),
         ("Created", n.instant(run["created_at"])),

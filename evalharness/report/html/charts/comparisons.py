@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from evalharness.report import numbers as n
+from evalharness.report.differences import is_real
 from evalharness.report.html import palette
 from evalharness.report.html.charts import parts
 from evalharness.report.html.charts.parts import Chart, Row
-from evalharness.report.story import is_real
 
 ROWS = 24
 _TITLES = {
@@ -84,7 +84,7 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
 def _datum(row: Row, name: str, scale: float) -> Row:
     value = row["difference"] * scale
     low, high = (end * scale for end in row["ci95"] or (row["difference"],) * 2)
-    if scale == 100.0:  # noqa: PLR2004 — a share's difference, cut as in the tables
+    if scale == 100.0:
         low, high = max(-100.0, low), min(100.0, high)
     band = (row["mde"] or 0.0) * scale
     return {

@@ -26,7 +26,8 @@ class Chart(msgspec.Struct, frozen=True):
 
     ``legend`` lists series of this plot alone; the series of settings have one legend a section.
     ``wide`` plots take half of a page; those that ``scroll`` keep their size on a narrow screen,
-    where their labels would become too small to read. One with a ``row`` begins a line of plots with that heading.
+    where their labels would become too small to read. One with a ``row`` begins a line of plots
+    with that heading.
     """
 
     title: str

@@ -63,7 +63,7 @@ def _class(agreement: float) -> int:
         return 0
     if agreement <= 0:
         return 3
-    return 1 if agreement >= 0.5 else 2  # noqa: PLR2004
+    return 1 if agreement >= 0.5 else 2
 
 
 def _per_prompt(data: Row) -> Chart | None:
@@ -85,6 +85,7 @@ def _per_prompt(data: Row) -> Chart | None:
         values += [
             {"name": names[-1], "class": str(i), "share": count / total, "order": i}
             for i, count in enumerate(counts)
+            if count
         ]
     if not values:
         return None
@@ -112,6 +113,7 @@ def _per_prompt(data: Row) -> Chart | None:
     legend = tuple(
         Series(key=str(i), label=name, colour=colour, dash=(), shape="square")
         for i, (name, colour) in enumerate(_CLASSES)
+        if any(value["class"] == str(i) for value in values)
     )
     left_out = len(rows) - BARS
     beside = f"; the first {BARS} of {len(rows)} settings" if left_out > 0 else ""

@@ -24,9 +24,7 @@ def speed(data: Row, series: dict[str, Series]) -> list[Chart]:
     return [chart for chart in charts if chart is not None]
 
 
-def _ecdf(
-    data: Row, series: dict[str, Series], column: str, title: str, axis: str
-) -> Chart | None:
+def _ecdf(data: Row, series: dict[str, Series], column: str, title: str, axis: str) -> Chart | None:
     values: list[Row] = []
     sizes: list[int] = []
     for drawn in data["distributions"]:
@@ -51,7 +49,9 @@ def _ecdf(
     )  # fmt: skip
     spec["layer"][0]["encoding"]["order"] = {"field": "order"}
     spec["width"] = 450
-    return Chart(f"{title} distribution", f"n = {parts.sizes(sizes)} answers a line", spec, wide=True)
+    return Chart(
+        f"{title} distribution", f"n = {parts.sizes(sizes)} answers a line", spec, wide=True
+    )
 
 
 def _lengths(data: Row) -> Chart | None:
@@ -99,7 +99,7 @@ def _lengths(data: Row) -> Chart | None:
 def timeline(data: Row) -> list[Chart]:
     """The run as it went: trials sent over time by fate, and the median latency."""
     found = data["timeline"]
-    if found is None or len([b for b in found["bins"] if b["trials"]]) < 3:  # noqa: PLR2004
+    if found is None or len([b for b in found["bins"] if b["trials"]]) < 3:
         return []
     total = found["bin_s"] * len(found["bins"])
     unit, scale = next((u, s) for u, s, least in _UNITS if total > least)
@@ -134,12 +134,16 @@ def timeline(data: Row) -> list[Chart]:
         for i, (name, colour) in enumerate(fates)
     )
     width = f"{found['bin_s']:.3g} s a bar"
-    charts = [Chart("Trials over time", f"by when they were sent, {width}", spec, legend, wide=True)]
+    charts = [
+        Chart("Trials over time", f"by when they were sent, {width}", spec, legend, wide=True)
+    ]
     if latency:
         line = {
             "width": 460, "height": 120, "data": {"values": latency},
             "mark": {"type": "line", "color": palette.SERIES[0], "point": {"size": 14}},
             "encoding": {"x": x, "y": parts.quantity("value", "median latency (s)")},
         }  # fmt: skip
-        charts.append(Chart("Latency over time", "median of the answers sent in each bar", line, wide=True))
+        charts.append(
+            Chart("Latency over time", "median of the answers sent in each bar", line, wide=True)
+        )
     return charts

@@ -61,7 +61,7 @@ def _row(heading: str, charts: list[Chart]) -> list[Chart]:
 
 def _share_of(name: str, part: str) -> Callable[[Row, Row], Any]:
     def read(row: Row, _: Row) -> tuple[float | None, Any, Any, int]:
-        found = row[name][part] if part else (row[name] or {})
+        found: Row = (row[name][part] if part else row[name]) or {}
         mean = found.get("pairwise" if part else "mean")
         low, high = parts.clipped(found.get("ci95"))
         return mean, low, high, found.get("prompts") or 0
@@ -76,7 +76,7 @@ def _mean_of(metric: str, scale: float = 1.0) -> Callable[[Row, Row], Any]:
             return None, None, None, 0
         low, high = found["ci95"] or (None, None)
         ends = [None if end is None else max(0.0, end) * scale for end in (low, high)]
-        return found["mean"] * scale, *ends, found["n"]
+        return found["mean"] * scale, ends[0], ends[1], found["n"]
 
     return read
 
@@ -146,7 +146,7 @@ def _curve(data: Row, axis: Axis, axes: list[Axis], metric: Metric) -> Chart:
         _y(metric),
     )  # fmt: skip
     if not joined:
-        spec = {**spec, "layer": []}
+        spec["layer"] = []
     spec = parts.with_intervals(parts.with_points(spec, series), series)
     left_out = sum(value_on(row, axis) not in axis.numbers for row in data["settings"])
     beside = f"; {n.plural(left_out, 'setting')} without a number not drawn" if left_out else ""

@@ -55,7 +55,7 @@ def _points(data: Row) -> list[Row]:
                 "label": one_line(row["label"], 26),
                 "agreement": agreement,
                 "heat": 0.0 if agreement is None else agreement,
-                "score": (row["score"] or {}).get("mean"),
+                "score": None if row["score"] is None else row["score"]["mean"],
                 "cost": row["cost_usd"]["per_1k_requests"],
                 "latency": drawn["means"]["latency_s"]["mean"],
             }
@@ -77,9 +77,12 @@ def _spec(drawn: list[Row], named: list[Row], x: str, y: str, titles: dict[str, 
         "height": 230,
         "data": {"values": drawn},
         "encoding": {
-            "x": parts.quantity(x, titles[x], scale={"zero": False, "padding": 24}),
+            "x": parts.quantity(
+                x, titles[x], scale={"domain": _range(drawn, x, None), "padding": 24}
+            ),
             "y": parts.quantity(
-                y, titles[y], axis={"format": parts.PERCENT}, scale={"zero": False, "padding": 18}
+                y, titles[y], axis={"format": parts.PERCENT},
+                scale={"domain": _range(drawn, y, 1.0), "padding": 18},
             ),
         },
         "layer": [
@@ -97,6 +100,19 @@ def _spec(drawn: list[Row], named: list[Row], x: str, y: str, titles: dict[str, 
             },
         ],
     }  # fmt: skip
+
+
+def _range(drawn: list[Row], field: str, most: float | None) -> list[float]:
+    """Where the points lie, never so narrow that noise looks like a trade.
+
+    A tenth of the scale at least: of 0 to ``most``, or of the largest value.
+    """
+    values = [float(point[field]) for point in drawn]
+    low, high = min(values), max(values)
+    least = 0.1 * (high if most is None else most)
+    room = max(0.0, least - (high - low)) / 2
+    ceiling = high + room if most is None else min(most, high + room)
+    return [max(0.0, low - room), max(ceiling, low + least) if most is None else ceiling]
 
 
 def _text_mark() -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""Comparisons in plain words: which differences are real, and what could not be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from evalharness.report import numbers as n
+
+Row = dict[str, Any]
+
+#: Below this an adjusted p value counts as a difference.
+LEVEL = 0.05
+_METRIC_ORDER = (
+    "agreement", "agreement_answer", "score", "latency_s", "completion_tokens", "cost_usd",
+)  # fmt: skip
+_ONE_BY_ONE = 3  # values of an axis that get a sentence each; more share one
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One sentence on a comparison, or on the comparisons of one axis; ``rows`` are the JSON's."""
+
+    text: str
+    rows: list[Row]
+
+
+def differences(comparisons: Sequence[Row]) -> tuple[list[Difference], list[Difference]]:
+    """Split the comparisons a reader needs into real differences and undetected ones.
+
+    Many values of one axis share a sentence that gives the range and the largest difference.
+    Where an axis was pooled over the others, the pooled rows stand for it: the strata are in the
+    comparisons. Rows that nothing can be said about (no prompt on both sides, or 0 against 0
+    everywhere) are in neither list.
+    """
+    pooled = {(row["metric"], row["by"]) for row in comparisons if row["pooled"]}
+    chosen = [
+        row
+        for row in comparisons
+        if row["n"] and (row["pooled"] or (row["metric"], row["by"]) not in pooled) and _says(row)
+    ]
+    chosen.sort(key=_rank)
+    real = [row for row in chosen if is_real(row)]
+    undetected = [row for row in chosen if not is_real(row)]
+    return _sentences(real), _sentences(undetected)
+
+
+def _sentences(rows: Sequence[Row]) -> list[Difference]:
+    """A sentence a row; one for all where an axis has many values of the same direction."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        direction = row["difference"] > 0 if is_real(row) else None
+        key = (row["metric"], row["by"], direction, str(row["stratum"]), row["pooled"])
+        groups.setdefault(key, []).append(row)
+    found: list[Difference] = []
+    for group in groups.values():
+        if len(group) > _ONE_BY_ONE:
+            found.append(Difference(_together(group), group))
+        else:
+            found += [Difference(in_words(row), [row]) for row in group]
+    return found
+
+
+def _together(rows: Sequence[Row]) -> str:
+    """Many values of an axis against the same baseline, in one sentence."""
+    largest = max(rows, key=lambda row: abs(row["difference"]))
+    smallest = min(rows, key=lambda row: abs(row["difference"]))
+    metric, by, base = largest["metric"], largest["by"], n.parameter(largest["b_value"])
+    sides = f"{by} against {base}{_stratum(largest)}"
+    ends = n.difference_interval(metric, largest["ci95"])
+    where = f"{n.parameter(largest['a_value'])}"
+    if is_real(largest):
+        least = n.size_of(metric, smallest["difference"])
+        words = _verb(metric, largest["difference"])
+        return f"{sides}, at {len(rows)} values: {least} or more, up to {words} {ends} at {where}"
+    noun = _NOUNS.get(metric, metric)
+    size = n.difference_of(metric, largest["difference"])
+    most = f"{noun}, at most {size} {ends} at {where}"
+    return f"{sides}, at {len(rows)} values: {most}{_limits(largest)}"
+
+
+def is_real(row: Row) -> bool:
+    """Whether a comparison found a difference, after adjustment for its family."""
+    return row["p_adjusted"] is not None and row["p_adjusted"] < LEVEL
+
+
+def _says(row: Row) -> bool:
+    """Whether a row is more than 0 against 0: free requests differ in nothing."""
+    return not (row["metric"] == "cost_usd" and row["a_mean"] == 0 and row["b_mean"] == 0)
+
+
+def _rank(row: Row) -> tuple[int, str]:
+    metric = row["metric"]
+    order = _METRIC_ORDER.index(metric) if metric in _METRIC_ORDER else len(_METRIC_ORDER)
+    return order, str(row["by"])
+
+
+def in_words(row: Row) -> str:
+    """One comparison for a reader who does not know the field's words."""
+    metric, difference = row["metric"], row["difference"]
+    sides = f"{_side(row, 'a')} against {_side(row, 'b')}{_stratum(row)}"
+    ends = n.difference_interval(metric, row["ci95"])
+    if is_real(row):
+        return f"{sides}: {_verb(metric, difference)} {ends}"
+    size = n.difference_of(metric, difference)
+    return f"{sides}: {_NOUNS.get(metric, metric)} {size} {ends}{_limits(row)}"
+
+
+def _limits(row: Row) -> str:
+    """Why an undetected difference may still be there."""
+    if row["family"] > 1 and row["p"] is not None and row["p"] < LEVEL:
+        return f"; {n.p_value(row['p_adjusted'])} after allowing for {row['family']} comparisons"
+    if row["mde"] is None:
+        return ""
+    return f"; under {n.size_of(row['metric'], row['mde'])} would be missed"
+
+
+_NOUNS = {
+    "agreement": "same text", "agreement_answer": "same answer", "score": "score",
+    "latency_s": "latency", "completion_tokens": "output", "cost_usd": "cost",
+}  # fmt: skip
+
+
+def _verb(metric: str, difference: float) -> str:
+    size, more = n.size_of(metric, difference), difference > 0
+    often = "more" if more else "less"
+    phrases = {
+        "agreement": f"the same text {size} {often} often",
+        "agreement_answer": f"the same answer {size} {often} often",
+        "latency_s": f"answers take {size} {'longer' if more else 'less'}",
+        "completion_tokens": f"outputs are {size} {'longer' if more else 'shorter'}",
+        "cost_usd": f"a request costs {size} {often}",
+    }
+    return phrases.get(metric, f"{metric} {size} {'higher' if more else 'lower'}")
+
+
+def _side(row: Row, side: str) -> str:
+    value = row[f"{side}_value"]
+    shown = n.parameter(value)
+    return f"{row['by']} {shown}" if side == "a" else shown
+
+
+def _stratum(row: Row) -> str:
+    if row["pooled"]:
+        return ""
+    if not row["stratum"]:
+        return ""
+    return " at " + ", ".join(f"{k} {n.parameter(v)}" for k, v in row["stratum"].items())

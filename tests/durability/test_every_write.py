@@ -1,0 +1,113 @@
+"""The command dies, or a sync fails, at the n-th call that changes the run folder, n = 1, 2, 3 ….
+
+Counted are SQLite's, Arrow's and Python's own calls alike, in the process of the real command.
+``EVALHARNESS_EVERY_WRITE=1`` visits every n; else every few.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalharness.errors import EXIT_STORAGE
+from evalharness.store.verify import verify_folder
+from tests.durability.invariants import (
+    every_visible_parquet_opens,
+    final_state_is_sound,
+    nothing_bought_twice_unsaid,
+    recorded_requests,
+    said,
+)
+from tests.durability.processes import KILL, SYNC_EIO, TEAR, Done, Emulator, Fault, Zygote
+
+PLAN = (
+    "dataset.limit=2", "sweep.seed=[1,2]", "sweep.temperature=null", "repeats=1",
+    "params.max_tokens=4", "limits.concurrency=2",
+)  # fmt: skip
+PLANNED = 4
+OPTIONS: dict[str, Any] = {"seal_trials": 2, "composed": True, "quiet": True}
+EVERYTHING = bool(os.environ.get("EVALHARNESS_EVERY_WRITE"))
+MOST = 1_000
+
+
+class Round:
+    """One fresh run folder, struck once and then continued to its end."""
+
+    def __init__(self, zygote: Zygote, emulator: Emulator, cwd: Path) -> None:
+        self._zygote, self._emulator, self._cwd = zygote, emulator, cwd
+        self.root = cwd / "results" / "struck"
+        self._arguments = ("run", "name=struck", *emulator.provider, *PLAN)
+        whole = ("run", "name=whole", *emulator.provider, *PLAN)
+        assert zygote.run(cwd, *whole, seal_trials=2, quiet=True).code == 0
+        self._expected = said(cwd / "results" / "whole")
+
+    def strike(self, fault: Fault) -> Done:
+        """Run until the fault strikes, or to the end."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        self._begin = len(self._emulator.ledger())
+        return self._zygote.run(self._cwd, *self._arguments, fault=fault, **OPTIONS)
+
+    def continue_and_check(self) -> None:
+        """What was recorded stays; the same command ends with the plan, bought once."""
+        struck = self.sent()
+        if (self.root / "run.json").exists():
+            report = verify_folder(self.root)
+            assert report.sound, report.findings
+        every_visible_parquet_opens(self.root)
+        recorded = recorded_requests(self.root)
+        done = self._zygote.run(self._cwd, *self._arguments, **OPTIONS)
+        assert done.code == 0, done.err
+        final_state_is_sound(self.root, expected=self._expected, planned=PLANNED)
+        assert recorded <= recorded_requests(self.root)
+        ledger = self._emulator.ledger()[self._begin :]
+        nothing_bought_twice_unsaid(ledger, self.root)
+        again = {r["client_request_id"].rpartition(".")[0] for r in ledger[struck:]}
+        finished = {r.rpartition(".")[0] for r in recorded}
+        assert not again & finished, "a trial whose answer was on disk was asked again"
+
+    def sent(self) -> int:
+        """Requests of this round so far."""
+        return len(self._emulator.ledger()) - self._begin
+
+
+@pytest.fixture
+def one(faulty: Zygote, emulator: Emulator, tmp_path: Path) -> Round:
+    """A folder to strike."""
+    return Round(faulty, emulator, tmp_path)
+
+
+def test_killed_at_every_nth_change(one: Round) -> None:
+    """P1–P4: wherever the process dies, also half way through a write, the run can go on."""
+    step, struck = (1 if EVERYTHING else 7), 0
+    for n in range(1, MOST, step):
+        done = one.strike(Fault(n, TEAR if n % 2 else KILL))
+        if done.code != -signal.SIGKILL:
+            break
+        struck += 1
+        one.continue_and_check()
+    assert done.code == 0
+    assert struck * step > 100
+
+
+def test_every_nth_failed_sync_stops_the_run(one: Round) -> None:
+    """P6: a sync that fails ends the run with 74, is never tried again, and loses nothing saved."""
+    step, struck = (1 if EVERYTHING else 3), 0
+    for n in range(1, MOST, step):
+        done = one.strike(Fault(n, SYNC_EIO))
+        seen, again = done.faults
+        if seen < n:
+            break
+        struck += 1
+        assert "Traceback" not in done.err
+        assert again == 0 or one.sent() == 0
+        if done.code != EXIT_STORAGE:
+            # SQLite creating its file, or closing it when all is sealed: nothing was at stake.
+            assert done.code == 0
+            assert one.sent() == PLANNED
+        one.continue_and_check()
+    assert struck * step > 30
