@@ -34,7 +34,7 @@ def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_frames_hold_the_reports_figures(run_folder: Path) -> None:
-    """agreement, scores, cost and compare give what report --json gives, with documented columns."""
+    """The frames give what report --json gives, and every column is documented."""
     run = evalharness.load("quickstart")
     data = build(run).data
     agreement = run.agreement()

@@ -164,7 +164,8 @@ def _few(data: Row) -> Iterator[Caveat]:
 
 
 def _money(data: Row) -> Iterator[Caveat]:
-    for entry in data["prices"]["unpriced"]:
+    unknown = any(row["cost_usd"]["total"] is None for row in data["settings"])
+    for entry in data["prices"]["unpriced"] if unknown else []:
         known = [str(entry[key]) for key in ("model", "provider") if entry[key] is not None]
         whose = " of ".join(known) or "a model without a name"
         yield Caveat(f"No price for {whose}: its cost is unknown.", False)

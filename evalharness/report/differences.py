@@ -71,9 +71,9 @@ def _together(rows: Sequence[Row]) -> str:
     ends = n.difference_interval(metric, largest["ci95"])
     where = f"{n.parameter(largest['a_value'])}"
     if is_real(largest):
-        least = n.size_of(metric, smallest["difference"])
-        words = _verb(metric, largest["difference"])
-        return f"{sides}, at {len(rows)} values: {least} or more, up to {words} {ends} at {where}"
+        least, most = (n.size_of(metric, row["difference"]) for row in (smallest, largest))
+        words = _verb(metric, largest["difference"], f"{least} to {most}")
+        return f"{sides}, at {len(rows)} values: {words}; most at {where} {ends}"
     noun = _NOUNS.get(metric, metric)
     size = n.difference_of(metric, largest["difference"])
     most = f"{noun}, at most {size} {ends} at {where}"
@@ -102,7 +102,7 @@ def in_words(row: Row) -> str:
     sides = f"{_side(row, 'a')} against {_side(row, 'b')}{_stratum(row)}"
     ends = n.difference_interval(metric, row["ci95"])
     if is_real(row):
-        return f"{sides}: {_verb(metric, difference)} {ends}"
+        return f"{sides}: {_verb(metric, difference, n.size_of(metric, difference))} {ends}"
     size = n.difference_of(metric, difference)
     return f"{sides}: {_NOUNS.get(metric, metric)} {size} {ends}{_limits(row)}"
 
@@ -122,8 +122,8 @@ _NOUNS = {
 }  # fmt: skip
 
 
-def _verb(metric: str, difference: float) -> str:
-    size, more = n.size_of(metric, difference), difference > 0
+def _verb(metric: str, difference: float, size: str) -> str:
+    more = difference > 0
     often = "more" if more else "less"
     phrases = {
         "agreement": f"the same text {size} {often} often",

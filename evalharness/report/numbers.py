@@ -110,7 +110,7 @@ def size_of(metric: str, value: float) -> str:
     if is_share(metric):
         return f"{100 * size:.1f}{_S}pp"
     if metric == "latency_s":
-        return seconds(size)
+        return f"{_significant(size)}{_S}s"
     if metric == "cost_usd":
         return dollars(size)
     unit = f"{_S}tokens" if metric == "completion_tokens" else ""

@@ -85,7 +85,7 @@ def commits_lost(path: Path) -> int:
         with wal.open("rb") as log:
             header = log.read(_WAL_HEADER)
             commits = _commit_frames(log.fileno(), header, wal.stat().st_size)
-        index = shm.read_bytes()[:32] if commits else b""
+        index = _head_of_open_file(shm, 32) if commits else b""
         with wal.open("rb") as log:
             if log.read(_WAL_HEADER) != header:  # begun anew meanwhile
                 return 0
@@ -96,6 +96,20 @@ def commits_lost(path: Path) -> int:
     last = int.from_bytes(index[_SHM_MAX_FRAME : _SHM_MAX_FRAME + 4], sys.byteorder)
     # The last transaction may be torn without anybody's fault.
     return max(0, sum(frame > last for frame in commits) - 1)
+
+
+def _head_of_open_file(path: Path, size: int) -> bytes:
+    """The first bytes of a file that SQLite holds open in this process; b"" where there is none.
+
+    Through SQLite's own descriptor: closing any other descriptor of the file would drop all locks
+    this process holds on it (POSIX), and the next reader would truncate it under our feet.
+    """
+    with suppress(OSError):
+        for name in os.listdir("/proc/self/fd"):
+            with suppress(OSError):
+                if os.readlink(f"/proc/self/fd/{name}") == str(path.resolve()):
+                    return os.pread(int(name), size, 0)
+    return b""
 
 
 def _commit_frames(fd: int, header: bytes, size: int) -> list[int]:

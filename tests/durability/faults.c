@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { KILL = 1, TEAR = 2, SYNC_EIO = 3 };
-enum { CHANGE, SYNC };
+enum { CHANGE, WRITE, SYNC };
 
 static char marker[256];
 static long strike_at;
@@ -80,7 +80,7 @@ static int strikes(int mine, int kind) {
     if (!mine || (action == SYNC_EIO && kind != SYNC)) return 0;
     long now = atomic_fetch_add(&seen, 1) + 1;
     if (now != strike_at) return 0;
-    if (action == KILL || (action == TEAR && kind == SYNC)) kill(getpid(), SIGKILL);
+    if (action == KILL || (action == TEAR && kind != WRITE)) kill(getpid(), SIGKILL);
     return 1;
 }
 
@@ -100,19 +100,19 @@ static void die_torn(void) { kill(getpid(), SIGKILL); }
 
 ssize_t write(int fd, const void *data, size_t size) {
     REAL(ssize_t, "write", int, const void *, size_t);
-    if (strikes(mine_write(fd), CHANGE) && action == TEAR) { real(fd, data, size / 2); die_torn(); }
+    if (strikes(mine_write(fd), WRITE) && action == TEAR) { real(fd, data, size / 2); die_torn(); }
     return real(fd, data, size);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
     REAL(ssize_t, "pwrite", int, const void *, size_t, off_t);
-    if (strikes(mine_fd(fd), CHANGE) && action == TEAR) { real(fd, data, size / 2, at); die_torn(); }
+    if (strikes(mine_fd(fd), WRITE) && action == TEAR) { real(fd, data, size / 2, at); die_torn(); }
     return real(fd, data, size, at);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
     REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t);
-    if (strikes(mine_fd(fd), CHANGE) && action == TEAR) { real(fd, data, size / 2, at); die_torn(); }
+    if (strikes(mine_fd(fd), WRITE) && action == TEAR) { real(fd, data, size / 2, at); die_torn(); }
     return real(fd, data, size, at);
 }
 

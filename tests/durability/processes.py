@@ -132,7 +132,8 @@ class Zygote:
         pid = self.ask(
             {
                 "arguments": list(arguments), "cwd": str(cwd), "env": environment,
-                "out": str(out), "err": str(err), "seal_trials": seal_trials, "composed": composed, "quiet": quiet,
+                "out": str(out), "err": str(err), "seal_trials": seal_trials,
+                "composed": composed, "quiet": quiet,
                 "fault": None if fault is None else fault._asdict(),
             }
         )["pid"]  # fmt: skip

@@ -38,7 +38,7 @@ def _answers(path: Path, replies: dict[str, str]) -> str:
 def test_distinct_outputs_are_judged_once_and_only_new_ones_later(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Six distinct outputs × 2 repeats; again sends none; more repeats and outputs send the rest."""
+    """Six outputs × 2 repeats; again sends none; more repeats or another rubric send the rest."""
     assert main(["judge", "r", *JSON, "repeats=2"]) == 0
     assert "12 requests sent" in capsys.readouterr().err
     assert main(["judge", "r"]) == 0

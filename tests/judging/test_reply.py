@@ -14,8 +14,8 @@ from evalharness.judging.reply import parse_grade, parse_verdict
     [
         ("GRADE: 1", 0.0), ("It is fine.\n**Grade:** 4", 0.75), ("grade: 1\nGRADE: 5", 1.0),
         ('{"grade": 3}', 0.5), ("4", 0.75), ("GRADE: 4/5", 0.75), ("GRADE: 2.5", 0.375),
-        ("GRADE: 9", None), ("GRADE: -1", None), ("no idea, 4 or 5", None), ("", None), (None, None),
-        ('{"grade": true}', None), ('{"grade": 1e999}', None), ('{"other": 3}', None),
+        ("GRADE: 9", None), ("GRADE: -1", None), ("no idea, 4 or 5", None), ("", None),
+        ('{"grade": true}', None), ('{"grade": 1e999}', None), ('{"other": 3}', None), (None, None),
     ],
 )  # fmt: skip
 def test_grades(text: str | None, value: float | None) -> None:

@@ -86,7 +86,7 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         failed=data["attempts"]["failed"],
         provenance=_provenance(data),
         prices=data["prices"]["used"],
-        money=money_lines(data),
+        money=[line.strip() for line in money_lines(data) if line.startswith(" ")],
         judges=[judge_lines(facts) for facts in data["judges"]],
         config=data["provenance"]["config"],
         run=data["run"],

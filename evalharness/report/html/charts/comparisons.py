@@ -75,7 +75,7 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
     size = parts.sizes(row["n"] for row in shown)
     beside = f"; {len(shown)} of {len(rows)} comparisons" if len(rows) > len(shown) else ""
     caption = (
-        f"n = {size} prompts; 95 % intervals; blue: detected after adjustment; "
+        f"n\u00a0=\u00a0{size} prompts; 95 % intervals; blue: detected after adjustment; "
         f"grey band: too small to be detected here{beside}"
     )
     return Chart(title, caption, spec, wide=True, scroll=True)

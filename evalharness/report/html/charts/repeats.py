@@ -54,7 +54,7 @@ def _tar(data: Row, series: dict[str, Series]) -> Chart | None:
         axis={"values": ks if len(ks) <= 10 else None, "format": "d"}, scale={"zero": False},
     )  # fmt: skip
     spec = parts.lines(values, shown, x, parts.share("value", "prompts with all k alike"))
-    caption = f"TAR@k; n = {parts.sizes(sizes)} prompts"
+    caption = f"TAR@k; n\u00a0=\u00a0{parts.sizes(sizes)} prompts"
     return Chart("Chance that k repeats are all alike", caption, parts.with_points(spec, shown))
 
 
@@ -117,7 +117,7 @@ def _per_prompt(data: Row) -> Chart | None:
     )
     left_out = len(rows) - BARS
     beside = f"; the first {BARS} of {len(rows)} settings" if left_out > 0 else ""
-    caption = f"n = {parts.sizes(sizes)} prompts a setting{beside}"
+    caption = f"n\u00a0=\u00a0{parts.sizes(sizes)} prompts a setting{beside}"
     return Chart("Agreement of single prompts", caption, spec, legend)
 
 
@@ -146,7 +146,7 @@ def _by_group(
         "axis": {"labelAngle": 0 if len(names) < 4 else -35},
     }  # fmt: skip
     spec = parts.lines(values, shown, x, parts.share("value", "same text"))
-    caption = f"n = {pairs:,} pairs; observed, not an experiment"
+    caption = f"n\u00a0=\u00a0{pairs:,} pairs; observed, not an experiment"
     return Chart(title, caption, parts.with_points(spec, shown))
 
 

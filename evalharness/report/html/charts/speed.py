@@ -50,7 +50,10 @@ def _ecdf(data: Row, series: dict[str, Series], column: str, title: str, axis: s
     spec["layer"][0]["encoding"]["order"] = {"field": "order"}
     spec["width"] = 450
     return Chart(
-        f"{title} distribution", f"n = {parts.sizes(sizes)} answers a line", spec, wide=True
+        f"{title} distribution",
+        f"n\u00a0=\u00a0{parts.sizes(sizes)} answers a line",
+        spec,
+        wide=True,
     )
 
 
@@ -92,7 +95,7 @@ def _lengths(data: Row) -> Chart | None:
     }
     size = parts.sizes(v["n"] for v in values)
     beside = f"; the first {BARS} of {len(rows)} settings" if len(rows) > BARS else ""
-    caption = f"median, middle half, 5 % to 95 %; n = {size} outputs a setting{beside}"
+    caption = f"median, middle half, 5 % to 95 %; n\u00a0=\u00a0{size} outputs a setting{beside}"
     return Chart("Length of outputs", caption, spec)
 
 

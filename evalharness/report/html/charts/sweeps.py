@@ -181,7 +181,7 @@ def _named(stratum: Row) -> str:
 
 def _sizes(values: list[Row]) -> str:
     """How many prompts stand behind the points of a plot."""
-    return f"n = {parts.sizes(value['n'] for value in values)} prompts"
+    return f"n\u00a0=\u00a0{parts.sizes(value['n'] for value in values)} prompts"
 
 
 def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:

@@ -10,6 +10,7 @@ from evalharness.report.html.charts.parts import Chart, Row
 from evalharness.report.text import one_line
 
 _NAMED = 6
+_ROOM = (0.3, 0.07)  # of the width and height of the plot, for a name
 _DISTINCT = 2
 
 
@@ -31,7 +32,7 @@ def tradeoffs(data: Row) -> list[Chart]:
         return []
     for point in drawn:
         point["unbeaten"] = not any(_beats(o, point, x_field, y_field) for o in drawn)
-    named = [p for p in drawn if p["unbeaten"]][:_NAMED]
+    named = _apart([p for p in drawn if p["unbeaten"]], drawn, x_field, y_field)
     titles = {
         "cost": "US dollars per 1,000 requests", "latency": "mean latency (s)",
         "score": "mean score", "agreement": "same text",
@@ -39,8 +40,9 @@ def tradeoffs(data: Row) -> list[Chart]:
     spec = _spec(drawn, named, x_field, y_field, titles)
     instead = "" if dear else "; no costs to compare, so latency stands for them"
     caption = (
-        f"{len(drawn)} settings; darker: the same text more often; named: beaten by no other in "
-        f"{titles[x_field]}, {titles[y_field]} and agreement together{instead}"
+        f"{len(drawn)} settings; darker: the same text more often; named, where there is "
+        f"room: beaten by no other in {titles[x_field]}, {titles[y_field]} and agreement together"
+        f"{instead}"
     )
     title = f"{'Cost' if dear else 'Latency'}, {'score' if scored else 'repeatability'}"
     return [Chart(f"{title} and agreement", caption, spec, wide=True)]
@@ -100,6 +102,21 @@ def _spec(drawn: list[Row], named: list[Row], x: str, y: str, titles: dict[str, 
             },
         ],
     }  # fmt: skip
+
+
+def _apart(points: list[Row], drawn: list[Row], x: str, y: str) -> list[Row]:
+    """The points whose names do not fall on each other."""
+    (left, right), (low, high) = _range(drawn, x, None), _range(drawn, y, 1.0)
+    chosen: list[Row] = []
+    for point in points[:_NAMED]:
+        near = (
+            abs(point[x] - other[x]) < _ROOM[0] * (right - left)
+            and abs(point[y] - other[y]) < _ROOM[1] * (high - low)
+            for other in chosen
+        )
+        if not any(near):
+            chosen.append(point)
+    return chosen
 
 
 def _range(drawn: list[Row], field: str, most: float | None) -> list[float]:

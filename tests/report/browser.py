@@ -1,0 +1,157 @@
+"""A headless Chromium over its DevTools pipe: no driver, no port, no further package."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-first-run",
+    "--hide-scrollbars", "--remote-debugging-pipe",
+)  # fmt: skip
+PATIENCE_S = 60.0
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium, None when the machine has none."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+class Page:
+    """One open tab, and everything it said or asked for since it was opened."""
+
+    def __init__(self, browser: Browser, session: str) -> None:
+        self._browser = browser
+        self._session = session
+
+    def send(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call a DevTools method of the tab."""
+        return self._browser.send(method, params, self._session)
+
+    def run(self, expression: str) -> Any:
+        """The value of a JavaScript expression in the page."""
+        found = self.send(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        if "exceptionDetails" in found:
+            raise AssertionError(found["exceptionDetails"])
+        return found["result"].get("value")
+
+    @property
+    def complaints(self) -> list[str]:
+        """Console messages, uncaught exceptions and log entries (refused loads among them)."""
+        wanted = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+        return [json.dumps(e["params"]) for e in self._events() if e["method"] in wanted]
+
+    @property
+    def requests(self) -> list[str]:
+        """Every URL the tab asked for."""
+        sent = [e for e in self._events() if e["method"] == "Network.requestWillBeSent"]
+        return [e["params"]["request"]["url"] for e in sent]
+
+    def screenshot(self, width: int, height: int = 900, *, dark: bool = False) -> bytes:
+        """The page as PNG, in a window of this size."""
+        self.resize(width, height, dark=dark)
+        shot = self.send("Page.captureScreenshot", format="png")
+        return base64.b64decode(shot["data"])
+
+    def resize(self, width: int, height: int = 900, *, dark: bool = False) -> None:
+        """Give the window a size and the reader a preference for light or dark."""
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.send("Emulation.setEmulatedMedia", features=[scheme])
+
+    def _events(self) -> list[dict[str, Any]]:
+        return [e for e in self._browser.events if e.get("sessionId") == self._session]
+
+
+class Browser:
+    """A browser process with a profile of its own; use as a context manager."""
+
+    def __init__(self, path: str) -> None:
+        self._profile = tempfile.TemporaryDirectory(prefix="chromium-")
+        to_browser, self._write = os.pipe()
+        self._read, from_browser = os.pipe()
+        # The browser reads commands from descriptor 3 and writes answers to 4.
+        shell = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", shell, "sh", path, *FLAGS, f"--user-data-dir={self._profile.name}"],
+            pass_fds=(to_browser, from_browser),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(to_browser)
+        os.close(from_browser)
+        self._number = 0
+        self._buffer = b""
+        self.events: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._write)
+        os.close(self._read)
+        self._profile.cleanup()
+
+    def open(self, file: Path) -> Page:
+        """Open a file in a tab of its own, and wait until it has loaded."""
+        target = self.send("Target.createTarget", {"url": "about:blank"})["targetId"]
+        attached = self.send("Target.attachToTarget", {"targetId": target, "flatten": True})
+        page = Page(self, attached["sessionId"])
+        for domain in ("Runtime", "Log", "Network", "Page"):
+            page.send(f"{domain}.enable")
+        page.send("Page.navigate", url=file.resolve().as_uri())
+        self._wait(
+            lambda e: (
+                e.get("method") == "Page.loadEventFired"
+                and e.get("sessionId") == attached["sessionId"]
+            )
+        )
+        return page
+
+    def send(self, method: str, params: dict[str, Any], session: str | None = None) -> Any:
+        """Call a method and wait for its answer."""
+        self._number += 1
+        number = self._number
+        message = {"id": number, "method": method, "params": params}
+        if session is not None:
+            message["sessionId"] = session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        answer = self._wait(lambda e: e.get("id") == number)
+        if "error" in answer:
+            raise AssertionError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+    def _wait(self, wanted: Any) -> dict[str, Any]:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            while b"\0" in self._buffer:
+                raw, _, self._buffer = self._buffer.partition(b"\0")
+                message: dict[str, Any] = json.loads(raw)
+                self.events.append(message)
+                if wanted(message):
+                    return message
+            ready, _, _ = select.select([self._read], [], [], max(0.0, deadline - time.monotonic()))
+            chunk = os.read(self._read, 1 << 20) if ready else b""
+            if not chunk:
+                raise AssertionError("the browser said nothing in time, or ended")
+            self._buffer += chunk
