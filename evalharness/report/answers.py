@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from evalharness.report import numbers as n
+from evalharness.report.text import one_line
 
 Row = dict[str, Any]
 
@@ -72,7 +73,7 @@ def _answer(data: Row, question: str, metric: str) -> Answer:
             f"{_meaning(leader, metric)}; not detectably different from "
             f"{listing(labels[1:], _NAMED)}; {rest}."
         )
-    return Answer(question, who, figure, text, True)
+    return Answer(question, one_line(who, 60), figure, text, True)
 
 
 _WORSE = {

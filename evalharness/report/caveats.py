@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 
 from evalharness.report import numbers as n
+from evalharness.report.text import one_line
 
 Row = dict[str, Any]
 
 FEW_PROMPTS = 20
+CHARS = 280  # names that a server sends may be of any length
 MANY_UNPARSED = 0.05
 _BAD_VERDICTS = ("ignored", "partly honoured", "reversed", "not obeyed", "changed")
 _UNSAMPLED = ("seed", "temperature", "top_p")
@@ -31,7 +33,8 @@ def caveats(data: Row) -> list[Caveat]:
         *_truncated(data), *_unparsed(data), *_served(data), *_few(data), *_money(data),
         *(Caveat(note, False) for note in data["run"]["notes"]),
     ]  # fmt: skip
-    return sorted(found, key=lambda caveat: not caveat.serious)
+    short = [Caveat(one_line(caveat.text, CHARS), caveat.serious) for caveat in found]
+    return sorted(short, key=lambda caveat: not caveat.serious)
 
 
 def _unfinished(run: Row) -> Iterator[Caveat]:
@@ -165,7 +168,8 @@ def _few(data: Row) -> Iterator[Caveat]:
 
 def _money(data: Row) -> Iterator[Caveat]:
     unknown = any(row["cost_usd"]["total"] is None for row in data["settings"])
-    for entry in data["prices"]["unpriced"] if unknown else []:
+    unpriced: list[Row] = data["prices"]["unpriced"]
+    for entry in unpriced if unknown else []:
         known = [str(entry[key]) for key in ("model", "provider") if entry[key] is not None]
         whose = " of ".join(known) or "a model without a name"
         yield Caveat(f"No price for {whose}: its cost is unknown.", False)

@@ -105,10 +105,10 @@ def _head_of_open_file(path: Path, size: int) -> bytes:
     this process holds on it (POSIX), and the next reader would truncate it under our feet.
     """
     with suppress(OSError):
-        for name in os.listdir("/proc/self/fd"):
+        for link in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
-                if os.readlink(f"/proc/self/fd/{name}") == str(path.resolve()):
-                    return os.pread(int(name), size, 0)
+                if link.readlink() == path.resolve():
+                    return os.pread(int(link.name), size, 0)
     return b""
 
 

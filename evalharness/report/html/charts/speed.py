@@ -62,7 +62,7 @@ def _lengths(data: Row) -> Chart | None:
     names: list[str] = []
     values: list[Row] = []
     rows = list(zip(data["settings"], data["distributions"], strict=True))
-    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 24)
+    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 20)
     for label, (_, drawn) in zip(labels, rows, strict=False):
         tokens = drawn["completion_tokens"]
         if tokens["n"]:
@@ -71,7 +71,7 @@ def _lengths(data: Row) -> Chart | None:
     if not values:
         return None
     spec: dict[str, Any] = {
-        "width": 150,
+        "width": 130,
         "height": {"step": 24},
         "data": {"values": values},
         "encoding": {"y": {"field": "name", "type": "nominal", "sort": names, "title": None}},
