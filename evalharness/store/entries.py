@@ -83,7 +83,9 @@ def connect_for_reading(path: Path) -> sqlite3.Connection | None:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         db.execute("SELECT 1 FROM entry LIMIT 0")
     except sqlite3.Error as error:
-        if "no such table" in str(error):  # created a moment ago, nothing committed yet
+        # Being created, or left so by a kill: a rollback journal is in use before the first entry.
+        name: str = getattr(error, "sqlite_errorname", "")
+        if "no such table" in str(error) or name == "SQLITE_READONLY_ROLLBACK":
             return None
         raise unreadable(path, error) from error
     return db
