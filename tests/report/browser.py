@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +27,22 @@ def find_chromium() -> str | None:
     """The path of a Chromium, None when the machine has none."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     return next((path for name in names if (path := shutil.which(name))), None)
+
+
+# The browser reads commands from descriptor 3 and writes its answers to 4.
+_LAUNCH = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+def _away(descriptor: int) -> int:
+    """The same descriptor under a number that is not 3 or 4."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(descriptor)
+    return moved
 
 
 class Page:
@@ -85,15 +103,15 @@ class Browser:
         self._profile = tempfile.TemporaryDirectory(prefix="chromium-")
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
-        # The browser reads commands from descriptor 3 and writes answers to 4.
-        shell = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
+        ends = [_away(to_browser), _away(from_browser)]
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", shell, "sh", path, *FLAGS, f"--user-data-dir={self._profile.name}"],
-            pass_fds=(to_browser, from_browser),
+            [sys.executable, "-I", "-c", _LAUNCH, *map(str, ends), path, *FLAGS,
+             f"--user-data-dir={self._profile.name}"],
+            pass_fds=ends,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        os.close(to_browser)
-        os.close(from_browser)
+        for end in ends:
+            os.close(end)
         self._number = 0
         self._buffer = b""
         self.events: list[dict[str, Any]] = []
@@ -147,7 +165,8 @@ class Browser:
             while b"\0" in self._buffer:
                 raw, _, self._buffer = self._buffer.partition(b"\0")
                 message: dict[str, Any] = json.loads(raw)
-                self.events.append(message)
+                if "method" in message:
+                    self.events.append(message)
                 if wanted(message):
                     return message
             ready, _, _ = select.select([self._read], [], [], max(0.0, deadline - time.monotonic()))

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from evalharness.paths import shipped
 from evalharness.report.build import Built
 from evalharness.report.html import write_html, write_prompt_html
 from tests.report import runs
 from tests.report.browser import Browser, Page
 
-GOLDEN = shipped("docs") / "report" / "quickstart.html"
+GOLDEN = Path(__file__).parents[2] / "docs" / "report" / "quickstart.html"
 MEBIBYTE = 1 << 20
 
 
@@ -108,7 +107,9 @@ def test_texts_of_models_stay_texts(browser: Browser, hostile_page: Path) -> Non
     assert page.run("document.scripts.length") == 1
     assert page.run("document.querySelectorAll('style').length") == 1
     assert page.run("document.querySelectorAll('img,iframe,object,embed,form,base').length") == 0
-    assert page.run("document.querySelectorAll('meta[http-equiv=refresh],[href*=\":\"]').length") == 0
+    assert (
+        page.run("document.querySelectorAll('meta[http-equiv=refresh],[href*=\":\"]').length") == 0
+    )
     handlers = "Array.from(document.querySelectorAll('*')).flatMap(e => e.getAttributeNames())"
     assert page.run(f"{handlers}.filter(name => name.startsWith('on')).length") == 0
     assert page.run("document.querySelectorAll('[style]').length") == 0
@@ -129,9 +130,7 @@ def test_characters_that_deceive_are_shown_as_escapes(browser: Browser, hostile_
     assert "\\x07" in source
 
 
-def test_the_policy_refuses_what_the_page_did_not_bring(
-    browser: Browser, sweep_page: Path
-) -> None:
+def test_the_policy_refuses_what_the_page_did_not_bring(browser: Browser, sweep_page: Path) -> None:
     """A script, style, image or connection added later is refused, as is evaluating a string."""
     page = browser.open(sweep_page)
     page.run(

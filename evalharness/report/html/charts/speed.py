@@ -143,7 +143,10 @@ def timeline(data: Row) -> list[Chart]:
     if latency:
         line = {
             "width": 460, "height": 120, "data": {"values": latency},
-            "mark": {"type": "line", "color": palette.SERIES[0], "point": {"size": 14, "color": palette.SERIES[0]}},
+            "mark": {
+                "type": "line", "color": palette.SERIES[0],
+                "point": {"size": 14, "color": palette.SERIES[0]},
+            },
             "encoding": {"x": x, "y": parts.quantity("value", "median latency (s)")},
         }  # fmt: skip
         charts.append(

@@ -1,0 +1,360 @@
+"""The parts of a report: figures, drawings, diffs, prompts, errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalharness.analysis.distributions import POINTS, ecdf
+from evalharness.analysis.leaders import DIRECTIONS, leaders
+from evalharness.errors import ConfigError, StorageError
+from evalharness.report import fate, numbers
+from evalharness.report.build import Built
+from evalharness.report.html import as_html, palette, write_html, write_prompt_html
+from evalharness.report.html.charts import charts_of
+from evalharness.report.html.charts.parts import names_for
+from evalharness.report.html.series import MOST, axes_of, series_of
+from evalharness.report.html.svg import clean, render
+from evalharness.report.html.table import leading_settings, settings_table
+from evalharness.report.html.words import excerpt, word_diff
+from evalharness.report.json import as_json_text
+from evalharness.report.prompts import variants_of
+from evalharness.schema import arrow_schema
+from tests.analysis_a.build import frame_of
+from tests.report import runs
+
+TEXTS = st.text(st.sampled_from("ab c\n.é"), max_size=60)
+
+
+# --- what the data say ---------------------------------------------------------------------------
+
+
+def test_the_json_of_a_report_is_json(sweep: Built, hostile: Built) -> None:
+    """Everything the page shows is in the JSON, without NaN."""
+    for built in (sweep, hostile):
+        assert json.loads(as_json_text(built.data))["leaders"].keys() == DIRECTIONS.keys()
+
+
+def test_leaders_are_the_best_figures_and_their_group_the_undetected(sweep: Built) -> None:
+    """The leader has the best mean; who is in the group is decided by the adjusted p alone."""
+    for metric, sign in DIRECTIONS.items():
+        found = sweep.data["leaders"][metric]
+        if found is None:
+            continue
+        assert all(sign * found["value"] >= sign * row["value"] for row in found["others"])
+        level = {r["setting_id"] for r in found["others"] if r["p_adjusted"] >= 0.05}
+        assert set(found["group"]) == {found["setting_id"], *level}
+    assert sweep.data["leaders"]["agreement_answer"] is None
+
+
+def test_clear_leaders_are_found(sweep: Built) -> None:
+    """Temperature 0 repeats itself and costs least, by construction."""
+    labels = {row["setting_id"]: row["axes"]["temperature"] for row in sweep.data["settings"]}
+    for metric in ("agreement", "cost_usd"):
+        group = sweep.data["leaders"][metric]["group"]
+        assert {labels[name] for name in group} == {0.0}
+
+
+def test_a_lead_must_survive_the_number_of_comparisons() -> None:
+    """Six of eight prompts better is p = .03 against one setting, and nothing against three."""
+    for others, alone in (("b", True), ("bcd", False)):
+        names = ["a", *others]
+        rows = [
+            {"prompt_id": f"q{i}", "setting_id": s, "text": "t", "score": float(s == "a" or i > 5)}
+            for s in names
+            for i in range(8)
+        ]
+        found = leaders(frame_of(rows, targets={f"q{i}": '"t"' for i in range(8)}))["score"]
+        assert found["setting_id"] == "a"
+        assert all(row["p"] == pytest.approx(2 / 64) for row in found["others"])
+        assert (found["group"] == ["a"]) is alone
+        assert all(row["difference"] == -0.75 and row["n"] == 8 for row in found["others"])
+
+
+@given(st.lists(st.floats(0.001, 1000), max_size=400))
+def test_an_ecdf_rises_to_one_within_bounds(values: list[float]) -> None:
+    """Few points whatever the number of values; monotone in both directions; ends at the maximum."""
+    found = ecdf(np.array([*values, np.nan]))
+    points = found["ecdf"]
+    assert found["n"] == len(values)
+    assert len(points) <= POINTS
+    assert points == sorted(points)
+    if values:
+        assert points[-1] == [max(values), 1.0]
+
+
+def test_distributions_count_every_prompt_once(sweep: Built) -> None:
+    """The tally of agreements over prompts adds up to the prompts of the setting."""
+    for row, drawn in zip(sweep.data["settings"], sweep.data["distributions"], strict=True):
+        tally = drawn["agreement"]
+        assert sum(count for _, count in tally) == row["prompts"]
+        mean = sum(value * count for value, count in tally) / row["prompts"]
+        assert mean == pytest.approx(row["agreement"]["raw"]["pairwise"], abs=1e-4)
+
+
+def test_the_time_line_holds_every_trial(sweep: Built) -> None:
+    """Bins partition the trials."""
+    found = sweep.data["timeline"]
+    assert sum(place["trials"] for place in found["bins"]) == sweep.data["run"]["records"]
+
+
+def test_errors_are_counted_by_cause_with_an_example(hostile: Built) -> None:
+    """Every error is in one row; its message is kept, shortened."""
+    rows = hostile.data["errors"]
+    total = sum(row["status"]["error"] for row in hostile.data["settings"])
+    assert sum(row["count"] for row in rows) == total == len(runs.PAYLOADS)
+    assert all(row["error_kind"] == "server_error" and row["example"] for row in rows)
+
+
+def test_attempts_are_described_by_outcome() -> None:
+    """Failed attempts are told apart from the final ones, and trials counted once."""
+    row = {"trial_id": "a", "attempt": 1, "final": False, "outcome": "rejected", "status": "error",
+           "http_status": 429, "error_kind": "rate_limited", "error_message": "slow " * 100,
+           "wait_s": 1.5, "in_flight": 3, "queue_s": 0.5, "admitted_at": 0,
+           "prompt_id": "p", "setting_id": "s", "repeat": 0, "client_request_id": "c"}  # fmt: skip
+    rows = [row, {**row, "attempt": 2}, {**row, "attempt": 3, "final": True, "outcome": "delivered",
+            "status": "ok", "error_kind": None, "http_status": 200}]  # fmt: skip
+    table = pa.Table.from_pylist(rows, schema=arrow_schema("attempts"))
+    found = fate.attempts(table.select(list(fate.ATTEMPT_COLUMNS)))
+    assert (found["made"], found["trials_retried"]) == (3, 1)
+    assert found["outcomes"] == {"rejected": 2, "delivered": 1}
+    assert found["failed"][0]["count"] == 2
+    assert len(found["failed"][0]["example"]) == 300
+    assert found["in_flight"] == {"mean": 3.0, "max": 3}
+
+
+def test_variants_of_a_prompt_account_for_all_its_records(hostile: Built) -> None:
+    """Counts add up to the outputs, by setting too; the commonest comes first, unmarked."""
+    frame = hostile.frame
+    for prompt in range(len(frame.prompt_ids)):
+        variants, distinct, errors = variants_of(frame, prompt)
+        assert len(variants) == distinct
+        assert sum(v["count"] for v in variants) + errors == int((frame.prompt == prompt).sum())
+        assert all(sum(s["count"] for s in v["settings"]) == v["count"] for v in variants)
+        assert [v["count"] for v in variants] == sorted(
+            (v["count"] for v in variants), reverse=True
+        )
+        assert variants[0]["first_difference_chars"] is None
+        for variant in variants[1:]:
+            at = variant["first_difference_chars"]
+            assert variant["text"][:at] == variants[0]["text"][:at]
+            assert variant["text"][at : at + 1] != variants[0]["text"][at : at + 1]
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (numbers.percent(None), "—"),
+        (numbers.percent(0.456, 1), "45.6 %"),
+        (numbers.share_interval([-0.05, 1.2]), "[0, 100]"),
+        (numbers.seconds(0.0123), "12.3 ms"),
+        (numbers.seconds(1.0), "1.00 s"),
+        (numbers.seconds(2_000.0), "2,000 s"),
+        (numbers.span(1042.0), "17 min 22 s"),
+        (numbers.span(7200.0), "2 h"),
+        (numbers.dollars(None), "—"),
+        (numbers.dollars(0.0), "$0"),
+        (numbers.dollars(0.00123), "$0.00123"),
+        (numbers.dollars(1234.5), "$1,234.50"),
+        (numbers.difference_of("score", -2.2e-17), "0.0 pp"),
+        (numbers.difference_of("score", -0.593), "−59.3 pp"),
+        (numbers.difference_of("latency_s", 2.6), "+2.6 s"),
+        (numbers.difference_interval("agreement", [-1.2, 0.5]), "[−100.0, +50.0]"),
+        (numbers.difference_interval("score", None), "[not defined]"),
+        (numbers.p_value(0.0004), "p < .001"),
+        (numbers.p_value(0.28), "p = .28"),
+        (numbers.parameter(None), "not sent"),
+        (numbers.parameter(0.70), "0.7"),
+        (numbers.parameter(True), "true"),
+        (numbers.instant("2026-11-23T23:18:10+00:00"), "23 November 2026, 23:18 UTC"),
+    ],
+)
+def test_numbers_read_well(shown: str, expected: str) -> None:
+    """Units, signs and digits as people write them; a unit never parts from its number."""
+    assert shown.replace("\u00a0", " ") == expected
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+
+@given(TEXTS, TEXTS)
+def test_a_word_diff_holds_both_texts(first: str, second: str) -> None:
+    """Without the new pieces it is the first text, without the gone ones the second."""
+    pieces = word_diff(first, second)
+    assert "".join(p.text for p in pieces if p.kind != "new") == first
+    assert "".join(p.text for p in pieces if p.kind != "gone") == second
+    if first == second:
+        assert all(p.kind == "same" for p in pieces)
+
+
+@given(st.text(max_size=3000), st.integers(0, 3000))
+def test_an_excerpt_counts_what_it_leaves_out(text: str, at: int) -> None:
+    """Skipped, shown and left characters add up, and the mark stands at the difference."""
+    at = min(at, len(text))
+    found = excerpt(text, at)
+    shown = found.head + found.tail
+    assert found.skipped + len(shown) + found.left == len(text)
+    assert text[found.skipped :].startswith(shown)
+    assert found.skipped + len(found.head) == at
+
+
+# --- drawings ------------------------------------------------------------------------------------
+
+
+def test_every_plot_of_every_run_can_be_drawn(sweep: Built, hostile: Built) -> None:
+    """No specification is refused; drawings hold no script, style, link or label of the renderer."""
+    for built in (sweep, hostile):
+        series = series_of(built.data["settings"])
+        for section, charts in charts_of(built.data, series).items():
+            for i, chart in enumerate(charts):
+                drawn = render(chart.spec, f"{section}{i}")
+                assert drawn.startswith("<svg")
+                for forbidden in (
+                    "<script",
+                    "<style",
+                    "<a ",
+                    "style=",
+                    "href",
+                    "aria-label",
+                    "onl",
+                ):
+                    assert forbidden not in drawn
+                assert chart.title
+                assert chart.caption
+
+
+def test_sweeps_of_two_axes_get_curves_and_a_heat_map(sweep: Built) -> None:
+    """Each known figure is drawn both ways, with n in its caption."""
+    charts = charts_of(sweep.data, series_of(sweep.data["settings"]))["sweep"]
+    rows = [chart.row for chart in charts if chart.row]
+    assert rows == ["Against temperature", "By temperature and seed"]
+    assert len(charts) == 2 * 5
+    assert all("n\u00a0=\u00a040 prompts" in chart.caption for chart in charts)
+
+
+def test_a_drawing_is_rebuilt_from_what_is_allowed() -> None:
+    """Elements and attributes that are not for drawing are dropped, with all they hold."""
+    drawn = clean(
+        '<svg xmlns="http://www.w3.org/2000/svg" onload="x()"><script>x()</script>'
+        '<style>*{}</style><g class="k" aria-label="a"><a href="x"><path d="M0,0" fill="#000"/></a>'
+        '<path d="M0.123456,9" stroke="#123456" style="x" clip-path="url(#c)"/>'
+        '<text fill="url(http://x)">a &lt;b&gt;</text></g></svg>',
+        "n",
+    )
+    assert drawn == (
+        '<svg aria-hidden="true"><g><path d="M0.1,9" stroke="#123456" clip-path="url(#n-c)" />'
+        "<text>a &lt;b&gt;</text></g></svg>"
+    )
+
+
+def test_series_with_two_axes_share_colours_and_dashes(sweep: Built) -> None:
+    """The colour follows the longer axis, the dash the other; no two settings look alike."""
+    found = series_of(sweep.data["settings"])
+    looks = {(s.colour, s.dash) for s in found.values()}
+    assert len(looks) == len(found) == 8
+    assert len({s.colour for s in found.values()}) == 4
+    assert [axis.name for axis in axes_of(sweep.data["settings"])] == ["temperature", "seed"]
+
+
+def test_no_more_lines_than_can_be_told_apart() -> None:
+    """Beyond twelve settings some are left out; the named ones never are."""
+    rows: list[dict[str, Any]] = [
+        {"setting_id": f"s{i}", "label": f"T={i}", "axes": {"temperature": i}, "params": {}}
+        for i in range(40)
+    ]
+    found = series_of(rows, ["s17", "s31"])
+    assert len(found) == MOST
+    assert {"s17", "s31", "s0", "s39"} <= set(found)
+
+
+def test_names_that_shortening_would_join_are_numbered() -> None:
+    """Two settings never share a row of a plot."""
+    names = names_for(["a long label, seed=1", "a long label, seed=2"], 12)
+    assert len(set(names)) == 2
+
+
+def test_colours_meet_contrast_on_both_backgrounds() -> None:
+    """Lines and text of plots have a contrast of at least 2 (marks) and 4.5 (text)."""
+    text = {palette.INK, palette.MUTED}
+    for light in {*palette.SERIES, palette.REAL, palette.BAD, palette.OPEN} | text:
+        least = 4.5 if light in text else 2.0
+        assert _contrast(light, "#ffffff") >= least, light
+        assert _contrast(palette.DARK[light], "#12151b") >= least, light
+    for step, light in enumerate(palette.HEAT):
+        on = palette.ON_DEEP if step >= palette.HEAT_DARK_FROM else palette.ON_PALE
+        assert _contrast(light, on) >= 3.0, light
+        assert _contrast(palette.DARK[light], palette.DARK[on]) >= 3.0, light
+
+
+def _contrast(one: str, other: str) -> float:
+    """Contrast ratio of WCAG 2."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+# --- table and page ------------------------------------------------------------------------------
+
+
+def test_the_best_is_marked_only_where_something_is_worse(sweep: Built) -> None:
+    """A leading group that holds every setting marks none."""
+    leaders = sweep.data["leaders"]
+    assert leading_settings(leaders, "agreement") == set(leaders["agreement"]["group"])
+    everyone = {
+        **leaders["score"],
+        "group": [row["setting_id"] for row in sweep.data["settings"]],
+    }
+    assert leading_settings({"score": everyone}, "score") == set()
+    assert leading_settings({"score": None}, "score") == set()
+
+
+def test_columns_without_any_figure_are_left_out(sweep: Built) -> None:
+    """No column of dashes: answers were not parsed, nothing was billed."""
+    headings = [(c.group, c.heading) for c in settings_table(sweep.data).columns]
+    assert ("Repeatability", "same answer") not in headings
+    assert ("Cost", "billed") not in headings
+    assert ("Latency", "p99") in headings
+
+
+def test_a_run_of_one_setting_and_one_repeat_has_a_page(tmp_path: Path) -> None:
+    """The smallest run there is can be reported."""
+    built = runs.sweep(tmp_path, 3, 1, repeats=1)
+    page = as_html(built.data)
+    assert "says nothing about repeatability" in page
+
+
+def test_a_page_appears_whole_or_not_at_all(hostile: Built, tmp_path: Path) -> None:
+    """Where the disk refuses, the old page stays and nothing is left beside it."""
+    target = tmp_path / "page.html"
+    target.write_text("old")
+    write_html(hostile, target)
+    assert target.read_text().startswith("<!doctype html>")
+    with pytest.raises((StorageError, OSError)):
+        write_html(hostile, tmp_path / "missing" / "page.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_an_unknown_prompt_has_no_page(sweep: Built, tmp_path: Path) -> None:
+    """The message names the run and what to type instead."""
+    with pytest.raises(ConfigError, match="no prompt `nobody`"):
+        write_prompt_html(sweep, "nobody", tmp_path / "page.html")
+
+
+def test_equal_data_give_equal_pages(hostile: Built, hostile_page: Path) -> None:
+    """A page is a function of its data."""
+    assert as_html(hostile.data) == hostile_page.read_text(encoding="utf-8")
