@@ -6,31 +6,23 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from msgspec import structs
 
 from evalharness import __version__
 from evalharness.app import Job, Result
 from evalharness.commands.closing import closing_lines
+from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
 from evalharness.errors import ConfigError, EvalharnessError, StorageError
 from evalharness.plan import Plan, build_plan
-from evalharness.progress import Progress, progress_for_terminal
-from evalharness.providers import check_provider, open_endpoint, provider_identity
+from evalharness.progress import progress_for_terminal
+from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
-from evalharness.runner import Lane, Runner, Stop, Summary
-from evalharness.runner.money import Money
+from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.store.writer import RunStore
-from evalharness.throttle.clock import SystemClock
-from evalharness.throttle.estimate import OutputEstimate
-from evalharness.throttle.gate import Gate
-from evalharness.wire.client import ChatClient
-from evalharness.wire.transport import open_transport
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +49,7 @@ def execute_run(jobs: list[Job], *, arguments: Sequence[str] = (), yes: bool = F
     store = RunStore(root, code_version=__version__)
     try:
         orphaned = store.save_plan(
-            config_yaml=_yaml(jobs),
+            config_yaml=config_yaml(jobs),
             prompts=prepared.plan.prompts,
             digests=prepared.plan.digests,
             settings=prepared.plan.settings,
@@ -126,13 +118,6 @@ def _used(config: RunConfig) -> list[ProviderConfig]:
     return [named[name] for name in axis if name in named]
 
 
-def _yaml(jobs: list[Job]) -> str:
-    head = f"# Resolved configuration, evalharness {__version__}.\n"
-    if len(jobs) == 1:
-        return head + jobs[0].yaml
-    return head + "".join(f"--- # job {n}\n{job.yaml}" for n, job in enumerate(jobs))
-
-
 def _confirm(prepared: Prepared, *, yes: bool) -> None:
     """Ask before an expensive run, on a terminal only.
 
@@ -177,8 +162,8 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)
         try:
-            lanes = await _open_lanes(prepared, stack, progress)
-            money = _money(prepared, plan.config.limits.max_cost_usd)
+            lanes = await open_lanes(prepared, stack, progress)
+            money = open_money(prepared, store)
             runner = Runner(plan, store, lanes, money=money, progress=progress)
             progress.start(total=len(plan), done=int(done.sum()), label=plan.config.name)
             with draining(runner, progress):
@@ -188,43 +173,6 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
             store.close()
             raise
         return summary
-
-
-async def _open_lanes(
-    prepared: Prepared, stack: AsyncExitStack, progress: Progress
-) -> dict[str, Lane]:
-    config = prepared.plan.config
-    transport = await stack.enter_async_context(open_transport(config.transport, config.limits))
-    lanes: dict[str, Lane] = {}
-    for name, provider in prepared.providers.items():
-        endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.say))
-        client = ChatClient(
-            transport,
-            endpoint.base_url,
-            key=endpoint.key,
-            headers=endpoint.headers,
-            profile=endpoint.profile,
-        )
-        # What an endpoint cannot serve at once would wait inside it and count as latency.
-        most = min(config.limits.concurrency, endpoint.concurrency_hint or 10**9)
-        limits = structs.replace(config.limits, concurrency=most)
-        seed = config.order.shuffle_seed
-        gate = Gate(name, limits, endpoint.profile, SystemClock(), seed)
-        lanes[name] = Lane(client, gate, OutputEstimate())
-    return lanes
-
-
-def _money(prepared: Prepared, limit: Decimal | None) -> Money:
-    prices = {s.setting_id: prepared.price(s) for s in prepared.plan.settings}
-    if limit is not None:
-        for setting in prepared.plan.settings:
-            if prices[setting.setting_id] is None:
-                raise ConfigError(
-                    f"limits.max_cost_usd is set, and the price of {setting.model} at "
-                    f"{setting.provider} is unknown",
-                    hint=prepared.book.missing_hint(setting.provider, setting.model),
-                )
-    return Money(limit, prices)
 
 
 async def _finish(store: RunStore, summary: Summary) -> None:
