@@ -280,6 +280,7 @@ def _show(options: argparse.Namespace) -> int:
 def _add_export(commands: Commands) -> None:
     parser = commands.add_parser("export", help="records as CSV or JSONL")
     parser.add_argument("run", metavar="RUN")
+    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
     parser.add_argument("--format", choices=("csv", "jsonl"), required=True)
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
     parser.add_argument(
@@ -291,7 +292,13 @@ def _add_export(commands: Commands) -> None:
 def _export(options: argparse.Namespace) -> int:
     from evalharness.commands.export import export
 
-    return export(options.run, options.format, out=options.out, raw_cells=options.raw_cells)
+    return export(
+        options.run,
+        options.format,
+        out=options.out,
+        raw_cells=options.raw_cells,
+        overrides=options.overrides,
+    )
 
 
 def _add_import(commands: Commands) -> None:

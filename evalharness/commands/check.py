@@ -131,9 +131,8 @@ def _known_cost(row: Row) -> float | None:
     must not pass for all of it.
     """
     cost = row["cost_usd"]
-    delivered = row["trials"] - row["status"]["error"]
-    pairs = ((cost["total"], cost["n"]), (cost["billed_total"], cost["billed_n"]))
-    known = [total or 0.0 for total, n in pairs if n >= delivered]
+    pairs = ((cost["total"], cost["unknown"]), (cost["billed_total"], cost["billed_unknown"]))
+    known = [total or 0.0 for total, unknown in pairs if not unknown]
     return max(known) if known else None
 
 

@@ -33,6 +33,10 @@ _MADE = {
 }
 
 
+# Two ways to write one thing.
+_EITHER = (("prompt", "messages"), ("target", "target_json"))
+
+
 class Header(NamedTuple):
     """``known``: the file's column → its meaning; ``unknown``: columns kept in extra_json."""
 
@@ -148,11 +152,12 @@ class Gathered:
                     f"{shown(fact.value)} at {fact.place}",
                     hint="a prompt has one; give different prompts different ids",
                 )
-        if "prompt" in facts and "messages" in facts:
-            raise DatasetError(
-                f"{place}: prompt {prompt_id!r} has both `prompt` and `messages`",
-                hint="keep the column that says what was sent",
-            )
+        for one, other in _EITHER:
+            if one in facts and other in facts:
+                raise DatasetError(
+                    f"{place}: prompt {prompt_id!r} has both `{one}` and `{other}`",
+                    hint="keep the column that says what was meant",
+                )
 
     def _setting(self, values: dict[str, Any]) -> Setting:
         params: dict[str, Any] = {}
@@ -230,7 +235,7 @@ class Gathered:
                 Prompt(
                     prompt_id=prompt_id,
                     messages=messages,
-                    target=said.get("target"),
+                    target=said.get("target_json", said.get("target")),
                     tags=said.get("tags", []),
                     cluster=said.get("cluster"),
                     source=self._sources[prompt_id],
