@@ -67,8 +67,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     """Parse a command, with ``key=value`` allowed on both sides of its options."""
     parser = _parser()
     options, late = parser.parse_known_args(arguments)
-    runs = getattr(options, "run", None)
-    takes = runs if isinstance(runs, list) else getattr(options, "overrides", None)
+    given: dict[str, list[str] | None] = vars(options)
+    takes = given.get("run" if arguments[:1] == ["report"] else "overrides")
     if late and (takes is None or any("=" not in word or word.startswith("-") for word in late)):
         parser.error(f"unrecognized arguments: {' '.join(late)}")
     if takes is not None:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from evalharness.errors import EXIT_FAILED, EXIT_OK, ConfigError
 from evalharness.commands.junit import as_junit
+from evalharness.errors import EXIT_FAILED, EXIT_OK, ConfigError
 from evalharness.report.build import build
 from evalharness.report.overrides import parse_overrides
 from evalharness.report.text import printable
@@ -52,6 +52,18 @@ def _score_bounds(row: Row) -> Sequence[float | None] | None:
     """The interval of the mean score; where prompts name clusters, the one that heeds them."""
     score = row["score"]
     return _part(score, "ci95_clusters" if score and "ci95_clusters" in score else "ci95")
+
+
+def _known_cost(row: Row) -> float | None:
+    """What a setting cost: the larger of what was computed and what the provider says it billed.
+
+    None where neither is known for every delivered answer: a sum over some is a lower bound, which
+    must not pass for all of it.
+    """
+    cost = row["cost_usd"]
+    pairs = ((cost["total"], cost["unknown"]), (cost["billed_total"], cost["billed_unknown"]))
+    known = [total or 0.0 for total, unknown in pairs if not unknown]
+    return max(known) if known else None
 
 
 # A mean of thirds may miss the limit it equals by the last bit of a float.
@@ -115,25 +127,13 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "max_cost_usd",
         "cost in US dollars",
-        lambda r: _known_cost(r),
+        _known_cost,
         lambda _r: None,
         least=False,
         unknown="not every record has a known cost; --pricing FILE gives prices",
         per_run=True,
     ),
 )
-
-
-def _known_cost(row: Row) -> float | None:
-    """What a setting cost: the larger of what was computed and what the provider says it billed.
-
-    None where neither is known for every delivered answer: a sum over some is a lower bound, which
-    must not pass for all of it.
-    """
-    cost = row["cost_usd"]
-    pairs = ((cost["total"], cost["unknown"]), (cost["billed_total"], cost["billed_unknown"]))
-    known = [total or 0.0 for total, unknown in pairs if not unknown]
-    return max(known) if known else None
 
 
 class Verdict(NamedTuple):
@@ -242,9 +242,8 @@ def _unfinished(run: Row) -> str | None:
     if run["status"] in ("complete", "imported"):
         return None
     planned = "" if run["planned"] is None else f" of {run['planned']} planned trials"
-    return (
-        f"it is {run['status']}, with {run['records']}{planned} recorded; --partial checks it as it is"
-    )
+    recorded = f"{run['records']}{planned} recorded"
+    return f"it is {run['status']}, with {recorded}; --partial checks it as it is"
 
 
 def _verdicts(rows: list[Row], limits: dict[str, float], asked: Asked) -> Iterator[Verdict]:
@@ -292,5 +291,3 @@ def _verdict(
 
 def _complement(bounds: list[float] | None) -> list[float] | None:
     return None if bounds is None else [1 - bounds[1], 1 - bounds[0]]
-
-

@@ -122,7 +122,7 @@ def _beside(run: Run, *, cells: bool) -> Beside:
     settings: dict[str, dict[str, Any]] = {}
     for setting in run.setting_list:
         params = dict(setting.params)
-        extra = params.pop("extra", None) or {}
+        extra: dict[str, Any] = params.pop("extra", None) or {}
         shape = _present(system=setting.system, template=setting.template)
         own = {name: value for name, value in params.items() if name not in _RECORDED}
         renamed = {f"param.{k}" if k in taken else k: v for k, v in own.items()}

@@ -64,5 +64,5 @@ def _xml(text: str) -> str:
     return "".join(
         c
         for c in printable(text)
-        if c in "\n\t" or (" " <= c < "\ud800") or ("\ue000" <= c and c not in "\ufffe\uffff")
+        if c in "\n\t" or (" " <= c < "\ud800") or (c >= "\ue000" and c not in "\ufffe\uffff")
     )

@@ -31,7 +31,8 @@ def caveats(data: Row) -> list[Caveat]:
     """All caveats of a run, serious ones first."""
     found = [
         *_unfinished(data["run"]), *_errors(data), *_effects(data), *_unequal_losses(data),
-        *_truncated(data), *_unparsed(data), *_unscored(data), *_served(data), *_few(data), *_money(data),
+        *_truncated(data), *_unparsed(data), *_unscored(data), *_served(data), *_few(data),
+        *_money(data),
         *(Caveat(note, False) for note in data["run"]["notes"]),
     ]  # fmt: skip
     short = [Caveat(one_line(caveat.text, CHARS), caveat.serious) for caveat in found]

@@ -221,12 +221,12 @@ def footnotes(data: Row) -> list[str]:
     if any(_part(r, "score").get("mean") is not None for r in rows):
         name = printable(data["scorers"][0]["name"])
         lines.append(f"score: {name}, mean over prompts of the mean over their scored repeats")
-    for scorer in data["scorers"]:
-        if scorer["unscored"]:
-            lines.append(
-                f"{one_line(scorer['name'], 60)}: {scorer['scored']} of {scorer['records']} records "
-                f"scored; not scored: {one_line(unscored(scorer['unscored']), 400)}"
-            )
+    lines += [
+        f"{one_line(scorer['name'], 60)}: {scorer['scored']} of {scorer['records']} records "
+        f"scored; not scored: {one_line(unscored(scorer['unscored']), 400)}"
+        for scorer in data["scorers"]
+        if scorer["unscored"]
+    ]
     if data["run"]["attempts_in_doubt"]:
         lines.append(
             f"{data['run']['attempts_in_doubt']} attempts in doubt (sent, outcome unknown)"

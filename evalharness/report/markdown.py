@@ -82,8 +82,7 @@ def _settings(table: SettingsTable, scorers: list[Row]) -> str:
     chosen = [
         (i, column)
         for i, column in enumerate(table.columns)
-        if (column.group, column.heading) in _COLUMNS
-        or (column.group, column.heading) in others
+        if (column.group, column.heading) in _COLUMNS or (column.group, column.heading) in others
     ]
     headings = [_HEADINGS.get((c.group, c.heading), escaped(c.heading, 24)) for _, c in chosen]
     lines = [
@@ -113,7 +112,9 @@ def _differences(heading: str, found: list[Difference]) -> list[str]:
 
 
 def _judges(data: Row) -> list[str]:
-    lines = [f"- {escaped(line.strip())}" for facts in data["judges"] for line in judge_lines(facts)]
+    lines = [
+        f"- {escaped(line.strip())}" for facts in data["judges"] for line in judge_lines(facts)
+    ]
     return ["**Judges**\n\n" + "\n".join(lines)] if lines else []
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from evalharness.judging import bind
 from evalharness.scorers import (
-    AnswerStatus,
     Scored,
     parse_answer_spec,
     parse_scoring,
@@ -117,7 +117,7 @@ def _scorer(scored: Scored, name: str) -> dict[str, Any]:
 def _answers(scored: Scored) -> dict[str, int] | None:
     if scored.answer_status is None:
         return None
-    counts = {status.value: 0 for status in AnswerStatus}
-    for row in scored.answer_status.value_counts().to_pylist():
-        counts[row["values"]] = row["counts"]
-    return counts
+    words = map(str, scored.answer_status.dictionary.to_pylist())
+    codes = np.asarray(scored.answer_status.indices)
+    counts: list[int] = np.bincount(codes, minlength=len(scored.answer_status.dictionary)).tolist()
+    return dict(zip(words, counts, strict=True))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -178,15 +179,14 @@ def test_limits_that_mean_nothing_are_refused(
 
 def test_junit_is_valid_and_counts_failures(capsys: Said, work: Path) -> None:
     """The file fits the JUnit schema; its cases are the verdicts printed."""
-    from lxml import etree
-
+    etree: Any = import_module("lxml.etree")
     write_run(ROWS)
     code, lines = _check(
         capsys, "--min-agreement", "0.9", "--max-cost-usd", "1", "--junit", "j.xml"
     )
     assert code == 1
-    schema = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit.xsd")))
-    schema.assertValid(etree.parse(work / "j.xml"))
+    schema = etree.XMLSchema(file=str(Path(__file__).with_name("junit.xsd")))
+    schema.assertValid(etree.parse(str(work / "j.xml")))
     suite = ET.parse(work / "j.xml").getroot()[0]
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     failed = [case for case in suite if len(case)]
@@ -206,4 +206,3 @@ def test_flags_of_the_command_line_are_the_gates() -> None:
     from evalharness.cli import _GATES
 
     assert list(_GATES) == [gate.flag for gate in GATES]
-
