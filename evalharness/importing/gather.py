@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_BATCH = 20_000  # rows that are held as Python objects
+BATCH = 20_000  # rows that are held as Python objects
 
 # Columns that every imported record has, whatever the file holds.
 _MADE = {
@@ -108,7 +108,7 @@ class Gathered:
             values[flag] = values.get(flag) or False
         for name, cells in self._cells.items():
             cells.append(values.get(name))
-        if len(self._cells["trial_id"]) >= _BATCH:
+        if len(self._cells["trial_id"]) >= BATCH:
             self._seal()
 
     def _seal(self) -> None:
@@ -120,7 +120,7 @@ class Gathered:
         for column in RECORDS:
             kind = arrow_type(column.type)
             cells = self._cells.get(column.name)
-            arrays.append(pa.nulls(rows, kind) if cells is None else pa.array(cells, kind))
+            arrays.append(pa.array([None] * rows if cells is None else cells, kind))
         self._sealed.append(pa.Table.from_arrays(arrays, schema=arrow_schema("records")))
         for cells in self._cells.values():
             cells.clear()
