@@ -129,7 +129,7 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if not (math.isfinite(value) and 0.0 <= value <= 1.0):
             return Score(None, score.answer, f"the scorer gave {value!r}, outside 0..1")
         if self.negated:
-            return Score(1.0 - value, score.answer, f"not: {score.explanation}")
+            return Score(1.0 - value, score.answer, f"negated: {score.explanation}")
         return score
 
 
