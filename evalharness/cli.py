@@ -124,8 +124,11 @@ def _run(arguments: list[str]) -> int:
     from evalharness.commands.run import run_command
 
     yes = "--yes" in arguments
-    overrides = [a for a in arguments if a != "--yes"]
-    return hydra_command(overrides, run_command(arguments, yes=yes))
+    retry_errors = "--retry-errors" in arguments
+    overrides = [a for a in arguments if a not in ("--yes", "--retry-errors")]
+    # Errors that this session records are not to be asked again by the command that resumes it.
+    again = [a for a in arguments if a != "--retry-errors"]
+    return hydra_command(overrides, run_command(again, yes=yes, retry_errors=retry_errors))
 
 
 def _plan(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -22,6 +23,7 @@ from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
+from evalharness.store.folder import hold_existing
 from evalharness.store.writer import RunStore
 
 if TYPE_CHECKING:
@@ -31,22 +33,39 @@ if TYPE_CHECKING:
     from evalharness.pricing import Price, PriceBook
 
 
-def run_command(arguments: Sequence[str], *, yes: bool) -> Callable[[list[Job]], Result]:
+def run_command(
+    arguments: Sequence[str], *, yes: bool, retry_errors: bool = False
+) -> Callable[[list[Job]], Result]:
     """The function Hydra's composed jobs are handed to; ``arguments`` go into the resume line."""
 
     def execute(jobs: list[Job]) -> Result:
-        return execute_run(jobs, arguments=arguments, yes=yes)
+        return execute_run(jobs, arguments=arguments, yes=yes, retry_errors=retry_errors)
 
     return execute
 
 
-def execute_run(jobs: list[Job], *, arguments: Sequence[str] = (), yes: bool = False) -> Result:
-    """Run (or continue) the sweep that ``jobs`` describe and print its report."""
+def execute_run(
+    jobs: list[Job],
+    *,
+    arguments: Sequence[str] = (),
+    yes: bool = False,
+    retry_errors: bool = False,
+) -> Result:
+    """Run (or continue) the sweep that ``jobs`` describe and print its report.
+
+    With ``retry_errors`` trials that an earlier session recorded as errors are asked again.
+    """
     config = jobs[0].config
-    prepared = prepare([job.config for job in jobs])
-    _confirm(prepared, yes=yes)
     root = Path(config.results_dir) / config.name
-    store = RunStore(root, code_version=__version__)
+    lock = hold_existing(root)
+    try:
+        prepared = prepare([job.config for job in jobs])
+        _confirm(prepared, yes=yes)
+    except BaseException:
+        if lock is not None:
+            os.close(lock)
+        raise
+    store = RunStore(root, code_version=__version__, lock=lock)
     try:
         orphaned = store.save_plan(
             config_yaml=config_yaml(jobs),
@@ -55,11 +74,14 @@ def execute_run(jobs: list[Job], *, arguments: Sequence[str] = (), yes: bool = F
             settings=prepared.plan.settings,
             planned=len(prepared.plan),
         )
-        done = prepared.plan.done_map(store.done_keys())
+        if retry_errors:
+            _reopen(store, prepared.plan)
+        recorded = store.done_keys()
+        done = prepared.plan.done_map(recorded)
     except BaseException:
         store.close()
         raise
-    _say_orphans(orphaned)
+    _say_orphans(orphaned, len(recorded) - int(done.sum()))
     if done.all():
         summary = asyncio.run(_nothing_to_send(store, prepared.plan))
     else:
@@ -138,15 +160,23 @@ def _confirm(prepared: Prepared, *, yes: bool) -> None:
         raise ConfigError("not confirmed; nothing was sent", hint="--yes skips this question")
 
 
-def _say_orphans(orphaned: list[Setting]) -> None:
-    if orphaned:
-        names = "; ".join(s.label for s in orphaned[:5])
-        more = "" if len(orphaned) <= 5 else f" and {len(orphaned) - 5} more"
-        print(
-            f"{len(orphaned)} recorded setting(s) are not in this plan and stay in the folder: "
-            f"{names}{more}",
-            file=sys.stderr,
-        )
+def _reopen(store: RunStore, plan: Plan) -> None:
+    count = store.reopen_errors(prompts=plan.prompts, repeats=plan.repeats)
+    print(f"{count} trial(s) recorded as errors are asked again", file=sys.stderr)
+
+
+def _say_orphans(orphaned: list[Setting], records: int) -> None:
+    """What an earlier plan recorded and this one does not ask for: it stays, out of reports."""
+    if not records:
+        return
+    names = "; ".join(s.label for s in orphaned[:5])
+    more = "" if len(orphaned) <= 5 else f" and {len(orphaned) - 5} more"
+    settings = f", and neither are {len(orphaned)} setting(s): {names}{more}" if orphaned else ""
+    print(
+        f"{records} recorded trial(s) are not in this plan{settings}. They stay in the folder; "
+        "report --all shows them",
+        file=sys.stderr,
+    )
 
 
 async def _nothing_to_send(store: RunStore, plan: Plan) -> Summary:

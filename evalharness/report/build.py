@@ -17,7 +17,7 @@ from evalharness.analysis.frame import COLUMNS, Frame
 from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
 from evalharness.analysis.unstable import least_stable
-from evalharness.arrow import where_in
+from evalharness.arrow import where_equal, where_in
 from evalharness.errors import ConfigError
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
@@ -57,6 +57,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     """
     settings, prompts = run.table("settings"), run.table("prompts")
     records = run.table("records", _columns())
+    held = len(records)
     if not options.everything:
         settings, prompts = _active(settings), _active(prompts)
         records = _belonging(records, settings, prompts)
@@ -79,7 +80,10 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     )
     unstable = least_stable(frame)
     data: dict[str, Any] = {
-        "run": _run_facts(run, records, settings, prompts),
+        "run": {
+            **_run_facts(run, records, settings, prompts),
+            "records_outside_plan": held - len(records),
+        },
         **summarise(frame),
         **scoring_facts(scored),
         "comparisons": _comparisons(frame),
@@ -149,7 +153,7 @@ def _run_facts(
     run: Run, records: pa.Table, settings: pa.Table, prompts: pa.Table
 ) -> dict[str, Any]:
     manifest = run.manifest
-    in_doubt = run.table("attempts", ["trial_id", "outcome"])["outcome"].to_pylist()
+    attempts = run.table("attempts", ["trial_id", "outcome"])
     return {
         "name": run.name,
         "status": manifest.status,
@@ -162,8 +166,8 @@ def _run_facts(
         "records": len(records),
         "settings": len(settings),
         "prompts": len(prompts),
-        "attempts": len(in_doubt),
-        "attempts_in_doubt": in_doubt.count("in_doubt"),
+        "attempts": len(attempts),
+        "attempts_in_doubt": len(where_equal(attempts, "outcome", "in_doubt")),
         "damaged_journal_entries": len(run.damage),
         "notes": manifest.notes,
     }

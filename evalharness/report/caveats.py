@@ -52,6 +52,12 @@ def _unfinished(run: Row) -> Iterator[Caveat]:
             f"Journal entries that could not be read: {lost:,}; `evalharness verify` says which.",
             True,
         )
+    if run.get("records_outside_plan"):
+        yield Caveat(
+            f"{n.plural(run['records_outside_plan'], 'record')} of settings or prompts that are no "
+            "longer in the plan left out; `report --all` shows them.",
+            False,
+        )
     if run["attempts_in_doubt"]:
         doubtful = n.plural(run["attempts_in_doubt"], "attempt")
         yield Caveat(

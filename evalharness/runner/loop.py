@@ -185,6 +185,9 @@ class Runner:
         try:
             intent = self._intent(job, key, reserved)
             await self._commit(intent, key)
+            if self._stopping.is_set():  # while the intent was being written
+                self._unsent(intent, key)
+                return
             answer = reply = await self._send(lane.client, job, intent)
             decision = permit.decide(
                 reply, job.tries, job.doubts, kind_so_far=job.kinds[str(reply.error_kind)]
@@ -192,17 +195,18 @@ class Runner:
         finally:
             self._in_flight -= 1
             permit.done(answer)
-        lane.estimate.observe(_task(job), chars, reply.usage)
         self._settle(job, intent, reply, decision, backlog)
+        lane.estimate.observe(_task(job), chars, reply.usage)
 
     async def _commit(self, intent: Intent, key: str) -> None:
         """Make an intent durable: without that nothing is sent."""
         try:
             await self._store.append(intent)
-        except BaseException as error:
+        except asyncio.CancelledError:
+            self._unsent(intent, key)
+            raise
+        except BaseException:
             self._money.cancel(key)
-            if isinstance(error, asyncio.CancelledError):
-                self._abandoned(interrupted(intent, sent=False))
             raise
 
     async def _send(self, client: ChatClient, job: Job, intent: Intent) -> Reply:
@@ -276,6 +280,11 @@ class Runner:
         except StorageError:
             self.summary.unsaved += 1
             raise
+
+    def _unsent(self, intent: Intent, key: str) -> None:
+        """A stop came between deciding to send and sending: the journal must know of it."""
+        self._money.cancel(key)
+        self._abandoned(interrupted(intent, sent=False))
 
     def _abandoned(self, result: AttemptResult) -> None:
         """Record an attempt nobody waits for; where that fails, its intent alone tells of it."""

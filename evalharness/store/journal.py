@@ -34,6 +34,8 @@ from evalharness.store.reserve import Reserve
 
 # How far the write-ahead log may grow before it is brought into the main file.
 CHECKPOINT_BYTES = 4 * 2**20
+# Writes refused for want of room: of the log itself, or of its index, which SQLite names otherwise.
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 _PAGE = 4096
 
 
@@ -175,8 +177,9 @@ class Journal:
             return None
         try:
             return self._transaction(work)
-        except sqlite3.Error as error:
-            if error.sqlite_errorname != "SQLITE_FULL" or not self._reserve.release():
+        except Exception as error:
+            # Whatever it is, the thread goes on: others wait for it, and must hear of a failure.
+            if _name(error) not in _FULL or not self._reserve.release():
                 return self._fail(error)
         self.low_disk = StorageError(
             "the disk is full: sending stopped, answers in flight are being saved",
@@ -185,7 +188,7 @@ class Journal:
         self._on_loop(self._on_failure, self.low_disk)
         try:
             return self._transaction(work)
-        except sqlite3.Error as error:
+        except Exception as error:
             return self._fail(error)
 
     def _checkpoint_when_due(self, size: int) -> None:
@@ -198,13 +201,12 @@ class Journal:
             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             # The log holds everything, so a full disk can wait for the next commit to notice.
-            if error.sqlite_errorname != "SQLITE_FULL":
+            if _name(error) not in _FULL:
                 self._fail(error)
 
-    def _fail(self, error: sqlite3.Error) -> None:
-        name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+    def _fail(self, error: Exception) -> None:
         self.failure = StorageError(
-            f"the journal {self.path.name} cannot be written: {error} ({name})",
+            f"the journal {self.path.name} cannot be written: {error} ({_name(error)})",
             hint="check the disk, then run the same command again",
         )
         self._on_loop(self._on_failure, self.failure)
@@ -225,6 +227,11 @@ class Journal:
         with suppress(RuntimeError):
             assert self._loop is not None
             self._loop.call_soon_threadsafe(callback, *args)
+
+
+def _name(error: Exception) -> str:
+    """SQLite's name of an error; of one that is not SQLite's, its type."""
+    return getattr(error, "sqlite_errorname", type(error).__name__)
 
 
 def _settle(futures: list[asyncio.Future[None]], failure: StorageError | None) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.arrow import read_parquet
@@ -23,7 +24,7 @@ from evalharness.records import AttemptResult, Intent
 from evalharness.store.columns import attempt_table, record_table
 from evalharness.store.entries import Damage, read_entries
 from evalharness.store.folder import RunFolder
-from evalharness.store.parts import Part, describe, part_name, write_table
+from evalharness.store.parts import Part, describe, part_name, part_number, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,8 +152,8 @@ def drop(db: sqlite3.Connection, part: int, seqs: list[int]) -> None:
 
 
 def next_part_number(folder: RunFolder) -> int:
-    """One more than the highest part on disk or in the manifest."""
-    taken = [p.path for p in folder.manifest.parts]
-    taken += [p.name for p in (folder.root / "records").glob("part-*.parquet")]
-    numbers = [int(name.rsplit("-", 1)[1].split(".")[0]) for name in taken]
-    return max(numbers, default=0) + 1
+    """One more than the highest part in the manifest or on disk, also of those moved aside."""
+    taken = [Path(part.path) for part in folder.manifest.parts]
+    for name in ("records", "attempts"):
+        taken += (folder.root / name).glob("part-*")
+    return max(map(part_number, taken), default=0) + 1
