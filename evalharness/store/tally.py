@@ -32,17 +32,24 @@ class Tally:
         self.statuses: Counter[str] = Counter()
         self._cells: list[pa.Table] = []
         self._finals: list[pa.Table] = []
+        self._with_attempts: list[pa.Table] = []
 
-    def add_records(self, rows: pa.Table, *, listed: bool) -> None:
-        """Add the rows of a record part."""
+    def add_records(self, rows: pa.Table, *, listed: bool, paired: bool) -> None:
+        """Add the rows of a record part; ``paired``: its attempts part is there, too.
+
+        A writer names the record part first.
+        """
         self._cells.append(rows.select(["trial_id", *_CELL]).cast(_schema()))
         self.records += len(rows)
+        if paired:
+            self._with_attempts.append(rows.select(["trial_id"]))
         if listed:
             self.listed_records += len(rows)
             self.statuses.update(_counts(rows["status"]))
 
-    def add_attempts(self, rows: pa.Table, *, listed: bool) -> None:
+    def add_attempts(self, rows: pa.Table, *, listed: bool, paired: bool) -> None:
         """Add the rows of an attempts part."""
+        del paired  # errors asked again and parts moved aside leave attempts without a record
         in_doubt = _counts(rows["outcome"])["in_doubt"]
         self._finals.append(rows.filter(rows["final"]).select(["trial_id"]))
         self.attempts += len(rows)
@@ -78,9 +85,9 @@ class Tally:
             if len(repeated):
                 first = " ".join(str(repeated[name][0]) for name in columns)
                 yield f"{len(repeated)} {what} have more than one record: {first}"
-        if self._finals:
+        if self._with_attempts:
             finals = pa.concat_tables(self._finals)["trial_id"]
-            lonely = where_not_in(cells.select(["trial_id"]), "trial_id", finals)
+            lonely = where_not_in(pa.concat_tables(self._with_attempts), "trial_id", finals)
             if len(lonely):
                 yield f"{len(lonely)} records have no final attempt: {lonely['trial_id'][0]}"
 

@@ -64,7 +64,8 @@ def verify_folder(root: Path) -> Report:
     """Read everything in a run folder and compare it with the manifest and with itself.
 
     Parts are looked up first, then the journal's open seals, then the manifest: a part that a
-    running writer names meanwhile is in one of the three.
+    running writer names meanwhile is in one of the three. Parts that only the manifest knew of are
+    looked up then.
     """
     report = Report(run=root.name, findings=[])
     paths = {table: sorted((root / table).glob(PATTERN)) for table in ("records", "attempts")}
@@ -73,12 +74,17 @@ def verify_folder(root: Path) -> Report:
     listed = {} if manifest is None else {part.path: part.sha256 for part in manifest.parts}
     rewriting: list[str] = [] if manifest is None else manifest.rewriting
     open_parts = {*rewriting, *(f"{table}/{name}" for table in paths for name in open_seals)}
+    for name in listed:
+        if (root / name) not in paths[name.split("/")[0]] and (root / name).exists():
+            paths[name.split("/")[0]].append(root / name)
     tally = Tally()
+    tried = {path.name for path in paths["attempts"]}
     for table, add in (("records", tally.add_records), ("attempts", tally.add_attempts)):
         for path in paths[table]:
             rows = _check_part(root, path, listed, open_parts, report)
             if rows is not None:
-                add(rows, listed=path.relative_to(root).as_posix() in listed)
+                is_listed = path.relative_to(root).as_posix() in listed
+                add(rows, listed=is_listed, paired=path.name in tried)
     report.records, report.attempts, report.in_doubt = tally.records, tally.attempts, tally.in_doubt
     _check_rows(root, manifest, tally, report)
     _check_journal(root, manifest, tally, report)

@@ -131,11 +131,11 @@ async def test_a_damaged_part_is_named_and_what_it_held_is_asked_again(tmp_path:
     part.write_bytes(bytes(raw))
     assert not verify_folder(root).sound
     store = open_store(root, 3)
-    with pytest.raises(StorageError, match="part-000001.parquet is damaged") as refused:
+    with pytest.raises(StorageError, match=r"part-000001\.parquet is damaged") as refused:
         store.done_keys()
     store.close()
     assert f"mv {part} {part}.damaged" in str(refused.value)
-    with pytest.raises(StorageError, match="part-000001.parquet is damaged"):
+    with pytest.raises(StorageError, match=r"part-000001\.parquet is damaged"):
         Run.open(root).records()
 
     part.rename(f"{part}.damaged")
