@@ -171,6 +171,11 @@ def _one_by_one(
         seq += 1
 
 
+def is_sound(kind: Any, payload: Any, crc: Any) -> bool:
+    """Whether a stored row is an entry that matches its checksum."""
+    return _problem(kind, payload, crc) is None
+
+
 def _problem(kind: Any, payload: Any, crc: Any) -> str | None:
     if kind not in (INTENT, RESULT) or not isinstance(payload, bytes):
         return "not a journal entry"

@@ -35,7 +35,7 @@ class Tally:
         self._with_attempts: list[pa.Table] = []
 
     def add_records(self, rows: pa.Table, *, listed: bool, paired: bool) -> None:
-        """Add the rows of a record part; ``paired``: its attempts part is there, too.
+        """Add the rows of a record part; ``paired``: its attempts part was added, too.
 
         A writer names the record part first.
         """
@@ -47,9 +47,8 @@ class Tally:
             self.listed_records += len(rows)
             self.statuses.update(_counts(rows["status"]))
 
-    def add_attempts(self, rows: pa.Table, *, listed: bool, paired: bool) -> None:
+    def add_attempts(self, rows: pa.Table, *, listed: bool) -> None:
         """Add the rows of an attempts part."""
-        del paired  # errors asked again and parts moved aside leave attempts without a record
         in_doubt = _counts(rows["outcome"])["in_doubt"]
         self._finals.append(rows.filter(rows["final"]).select(["trial_id"]))
         self.attempts += len(rows)

@@ -78,13 +78,17 @@ def verify_folder(root: Path) -> Report:
         if (root / name) not in paths[name.split("/")[0]] and (root / name).exists():
             paths[name.split("/")[0]].append(root / name)
     tally = Tally()
-    tried = {path.name for path in paths["attempts"]}
-    for table, add in (("records", tally.add_records), ("attempts", tally.add_attempts)):
-        for path in paths[table]:
-            rows = _check_part(root, path, listed, open_parts, report)
-            if rows is not None:
-                is_listed = path.relative_to(root).as_posix() in listed
-                add(rows, listed=is_listed, paired=path.name in tried)
+    tried: set[str] = set()  # attempts parts that can be read
+    for path in [*paths["attempts"], *paths["records"]]:
+        rows = _check_part(root, path, listed, open_parts, report)
+        if rows is None:
+            continue
+        is_listed = path.relative_to(root).as_posix() in listed
+        if path.parent.name == "attempts":
+            tally.add_attempts(rows, listed=is_listed)
+            tried.add(path.name)
+        else:
+            tally.add_records(rows, listed=is_listed, paired=path.name in tried)
     report.records, report.attempts, report.in_doubt = tally.records, tally.attempts, tally.in_doubt
     _check_rows(root, manifest, tally, report)
     _check_journal(root, manifest, tally, report)
