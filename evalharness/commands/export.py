@@ -55,7 +55,9 @@ def export(
                 whole = {**row, **beside.of(row)}
                 file.write(json.dumps(whole, ensure_ascii=False, default=_plain) + "\n")
         else:
-            writer = csv.writer(file, lineterminator="\n")
+            # CR LF (RFC 4180): the module quotes only those line ends that are in this text, and a
+            # carriage return in an answer must not begin a row.
+            writer = csv.writer(file, lineterminator="\r\n")
             writer.writerow(names)
             for row in _rows(columns):
                 whole = {**row, **beside.of(row)}

@@ -6,7 +6,6 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -24,13 +23,6 @@ from tests.store.test_store import open_store
 COUNT = 24
 # Answers from short to longer than a page of the journal.
 TEXTS = {f"p{n}": f"answer {n} " + "word " * (150 * (n % 8)) for n in range(COUNT)}
-
-
-class Left(NamedTuple):
-    """What a killed process left: a journal mostly in its main file, or in its write-ahead log."""
-
-    root: Path
-    sealed: int  # trials that are in a part
 
 
 async def _journal(root: Path, kept: Path, *, checkpointed: bool) -> None:
@@ -103,7 +95,7 @@ async def finish(root: Path) -> None:
     await store.finish(status="complete", reason=None)
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     file=st.sampled_from(["journal.sqlite", "journal.sqlite-wal"]),
     checkpointed=st.booleans(),
@@ -144,7 +136,23 @@ def test_a_damaged_journal_gives_back_what_is_sound_and_nothing_else(
         assert len(readable) >= COUNT - 1 or said
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_entries_past_a_damaged_frame_are_saved(
+    kept: Callable[[bool], Path], tmp_path: Path
+) -> None:
+    """One bad byte at the head of the log, and nothing in it has to be bought again."""
+    root = tmp_path / "run"
+    shutil.copytree(kept(False), root)
+    damage(root / "journal" / "journal.sqlite-wal", "flip", 0.02, 1)
+    (root / "journal" / "journal.sqlite-shm").unlink()
+    assert len(returned(root)) < COUNT // 2
+    store = RunStore(root, code_version="test")
+    assert store.done_keys().num_rows >= COUNT - 2
+    assert "entries of them were saved" in store.recovered.damage[0].reason
+    store.close()
+    assert len(returned(root)) >= COUNT - 2
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(
         [
