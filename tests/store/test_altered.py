@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from evalharness.arrow import read_parquet
 from evalharness.errors import StorageError
+from evalharness.store import entries
 from evalharness.store.run import Run
 from evalharness.store.verify import verify_folder
 from evalharness.store.writer import RunStore
@@ -93,6 +94,14 @@ async def finish(root: Path) -> None:
         await store.append(intent(number, attempt))
         await store.append(result(number, attempt, text=TEXTS[f"p{number}"]))
     await store.finish(status="complete", reason=None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_search() -> Iterator[None]:
+    """A journal of 48 entries need not be searched as far as one of a million."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entries, "_MOST_MISSES", 100)
+        yield
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
