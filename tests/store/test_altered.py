@@ -145,7 +145,7 @@ def test_a_damaged_journal_gives_back_what_is_sound_and_nothing_else(
         assert len(readable) >= COUNT - 1 or said
 
 
-async def test_entries_past_a_damaged_frame_are_saved(
+def test_entries_past_a_damaged_frame_are_saved(
     kept: Callable[[bool], Path], tmp_path: Path
 ) -> None:
     """One bad byte at the head of the log, and nothing in it has to be bought again."""
