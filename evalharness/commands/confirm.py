@@ -1,4 +1,4 @@
-"""What is recorded already, what the rest may cost, and the question before an expensive command."""
+"""What is recorded already, what the rest may cost, and the question before a dear command."""
 
 from __future__ import annotations
 

@@ -154,8 +154,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
     if facts["to_send"]:
         out += [_tokens_line(facts), f"cost: {_cost_text(facts)}", f"time: {_time_text(facts)}"]
     out += [
-        f"no price for {entry['model']} at {entry['provider']}; add to a price file "
-        f"(pricing.files=[FILE]): {entry['add']}"
+        f"no price for {entry['model']} at {entry['provider']}; to be added to a file for "
+        f"pricing.files=[FILE], or as pricing.prices=[…]: {entry['add']}"
         for entry in facts["unpriced"]
     ]
     out += [f"run `{name}` cannot be read and was left out" for name in facts["unreadable_runs"]]
@@ -198,7 +198,7 @@ def _range(found: dict[str, Any]) -> str:
 
 
 def _cost_text(facts: dict[str, Any]) -> str:
-    from evalharness.report.money import dollars
+    from evalharness.report.numbers import dollars
 
     cost = facts["cost_usd"]
     if cost is None:

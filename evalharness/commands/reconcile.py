@@ -20,7 +20,7 @@ from evalharness.reconcile.window import (
     stored_providers,
 )
 from evalharness.report.json import as_json_text
-from evalharness.report.money import dollars
+from evalharness.report.numbers import dollars
 from evalharness.store.run import Run
 from evalharness.wire.transport.get import Getter
 

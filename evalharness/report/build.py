@@ -47,13 +47,15 @@ class Options(NamedTuple):
     """What a report command may override.
 
     ``everything`` also shows settings and prompts that are no longer in the plan; ``scoring`` and
-    ``answer`` replace the run's own; ``pricing`` is a price file over the shipped ones; ``volume``
-    is a number of requests to project the cost to.
+    ``answer`` replace the run's own; ``prices`` are entries of a price table and ``pricing`` is a
+    price file, over the run's own and the shipped ones; ``volume`` is a number of requests to
+    project the cost to.
     """
 
     everything: bool = False
     scoring: list[dict[str, Any]] | None = None
     answer: Any = None
+    prices: list[Any] | None = None
     pricing: Path | None = None
     volume: float | None = None
 
@@ -95,7 +97,12 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         answers_supplied=run.manifest.answers_supplied,
     )
     over = [] if options.pricing is None else [options.pricing]
-    book = PriceBook.load(files=over, overrides=config.pricing, aliases=config.price_aliases())
+    book = PriceBook.load(
+        prices=options.prices or (),
+        files=over,
+        overrides=config.pricing,
+        aliases=config.price_aliases(),
+    )
     costs = cost_columns(records, book)
     frame = Frame.build(
         records,

@@ -1,4 +1,4 @@
-"""``scoring=…`` and ``answer=…`` on the report command line: a new scorer needs no new requests."""
+"""``scoring=…``, ``answer=…`` and ``pricing.prices=…`` of a report: nothing is sent for them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,46 @@ def parse_overrides(
     pricing: Path | None = None,
     volume: float | None = None,
 ) -> Options:
-    """Read ``scoring=NAME``, ``scoring=[{name: …}]`` and ``answer=…``.
+    """Read ``scoring=NAME``, ``scoring=[{name: …}]``, ``answer=…`` and ``pricing.prices=[…]``.
 
     Raises:
         ConfigError: another key, or a value that is no YAML of the right shape.
     """
     scoring: list[dict[str, Any]] | None = None
     answer: Any = None
+    prices: list[Any] | None = None
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key == "scoring":
             scoring = _scoring(value)
         elif key == "answer":
             answer = load_yaml(value)
+        elif key in ("pricing.prices", "+pricing.prices"):  # as `run` takes it
+            prices = _prices(value)
         else:
             raise ConfigError(
-                f"report takes no `{key}=…`", hint="scoring=… and answer=… can be replaced"
+                f"report takes no `{key}=…`",
+                hint="scoring=…, answer=… and pricing.prices=[…] can be replaced",
             )
     return Options(
-        everything=everything, scoring=scoring, answer=answer, pricing=pricing, volume=volume
+        everything=everything,
+        scoring=scoring,
+        answer=answer,
+        prices=prices,
+        pricing=pricing,
+        volume=volume,
     )
+
+
+def _prices(value: str) -> list[Any]:
+    parsed: Any = load_yaml(value)
+    if not isinstance(parsed, list):
+        raise ConfigError(
+            f"`pricing.prices={value}` is not a list",
+            hint="'pricing.prices=[{model: NAME, price_usd_per_mtok: {prompt: 0.4, "
+            "completion: 1.2}}]'",
+        )
+    return parsed  # pyright: ignore[reportUnknownVariableType]
 
 
 def _scoring(value: str) -> list[dict[str, Any]]:
