@@ -219,6 +219,8 @@ def _time_text(facts: dict[str, Any]) -> str:
     named = {"concurrency": f"limits.concurrency={facts['concurrency']} at the recorded latency"}
     limit = found["limited_by"]
     by = named.get(limit) or f"limits.{limit}={facts[limit]:g}"
+    if found["at_concurrency"] is None:
+        return f"at least {_span(found['expected'])} ({by}; no recorded latency of this model)"
     return f"about {_span(found['expected'])} ({by})"
 
 
