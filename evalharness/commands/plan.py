@@ -164,6 +164,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
     guessed = any(not s["extrapolated"] and s["to_send"] for s in facts["by_setting"])
     if guessed and facts["to_send"]:
         out.append("a few trials first narrow this down: evalharness plan --pilot 5 …")
+    if not facts["to_send"]:
+        return [*out, "nothing is left to send"]
     return [*out, "evalharness run with the same overrides sends what is left"]
 
 

@@ -60,6 +60,7 @@ def test_a_pilot_narrows_the_range_and_is_not_bought_again(
     free = json.loads(inside("plan", "--json", *arguments).stdout)
     assert free["to_send"] == 0
     assert free["cost_usd"]["most"] == 0
+    assert "nothing is left to send" in inside("plan", *arguments).stdout
     more = json.loads(inside("plan", "--json", *arguments, "repeats=4").stdout)
     assert more["models"][0]["basis"] == "recorded"
     assert more["prompt_tokens"]["low"] == more["prompt_tokens"]["high"]

@@ -122,13 +122,18 @@ def _contents(root: Path) -> dict[str, bytes]:
 
 def test_rows_that_are_not_there_yet_are_missing(inside: Any, prompts: Path) -> None:
     """A log that lags behind misses answers: said so, with exit code 1."""
-    with emulator("--logs-delay-s", "3600") as base_url:
+    with emulator("--logs-delay-s", "3600", "--in-doubt", "0.2") as base_url:
         inside(*_run(base_url, prompts, "late"), EMULATOR_KEY=KEY)
         found = inside("reconcile", "late", "--json", EMULATOR_KEY=KEY)
+        shown = inside("reconcile", "late", EMULATOR_KEY=KEY).stdout
+    assert "not in the log (at worst $" in shown
     assert found.returncode == 1, found.stderr
     facts = json.loads(found.stdout)
     assert facts["matched"] == 0
-    assert facts["missing"]["count"] == 40
+    doubtful = facts["in_doubt"]["count"]
+    assert facts["missing"]["count"] == facts["attempts"] - doubtful >= 20
+    assert facts["in_doubt"]["not_listed"] == doubtful > 0
+    assert f"missing: {facts['missing']['count']} answers" in shown
     assert len(facts["missing"]["first"]) == 20
 
 
