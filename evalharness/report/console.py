@@ -166,9 +166,9 @@ def _print_money(data: Row, console: Console) -> None:
 
 def _money_table(found: MoneyTable) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column(Text(found.headings[0]), overflow="fold", min_width=16)
+    table.add_column(Text(found.headings[0]), overflow="fold", min_width=12)
     for heading in found.headings[1:]:
-        table.add_column(Text(heading), justify="right", no_wrap=True)
+        table.add_column(Text(heading), justify="right")
     for row in found.rows:
         table.add_row(Text(one_line(row[0], 60)), *(Text(cell) for cell in row[1:]))
     return table

@@ -100,7 +100,8 @@ def _bill(billed: list[Row]) -> list[str]:
     both, count = sum(row["compared"] for row in rows), sum(row["billed"] for row in rows)
     head = f"billed by the provider: {n.dollars(total)} for {n.plural(count, 'record')}"
     if not any(row["reason"] for row in rows):
-        return [f"{head}, {'exactly as computed' if both else 'nothing to compare it with'}"]
+        same = "exactly as computed" if both == count else f"exactly as computed for {both:,}"
+        return [f"{head}, {same if both else 'none of them computed'}"]
     lines = [head]
     for reason in dict.fromkeys(row["reason"] for row in rows if row["reason"]):
         differ = [row for row in rows if row["reason"] == reason]
@@ -181,6 +182,9 @@ def price_origin(entry: Row) -> str:
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────
 
 
+_PRICED = "priced"
+
+
 class _Column(msgspec.Struct, frozen=True):
     heading: str
     fill: Callable[[Row], str]
@@ -208,7 +212,7 @@ def money_tables(data: Row, *, brief: bool, most: int) -> list[MoneyTable]:
             ("setting", "label", facts["settings"]),
             ("model", "model", facts["models"] if many else []),
             ("tag", "tag", facts["tags"]),
-            ("dearest prompts", "prompt_id", facts["prompts"]["most_expensive"]),
+            ("dearest\nprompts", "prompt_id", facts["prompts"]["most_expensive"]),
         ]
         tables += [_table(title, key, rows, brief, most) for title, key, rows in parts if rows]
         if brief and facts["prompts"]["most_expensive"]:
@@ -225,7 +229,9 @@ def _first(table: MoneyTable, rows: int) -> MoneyTable:
 def _table(title: str, key: str, rows: list[Row], brief: bool, most: int) -> MoneyTable:
     columns = [c for c in _columns() if c.brief or not brief]
     columns = [c for c in columns if any(c.fill(row) not in ("", n.DASH) for row in rows)]
-    if key == "prompt_id":
+    if brief and all(row["known"] == row["trials"] for row in rows):
+        columns = [c for c in columns if c.heading != _PRICED]
+    if key == "prompt_id" and not brief:
         columns.insert(1, _Column("share", lambda row: n.percent(row["share"])))
     return MoneyTable(
         title,
@@ -243,8 +249,8 @@ def _name(row: Row, key: str) -> str:
 
 def _columns() -> list[_Column]:
     return [
-        _Column("priced", lambda row: f"{row['known']:,}/{row['trials']:,}"),
-        _Column("tokens a request\nin/cached/out/reasoning", _tokens),
+        _Column(_PRICED, lambda row: f"{row['known']:,}/{row['trials']:,}"),
+        _Column("mean tokens in/\ncached/out/reas.", _tokens),
         *(_tokens_in_all(name) for name in _TOKENS),
         _Column("total", _usd("total_usd")),
         _Column("estimated\nbeside", _usd("estimate_usd"), brief=False),

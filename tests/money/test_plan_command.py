@@ -98,7 +98,7 @@ def test_the_report_shows_money_and_projects_it(inside: Any, prompts: Path, tmp_
         for expected in (
             "spent on nothing", "exactly as computed", "price of *: $0.4 in, $0.16 cached",
             "set in pricing.prices, undated", "at 1,000,000 requests", "correct answer",
-            f"{projected} [", "1,000 requests", "dearest prompts", "tag", "(no tag)", dearest,
+            f"{projected} [", "1,000 requests", "dearest", "tag", "(no tag)", dearest,
         ):  # fmt: skip
             assert expected in text, (expected, text)
 
@@ -158,3 +158,20 @@ def test_a_missing_price_is_named_with_the_line_to_add(inside: Any, prompts: Pat
     text = inside("plan", *arguments).stdout
     assert "unknown, a price is missing" in text
     assert "price_usd_per_mtok" in text
+
+
+def test_a_model_without_a_price_stands_beside_one_with_a_price(inside: Any, prompts: Path) -> None:
+    """Its cost is unknown in every table, never 0, and the bill is compared where both are known."""
+    arguments = [a for a in _arguments(prompts) if not a.startswith(("pricing", "+sweep"))]
+    price = "price_usd_per_mtok: {prompt: 0.4, cached: 0.16, completion: 1.2, reasoning: 4}"
+    arguments += [
+        "+sweep.model=[qwen-plus,other]", "provider.name=elsewhere",
+        f"pricing.prices=[{{model: qwen-plus, {price}}}]",
+    ]  # fmt: skip
+    assert inside("run", *arguments).returncode == 0
+    shown = inside("report", "p").stdout
+    assert "for 72 records of known cost; cost unknown for 72" in shown
+    assert "for 144 records, exactly as computed for 72" in shown
+    assert re.search(r"^other at elsewhere +0/72 .* — +—", shown, re.MULTILINE)
+    assert "prices: [{provider: 'elsewhere', model: 'other'" in shown
+    assert max(len(line) for line in shown.splitlines() if "/72" in line) <= 100
