@@ -251,7 +251,6 @@ def _columns() -> list[_Column]:
     return [
         _Column(_PRICED, lambda row: f"{row['known']:,}/{row['trials']:,}"),
         _Column("mean tokens in/\ncached/out/reas.", _tokens),
-        *(_tokens_in_all(name) for name in _TOKENS),
         _Column("total", _usd("total_usd")),
         _Column("estimated\nbeside", _usd("estimate_usd"), brief=False),
         _Column("mean", _usd("mean_usd"), brief=False),
@@ -260,6 +259,7 @@ def _columns() -> list[_Column]:
         _Column("correct in\nall repeats", _usd("per_reliably_correct_usd")),
         _Column("cached", lambda row: n.percent(row["cache"]["share"]), brief=False),
         _Column("saved by\ncache", lambda row: n.dollars(row["cache"]["saved_usd"]), brief=False),
+        *(_tokens_in_all(name) for name in _TOKENS),
     ]
 
 
