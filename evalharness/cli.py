@@ -58,9 +58,22 @@ def _dispatch(arguments: list[str]) -> int:
         from evalharness.providers.emulator.__main__ import main as serve_emulator
 
         return serve_emulator(arguments[2:])
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     call: Callable[[argparse.Namespace], int] = options.call
     return call(options)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse a command, with ``key=value`` allowed on both sides of its options."""
+    parser = _parser()
+    options, late = parser.parse_known_args(arguments)
+    given: dict[str, list[str] | None] = vars(options)
+    takes = given.get("run" if arguments[:1] == ["report"] else "overrides")
+    if late and (takes is None or any("=" not in word or word.startswith("-") for word in late)):
+        parser.error(f"unrecognized arguments: {' '.join(late)}")
+    if takes is not None:
+        takes.extend(late)
+    return options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -221,45 +234,62 @@ _GATES = {
     "max_error_share": "most failed trials (0–1)",
     "max_latency_p50_s": "most median latency, seconds",
     "max_latency_p95_s": "most 95th percentile of latency, seconds",
-    "max_cost_usd": "most the whole run may have cost, US dollars",
+    "max_cost_usd": "most the run may have cost, US dollars (computed or billed, the larger)",
 }
 
 
 def _add_check(commands: Commands) -> None:
     parser = commands.add_parser("check", help="a gate for CI: exit 1 when something does not hold")
     parser.add_argument("run", metavar="RUN")
+    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
     for name, text in _GATES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X", help=text)
     parser.add_argument(
         "--confident", action="store_true", help="hold the interval's worse bound to the limit"
     )
+    parser.add_argument(
+        "--setting", action="append", default=[], metavar="LABEL",
+        help="only this setting, by label or id (may be repeated)",
+    )  # fmt: skip
+    parser.add_argument("--partial", action="store_true", help="also a run that is not complete")
+    parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
     parser.add_argument("--junit", metavar="FILE", help="write the verdicts as JUnit XML")
     parser.set_defaults(call=_check)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from evalharness.commands.check import check
+    from evalharness.commands.check import Asked, check
 
     limits = {name: value for name in _GATES if (value := getattr(options, name)) is not None}
-    return check(options.run, limits, confident=options.confident, junit=options.junit)
+    asked = Asked(
+        confident=options.confident,
+        junit=options.junit,
+        settings=options.setting,
+        overrides=options.overrides,
+        pricing=options.pricing,
+        partial=options.partial,
+    )
+    return check(options.run, limits, asked)
 
 
 def _add_show(commands: Commands) -> None:
     parser = commands.add_parser("show", help="all outputs of one prompt, side by side")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("prompt_id", metavar="PROMPT_ID")
+    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
     parser.set_defaults(call=_show)
 
 
 def _show(options: argparse.Namespace) -> int:
     from evalharness.commands.show import show
 
-    return show(options.run, options.prompt_id)
+    return show(options.run, options.prompt_id, options.overrides)
 
 
 def _add_export(commands: Commands) -> None:
     parser = commands.add_parser("export", help="records as CSV or JSONL")
     parser.add_argument("run", metavar="RUN")
+    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
     parser.add_argument("--format", choices=("csv", "jsonl"), required=True)
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
     parser.add_argument(
@@ -271,7 +301,13 @@ def _add_export(commands: Commands) -> None:
 def _export(options: argparse.Namespace) -> int:
     from evalharness.commands.export import export
 
-    return export(options.run, options.format, out=options.out, raw_cells=options.raw_cells)
+    return export(
+        options.run,
+        options.format,
+        out=options.out,
+        raw_cells=options.raw_cells,
+        overrides=options.overrides,
+    )
 
 
 def _add_import(commands: Commands) -> None:

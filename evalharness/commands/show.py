@@ -1,19 +1,26 @@
-"""``evalharness show RUN PROMPT_ID``: all outputs of one prompt, grouped by identical text."""
+"""``evalharness show RUN PROMPT_ID``: all outputs of one prompt, grouped by identical text.
+
+Below each output stand the answer found in it, and what every scorer made of it and why.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from evalharness.arrow import where_equal
 from evalharness.errors import EXIT_OK, ConfigError
-from evalharness.report.text import common_prefix, printable
+from evalharness.report.overrides import parse_overrides
+from evalharness.report.scoring import Options, scored_run
+from evalharness.report.text import common_prefix, one_line, printable
+from evalharness.scorers import Scored
 from evalharness.store.run import Run
 
 _COLUMNS = ["prompt_id", "setting_id", "repeat", "status", "text", "refusal", "finish_reason",
-            "error_kind", "error_message", "tool_calls_json"]  # fmt: skip
+            "error_kind", "error_message", "tool_calls_json", "answer", "score"]  # fmt: skip
 
 
 class Variant(NamedTuple):
@@ -23,16 +30,21 @@ class Variant(NamedTuple):
     status: str
     repeats: list[int]
     is_text: bool
+    verdicts: list[str]
 
 
-def show(run_name: str, prompt_id: str) -> int:
-    """Print a prompt and, setting by setting, what was answered."""
+def show(run_name: str, prompt_id: str, overrides: Sequence[str] = ()) -> int:
+    """Print a prompt and, setting by setting, what was answered.
+
+    ``overrides`` are ``scoring=…`` and ``answer=…``, as ``report`` takes them.
+    """
     from rich.console import Console
     from rich.text import Text
 
+    options = parse_overrides(overrides)
     run = Run.open(run_name)
     prompt = _prompt(run, prompt_id)
-    rows = _rows(run, prompt_id)
+    rows = _rows(run, prompt_id, options)
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"prompt {prompt_id}", style="bold"))
     for line in _question(prompt):
@@ -47,12 +59,15 @@ def show(run_name: str, prompt_id: str) -> int:
         if not mine:
             continue
         variants = _variants(mine)
-        heading = f"\n{label}: {len(mine)} repeats, {len(variants)} different"
+        distinct = len({(v.shown, v.status, v.is_text) for v in variants})
+        heading = f"\n{label}: {len(mine)} repeats, {distinct} different"
         console.print(Text(heading, style="bold"))
         for variant in variants:
             repeats = ",".join(map(str, variant.repeats))
             console.print(Text(f"  {len(variant.repeats)}× [{variant.status}] #{repeats}"))
             console.print(_marked(variant, reference))
+            for verdict in variant.verdicts:
+                console.print(Text(f"    → {verdict}", style="dim"))
     if reference is not None and len(everything) > 1:
         console.print(
             Text("\n▮ marks the first difference from the commonest output of all", style="dim")
@@ -73,9 +88,33 @@ def _prompt(run: Run, prompt_id: str) -> dict[str, Any]:
     )
 
 
-def _rows(run: Run, prompt_id: str) -> list[dict[str, Any]]:
-    rows = where_equal(run.table("records", [*_COLUMNS]), "prompt_id", prompt_id).to_pylist()
+def _rows(run: Run, prompt_id: str, options: Options) -> list[dict[str, Any]]:
+    table = where_equal(run.table("records", [*_COLUMNS]), "prompt_id", prompt_id)
+    prompts = where_equal(run.table("prompts"), "prompt_id", prompt_id)
+    scored = scored_run(run, table, prompts, options)
+    rows = table.to_pylist()
+    for place, row in enumerate(rows):
+        row["verdicts"] = _verdicts(scored, place, row)
     return sorted(rows, key=lambda row: row["repeat"])
+
+
+def _verdicts(scored: Scored, place: int, row: dict[str, Any]) -> list[str]:
+    """The answer, and one line a scorer: its value, what it judged, why. Errors have neither."""
+    if row["status"] == "error":
+        return []
+    whole = (row["text"] or "").strip()
+    lines: list[str] = []
+    if scored.answers is not None:
+        answer = scored.answers[place].as_py()
+        lines.append("no answer found" if answer is None else f"answer: {one_line(answer, 200)}")
+    for name in scored.scores:
+        score = scored.explain(name, place)
+        value = "not scored" if score.value is None else f"{score.value:.4g}"
+        # The whole text stands above; a part of it that was judged is worth repeating.
+        part = score.answer if score.answer and score.answer.strip() != whole else None
+        read = "" if part is None else f" [{one_line(part, 80)}]"
+        lines.append(f"{one_line(name, 60)} {value}{read}: {one_line(score.explanation, 300)}")
+    return lines
 
 
 def _question(prompt: dict[str, Any]) -> list[str]:
@@ -90,7 +129,7 @@ def _question(prompt: dict[str, Any]) -> list[str]:
 
 
 def _variants(rows: list[dict[str, Any]]) -> list[Variant]:
-    grouped: dict[tuple[str, str, bool], list[int]] = {}
+    grouped: dict[tuple[str, str, bool, tuple[str, ...]], list[int]] = {}
     for row in rows:
         text, status = row["text"], row["status"]
         if status == "error":
@@ -100,10 +139,12 @@ def _variants(rows: list[dict[str, Any]]) -> list[Variant]:
         else:
             shown = text
         is_text = status != "error" and shown is text
-        grouped.setdefault((shown, status, is_text), []).append(row["repeat"])
+        # Equal outputs have equal verdicts, except where an import says otherwise.
+        key = (shown, status, is_text, tuple(row["verdicts"]))
+        grouped.setdefault(key, []).append(row["repeat"])
     variants = [
-        Variant(shown, status, repeats, is_text)
-        for (shown, status, is_text), repeats in grouped.items()
+        Variant(shown, status, repeats, is_text, list(verdicts))
+        for (shown, status, is_text, verdicts), repeats in grouped.items()
     ]
     return sorted(variants, key=lambda v: (-len(v.repeats), v.repeats))
 

@@ -7,10 +7,7 @@ a new scorer or price needs no new request.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import msgspec
 
 from evalharness.analysis.breakdowns import breakdowns
 from evalharness.analysis.compare import compare
@@ -22,7 +19,6 @@ from evalharness.analysis.summary import summarise
 from evalharness.analysis.unstable import least_stable
 from evalharness.arrow import where_in
 from evalharness.errors import ConfigError
-from evalharness.judging import bind
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
 from evalharness.records import canonical_json
@@ -31,9 +27,8 @@ from evalharness.report.judges import judges
 from evalharness.report.money import ATTEMPT_COLUMNS, money, prices_used
 from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
-from evalharness.scorers import parse_answer_spec, parse_scoring, score_records
+from evalharness.report.scoring import Options, scored_run, scoring_facts, stored_config
 from evalharness.store.run import Run
-from evalharness.strict_yaml import load as load_yaml
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,23 +36,6 @@ if TYPE_CHECKING:
 # What scorers read beside what the analysis reads.
 _SCORED = ("finish_reason",)
 _PRICED = ("provider", "model")
-
-
-class Options(NamedTuple):
-    """What a report command may override.
-
-    ``everything`` also shows settings and prompts that are no longer in the plan; ``scoring`` and
-    ``answer`` replace the run's own; ``prices`` are entries of a price table and ``pricing`` is a
-    price file, over the run's own and the shipped ones; ``volume`` is a number of requests to
-    project the cost to.
-    """
-
-    everything: bool = False
-    scoring: list[dict[str, Any]] | None = None
-    answer: Any = None
-    prices: list[Any] | None = None
-    pricing: Path | None = None
-    volume: float | None = None
 
 
 DEFAULTS = Options()
@@ -86,16 +64,8 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         raise ConfigError(
             f"run `{run.name}` holds no records yet", hint=f"evalharness run name={run.name}"
         )
-    config = _config(run)
-    scorers = parse_scoring(options.scoring if options.scoring is not None else config.scoring)
-    extractor = parse_answer_spec(options.answer or config.answer)
-    scored = score_records(
-        records,
-        prompts,
-        bind(scorers, run),
-        extractor,
-        answers_supplied=run.manifest.answers_supplied,
-    )
+    config = stored_config(run)
+    scored = scored_run(run, records, prompts, options)
     over = [] if options.pricing is None else [options.pricing]
     book = PriceBook.load(
         prices=options.prices or (),
@@ -116,6 +86,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     data: dict[str, Any] = {
         "run": _run_facts(run, records, settings, prompts),
         **summarise(frame),
+        **scoring_facts(scored),
         "comparisons": _comparisons(frame),
         "effects": effects(frame, bodies=_bodies(run)),
         "judges": judges(run),
@@ -164,31 +135,6 @@ def _comparisons(frame: Frame) -> list[dict[str, Any]]:
 def _bodies(run: Run) -> pa.Table:
     columns = ["setting_id", "request_json", "response_json", "choices_json"]
     return run.sample("records", columns, _SAMPLED_BODIES)
-
-
-class _StoredConfig(msgspec.Struct):
-    """The part of a stored configuration that a report reads; the rest is ignored."""
-
-    scoring: list[dict[str, Any]] = []
-    answer: Any = None
-    pricing: dict[str, Any] = {}
-    provider: dict[str, Any] = {}
-    providers: dict[str, dict[str, Any]] = {}
-
-    def price_aliases(self) -> dict[str, str]:
-        """Provider name → the name it is priced under, where that is another."""
-        everyone = [self.provider, *self.providers.values()]
-        sources = {p.get("name", ""): p.get("profile", {}).get("price_source") for p in everyone}
-        return {name: source for name, source in sources.items() if source}
-
-
-def _config(run: Run) -> _StoredConfig:
-    text = run.config_yaml
-    if text is None:
-        return _StoredConfig()
-    first = text.split("\n--- ", 1)[0] if "--- # job" not in text else text.split("--- # job")[1]
-    first = first.split("\n", 1)[1] if "--- # job" in text else first
-    return msgspec.convert(load_yaml(first), _StoredConfig)
 
 
 def _columns() -> list[str]:

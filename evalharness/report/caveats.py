@@ -9,6 +9,7 @@ import msgspec
 
 from evalharness.report import numbers as n
 from evalharness.report.text import one_line
+from evalharness.scorers.base import NO_TARGET, NOT_DUE, NOTHING_ANSWERED
 
 Row = dict[str, Any]
 
@@ -30,7 +31,8 @@ def caveats(data: Row) -> list[Caveat]:
     """All caveats of a run, serious ones first."""
     found = [
         *_unfinished(data["run"]), *_errors(data), *_effects(data), *_unequal_losses(data),
-        *_truncated(data), *_unparsed(data), *_served(data), *_few(data), *_money(data),
+        *_truncated(data), *_unparsed(data), *_unscored(data), *_served(data), *_few(data),
+        *_money(data),
         *(Caveat(note, False) for note in data["run"]["notes"]),
     ]  # fmt: skip
     short = [Caveat(one_line(caveat.text, CHARS), caveat.serious) for caveat in found]
@@ -76,6 +78,33 @@ def _errors(data: Row) -> Iterator[Caveat]:
 
 def _most(item: tuple[str, int]) -> tuple[int, str]:
     return -item[1], item[0]
+
+
+def _unscored(data: Row) -> Iterator[Caveat]:
+    """Scorers that left outputs without a score, and why. Errors have a caveat of their own."""
+    for scorer in data["scorers"]:
+        reasons = [one for one in scorer["unscored"] if one["reason"] != NOTHING_ANSWERED]
+        # Some prompts without a target are how a dataset is made; none with one is a mistake.
+        meant = all(one["reason"] in (NO_TARGET, NOT_DUE) for one in reasons)
+        if not reasons or (meant and scorer["scored"]):
+            continue
+        yield Caveat(
+            f"Scorer {scorer['name']} gave no score to {sum(one['n'] for one in reasons):,} of "
+            f"{scorer['records']:,} records: {unscored(reasons)}.",
+            not meant,
+        )
+    failed = 0 if data["answers"] is None else data["answers"]["failed"]
+    if failed:
+        yield Caveat(
+            f"The extraction of answers failed on {failed:,} outputs, as on a pattern over its "
+            "time: they agree with nothing.",
+            True,
+        )
+
+
+def unscored(reasons: list[Row]) -> str:
+    """Why records have no score, with how many."""
+    return "; ".join(f"{one['reason']} ({one['n']:,})" for one in reasons)
 
 
 def _effects(data: Row) -> Iterator[Caveat]:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evalharness.report.caveats import unscored
+from evalharness.report.judges import judge_lines
 from evalharness.report.spending import MoneyTable, money_lines, money_tables
 from evalharness.report.story import tell
 from evalharness.report.text import one_line, printable
@@ -135,6 +137,20 @@ def settings_table(rows: list[Row]) -> Table:
     return table
 
 
+def scores_table(data: Row) -> Table:
+    """One column a scorer: the table of settings has room for the first alone."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
+    table.add_column("mean score by scorer", overflow="fold", min_width=12)
+    names = [scorer["name"] for scorer in data["scorers"]]
+    for name in names:
+        table.add_column(Text(f"{one_line(name, 24)}\n[95% CI]"), justify="right")
+    for row in data["settings"]:
+        parts = [row["score"], *(row["scores"].get(name) for name in names[1:])]
+        cells = [Text(_with_interval(part, "mean")) for part in parts]
+        table.add_row(Text(one_line(row["label"], 60)), *cells)
+    return table
+
+
 def print_report(data: Row, console: Console | None = None) -> None:
     """Print what a person needs: what ran, the table, how to read it, what to watch."""
     console = console or console_for_report()
@@ -142,6 +158,9 @@ def print_report(data: Row, console: Console | None = None) -> None:
     for line in heading(data):
         console.print(Text(line), soft_wrap=True)
     console.print(settings_table(rows))
+    if len(data["scorers"]) > 1:
+        console.print()
+        console.print(scores_table(data))
     for line in findings(data):
         console.print(Text(printable(line)), soft_wrap=True)
     _print_money(data, console)
@@ -208,6 +227,9 @@ def findings(data: Row) -> list[str]:
     verdicts = [effect["sentence"] for effect in data["effects"]]
     if verdicts:
         lines += ["", "Was it honoured?", *(f"  {sentence}" for sentence in verdicts)]
+    if data["judges"]:
+        lines += ["", "Judges"]
+        lines += [f"  {line}" for facts in data["judges"] for line in judge_lines(facts)]
     if story.caveats:
         lines += ["", "Mind", *(f"  {caveat.text}" for caveat in story.caveats)]
     return lines
@@ -224,7 +246,14 @@ def footnotes(data: Row) -> list[str]:
         f"all N same: share of prompts whose {n} repeats are all identical (TARr@{n})",
     ]
     if any(_part(r, "score").get("mean") is not None for r in rows):
-        lines.append("score: mean over prompts that have a target")
+        name = printable(data["scorers"][0]["name"])
+        lines.append(f"score: {name}, mean over prompts of the mean over their scored repeats")
+    lines += [
+        f"{one_line(scorer['name'], 60)}: {scorer['scored']} of {scorer['records']} records "
+        f"scored; not scored: {one_line(unscored(scorer['unscored']), 400)}"
+        for scorer in data["scorers"]
+        if scorer["unscored"]
+    ]
     if data["run"]["attempts_in_doubt"]:
         lines.append(
             f"{data['run']['attempts_in_doubt']} attempts in doubt (sent, outcome unknown)"

@@ -11,6 +11,7 @@ from typing import Any
 
 from evalharness.report import numbers as n
 from evalharness.report.html.table import Cell, SettingsTable, settings_table
+from evalharness.report.judges import judge_lines
 from evalharness.report.spending import MoneyTable, money_lines, money_tables
 from evalharness.report.story import Difference, Story, tell
 from evalharness.report.text import one_line
@@ -44,9 +45,10 @@ def as_markdown(data: Row) -> str:
         " · ".join(_FACTS.get(name, "{}").format(escaped(value)) for name, value in story.facts),
         *_caveats(story),
         _answers(story),
-        _settings(settings_table(data)),
+        _settings(settings_table(data), data["scorers"]),
         *_differences("Real differences", story.real),
         *_differences("Not detected at this size", story.undetected),
+        *_judges(data),
         *_unstable(data),
         *_money(data),
     ]
@@ -77,13 +79,14 @@ def _answers(story: Story) -> str:
     return "\n".join(lines)
 
 
-def _settings(table: SettingsTable) -> str:
+def _settings(table: SettingsTable, scorers: list[Row]) -> str:
+    others = {("Score", scorer["name"]) for scorer in scorers[1:]}
     chosen = [
         (i, column)
         for i, column in enumerate(table.columns)
-        if (column.group, column.heading) in _COLUMNS
+        if (column.group, column.heading) in _COLUMNS or (column.group, column.heading) in others
     ]
-    headings = [_HEADINGS.get((c.group, c.heading), c.heading) for _, c in chosen]
+    headings = [_HEADINGS.get((c.group, c.heading), escaped(c.heading, 24)) for _, c in chosen]
     lines = [
         "| setting | " + " | ".join(headings) + " |",
         "|---|" + "---:|" * len(headings),
@@ -128,6 +131,13 @@ def _money_table(found: MoneyTable) -> str:
     if found.more:
         lines += ["", f"and {found.more} more in the HTML report"]
     return "\n".join(lines)
+
+
+def _judges(data: Row) -> list[str]:
+    lines = [
+        f"- {escaped(line.strip())}" for facts in data["judges"] for line in judge_lines(facts)
+    ]
+    return ["**Judges**\n\n" + "\n".join(lines)] if lines else []
 
 
 def _unstable(data: Row) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from evalharness.analysis.stats.prediction import line_total, predict_total
 from evalharness.config import DatasetConfig, LimitsConfig, OrderConfig, ProviderConfig, RunConfig
 from evalharness.estimate import Range, estimate, left, worst_case
-from evalharness.estimate.observed import facts_of
+from evalharness.estimate.observed import Model, ModelFacts, facts_of
 from evalharness.estimate.outputs import Outputs, recorded_outputs
 from evalharness.estimate.pilot import choose
 from evalharness.estimate.prompts import prompt_tokens, weigh
@@ -173,8 +173,7 @@ def test_time_is_that_of_the_tightest_limit(prompts: Path) -> None:
     """Latency over concurrency, requests over rpm, tokens over tpm: the longest one counts."""
     limits = LimitsConfig(rpm=60, tpm=10_000, concurrency=4)
     plan = a_plan(prompts, limits=limits)
-    model = ("emulator", "qwen-plus")
-    facts = {model: facts_of([_record("hello", 10)])}
+    facts: dict[Model, ModelFacts] = {("emulator", "qwen-plus"): facts_of([_record("hello", 10)])}
     found = estimate(plan, nothing_done(plan), priced, facts, NOTHING, at_once=4).time_s
     assert found.at_concurrency == pytest.approx(144 * 0.5 / 4)
     assert found.at_rpm == pytest.approx(144.0)
@@ -298,7 +297,7 @@ def _dataset(folder: Path, variant: Variant, seed: int) -> Path:
 def _holds(found: Range | None, records: pa.Table, column: str) -> bool:
     assert found is not None
     assert found.high is not None
-    return found.low <= float(sum(records[column].to_pylist())) <= found.high
+    return found.low <= float(records[column].to_numpy().sum()) <= found.high
 
 
 def _order(plan: Plan, records: pa.Table) -> list[int]:
