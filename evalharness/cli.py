@@ -141,12 +141,14 @@ def _plan(arguments: list[str]) -> int:
     parser.add_argument("--pilot", type=int, metavar="N")
     parser.add_argument("--detect", metavar="2pp")
     parser.add_argument("--from", dest="from_run", metavar="RUN")
+    parser.add_argument("--yes", action="store_true")
     options, overrides = parser.parse_known_args(arguments)
     execute = plan_command(
         as_json=options.json,
         pilot=options.pilot,
         detect=options.detect,
         from_run=options.from_run,
+        yes=options.yes,
     )
     return hydra_command(overrides, execute)
 
@@ -165,8 +167,15 @@ def _judge(arguments: list[str]) -> int:
     )
     parser.add_argument("--name", help="of this judging (grade; better with mode=pairwise)")
     parser.add_argument("--config", metavar="FILE", help="YAML with the same keys")
+    parser.add_argument("--yes", action="store_true", help="send without asking, however dear")
     options = parser.parse_intermixed_args(arguments)
-    return judge(options.run, options.overrides, name=options.name, config_file=options.config)
+    return judge(
+        options.run,
+        options.overrides,
+        name=options.name,
+        config_file=options.config,
+        yes=options.yes,
+    )
 
 
 def _add_report(commands: Commands) -> None:

@@ -49,6 +49,7 @@ class _Counts:
     def __init__(self) -> None:
         self.total = self.done = self.before = self.failed = 0
         self.tokens = 0
+        self.unknown = 0  # attempts whose cost nobody knows: in doubt, or without a price
         self.cost: Decimal | None = None
         self.reason: str | None = None
         self.began = time.monotonic()
@@ -56,7 +57,9 @@ class _Counts:
     def add(self, reply: Reply, cost_usd: Decimal | None) -> None:
         usage = reply.usage
         self.tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
-        if cost_usd is not None:
+        if cost_usd is None:
+            self.unknown += 1
+        else:
             self.cost = (self.cost or Decimal(0)) + cost_usd
 
     def finish(self, reply: Reply) -> None:
@@ -70,7 +73,7 @@ class _Counts:
 
     @property
     def projected(self) -> Decimal | None:
-        """Cost of the whole plan's remaining part at this session's mean, plus what it cost."""
+        """What this session comes to when the trials left cost what those of now did on average."""
         fresh = self.done - self.before
         if self.cost is None or fresh == 0:
             return None
@@ -81,11 +84,20 @@ class _Counts:
         parts.append(f"{_short(self.tokens)} tokens")
         if self.cost:
             projected = self.projected
-            toward = f" of ~${projected:.4f}" if projected is not None else ""
-            parts.append(f"${self.cost:.4f}{toward}")
+            toward = f" of ~{_dollars(projected)}" if projected is not None else ""
+            now = " this session" if self.before else ""
+            apart = f" (+ {self.unknown} attempts of unknown cost)" if self.unknown else ""
+            parts.append(f"{_dollars(self.cost)}{toward}{now}{apart}")
         if self.reason:
             parts.append(self.reason)
         return ", ".join(parts)
+
+
+def _dollars(amount: Decimal) -> str:
+    """Three digits that mean something, cents from a dollar on."""
+    if amount >= 1:
+        return f"${amount:,.2f}"
+    return f"${amount:.{2 - amount.adjusted()}f}"
 
 
 def _short(number: int) -> str:

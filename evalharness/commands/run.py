@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from evalharness import __version__
 from evalharness.app import Job, Result
 from evalharness.commands.closing import closing_lines
+from evalharness.commands.confirm import asks, confirm, recorded
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
@@ -60,7 +61,8 @@ def execute_run(
     lock = hold_existing(root)
     try:
         prepared = prepare([job.config for job in jobs])
-        _confirm(prepared, yes=yes)
+        if asks(prepared, yes=yes):
+            confirm(prepared, recorded(prepared)[0], what="This run")
     except BaseException:
         if lock is not None:
             os.close(lock)
@@ -76,12 +78,12 @@ def execute_run(
         )
         if retry_errors:
             _reopen(store, prepared.plan)
-        recorded = store.done_keys()
-        done = prepared.plan.done_map(recorded)
+        keys = store.done_keys()
+        done = prepared.plan.done_map(keys)
     except BaseException:
         store.close()
         raise
-    _say_orphans(orphaned, len(recorded) - int(done.sum()))
+    _say_orphans(orphaned, len(keys) - int(done.sum()))
     if done.all():
         summary = asyncio.run(_nothing_to_send(store, prepared.plan))
     else:
@@ -138,26 +140,6 @@ def _used(config: RunConfig) -> list[ProviderConfig]:
         return [config.provider]
     named = {config.provider.name: config.provider, **config.providers}
     return [named[name] for name in axis if name in named]
-
-
-def _confirm(prepared: Prepared, *, yes: bool) -> None:
-    """Ask before an expensive run, on a terminal only.
-
-    Raises:
-        ConfigError: the answer was no.
-    """
-    limit = prepared.plan.config.limits.confirm_above_usd
-    if limit is None or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return
-    from evalharness.commands.plan import worst_case_usd
-
-    worst = worst_case_usd(prepared)
-    if worst is not None and worst <= limit:
-        return
-    shown = "an unknown amount (no price)" if worst is None else f"up to ${worst:.4f}"
-    print(f"This run may cost {shown}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise ConfigError("not confirmed; nothing was sent", hint="--yes skips this question")
 
 
 def _reopen(store: RunStore, plan: Plan) -> None:

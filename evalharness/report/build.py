@@ -68,7 +68,12 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     config = stored_config(run)
     scored = scored_run(run, records, prompts, options)
     over = [] if options.pricing is None else [options.pricing]
-    book = PriceBook.load(files=over, overrides=config.pricing, aliases=config.price_aliases())
+    book = PriceBook.load(
+        prices=options.prices or (),
+        files=over,
+        overrides=config.pricing,
+        aliases=config.price_aliases(),
+    )
     costs = cost_columns(records, book)
     frame = Frame.build(
         records,

@@ -14,12 +14,13 @@ from rich.text import Text
 
 from evalharness.report.caveats import unscored
 from evalharness.report.judges import judge_lines
-from evalharness.report.money import money_lines
+from evalharness.report.spending import MoneyTable, money_lines, money_tables
 from evalharness.report.story import tell
 from evalharness.report.text import one_line, printable
 
 DASH = "—"
 _MOST_DIFFERENCES = 6
+_MOST_MONEY_ROWS = 8  # of each table; the JSON has all
 Row = dict[str, Any]
 
 
@@ -160,10 +161,36 @@ def print_report(data: Row, console: Console | None = None) -> None:
     if len(data["scorers"]) > 1:
         console.print()
         console.print(scores_table(data))
-    for line in [*findings(data), *money_lines(data)]:
+    for line in findings(data):
         console.print(Text(printable(line)), soft_wrap=True)
+    _print_money(data, console)
     for line in footnotes(data):
         console.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def _print_money(data: Row, console: Console) -> None:
+    """What it cost and bought: sentences, then tables by setting, model, tag and prompt."""
+    lines = money_lines(data)
+    tables = money_tables(data, brief=True, most=_MOST_MONEY_ROWS)
+    if lines or tables:
+        console.print(Text("\nMoney"))
+    for line in lines:
+        console.print(Text(f"  {printable(line)}"), soft_wrap=True)
+    for found in tables:
+        console.print()
+        console.print(_money_table(found))
+        if found.more:
+            console.print(Text(f"  and {found.more} more: evalharness report … --json"))
+
+
+def _money_table(found: MoneyTable) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column(Text(found.headings[0]), overflow="fold", min_width=12)
+    for heading in found.headings[1:]:
+        table.add_column(Text(heading), justify="right")
+    for row in found.rows:
+        table.add_row(Text(one_line(row[0], 60)), *(Text(cell) for cell in row[1:]))
+    return table
 
 
 def console_for_report() -> Console:

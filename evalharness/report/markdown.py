@@ -12,6 +12,7 @@ from typing import Any
 from evalharness.report import numbers as n
 from evalharness.report.html.table import Cell, SettingsTable, settings_table
 from evalharness.report.judges import judge_lines
+from evalharness.report.spending import MoneyTable, money_lines, money_tables
 from evalharness.report.story import Difference, Story, tell
 from evalharness.report.text import one_line
 
@@ -49,6 +50,7 @@ def as_markdown(data: Row) -> str:
         *_differences("Not detected at this size", story.undetected),
         *_judges(data),
         *_unstable(data),
+        *_money(data),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -109,6 +111,26 @@ def _differences(heading: str, found: list[Difference]) -> list[str]:
     if len(found) > _MOST:
         lines.append(f"- and {len(found) - _MOST} more in the HTML report")
     return [f"**{heading}** (95 % intervals, paired by prompt)\n\n" + "\n".join(lines)]
+
+
+def _money(data: Row) -> list[str]:
+    lines = money_lines(data)
+    tables = money_tables(data, brief=True, most=_MOST)
+    if not lines and not tables:
+        return []
+    listed = "\n".join(f"- {escaped(line)}" for line in lines)
+    return ["**Money**", *([listed] if lines else []), *(_money_table(found) for found in tables)]
+
+
+def _money_table(found: MoneyTable) -> str:
+    lines = [
+        f"| {' | '.join(escaped(heading.replace(chr(10), ' ')) for heading in found.headings)} |",
+        "|---|" + "---:|" * (len(found.headings) - 1),
+        *(f"| {' | '.join(escaped(cell, 80) for cell in row)} |" for row in found.rows),
+    ]
+    if found.more:
+        lines += ["", f"and {found.more} more in the HTML report"]
+    return "\n".join(lines)
 
 
 def _judges(data: Row) -> list[str]:

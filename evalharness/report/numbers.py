@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -63,7 +64,7 @@ def span(value: float) -> str:
 
 
 def dollars(value: float | None) -> str:
-    """US dollars, down to the first digits that mean something."""
+    """US dollars, down to the first digits that mean something: ``$1,204.50``, ``$0.0000275``."""
     if value is None:
         return DASH
     if value == 0:
@@ -71,8 +72,8 @@ def dollars(value: float | None) -> str:
     sign, size = (MINUS if value < 0 else ""), abs(value)
     if size >= 1:
         return f"{sign}${size:,.2f}"
-    text = f"{size:.3g}" if size >= 1e-4 else f"{size:.2e}"
-    return f"{sign}${text}"
+    places = 2 - math.floor(math.log10(size))
+    return f"{sign}${size:.{places}f}".rstrip("0")
 
 
 def count(number: float | None) -> str:

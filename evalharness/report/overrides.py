@@ -1,4 +1,4 @@
-"""``scoring=…`` and ``answer=…`` on the report command line: a new scorer needs no new requests."""
+"""``scoring=…``, ``answer=…`` and ``pricing.prices=…`` of a report: nothing is sent for them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ def parse_overrides(
     pricing: Path | None = None,
     volume: float | None = None,
 ) -> Options:
-    """Read ``scoring=NAME``, ``scoring=[NAME, {name: …}]``, ``answer=…`` and ``answer=none``.
+    """Read ``scoring=NAME``, ``scoring=[NAME, {name: …}]``, ``answer=…``, ``pricing.prices=[…]``.
 
     Raises:
         ConfigError: another key, or a value that is no YAML of the right shape.
     """
     scoring: list[dict[str, Any]] | None = None
     answer: Any = None
+    prices: list[Any] | None = None
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key == "scoring":
@@ -34,13 +35,32 @@ def parse_overrides(
         elif key == "answer":
             read = _yaml(argument, value)
             answer = False if read in (None, "none") else read
+        elif key in ("pricing.prices", "+pricing.prices"):  # as `run` takes it
+            prices = _prices(argument, value)
         else:
             raise ConfigError(
-                f"there is no `{key}=…` here", hint="scoring=… and answer=… can be replaced"
+                f"there is no `{key}=…` here",
+                hint="scoring=…, answer=… and pricing.prices=[…] can be replaced",
             )
     return Options(
-        everything=everything, scoring=scoring, answer=answer, pricing=pricing, volume=volume
+        everything=everything,
+        scoring=scoring,
+        answer=answer,
+        prices=prices,
+        pricing=pricing,
+        volume=volume,
     )
+
+
+def _prices(argument: str, value: str) -> list[Any]:
+    parsed = _yaml(argument, value)
+    if not is_list(parsed):
+        raise ConfigError(
+            f"`{argument}` is not a list",
+            hint="'pricing.prices=[{model: NAME, price_usd_per_mtok: {prompt: 0.4, "
+            "completion: 1.2}}]'",
+        )
+    return parsed
 
 
 def _scoring(value: str) -> list[dict[str, Any]]:

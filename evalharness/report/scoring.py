@@ -31,13 +31,15 @@ class Options(NamedTuple):
     """What a report command may override.
 
     ``everything`` also shows settings and prompts that are no longer in the plan; ``scoring`` and
-    ``answer`` replace the run's own, None keeps it, and ``answer`` False takes none; ``pricing`` is
-    a price file over the shipped ones; ``volume`` is a number of requests to project the cost to.
+    ``answer`` replace the run's own, None keeps it, and ``answer`` False takes none; ``prices``
+    are entries of a price table and ``pricing`` is a price file, over the run's own and the shipped
+    ones; ``volume`` is a number of requests to project the cost to.
     """
 
     everything: bool = False
     scoring: list[dict[str, Any]] | None = None
     answer: Any = None
+    prices: list[Any] | None = None
     pricing: Path | None = None
     volume: float | None = None
 

@@ -210,7 +210,7 @@ def test_ten_thousand_prompts_under_ten_settings_stay_small(
     assert file.stat().st_size < 5 * MEBIBYTE
     page = browser.open(file)
     assert page.run("document.querySelectorAll('*').length") < 20_000
-    assert page.run("document.querySelectorAll('table.wide tbody tr').length") == 10
+    assert page.run("document.querySelector('table.wide').tBodies[0].rows.length") == 10
     assert_quiet(page, file)
 
 

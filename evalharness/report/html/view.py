@@ -13,13 +13,14 @@ from evalharness.report.html import words
 from evalharness.report.html.series import Series, series_of
 from evalharness.report.html.table import SettingsTable, settings_table
 from evalharness.report.judges import judge_lines
-from evalharness.report.money import money_lines
+from evalharness.report.spending import MoneyTable, money_lines, money_tables, price_origin
 from evalharness.report.story import Story, tell
 
 Row = dict[str, Any]
 
 COMPARISONS = 300  # rows in the table; `compare --json` has them all
 SHOWN_VARIANTS = 5
+_MONEY_ROWS = 50  # of each table; the JSON has all
 _GOOD = ("honoured", "obeyed", "as asked", "no divergence seen")
 _BAD = ("ignored", "partly honoured", "reversed", "not obeyed", "changed", "diverges")
 
@@ -55,8 +56,9 @@ class View(msgspec.Struct, frozen=True):
     attempts: list[tuple[str, str]]
     failed: list[Row]
     provenance: list[tuple[str, str]]
-    prices: list[Row]
+    prices: list[tuple[Row, str]]
     money: list[str]
+    money_tables: list[MoneyTable]
     judges: list[list[str]]
     config: str | None
     run: Row
@@ -85,8 +87,9 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         attempts=_attempts(data["attempts"]),
         failed=data["attempts"]["failed"],
         provenance=_provenance(data),
-        prices=data["prices"]["used"],
-        money=[line.strip() for line in money_lines(data) if line.startswith(" ")],
+        prices=[(entry, price_origin(entry)) for entry in data["prices"]["used"]],
+        money=money_lines(data),
+        money_tables=money_tables(data, brief=False, most=_MONEY_ROWS),
         judges=[judge_lines(facts) for facts in data["judges"]],
         config=data["provenance"]["config"],
         run=data["run"],
