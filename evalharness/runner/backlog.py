@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from evalharness.records import Reply, Trial
 from evalharness.store.recovery import Unfinished
 
+_REASON_CHARS = 160
+
 
 @dataclass
 class Job:
@@ -18,7 +20,8 @@ class Job:
 
     ``attempt`` and ``in_doubt`` count over the whole life of the run, since attempts are numbered
     and doubts reported that way; ``tries``, ``doubts`` and ``kinds`` (attempts that ended with an
-    error kind) count this session, whose retry limits they are held against.
+    error kind) count this session, whose retry limits they are held against. ``reason`` is that of
+    the last failure, for people.
     """
 
     trial: Trial
@@ -29,10 +32,12 @@ class Job:
     tries: int = 0
     doubts: int = 0
     kinds: Counter[str] = field(default_factory=Counter[str])
+    reason: str = ""
 
-    def failed(self, reply: Reply) -> None:
-        """Count an attempt that did not become the record."""
+    def failed(self, reply: Reply, reason: str) -> None:
+        """Count an attempt that did not become the record, and why there is another."""
         self.kinds[str(reply.error_kind)] += 1
+        self.reason = reason[:_REASON_CHARS]
 
     def doubted(self) -> None:
         """Count an attempt whose outcome nobody knows."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from evalharness.config import LimitsConfig
 from evalharness.errors import EXIT_STORAGE, EvalharnessError, StorageError
@@ -21,9 +21,11 @@ from evalharness.plan import Plan
 from evalharness.progress import Progress
 from evalharness.records import AttemptResult, Intent, Outcome, Reply, Trial
 from evalharness.runner.backlog import Backlog, Job
+from evalharness.runner.before import recall
+from evalharness.runner.history import with_history
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
-from evalharness.runner.waiting import report_waiting
+from evalharness.runner.waiting import Backoffs, waiting_for
 from evalharness.store.recovery import interrupted
 from evalharness.store.writer import RunStore
 from evalharness.throttle.estimate import OutputEstimate
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 # With so many trials waiting for another try, starting fresh ones only piles up more.
 _MOST_WAITING_PER_WORKER = 4
+_WATCH_EVERY_S = 1.0
 
 
 class Lane(NamedTuple):
@@ -80,6 +83,9 @@ class Runner:
         self._workers: list[asyncio.Task[None]] = []
         self.summary = Summary(planned=len(plan))
         store.on_failure = self._storage_failed
+        money.on_freed = self._look_again
+        self._backoffs = Backoffs()
+        self._throttle_before = store.folder.manifest.throttle
 
     async def run(self, done: NDArray[np.bool_]) -> Summary:
         """Send everything not ``done`` (see :meth:`Plan.done_map`); returns when all is recorded.
@@ -92,6 +98,7 @@ class Runner:
         self._store.start()
         left = summary.planned - summary.already_recorded
         if left:
+            recall(self._store.folder.root, self._gates(), self._limits.max_wait_s)
             trials = self._plan.trials(done if summary.already_recorded else None)
             await self._work_off(_backlog(trials, self._store, self._limits), left)
         summary.seconds = time.monotonic() - began
@@ -109,8 +116,7 @@ class Runner:
         if self.summary.stop is None or decision.exit_code == EXIT_STORAGE:
             self.summary.stop = decision
         self._stopping.set()
-        self._money.wake()
-        for gate in self._gates():
+        for gate in self._gates().values():
             gate.close()
 
     def abandon(self) -> None:
@@ -125,7 +131,7 @@ class Runner:
         self._workers = [asyncio.create_task(self._work(backlog)) for _ in range(count)]
         everything = asyncio.gather(*self._workers, return_exceptions=True)
         stopping = asyncio.create_task(self._stopping.wait())
-        waits = asyncio.create_task(report_waiting(self._gates(), self._progress))
+        watch = asyncio.create_task(self._watch())
         try:
             await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done():
@@ -135,7 +141,8 @@ class Runner:
             outcomes = await everything
         finally:
             stopping.cancel()
-            waits.cancel()
+            watch.cancel()
+            self._note_throttle()
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -147,7 +154,7 @@ class Runner:
                 if taken is None:
                     return
                 job, wait_s = taken
-                if wait_s and not await self._pause(wait_s):
+                if wait_s and not await self._pause(job, wait_s):
                     return
                 if isinstance(job, Trial):
                     job = backlog.adopt(job, self._plan.body(job), time.time_ns())
@@ -161,29 +168,32 @@ class Runner:
             self._stopping.set()
             raise
 
-    async def _pause(self, seconds: float) -> bool:
-        """Sleep unless the run stops meanwhile; False when it does."""
+    async def _pause(self, job: Job | Trial, seconds: float) -> bool:
+        """Sleep until a job is due unless the run stops meanwhile; False when it does."""
+        reason = job.reason if isinstance(job, Job) else ""
+        self._backoffs.begin(id(job), time.monotonic() + seconds, reason)
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return True
+        finally:
+            self._backoffs.end(id(job))
         return False
 
     async def _attempt(self, job: Job, backlog: Backlog) -> None:
-        """Send one request, once money, throttle and journal have all said yes."""
+        """Send one request, once throttle, money and journal have all said yes."""
         lane = self._lanes[job.trial.setting.provider]
         key = f"{job.trial.trial_id}.{job.attempt + 1}"
-        reserved = await self._money.reserve(key, job.trial, job.body)
-        try:
-            chars = len(job.body)
-            permit = await lane.gate.admit(lane.estimate.total(_task(job), chars, _cap(job)))
-        except BaseException:
-            self._money.cancel(key)
-            raise
+        chars, model = len(job.body), job.trial.setting.model
+        worst = self._money.worst_case(job.trial, job.body)
+        permit = await lane.gate.admit(
+            lane.estimate.total(_task(job), chars, _cap(job)),
+            take=lambda: self._money.reserve(key, worst, model=model),
+        )
         answer: Reply | None = None
         self._in_flight += 1
         try:
-            intent = self._intent(job, key, reserved)
+            intent = self._intent(job, key, worst)
             await self._commit(intent, key)
             answer = reply = await self._send(lane.client, job, intent)
             decision = permit.decide(
@@ -263,7 +273,7 @@ class Runner:
             self._progress.finished(reply)
         elif not decision.stops:
             wait_s = decision.wait_s or 0.0
-            job.failed(reply)
+            job.failed(reply, decision.reason)
             job.scheduled_at_ns = time.time_ns() + int(wait_s * 1e9)
             backlog.put_back(job, time.monotonic() + wait_s)
         if decision.stops:
@@ -282,8 +292,26 @@ class Runner:
         with suppress(StorageError):
             self._store.append(result, wait=False)
 
-    def _gates(self) -> list[Gate]:
-        return [lane.gate for lane in self._lanes.values()]
+    async def _watch(self) -> NoReturn:
+        """Once a second: say what is waited for, and note what the throttle did."""
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            gates = self._gates().values()
+            wait = waiting_for(gates, self._backoffs, time.monotonic())
+            self._progress.waiting(*(wait or (None, None)))
+            self._note_throttle()
+
+    def _note_throttle(self) -> None:
+        """Put the history where every save of the manifest takes it along."""
+        manifest = self._store.folder.manifest
+        manifest.throttle = with_history(self._throttle_before, self._gates(), self._limits)
+
+    def _look_again(self) -> None:
+        for gate in self._gates().values():
+            gate.wake()
+
+    def _gates(self) -> dict[str, Gate]:
+        return {name: lane.gate for name, lane in self._lanes.items()}
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from evalharness.config import LimitsConfig, Profile
@@ -57,12 +58,33 @@ class _Block(NamedTuple):
     until: float | None
 
 
-class _Waiter:
-    __slots__ = ("event", "tokens")
+_NO_MONEY = _Block("room under limits.max_cost_usd", None)
 
-    def __init__(self, tokens: int) -> None:
+
+class _Waiter:
+    __slots__ = ("_take", "event", "short", "tokens")
+
+    def __init__(self, tokens: int, take: Callable[[], bool] | None) -> None:
         self.tokens = tokens
         self.event = asyncio.Event()
+        self.short = False
+        self._take = take
+
+    def takes(self) -> bool:
+        self.short = self._take is not None and not self._take()
+        return not self.short
+
+
+class SentBefore(NamedTuple):
+    """A request that an earlier process let go.
+
+    Attributes:
+        at_ns: when, nanoseconds since the Unix epoch.
+        tokens: what it counts against a token limit.
+    """
+
+    at_ns: int
+    tokens: int
 
 
 class Permit:
@@ -172,36 +194,74 @@ class Gate:
 
     @property
     def history(self) -> list[LimitRecord]:
-        """Every concurrency limit there was, by wall clock, oldest first."""
+        """The concurrency limits there were, by wall clock, oldest first (see :class:`History`)."""
         return [
             LimitRecord(self._epoch_ns + round(change.at * 1e9), change.limit, change.reason)
             for change in self._concurrency.history
         ]
 
-    async def admit(self, tokens_estimate: int = 0) -> Permit:
+    @property
+    def history_omitted(self) -> int:
+        """How many changes of a long history are not in :attr:`history`."""
+        return self._concurrency.history.omitted
+
+    @property
+    def memory_s(self) -> float:
+        """How long a request counts against a limit, in seconds; 0.0 without limits."""
+        limits = (self._rate, self._tokens)
+        return max((limit.window_s for limit in limits if limit is not None), default=0.0)
+
+    def recall(self, sent: Iterable[SentBefore]) -> None:
+        """Count what an earlier process sent, so that starting anew exceeds no limit.
+
+        Call it before the first :meth:`admit`. A moment in the future (a clock that was set back)
+        counts as now.
+        """
+        now = self._clock.monotonic()
+        known = sorted((min(now, (s.at_ns - self._epoch_ns) / 1e9), s.tokens) for s in sent)
+        recent = [(at, tokens) for at, tokens in known if at > now - self.memory_s]
+        if self._rate is not None:
+            self._rate.recall([at for at, _ in recent], now)
+        if self._tokens is not None:
+            self._tokens.recall(recent, now)
+
+    async def admit(
+        self, tokens_estimate: int = 0, *, take: Callable[[], bool] | None = None
+    ) -> Permit:
         """Wait until one request of about that many tokens may go.
+
+        Args:
+            tokens_estimate: prompt and output.
+            take: takes what the request needs beside this endpoint (money), or returns False where
+                there is none now: then it is asked again after each :meth:`wake`. It is asked when
+                all else allows the request, and what it took is used at once.
 
         Raises:
             Stopped: the gate is closed, or was closed while waiting.
         """
         if self._stopped is not None:
             raise Stopped(self._stopped.decision)
+        waiter = _Waiter(tokens_estimate, take)
         if not self._queue:
             now = self._clock.monotonic()
-            if self._block(tokens_estimate, now) is None:
+            if self._block(tokens_estimate, now) is None and waiter.takes():
                 return self._grant(tokens_estimate, now)
-        waiter = _Waiter(tokens_estimate)
         self._queue.append(waiter)
         try:
             return await self._stand_in_line(waiter)
         finally:
             self._queue.remove(waiter)
-            self._wake()
+            self.wake()
 
     def pause(self, seconds: float, reason: str) -> None:
         """Admit nobody for ``seconds`` from now; a longer pause that holds already stays."""
         self._pause.begin(self._clock.monotonic(), seconds, reason)
-        self._wake()
+        self.wake()
+
+    def probe_first(self) -> None:
+        """Let one request go, and the others after the first answer of a working server."""
+        self.policy.outage.probe_first()
+        self._was_out = True
 
     def heed(self, decision: Decision) -> Decision:
         """Apply what a decision means for everybody: a pause, or a stop. Returns it."""
@@ -214,7 +274,7 @@ class Gate:
             self._was_out = out
             if not out:
                 self._pause.ramp(self._clock.monotonic())
-            self._wake()
+            self.wake()
         return decision
 
     def probe_delay(self) -> float | None:
@@ -226,6 +286,8 @@ class Gate:
         """What the next request waits for; None when the queue is empty and nothing is paused."""
         now = self._clock.monotonic()
         block = self._block(self._queue[0].tokens, now) if self._queue else self._hold(now)
+        if block is None and self._queue and self._queue[0].short:
+            block = _NO_MONEY
         if block is None:
             return None
         left = None if block.until is None else max(0.0, block.until - now)
@@ -249,8 +311,7 @@ class Gate:
             if self._tokens is not None and tokens is not None:
                 self._tokens.settle(tokens, tokens_used(reply), now)
         self.in_flight -= 1
-        if self._queue:
-            self._wake()
+        self.wake()
 
     @property
     def _fixed(self) -> bool:
@@ -264,6 +325,8 @@ class Gate:
             if self._queue[0] is waiter:
                 now = self._clock.monotonic()
                 block = self._block(waiter.tokens, now)
+                if block is None and not waiter.takes():
+                    block = _NO_MONEY
                 if block is None:
                     # Nothing is awaited between here and the caller: a permit cannot get lost.
                     return self._grant(waiter.tokens, now)
@@ -271,7 +334,7 @@ class Gate:
             waiter.event.clear()
             await self._clock.wait_for(waiter.event, timeout)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """Let the head of the queue look again."""
         if self._queue:
             self._queue[0].event.set()
