@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from evalharness.config import ProviderConfig
 from evalharness.errors import ConfigError, ProviderError
+from evalharness.secrets_guard import remember
 from evalharness.wire.secret import Secret
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -145,6 +146,7 @@ def read_key(variable: str) -> Secret:
         ConfigError: that is no name of a variable (the text is not repeated: it may be a key).
         ProviderError: the variable is not set, empty, or holds what no header can carry.
     """
+    remember(variable)
     value = os.environ.get(variable, "").strip() if _VARIABLE.fullmatch(variable) else ""
     if not value and not _SHOWABLE.fullmatch(variable):
         raise ConfigError(

@@ -15,11 +15,13 @@ from rich.text import Text
 from evalharness.report.caveats import unscored
 from evalharness.report.judges import judge_lines
 from evalharness.report.money import money_lines
+from evalharness.report.provenance import concurrency_lines
 from evalharness.report.story import tell
 from evalharness.report.text import one_line, printable
 
 DASH = "—"
 _MOST_DIFFERENCES = 6
+_SESSIONS = 3  # newest ones whose concurrency is told; the JSON has more
 Row = dict[str, Any]
 
 
@@ -231,5 +233,9 @@ def footnotes(data: Row) -> list[str]:
         lines.append(
             f"{data['run']['attempts_in_doubt']} attempts in doubt (sent, outcome unknown)"
         )
+    lines += [
+        printable(f"adaptive concurrency, {line}")
+        for line in concurrency_lines(data["provenance"]["throttle"])[-_SESSIONS:]
+    ]
     lines += [printable(note) for note in data["run"]["notes"]]
     return lines

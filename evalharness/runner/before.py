@@ -17,7 +17,8 @@ from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, re
 from evalharness.store.parts import PATTERN
 from evalharness.store.run import Run
 from evalharness.throttle.estimate import OutputEstimate, tokens_used
-from evalharness.throttle.gate import Gate, SentBefore
+from evalharness.throttle.gate import Gate
+from evalharness.throttle.line import SentBefore
 from evalharness.throttle.retry import asked_wait_s
 
 if TYPE_CHECKING:

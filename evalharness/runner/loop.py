@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -29,7 +29,8 @@ from evalharness.runner.waiting import Backoffs, waiting_for
 from evalharness.store.recovery import interrupted
 from evalharness.store.writer import RunStore
 from evalharness.throttle.estimate import OutputEstimate
-from evalharness.throttle.gate import Gate, Stopped
+from evalharness.throttle.gate import Gate
+from evalharness.throttle.line import Held, Stopped
 from evalharness.throttle.retry import Decision
 from evalharness.wire.client import ChatClient
 
@@ -99,8 +100,7 @@ class Runner:
         left = summary.planned - summary.already_recorded
         if left:
             recall(self._store.folder.root, self._gates(), self._limits.max_wait_s)
-            trials = self._plan.trials(done if summary.already_recorded else None)
-            await self._work_off(_backlog(trials, self._store, self._limits), left)
+            await self._work_off(self._backlog(done if summary.already_recorded else None), left)
         summary.seconds = time.monotonic() - began
         self._over = True
         return summary
@@ -123,6 +123,16 @@ class Runner:
         """Do not wait for what is in flight: it is recorded as in doubt."""
         for worker in self._workers:
             worker.cancel()
+
+    def _backlog(self, done: NDArray[np.bool_] | None) -> Backlog:
+        """What is left of the plan, by endpoint, plus what an earlier process already tried."""
+        only = len(self._lanes) == 1
+        return Backlog(
+            {n: self._plan.trials(done, provider=None if only else n) for n in self._lanes},
+            self._store.recovered.unfinished,
+            most_waiting=max(1_000, self._limits.concurrency * _MOST_WAITING_PER_WORKER),
+            held=lambda name: self._lanes[name].gate.held_s(),
+        )
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────
 
@@ -186,10 +196,16 @@ class Runner:
         key = f"{job.trial.trial_id}.{job.attempt + 1}"
         chars, model = len(job.body), job.trial.setting.model
         worst = self._money.worst_case(job.trial, job.body)
-        permit = await lane.gate.admit(
-            lane.estimate.total(_task(job), chars, _cap(job)),
-            take=lambda: self._money.reserve(key, worst, model=model),
-        )
+        try:
+            permit = await lane.gate.admit(
+                lane.estimate.total(_task(job), chars, _cap(job)),
+                take=lambda: self._money.reserve(key, worst, model=model),
+                patient=len(self._lanes) == 1,
+            )
+        except Held as held:  # other endpoints can be asked meanwhile
+            job.reason = held.reason
+            backlog.put_back(job, time.monotonic() + held.seconds)
+            return
         answer: Reply | None = None
         self._in_flight += 1
         try:
@@ -317,15 +333,6 @@ class Runner:
 
     def _storage_failed(self, error: StorageError) -> None:
         self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
-
-
-def _backlog(trials: Iterator[Trial], store: RunStore, limits: LimitsConfig) -> Backlog:
-    """The backlog of a run: fresh trials plus what an earlier process already tried."""
-    return Backlog(
-        trials,
-        store.recovered.unfinished,
-        most_waiting=max(1_000, limits.concurrency * _MOST_WAITING_PER_WORKER),
-    )
 
 
 def _task(job: Job) -> str:

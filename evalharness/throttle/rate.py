@@ -177,7 +177,7 @@ class TokenBudget:
         return wait if wait > _EPSILON_S else 0.0
 
     def recall(self, sent: Sequence[tuple[float, int]], now: float) -> None:
-        """Count what an earlier process let go: moments (see :meth:`RequestRate.recall`), tokens."""
+        """Count what an earlier process let go: moment (see :meth:`RequestRate.recall`), tokens."""
         for at, tokens in sent:
             self._charge(at, tokens)
         self._expire(now)

@@ -14,12 +14,14 @@ from evalharness.report.html.series import Series, series_of
 from evalharness.report.html.table import SettingsTable, settings_table
 from evalharness.report.judges import judge_lines
 from evalharness.report.money import money_lines
+from evalharness.report.provenance import concurrency_lines
 from evalharness.report.story import Story, tell
 
 Row = dict[str, Any]
 
 COMPARISONS = 300  # rows in the table; `compare --json` has them all
 SHOWN_VARIANTS = 5
+_SESSIONS = 6  # newest ones whose concurrency is told
 _GOOD = ("honoured", "obeyed", "as asked", "no divergence seen")
 _BAD = ("ignored", "partly honoured", "reversed", "not obeyed", "changed", "diverges")
 
@@ -207,6 +209,7 @@ def _provenance(data: Row) -> list[tuple[str, str]]:
         ("Endpoints", ", ".join(found["endpoints"])),
         ("Served models", _seen(data, "served_models")),
         ("System fingerprints", _seen(data, "system_fingerprints")),
+        ("Adaptive concurrency", "; ".join(concurrency_lines(found["throttle"])[-_SESSIONS:])),
         ("Files", _files(found["files"])),
     ]
     return [(name, value) for name, value in rows if value]
