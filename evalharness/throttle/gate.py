@@ -281,10 +281,10 @@ class Gate:
             if self._stopped is not None:
                 raise Stopped(self._stopped.decision)
             timeout: float | None = None
+            now = self._clock.monotonic()
+            if not waiter.patient and (hold := self._hold(now)) is not None:
+                raise Held(hold.until - now, hold.reason)
             if self._queue[0] is waiter:
-                now = self._clock.monotonic()
-                if not waiter.patient and (hold := self._hold(now)) is not None:
-                    raise Held(hold.until - now, hold.reason)
                 block = self._block(waiter.tokens, now)
                 if block is None and not waiter.takes():
                     block = NO_MONEY
