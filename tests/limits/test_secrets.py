@@ -27,7 +27,14 @@ from evalharness.cli import main
 KEY = 'sk-canary/9f+Q"7b=Zx\\k2%Lw~42aB'
 PLAIN = "canary0123456789abcdefghijKLMNOP"
 VARIABLE = "EVH_CANARY"  # a name that says nothing of what it holds
-PLAN = ("sweep=none", "scoring=none", "params.max_tokens=8", "dataset.limit=6", "repeats=4")
+PLAN = (
+    "sweep=none",
+    "scoring=none",
+    "params.max_tokens=8",
+    "dataset.limit=4",
+    "repeats=4",
+    "limits.max_attempts=2",
+)
 
 
 def forms(key: str) -> list[bytes]:
@@ -74,8 +81,8 @@ class Server:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def log_message(self, format: str, *args: Any) -> None:
-                del format, args
+            def log_message(self, *_: Any) -> None:
+                pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
@@ -162,15 +169,16 @@ def _clean(done: subprocess.CompletedProcess[str], key: str) -> None:
     assert not [form for form in forms(key) if form in said]
 
 
-@pytest.mark.parametrize("key", [KEY, PLAIN, PLAIN + "q", PLAIN + "qr"])
+@pytest.mark.parametrize("key", [KEY, PLAIN])
 def test_a_key_is_found_nowhere_after_the_commands(tmp_path: Path, key: str) -> None:
     """A server that echoes the key in every field and spelling; run, reports, exports, crashes."""
     with serving(key) as server:
         run = ["run", "name=r", *_provider(server), *PLAN, "limits.concurrency=4"]
         debug = {"HYDRA_FULL_ERROR": "1", "PYTHONASYNCIODEBUG": "1"}
-        done = _command(tmp_path, key, *run, "hydra.verbose=true", **debug)
+        # This transport logs every header it receives when asked to be verbose.
+        done = _command(tmp_path, key, *run, "hydra.verbose=true", "transport=httpx", **debug)
         assert done.returncode == 1, done.stderr
-        assert len(server.keys) > 20
+        assert len(server.keys) > 16
         assert set(server.keys) == {f"Bearer {key}"}
         _clean(done, key)
         after = [
@@ -209,12 +217,12 @@ def test_the_search_would_find_it(tmp_path: Path) -> None:
 
 
 _CRASH = """
-import sys
+import logging, sys
 from evalharness.wire import client
 from evalharness.cli import main
 real = client.interpret
 def broken(exchange, **more):
-    key = more["scrub"]
+    logging.getLogger("x").error("about to fail: %s", exchange)
     raise RuntimeError(f"a defect, with everything in reach: {more} {exchange!r}")
 client.interpret = broken
 sys.exit(main(sys.argv[1:]))
@@ -229,7 +237,9 @@ def test_a_crash_shows_no_key(tmp_path: Path) -> None:
             cwd=tmp_path, env={**os.environ, VARIABLE: PLAIN, "HYDRA_FULL_ERROR": "1"},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
+    assert done.returncode == 1
     assert "a defect, with everything in reach" in done.stderr
+    assert "about to fail" in done.stderr
     _clean(done, PLAIN)
     assert _traces(tmp_path, PLAIN) == []
 
