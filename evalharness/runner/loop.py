@@ -152,6 +152,7 @@ class Runner:
         finally:
             stopping.cancel()
             watch.cancel()
+            self._progress.waiting(None)
             self._note_throttle()
         for outcome in outcomes:
             if isinstance(outcome, Exception):

@@ -134,7 +134,7 @@ def serving(key: str) -> Iterator[Server]:
 
 def _command(cwd: Path, key: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-m", "evalharness", *arguments],
+        [sys.executable, "-m", "evalharness", *arguments],
         cwd=cwd, env={**os.environ, VARIABLE: key, **more}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
@@ -233,7 +233,7 @@ def test_a_crash_shows_no_key(tmp_path: Path) -> None:
     """A defect in the middle of a reply: the traceback, with its values, holds no key."""
     with serving(PLAIN) as server:
         done = subprocess.run(
-            [sys.executable, "-X", "dev", "-c", _CRASH, "run", "name=r", *_provider(server), *PLAN],
+            [sys.executable, "-c", _CRASH, "run", "name=r", *_provider(server), *PLAN],
             cwd=tmp_path, env={**os.environ, VARIABLE: PLAIN, "HYDRA_FULL_ERROR": "1"},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
