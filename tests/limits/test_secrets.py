@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalharness.cli import main
+from tests.durability.processes import Zygote
 
 # Characters that JSON and URLs escape, and lengths at which base64 pads.
 KEY = 'sk-canary/9f+Q"7b=Zx\\k2%Lw~42aB'
@@ -132,14 +133,6 @@ def serving(key: str) -> Iterator[Server]:
         server.close()
 
 
-def _command(cwd: Path, key: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "evalharness", *arguments],
-        cwd=cwd, env={**os.environ, VARIABLE: key, **more}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-
 def _provider(server: Server) -> list[str]:
     return [
         "provider=openai_compatible", f"provider.base_url={server.base_url}", "provider.model=m",
@@ -164,23 +157,26 @@ def _traces(folder: Path, key: str) -> list[str]:
     return found
 
 
-def _clean(done: subprocess.CompletedProcess[str], key: str) -> None:
-    said = (done.stdout + done.stderr).encode()
+def _clean(said_by_it: str, key: str) -> None:
+    said = said_by_it.encode()
     assert not [form for form in forms(key) if form in said]
 
 
 @pytest.mark.parametrize("key", [KEY, PLAIN])
-def test_a_key_is_found_nowhere_after_the_commands(tmp_path: Path, key: str) -> None:
+def test_a_key_is_found_nowhere_after_the_commands(
+    zygote: Zygote, tmp_path: Path, key: str
+) -> None:
     """A server that echoes the key in every field and spelling; run, reports, exports, crashes."""
     with serving(key) as server:
         run = ["run", "name=r", *_provider(server), *PLAN, "limits.concurrency=4"]
         debug = {"HYDRA_FULL_ERROR": "1", "PYTHONASYNCIODEBUG": "1"}
         # This transport logs every header it receives when asked to be verbose.
-        done = _command(tmp_path, key, *run, "hydra.verbose=true", "transport=httpx", **debug)
-        assert done.returncode == 1, done.stderr
+        verbose = [*run, "hydra.verbose=true", "transport=httpx"]
+        done = zygote.run(tmp_path, *verbose, **{VARIABLE: key}, **debug)
+        assert done.code == 1, done.err
         assert len(server.keys) > 16
         assert set(server.keys) == {f"Bearer {key}"}
-        _clean(done, key)
+        _clean(done.out + done.err, key)
         after = [
             ["report", "r", "--html", "page.html"],
             ["report", "r", "--json"],
@@ -192,7 +188,8 @@ def test_a_key_is_found_nowhere_after_the_commands(tmp_path: Path, key: str) -> 
             [*run, "params.temperature=0.5", "hydra.verbose=true"],
         ]
         for arguments in after if key == KEY else after[-1:]:
-            _clean(_command(tmp_path, key, *arguments), key)
+            done = zygote.run(tmp_path, *arguments, **{VARIABLE: key})
+            _clean(done.out + done.err, key)
     attempts = [
         row
         for path in tmp_path.glob("results/r/attempts/*.parquet")
@@ -220,6 +217,7 @@ _CRASH = """
 import logging, sys
 from evalharness.wire import client
 from evalharness.cli import main
+from tests.durability.processes import Zygote
 real = client.interpret
 def broken(exchange, **more):
     logging.getLogger("x").error("about to fail: %s", exchange)
@@ -240,22 +238,22 @@ def test_a_crash_shows_no_key(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "a defect, with everything in reach" in done.stderr
     assert "about to fail" in done.stderr
-    _clean(done, PLAIN)
+    _clean(done.stdout + done.stderr, PLAIN)
     assert _traces(tmp_path, PLAIN) == []
 
 
-def test_a_redirect_gets_nothing(tmp_path: Path) -> None:
+def test_a_redirect_gets_nothing(zygote: Zygote, tmp_path: Path) -> None:
     """307 to another address: not followed, exit 2, nothing arrives there."""
     with serving(PLAIN) as server:
         server.redirect = True
         for transport in ("reqwest", "httpx"):
-            done = _command(
-                tmp_path, PLAIN, "run", f"name={transport}", *_provider(server), *PLAN,
-                f"transport={transport}",
+            done = zygote.run(
+                tmp_path, "run", f"name={transport}", *_provider(server), *PLAN,
+                f"transport={transport}", **{VARIABLE: PLAIN},
             )  # fmt: skip
-            assert done.returncode == 2, done.stderr
-            assert "redirects to" in done.stderr
-            _clean(done, PLAIN)
+            assert done.code == 2, done.err
+            assert "redirects to" in done.err
+            _clean(done.out + done.err, PLAIN)
         assert server.elsewhere == []
 
 
@@ -361,15 +359,15 @@ def test_a_run_s_name_cannot_leave_the_results(
     assert not (tmp_path / "results").exists()
 
 
-def test_a_run_folder_is_its_owner_s_and_no_link(zygote: Any, tmp_path: Path) -> None:
+def test_a_run_folder_is_its_owner_s_and_no_link(zygote: Zygote, tmp_path: Path) -> None:
     """Folders 0700, files 0600, whatever the umask; a symbolic link in their place is refused."""
-    before = os.umask(0)
-    try:
-        done = _command(tmp_path, "", "run", "provider=emulator", "name=r", *PLAN)
-        page = _command(tmp_path, "", "report", "r", "--html", str(tmp_path / "results/r/p.html"))
-    finally:
-        os.umask(before)
-    assert done.returncode == page.returncode == 0, done.stderr
+    page = ("report", "r", "--html", str(tmp_path / "results/r/p.html"))
+    for arguments in (("run", "provider=emulator", "name=r", *PLAN), page):
+        done = subprocess.run(
+            [sys.executable, "-m", "evalharness", *arguments],
+            cwd=tmp_path, umask=0, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
     for path in (tmp_path / "results" / "r", *(tmp_path / "results" / "r").rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), (path, oct(mode))
