@@ -14,7 +14,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from evalharness import __version__
-from evalharness.errors import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_STORAGE, EvalharnessError
+from evalharness.errors import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_STORAGE,
+    EvalharnessError,
+)
 
 _OVERVIEW = """\
 Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
@@ -45,6 +51,12 @@ def main(argv: list[str] | None = None) -> int:
         where = f" ({error.filename})" if error.filename else ""
         print(f"evalharness: {error.strerror or error}{where}", file=sys.stderr)
         return EXIT_STORAGE
+    except Exception as error:
+        from evalharness.wire.logs import crash_report
+
+        print(crash_report(error), end="", file=sys.stderr)
+        print("evalharness: this is a defect; what was recorded is kept", file=sys.stderr)
+        return EXIT_FAILED
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _LINE_EVERY_S = 10.0
+_WAIT_EVERY_S = 30.0
 
 
 class Progress(Protocol):
@@ -30,8 +31,11 @@ class Progress(Protocol):
         """A trial got its record."""
         ...
 
-    def waiting(self, reason: str | None) -> None:
-        """What everything is waiting for, None when nothing holds it up."""
+    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
+        """What is waited for, None when nothing holds it up; told about once a second.
+
+        ``left_s`` is how many seconds still; None where that is unknown.
+        """
         ...
 
     def say(self, text: str) -> None:
@@ -100,6 +104,10 @@ def _dollars(amount: Decimal) -> str:
     return f"${amount:.{2 - amount.adjusted()}f}"
 
 
+def _with_time(reason: str | None, left_s: float | None) -> str | None:
+    return reason if reason is None or left_s is None else f"{reason}, {left_s:.0f} s left"
+
+
 def _short(number: int) -> str:
     for limit, suffix in ((1_000_000, "M"), (1_000, "k")):
         if number >= limit:
@@ -142,11 +150,12 @@ class BarProgress:
             self._bar.set_postfix_str(self._counts.details(), refresh=False)
         self._bar.update()
 
-    def waiting(self, reason: str | None) -> None:
-        """Show what is being waited for."""
-        if reason == self._counts.reason or self._bar is None:
+    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
+        """Show what is being waited for, counting down."""
+        shown = _with_time(reason, left_s)
+        if shown == self._counts.reason or self._bar is None:
             return
-        self._counts.reason = reason
+        self._counts.reason = shown
         self._bar.set_postfix_str(self._counts.details())
 
     def say(self, text: str) -> None:
@@ -170,6 +179,7 @@ class LineProgress:
         self._counts = _Counts()
         self._label = ""
         self._said_at = 0.0
+        self._waits_said: dict[str, float] = {}
 
     def start(self, *, total: int, done: int, label: str) -> None:
         """Say what begins."""
@@ -191,12 +201,15 @@ class LineProgress:
             self._said_at = now
             self.say(self._line())
 
-    def waiting(self, reason: str | None) -> None:
-        """Say a new reason once."""
-        if reason != self._counts.reason:
-            self._counts.reason = reason
-            if reason:
-                self.say(f"{self._label}: {reason}")
+    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
+        """Say a reason when it is new, and again every half minute while it holds."""
+        self._counts.reason = _with_time(reason, left_s)
+        now = time.monotonic()
+        if reason is None or now - self._waits_said.get(reason, -_WAIT_EVERY_S) < _WAIT_EVERY_S:
+            return
+        self._waits_said = {r: at for r, at in self._waits_said.items() if now - at < _WAIT_EVERY_S}
+        self._waits_said[reason] = now
+        self.say(f"{self._label}: {self._counts.reason}")
 
     def say(self, text: str) -> None:
         """Print a line."""

@@ -46,9 +46,10 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
         lines.append(f"stopped: {summary.stop.reason}")
         if summary.stop.hint:
             lines.append(f"  → {summary.stop.hint}")
-    if summary.remaining and summary.exit_code != EXIT_CONFIG:
+    if summary.remaining:
         command = shlex.join(["evalharness", "run", *arguments])
-        lines.append(f"{summary.remaining} trials left; to go on: {command}")
+        first = ", once that is put right" if summary.exit_code == EXIT_CONFIG else ""
+        lines.append(f"{summary.remaining} trials left{first}; to go on: {command}")
     else:
         lines.append(f"again: evalharness report {shlex.quote(str(root))}")
     return lines

@@ -24,6 +24,7 @@ from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
+from evalharness.secrets_guard import refuse_in_prompts
 from evalharness.store.folder import hold_existing
 from evalharness.store.writer import RunStore
 
@@ -129,6 +130,7 @@ def prepare(configs: Sequence[RunConfig]) -> Prepared:
     parse_scoring(config.scoring)
     parse_answer_spec(config.answer)
     plan = build_plan(configs, identities, root=Path.cwd())
+    refuse_in_prompts(plan.prompts, plan.settings)
     aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
     book = PriceBook.load(overrides=config.pricing, aliases=aliases)
     return Prepared(plan, providers, book)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from evalharness.report.caveats import unscored
 from evalharness.report.judges import judge_lines
+from evalharness.report.provenance import concurrency_lines
 from evalharness.report.spending import MoneyTable, money_lines, money_tables
 from evalharness.report.story import tell
 from evalharness.report.text import one_line, printable
@@ -21,6 +22,7 @@ from evalharness.report.text import one_line, printable
 DASH = "—"
 _MOST_DIFFERENCES = 6
 _MOST_MONEY_ROWS = 8  # of each table; the JSON has all
+_SESSIONS = 3  # newest ones whose concurrency is told; the JSON has more
 Row = dict[str, Any]
 
 
@@ -258,5 +260,9 @@ def footnotes(data: Row) -> list[str]:
         lines.append(
             f"{data['run']['attempts_in_doubt']} attempts in doubt (sent, outcome unknown)"
         )
+    lines += [
+        printable(f"adaptive concurrency, {line}")
+        for line in concurrency_lines(data["provenance"]["throttle"])[-_SESSIONS:]
+    ]
     lines += [printable(note) for note in data["run"]["notes"]]
     return lines

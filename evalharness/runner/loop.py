@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from evalharness.config import LimitsConfig
 from evalharness.errors import EXIT_STORAGE, EvalharnessError, StorageError
@@ -21,13 +21,16 @@ from evalharness.plan import Plan
 from evalharness.progress import Progress
 from evalharness.records import AttemptResult, Intent, Outcome, Reply, Trial
 from evalharness.runner.backlog import Backlog, Job
+from evalharness.runner.before import recall
+from evalharness.runner.history import with_history
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
-from evalharness.runner.waiting import report_waiting
+from evalharness.runner.waiting import Backoffs, waiting_for
 from evalharness.store.recovery import interrupted
 from evalharness.store.writer import RunStore
 from evalharness.throttle.estimate import OutputEstimate
-from evalharness.throttle.gate import Gate, Stopped
+from evalharness.throttle.gate import Gate
+from evalharness.throttle.line import Held, Stopped
 from evalharness.throttle.retry import Decision
 from evalharness.wire.client import ChatClient
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 # With so many trials waiting for another try, starting fresh ones only piles up more.
 _MOST_WAITING_PER_WORKER = 4
+_WATCH_EVERY_S = 1.0
 
 
 class Lane(NamedTuple):
@@ -80,6 +84,9 @@ class Runner:
         self._workers: list[asyncio.Task[None]] = []
         self.summary = Summary(planned=len(plan))
         store.on_failure = self._storage_failed
+        money.on_freed = self._look_again
+        self._backoffs = Backoffs()
+        self._throttle_before = store.folder.manifest.throttle
 
     async def run(self, done: NDArray[np.bool_]) -> Summary:
         """Send everything not ``done`` (see :meth:`Plan.done_map`); returns when all is recorded.
@@ -92,8 +99,8 @@ class Runner:
         self._store.start()
         left = summary.planned - summary.already_recorded
         if left:
-            trials = self._plan.trials(done if summary.already_recorded else None)
-            await self._work_off(_backlog(trials, self._store, self._limits), left)
+            recall(self._store.folder.root, self._gates(), self._limits.max_wait_s)
+            await self._work_off(self._backlog(done if summary.already_recorded else None), left)
         summary.seconds = time.monotonic() - began
         self._over = True
         return summary
@@ -109,14 +116,23 @@ class Runner:
         if self.summary.stop is None or decision.exit_code == EXIT_STORAGE:
             self.summary.stop = decision
         self._stopping.set()
-        self._money.wake()
-        for gate in self._gates():
+        for gate in self._gates().values():
             gate.close()
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
         for worker in self._workers:
             worker.cancel()
+
+    def _backlog(self, done: NDArray[np.bool_] | None) -> Backlog:
+        """What is left of the plan, by endpoint, plus what an earlier process already tried."""
+        only = len(self._lanes) == 1
+        return Backlog(
+            {n: self._plan.trials(done, provider=None if only else n) for n in self._lanes},
+            self._store.recovered.unfinished,
+            most_waiting=max(1_000, self._limits.concurrency * _MOST_WAITING_PER_WORKER),
+            held=lambda name: self._lanes[name].gate.held_s(),
+        )
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────
 
@@ -125,7 +141,7 @@ class Runner:
         self._workers = [asyncio.create_task(self._work(backlog)) for _ in range(count)]
         everything = asyncio.gather(*self._workers, return_exceptions=True)
         stopping = asyncio.create_task(self._stopping.wait())
-        waits = asyncio.create_task(report_waiting(self._gates(), self._progress))
+        watch = asyncio.create_task(self._watch())
         try:
             await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done():
@@ -135,7 +151,9 @@ class Runner:
             outcomes = await everything
         finally:
             stopping.cancel()
-            waits.cancel()
+            watch.cancel()
+            self._progress.waiting(None)
+            self._note_throttle()
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -147,7 +165,7 @@ class Runner:
                 if taken is None:
                     return
                 job, wait_s = taken
-                if wait_s and not await self._pause(wait_s):
+                if wait_s and not await self._pause(job, wait_s):
                     return
                 if isinstance(job, Trial):
                     job = backlog.adopt(job, self._plan.body(job), time.time_ns())
@@ -161,29 +179,38 @@ class Runner:
             self._stopping.set()
             raise
 
-    async def _pause(self, seconds: float) -> bool:
-        """Sleep unless the run stops meanwhile; False when it does."""
+    async def _pause(self, job: Job | Trial, seconds: float) -> bool:
+        """Sleep until a job is due unless the run stops meanwhile; False when it does."""
+        reason = job.reason if isinstance(job, Job) else ""
+        self._backoffs.begin(id(job), time.monotonic() + seconds, reason)
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return True
+        finally:
+            self._backoffs.end(id(job))
         return False
 
     async def _attempt(self, job: Job, backlog: Backlog) -> None:
-        """Send one request, once money, throttle and journal have all said yes."""
+        """Send one request, once throttle, money and journal have all said yes."""
         lane = self._lanes[job.trial.setting.provider]
         key = f"{job.trial.trial_id}.{job.attempt + 1}"
-        reserved = await self._money.reserve(key, job.trial, job.body)
+        chars, model = len(job.body), job.trial.setting.model
+        worst = self._money.worst_case(job.trial, job.body)
         try:
-            chars = len(job.body)
-            permit = await lane.gate.admit(lane.estimate.total(_task(job), chars, _cap(job)))
-        except BaseException:
-            self._money.cancel(key)
-            raise
+            permit = await lane.gate.admit(
+                lane.estimate.total(_task(job), chars, _cap(job)),
+                take=lambda: self._money.reserve(key, worst, model=model),
+                patient=len(self._lanes) == 1,
+            )
+        except Held as held:  # other endpoints can be asked meanwhile
+            job.reason = held.reason
+            backlog.put_back(job, time.monotonic() + held.seconds)
+            return
         answer: Reply | None = None
         self._in_flight += 1
         try:
-            intent = self._intent(job, key, reserved)
+            intent = self._intent(job, key, worst)
             await self._commit(intent, key)
             if self._stopping.is_set():  # while the intent was being written
                 self._unsent(intent, key)
@@ -267,7 +294,7 @@ class Runner:
             self._progress.finished(reply)
         elif not decision.stops:
             wait_s = decision.wait_s or 0.0
-            job.failed(reply)
+            job.failed(reply, decision.reason)
             job.scheduled_at_ns = time.time_ns() + int(wait_s * 1e9)
             backlog.put_back(job, time.monotonic() + wait_s)
         if decision.stops:
@@ -291,22 +318,31 @@ class Runner:
         with suppress(StorageError):
             self._store.append(result, wait=False)
 
-    def _gates(self) -> list[Gate]:
-        return [lane.gate for lane in self._lanes.values()]
+    async def _watch(self) -> NoReturn:
+        """Once a second: say what is waited for, and note what the throttle did."""
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            gates = self._gates().values()
+            wait = waiting_for(gates, self._backoffs, time.monotonic())
+            self._progress.waiting(*(wait or (None, None)))
+            self._note_throttle()
+
+    def _note_throttle(self) -> None:
+        """Put the history where every save of the manifest takes it along."""
+        manifest = self._store.folder.manifest
+        manifest.throttle = with_history(self._throttle_before, self._gates(), self._limits)
+
+    def _look_again(self) -> None:
+        for gate in self._gates().values():
+            gate.wake()
+
+    def _gates(self) -> dict[str, Gate]:
+        return {name: lane.gate for name, lane in self._lanes.items()}
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────
 
     def _storage_failed(self, error: StorageError) -> None:
         self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
-
-
-def _backlog(trials: Iterator[Trial], store: RunStore, limits: LimitsConfig) -> Backlog:
-    """The backlog of a run: fresh trials plus what an earlier process already tried."""
-    return Backlog(
-        trials,
-        store.recovered.unfinished,
-        most_waiting=max(1_000, limits.concurrency * _MOST_WAITING_PER_WORKER),
-    )
 
 
 def _task(job: Job) -> str:

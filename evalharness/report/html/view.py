@@ -13,6 +13,7 @@ from evalharness.report.html import words
 from evalharness.report.html.series import Series, series_of
 from evalharness.report.html.table import SettingsTable, settings_table
 from evalharness.report.judges import judge_lines
+from evalharness.report.provenance import concurrency_lines
 from evalharness.report.spending import MoneyTable, money_lines, money_tables, price_origin
 from evalharness.report.story import Story, tell
 
@@ -21,6 +22,7 @@ Row = dict[str, Any]
 COMPARISONS = 300  # rows in the table; `compare --json` has them all
 SHOWN_VARIANTS = 5
 _MONEY_ROWS = 50  # of each table; the JSON has all
+_SESSIONS = 6  # newest ones whose concurrency is told
 _GOOD = ("honoured", "obeyed", "as asked", "no divergence seen")
 _BAD = ("ignored", "partly honoured", "reversed", "not obeyed", "changed", "diverges")
 
@@ -210,6 +212,7 @@ def _provenance(data: Row) -> list[tuple[str, str]]:
         ("Endpoints", ", ".join(found["endpoints"])),
         ("Served models", _seen(data, "served_models")),
         ("System fingerprints", _seen(data, "system_fingerprints")),
+        ("Adaptive concurrency", "; ".join(concurrency_lines(found["throttle"])[-_SESSIONS:])),
         ("Files", _files(found["files"])),
     ]
     return [(name, value) for name, value in rows if value]
