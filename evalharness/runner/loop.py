@@ -86,7 +86,7 @@ class Runner:
 
         The store stays open: the caller finishes it.
         """
-        summary, began = self.summary, time.monotonic()
+        summary, began, cpu = self.summary, time.monotonic(), time.process_time()
         summary.already_recorded = int(done.sum())
         summary.in_doubt.extend(self._store.recovered.newly_in_doubt)
         self._store.start()
@@ -95,6 +95,7 @@ class Runner:
             trials = self._plan.trials(done if summary.already_recorded else None)
             await self._work_off(_backlog(trials, self._store, self._limits), left)
         summary.seconds = time.monotonic() - began
+        summary.cpu_s = time.process_time() - cpu
         self._over = True
         return summary
 
