@@ -292,13 +292,21 @@ def _add_show(commands: Commands) -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("prompt_id", metavar="PROMPT_ID")
     parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
+    parser.add_argument(
+        "--diff",
+        action="store_true",
+        help="the two commonest outputs of each setting by word",
+    )
+    parser.add_argument("--html", metavar="FILE", help="the prompt as a page of its own")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.set_defaults(call=_show)
 
 
 def _show(options: argparse.Namespace) -> int:
-    from evalharness.commands.show import show
+    from evalharness.commands.show import Asked, show
 
-    return show(options.run, options.prompt_id, options.overrides)
+    asked = Asked(diff=options.diff, html=options.html, open_html=options.open)
+    return show(options.run, options.prompt_id, asked, options.overrides)
 
 
 def _add_export(commands: Commands) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from evalharness.commands.targets import target_of
 from evalharness.errors import EXIT_OK
 from evalharness.importing.columns import COLUMN_PARAMS
 from evalharness.report.overrides import parse_overrides
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 _RECORDED = frozenset(COLUMN_PARAMS)  # parameters that every record holds
 
-# A spreadsheet takes a cell that begins like this for a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a cell that begins like this for a formula (OWASP, CSV injection); the last
+# four are the full-width forms, which some take for the plain ones.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def export(
@@ -147,7 +148,7 @@ def _target(out: str | None) -> Generator[TextIO]:
     if out is None:
         yield sys.stdout
         return
-    target = Path(out)
+    target = target_of(out)
     aside = target.with_name(f".{target.name}.tmp")
     try:
         with aside.open("w", encoding="utf-8", newline="") as file:

@@ -25,7 +25,7 @@ from evalharness.records import Setting
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
-from evalharness.store.folder import hold_existing
+from evalharness.store.folder import hold_existing, now_iso
 from evalharness.store.writer import RunStore
 
 if TYPE_CHECKING:
@@ -197,7 +197,14 @@ async def _finish(store: RunStore, summary: Summary) -> None:
     else:
         status, reason = ("interrupted" if summary.remaining else "complete"), None
     try:
-        await store.finish(status=status, reason=reason)
+        session = {
+            "ended_at": now_iso(),
+            "seconds": round(summary.seconds, 3),
+            "cpu_s": round(summary.cpu_s, 3),
+            "sent": summary.sent,
+        }
+        sessions = [*store.folder.manifest.sessions, session]
+        await store.finish(status=status, reason=reason, sessions=sessions)
     except StorageError as error:
         summary.stop = Stop(error.message, error.exit_code, hint=error.hint)
     summary.recorded -= store.journal.lost_records

@@ -14,6 +14,8 @@ from evalharness.scorers.base import NO_TARGET, NOT_DUE, NOTHING_ANSWERED
 Row = dict[str, Any]
 
 FEW_PROMPTS = 20
+SATURATED = 0.9  # of one core: requests are handled by one thread
+LEAST_SESSION_S = 2.0  # shorter ones are start-up
 CHARS = 280  # names that a server sends may be of any length
 MANY_UNPARSED = 0.05
 _BAD_VERDICTS = ("ignored", "partly honoured", "reversed", "not obeyed", "changed")
@@ -30,9 +32,9 @@ class Caveat(msgspec.Struct, frozen=True):
 def caveats(data: Row) -> list[Caveat]:
     """All caveats of a run, serious ones first."""
     found = [
-        *_unfinished(data["run"]), *_errors(data), *_effects(data), *_unequal_losses(data),
-        *_truncated(data), *_unparsed(data), *_unscored(data), *_served(data), *_few(data),
-        *_money(data),
+        *_unfinished(data["run"]), *_errors(data), *_saturated(data["provenance"]["sessions"]),
+        *_effects(data), *_unequal_losses(data), *_truncated(data), *_unparsed(data),
+        *_unscored(data), *_served(data), *_few(data), *_money(data),
         *(Caveat(note, False) for note in data["run"]["notes"]),
     ]  # fmt: skip
     short = [Caveat(one_line(caveat.text, CHARS), caveat.serious) for caveat in found]
@@ -80,6 +82,19 @@ def _errors(data: Row) -> Iterator[Caveat]:
         "they are in no agreement and no score.",
         failed / total >= 0.01,
     )
+
+
+def _saturated(sessions: list[Row]) -> Iterator[Caveat]:
+    """A client that computes all the time answers late: what it measures is partly itself."""
+    for session in sessions:
+        seconds, cpu = session.get("seconds") or 0.0, session.get("cpu_s") or 0.0
+        if seconds >= LEAST_SESSION_S and cpu >= SATURATED * seconds:
+            yield Caveat(
+                f"The client was saturated: it computed {n.percent(cpu / seconds)} of a core while "
+                f"it sent {session['sent']:,} requests in {n.span(seconds)}, so latencies are "
+                "partly its own; lower limits.concurrency.",
+                True,
+            )
 
 
 def _most(item: tuple[str, int]) -> tuple[int, str]:
@@ -134,8 +149,8 @@ def _unequal_losses(data: Row) -> Iterator[Caveat]:
             continue
         text = (
             f"{row['by']} {n.parameter(row['a_value'])} lost {n.percent(missing['a'], 1)} of its "
-            f"trials and {n.parameter(row['b_value'])} {n.percent(missing['b'], 1)}: compare their "
-            "scores with care."
+            f"trials, {row['by']} {n.parameter(row['b_value'])} lost {n.percent(missing['b'], 1)}: "
+            "what is missing may be the difference between them."
         )
         if text not in seen:
             seen.add(text)
@@ -197,8 +212,12 @@ def _few(data: Row) -> Iterator[Caveat]:
             False,
         )
     largest = max((row["agreement"]["raw"]["n"] or 0 for row in data["settings"]), default=0)
-    if largest < 2:
+    if largest < 2 and asked_repeats(data) < 2:
         yield Caveat("One repeat a prompt says nothing about repeatability: use repeats=3.", True)
+    elif largest < 2:
+        yield Caveat(
+            "No prompt has two usable repeats: nothing is known about repeatability.", True
+        )
 
 
 def _money(data: Row) -> Iterator[Caveat]:
@@ -208,11 +227,22 @@ def _money(data: Row) -> Iterator[Caveat]:
         known = [str(entry[key]) for key in ("model", "provider") if entry[key] is not None]
         whose = " of ".join(known) or "a model without a name"
         yield Caveat(f"No price for {whose}: its cost is unknown.", False)
-    for setting in data["prices"]["settings"].values():
-        gap, billed = setting["computed_minus_billed_usd"], setting["billed_total_usd"]
-        if gap is not None and billed and abs(gap) > 0.01 * billed:
-            yield Caveat(
-                f"Computed costs and the provider's bill differ by {n.dollars(abs(gap))} in a "
-                f"setting billed {n.dollars(billed)}: check the price table.",
-                True,
-            )
+    gaps = [
+        (setting["computed_minus_billed_usd"], setting["billed_total_usd"])
+        for setting in data["prices"]["settings"].values()
+    ]
+    off = [(gap, billed) for gap, billed in gaps if gap and billed and abs(gap) > 0.01 * billed]
+    if off:
+        gap, billed = (sum(found) for found in zip(*off, strict=True))
+        where = "" if len(gaps) == 1 else f" in {len(off)} of {len(gaps)} settings"
+        yield Caveat(
+            f"The provider billed {n.dollars(billed)} where the price table comes to "
+            f"{n.dollars(billed + gap)}{where}: check the table.",
+            True,
+        )
+
+
+def asked_repeats(data: Row) -> int:
+    """The most trials a prompt that a setting has, whatever became of them."""
+    prompts = data["run"]["prompts"] or 1
+    return max((-(-row["trials"] // prompts) for row in data["settings"]), default=0)

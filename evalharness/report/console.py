@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evalharness.report.answers import Answer
 from evalharness.report.caveats import unscored
 from evalharness.report.judges import judge_lines
 from evalharness.report.provenance import concurrency_lines
 from evalharness.report.spending import MoneyTable, money_lines, money_tables
-from evalharness.report.story import tell
+from evalharness.report.story import facts, tell
 from evalharness.report.text import one_line, printable
 
 DASH = "—"
@@ -90,9 +91,12 @@ def _latency(row: Row) -> str:
     return f"{seconds(latency.get('p50'))}/{seconds(latency.get('p95'))}"
 
 
+_TRIALS = Field("trials", lambda r: str(r["trials"]))
+
+
 def _fields(rows: list[Row]) -> list[Field]:
     fields = [
-        Field("trials", lambda r: str(r["trials"])),
+        *([] if len({r["trials"] for r in rows}) == 1 else [_TRIALS]),
         Field("ok %", lambda r: percent(r["status_share"]["ok"])),
         *_mishaps(rows),
         Field("same text\n[95% CI]", lambda r: _with_interval(r["agreement"]["raw"], "pairwise")),
@@ -126,11 +130,33 @@ def _mishaps(rows: list[Row]) -> list[Field]:
     ]
 
 
-def settings_table(rows: list[Row]) -> Table:
-    """The table of settings; ``rows`` are the ``settings`` of the JSON."""
+def settings_tables(rows: list[Row], width: int) -> list[Table]:
+    """The settings as tables that fit: columns beyond ``width`` go on below, with the names again.
+
+    ``rows`` are the ``settings`` of the JSON; ``width`` is in characters. A column is never cut;
+    names are folded to :data:`_NAME` characters a line.
+    """
+    name = min(_NAME, max(_LEAST, *(len(one_line(row["label"], 60)) for row in rows)))
+    groups: list[list[Field]] = [[]]
+    used = name
+    for field in _fields(rows):
+        wide = _GAP + max(map(len, [*field.heading.split("\n"), *(field.fill(r) for r in rows)]))
+        if groups[-1] and used + wide > width:
+            groups.append([])
+            used = name
+        groups[-1].append(field)
+        used += wide
+    return [_table(rows, fields, name) for fields in groups]
+
+
+_NAME = 30
+_LEAST = len("setting")
+_GAP = 2  # between columns
+
+
+def _table(rows: list[Row], fields: list[Field], name: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
-    table.add_column("setting", overflow="fold", min_width=12)
-    fields = _fields(rows)
+    table.add_column("setting", overflow="fold", width=name)
     for field in fields:
         table.add_column(field.heading, justify="right", no_wrap=True)
     for row in rows:
@@ -154,20 +180,32 @@ def scores_table(data: Row) -> Table:
 
 
 def print_report(data: Row, console: Console | None = None) -> None:
-    """Print what a person needs: what ran, the table, how to read it, what to watch."""
+    """Print what a person needs: what ran, the answers, what limits them, the table."""
     console = console or console_for_report()
     rows: list[Row] = data["settings"]
     for line in heading(data):
-        console.print(Text(line), soft_wrap=True)
-    console.print(settings_table(rows))
-    if len(data["scorers"]) > 1:
-        console.print()
-        console.print(scores_table(data))
+        _say(console, line)
     for line in findings(data):
-        console.print(Text(printable(line)), soft_wrap=True)
+        _say(console, line)
+    tables = settings_tables(rows, console.width)
+    tables += [scores_table(data)] if len(data["scorers"]) > 1 else []
+    for place, table in enumerate(tables):
+        if place:
+            console.print()
+        console.print(table)
     _print_money(data, console)
     for line in footnotes(data):
-        console.print(Text(line, style="dim"), soft_wrap=True)
+        _say(console, line, style="dim")
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    """A line, wrapped where the console ends; what goes on below is indented a little more."""
+    bare = printable(line).lstrip(" ")
+    indent = len(line) - len(line.lstrip(" "))
+    wrapped = Text(bare, style=style).wrap(console, max(20, console.width - indent - 2))
+    for place, piece in enumerate(wrapped):
+        piece.rstrip()
+        console.print(Text(" " * (indent + 2 * (place > 0))) + piece, soft_wrap=True)
 
 
 def _print_money(data: Row, console: Console) -> None:
@@ -177,7 +215,7 @@ def _print_money(data: Row, console: Console) -> None:
     if lines or tables:
         console.print(Text("\nMoney"))
     for line in lines:
-        console.print(Text(f"  {printable(line)}"), soft_wrap=True)
+        _say(console, f"  {line}")
     for found in tables:
         console.print()
         console.print(_money_table(found))
@@ -202,39 +240,38 @@ def console_for_report() -> Console:
 
 
 def heading(data: Row) -> list[str]:
-    """What was run, in two lines."""
+    """What was run, in a line."""
     run = data["run"]
-    repeats = sorted({r["agreement"]["raw"]["n"] for r in data["settings"]} - {None, 0})
-    shown = "–".join(str(n) for n in {repeats[0], repeats[-1]}) if repeats else "1"
-    models = sorted({str(r["params"].get("model")) for r in data["settings"]} - {"None"})
-    lines = [
-        f"{run['name']}: {', '.join(models) or 'imported'} · {run['prompts']} prompts × "
-        f"{run['settings']} settings × {shown} repeats · {run['records']} records"
-    ]
-    if run["status"] not in ("complete", "imported"):
-        planned = run["planned"]
-        lines.append(f"{run['status']}: {run['records']} of {planned} planned trials recorded")
-    return [*lines, ""]
+    told = dict(facts(data))
+    return [f"{run['name']}: {told['Model']} · {told['Size']} · {told['Records']} records", ""]
+
+
+def _in_a_line(answer: Answer) -> str:
+    """``Most repeatable: T=0, 100 % [76, 100]. …``; without a figure where there is none."""
+    figure = "" if answer.figure == DASH else f", {answer.figure}"
+    return f"{answer.question}: {answer.who}{figure}. {answer.text}"
 
 
 def findings(data: Row) -> list[str]:
     """The answers in plain sentences, the differences that are real, and what limits them."""
     story = tell(data)
-    lines = [""]
-    lines += [f"{a.question}: {a.who}{', ' + a.figure if a.figure else ''}" for a in story.answers]
+    lines: list[str] = []
+    lines += [_in_a_line(answer) for answer in story.answers]
     if story.real:
         lines += ["", "Real differences", *(f"  {d.text}" for d in story.real[:_MOST_DIFFERENCES])]
         if len(story.real) > _MOST_DIFFERENCES:
             lines.append(f"  and {len(story.real) - _MOST_DIFFERENCES} more: evalharness compare")
-    verdicts = [effect["sentence"] for effect in data["effects"]]
-    if verdicts:
-        lines += ["", "Was it honoured?", *(f"  {sentence}" for sentence in verdicts)]
     if data["judges"]:
         lines += ["", "Judges"]
-        lines += [f"  {line}" for facts in data["judges"] for line in judge_lines(facts)]
+        lines += [f"  {line}" for judge in data["judges"] for line in judge_lines(judge)]
     if story.caveats:
-        lines += ["", "Mind", *(f"  {caveat.text}" for caveat in story.caveats)]
-    return lines
+        lines += ["", "Before you rely on this", *(f"  {caveat.text}" for caveat in story.caveats)]
+    told = [e["sentence"] for e in data["effects"] if e["verdict"] != "as asked"]
+    routine = [e["parameter"] for e in data["effects"] if e["verdict"] == "as asked"]
+    told += [f"sent as asked: {', '.join(routine)}"] if routine else []
+    if told:
+        lines += ["", "Was it honoured?", *(f"  {sentence}" for sentence in told)]
+    return [*lines, ""]
 
 
 def footnotes(data: Row) -> list[str]:
@@ -245,8 +282,9 @@ def footnotes(data: Row) -> list[str]:
         "",
         "same text: chance that two repeats of a prompt give the identical text (pairwise, mean "
         "over prompts)",
-        f"all N same: share of prompts whose {n} repeats are all identical (TARr@{n})",
     ]
+    if n > 1:
+        lines.append(f"all N same: share of prompts whose {n} repeats are all identical (TARr@{n})")
     if any(_part(r, "score").get("mean") is not None for r in rows):
         name = printable(data["scorers"][0]["name"])
         lines.append(f"score: {name}, mean over prompts of the mean over their scored repeats")
@@ -256,13 +294,8 @@ def footnotes(data: Row) -> list[str]:
         for scorer in data["scorers"]
         if scorer["unscored"]
     ]
-    if data["run"]["attempts_in_doubt"]:
-        lines.append(
-            f"{data['run']['attempts_in_doubt']} attempts in doubt (sent, outcome unknown)"
-        )
     lines += [
         printable(f"adaptive concurrency, {line}")
         for line in concurrency_lines(data["provenance"]["throttle"])[-_SESSIONS:]
     ]
-    lines += [printable(note) for note in data["run"]["notes"]]
     return lines

@@ -72,8 +72,9 @@ def _caveats(story: Story) -> list[str]:
 
 def _answers(story: Story) -> str:
     lines = [
-        f"- **{answer.question}: {escaped(answer.who)}**, {escaped(answer.figure)}. "
-        f"{escaped(answer.text)}"
+        f"- **{answer.question}: {escaped(answer.who)}**"
+        + (f", {escaped(answer.figure)}" if answer.figure != n.DASH else "")
+        + f". {escaped(answer.text)}"
         for answer in story.answers
     ]
     return "\n".join(lines)

@@ -93,7 +93,7 @@ class Runner:
 
         The store stays open: the caller finishes it.
         """
-        summary, began = self.summary, time.monotonic()
+        summary, began, cpu = self.summary, time.monotonic(), time.process_time()
         summary.already_recorded = int(done.sum())
         summary.in_doubt.extend(self._store.recovered.newly_in_doubt)
         self._store.start()
@@ -102,6 +102,7 @@ class Runner:
             recall(self._store.folder.root, self._gates(), self._limits.max_wait_s)
             await self._work_off(self._backlog(done if summary.already_recorded else None), left)
         summary.seconds = time.monotonic() - began
+        summary.cpu_s = time.process_time() - cpu
         self._over = True
         return summary
 
