@@ -39,9 +39,23 @@ def known_rows(frame: Frame, settings: list[int]) -> Ints:
     return rows[frame.known[rows]]
 
 
-def counted(frame: Frame, settings: list[int]) -> variants.Variants:
-    """Output variants of each prompt, settings taken together."""
+def known_outputs(frame: Frame, settings: list[int]) -> Ints:
+    """Count the known outputs of each prompt, settings taken together."""
     rows = known_rows(frame, settings)
+    return np.bincount(frame.prompt[rows], minlength=len(frame.prompt_ids))
+
+
+def counted(frame: Frame, settings: list[int], most: Ints | None = None) -> variants.Variants:
+    """Output variants of each prompt, settings taken together.
+
+    ``most``, one a prompt, takes only so many outputs of it: those of the first repeats, the
+    settings in turn.
+    """
+    rows = known_rows(frame, settings)
+    if most is not None:
+        rows = rows[np.lexsort((frame.setting[rows], frame.repeat[rows], frame.prompt[rows]))]
+        prompt = frame.prompt[rows]
+        rows = rows[np.arange(rows.size) - np.searchsorted(prompt, prompt) < most[prompt]]
     return variants.count_variants(frame.prompt[rows], frame.output[rows], len(frame.prompt_ids))
 
 

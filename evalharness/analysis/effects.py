@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats, variants
-from evalharness.analysis.alike import counted, groups, key, undetectable
+from evalharness.analysis.alike import counted, groups, key, known_outputs, undetectable
 from evalharness.analysis.echoed import echoes
 from evalharness.analysis.encode import Floats
 from evalharness.analysis.frame import Frame
@@ -80,9 +80,9 @@ def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] |
 
     Per prompt: effective outputs (``exp`` of the entropy) at the highest value minus those at the
     lowest, everything else equal; outputs under several seeds are taken together, since one
-    honoured seed hides what temperature does. Prompts count where both ends have the same number
-    of usable outputs, at least two: the figure is biased by that number. None when the axis was
-    not swept over numbers.
+    honoured seed hides what temperature does. As many outputs of a prompt are taken at either end
+    as both have (the figure is biased by that number); prompts with fewer than two are left out.
+    None when the axis was not swept over numbers.
     """
     ends = _ends(frame, axis)
     if not ends:
@@ -150,8 +150,9 @@ def _end_values(frame: Frame, ends: list[tuple[list[int], list[int]]]) -> tuple[
     totals = [np.zeros(len(frame.prompt_ids)) for _ in range(2)]
     used = np.zeros(len(frame.prompt_ids))
     for end in ends:
-        low, high = (counted(frame, settings) for settings in end)
-        comparable = (low.n == high.n) & (low.n >= 2)
+        both = np.minimum(*(known_outputs(frame, settings) for settings in end))
+        low, high = (counted(frame, settings, both) for settings in end)
+        comparable = both >= 2
         for total, found in zip(totals, (low, high), strict=True):
             total += np.where(comparable, variants.effective_outputs(found), 0.0)
         used += comparable

@@ -15,11 +15,13 @@ from rich.text import Text
 from evalharness.report.caveats import unscored
 from evalharness.report.judges import judge_lines
 from evalharness.report.money import money_lines
-from evalharness.report.story import tell
+from evalharness.report.story import Story, tell
 from evalharness.report.text import one_line, printable
 
 DASH = "—"
 _MOST_DIFFERENCES = 6
+_NAME = 12  # least width of a setting's name
+_GAP = 2  # between columns
 Row = dict[str, Any]
 
 
@@ -109,25 +111,45 @@ def _fields(rows: list[Row]) -> list[Field]:
 
 
 def _mishaps(rows: list[Row]) -> list[Field]:
-    """A column for every other status that occurred: why a share is not ok is worth its width."""
-    headings = {
-        "truncated": "cut %",
-        "empty": "empty %",
-        "refused": "refused %",
-        "error": "error %",
-    }
+    """The other statuses that occurred, in one column: why a share is not ok is worth its width."""
+    words = {"truncated": "cut", "empty": "empty", "refused": "refused", "error": "error"}
+    seen = [status for status in words if any(r["status"][status] for r in rows)]
+    if not seen:
+        return []
+    if len(seen) == 1:
+        return [Field(f"{words[seen[0]]} %", lambda r: percent(r["status_share"][seen[0]]))]
+    # A heading of two lines, however many there are: a column each would push the names out.
+    names = [words[status] for status in seen]
+    half = (len(names) + 1) // 2
+    heading = f"{'/'.join(names[:half])}\n/{'/'.join(names[half:])} %"
     return [
-        Field(heading, lambda r, status=status: percent(r["status_share"][status]))
-        for status, heading in headings.items()
-        if any(r["status"][status] for r in rows)
+        Field(heading, lambda r: "/".join(f"{100 * r['status_share'][s]:.0f}" for s in seen))
     ]
 
 
-def settings_table(rows: list[Row]) -> Table:
-    """The table of settings; ``rows`` are the ``settings`` of the JSON."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
-    table.add_column("setting", overflow="fold", min_width=12)
+def settings_tables(rows: list[Row], width: int) -> list[Table]:
+    """The table of settings, ``rows`` being the ``settings`` of the JSON.
+
+    Two tables, each with the names of the settings, where one would be wider than ``width``: no
+    column is ever cut.
+    """
     fields = _fields(rows)
+    widths = [_GAP + _width(field, rows) for field in fields]
+    if _NAME + sum(widths) <= width:
+        return [_table(rows, fields)]
+    first = 1
+    while first < len(fields) - 1 and _NAME + sum(widths[: first + 1]) <= width:
+        first += 1
+    return [_table(rows, fields[:first]), _table(rows, fields[first:])]
+
+
+def _width(field: Field, rows: list[Row]) -> int:
+    return max(len(line) for row in rows for line in [*field.heading.split("\n"), field.fill(row)])
+
+
+def _table(rows: list[Row], fields: list[Field]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
+    table.add_column("setting", overflow="fold", min_width=_NAME)
     for field in fields:
         table.add_column(field.heading, justify="right", no_wrap=True)
     for row in rows:
@@ -151,16 +173,19 @@ def scores_table(data: Row) -> Table:
 
 
 def print_report(data: Row, console: Console | None = None) -> None:
-    """Print what a person needs: what ran, the table, how to read it, what to watch."""
+    """Print what a person needs: what ran, the answers, what limits them, the table."""
     console = console or console_for_report()
     rows: list[Row] = data["settings"]
     for line in heading(data):
         console.print(Text(line), soft_wrap=True)
-    console.print(settings_table(rows))
+    for line in findings(data):
+        console.print(Text(printable(line)), soft_wrap=True)
+    for table in settings_tables(rows, console.width):
+        console.print(table)
     if len(data["scorers"]) > 1:
         console.print()
         console.print(scores_table(data))
-    for line in [*findings(data), *money_lines(data)]:
+    for line in money_lines(data):
         console.print(Text(printable(line)), soft_wrap=True)
     for line in footnotes(data):
         console.print(Text(line, style="dim"), soft_wrap=True)
@@ -189,14 +214,10 @@ def heading(data: Row) -> list[str]:
 
 
 def findings(data: Row) -> list[str]:
-    """The answers in plain sentences, the differences that are real, and what limits them."""
+    """One sentence a question, then the differences that are real, and what limits all that."""
     story = tell(data)
-    lines = [""]
-    lines += [f"{a.question}: {a.who}{', ' + a.figure if a.figure else ''}" for a in story.answers]
-    if story.real:
-        lines += ["", "Real differences", *(f"  {d.text}" for d in story.real[:_MOST_DIFFERENCES])]
-        if len(story.real) > _MOST_DIFFERENCES:
-            lines.append(f"  and {len(story.real) - _MOST_DIFFERENCES} more: evalharness compare")
+    lines = [f"{a.question}: {a.who}{_figure(a.figure)}. {a.text}" for a in story.answers]
+    lines += ["", *_differences(data, story)]
     verdicts = [effect["sentence"] for effect in data["effects"]]
     if verdicts:
         lines += ["", "Was it honoured?", *(f"  {sentence}" for sentence in verdicts)]
@@ -204,7 +225,31 @@ def findings(data: Row) -> list[str]:
         lines += ["", "Judges"]
         lines += [f"  {line}" for facts in data["judges"] for line in judge_lines(facts)]
     if story.caveats:
-        lines += ["", "Mind", *(f"  {caveat.text}" for caveat in story.caveats)]
+        lines += ["", "Before you rely on this", *(f"  {c.text}" for c in story.caveats)]
+    return [*lines, ""]
+
+
+def _figure(figure: str) -> str:
+    return "" if figure in ("", DASH) else f", {figure}"
+
+
+def _differences(data: Row, story: Story) -> list[str]:
+    """Say which settings really differ, or that none was seen to."""
+    if not story.real and not story.undetected:
+        return []
+    texts = [*(d.text for d in story.real), *story.slopes]
+    lines = ["Which settings really differ?"]
+    if not texts:
+        lines.append("  No difference was detected at this size; that does not mean equal.")
+    lines += [f"  {text}" for text in texts[:_MOST_DIFFERENCES]]
+    shown = min(len(texts), _MOST_DIFFERENCES)
+    rest = len(texts) - shown + len(story.undetected)
+    if rest:
+        noun = "comparison" if rest == 1 else "comparisons"
+        axis = data["comparisons"][0]["by"]
+        lines.append(
+            f"  {rest} more {noun}: evalharness compare {data['run']['name']} --by {axis}"
+        )
     return lines
 
 

@@ -13,7 +13,7 @@ import msgspec
 from evalharness.report import numbers as n
 from evalharness.report.answers import Answer, answers, listing
 from evalharness.report.caveats import Caveat, caveats
-from evalharness.report.differences import Difference, differences
+from evalharness.report.differences import Difference, differences, slopes
 
 Row = dict[str, Any]
 
@@ -26,6 +26,7 @@ class Story(msgspec.Struct, frozen=True):
     answers: list[Answer]
     real: list[Difference]
     undetected: list[Difference]
+    slopes: list[str]
     caveats: list[Caveat]
 
 
@@ -38,6 +39,7 @@ def tell(data: Row) -> Story:
         answers=answers(data),
         real=real,
         undetected=undetected,
+        slopes=slopes(data["trends"]),
         caveats=caveats(data),
     )
 

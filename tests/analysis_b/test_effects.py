@@ -221,11 +221,12 @@ def test_number_of_choices() -> None:
     run = _run({"s": {"n": 2}}, {"s": {"a": ["x"]}})
     both = [
         e
-        for e in effects(run, bodies=_bodies("{}", "{}", "[{}, {}]"))
+        for e in effects(run, bodies=_bodies('{"n": 2}', "{}", "[{}, {}]"))
         if "violations" in e["evidence"]
     ]
     assert [e["verdict"] for e in both] == ["obeyed"]
-    one = [e for e in effects(run, bodies=_bodies("{}", "{}")) if "violations" in e["evidence"]]
+    bodies = _bodies('{"n": 2}', "{}")
+    one = [e for e in effects(run, bodies=bodies) if "violations" in e["evidence"]]
     assert [e["verdict"] for e in one] == ["not obeyed"]
 
 

@@ -48,6 +48,7 @@ class View(msgspec.Struct, frozen=True):
     left_out: int
     comparisons: list[Row]
     comparisons_left_out: int
+    trends: list[str]
     verdicts: list[tuple[str, str, str, str]]
     routine: list[str]
     prompts: list[PromptView]
@@ -76,6 +77,7 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         left_out=len(labels) - len(series),
         comparisons=[_comparison(row) for row in chosen[:COMPARISONS]],
         comparisons_left_out=max(0, len(chosen) - COMPARISONS),
+        trends=[row["sentence"] for row in data["trends"][:COMPARISONS]],
         verdicts=[_verdict(e) for e in data["effects"] if e["verdict"] != "as asked"],
         routine=[e["sentence"] for e in data["effects"] if e["verdict"] == "as asked"],
         prompts=[prompt_view(p, worst.get(p["prompt_id"])) for p in data["unstable_prompts"]],
