@@ -59,7 +59,11 @@ def _answer(data: Row, question: str, metric: str) -> Answer:
         return Answer(question, "Not settled", figure, text, False)
     beaten = total - len(group)
     others = (
-        "every other setting" if beaten == total - 1 else f"the other {n.plural(beaten, 'setting')}"
+        "every other setting"
+        if beaten == total - 1
+        else "the other setting"
+        if beaten == 1
+        else f"the other {beaten:,} settings"
     )
     who, rest = leader["label"], f"detectably {_BETTER[metric]} than {others}"
     if len(group) == 1:
