@@ -55,7 +55,9 @@ def effects(frame: Frame, *, seed: int = 0, bodies: Any = None) -> list[dict[str
     return _with_values(judged, echoes(frame, bodies))
 
 
-def _with_values(judged: list[dict[str, Any]], values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_values(
+    judged: list[dict[str, Any]], values: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Put what was requested, sent and echoed beside the verdict on the same parameter.
 
     A value that was changed on its way is a fact; it stands over what the outputs suggest.

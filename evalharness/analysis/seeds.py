@@ -116,10 +116,8 @@ def _equal_pairs(frame: Frame, settings: list[int]) -> tuple[Floats, Floats]:
     return equal, n * (n - 1) / 2
 
 
-def _p(
-    frame: Frame, swept: list[list[int]], pairs: _Pairs, seed: int
-) -> tuple[float | None, str]:
-    """p of "the seed changes nothing", and the name of the test."""
+def _p(frame: Frame, swept: list[list[int]], pairs: _Pairs, seed: int) -> tuple[float | None, str]:
+    """P of "the seed changes nothing", and the name of the test."""
     d = pairs.same - pairs.cross
     joined = np.isfinite(d)
     cell, code, label, labels = _labelled(frame, swept, joined)
@@ -138,9 +136,7 @@ def _p(
     return p, "permutation of seeds within prompts, one-sided"
 
 
-def _labelled(
-    frame: Frame, swept: list[list[int]], joined: Bools
-) -> tuple[Ints, Ints, Ints, int]:
+def _labelled(frame: Frame, swept: list[list[int]], joined: Bools) -> tuple[Ints, Ints, Ints, int]:
     """Cell (group × prompt), output and seed of each output of the joined prompts.
 
     The last figure is the number of labels; label 0 is "no seed".

@@ -30,6 +30,8 @@ def comparison_line(row: dict[str, Any]) -> str:
     mde = row["mde"]
     detectable = "not estimable" if mde is None else amount(mde, metric)
     text += f"; detectable: {detectable}"
+    if row["also_differs"]:
+        text += f"; the sides also differ in {', '.join(row['also_differs'])}"
     return text + _strict(row) + _missing(row)
 
 

@@ -34,9 +34,10 @@ def trends(
     Returns:
         One dict a metric and stratum with at least three numeric values on the axis (an empty
         list when there is none): ``slope`` in metric units per unit of the axis, ``ci95``, ``p``,
-        ``p_adjusted`` (Holm over the ``family`` of strata of the metric), ``n`` prompts used, ``dropped`` prompts, ``points`` ``[axis value, mean]``; ``page``
-        ``{z, p}`` for latency, tokens and cost (ranks mislead for shares); ``cochran_q``
-        ``{q, p}`` where every score is one pass or fail; ``sentence``.
+        ``p_adjusted`` (Holm over the ``family`` of strata of the metric), ``n`` prompts used,
+        ``dropped`` prompts, ``points`` ``[axis value, mean]``; ``page`` ``{z, p}`` for latency,
+        tokens and cost (ranks mislead for shares); ``cochran_q`` ``{q, p}`` where every score is
+        one pass or fail; ``sentence``.
 
     """
     joined = Joined.of({"": frames} if isinstance(frames, Frame) else frames)

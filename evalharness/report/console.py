@@ -122,25 +122,25 @@ def _mishaps(rows: list[Row]) -> list[Field]:
     names = [words[status] for status in seen]
     half = (len(names) + 1) // 2
     heading = f"{'/'.join(names[:half])}\n/{'/'.join(names[half:])} %"
-    return [
-        Field(heading, lambda r: "/".join(f"{100 * r['status_share'][s]:.0f}" for s in seen))
-    ]
+    return [Field(heading, lambda r: "/".join(f"{100 * r['status_share'][s]:.0f}" for s in seen))]
 
 
 def settings_tables(rows: list[Row], width: int) -> list[Table]:
     """The table of settings, ``rows`` being the ``settings`` of the JSON.
 
-    Two tables, each with the names of the settings, where one would be wider than ``width``: no
-    column is ever cut.
+    Several tables, each with the names of the settings, where one would be wider than ``width``:
+    no column is ever cut.
     """
-    fields = _fields(rows)
-    widths = [_GAP + _width(field, rows) for field in fields]
-    if _NAME + sum(widths) <= width:
-        return [_table(rows, fields)]
-    first = 1
-    while first < len(fields) - 1 and _NAME + sum(widths[: first + 1]) <= width:
-        first += 1
-    return [_table(rows, fields[:first]), _table(rows, fields[first:])]
+    parts: list[list[Field]] = [[]]
+    used = _NAME
+    for field in _fields(rows):
+        needs = _GAP + _width(field, rows)
+        if parts[-1] and used + needs > width:
+            parts.append([])
+            used = _NAME
+        parts[-1].append(field)
+        used += needs
+    return [_table(rows, fields) for fields in parts]
 
 
 def _width(field: Field, rows: list[Row]) -> int:
@@ -247,9 +247,7 @@ def _differences(data: Row, story: Story) -> list[str]:
     if rest:
         noun = "comparison" if rest == 1 else "comparisons"
         axis = data["comparisons"][0]["by"]
-        lines.append(
-            f"  {rest} more {noun}: evalharness compare {data['run']['name']} --by {axis}"
-        )
+        lines.append(f"  {rest} more {noun}: evalharness compare {data['run']['name']} --by {axis}")
     return lines
 
 

@@ -64,7 +64,8 @@ def label_permutation(
 def _statistic(variant: Ints, label: Ints, worth: Floats) -> Floats:
     """Weighted pairs of equal outputs with one label, for each row of ``label``."""
     rows, (variants, labels) = label.shape[0], worth.shape
-    key = (np.arange(rows)[:, None] * variants + variant) * labels + label
+    run: Ints = np.arange(rows, dtype=np.int64).reshape(-1, 1)
+    key: Ints = (run * variants + variant) * labels + label
     count = np.bincount(key.ravel(), minlength=rows * variants * labels)
     pairs = (count * (count - 1) / 2.0).reshape(rows, -1)
     return pairs @ worth.ravel()
