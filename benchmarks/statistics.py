@@ -106,12 +106,12 @@ def planned_power(rng: np.random.Generator, runs: int) -> None:
 
 def sides(
     rng: np.random.Generator, prompts: int, repeats: int, gain: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Floats, Floats]:
     """Pass/fail outcomes (prompts × repeats) of two settings that differ by ``gain`` on average."""
     base = rng.uniform(0.2, 0.7, prompts)
     other = base + gain + rng.uniform(-0.1, 0.1, prompts)
-    a = (rng.random((prompts, repeats)) < other[:, None]).astype(np.int64)
-    return a, (rng.random((prompts, repeats)) < base[:, None]).astype(np.int64)
+    a = (rng.random((prompts, repeats)) < other[:, None]).astype(np.float64)
+    return a, (rng.random((prompts, repeats)) < base[:, None]).astype(np.float64)
 
 
 def planned(rng: np.random.Generator, pilot: int | None, repeats: int) -> bool:
@@ -125,7 +125,7 @@ def planned(rng: np.random.Generator, pilot: int | None, repeats: int) -> bool:
         components = design.Components(omega2=0.2**2 / 12, within_a=within_a, within_b=within_b)
     else:
         found = stats.variance_components(
-            *(side.astype(float) for side in sides(rng, pilot, 3, gain))
+            *sides(rng, pilot, 3, gain)
         )
         assert found is not None
         components = found
