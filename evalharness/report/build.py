@@ -16,6 +16,7 @@ from evalharness.analysis.effects import effects
 from evalharness.analysis.frame import COLUMNS, Frame
 from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
+from evalharness.analysis.trends import trends
 from evalharness.analysis.unstable import least_stable
 from evalharness.arrow import where_equal, where_in
 from evalharness.errors import ConfigError
@@ -84,6 +85,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         cost_usd=costs.cost_usd,
     )
     unstable = least_stable(frame)
+    axes = _varying(frame)
     data: dict[str, Any] = {
         "run": {
             **_run_facts(run, records, settings, prompts),
@@ -91,7 +93,8 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         },
         **summarise(frame),
         **scoring_facts(scored),
-        "comparisons": _comparisons(frame),
+        "comparisons": [row for axis in axes for row in compare(frame, by=axis)],
+        "trends": [row for axis in axes for row in trends(frame, by=axis)],
         "effects": effects(frame, bodies=_bodies(run)),
         "judges": judges(run),
         "least_stable": unstable,
@@ -126,14 +129,13 @@ def build_all(names: Sequence[str], options: Options) -> list[Built]:
 _SAMPLED_BODIES = 2_000
 
 
-def _comparisons(frame: Frame) -> list[dict[str, Any]]:
-    """Every axis against its lowest or first value."""
+def _varying(frame: Frame) -> list[str]:
+    """Name the axes to compare along, each against its lowest or first value."""
     axes: dict[str, set[bytes]] = {}
     for index in range(len(frame.setting_ids)):
         for name, value in frame.axes(index).items():
             axes.setdefault(name, set()).add(canonical_json(value))
-    varying = [name for name, values in axes.items() if len(values) > 1]
-    return [row for name in varying for row in compare(frame, by=name)]
+    return [name for name, values in axes.items() if len(values) > 1]
 
 
 def _bodies(run: Run) -> pa.Table:

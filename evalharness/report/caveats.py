@@ -33,8 +33,9 @@ def caveats(data: Row) -> list[Caveat]:
     """All caveats of a run, serious ones first."""
     found = [
         *_unfinished(data["run"]), *_errors(data), *_saturated(data["provenance"]["sessions"]),
-        *_effects(data), *_unequal_losses(data), *_truncated(data), *_unparsed(data),
-        *_unscored(data), *_served(data), *_few(data), *_money(data),
+        *_effects(data), *_unequal_losses(data), *_left_out(data), *_truncated(data),
+        *_unparsed(data), *_unscored(data), *_alike(data), *_served(data), *_few(data),
+        *_money(data),
         *(Caveat(note, False) for note in data["run"]["notes"]),
     ]  # fmt: skip
     short = [Caveat(one_line(caveat.text, CHARS), caveat.serious) for caveat in found]
@@ -155,6 +156,71 @@ def _unequal_losses(data: Row) -> Iterator[Caveat]:
         if text not in seen:
             seen.add(text)
             yield Caveat(text, True)
+
+
+def _left_out(data: Row) -> Iterator[Caveat]:
+    """Prompts that figures had to leave out, because repeats or partners are missing."""
+    rows = [row for row in data["settings"] if row["agreement"]["raw"]["n"] >= 2]
+    fewest = min(rows, key=_compared, default=None)
+    if fewest is not None and _compared(fewest) < 0:
+        raw, n_prompts = fewest["agreement"]["raw"], fewest["prompts"]
+        yield Caveat(
+            f"Under {fewest['label']} {n_prompts - raw['prompts']:,} of "
+            f"{n.plural(n_prompts, 'prompt')} have fewer than two usable repeats: "
+            "they are in no agreement.",
+            n_prompts - raw["prompts"] >= 0.05 * n_prompts,
+        )
+    shortest = min(rows, key=_whole, default=None)
+    if shortest is not None and _whole(shortest) < 0:
+        raw = shortest["agreement"]["raw"]
+        yield Caveat(
+            f"Under {shortest['label']} only {raw['tar_prompts'][str(raw['n'])]:,} of "
+            f"{n.plural(shortest['prompts'], 'prompt')} have all {raw['n']} repeats: "
+            "“all N same” is about those.",
+            False,
+        )
+    yield from _without_partner(data)
+
+
+def _compared(row: Row) -> int:
+    """How many prompts agreement could be measured on, less all prompts."""
+    return row["agreement"]["raw"]["prompts"] - row["prompts"]
+
+
+def _whole(row: Row) -> int:
+    """How many prompts have all N repeats, less those that have two."""
+    raw = row["agreement"]["raw"]
+    return raw["tar_prompts"][str(raw["n"])] - raw["prompts"]
+
+
+def _without_partner(data: Row) -> Iterator[Caveat]:
+    """Prompts with a score on one side of a comparison only."""
+    rows = [row for row in data["comparisons"] if row["metric"] == "score"]
+    worst = max(rows, key=_alone, default=None)
+    if worst is not None and _alone(worst):
+        yield Caveat(
+            f"{worst['by']} {n.parameter(worst['a_value'])} against "
+            f"{n.parameter(worst['b_value'])}: {n.plural(_alone(worst), 'prompt')} with a score on "
+            f"one side only, left out; {worst['n']:,} compared.",
+            False,
+        )
+
+
+def _alone(row: Row) -> int:
+    return row["unmatched"]["a"] + row["unmatched"]["b"]
+
+
+def _alike(data: Row) -> Iterator[Caveat]:
+    """Agreement that is not an answer: refusals, or empty outputs, that are alike."""
+    for key, what in (("equal_refusals", "refused"), ("equal_empty", "empty")):
+        shares = [(row["sensitivity"][key] or 0.0, row["label"]) for row in data["settings"]]
+        share, label = max(shares, default=(0.0, ""))
+        if share >= 0.01:
+            yield Caveat(
+                f"Under {label} {n.percent(share, 1)} of the pairs of repeats agree because both "
+                f"are {what} alike.",
+                share >= 0.1,
+            )
 
 
 def _truncated(data: Row) -> Iterator[Caveat]:

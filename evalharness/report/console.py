@@ -17,7 +17,7 @@ from evalharness.report.caveats import unscored
 from evalharness.report.judges import judge_lines
 from evalharness.report.provenance import concurrency_lines
 from evalharness.report.spending import MoneyTable, money_lines, money_tables
-from evalharness.report.story import facts, tell
+from evalharness.report.story import Story, facts, tell
 from evalharness.report.text import one_line, printable
 
 DASH = "—"
@@ -116,18 +116,18 @@ def _fields(rows: list[Row]) -> list[Field]:
 
 
 def _mishaps(rows: list[Row]) -> list[Field]:
-    """A column for every other status that occurred: why a share is not ok is worth its width."""
-    headings = {
-        "truncated": "cut %",
-        "empty": "empty %",
-        "refused": "refused %",
-        "error": "error %",
-    }
-    return [
-        Field(heading, lambda r, status=status: percent(r["status_share"][status]))
-        for status, heading in headings.items()
-        if any(r["status"][status] for r in rows)
-    ]
+    """The other statuses that occurred, in one column: why a share is not ok is worth its width."""
+    words = {"truncated": "cut", "empty": "empty", "refused": "refused", "error": "error"}
+    seen = [status for status in words if any(r["status"][status] for r in rows)]
+    if not seen:
+        return []
+    if len(seen) == 1:
+        return [Field(f"{words[seen[0]]} %", lambda r: percent(r["status_share"][seen[0]]))]
+    # A heading of two lines, however many there are: a column each would push the names out.
+    names = [words[status] for status in seen]
+    half = (len(names) + 1) // 2
+    heading = f"{'/'.join(names[:half])}\n/{'/'.join(names[half:])} %"
+    return [Field(heading, lambda r: "/".join(f"{100 * r['status_share'][s]:.0f}" for s in seen))]
 
 
 def settings_tables(rows: list[Row], width: int) -> list[Table]:
@@ -253,14 +253,10 @@ def _in_a_line(answer: Answer) -> str:
 
 
 def findings(data: Row) -> list[str]:
-    """The answers in plain sentences, the differences that are real, and what limits them."""
+    """One sentence a question, then the differences that are real, and what limits all that."""
     story = tell(data)
-    lines: list[str] = []
-    lines += [_in_a_line(answer) for answer in story.answers]
-    if story.real:
-        lines += ["", "Real differences", *(f"  {d.text}" for d in story.real[:_MOST_DIFFERENCES])]
-        if len(story.real) > _MOST_DIFFERENCES:
-            lines.append(f"  and {len(story.real) - _MOST_DIFFERENCES} more: evalharness compare")
+    lines = [_in_a_line(answer) for answer in story.answers]
+    lines += ["", *_differences(data, story)]
     if data["judges"]:
         lines += ["", "Judges"]
         lines += [f"  {line}" for judge in data["judges"] for line in judge_lines(judge)]
@@ -272,6 +268,24 @@ def findings(data: Row) -> list[str]:
     if told:
         lines += ["", "Was it honoured?", *(f"  {sentence}" for sentence in told)]
     return [*lines, ""]
+
+
+def _differences(data: Row, story: Story) -> list[str]:
+    """Say which settings really differ, or that none was seen to."""
+    if not story.real and not story.undetected:
+        return []
+    texts = [*(d.text for d in story.real), *story.slopes]
+    lines = ["Which settings really differ?"]
+    if not texts:
+        lines.append("  No difference was detected at this size; that does not mean equal.")
+    lines += [f"  {text}" for text in texts[:_MOST_DIFFERENCES]]
+    shown = min(len(texts), _MOST_DIFFERENCES)
+    rest = len(texts) - shown + len(story.undetected)
+    if rest:
+        noun = "comparison" if rest == 1 else "comparisons"
+        axis = data["comparisons"][0]["by"]
+        lines.append(f"  {rest} more {noun}: evalharness compare {data['run']['name']} --by {axis}")
+    return lines
 
 
 def footnotes(data: Row) -> list[str]:

@@ -87,8 +87,20 @@ def _together(rows: Sequence[Row]) -> str:
     return f"{sides}, at {len(rows)} values: {most}{_limits(largest)}"
 
 
+def slopes(trends: Sequence[Row]) -> list[str]:
+    """The trends along ordered axes that are real, a sentence each."""
+    found = [row for row in trends if is_real(row)]
+    return [_slope(row) for row in sorted(found, key=_rank)]
+
+
+def _slope(row: Row) -> str:
+    metric, size = row["metric"], n.size_of(row["metric"], row["slope"])
+    ends = n.slope_interval(metric, row["ci95"])
+    return f"Per unit of {row['by']}{_stratum(row)}: {_verb(metric, row['slope'], size)} {ends}"
+
+
 def is_real(row: Row) -> bool:
-    """Whether a comparison found a difference, after adjustment for its family."""
+    """Whether a comparison (or trend) found something, after adjustment for its family."""
     return row["p_adjusted"] is not None and row["p_adjusted"] < LEVEL
 
 
@@ -160,8 +172,8 @@ def _side(row: Row, side: str) -> str:
 
 
 def _stratum(row: Row) -> str:
-    if row["pooled"]:
-        return ""
+    if row.get("pooled"):
+        return f" (mean of {len(row['a_settings'])} pairs of settings)"
     if not row["stratum"]:
         return ""
     return " at " + ", ".join(f"{k} {n.parameter(v)}" for k, v in row["stratum"].items())

@@ -47,6 +47,7 @@ def as_markdown(data: Row) -> str:
         _answers(story),
         _settings(settings_table(data), data["scorers"]),
         *_differences("Real differences", story.real),
+        *_slopes(story),
         *_differences("Not detected at this size", story.undetected),
         *_judges(data),
         *_unstable(data),
@@ -139,6 +140,15 @@ def _judges(data: Row) -> list[str]:
         f"- {escaped(line.strip())}" for facts in data["judges"] for line in judge_lines(facts)
     ]
     return ["**Judges**\n\n" + "\n".join(lines)] if lines else []
+
+
+def _slopes(story: Story) -> list[str]:
+    if not story.slopes:
+        return []
+    lines = [f"- {escaped(text)}" for text in story.slopes[:_MOST]]
+    if len(story.slopes) > _MOST:
+        lines.append(f"- and {len(story.slopes) - _MOST} more in the HTML report")
+    return ["**Trends along an axis** (95 % intervals)\n\n" + "\n".join(lines)]
 
 
 def _unstable(data: Row) -> list[str]:

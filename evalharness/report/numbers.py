@@ -172,6 +172,18 @@ def difference_interval(
     return "[" + f",{_S}".join(end.replace("-", MINUS) for end in ends) + "]"
 
 
+def slope_interval(metric: str, ci: Sequence[float] | None) -> str:
+    """The interval of a slope in the unit of :func:`difference_of`; a slope has no bounds."""
+    if ci is None:
+        return "[not defined]"
+    scale = 100 if is_share(metric) else 1
+    return "[" + f",{_S}".join(_signed(scale * end) for end in ci) + "]"
+
+
+def _signed(value: float) -> str:
+    return f"{MINUS if value < 0 else '+'}{_significant(abs(value))}"
+
+
 def p_value(p: float | None) -> str:
     """``p = .28``, ``p < .001``."""
     if p is None:

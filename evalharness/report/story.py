@@ -12,7 +12,7 @@ import msgspec
 from evalharness.report import numbers as n
 from evalharness.report.answers import Answer, answers, listing
 from evalharness.report.caveats import Caveat, asked_repeats, caveats
-from evalharness.report.differences import Difference, differences
+from evalharness.report.differences import Difference, differences, slopes
 
 Row = dict[str, Any]
 
@@ -25,6 +25,7 @@ class Story(msgspec.Struct, frozen=True):
     answers: list[Answer]
     real: list[Difference]
     undetected: list[Difference]
+    slopes: list[str]
     caveats: list[Caveat]
 
 
@@ -37,6 +38,7 @@ def tell(data: Row) -> Story:
         answers=answers(data),
         real=real,
         undetected=undetected,
+        slopes=slopes(data["trends"]),
         caveats=caveats(data),
     )
 

@@ -245,6 +245,39 @@ def test_what_would_change_a_reader_s_mind_is_said(data: Row, change: Any, words
     assert any(words in caveat.text for caveat in caveats(data))
 
 
+def test_what_figures_leave_out_is_said(data: Row) -> None:
+    """Prompts without enough repeats or a partner, and agreement that is no answer."""
+    row = data["settings"][0]
+    raw = row["agreement"]["raw"]
+    words = ("fewer than two", "have all", "one side only", "refused alike", "empty alike")
+    assert not any(word in caveat.text for caveat in caveats(data) for word in words)
+    raw["prompts"] = row["prompts"] - 3
+    raw["tar_prompts"][str(raw["n"])] = row["prompts"] - 5
+    row["sensitivity"].update(equal_refusals=0.2, equal_empty=0.03)
+    next(r for r in data["comparisons"] if r["metric"] == "score")["unmatched"] = {"a": 1, "b": 2}
+    found = {word: c for c in caveats(data) for word in words if word in c.text}
+    assert set(found) == set(words)
+    assert f"3 of {row['prompts']} prompts" in found["fewer than two"].text
+    assert f"only {row['prompts'] - 5} of" in found["have all"].text
+    assert "3 prompts" in found["one side only"].text
+    assert found["refused alike"].serious
+    assert "20.0\u00a0%" in found["refused alike"].text
+    assert not found["empty alike"].serious
+
+
+def test_real_trends_are_told_and_no_others(data: Row) -> None:
+    """A slope is a sentence with its interval where its adjusted p is below .05."""
+    assert {row["by"] for row in data["trends"]} <= {row["by"] for row in data["comparisons"]}
+    one = {"metric": "score", "by": "temperature", "stratum": {"seed": None}, "slope": -0.388,
+           "ci95": [-0.668, -0.109], "p": 0.02, "sentence": "x"}  # fmt: skip
+    data["trends"] = [{**one, "p_adjusted": 0.031}, {**one, "p_adjusted": 0.2}]
+    (text,) = tell(data).slopes
+    assert text == (
+        "Per unit of temperature at seed not sent: score 38.8\u00a0pp lower [−66.8,\u00a0−10.9]"
+    )
+    assert text.split("[")[0] in as_markdown(data)
+
+
 def test_an_ignored_seed_is_a_serious_caveat(data: Row) -> None:
     """A parameter without effect comes first."""
     data["effects"] = [{"parameter": "seed", "verdict": "ignored", "sentence": "seed ignored: x"}]

@@ -53,6 +53,7 @@ class View(msgspec.Struct, frozen=True):
     left_out: int
     comparisons: list[Row]
     comparisons_left_out: int
+    trends: list[str]
     verdicts: list[tuple[str, str, str, str]]
     routine: list[str]
     prompts: list[PromptView]
@@ -82,6 +83,7 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         left_out=len(labels) - len(series),
         comparisons=[_comparison(row) for row in chosen[:COMPARISONS]],
         comparisons_left_out=max(0, len(chosen) - COMPARISONS),
+        trends=[row["sentence"] for row in data["trends"][:COMPARISONS]],
         verdicts=[_verdict(e) for e in data["effects"] if e["verdict"] != "as asked"],
         routine=[
             e["sentence"].replace(" as asked: ", " ", 1)
