@@ -160,7 +160,7 @@ def _unequal_losses(data: Row) -> Iterator[Caveat]:
 
 def _left_out(data: Row) -> Iterator[Caveat]:
     """Prompts that figures had to leave out, because repeats or partners are missing."""
-    rows = [row for row in data["settings"] if row["agreement"]["raw"]["n"] >= 2]
+    rows = [row for row in data["settings"] if (row["agreement"]["raw"]["n"] or 0) >= 2]
     fewest = min(rows, key=_compared, default=None)
     if fewest is not None and _compared(fewest) < 0:
         raw, n_prompts = fewest["agreement"]["raw"], fewest["prompts"]

@@ -14,9 +14,10 @@ from rich.text import Text
 
 from evalharness.report.answers import Answer
 from evalharness.report.caveats import unscored
+from evalharness.report.columns import Column, fitting
 from evalharness.report.judges import judge_lines
 from evalharness.report.provenance import concurrency_lines
-from evalharness.report.spending import MoneyTable, money_lines, money_tables
+from evalharness.report.spending import money_lines, money_tables
 from evalharness.report.story import Story, facts, tell
 from evalharness.report.text import one_line, printable
 
@@ -131,52 +132,22 @@ def _mishaps(rows: list[Row]) -> list[Field]:
 
 
 def settings_tables(rows: list[Row], width: int) -> list[Table]:
-    """The settings as tables that fit: columns beyond ``width`` go on below, with the names again.
-
-    ``rows`` are the ``settings`` of the JSON; ``width`` is in characters. A column is never cut;
-    names are folded to :data:`_NAME` characters a line.
-    """
-    name = min(_NAME, max(_LEAST, *(len(one_line(row["label"], 60)) for row in rows)))
-    groups: list[list[Field]] = [[]]
-    used = name
-    for field in _fields(rows):
-        wide = _GAP + max(map(len, [*field.heading.split("\n"), *(field.fill(r) for r in rows)]))
-        if groups[-1] and used + wide > width:
-            groups.append([])
-            used = name
-        groups[-1].append(field)
-        used += wide
-    return [_table(rows, fields, name) for fields in groups]
+    """The settings, the ``settings`` of the JSON, as tables no wider than ``width`` characters."""
+    fields = [Column(f.heading, [f.fill(row) for row in rows]) for f in _fields(rows)]
+    return fitting(Column("setting", [row["label"] for row in rows]), fields, width)
 
 
-_NAME = 30
-_LEAST = len("setting")
-_GAP = 2  # between columns
-
-
-def _table(rows: list[Row], fields: list[Field], name: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
-    table.add_column("setting", overflow="fold", width=name)
-    for field in fields:
-        table.add_column(field.heading, justify="right", no_wrap=True)
-    for row in rows:
-        label = Text(one_line(row["label"], 60))
-        table.add_row(label, *(Text(field.fill(row)) for field in fields))
-    return table
-
-
-def scores_table(data: Row) -> Table:
+def scores_tables(data: Row, width: int) -> list[Table]:
     """One column a scorer: the table of settings has room for the first alone."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
-    table.add_column("mean score by scorer", overflow="fold", min_width=12)
-    names = [scorer["name"] for scorer in data["scorers"]]
-    for name in names:
-        table.add_column(Text(f"{one_line(name, 24)}\n[95% CI]"), justify="right")
-    for row in data["settings"]:
-        parts = [row["score"], *(row["scores"].get(name) for name in names[1:])]
-        cells = [Text(_with_interval(part, "mean")) for part in parts]
-        table.add_row(Text(one_line(row["label"], 60)), *cells)
-    return table
+    rows: list[Row] = data["settings"]
+    first, *others = (scorer["name"] for scorer in data["scorers"])
+    scores = {first: [row["score"] for row in rows]}
+    scores |= {name: [row["scores"].get(name) for row in rows] for name in others}
+    columns = [
+        Column(f"{one_line(name, 24)}\n[95% CI]", [_with_interval(part, "mean") for part in parts])
+        for name, parts in scores.items()
+    ]
+    return fitting(Column("mean score by scorer", [row["label"] for row in rows]), columns, width)
 
 
 def print_report(data: Row, console: Console | None = None) -> None:
@@ -188,7 +159,7 @@ def print_report(data: Row, console: Console | None = None) -> None:
     for line in findings(data):
         _say(console, line)
     tables = settings_tables(rows, console.width)
-    tables += [scores_table(data)] if len(data["scorers"]) > 1 else []
+    tables += scores_tables(data, console.width) if len(data["scorers"]) > 1 else []
     for place, table in enumerate(tables):
         if place:
             console.print()
@@ -216,21 +187,15 @@ def _print_money(data: Row, console: Console) -> None:
         console.print(Text("\nMoney"))
     for line in lines:
         _say(console, f"  {line}")
+    name = data["run"]["name"]
     for found in tables:
-        console.print()
-        console.print(_money_table(found))
+        cells = list(zip(*found.rows, strict=True))
+        names, *columns = map(Column, found.headings, cells)
+        for table in fitting(names, columns, console.width):
+            console.print()
+            console.print(table)
         if found.more:
-            console.print(Text(f"  and {found.more} more: evalharness report … --json"))
-
-
-def _money_table(found: MoneyTable) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column(Text(found.headings[0]), overflow="fold", min_width=12)
-    for heading in found.headings[1:]:
-        table.add_column(Text(heading), justify="right")
-    for row in found.rows:
-        table.add_row(Text(one_line(row[0], 60)), *(Text(cell) for cell in row[1:]))
-    return table
+            console.print(Text(f"  and {found.more} more: evalharness report {name} --json"))
 
 
 def console_for_report() -> Console:

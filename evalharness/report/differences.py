@@ -130,7 +130,8 @@ def in_words(row: Row) -> str:
     sides = f"{_side(row, 'a')} against {_side(row, 'b')}{_stratum(row)}"
     ends = n.difference_interval(metric, row["ci95"], beside)
     if _all_tied(row):
-        return f"{sides}: {_NOUNS.get(metric, metric)} equal for each of {_prompts(row)} {ends}"
+        equal = f"{sides}: {_NOUNS.get(metric, metric)} equal for each of {_prompts(row)}"
+        return equal if row["ci95"] is None else f"{equal} {ends}"
     if is_real(row):
         return f"{sides}: {_verb(metric, difference, n.size_of(metric, difference, beside))} {ends}"
     size = n.difference_of(metric, difference, beside)

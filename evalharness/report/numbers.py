@@ -158,9 +158,12 @@ def largest_of(row: dict[str, Any]) -> float:
 def difference_interval(
     metric: str, ci: Sequence[float] | None, beside: float | None = None
 ) -> str:
-    """``[−68.9, −49.6]`` in the unit of :func:`difference_of`; says so when undefined."""
+    """``[−68.9, −49.6]`` in the unit of :func:`difference_of`; says so when undefined.
+
+    An interval of two prompts or more is undefined only where all differ by the same amount.
+    """
     if ci is None:
-        return "[not defined]"
+        return "[alike for every prompt]"
     if metric == "latency_s":
         _, scale = time_unit(max(map(abs, ci)) if beside is None else beside)
         ci = [scale * end for end in ci]
@@ -175,7 +178,7 @@ def difference_interval(
 def slope_interval(metric: str, ci: Sequence[float] | None) -> str:
     """The interval of a slope in the unit of :func:`difference_of`; a slope has no bounds."""
     if ci is None:
-        return "[not defined]"
+        return "[alike for every prompt]"
     scale = 100 if is_share(metric) else 1
     return "[" + f",{_S}".join(_signed(scale * end) for end in ci) + "]"
 

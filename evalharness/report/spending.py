@@ -52,12 +52,17 @@ def money_lines(data: Row) -> list[str]:
         lines += _cache(whole["cache"])
     lines += [_price(entry) for entry in prices.get("used", []) if not entry["free"]]
     lines += [
-        f"no price for {entry['model']} at {entry['provider']}; to be added to a file for "
-        f"report --pricing FILE, or as pricing.prices=[…]: {entry['add']}"
+        f"no price for {_offer(entry)}; to be added to a file for report --pricing FILE, or on the "
+        f"command line as pricing.{entry['add'].replace(': [', '=[', 1)}"
         for entry in prices.get("unpriced", [])
         if entry["model"] is not None
     ]
     return lines
+
+
+def _offer(entry: Row) -> str:
+    """The model, and who serves it where that is known."""
+    return entry["model"] + (f" at {entry['provider']}" if entry["provider"] else "")
 
 
 def _whole(whole: Row) -> list[str]:

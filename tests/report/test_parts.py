@@ -173,7 +173,7 @@ def test_variants_of_a_prompt_account_for_all_its_records(hostile: Built) -> Non
         (numbers.difference_of("score", -0.593), "−59.3 pp"),
         (numbers.difference_of("latency_s", 2.6), "+2.6 s"),
         (numbers.difference_interval("agreement", [-1.2, 0.5]), "[−100.0, +50.0]"),
-        (numbers.difference_interval("score", None), "[not defined]"),
+        (numbers.difference_interval("score", None), "[alike for every prompt]"),
         (numbers.p_value(0.0004), "p < .001"),
         (numbers.p_value(0.28), "p = .28"),
         (numbers.parameter(None), "not sent"),
