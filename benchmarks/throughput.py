@@ -22,7 +22,9 @@ import numpy as np
 from pyreqwest.client import ClientBuilder
 
 from benchmarks.nginx import canned_server
-from evalharness.commands.run import Prepared, _open_lanes, prepare
+from evalharness.commands.eventloop import run_on_loop
+from evalharness.commands.opening import open_lanes
+from evalharness.commands.run import Prepared, prepare
 from evalharness.config import RunConfig, parse
 from evalharness.progress import LineProgress
 from evalharness.runner import Runner
@@ -65,7 +67,7 @@ async def durable(prepared: Prepared, root: Path) -> float:
     )  # fmt: skip
     progress = LineProgress()
     async with AsyncExitStack() as stack:
-        lanes = await _open_lanes(prepared, stack, progress)
+        lanes = await open_lanes(prepared, stack, progress)
         money = Money(None, {s.setting_id: None for s in plan.settings})
         runner = Runner(plan, store, lanes, money=money, progress=progress)
         progress.start(total=len(plan), done=0, label=plan.config.name)
@@ -105,9 +107,9 @@ def main() -> None:
             config = configuration(Path(folder), base_url, options.trials, concurrency)
             prepared = prepare([config])
             trials = len(prepared.plan)
-            loop_s = asyncio.run(bare(prepared, base_url, concurrency))
+            loop_s = run_on_loop(bare(prepared, base_url, concurrency))
             root = Path(folder) / config.name
-            ours_s = asyncio.run(durable(prepared, root))
+            ours_s = run_on_loop(durable(prepared, root))
             report = verify_folder(root)
             assert report.sound, report.findings
             assert report.records == trials

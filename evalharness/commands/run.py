@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from evalharness import __version__
 from evalharness.app import Job, Result
 from evalharness.commands.closing import closing_lines
 from evalharness.commands.confirm import asks, confirm, recorded
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
@@ -86,9 +86,9 @@ def execute_run(
         raise
     _say_orphans(orphaned, len(keys) - int(done.sum()))
     if done.all():
-        summary = asyncio.run(_nothing_to_send(store, prepared.plan))
+        summary = run_on_loop(_nothing_to_send(store, prepared.plan))
     else:
-        summary = asyncio.run(_run(prepared, store, done))
+        summary = run_on_loop(_run(prepared, store, done))
     return _conclude(root, summary, arguments)
 
 

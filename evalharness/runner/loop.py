@@ -303,7 +303,7 @@ class Runner:
 
     def _append(self, result: AttemptResult) -> None:
         try:
-            self._store.append(result, wait=False)
+            self._store.put(result)
         except StorageError:
             self.summary.unsaved += 1
             raise
@@ -316,7 +316,7 @@ class Runner:
     def _abandoned(self, result: AttemptResult) -> None:
         """Record an attempt nobody waits for; where that fails, its intent alone tells of it."""
         with suppress(StorageError):
-            self._store.append(result, wait=False)
+            self._store.put(result)
 
     async def _watch(self) -> NoReturn:
         """Once a second: say what is waited for, and note what the throttle did."""

@@ -176,13 +176,22 @@ class RunStore:
         """Start writing; call on the event loop."""
         self.journal.start()
 
-    def append(self, value: Intent | AttemptResult, *, wait: bool = True) -> asyncio.Future[None]:
+    def append(self, value: Intent | AttemptResult) -> asyncio.Future[None]:
         """Make an intent or a result durable (see :meth:`Journal.append`)."""
+        self._count(value)
+        return self.journal.append(value)
+
+    def put(self, value: Intent | AttemptResult) -> None:
+        """The same without waiting (see :meth:`Journal.put`)."""
+        self._count(value)
+        self.journal.put(value)
+
+    def _count(self, value: Intent | AttemptResult) -> None:
+        """Count finished trials, and begin a seal when there are enough."""
         if isinstance(value, AttemptResult) and value.final:
             self._unsealed += 1
             if self._sealing is None and self._seal_is_due():
                 self._sealing = asyncio.create_task(self._seal_in_background())
-        return self.journal.append(value, wait=wait)
 
     def _seal_is_due(self) -> bool:
         return self._unsealed >= seal.SEAL_TRIALS or self.journal.pending_bytes >= seal.SEAL_BYTES
