@@ -195,11 +195,11 @@ class Runner:
         """Send one request, once throttle, money and journal have all said yes."""
         lane = self._lanes[job.trial.setting.provider]
         key = f"{job.trial.trial_id}.{job.attempt + 1}"
-        chars, model = len(job.body), job.trial.setting.model
+        model = job.trial.setting.model
         worst = self._money.worst_case(job.trial, job.body)
         try:
             permit = await lane.gate.admit(
-                lane.estimate.total(_task(job), chars, _cap(job)),
+                _tokens(lane, job),
                 take=lambda: self._money.reserve(key, worst, model=model),
                 patient=len(self._lanes) == 1,
             )
@@ -216,14 +216,13 @@ class Runner:
                 self._unsent(intent, key)
                 return
             answer = reply = await self._send(lane.client, job, intent)
-            decision = permit.decide(
-                reply, job.tries, job.doubts, kind_so_far=job.kinds[str(reply.error_kind)]
-            )
+            decision = permit.decide(reply, job.tries, job.doubts, kind_so_far=job.failures(reply))
         finally:
             self._in_flight -= 1
             permit.done(answer)
         self._settle(job, intent, reply, decision, backlog)
-        lane.estimate.observe(_task(job), chars, reply.usage)
+        if lane.gate.counts_tokens:
+            lane.estimate.observe(_task(job), len(job.body), reply.usage)
 
     async def _commit(self, intent: Intent, key: str) -> None:
         """Make an intent durable: without that nothing is sent."""
@@ -348,6 +347,13 @@ class Runner:
 def _task(job: Job) -> str:
     """What output lengths are learned by: they differ between settings."""
     return job.trial.setting.setting_id
+
+
+def _tokens(lane: Lane, job: Job) -> int:
+    """About how many tokens a job takes from the token budget; 0 where there is none."""
+    if not lane.gate.counts_tokens:
+        return 0
+    return lane.estimate.total(_task(job), len(job.body), _cap(job))
 
 
 def _cap(job: Job) -> int | None:
