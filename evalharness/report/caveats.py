@@ -17,6 +17,10 @@ FEW_PROMPTS = 20
 CHARS = 280  # names that a server sends may be of any length
 MANY_UNPARSED = 0.05
 _BAD_VERDICTS = ("ignored", "partly honoured", "reversed", "not obeyed", "changed")
+# The client itself may be this late, or by this share of a latency, before that is worth saying.
+_LATE_S = 0.005
+_LATE_SHARE = 0.05
+_PROBES = 50  # a second of them; fewer say nothing about a 99th percentile
 _UNSAMPLED = ("seed", "temperature", "top_p")
 
 
@@ -32,7 +36,7 @@ def caveats(data: Row) -> list[Caveat]:
     found = [
         *_unfinished(data["run"]), *_errors(data), *_effects(data), *_unequal_losses(data),
         *_truncated(data), *_unparsed(data), *_unscored(data), *_served(data), *_few(data),
-        *_money(data),
+        *_money(data), *_client(data),
         *(Caveat(note, False) for note in data["run"]["notes"]),
     ]  # fmt: skip
     short = [Caveat(one_line(caveat.text, CHARS), caveat.serious) for caveat in found]
@@ -216,3 +220,21 @@ def _money(data: Row) -> Iterator[Caveat]:
                 f"setting billed {n.dollars(billed)}: check the price table.",
                 True,
             )
+
+
+def _client(data: Row) -> Iterator[Caveat]:
+    """The client saturated: what it measured holds its own lateness."""
+    lags = [session.get("loop_lag_s") or {} for session in data["provenance"]["sessions"]]
+    late = max((lag["p99"] for lag in lags if lag.get("n", 0) >= _PROBES), default=0.0)
+    streamed = any(row["ttft_s"]["p50"] is not None for row in data["settings"])
+    medians = [row["latency_s"]["p50"] for row in data["settings"]]
+    shortest = min((median for median in medians if median is not None), default=0.0)
+    # Between the chunks of a stream there are milliseconds, whatever the whole takes.
+    allowed = _LATE_S if streamed else max(_LATE_S, _LATE_SHARE * shortest)
+    if late > allowed:
+        yield Caveat(
+            f"Client saturated: its event loop ran up to {n.seconds(late)} late (99th percentile), "
+            "and times are too long by as much. Lower limits.concurrency, or use a machine with "
+            "less to do.",
+            True,
+        )

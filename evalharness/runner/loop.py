@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from evalharness.config import LimitsConfig
 from evalharness.errors import EXIT_STORAGE, EvalharnessError, StorageError
@@ -23,6 +23,7 @@ from evalharness.records import AttemptResult, Intent, Outcome, Reply, Trial
 from evalharness.runner.backlog import Backlog, Job
 from evalharness.runner.before import recall
 from evalharness.runner.history import with_history
+from evalharness.runner.lateness import Lateness, probe_loop
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.runner.waiting import Backoffs, waiting_for
@@ -82,6 +83,7 @@ class Runner:
         self._in_flight = 0
         self._over = False
         self._workers: list[asyncio.Task[None]] = []
+        self._loop_lag, self._commit_wait = Lateness(), Lateness()
         self.summary = Summary(planned=len(plan))
         store.on_failure = self._storage_failed
         money.on_freed = self._look_again
@@ -102,6 +104,7 @@ class Runner:
             recall(self._store.folder.root, self._gates(), self._limits.max_wait_s)
             await self._work_off(self._backlog(done if summary.already_recorded else None), left)
         summary.seconds = time.monotonic() - began
+        self._store.note_session(self._session())
         self._over = True
         return summary
 
@@ -142,6 +145,7 @@ class Runner:
         everything = asyncio.gather(*self._workers, return_exceptions=True)
         stopping = asyncio.create_task(self._stopping.wait())
         watch = asyncio.create_task(self._watch())
+        probe = asyncio.create_task(probe_loop(self._loop_lag))
         try:
             await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done():
@@ -152,6 +156,7 @@ class Runner:
         finally:
             stopping.cancel()
             watch.cancel()
+            probe.cancel()
             self._progress.waiting(None)
             self._note_throttle()
         for outcome in outcomes:
@@ -226,6 +231,7 @@ class Runner:
 
     async def _commit(self, intent: Intent, key: str) -> None:
         """Make an intent durable: without that nothing is sent."""
+        began = time.perf_counter()
         try:
             await self._store.append(intent)
         except asyncio.CancelledError:
@@ -234,6 +240,7 @@ class Runner:
         except BaseException:
             self._money.cancel(key)
             raise
+        self._commit_wait.add(time.perf_counter() - began)
 
     async def _send(self, client: ChatClient, job: Job, intent: Intent) -> Reply:
         self.summary.sent += 1
@@ -316,6 +323,17 @@ class Runner:
         """Record an attempt nobody waits for; where that fails, its intent alone tells of it."""
         with suppress(StorageError):
             self._store.put(result)
+
+    def _session(self) -> dict[str, Any]:
+        """What the manifest keeps of this session."""
+        summary = self.summary
+        return {
+            "seconds": summary.seconds,
+            "sent": summary.sent,
+            "recorded": summary.recorded,
+            "loop_lag_s": self._loop_lag.figures(),
+            "commit_wait_s": self._commit_wait.figures(),
+        }
 
     async def _watch(self) -> NoReturn:
         """Once a second: say what is waited for, and note what the throttle did."""

@@ -37,6 +37,9 @@ class Manifest(msgspec.Struct, kw_only=True):
     ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there
     is an unparsed answer); None for runs. ``rewriting`` names parts whose content is being
     replaced, and ``reopened`` says that trials lost their record again (see :mod:`.reopen`).
+    is an unparsed answer); None for runs. ``sessions`` tells of each time the run went on: how long
+    it took, and how late the client itself was (``loop_lag_s``, ``commit_wait_s``: n, p50, p99 and
+    max in seconds, see :mod:`evalharness.runner.lateness`).
     """
 
     schema_version: int = SCHEMA_VERSION

@@ -237,6 +237,11 @@ class RunStore:
         seal.list_parts(self.folder, sealed)
         return [seq for trial in sealed.trial_ids for seq in batch.seqs.get(trial, [])]
 
+    def note_session(self, facts: dict[str, Any]) -> None:
+        """Add what a session of the run was like to the manifest, written with its next change."""
+        manifest = self.folder.manifest
+        manifest.sessions = [*manifest.sessions, {"ended_at": now_iso(), **facts}]
+
     async def finish(self, *, status: str, reason: str | None, **manifest: Any) -> None:
         """Seal the rest, write the final manifest and let the folder go.
 
