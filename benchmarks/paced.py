@@ -31,6 +31,7 @@ class _Seen:
         self.requests = self.now = self.most = 0
         self.area_s = 0.0
         self.first = self.last = self.changed = 0.0
+        self.first_at = 0.0  # Unix seconds
         self.at_last = 0.0  # the integral at the last arrival: after it the run only drains
 
     def change(self, by: int) -> None:
@@ -41,7 +42,7 @@ class _Seen:
         self.most = max(self.most, self.now)
         if by > 0:
             self.requests += 1
-            self.first = self.first or at
+            self.first, self.first_at = self.first or at, self.first_at or time.time()
             self.last, self.at_last = at, self.area_s
 
     def facts(self) -> dict[str, Any]:
@@ -49,6 +50,7 @@ class _Seen:
         return {
             "requests": self.requests,
             "most": self.most,
+            "first_at": self.first_at,
             "mean_in_flight": self.at_last / span if span else None,
             "span_s": span,
         }

@@ -10,6 +10,7 @@ from msgspec.structs import astuple
 
 from evalharness.records import AttemptResult, Outcome, Prompt, Setting, canonical_json
 from evalharness.schema import arrow_schema
+from evalharness.store.buffers import empty, table_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +45,7 @@ _no_params = AskedParams()
 def record_table(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
     """One row a trial. ``providers`` maps setting_id to the provider's name."""
     if not finals:
-        return arrow_schema("records").empty_table()
+        return empty(arrow_schema("records"))
     values = _values(finals)
     values |= _by_field([_no_params if r.body is None else _asked.decode(r.body) for r in finals])
     values |= dict.fromkeys(_IMPORT_ONLY, [None] * len(finals))
@@ -60,7 +61,7 @@ def record_table(finals: Sequence[AttemptResult], providers: dict[str, str]) -> 
 def attempt_table(results: Sequence[AttemptResult]) -> pa.Table:
     """One row an HTTP attempt."""
     if not results:
-        return arrow_schema("attempts").empty_table()
+        return empty(arrow_schema("attempts"))
     values = _values(results)
     # The final response is in the record; what other attempts brought is nowhere else.
     values["response_json"] = [
@@ -96,8 +97,6 @@ def _table(name: str, values: dict[str, Sequence[Any]]) -> pa.Table:
 
 def prompt_table(prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
     """The prompts of a plan; ``digests`` name what shapes each one's requests."""
-    import pyarrow as pa
-
     columns: dict[str, list[Any]] = {
         "prompt_id": [p.prompt_id for p in prompts],
         "digest": list(digests),
@@ -110,13 +109,11 @@ def prompt_table(prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
         "source": [p.source for p in prompts],
         "active": [True] * len(prompts),
     }
-    return pa.Table.from_pydict(columns, schema=arrow_schema("prompts"))
+    return table_of(columns, arrow_schema("prompts"))
 
 
 def setting_table(settings: Sequence[tuple[Setting, bool]]) -> pa.Table:
     """Settings with their ``active`` flag (part of the newest plan)."""
-    import pyarrow as pa
-
     columns: dict[str, list[Any]] = {
         "setting_id": [s.setting_id for s, _ in settings],
         "label": [s.label for s, _ in settings],
@@ -129,7 +126,7 @@ def setting_table(settings: Sequence[tuple[Setting, bool]]) -> pa.Table:
         "axes_json": [canonical_json(s.axes).decode() for s, _ in settings],
         "active": [active for _, active in settings],
     }
-    return pa.Table.from_pydict(columns, schema=arrow_schema("settings"))
+    return table_of(columns, arrow_schema("settings"))
 
 
 def settings_from(table: pa.Table) -> list[tuple[Setting, bool]]:

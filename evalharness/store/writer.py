@@ -15,6 +15,7 @@ from evalharness.arrow import where_not_in
 from evalharness.errors import ConfigError, StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.store import reopen, seal
+from evalharness.store.buffers import empty
 from evalharness.store.columns import prompt_table, setting_table, settings_from
 from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, unreadable
 from evalharness.store.files import publish_bytes
@@ -135,6 +136,8 @@ class RunStore:
         tables = [read_sealed(file, _KEYS) for file in files]
         fresh = [r.intent for r in self.recovered.finals]
         schema = pa.schema([(k, pa.int64() if k == "repeat" else pa.string()) for k in _KEYS])
+        if not files and not fresh:
+            return empty(schema)
         rows = {key: [getattr(i, key) for i in fresh] for key in _KEYS}
         tables.append(pa.Table.from_pydict(rows, schema=schema))
         return pa.concat_tables([t.cast(schema) for t in tables])
