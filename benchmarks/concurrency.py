@@ -54,12 +54,12 @@ def unstreamed(folder: Path, concurrency: int, trials: int) -> Unstreamed:
         config = configuration(folder, f"{address}/v1", trials, concurrency, name="delayed")
         prepared = prepare([config])
         count = len(prepared.plan)
-        seconds = run_on_loop(durable(prepared, folder / "delayed"))
+        took = run_on_loop(durable(prepared, folder / "delayed"))
         seen = stats(address)
     checked(folder / "delayed", count)
     return Unstreamed(
         count,
-        count / seconds / (concurrency / DELAY_S),
+        count / took.recorded_s / (concurrency / DELAY_S),
         (seen["mean_in_flight"] or 0.0) / concurrency,
         Run.open(folder / "delayed").manifest.sessions[-1],
     )

@@ -7,7 +7,7 @@ import json
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pyreqwest.client import ClientBuilder
@@ -50,8 +50,17 @@ def configuration(
     )
 
 
-async def durable(prepared: Prepared, root: Path) -> float:
-    """Run the plan as ``evalharness run`` does; returns seconds until all is sealed."""
+class Took(NamedTuple):
+    """Seconds until every trial was recorded and until all was sealed; processor time of both."""
+
+    recorded_s: float
+    sealed_s: float
+    recorded_cpu_s: float
+    cpu_s: float
+
+
+async def durable(prepared: Prepared, root: Path) -> Took:
+    """Run the plan as ``evalharness run`` does."""
     plan = prepared.plan
     store = RunStore(root, code_version="bench")
     store.save_plan(
@@ -64,14 +73,16 @@ async def durable(prepared: Prepared, root: Path) -> float:
         money = Money(None, {s.setting_id: None for s in plan.settings})
         runner = Runner(plan, store, lanes, money=money, progress=progress)
         progress.start(total=len(plan), done=0, label=plan.config.name)
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         await runner.run(np.zeros(len(plan), dtype=np.bool_))
+        recorded = time.perf_counter() - began, time.process_time() - cpu
         await store.finish(status="complete", reason=None)
-        return time.perf_counter() - began
+        sealed = time.perf_counter() - began, time.process_time() - cpu
+        return Took(recorded[0], sealed[0], recorded[1], sealed[1])
 
 
-async def bare(prepared: Prepared, base_url: str, concurrency: int) -> float:
-    """Send the same bodies with pyreqwest alone; returns seconds."""
+async def bare(prepared: Prepared, base_url: str, concurrency: int) -> Took:
+    """Send the same bodies with pyreqwest alone."""
     plan = prepared.plan
     bodies = (plan.body(trial) for trial in plan.trials())
     headers = {"content-type": "application/json"}
@@ -84,9 +95,11 @@ async def bare(prepared: Prepared, base_url: str, concurrency: int) -> float:
             await response.bytes()
 
     async with client:
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(work() for _ in range(concurrency)))
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        used = time.process_time() - cpu
+        return Took(seconds, seconds, used, used)
 
 
 def checked(root: Path, trials: int) -> None:

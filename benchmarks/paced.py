@@ -142,7 +142,7 @@ def paced_server(*, delay_s: float = 0.5, gap_s: float = 0.02, chunks: int = 50)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 def stats(address: str) -> dict[str, Any]:

@@ -11,14 +11,40 @@ figure to read, the absolute ones belong to the machine.
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks.harness import bare, checked, configuration, durable
+from benchmarks.harness import Took, bare, checked, configuration, durable
 from benchmarks.nginx import canned_server
 from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.run import prepare
+
+
+class Measured(NamedTuple):
+    """One concurrency: what the run and the bare loop took, and bytes a sealed record."""
+
+    trials: int
+    ours: Took
+    loop: Took
+    bytes_each: float
+
+    @property
+    def ratio(self) -> float:
+        """Durable trials a second over bare requests a second."""
+        return self.loop.sealed_s / self.ours.sealed_s
+
+
+def measure(folder: Path, base_url: str, trials: int, concurrency: int) -> Measured:
+    """Run the bare loop, then the plan, and check that all was recorded."""
+    config = configuration(folder, base_url, trials, concurrency)
+    prepared = prepare([config])
+    loop = run_on_loop(bare(prepared, base_url, concurrency))
+    root = folder / config.name
+    ours = run_on_loop(durable(prepared, root))
+    checked(root, len(prepared.plan))
+    size = sum(part.stat().st_size for part in root.glob("records/*.parquet"))
+    return Measured(len(prepared.plan), ours, loop, size / len(prepared.plan))
 
 
 def main() -> None:
@@ -29,19 +55,13 @@ def main() -> None:
     options = parser.parse_args()
     with canned_server() as base_url, tempfile.TemporaryDirectory() as folder:
         for concurrency in options.concurrency:
-            config = configuration(Path(folder), base_url, options.trials, concurrency)
-            prepared = prepare([config])
-            trials = len(prepared.plan)
-            loop_s = run_on_loop(bare(prepared, base_url, concurrency))
-            root = Path(folder) / config.name
-            ours_s = run_on_loop(durable(prepared, root))
-            checked(root, trials)
-            size = sum(p.stat().st_size for p in root.glob("records/*.parquet"))
-            rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            got = measure(Path(folder), base_url, options.trials, concurrency)
+            trials = got.trials
             print(
-                f"concurrency {concurrency}: {trials / ours_s:.0f} durable trials/s, bare loop "
-                f"{trials / loop_s:.0f}/s, ratio {loop_s / ours_s:.2f}; "
-                f"{size / trials:.0f} bytes a record, {rss:.0f} MiB at most"
+                f"concurrency {concurrency}: {trials / got.ours.sealed_s:.0f} durable trials/s, "
+                f"bare loop {trials / got.loop.sealed_s:.0f}/s, ratio {got.ratio:.2f}; processor "
+                f"{1e6 * got.ours.cpu_s / trials:.0f} µs a trial, bare "
+                f"{1e6 * got.loop.cpu_s / trials:.0f} µs; {got.bytes_each:.0f} bytes a record"
             )
 
 

@@ -29,8 +29,8 @@ from evalharness.store.parts import Part, describe, part_name, part_number, writ
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A part of this many trials is a few tens of MB in memory while it is built.
-SEAL_TRIALS = 16_384
+# A part of this many trials is some 50 MB in memory while it is built from short answers.
+SEAL_TRIALS = 8_192
 SEAL_BYTES = 64 * 2**20
 
 # Runs a function inside one journal transaction: Journal.execute while running, a plain
