@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Columns of schema.RECORDS that an import fills and a run never does.
 _IMPORT_ONLY = {"answer", "score", "cost_usd_imported", "extra_json"}
+_BLOCK = 1_024  # rows
 # Columns named otherwise than the field that fills them.
 _RENAMED = {
     "scheduled_at": "scheduled_at_ns", "sent_at": "sent_at_ns", "admitted_at": "admitted_at_ns",
@@ -44,8 +45,31 @@ _no_params = AskedParams()
 
 def record_table(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
     """One row a trial. ``providers`` maps setting_id to the provider's name."""
-    if not finals:
-        return empty(arrow_schema("records"))
+    return _in_blocks("records", finals, lambda block: _records(block, providers))
+
+
+def attempt_table(results: Sequence[AttemptResult]) -> pa.Table:
+    """One row an HTTP attempt."""
+    return _in_blocks("attempts", results, _attempts)
+
+
+def _in_blocks(
+    name: str,
+    results: Sequence[AttemptResult],
+    table: Callable[[Sequence[AttemptResult]], pa.Table],
+) -> pa.Table:
+    """Build a table block by block.
+
+    Turning values on their side is one long call, during which no other thread of the process
+    runs: of thousands of rows at a time, it would make the event loop late.
+    """
+    import pyarrow as pa
+
+    blocks = [table(results[at : at + _BLOCK]) for at in range(0, len(results), _BLOCK)]
+    return pa.concat_tables(blocks) if blocks else empty(arrow_schema(name))
+
+
+def _records(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
     values = _values(finals)
     values |= _by_field([_no_params if r.body is None else _asked.decode(r.body) for r in finals])
     values |= dict.fromkeys(_IMPORT_ONLY, [None] * len(finals))
@@ -58,10 +82,7 @@ def record_table(finals: Sequence[AttemptResult], providers: dict[str, str]) -> 
     return _table("records", values)
 
 
-def attempt_table(results: Sequence[AttemptResult]) -> pa.Table:
-    """One row an HTTP attempt."""
-    if not results:
-        return empty(arrow_schema("attempts"))
+def _attempts(results: Sequence[AttemptResult]) -> pa.Table:
     values = _values(results)
     # The final response is in the record; what other attempts brought is nowhere else.
     values["response_json"] = [
