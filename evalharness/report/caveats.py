@@ -224,8 +224,9 @@ def _money(data: Row) -> Iterator[Caveat]:
 
 def _client(data: Row) -> Iterator[Caveat]:
     """The client saturated: what it measured holds its own lateness."""
-    lags = [session.get("loop_lag_s") or {} for session in data["provenance"]["sessions"]]
-    late = max((lag["p99"] for lag in lags if lag.get("n", 0) >= _PROBES), default=0.0)
+    sessions: list[Row] = data["provenance"]["sessions"]
+    lags: list[Row] = [session["loop_lag_s"] for session in sessions if "loop_lag_s" in session]
+    late: float = max((lag["p99"] for lag in lags if lag["n"] >= _PROBES), default=0.0)
     streamed = any(row["ttft_s"]["p50"] is not None for row in data["settings"])
     medians = [row["latency_s"]["p50"] for row in data["settings"]]
     shortest = min((median for median in medians if median is not None), default=0.0)

@@ -66,11 +66,11 @@ def _offsets(values: Sequence[Sequence[Any]]) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    return pa.py_buffer(np.cumsum([0, *map(len, values)]).astype(np.int32))
+    return pa.py_buffer(np.cumsum([0, *map(len, values)]).astype(np.int32).tobytes())
 
 
 def _bits(values: Sequence[bool]) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    return pa.py_buffer(np.packbits(np.array(values, dtype=np.bool_), bitorder="little"))
+    return pa.py_buffer(np.packbits(np.array(values, dtype=np.bool_), bitorder="little").tobytes())

@@ -112,7 +112,9 @@ def _table(name: str, values: dict[str, Sequence[Any]]) -> pa.Table:
     import pyarrow as pa
 
     schema = arrow_schema(name)
-    columns = {column: values[_RENAMED.get(column, column)] for column in schema.names}
+    columns: dict[str, Any] = {
+        column: values[_RENAMED.get(column, column)] for column in schema.names
+    }
     return pa.Table.from_pydict(columns, schema=schema)
 
 
