@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
 """
 # Rows a statement, largest first: SQLite gives up and takes back the interpreter's lock once a
 # statement, so that fewer statements disturb the event loop less.
-_AT_ONCE = (64, 8, 1)
+_AT_ONCE = (512, 64, 8, 1)
 _INSERT = "INSERT INTO entry (kind, payload, crc) VALUES "
 _INSERTS = {n: _INSERT + ", ".join(["(?, ?, ?)"] * n) for n in _AT_ONCE}
 _COLUMNS = "SELECT seq, kind, payload, crc FROM entry"
