@@ -14,8 +14,9 @@ T = TypeVar("T")
 # among those in flight every 700 allocations (CPython's default) finds nothing.
 _ALLOCATIONS = 50_000
 # The journal's thread and those of the HTTP client need the interpreter's lock a few times a
-# batch, and CPython lets each wait 5 ms for it: as long as a sync of the disk.
-_TURN_S = 0.0005
+# batch, and CPython lets each wait 5 ms for it: as long as a sync of the disk. Much shorter turns
+# cost more in switching, above all while a part is sealed, than they save in waiting.
+_TURN_S = 0.002
 
 
 def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
