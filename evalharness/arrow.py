@@ -41,6 +41,8 @@ def positions(column: pa.ChunkedArray[Any], values: Sequence[str]) -> NDArray[np
     import numpy as np
     import pyarrow as pa
 
+    if not len(column):
+        return np.zeros(0, dtype=np.int64)
     compute = _compute()
     found = compute.index_in(column, value_set=pa.array(list(values), pa.string()))
     return np.asarray(compute.fill_null(found, -1).to_numpy(), dtype=np.int64)

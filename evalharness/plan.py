@@ -128,6 +128,8 @@ class Plan:
         import numpy as np
 
         done = np.zeros(len(self), dtype=np.bool_)
+        if not len(recorded):
+            return done
         rows = positions(recorded["prompt_id"], [p.prompt_id for p in self.prompts])
         columns = positions(recorded["setting_id"], [s.setting_id for s in self.settings])
         repeats: NDArray[np.int64] = np.asarray(recorded["repeat"].to_numpy(), dtype=np.int64)

@@ -23,6 +23,7 @@ def recorded(prepared: Prepared) -> tuple[NDArray[np.bool_], Any]:
     from evalharness.arrow import only
     from evalharness.estimate.outputs import COLUMNS
     from evalharness.schema import arrow_schema
+    from evalharness.store.buffers import empty
 
     plan = prepared.plan
     root = Path(plan.config.results_dir) / plan.config.name
@@ -30,7 +31,7 @@ def recorded(prepared: Prepared) -> tuple[NDArray[np.bool_], Any]:
     if (root / MANIFEST).exists():
         table = Run.open(root).table("records", columns)
     else:
-        table = only(arrow_schema("records"), columns).empty_table()
+        table = empty(only(arrow_schema("records"), columns))
     return plan.done_map(table), table
 
 

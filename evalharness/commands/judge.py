@@ -6,7 +6,6 @@ once is not bought again.
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import msgspec
 
 from evalharness import __version__
 from evalharness.commands.confirm import asks, confirm, recorded
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import open_lanes, open_money
 from evalharness.commands.run import Prepared
 from evalharness.commands.signals import draining
@@ -265,7 +265,7 @@ def _record(prepared: Prepared, config: JudgeConfig, root: Path) -> Summary:
     except BaseException:
         store.close()
         raise
-    return asyncio.run(_send(prepared, store, done))
+    return run_on_loop(_send(prepared, store, done))
 
 
 async def _send(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> Summary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import msgspec
 
 from evalharness.app import Job, Result
 from evalharness.commands.confirm import recorded, worst_case_usd
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.pilot import send_pilot
 from evalharness.commands.run import Prepared, prepare
 from evalharness.errors import EXIT_OK
@@ -42,7 +42,7 @@ def plan_command(
         prepared = prepare([job.config for job in jobs])
         exit_code = EXIT_OK
         if pilot is not None:
-            exit_code = asyncio.run(send_pilot(jobs, prepared, pilot, yes=yes))
+            exit_code = run_on_loop(send_pilot(jobs, prepared, pilot, yes=yes))
         facts = describe(prepared)
         if detect is not None:
             facts["detect"] = detection(prepared, facts, detect, from_run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from evalharness import __version__
 from evalharness.app import Job, Result
 from evalharness.commands.closing import closing_lines
 from evalharness.commands.confirm import asks, confirm, recorded
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
@@ -25,7 +25,7 @@ from evalharness.records import Setting
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
-from evalharness.store.folder import hold_existing, now_iso
+from evalharness.store.folder import hold_existing
 from evalharness.store.writer import RunStore
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def execute_run(
         raise
     _say_orphans(orphaned, len(keys) - int(done.sum()))
     if done.all():
-        summary = asyncio.run(_nothing_to_send(store, prepared.plan))
+        summary = run_on_loop(_nothing_to_send(store, prepared.plan))
     else:
-        summary = asyncio.run(_run(prepared, store, done))
+        summary = run_on_loop(_run(prepared, store, done))
     return _conclude(root, summary, arguments)
 
 
@@ -197,14 +197,7 @@ async def _finish(store: RunStore, summary: Summary) -> None:
     else:
         status, reason = ("interrupted" if summary.remaining else "complete"), None
     try:
-        session = {
-            "ended_at": now_iso(),
-            "seconds": round(summary.seconds, 3),
-            "cpu_s": round(summary.cpu_s, 3),
-            "sent": summary.sent,
-        }
-        sessions = [*store.folder.manifest.sessions, session]
-        await store.finish(status=status, reason=reason, sessions=sessions)
+        await store.finish(status=status, reason=reason)
     except StorageError as error:
         summary.stop = Stop(error.message, error.exit_code, hint=error.hint)
     summary.recorded -= store.journal.lost_records

@@ -19,6 +19,10 @@ LEAST_SESSION_S = 2.0  # shorter ones are start-up
 CHARS = 280  # names that a server sends may be of any length
 MANY_UNPARSED = 0.05
 _BAD_VERDICTS = ("ignored", "partly honoured", "reversed", "not obeyed", "changed")
+# The client itself may be this late, or by this share of a latency, before that is worth saying.
+_LATE_S = 0.005
+_LATE_SHARE = 0.05
+_PROBES = 50  # a second of them; fewer say nothing about a 99th percentile
 _UNSAMPLED = ("seed", "temperature", "top_p")
 
 
@@ -32,7 +36,7 @@ class Caveat(msgspec.Struct, frozen=True):
 def caveats(data: Row) -> list[Caveat]:
     """All caveats of a run, serious ones first."""
     found = [
-        *_unfinished(data["run"]), *_errors(data), *_saturated(data["provenance"]["sessions"]),
+        *_unfinished(data["run"]), *_errors(data), *_client(data),
         *_effects(data), *_unequal_losses(data), *_left_out(data), *_truncated(data),
         *_unparsed(data), *_unscored(data), *_alike(data), *_served(data), *_few(data),
         *_money(data),
@@ -86,12 +90,12 @@ def _errors(data: Row) -> Iterator[Caveat]:
 
 
 def _saturated(sessions: list[Row]) -> Iterator[Caveat]:
-    """A client that computes all the time answers late: what it measures is partly itself."""
+    """A client that computes all the time is late, also where no lag was recorded."""
     for session in sessions:
         seconds, cpu = session.get("seconds") or 0.0, session.get("cpu_s") or 0.0
         if seconds >= LEAST_SESSION_S and cpu >= SATURATED * seconds:
             yield Caveat(
-                f"The client was saturated: it computed {n.percent(cpu / seconds)} of a core while "
+                f"Client saturated: it computed {n.percent(cpu / seconds)} of a core while "
                 f"it sent {session['sent']:,} requests in {n.span(seconds)}, so latencies are "
                 "partly its own; lower limits.concurrency.",
                 True,
@@ -312,3 +316,24 @@ def asked_repeats(data: Row) -> int:
     """The most trials a prompt that a setting has, whatever became of them."""
     prompts = data["run"]["prompts"] or 1
     return max((-(-row["trials"] // prompts) for row in data["settings"]), default=0)
+
+
+def _client(data: Row) -> Iterator[Caveat]:
+    """The client saturated: what it measured holds its own lateness."""
+    sessions: list[Row] = data["provenance"]["sessions"]
+    lags: list[Row] = [session["loop_lag_s"] for session in sessions if "loop_lag_s" in session]
+    late: float = max((lag["p99"] for lag in lags if lag["n"] >= _PROBES), default=0.0)
+    streamed = any(row["ttft_s"]["p50"] is not None for row in data["settings"])
+    medians = [row["latency_s"]["p50"] for row in data["settings"]]
+    shortest = min((median for median in medians if median is not None), default=0.0)
+    # Between the chunks of a stream there are milliseconds, whatever the whole takes.
+    allowed = _LATE_S if streamed else max(_LATE_S, _LATE_SHARE * shortest)
+    if late > allowed:
+        yield Caveat(
+            f"Client saturated: its event loop ran up to {n.seconds(late)} late (99th percentile), "
+            "and times are too long by as much. Lower limits.concurrency, or use a machine with "
+            "less to do.",
+            True,
+        )
+    else:
+        yield from _saturated(sessions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ from evalharness.store.recovery import Unfinished
 _REASON_CHARS = 160
 
 
-@dataclass
+@dataclass(slots=True)
 class Job:
     """A trial on its way: how often it was tried, and when it was due.
 
@@ -31,13 +30,17 @@ class Job:
     in_doubt: int = 0
     tries: int = 0
     doubts: int = 0
-    kinds: Counter[str] = field(default_factory=Counter[str])
+    kinds: dict[str, int] = field(default_factory=dict[str, int])
     reason: str = ""
 
     def failed(self, reply: Reply, reason: str) -> None:
         """Count an attempt that did not become the record, and why there is another."""
-        self.kinds[str(reply.error_kind)] += 1
+        self.kinds[str(reply.error_kind)] = self.failures(reply) + 1
         self.reason = reason[:_REASON_CHARS]
+
+    def failures(self, reply: Reply) -> int:
+        """Earlier attempts of this session that ended with the error kind of ``reply``."""
+        return self.kinds.get(str(reply.error_kind), 0) if self.kinds else 0
 
     def doubted(self) -> None:
         """Count an attempt whose outcome nobody knows."""

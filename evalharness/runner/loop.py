@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from evalharness.config import LimitsConfig
 from evalharness.errors import EXIT_STORAGE, EvalharnessError, StorageError
@@ -23,6 +23,7 @@ from evalharness.records import AttemptResult, Intent, Outcome, Reply, Trial
 from evalharness.runner.backlog import Backlog, Job
 from evalharness.runner.before import recall
 from evalharness.runner.history import with_history
+from evalharness.runner.lateness import Lateness, probe_loop
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.runner.waiting import Backoffs, waiting_for
@@ -82,6 +83,7 @@ class Runner:
         self._in_flight = 0
         self._over = False
         self._workers: list[asyncio.Task[None]] = []
+        self._loop_lag, self._commit_wait = Lateness(), Lateness()
         self.summary = Summary(planned=len(plan))
         store.on_failure = self._storage_failed
         money.on_freed = self._look_again
@@ -103,6 +105,7 @@ class Runner:
             await self._work_off(self._backlog(done if summary.already_recorded else None), left)
         summary.seconds = time.monotonic() - began
         summary.cpu_s = time.process_time() - cpu
+        self._store.note_session(self._session())
         self._over = True
         return summary
 
@@ -143,6 +146,7 @@ class Runner:
         everything = asyncio.gather(*self._workers, return_exceptions=True)
         stopping = asyncio.create_task(self._stopping.wait())
         watch = asyncio.create_task(self._watch())
+        probe = asyncio.create_task(probe_loop(self._loop_lag))
         try:
             await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done():
@@ -153,6 +157,7 @@ class Runner:
         finally:
             stopping.cancel()
             watch.cancel()
+            probe.cancel()
             self._progress.waiting(None)
             self._note_throttle()
         for outcome in outcomes:
@@ -196,11 +201,11 @@ class Runner:
         """Send one request, once throttle, money and journal have all said yes."""
         lane = self._lanes[job.trial.setting.provider]
         key = f"{job.trial.trial_id}.{job.attempt + 1}"
-        chars, model = len(job.body), job.trial.setting.model
+        model = job.trial.setting.model
         worst = self._money.worst_case(job.trial, job.body)
         try:
             permit = await lane.gate.admit(
-                lane.estimate.total(_task(job), chars, _cap(job)),
+                _tokens(lane, job),
                 take=lambda: self._money.reserve(key, worst, model=model),
                 patient=len(self._lanes) == 1,
             )
@@ -217,17 +222,17 @@ class Runner:
                 self._unsent(intent, key)
                 return
             answer = reply = await self._send(lane.client, job, intent)
-            decision = permit.decide(
-                reply, job.tries, job.doubts, kind_so_far=job.kinds[str(reply.error_kind)]
-            )
+            decision = permit.decide(reply, job.tries, job.doubts, kind_so_far=job.failures(reply))
         finally:
             self._in_flight -= 1
             permit.done(answer)
         self._settle(job, intent, reply, decision, backlog)
-        lane.estimate.observe(_task(job), chars, reply.usage)
+        if lane.gate.counts_tokens:
+            lane.estimate.observe(_task(job), len(job.body), reply.usage)
 
     async def _commit(self, intent: Intent, key: str) -> None:
         """Make an intent durable: without that nothing is sent."""
+        began = time.perf_counter()
         try:
             await self._store.append(intent)
         except asyncio.CancelledError:
@@ -236,6 +241,7 @@ class Runner:
         except BaseException:
             self._money.cancel(key)
             raise
+        self._commit_wait.add(time.perf_counter() - began)
 
     async def _send(self, client: ChatClient, job: Job, intent: Intent) -> Reply:
         self.summary.sent += 1
@@ -304,7 +310,7 @@ class Runner:
 
     def _append(self, result: AttemptResult) -> None:
         try:
-            self._store.append(result, wait=False)
+            self._store.put(result)
         except StorageError:
             self.summary.unsaved += 1
             raise
@@ -317,7 +323,19 @@ class Runner:
     def _abandoned(self, result: AttemptResult) -> None:
         """Record an attempt nobody waits for; where that fails, its intent alone tells of it."""
         with suppress(StorageError):
-            self._store.append(result, wait=False)
+            self._store.put(result)
+
+    def _session(self) -> dict[str, Any]:
+        """What the manifest keeps of this session."""
+        summary = self.summary
+        return {
+            "seconds": round(summary.seconds, 3),
+            "cpu_s": round(summary.cpu_s, 3),
+            "sent": summary.sent,
+            "recorded": summary.recorded,
+            "loop_lag_s": self._loop_lag.figures(),
+            "commit_wait_s": self._commit_wait.figures(),
+        }
 
     async def _watch(self) -> NoReturn:
         """Once a second: say what is waited for, and note what the throttle did."""
@@ -349,6 +367,13 @@ class Runner:
 def _task(job: Job) -> str:
     """What output lengths are learned by: they differ between settings."""
     return job.trial.setting.setting_id
+
+
+def _tokens(lane: Lane, job: Job) -> int:
+    """About how many tokens a job takes from the token budget; 0 where there is none."""
+    if not lane.gate.counts_tokens:
+        return 0
+    return lane.estimate.total(_task(job), len(job.body), _cap(job))
 
 
 def _cap(job: Job) -> int | None:

@@ -34,8 +34,10 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped`` or ``imported``;
     ``planned`` counts the trials of the newest plan, ``recorded`` the rows in sealed record parts.
-    ``sessions`` has one entry each time the run sent something: ``ended_at``, ``seconds`` it took,
-    ``cpu_s`` this process computed meanwhile, requests ``sent``.
+    ``sessions`` has one entry each time the run went on: ``ended_at``, ``seconds`` it took,
+    ``cpu_s`` this process computed meanwhile, requests ``sent``, trials ``recorded``, and how late
+    the client itself was (``loop_lag_s``, ``commit_wait_s``: n, p50, p99 and max in seconds, see
+    :mod:`evalharness.runner.lateness`).
     ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there
     is an unparsed answer); None for runs. ``rewriting`` names parts whose content is being
     replaced, and ``reopened`` says that trials lost their record again (see :mod:`.reopen`).

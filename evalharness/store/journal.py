@@ -24,10 +24,10 @@ from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.entries import (
     FILE_NAME,
-    INSERT,
     Damage,
     Row,
     encode_row,
+    insert_rows,
 )
 from evalharness.store.rescue import close_untouched, open_for_writing
 from evalharness.store.reserve import Reserve
@@ -81,11 +81,21 @@ class Journal:
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
-    def append(self, value: Intent | AttemptResult, *, wait: bool = True) -> asyncio.Future[None]:
+    def append(self, value: Intent | AttemptResult) -> asyncio.Future[None]:
         """Queue an entry; the future resolves once it is on disk.
 
-        With ``wait=False`` the future is already done and the entry's durability is learned from
-        any later entry (order is kept).
+        Raises:
+            StorageError: see :meth:`put`.
+        """
+        assert self._loop is not None
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.put(value, future)
+        return future
+
+    def put(
+        self, value: Intent | AttemptResult, future: asyncio.Future[None] | None = None
+    ) -> None:
+        """Queue an entry without waiting: any later entry tells of its durability (order is kept).
 
         Raises:
             StorageError: the journal has failed before, or the disk is so full that no new
@@ -94,15 +104,9 @@ class Journal:
         refused = self.failure or (self.low_disk if isinstance(value, Intent) else None)
         if refused is not None:
             raise refused
-        assert self._loop is not None
-        row = encode_row(value)
-        future: asyncio.Future[None] = self._loop.create_future()
         final = isinstance(value, AttemptResult) and value.final
-        self._queue.append(_Queued(row, final, future if wait else None))
-        if not wait:
-            future.set_result(None)
+        self._queue.append(_Queued(encode_row(value), final, future))
         self._notify()
-        return future
 
     async def execute(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Run ``work(connection)`` in a transaction of its own on the writer thread."""
@@ -152,7 +156,7 @@ class Journal:
         if not batch:
             return
         rows = [entry.row for entry in batch]
-        self._attempt(lambda db: db.executemany(INSERT, rows))
+        self._attempt(lambda db: insert_rows(db, rows))
         if self.failure is None:
             size = sum(len(payload) for _, payload, _ in rows)
             self.pending_bytes += size

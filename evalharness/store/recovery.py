@@ -14,7 +14,7 @@ from evalharness.records import (
     Reply,
     Status,
 )
-from evalharness.store.entries import INSERT, Damage, encode_row, quarantine, read_entries
+from evalharness.store.entries import Damage, encode_row, insert_rows, quarantine, read_entries
 
 
 @dataclass
@@ -68,7 +68,7 @@ def recover(db: sqlite3.Connection, damage: Sequence[Damage] = ()) -> Recovered:
         state.unfinished.pop(trial_id, None)
     db.execute("BEGIN IMMEDIATE")
     quarantine(db, state.damage)
-    db.executemany(INSERT, map(encode_row, settled))
+    insert_rows(db, [encode_row(result) for result in settled])
     db.execute("COMMIT")
     return state
 

@@ -29,8 +29,8 @@ from evalharness.store.parts import Part, describe, part_name, part_number, writ
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A part of this many trials is a few tens of MB in memory while it is built.
-SEAL_TRIALS = 16_384
+# A part of this many trials is some 50 MB in memory while it is built from short answers.
+SEAL_TRIALS = 8_192
 SEAL_BYTES = 64 * 2**20
 
 # Runs a function inside one journal transaction: Journal.execute while running, a plain
@@ -146,9 +146,24 @@ def list_parts(folder: RunFolder, sealed: Sealed) -> None:
 
 
 def drop(db: sqlite3.Connection, part: int, seqs: list[int]) -> None:
-    """Delete sealed entries and the seal itself, in the caller's transaction."""
-    db.executemany("DELETE FROM entry WHERE seq = ?", [(seq,) for seq in seqs])
+    """Delete sealed entries and the seal itself, in the caller's transaction.
+
+    Only the given entries go, but by whole stretches of numbers: nothing can be appended before
+    the transaction ends.
+    """
+    db.executemany("DELETE FROM entry WHERE seq BETWEEN ? AND ?", _stretches(seqs))
     db.execute("DELETE FROM seal WHERE part = ?", (part,))
+
+
+def _stretches(seqs: list[int]) -> list[tuple[int, int]]:
+    """Numbers as (first, last) of the stretches they make without a gap."""
+    found: list[tuple[int, int]] = []
+    for seq in sorted(seqs):
+        if found and seq == found[-1][1] + 1:
+            found[-1] = (found[-1][0], seq)
+        else:
+            found.append((seq, seq))
+    return found
 
 
 def next_part_number(folder: RunFolder) -> int:

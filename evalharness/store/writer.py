@@ -15,6 +15,7 @@ from evalharness.arrow import where_not_in
 from evalharness.errors import ConfigError, StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.store import reopen, seal
+from evalharness.store.buffers import empty
 from evalharness.store.columns import prompt_table, setting_table, settings_from
 from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, unreadable
 from evalharness.store.files import publish_bytes
@@ -135,6 +136,8 @@ class RunStore:
         tables = [read_sealed(file, _KEYS) for file in files]
         fresh = [r.intent for r in self.recovered.finals]
         schema = pa.schema([(k, pa.int64() if k == "repeat" else pa.string()) for k in _KEYS])
+        if not files and not fresh:
+            return empty(schema)
         rows = {key: [getattr(i, key) for i in fresh] for key in _KEYS}
         tables.append(pa.Table.from_pydict(rows, schema=schema))
         return pa.concat_tables([t.cast(schema) for t in tables])
@@ -176,13 +179,22 @@ class RunStore:
         """Start writing; call on the event loop."""
         self.journal.start()
 
-    def append(self, value: Intent | AttemptResult, *, wait: bool = True) -> asyncio.Future[None]:
+    def append(self, value: Intent | AttemptResult) -> asyncio.Future[None]:
         """Make an intent or a result durable (see :meth:`Journal.append`)."""
+        self._count(value)
+        return self.journal.append(value)
+
+    def put(self, value: Intent | AttemptResult) -> None:
+        """The same without waiting (see :meth:`Journal.put`)."""
+        self._count(value)
+        self.journal.put(value)
+
+    def _count(self, value: Intent | AttemptResult) -> None:
+        """Count finished trials, and begin a seal when there are enough."""
         if isinstance(value, AttemptResult) and value.final:
             self._unsealed += 1
             if self._sealing is None and self._seal_is_due():
                 self._sealing = asyncio.create_task(self._seal_in_background())
-        return self.journal.append(value, wait=wait)
 
     def _seal_is_due(self) -> bool:
         return self._unsealed >= seal.SEAL_TRIALS or self.journal.pending_bytes >= seal.SEAL_BYTES
@@ -227,6 +239,11 @@ class RunStore:
             return []
         seal.list_parts(self.folder, sealed)
         return [seq for trial in sealed.trial_ids for seq in batch.seqs.get(trial, [])]
+
+    def note_session(self, facts: dict[str, Any]) -> None:
+        """Add what a session of the run was like to the manifest, written with its next change."""
+        manifest = self.folder.manifest
+        manifest.sessions = [*manifest.sessions, {"ended_at": now_iso(), **facts}]
 
     async def finish(self, *, status: str, reason: str | None, **manifest: Any) -> None:
         """Seal the rest, write the final manifest and let the folder go.

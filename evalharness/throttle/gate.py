@@ -134,6 +134,11 @@ class Gate:
         return self._concurrency.limit
 
     @property
+    def counts_tokens(self) -> bool:
+        """Whether there is a token limit, which :meth:`admit` needs an estimate for."""
+        return self._tokens is not None
+
+    @property
     def closed(self) -> bool:
         """Whether nothing new is admitted."""
         return self._stopped is not None

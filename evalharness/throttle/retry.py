@@ -87,6 +87,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return _ERRORS[self.action](self.reason, hint=hint)
 
 
+_DELIVERED = Decision(action=Action.FINAL, reason="delivered", final=True)
 _ERRORS: dict[Action, type[EvalharnessError]] = {
     Action.STOP_ACCOUNT: AccountError,
     Action.STOP_CONFIG: ConfigError,
@@ -195,7 +196,7 @@ class RetryPolicy:
         self.outage.alive()
         self._account.succeeded()
         self._same.result(reply)
-        return Decision(action=Action.FINAL, reason="delivered", final=True)
+        return _DELIVERED
 
     def _may_repeat(self, case: _Case) -> bool:
         """Whether the table has another attempt for this trial."""

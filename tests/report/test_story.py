@@ -285,6 +285,29 @@ def test_an_ignored_seed_is_a_serious_caveat(data: Row) -> None:
     assert caveats(data)[0].text == "Seed ignored: x."
 
 
+@pytest.mark.parametrize(
+    ("p99", "n", "latency_s", "ttft_s", "said"),
+    [
+        (0.004, 500, 0.01, None, False),  # within what is always allowed
+        (0.006, 500, 0.01, None, True),
+        (0.006, 500, 1.0, None, False),  # less than 5 % of a latency
+        (0.06, 500, 1.0, None, True),
+        (0.006, 500, 1.0, 0.5, True),  # streams have milliseconds between chunks
+        (0.5, 20, 1.0, None, False),  # too few probes for a 99th percentile
+    ],
+)
+def test_a_saturated_client_is_said(
+    data: Row, p99: float, n: int, latency_s: float, ttft_s: float | None, said: bool
+) -> None:
+    """The event loop's lateness is a caveat where it matters beside what was measured."""
+    data["provenance"]["sessions"] = [{"loop_lag_s": {"n": n, "p99": p99}}]
+    for row in data["settings"]:
+        row["latency_s"]["p50"], row["ttft_s"]["p50"] = latency_s, ttft_s
+    found = [caveat for caveat in caveats(data) if caveat.text.startswith("Client saturated")]
+    assert bool(found) is said
+    assert all(caveat.serious for caveat in found)
+
+
 def test_listing_counts_what_it_does_not_name() -> None:
     """No name is dropped silently."""
     assert listing(["a"], 3) == "a"
