@@ -58,6 +58,11 @@ def execute_run(
     With ``retry_errors`` trials that an earlier session recorded as errors are asked again.
     """
     config = jobs[0].config
+    if retry_errors and config.load is not None:
+        raise ConfigError(
+            "--retry-errors would take errors out of load points that were measured",
+            hint="another name=… measures them anew",
+        )
     root = Path(config.results_dir) / config.name
     lock = hold_existing(root)
     try:
@@ -85,7 +90,9 @@ def execute_run(
         store.close()
         raise
     _say_orphans(orphaned, len(keys) - int(done.sum()))
-    if done.all():
+    if config.load is not None:
+        summary = run_on_loop(_run_load(prepared, store))
+    elif done.all():
         summary = run_on_loop(_nothing_to_send(store, prepared.plan))
     else:
         summary = run_on_loop(_run(prepared, store, done))
@@ -187,6 +194,19 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
             store.close()
             raise
         return summary
+
+
+async def _run_load(prepared: Prepared, store: RunStore) -> Summary:
+    from evalharness.commands.load import run_load
+
+    try:
+        summary = await run_load(prepared, store)
+        store.folder.save_manifest(planned=summary.planned)
+        await _finish(store, summary)
+    except BaseException:
+        store.close()
+        raise
+    return summary
 
 
 async def _finish(store: RunStore, summary: Summary) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.arrow import where_not_in
+from evalharness.arrow import conform, where_not_in
 from evalharness.errors import ConfigError, StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.store import reopen, seal
@@ -126,7 +126,7 @@ class RunStore:
         gone = where_not_in(old, "prompt_id", new["prompt_id"])
         inactive = pa.array([False] * len(gone), pa.bool_())
         gone = gone.set_column(gone.schema.get_field_index("active"), "active", inactive)
-        return pa.concat_tables([new, gone.cast(new.schema)])
+        return pa.concat_tables([new, conform(gone, new.schema)])
 
     def done_keys(self) -> pa.Table:
         """prompt_id, setting_id and repeat of every trial that has its record."""
