@@ -190,7 +190,7 @@ class Attempts:
         policy = self._policies[job.trial.setting.provider]
         decision = policy.decide(
             reply, job.tries, job.doubts,
-            kind_so_far=job.kinds[str(reply.error_kind)], sent_at=permit.admitted_at,
+            kind_so_far=job.kinds.get(str(reply.error_kind), 0), sent_at=permit.admitted_at,
         )  # fmt: skip
         lane.estimate.observe(task, chars, reply.usage)
         # How late it went is taken from the monotonic clock: the wall clock may be set meanwhile.
