@@ -124,8 +124,8 @@ class Session:
             if ready is None:
                 return
             due = self._anchor + at
-            wait_s = due - self._clock.monotonic()
-            if wait_s > 0:
+            # A loop may wake a timer up to a millisecond early, hence the second look.
+            while (wait_s := due - self._clock.monotonic()) > 0 and not self._ended.is_set():
                 await self._clock.wait_for(self._ended, wait_s)
             if self._ended.is_set():
                 break
