@@ -222,3 +222,13 @@ async def test_fewer_requests_than_places_never_hold_a_load(tmp_path: Path) -> N
     found = (await bench.run(bench.server(0.5))).facts
     assert found["throughput_per_s"] is None
     assert not found["valid"]
+
+
+@pytest.mark.parametrize("requests", range(9, 25))
+async def test_a_closed_loop_sends_all_it_was_asked_for(tmp_path: Path, requests: int) -> None:
+    """Whoever finds no more work does not end the load for one that has the last in hand."""
+    bench = Bench(tmp_path, {"arrival": "closed", "concurrency": 3, "requests": requests})
+    server = bench.server(0.0)
+    found = (await bench.run(server)).facts
+    assert len(server.received) == requests == found["requests"]["delivered"]
+    assert found["requests"]["not_sent"] == 0

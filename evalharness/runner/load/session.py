@@ -70,7 +70,7 @@ class Session:
         self._waiting: dict[int, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._anchor = 0.0
-        self._results = self._failed = 0
+        self._results = self._failed = self._working = 0
         self._defect: Exception | None = None
 
     async def run(self, drain_s: float) -> None:
@@ -140,24 +140,33 @@ class Session:
     async def _closed(self, first: Ready) -> None:
         """Keep as many in flight as asked for; the next is due when a place is free."""
         spare = [first]
-        for _ in range(self._load.concurrency or 1):
+        self._working = self._load.concurrency or 1
+        for _ in range(self._working):
             self._start(self._work(spare))
         await self._ended.wait()
         for ready in spare:
             self._attempts.discard(ready)
 
     async def _work(self, spare: list[Ready]) -> None:
-        while not self._ended.is_set():
-            ready = spare.pop() if spare else await self._ahead.take(self._ended)
-            at = self._clock.monotonic() - self._anchor
-            phase = None if ready is None else self._window.take(at)
-            if ready is None or phase is None:
-                self._window.close(at)
-                self._ended.set()
+        try:
+            while not self._ended.is_set():
+                ready = spare.pop() if spare else await self._ahead.take(self._ended)
+                at = self._clock.monotonic() - self._anchor
+                phase = None if ready is None else self._window.take(at)
+                if ready is not None and phase is not None:
+                    await self._carry(ready, Due(self._anchor + at, phase))
+                    continue
                 if ready is not None:
                     self._attempts.discard(ready)
-                return
-            await self._carry(ready, Due(self._anchor + at, phase))
+                elif not self._window.full:
+                    return  # another worker has the last one in hand, and has not begun it yet
+                self._window.close(at)
+                self._ended.set()
+        finally:
+            self._working -= 1
+            if not self._working:
+                self._window.close(self._clock.monotonic() - self._anchor)
+                self._ended.set()
 
     async def _carry(self, ready: Ready, due: Due) -> None:
         """Send a request until there is a final reply."""

@@ -38,6 +38,11 @@ class Window:
             return None
         return self._measured + self._load.warmup_requests
 
+    @property
+    def full(self) -> bool:
+        """Whether every request there may be has been taken."""
+        return self.scheduled == self._measured
+
     def take(self, at: float) -> Phase | None:
         """The phase of the next request, due ``at``; None when the window is over."""
         if self.end_s is not None:
