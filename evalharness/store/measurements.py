@@ -37,7 +37,7 @@ class Measurement(msgspec.Struct, kw_only=True):
         begin_s, end_s: the measured window, seconds from the anchor: from the first measured
             request being due (closed loop: taken up) until no more are.
         scheduled: requests that were due in the window.
-        lag_s: percentiles of how late the client's event loop woke up a timer (p50, p99, max).
+        lag_s: percentiles of how late the event loop ran (n, p50, p99, max; see runner.lateness).
     """
 
     number: int
@@ -50,7 +50,7 @@ class Measurement(msgspec.Struct, kw_only=True):
     begin_s: float | None = None
     end_s: float | None = None
     scheduled: int = 0
-    lag_s: dict[str, float] = {}
+    lag_s: dict[str, float | None] = {}
 
     @property
     def finished(self) -> bool:

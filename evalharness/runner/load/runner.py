@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from evalharness.errors import EXIT_STORAGE, StorageError
 from evalharness.plan import Plan
 from evalharness.progress import Progress
+from evalharness.runner.lateness import Lateness, watching
 from evalharness.runner.load.attempts import Attempts
-from evalharness.runner.load.lag import watching
 from evalharness.runner.load.session import Point, Session
 from evalharness.runner.loop import Lane
 from evalharness.runner.money import Money
@@ -64,9 +64,10 @@ class LoadRunner:
             return
         self._session = session = Session(point, into, self._attempts, self._clock, self.stop)
         try:
-            async with watching() as lag:
+            lag = Lateness()
+            async with watching(lag):
                 await session.run(self._drain_s)
-            into.lag_s = lag.summary()
+            into.lag_s = lag.figures()
         finally:
             self._session = None
 
