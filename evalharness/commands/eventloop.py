@@ -8,6 +8,8 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from evalharness.commands.interrupt import left_to_the_loop
+
 T = TypeVar("T")
 
 # Replies, intents and rows hold no cycles: reference counts free them, and looking for cycles
@@ -28,7 +30,10 @@ def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
     gc.freeze()  # what was imported and planned so far stays: not to be looked through again
     gc.set_threshold(_ALLOCATIONS, *thresholds[1:])
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            left_to_the_loop(),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             return runner.run(main)
     finally:
         sys.setswitchinterval(turn_s)
