@@ -42,9 +42,7 @@ def test_there_is_room_for_the_largest_entries_seen(
     assert not reserve.release()
 
 
-def test_no_room_is_said_and_takes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_room_is_said_and_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything was sent it is an error; later the reserve there is stays as it is."""
     path = tmp_path / "reserve.bin"
     reserve = Reserve(path, 64 * 1024)
