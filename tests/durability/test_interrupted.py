@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from omegaconf import OmegaConf
 import evalharness
 from evalharness.cli import main
 from evalharness.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_STORAGE
+from evalharness.store.verify import verify_folder
 from tests.durability.processes import Command, Emulator, Zygote
 from tests.durability.test_exit_codes import PLAN, PLANNED, resumes
 
@@ -83,6 +85,26 @@ def test_130_while_the_report_is_made(
     assert said[-1] == "again: evalharness report results/r"
     assert "no report: interrupted" in said
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_74_when_only_the_seal_failed(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Nothing is left to send, and the last line is still the command that goes on."""
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "name=r", *emulator.provider, *PLAN]
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            "evalharness.store.seal.write_table",
+            lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")),
+        )
+        assert main(arguments) == EXIT_STORAGE
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    command = shlex.join(["evalharness", *arguments])
+    assert last == f"every trial is recorded, not all are sealed; to go on: {command}"
+    assert main(arguments) == EXIT_OK
+    assert verify_folder(tmp_path / "results" / "r").unsealed == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
