@@ -32,6 +32,7 @@ from evalharness.store.measurements import (
     read_measurements,
     write_measurements,
 )
+from evalharness.store.reserve import answer_bytes
 from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
 
@@ -51,7 +52,7 @@ async def run_load(prepared: Prepared, store: RunStore) -> Summary:
         limits = _limits(prepared)
         lanes = await open_lanes(prepared, stack, progress, exactly=limits)
         money = open_money(prepared, store)
-        store.start()
+        store.start(in_flight=limits.concurrency, answer_bytes=answer_bytes(prepared.plan.settings))
         runner = LoadRunner(prepared.plan, store, lanes, money=money, progress=progress)
         bench = _Bench(prepared, store, runner, progress)
         with draining(runner, progress):

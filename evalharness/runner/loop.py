@@ -28,6 +28,7 @@ from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.runner.waiting import Backoffs, waiting_for
 from evalharness.store.recovery import interrupted
+from evalharness.store.reserve import answer_bytes
 from evalharness.store.writer import RunStore
 from evalharness.throttle.estimate import OutputEstimate
 from evalharness.throttle.gate import Gate
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
 # With so many trials waiting for another try, starting fresh ones only piles up more.
 _MOST_WAITING_PER_WORKER = 4
 _WATCH_EVERY_S = 1.0
-# What an answer takes on disk, kept as text and as the server's JSON, with its request.
-_BYTES_AROUND = 16 * 1024
-_BYTES_PER_TOKEN = 8
 
 
 class Lane(NamedTuple):
@@ -102,7 +100,7 @@ class Runner:
         summary.already_recorded = int(done.sum())
         summary.in_doubt.extend(self._store.recovered.newly_in_doubt)
         self._store.start(
-            in_flight=self._limits.concurrency, answer_bytes=_answer_bytes(self._plan)
+            in_flight=self._limits.concurrency, answer_bytes=answer_bytes(self._plan.settings)
         )
         left = summary.planned - summary.already_recorded
         if left:
@@ -367,13 +365,6 @@ class Runner:
 
     def _storage_failed(self, error: StorageError) -> None:
         self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
-
-
-def _answer_bytes(plan: Plan) -> int:
-    """About how large an answer of the length asked for is; the journal learns it as they come."""
-    each = (s.params for s in plan.settings)
-    most = max(((p.get("max_tokens") or 0) * (p.get("n") or 1) for p in each), default=0)
-    return _BYTES_AROUND + most * _BYTES_PER_TOKEN
 
 
 def _task(job: Job) -> str:

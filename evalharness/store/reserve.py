@@ -13,12 +13,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from evalharness.errors import StorageError
+from evalharness.records import Setting
 
 RESERVE_BYTES = 16 * 2**20
 # For pages that are not full, the tree above them and the log's own index.
 _MARGIN = 1.1
 # One large answer among the first few says little about the others.
 _ENOUGH_SEEN = 16
+# What an answer takes in the journal: as text and as the server's JSON, with its request.
+_BYTES_AROUND = 16 * 1024
+_BYTES_PER_TOKEN = 8
+
+
+def answer_bytes(settings: Iterable[Setting]) -> int:
+    """About how large the longest answer is that settings ask for, as far as they tell."""
+    each = (setting.params for setting in settings)
+    most = max(((p.get("max_tokens") or 0) * (p.get("n") or 1) for p in each), default=0)
+    return _BYTES_AROUND + most * _BYTES_PER_TOKEN
 
 
 class Reserve:
