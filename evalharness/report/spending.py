@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from evalharness.pricing.difference import UNEXPLAINED
 from evalharness.report import numbers as n
 
 Row = dict[str, Any]
@@ -111,9 +112,11 @@ def _bill(billed: list[Row]) -> list[str]:
     for reason in dict.fromkeys(row["reason"] for row in rows if row["reason"]):
         differ = [row for row in rows if row["reason"] == reason]
         gap = sum(row["computed_minus_billed_usd"] for row in differ)
+        where = "" if len(rows) == 1 else f" in {len(differ)} of {n.plural(len(rows), 'setting')}"
+        why = "and" if reason.startswith(UNEXPLAINED) else "likely because"
         lines.append(
-            f"computed {n.dollars(abs(gap))} {'above' if gap > 0 else 'below'} the bill in "
-            f"{n.plural(len(differ), 'setting')}, likely because {reason}"
+            f"computed {n.dollars(abs(gap))} {'above' if gap > 0 else 'below'} the bill{where}, "
+            f"{why} {reason}"
         )
     return lines
 
@@ -160,8 +163,9 @@ def _price(entry: Row) -> str:
     fee = f", {_rate(entry['per_request_usd'])} a request" if entry["per_request_usd"] else ""
     tiers = entry["tiers_above_prompt_tokens"]
     higher = f" (other prices above {' and '.join(f'{t:,}' for t in tiers)} in)" if tiers else ""
+    models = f"all models of {entry['provider']}" if entry["model"] == "*" else entry["model"]
     return (
-        f"price of {entry['model']}: {rates} per million tokens{fee}{higher}; {price_origin(entry)}"
+        f"price of {models}: {rates} per million tokens{fee}{higher}; {price_origin(entry)}"
     )
 
 
