@@ -27,9 +27,7 @@ def comparison_line(row: dict[str, Any]) -> str:
         f" ({row['wins']} up / {row['losses']} down / {row['ties']} tied, "
         f"n={row['n']}, K={_repeats(row['repeats'])}{_unmatched(row['unmatched'])})"
     )
-    mde = row["mde"]
-    detectable = "not estimable" if mde is None else amount(mde, metric)
-    text += f"; detectable: {detectable}"
+    text += f"; detectable: {_detectable(row)}"
     if row["also_differs"]:
         text += f"; the sides also differ in {', '.join(row['also_differs'])}"
     return text + _strict(row) + _missing(row)
@@ -51,6 +49,18 @@ def p_text(p: float | None) -> str:
         return "p=1"
     digits = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
     return "p=" + (digits.removeprefix("0"))
+
+
+def _detectable(row: dict[str, Any]) -> str:
+    """The least difference that would have been seen; why there is none, where there is none."""
+    metric, mde = row["metric"], row["mde"]
+    if mde is None:
+        why = "one prompt" if row["n"] == 1 else "every prompt differs by the same amount"
+        return f"not estimable ({why})"
+    if _is_share(metric) and mde > 1.0:
+        return f"none with {row['n']} prompts" if row["n"] > 1 else "none with one prompt"
+    bound = " at most (every prompt differs by the same)" if row["mde_from"] == "bound" else ""
+    return amount(mde, metric) + bound
 
 
 def _is_share(metric: str) -> bool:

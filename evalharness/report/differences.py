@@ -144,6 +144,8 @@ def _limits(row: Row) -> str:
         return f"; {n.p_value(row['p_adjusted'])} after allowing for {row['family']} comparisons"
     if row["mde"] is None:
         return ""
+    if n.is_share(row["metric"]) and row["mde"] > 1:
+        return f"; with {_prompts(row)} any difference may be missed"
     return f"; under {n.size_of(row['metric'], row['mde'], n.largest_of(row))} would be missed"
 
 

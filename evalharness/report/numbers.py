@@ -155,6 +155,20 @@ def largest_of(row: dict[str, Any]) -> float:
     return max(abs(x) for x in (row["difference"] or 0.0, row["mde"] or 0.0, *(row["ci95"] or ())))
 
 
+def detectable(row: dict[str, Any]) -> str:
+    """The smallest difference a comparison would have found, with its unit.
+
+    A dash where it is unknown, ``none`` where even the largest difference would be missed, ``≤``
+    before a bound.
+    """
+    metric, mde = row["metric"], row["mde"]
+    if mde is None:
+        return DASH
+    if is_share(metric) and mde > 1:
+        return "none"
+    return ("≤" + _S if row["mde_from"] == "bound" else "") + size_of(metric, mde, largest_of(row))
+
+
 def difference_interval(
     metric: str, ci: Sequence[float] | None, beside: float | None = None
 ) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -98,12 +99,47 @@ def test_clusters_are_the_unit() -> None:
 
 
 def test_equal_settings_do_not_differ() -> None:
-    """No difference anywhere: difference 0, p 1, an interval around 0, nothing estimable."""
+    """No difference anywhere: difference 0, p 1, an interval around 0, a bound of the MDE."""
     scores = _random(0, 30, 2)
-    found = _score(compare(_pair(scores, scores), by="temperature"))
-    assert (found["difference"], found["p"], found["mde"]) == (0.0, 1.0, None)
+    rows = compare(_pair(scores, scores), by="temperature")
+    found = _score(rows)
+    assert (found["difference"], found["p"]) == (0.0, 1.0)
     assert found["ci95"][0] == -found["ci95"][1] < 0
-    assert "detectable: not estimable" in found["sentence"]
+    # At most a share u of prompts differs, by at most 1: variance <= u.
+    unseen = 1.959964**2 / (30 + 1.959964**2)
+    assert found["mde"] == pytest.approx(2.801585 * math.sqrt(unseen / 30))
+    assert found["mde_from"] == "bound"
+    assert "detectable: 17.2 pp at most (every prompt differs by the same)" in found["sentence"]
+    assert {r["mde_from"] for r in rows if r["metric"] == "agreement"} == {"bound"}
+
+
+def test_what_is_detectable_where_nothing_bounds_it() -> None:
+    """Equal costs have no bound of their spread; of one or two prompts nothing is detectable."""
+    cold, hot = ({"a": [v], "b": [v]} for v in (0.0, 1.0))
+    rows = compare(_pair(hot, cold), by="temperature")
+    assert "detectable: none with 2 prompts" in _score(rows)["sentence"]
+    alone = _score(compare(_pair({"a": [1.0]}, {"a": [0.0]}), by="temperature"))
+    assert "detectable: none with one prompt" in alone["sentence"]
+    assert alone["mde"] == pytest.approx(2 * 2.801585 * math.sqrt(0.793450), rel=1e-5)
+    rows = [
+        {"setting_id": s, "prompt_id": p, "latency_s": 1.0} for s in ("hot", "cold") for p in "abc"
+    ]
+    found = compare(frame({"cold": COLD, "hot": HOT}, rows), by="temperature")
+    latency = next(row for row in found if row["metric"] == "latency_s")
+    assert (latency["mde"], latency["mde_from"]) == (None, None)
+    assert "not estimable (every prompt differs by the same amount)" in latency["sentence"]
+
+
+def test_the_bound_of_the_error_holds_whatever_the_prompts_not_seen() -> None:
+    """Where n equal differences are no accident (2.5 % or more), their error is below the bound."""
+    for n in (6, 12, 50, 400):
+        unseen = 1 - 0.025 ** (1 / n)  # all n equal in at least one run of forty
+        for value in (-1.0, 0.0, 0.5):
+            other = -1.0 if value > 0 else 1.0  # the difference farthest from it
+            spread = abs(other - value) * math.sqrt(unseen * (1 - unseen))
+            bound = stats.greatest_error(np.full(n, value))
+            assert bound is not None
+            assert spread / math.sqrt(n) <= bound
 
 
 def test_errors_are_left_out_and_reported() -> None:

@@ -195,7 +195,7 @@ def _comparison(row: Row) -> Row:
         "p_sort": row["p_adjusted"],
         "n": row["n"],
         "tally": f"{row['wins']} / {row['losses']} / {row['ties']}",
-        "detectable": n.DASH if row["mde"] is None else n.size_of(metric, row["mde"], beside),
+        "detectable": n.detectable(row),
         "real": is_real(row),
     }
 
