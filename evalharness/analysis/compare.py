@@ -57,9 +57,9 @@ def compare(
         prompts of a minus b, in the metric's unit; ``ci95`` its interval; ``p`` the test named in
         ``test``, ``p_adjusted`` the same within the family of ``family`` comparisons; ``mde`` what
         would have been found with 80 % power, ``mde_from`` the ``spread`` of the differences, or,
-        where they are all equal, a ``bound`` of it (None: nothing bounds it); ``also_differs`` what else differs between the
-        sides, such as the model of a provider; ``repeats`` the largest K behind a value, each
-        side; ``ratio`` the geometric mean ratio of positive quantities; ``percentiles`` the median
+        where they are all equal, a ``bound`` of it (None: nothing bounds it); ``also_differs``
+        what else differs between the sides, such as the model of a provider; ``repeats`` the
+        largest K behind a value, each side; ``ratio`` the geometric mean ratio of positive quantities; ``percentiles`` the median
         and p95 over trials, for latency and tokens; ``missing`` the share of trials without a
         value and whether it differs; ``errors_as_failures`` the score again
         with every error counted 0; ``sentence`` all of it in words.

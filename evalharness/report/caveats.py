@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from evalharness.report import numbers as n
+from evalharness.report.circumstances import notable
 from evalharness.report.text import one_line
 from evalharness.scorers.base import NO_TARGET, NOT_DUE, NOTHING_ANSWERED
 
@@ -38,7 +39,8 @@ def caveats(data: Row) -> list[Caveat]:
     found = [
         *_unfinished(data["run"]), *_loads(data["load"]), *_errors(data), *_client(data),
         *_effects(data), *_unequal_losses(data), *_left_out(data), *_truncated(data),
-        *_unparsed(data), *_unscored(data), *_alike(data), *_served(data), *_few(data),
+        *_unparsed(data), *_unscored(data), *_alike(data), *_served(data),
+        *(Caveat(text, False) for text in notable(data)), *_few(data),
         *_money(data),
         *(Caveat(note, False) for note in data["run"]["notes"]),
     ]  # fmt: skip
