@@ -59,10 +59,11 @@ def compare(
         would have been found with 80 % power, ``mde_from`` the ``spread`` of the differences, or,
         where they are all equal, a ``bound`` of it (None: nothing bounds it); ``also_differs``
         what else differs between the sides, such as the model of a provider; ``repeats`` the
-        largest K behind a value, each side; ``ratio`` the geometric mean ratio of positive quantities; ``percentiles`` the median
-        and p95 over trials, for latency and tokens; ``missing`` the share of trials without a
-        value and whether it differs; ``errors_as_failures`` the score again
-        with every error counted 0; ``sentence`` all of it in words.
+        largest K behind a value, each side; ``ratio`` the geometric mean ratio of positive
+        quantities; ``percentiles`` the median and p95 over trials, for latency and tokens;
+        ``missing`` the share of trials without a value and whether it differs;
+        ``errors_as_failures`` the score again with every error counted 0; ``sentence`` all of it
+        in words.
 
     Raises:
         ConfigError: the axis does not vary, or nothing has the baseline value.
