@@ -50,6 +50,11 @@ def compare(
         return EXIT_OK
     for row in [*rows, *slopes]:
         print(printable(row["sentence"]))
+    if any(row["family"] > 1 for row in rows):
+        print(
+            "adjusted: over the comparisons of one metric (pooled ones apart), not over all lines",
+            file=sys.stderr,
+        )
     if not rows:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
     return EXIT_OK
