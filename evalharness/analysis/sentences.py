@@ -59,8 +59,10 @@ def _detectable(row: dict[str, Any]) -> str:
         return f"not estimable ({why})"
     if _is_share(metric) and mde > 1.0:
         return f"none with {row['n']} prompts" if row["n"] > 1 else "none with one prompt"
-    bound = " at most (every prompt differs by the same)" if row["mde_from"] == "bound" else ""
-    return amount(mde, metric) + bound
+    if row["mde_from"] == "spread":
+        return amount(mde, metric)
+    alike = "differs by the same" if row["wins"] or row["losses"] else "is tied"
+    return f"{amount(mde, metric)} at most (every prompt {alike})"
 
 
 def _is_share(metric: str) -> bool:

@@ -109,8 +109,12 @@ def test_equal_settings_do_not_differ() -> None:
     unseen = 1.959964**2 / (30 + 1.959964**2)
     assert found["mde"] == pytest.approx(2.801585 * math.sqrt(unseen / 30))
     assert found["mde_from"] == "bound"
-    assert "detectable: 17.2 pp at most (every prompt differs by the same)" in found["sentence"]
+    assert "detectable: 17.2 pp at most (every prompt is tied)" in found["sentence"]
     assert {r["mde_from"] for r in rows if r["metric"] == "agreement"} == {"bound"}
+    worse = {prompt: [0.0] for prompt in scores}
+    best = {prompt: [1.0] for prompt in scores}
+    found = _score(compare(_pair(best, worse), by="temperature"))
+    assert "detectable: 34.5 pp at most (every prompt differs by the same)" in found["sentence"]
 
 
 def test_what_is_detectable_where_nothing_bounds_it() -> None:
