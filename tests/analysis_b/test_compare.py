@@ -14,6 +14,7 @@ from evalharness.analysis.compare import compare, compare_runs
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.trends import trends
 from evalharness.errors import ConfigError
+from evalharness.report import numbers
 from tests.analysis_b.frames import frame, said, scored
 
 COLD, HOT = {"temperature": 0.0}, {"temperature": 1.0}
@@ -134,6 +135,24 @@ def test_what_is_detectable_where_nothing_bounds_it() -> None:
     assert "not estimable (every prompt differs by the same amount)" in latency["sentence"]
 
 
+@pytest.mark.parametrize(
+    ("prompts", "repeats", "none"), [(5, 2, True), (6, 2, False), (4, 1, True), (5, 1, False)]
+)
+def test_nothing_is_detectable_with_fewer_prompts_than_any_p_needs(
+    prompts: int, repeats: int, none: bool
+) -> None:
+    """However large the difference: sign flips need six prompts, McNemar's mid-p five."""
+    cold = {f"q{i}": [0.0] * repeats for i in range(prompts)}
+    hot = {prompt: [1.0] * repeats for prompt in cold}
+    best = _score(compare(_pair(hot, cold), by="temperature"))
+    assert (best["p"] >= 0.05) is none
+    hot["q0"] = [0.0] * repeats  # with some spread, so that there is a detectable difference
+    found = _score(compare(_pair(hot, cold), by="temperature"))
+    assert found["mde"] is not None
+    assert (f"detectable: none with {prompts} prompts" in found["sentence"]) is none
+    assert (numbers.detectable(found) == "none") is none
+
+
 def test_the_bound_of_the_error_holds_whatever_the_prompts_not_seen() -> None:
     """Where n equal differences are no accident (2.5 % or more), their error is below the bound."""
     for n in (6, 12, 50, 400):
@@ -196,6 +215,8 @@ def test_strata_are_compared_apart_and_together() -> None:
     assert [row["stratum"] for row in strata] == [{"seed": 1}, {"seed": 2}]
     assert [row["difference"] for row in strata] == [0.5, 1.0]
     assert [row["n"] for row in strata] == [2, 1]
+    # A reader picks the pooled comparison or the strata: they are families of their own.
+    assert (pooled["family"], [row["family"] for row in strata]) == (1, [2, 2])
 
 
 def test_p_is_adjusted_within_the_family() -> None:
@@ -358,10 +379,12 @@ def test_equivalence_within_a_margin() -> None:
     """A margin adds the p of two one-sided tests, for shares only."""
     rows = compare(_pair(_random(1, 60, 3), _random(1, 60, 3)), by="temperature", margin=0.02)
     assert _score(rows)["equivalence"] == {"margin": 0.02, "p": None}  # no spread: undefined
+    assert "equivalent within ±2.0 pp: not testable without spread" in _score(rows)["sentence"]
     found = _score(
         compare(_pair(_random(1, 60, 3), _random(3, 60, 3)), by="temperature", margin=0.5)
     )
     assert found["equivalence"]["p"] < 0.001
+    assert "equivalent within ±50.0 pp: p<.001" in found["sentence"]
 
 
 def test_the_sentence_is_the_printed_line() -> None:
