@@ -163,7 +163,8 @@ def _price(entry: Row) -> str:
     fee = f", {_rate(entry['per_request_usd'])} a request" if entry["per_request_usd"] else ""
     tiers = entry["tiers_above_prompt_tokens"]
     higher = f" (other prices above {' and '.join(f'{t:,}' for t in tiers)} in)" if tiers else ""
-    models = f"all models of {entry['provider']}" if entry["model"] == "*" else entry["model"]
+    whose = f" of {entry['provider']}" if entry["provider"] else ""
+    models = f"all models{whose}" if entry["model"] == "*" else entry["model"]
     return f"price of {models}: {rates} per million tokens{fee}{higher}; {price_origin(entry)}"
 
 
