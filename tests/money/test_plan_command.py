@@ -174,5 +174,6 @@ def test_a_model_without_a_price_stands_beside_one_with_a_price(inside: Any, pro
     assert "for 72 records of known cost; cost unknown for 72" in shown
     assert "for 144 records, exactly as computed for 72" in shown
     assert re.search(r"^other at elsewhere +0/72 .* — +—", shown, re.MULTILINE)
-    assert "prices: [{provider: 'elsewhere', model: 'other'" in shown
+    add = "as pricing.prices=[{provider: 'elsewhere', model: 'other'"
+    assert add in " ".join(shown.split())
     assert max(len(line) for line in shown.splitlines() if "/72" in line) <= 100
