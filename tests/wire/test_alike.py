@@ -32,7 +32,7 @@ choices = st.fixed_dictionaries(
     {"index": st.sampled_from([0, 0, 0, 1]), "delta": deltas},
     optional={
         "finish_reason": st.sampled_from([None, "stop"]),
-        "logprobs": st.sampled_from([None, {"content": [{"token": "a"}]}]),
+        "logprobs": st.sampled_from([None, {"content": [{"token": "a"}]}, {"refusal": [1]}]),
         "message": st.just({"content": "whole"}),
         "odd": st.sampled_from([None, 1, [1]]),
     },
@@ -109,6 +109,7 @@ def test_the_short_way_is_taken() -> None:
     "raw",
     [
         b'{"choices":[{"delta":{"content":"a"},"logprobs":{"content":[]}}]}',
+        b'{"choices":[{"delta":{"content":"a"},"logprobs":{"refusal":[1]}}]}',
         b'{"choices":[{"delta":{"content":"a","tool_calls":[]}}]}',
         b'{"choices":[{"delta":{"cont\\u0065nt":"a"}}],"x":{"content":"a"}}',
         b'{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}',
