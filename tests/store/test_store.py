@@ -75,7 +75,7 @@ async def test_a_record_in_journal_and_part_is_read_once(tmp_path: Path) -> None
     store = open_store(tmp_path / "run")
     await fill(store, range(3))
     part, upto = await store.journal.execute(lambda db: seal.begin(db, 1))
-    store._write_parts(part, upto)
+    store._write_parts(part, store._entries(upto))
     run = Run.open(tmp_path / "run")
     assert len(run.table("records")) == 3
     assert len(run.table("records", ["text"])) == 3
@@ -90,7 +90,7 @@ async def test_an_interrupted_seal_is_repeated_exactly_once(tmp_path: Path, stag
     await fill(store, range(3))
     part, upto = await store.journal.execute(lambda db: seal.begin(db, 1))
     if stage == "written":
-        store._write_parts(part, upto)
+        store._write_parts(part, store._entries(upto))
     store.close()  # as a kill would: no drop
     again = open_store(tmp_path / "run")
     again.start()
