@@ -267,9 +267,7 @@ class Runner:
             self._unsent(intent, key)
             raise
         admitted_ns = time.time_ns() if waited else intent.admitted_at_ns
-        return structs.replace(
-            intent, admitted_at_ns=admitted_ns, in_flight=self._in_flight + 1
-        )
+        return structs.replace(intent, admitted_at_ns=admitted_ns, in_flight=self._in_flight + 1)
 
     async def _send(self, client: ChatClient, job: Job, intent: Intent) -> Reply:
         self.summary.sent += 1

@@ -203,7 +203,8 @@ class Journal:
     def _attempt(self, work: Callable[[sqlite3.Connection], Any], *, whole: bool = False) -> Any:
         """Run one transaction. A full disk is met once with the reserve; all else is final.
 
-        ``whole``: the work is a single statement, which is a transaction by itself. A failed sync is never tried again: after it the page cache may claim what the disk lost.
+        A failed sync is never tried again: after it the page cache may claim what the disk lost.
+        ``whole``: the work is a single statement, which is a transaction by itself.
         """
         if self.failure is not None:
             return None
