@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from evalharness.store.verify import verify_folder
+from evalharness.throttle.prepared import beyond
 from tests.durability.invariants import (
     every_visible_parquet_opens,
     final_state_is_sound,
@@ -19,7 +20,6 @@ from tests.durability.invariants import (
     recorded_requests,
     said,
 )
-from evalharness.throttle.prepared import beyond
 from tests.durability.processes import Emulator, Zygote
 
 PLAN = (
