@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.arrow import read_parquet
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.columns import attempt_table, record_table
-from evalharness.store.entries import Damage, read_entries
 from evalharness.store.folder import RunFolder
 from evalharness.store.parts import Part, describe, part_name, part_number, write_table
 
@@ -69,12 +68,12 @@ def open_seal(db: sqlite3.Connection) -> tuple[int, int] | None:
     return db.execute("SELECT part, upto FROM seal ORDER BY part LIMIT 1").fetchone()
 
 
-def collect(db: sqlite3.Connection, upto: int, damage: list[Damage]) -> Batch:
-    """The sound entries up to ``upto``, by trial, in journal order."""
+def collect(entries: Iterable[tuple[int, Intent | AttemptResult]]) -> Batch:
+    """Numbered entries, by trial, in journal order."""
     seqs: dict[str, list[int]] = {}
     results: dict[str, list[AttemptResult]] = {}
     finals: dict[str, AttemptResult] = {}
-    for seq, value in read_entries(db, upto=upto, damage=damage):
+    for seq, value in entries:
         intent = value if isinstance(value, Intent) else value.intent
         seqs.setdefault(intent.trial_id, []).append(seq)
         if isinstance(value, AttemptResult):
