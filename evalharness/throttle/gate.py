@@ -76,7 +76,7 @@ class Permit:
     __slots__ = ("_gate", "_open", "_tokens", "admitted_at", "in_flight")
 
     def __init__(
-        self, gate: Gate, admitted_at: float, in_flight: int, tokens: Reservation | None
+        self, gate: Gate, admitted_at: float, in_flight: int, tokens: Reservation | int | None
     ) -> None:
         self._gate = gate
         self._open = True
@@ -140,7 +140,7 @@ class Gate:
         now = clock.monotonic()
         self.name = name
         self.policy = RetryPolicy(limits, profile, clock=clock, seed=rng_seed)
-        self.in_flight = 0
+        self.in_flight: int = 0
         self._clock = clock
         self._epoch_ns = clock.now_ns() - round(now * 1e9)
         self._concurrency: Concurrency
@@ -241,12 +241,14 @@ class Gate:
             for waiter in self._queue:
                 waiter.event.set()
 
-    def release(self, admitted_at: float, tokens: Reservation | None, reply: Reply | None) -> None:
+    def release(
+        self, admitted_at: float, tokens: Reservation | int | None, reply: Reply | None
+    ) -> None:
         """Take a permit back (see :meth:`Permit.done`)."""
         if reply is not None and (self._tokens is not None or not self._fixed):
             now = self._clock.monotonic()
             self._concurrency.feed(signal_of(reply), now, self.in_flight, admitted_at)
-            if self._tokens is not None and tokens is not None:
+            if self._tokens is not None and isinstance(tokens, Reservation):
                 self._tokens.settle(tokens, tokens_used(reply), now)
         self.in_flight -= 1
         if self._queue:
