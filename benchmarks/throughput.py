@@ -1,6 +1,6 @@
 """Durable trials a second against a server that answers at once, beside a bare pyreqwest loop.
 
-    python benchmarks/throughput.py [--trials 40000] [--concurrency 64 1000]
+    python -m benchmarks.throughput [--trials 40000] [--concurrency 64 1000]
 
 Each line is one run of the real command's own parts: journal committed before every request and
 after every answer, sealed into Parquet, progress on. The bare loop sends the same bodies over the
@@ -11,87 +11,40 @@ figure to read, the absolute ones belong to the machine.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import resource
 import tempfile
-import time
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from pyreqwest.client import ClientBuilder
-
+from benchmarks.harness import Took, bare, checked, configuration, durable
 from benchmarks.nginx import canned_server
-from evalharness.commands.run import Prepared, _open_lanes, prepare
-from evalharness.config import RunConfig, parse
-from evalharness.progress import LineProgress
-from evalharness.runner import Runner
-from evalharness.runner.money import Money
-from evalharness.store.verify import verify_folder
-from evalharness.store.writer import RunStore
-
-PROMPTS = 100
+from evalharness.commands.eventloop import run_on_loop
+from evalharness.commands.run import prepare
 
 
-def configuration(folder: Path, base_url: str, trials: int, concurrency: int) -> RunConfig:
-    """A sweep of two temperatures over a hundred prompts, as many repeats as it takes."""
-    path = folder / "prompts.jsonl"
-    rows = [
-        {"id": f"p{n}", "prompt": f"What is the capital of country {n}?"} for n in range(PROMPTS)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return parse(
-        {
-            "name": f"bench-{concurrency}",
-            "provider": {"kind": "remote", "name": "canned", "model": "m", "base_url": base_url},
-            "dataset": {"path": str(path)},
-            "params": {"max_tokens": 64},
-            "sweep": {"temperature": [0, 1]},
-            "repeats": max(1, trials // (2 * PROMPTS)),
-            "limits": {"concurrency": concurrency},
-        }
-    )
+class Measured(NamedTuple):
+    """One concurrency: what the run and the bare loop took, and bytes a sealed record."""
+
+    trials: int
+    ours: Took
+    loop: Took
+    bytes_each: float
+
+    @property
+    def ratio(self) -> float:
+        """Durable trials a second over bare requests a second."""
+        return self.loop.sealed_s / self.ours.sealed_s
 
 
-async def durable(prepared: Prepared, root: Path) -> float:
-    """Run the plan as ``evalharness run`` does; returns seconds until all is sealed."""
-    from contextlib import AsyncExitStack
-
-    plan = prepared.plan
-    store = RunStore(root, code_version="bench")
-    store.save_plan(
-        config_yaml="", prompts=plan.prompts, digests=plan.digests, settings=plan.settings,
-        planned=len(plan),
-    )  # fmt: skip
-    progress = LineProgress()
-    async with AsyncExitStack() as stack:
-        lanes = await _open_lanes(prepared, stack, progress)
-        money = Money(None, {s.setting_id: None for s in plan.settings})
-        runner = Runner(plan, store, lanes, money=money, progress=progress)
-        progress.start(total=len(plan), done=0, label=plan.config.name)
-        began = time.perf_counter()
-        await runner.run(np.zeros(len(plan), dtype=np.bool_))
-        await store.finish(status="complete", reason=None)
-        return time.perf_counter() - began
-
-
-async def bare(prepared: Prepared, base_url: str, concurrency: int) -> float:
-    """Send the same bodies with pyreqwest alone; returns seconds."""
-    plan = prepared.plan
-    bodies = (plan.body(trial) for trial in plan.trials())
-    headers = {"content-type": "application/json"}
-    client = ClientBuilder().max_connections(concurrency).no_proxy().build()
-
-    async def work() -> None:
-        for body in bodies:
-            request = client.post(f"{base_url}/chat/completions").headers(headers).body_bytes(body)
-            response = await request.build().send()
-            await response.bytes()
-
-    async with client:
-        began = time.perf_counter()
-        await asyncio.gather(*(work() for _ in range(concurrency)))
-        return time.perf_counter() - began
+def measure(folder: Path, base_url: str, trials: int, concurrency: int) -> Measured:
+    """Run the bare loop, then the plan, and check that all was recorded."""
+    config = configuration(folder, base_url, trials, concurrency)
+    prepared = prepare([config])
+    loop = run_on_loop(bare(prepared, base_url, concurrency))
+    root = folder / config.name
+    ours = run_on_loop(durable(prepared, root))
+    checked(root, len(prepared.plan))
+    size = sum(part.stat().st_size for part in root.glob("records/*.parquet"))
+    return Measured(len(prepared.plan), ours, loop, size / len(prepared.plan))
 
 
 def main() -> None:
@@ -101,22 +54,18 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 1000])
     options = parser.parse_args()
     with canned_server() as base_url, tempfile.TemporaryDirectory() as folder:
+        # Imports and first connections belong to the start-up benchmark.
+        warm = Path(folder) / "warm"
+        warm.mkdir()
+        measure(warm, base_url, 1_000, options.concurrency[0])
         for concurrency in options.concurrency:
-            config = configuration(Path(folder), base_url, options.trials, concurrency)
-            prepared = prepare([config])
-            trials = len(prepared.plan)
-            loop_s = asyncio.run(bare(prepared, base_url, concurrency))
-            root = Path(folder) / config.name
-            ours_s = asyncio.run(durable(prepared, root))
-            report = verify_folder(root)
-            assert report.sound, report.findings
-            assert report.records == trials
-            size = sum(p.stat().st_size for p in root.glob("records/*.parquet"))
-            rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            got = measure(Path(folder), base_url, options.trials, concurrency)
+            trials = got.trials
             print(
-                f"concurrency {concurrency}: {trials / ours_s:.0f} durable trials/s, bare loop "
-                f"{trials / loop_s:.0f}/s, ratio {loop_s / ours_s:.2f}; "
-                f"{size / trials:.0f} bytes a record, {rss:.0f} MiB at most"
+                f"concurrency {concurrency}: {trials / got.ours.sealed_s:.0f} durable trials/s, "
+                f"bare loop {trials / got.loop.sealed_s:.0f}/s, ratio {got.ratio:.2f}; processor "
+                f"{1e6 * got.ours.cpu_s / trials:.0f} µs a trial, bare "
+                f"{1e6 * got.loop.cpu_s / trials:.0f} µs; {got.bytes_each:.0f} bytes a record"
             )
 
 

@@ -58,6 +58,7 @@ class _Invocation:
     execute: Execute | None = None
     result: Result | None = None
     error: EvalharnessError | None = None
+    defect: Exception | None = None
     started: bool = False
 
 
@@ -85,8 +86,10 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
             if stop.code:
                 _suggest_keys(arguments)
             return EXIT_CONFIG if stop.code else EXIT_OK
-        if _invocation.error is None:
+        if _invocation.error is None and _invocation.defect is None:
             raise
+    if _invocation.defect is not None:
+        raise _invocation.defect
     if _invocation.error is not None:
         raise _invocation.error
     return 0 if _invocation.result is None else _invocation.result.exit_code
@@ -157,6 +160,12 @@ def run_jobs(configs: list[DictConfig]) -> float | None:
         if HydraConfig.initialized() and _alone_in_a_process():
             raise
         _invocation.error = error
+        return None
+    except Exception as error:
+        if HydraConfig.initialized() and _alone_in_a_process():
+            raise
+        # Hydra would print it itself, and with everything it quotes.
+        _invocation.defect = error
         return None
     return _invocation.result.objective
 

@@ -5,6 +5,7 @@ pyarrow's own annotations leave most arguments unknown.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,13 +41,54 @@ def positions(column: pa.ChunkedArray[Any], values: Sequence[str]) -> NDArray[np
     import numpy as np
     import pyarrow as pa
 
+    if not len(column):
+        return np.zeros(0, dtype=np.int64)
     compute = _compute()
     found = compute.index_in(column, value_set=pa.array(list(values), pa.string()))
     return np.asarray(compute.fill_null(found, -1).to_numpy(), dtype=np.int64)
 
 
+# Before the footer of our own files: this and the footer's CRC-32, big-endian. No page lies there,
+# so other readers never look at it. Parquet has checksums for pages and none for its footer, and a
+# flipped bit in there can make a reader return other data without a word.
+_FOOTER_MARK = b"EVHFOOT1"
+_MARK_BYTES = len(_FOOTER_MARK) + 4
+_TAIL_BYTES = 8  # the footer's length and b"PAR1"
+
+
+def mark_footer(path: Path) -> None:
+    """Put a checksum of its footer into a Parquet file just written."""
+    with path.open("r+b") as file:
+        size = file.seek(-_TAIL_BYTES, 2) + _TAIL_BYTES
+        at = size - _TAIL_BYTES - int.from_bytes(file.read(4), "little")
+        file.seek(at)
+        footer = file.read()
+        file.seek(at)
+        file.write(_FOOTER_MARK + zlib.crc32(footer).to_bytes(4, "big") + footer)
+
+
+def check_footer(path: Path) -> None:
+    """Compare a Parquet file's footer with the checksum before it; files without one pass.
+
+    Raises:
+        OSError: it cannot be read, or the footer is not what was written.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _TAIL_BYTES))
+        at = size - _TAIL_BYTES - int.from_bytes(file.read(4), "little") - _MARK_BYTES
+        if at < 0:
+            return  # no Parquet file that we wrote; Arrow says what it is
+        file.seek(at)
+        mark, footer = file.read(_MARK_BYTES), file.read()
+    if not mark.startswith(_FOOTER_MARK):
+        return
+    if mark[len(_FOOTER_MARK) :] != zlib.crc32(footer).to_bytes(4, "big"):
+        raise OSError("the footer does not match its checksum")
+
+
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file with its page checksums verified.
+    """A Parquet file with its checksums verified, of pages and footer.
 
     Raises:
         pyarrow.ArrowException, OSError: it cannot be read, or is not what was written.
@@ -54,6 +96,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     import pyarrow.parquet
 
     parquet: Any = pyarrow.parquet
+    check_footer(path)
     return parquet.read_table(path, columns=columns, page_checksum_verification=True)
 
 
@@ -64,6 +107,7 @@ def batches(
     import pyarrow.parquet
 
     parquet: Any = pyarrow.parquet
+    check_footer(path)
     with parquet.ParquetFile(path, page_checksum_verification=True) as file:
         yield from file.iter_batches(batch_size=rows, columns=columns)
 

@@ -14,7 +14,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from evalharness import __version__
-from evalharness.errors import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_STORAGE, EvalharnessError
+from evalharness.errors import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_STORAGE,
+    EvalharnessError,
+)
 
 _OVERVIEW = """\
 Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
@@ -45,6 +51,12 @@ def main(argv: list[str] | None = None) -> int:
         where = f" ({error.filename})" if error.filename else ""
         print(f"evalharness: {error.strerror or error}{where}", file=sys.stderr)
         return EXIT_STORAGE
+    except Exception as error:
+        from evalharness.wire.logs import crash_report
+
+        print(crash_report(error), end="", file=sys.stderr)
+        print("evalharness: this is a defect; what was recorded is kept", file=sys.stderr)
+        return EXIT_FAILED
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -58,9 +70,22 @@ def _dispatch(arguments: list[str]) -> int:
         from evalharness.providers.emulator.__main__ import main as serve_emulator
 
         return serve_emulator(arguments[2:])
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     call: Callable[[argparse.Namespace], int] = options.call
     return call(options)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse a command, with ``key=value`` allowed on both sides of its options."""
+    parser = _parser()
+    options, late = parser.parse_known_args(arguments)
+    given: dict[str, list[str] | None] = vars(options)
+    takes = given.get("run" if arguments[:1] == ["report"] else "overrides")
+    if late and (takes is None or any("=" not in word or word.startswith("-") for word in late)):
+        parser.error(f"unrecognized arguments: {' '.join(late)}")
+    if takes is not None:
+        takes.extend(late)
+    return options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -111,8 +136,11 @@ def _run(arguments: list[str]) -> int:
     from evalharness.commands.run import run_command
 
     yes = "--yes" in arguments
-    overrides = [a for a in arguments if a != "--yes"]
-    return hydra_command(overrides, run_command(arguments, yes=yes))
+    retry_errors = "--retry-errors" in arguments
+    overrides = [a for a in arguments if a not in ("--yes", "--retry-errors")]
+    # Errors that this session records are not to be asked again by the command that resumes it.
+    again = [a for a in arguments if a != "--retry-errors"]
+    return hydra_command(overrides, run_command(again, yes=yes, retry_errors=retry_errors))
 
 
 def _plan(arguments: list[str]) -> int:
@@ -125,12 +153,14 @@ def _plan(arguments: list[str]) -> int:
     parser.add_argument("--pilot", type=int, metavar="N")
     parser.add_argument("--detect", metavar="2pp")
     parser.add_argument("--from", dest="from_run", metavar="RUN")
+    parser.add_argument("--yes", action="store_true")
     options, overrides = parser.parse_known_args(arguments)
     execute = plan_command(
         as_json=options.json,
         pilot=options.pilot,
         detect=options.detect,
         from_run=options.from_run,
+        yes=options.yes,
     )
     return hydra_command(overrides, execute)
 
@@ -149,8 +179,15 @@ def _judge(arguments: list[str]) -> int:
     )
     parser.add_argument("--name", help="of this judging (grade; better with mode=pairwise)")
     parser.add_argument("--config", metavar="FILE", help="YAML with the same keys")
+    parser.add_argument("--yes", action="store_true", help="send without asking, however dear")
     options = parser.parse_intermixed_args(arguments)
-    return judge(options.run, options.overrides, name=options.name, config_file=options.config)
+    return judge(
+        options.run,
+        options.overrides,
+        name=options.name,
+        config_file=options.config,
+        yes=options.yes,
+    )
 
 
 def _add_report(commands: Commands) -> None:
@@ -212,45 +249,70 @@ _GATES = {
     "max_error_share": "most failed trials (0–1)",
     "max_latency_p50_s": "most median latency, seconds",
     "max_latency_p95_s": "most 95th percentile of latency, seconds",
-    "max_cost_usd": "most the whole run may have cost, US dollars",
+    "max_cost_usd": "most the run may have cost, US dollars (computed or billed, the larger)",
 }
 
 
 def _add_check(commands: Commands) -> None:
     parser = commands.add_parser("check", help="a gate for CI: exit 1 when something does not hold")
     parser.add_argument("run", metavar="RUN")
+    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
     for name, text in _GATES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X", help=text)
     parser.add_argument(
         "--confident", action="store_true", help="hold the interval's worse bound to the limit"
     )
+    parser.add_argument(
+        "--setting", action="append", default=[], metavar="LABEL",
+        help="only this setting, by label or id (may be repeated)",
+    )  # fmt: skip
+    parser.add_argument("--partial", action="store_true", help="also a run that is not complete")
+    parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
     parser.add_argument("--junit", metavar="FILE", help="write the verdicts as JUnit XML")
     parser.set_defaults(call=_check)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from evalharness.commands.check import check
+    from evalharness.commands.check import Asked, check
 
     limits = {name: value for name in _GATES if (value := getattr(options, name)) is not None}
-    return check(options.run, limits, confident=options.confident, junit=options.junit)
+    asked = Asked(
+        confident=options.confident,
+        junit=options.junit,
+        settings=options.setting,
+        overrides=options.overrides,
+        pricing=options.pricing,
+        partial=options.partial,
+    )
+    return check(options.run, limits, asked)
 
 
 def _add_show(commands: Commands) -> None:
     parser = commands.add_parser("show", help="all outputs of one prompt, side by side")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("prompt_id", metavar="PROMPT_ID")
+    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
+    parser.add_argument(
+        "--diff",
+        action="store_true",
+        help="the two commonest outputs of each setting by word",
+    )
+    parser.add_argument("--html", metavar="FILE", help="the prompt as a page of its own")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.set_defaults(call=_show)
 
 
 def _show(options: argparse.Namespace) -> int:
-    from evalharness.commands.show import show
+    from evalharness.commands.show import Asked, show
 
-    return show(options.run, options.prompt_id)
+    asked = Asked(diff=options.diff, html=options.html, open_html=options.open)
+    return show(options.run, options.prompt_id, asked, options.overrides)
 
 
 def _add_export(commands: Commands) -> None:
     parser = commands.add_parser("export", help="records as CSV or JSONL")
     parser.add_argument("run", metavar="RUN")
+    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
     parser.add_argument("--format", choices=("csv", "jsonl"), required=True)
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
     parser.add_argument(
@@ -262,7 +324,13 @@ def _add_export(commands: Commands) -> None:
 def _export(options: argparse.Namespace) -> int:
     from evalharness.commands.export import export
 
-    return export(options.run, options.format, out=options.out, raw_cells=options.raw_cells)
+    return export(
+        options.run,
+        options.format,
+        out=options.out,
+        raw_cells=options.raw_cells,
+        overrides=options.overrides,
+    )
 
 
 def _add_import(commands: Commands) -> None:

@@ -67,12 +67,15 @@ class Plan:
         messages = self._renderers[setting.setting_id].messages(trial.prompt)
         return build_body(setting, trial.prompt, messages, self._profiles[setting.provider])
 
-    def trials(self, done: NDArray[np.bool_] | None = None) -> Iterator[Trial]:
+    def trials(
+        self, done: NDArray[np.bool_] | None = None, *, provider: str | None = None
+    ) -> Iterator[Trial]:
         """Every trial that is not ``done``, in the seeded order.
 
-        ``done`` is indexed as :meth:`done_map` returns it.
+        ``done`` is indexed as :meth:`done_map` returns it; with ``provider`` only its trials come.
         """
         prompts, settings = self.prompts, self.settings
+        wanted = [provider in (None, setting.provider) for setting in settings]
         width = len(settings)
         for position, cells, repeats in self._blocks():
             keep = None if done is None else ~done[repeats * (len(prompts) * width) + cells]
@@ -81,6 +84,8 @@ class Plan:
                 if keep is not None and not keep[offset]:
                     continue
                 row, column = divmod(cell, width)
+                if not wanted[column]:
+                    continue
                 yield self._trial(row, settings[column], repeat, position + offset)
 
     def _trial(self, row: int, setting: Setting, repeat: int, position: int) -> Trial:
@@ -123,6 +128,8 @@ class Plan:
         import numpy as np
 
         done = np.zeros(len(self), dtype=np.bool_)
+        if not len(recorded):
+            return done
         rows = positions(recorded["prompt_id"], [p.prompt_id for p in self.prompts])
         columns = positions(recorded["setting_id"], [s.setting_id for s in self.settings])
         repeats: NDArray[np.int64] = np.asarray(recorded["repeat"].to_numpy(), dtype=np.int64)

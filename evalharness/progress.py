@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _LINE_EVERY_S = 10.0
+_WAIT_EVERY_S = 30.0
 
 
 class Progress(Protocol):
@@ -30,8 +31,11 @@ class Progress(Protocol):
         """A trial got its record."""
         ...
 
-    def waiting(self, reason: str | None) -> None:
-        """What everything is waiting for, None when nothing holds it up."""
+    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
+        """What is waited for, None when nothing holds it up; told about once a second.
+
+        ``left_s`` is how many seconds still; None where that is unknown.
+        """
         ...
 
     def say(self, text: str) -> None:
@@ -49,6 +53,7 @@ class _Counts:
     def __init__(self) -> None:
         self.total = self.done = self.before = self.failed = 0
         self.tokens = 0
+        self.unknown = 0  # attempts whose cost nobody knows: in doubt, or without a price
         self.cost: Decimal | None = None
         self.reason: str | None = None
         self.began = time.monotonic()
@@ -56,7 +61,9 @@ class _Counts:
     def add(self, reply: Reply, cost_usd: Decimal | None) -> None:
         usage = reply.usage
         self.tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
-        if cost_usd is not None:
+        if cost_usd is None:
+            self.unknown += 1
+        else:
             self.cost = (self.cost or Decimal(0)) + cost_usd
 
     def finish(self, reply: Reply) -> None:
@@ -70,7 +77,7 @@ class _Counts:
 
     @property
     def projected(self) -> Decimal | None:
-        """Cost of the whole plan's remaining part at this session's mean, plus what it cost."""
+        """What this session comes to when the trials left cost what those of now did on average."""
         fresh = self.done - self.before
         if self.cost is None or fresh == 0:
             return None
@@ -81,11 +88,24 @@ class _Counts:
         parts.append(f"{_short(self.tokens)} tokens")
         if self.cost:
             projected = self.projected
-            toward = f" of ~${projected:.4f}" if projected is not None else ""
-            parts.append(f"${self.cost:.4f}{toward}")
+            toward = f" of ~{_dollars(projected)}" if projected is not None else ""
+            now = " this session" if self.before else ""
+            apart = f" (+ {self.unknown} attempts of unknown cost)" if self.unknown else ""
+            parts.append(f"{_dollars(self.cost)}{toward}{now}{apart}")
         if self.reason:
             parts.append(self.reason)
         return ", ".join(parts)
+
+
+def _dollars(amount: Decimal) -> str:
+    """Three digits that mean something, cents from a dollar on."""
+    if amount >= 1:
+        return f"${amount:,.2f}"
+    return f"${amount:.{2 - amount.adjusted()}f}"
+
+
+def _with_time(reason: str | None, left_s: float | None) -> str | None:
+    return reason if reason is None or left_s is None else f"{reason}, {left_s:.0f} s left"
 
 
 def _short(number: int) -> str:
@@ -130,11 +150,12 @@ class BarProgress:
             self._bar.set_postfix_str(self._counts.details(), refresh=False)
         self._bar.update()
 
-    def waiting(self, reason: str | None) -> None:
-        """Show what is being waited for."""
-        if reason == self._counts.reason or self._bar is None:
+    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
+        """Show what is being waited for, counting down."""
+        shown = _with_time(reason, left_s)
+        if shown == self._counts.reason or self._bar is None:
             return
-        self._counts.reason = reason
+        self._counts.reason = shown
         self._bar.set_postfix_str(self._counts.details())
 
     def say(self, text: str) -> None:
@@ -158,6 +179,7 @@ class LineProgress:
         self._counts = _Counts()
         self._label = ""
         self._said_at = 0.0
+        self._waits_said: dict[str, float] = {}
 
     def start(self, *, total: int, done: int, label: str) -> None:
         """Say what begins."""
@@ -179,12 +201,15 @@ class LineProgress:
             self._said_at = now
             self.say(self._line())
 
-    def waiting(self, reason: str | None) -> None:
-        """Say a new reason once."""
-        if reason != self._counts.reason:
-            self._counts.reason = reason
-            if reason:
-                self.say(f"{self._label}: {reason}")
+    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
+        """Say a reason when it is new, and again every half minute while it holds."""
+        self._counts.reason = _with_time(reason, left_s)
+        now = time.monotonic()
+        if reason is None or now - self._waits_said.get(reason, -_WAIT_EVERY_S) < _WAIT_EVERY_S:
+            return
+        self._waits_said = {r: at for r, at in self._waits_said.items() if now - at < _WAIT_EVERY_S}
+        self._waits_said[reason] = now
+        self.say(f"{self._label}: {self._counts.reason}")
 
     def say(self, text: str) -> None:
         """Print a line."""

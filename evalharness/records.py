@@ -233,11 +233,8 @@ class AttemptResult(msgspec.Struct, frozen=True, array_like=True):
 
 def digest(*parts: bytes) -> str:
     """A 128-bit content hash (BLAKE2b) of the parts, length-prefixed, as 32 hex characters."""
-    state = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        state.update(len(part).to_bytes(8, "little"))
-        state.update(part)
-    return state.hexdigest()
+    prefixed = [len(part).to_bytes(8, "little") + part for part in parts]
+    return hashlib.blake2b(b"".join(prefixed), digest_size=16).hexdigest()
 
 
 _canonical = msgspec.json.Encoder(order="deterministic", decimal_format="string")

@@ -7,6 +7,7 @@ the vocabulary above it must stay cheap to import.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from evalharness.records import SCHEMA_VERSION
@@ -191,6 +192,7 @@ def arrow_type(name: str) -> pa.DataType:
     return types[name]
 
 
+@cache
 def arrow_schema(table: str) -> pa.Schema:
     """The fixed Arrow schema of ``records``, ``attempts``, ``prompts`` or ``settings``."""
     import pyarrow as pa

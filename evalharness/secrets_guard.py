@@ -6,12 +6,14 @@ save configurations beside the results, and a command line is visible in the pro
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from evalharness.errors import ConfigError
+from evalharness.errors import ConfigError, DatasetError
+from evalharness.records import Prompt, Setting, canonical_json
 
 # Prefixes that providers give their keys, followed by a long run of key characters.
 _KEY_SHAPE = re.compile(
@@ -25,7 +27,10 @@ _SECRET_FIELD = re.compile(
 )
 _SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _SHORTEST_SECRET = 8
+# Variables that configurations of this process named as holding a key, whatever they are called.
+_named: set[str] = set()
 _HINT = "put the key in an environment variable and its name in provider.api_key_env"
+_PROMPT_HINT = "take it out, and consider it known to others: make a new key at the provider"
 
 
 def refuse_in_overrides(arguments: list[str]) -> None:
@@ -45,8 +50,53 @@ def refuse_in_config(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: names the configuration key, never its value.
     """
-    for name, value in _strings(config, ""):
+    found = list(_strings(config, ""))
+    for name, value in found:
+        if name.rpartition(".")[2] == "api_key_env":
+            remember(value)
+    for name, value in found:
         _check(name, value)
+
+
+def refuse_in_prompts(prompts: Iterable[Prompt], settings: Iterable[Setting]) -> None:
+    """Stop when a row, system prompt or template holds a key that this run sends with.
+
+    It would be stored with the records, and be sent to whoever answers.
+
+    Raises:
+        DatasetError: names file and line, or the part of the configuration; never the key.
+    """
+    keys = [key for name in sorted(_named) if len(key := _value(name)) >= _SHORTEST_SECRET]
+    forms = [form.encode() for key in keys for form in {key, json.dumps(key)[1:-1]}]
+    if not forms:
+        return
+    for prompt in prompts:
+        if any(form in canonical_json(prompt) for form in forms):
+            where = prompt.source or f"prompt {prompt.prompt_id}"
+            raise DatasetError(f"{where} holds a key of this run", hint=_PROMPT_HINT)
+    for setting in settings:
+        for part in ("system", "template"):
+            text = getattr(setting, part) or ""
+            if any(form.decode() in text for form in forms):
+                raise DatasetError(f"dataset.{part} holds a key of this run", hint=_PROMPT_HINT)
+
+
+def remember(variable: str) -> None:
+    """Treat an environment variable as one that holds a key, whatever its name."""
+    _named.add(variable)
+
+
+def environment_without_secrets() -> dict[str, str]:
+    """The environment for a child process that needs no key: variables with secrets left out."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _named and not _SECRET_VARIABLE.search(name)
+    }
+
+
+def _value(variable: str) -> str:
+    return os.environ.get(variable, "").strip()
 
 
 def _check(name: str, value: str) -> None:
@@ -60,7 +110,7 @@ def _is_environment_secret(value: str) -> bool:
     return any(
         len(secret) >= _SHORTEST_SECRET and secret in value
         for variable, secret in os.environ.items()
-        if _SECRET_VARIABLE.search(variable)
+        if variable in _named or _SECRET_VARIABLE.search(variable)
     )
 
 

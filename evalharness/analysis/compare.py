@@ -56,7 +56,8 @@ def compare(
         ``a_settings`` and ``b_settings``. ``difference`` is the mean over the ``n`` joined
         prompts of a minus b, in the metric's unit; ``ci95`` its interval; ``p`` the test named in
         ``test``, ``p_adjusted`` the same within the family of ``family`` comparisons; ``mde`` what
-        would have been found with 80 % power; ``repeats`` the largest K behind a value, each
+        would have been found with 80 % power; ``also_differs`` what else differs between the
+        sides, such as the model of a provider; ``repeats`` the largest K behind a value, each
         side; ``ratio`` the geometric mean ratio of positive quantities; ``percentiles`` the median
         and p95 over trials, for latency and tokens; ``missing`` the share of trials without a
         value and whether it differs; ``errors_as_failures`` the score again
@@ -160,6 +161,7 @@ def _row(i: int, by: str, contrast: Contrast, tests: _Tests) -> dict[str, Any]:
         **_sides(pair, by),
         "pooled": pair.pooled,
         "stratum": pair.stratum,
+        "also_differs": pair.also_differs(by),
         "difference": mean(contrast.differences),
         "ci95": tests.ci(contrast.differences, metric),
         "p": p,

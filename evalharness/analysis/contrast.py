@@ -42,7 +42,9 @@ class Measured(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         repeats, trials, errors = joined.repeats(metric), joined.trials(), joined.errors()
         strict = None
         if metric.startswith("score") and errors.any():
-            judged = repeats + errors
+            # An error is a failure only where there was something to score.
+            gradable = joined.targets() | np.isfinite(values).any(axis=1)
+            judged = np.where(gradable[:, None], repeats + errors, 0)
             total = np.where(np.isfinite(values), values, 0.0) * repeats
             strict = np.where(judged > 0, total / np.maximum(judged, 1), np.nan)
         share = 1.0 - np.minimum(repeats, trials) / np.maximum(trials, 1)

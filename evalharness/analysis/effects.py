@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats, variants
+from evalharness.analysis.alike import counted, groups, key, known_outputs, undetectable
 from evalharness.analysis.echoed import echoes
-from evalharness.analysis.encode import Floats, Ints
+from evalharness.analysis.encode import Floats
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.matching import normalise
 from evalharness.analysis.obeyed import limits
 from evalharness.analysis.plain import interval, mean, number
 from evalharness.analysis.repeatability import repeatability
+from evalharness.analysis.seeds import seed_effect
 from evalharness.analysis.sentences import p_text
 
 SMALL_EFFECT = 0.1  # share of the low end's effective outputs: an increase nobody would notice
@@ -37,7 +39,9 @@ def effects(frame: Frame, *, seed: int = 0, bodies: Any = None) -> list[dict[str
             do. None looks for them in the frame's records.
 
     Returns:
-        Dicts ``{"parameter", "verdict", "evidence", "sentence"}``, JSON-ready. Verdicts are
+        Dicts ``{"parameter", "verdict", "evidence", "sentence"}``, JSON-ready, one a parameter
+        (``temperature=0`` has one a setting); ``evidence.rows`` holds the requested, sent and
+        echoed values where bodies tell them. Verdicts are
         ``honoured``, ``partly honoured``, ``ignored``, ``reversed`` for what shapes the outputs;
         ``obeyed``, ``not obeyed`` for limits; ``no divergence seen``, ``diverges`` for repeats at
         temperature 0; ``as asked``, ``changed`` for values sent and echoed; and ``undetectable``
@@ -47,44 +51,30 @@ def effects(frame: Frame, *, seed: int = 0, bodies: Any = None) -> list[dict[str
     found = [seed_effect(frame, seed=seed)]
     found += [spread_effect(frame, axis, seed=seed) for axis in ("temperature", "top_p")]
     kept = [effect for effect in found if effect is not None]
-    return kept + repeatability(frame) + limits(frame, bodies) + echoes(frame, bodies)
+    judged = kept + repeatability(frame) + limits(frame, bodies)
+    return _with_values(judged, echoes(frame, bodies))
 
 
-def seed_effect(frame: Frame, *, seed: int = 0) -> dict[str, Any] | None:
-    """Judge whether equal seeds give equal outputs more often than different seeds do.
+def _with_values(
+    judged: list[dict[str, Any]], values: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Put what was requested, sent and echoed beside the verdict on the same parameter.
 
-    Per prompt: agreement of pairs with the same seed minus that of pairs with different seeds,
-    everything else equal, where temperature is not 0. None when no seed was swept.
+    A value that was changed on its way is a fact; it stands over what the outputs suggest.
     """
-    groups = _groups(frame, ignore=("seed",), without_zero=True)
-    swept = [g for g in groups if len({_key(frame, s, "seed") for s in g}) > 1]
-    if not swept:
-        if len({_key(frame, s, "seed") for s in range(len(frame.setting_ids))}) < 2:
-            return None
-        return _undetectable("seed", "seeds were swept at temperature 0 only, where none matters")
-    same, cross = _same_and_cross(frame, swept)
-    d = same - cross
-    n = int(np.isfinite(d).sum())
-    if n == 0:
-        return _undetectable("seed", "it takes at least two repeats with one seed, and two seeds")
-    joined = np.isfinite(d)
-    within, between = float(same[joined].mean()), float(cross[joined].mean())
-    ci = stats.mean_ci(d, clusters=frame.clusters, scale="difference", seed=seed)
-    p = number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0])
-    evidence = {
-        "same_seed_agreement": within,
-        "different_seed_agreement": between,
-        "difference": within - between,
-        "ci95": interval(ci),
-        "p": p,
-        "n": n,
-    }
-    verdict, why = _seed_verdict(evidence)
-    sentence = (
-        f"seed {verdict}: repeats with the same seed agree {100 * within:.1f} %, with different "
-        f"seeds {100 * between:.1f} % ({p_text(p)}, n={n}){why}"
-    )
-    return {"parameter": "seed", "verdict": verdict, "evidence": evidence, "sentence": sentence}
+    by_name = {effect["parameter"]: effect for effect in judged}
+    alone: list[dict[str, Any]] = []
+    for value in values:
+        effect = by_name.get(value["parameter"])
+        if effect is None:
+            alone.append(value)
+            continue
+        effect["evidence"] |= value["evidence"]
+        if value["verdict"] == "changed":
+            effect["evidence"]["from_outputs"] = effect["verdict"]
+            effect["sentence"] = f"{value['sentence']}; from the outputs: {effect['sentence']}"
+            effect["verdict"] = "changed"
+    return judged + alone
 
 
 def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] | None:
@@ -92,9 +82,9 @@ def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] |
 
     Per prompt: effective outputs (``exp`` of the entropy) at the highest value minus those at the
     lowest, everything else equal; outputs under several seeds are taken together, since one
-    honoured seed hides what temperature does. Prompts count where both ends have the same number
-    of usable outputs, at least two: the figure is biased by that number. None when the axis was
-    not swept over numbers.
+    honoured seed hides what temperature does. As many outputs of a prompt are taken at either end
+    as both have (the figure is biased by that number); prompts with fewer than two are left out.
+    None when the axis was not swept over numbers.
     """
     ends = _ends(frame, axis)
     if not ends:
@@ -103,7 +93,7 @@ def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] |
     d = high - low
     n = int(np.isfinite(d).sum())
     if n == 0:
-        return _undetectable(axis, "it takes at least two usable repeats at both ends")
+        return undetectable(axis, "it takes at least two usable repeats at both ends")
     joined = np.isfinite(d)
     ci = stats.mean_ci(d, clusters=frame.clusters, scale="real", seed=seed)
     p = number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0])
@@ -128,21 +118,6 @@ def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] |
     return {"parameter": axis, "verdict": verdict, "evidence": evidence, "sentence": sentence}
 
 
-def _seed_verdict(evidence: dict[str, Any]) -> tuple[str, str]:
-    """Compare the gain with what a fully honoured seed would gain: agreement 1."""
-    headroom = 1.0 - evidence["different_seed_agreement"]
-    if headroom <= 1e-9:
-        return "undetectable", "; the outputs never differed, so a seed had nothing to do"
-    ci, p, gain = evidence["ci95"], evidence["p"], evidence["difference"]
-    if p is not None and p < 0.05 and gain > 0:
-        if gain >= headroom / 2:
-            return "honoured", ""
-        return "partly honoured", "; far from every repeat follows the seed"
-    if ci is not None and ci[1] < headroom / 2:
-        return "ignored", ""
-    return "undetectable", "; too few prompts or repeats to tell"
-
-
 def _spread_verdict(evidence: dict[str, Any]) -> tuple[str, str]:
     ci, p, gain = evidence["ci95"], evidence["p"], evidence["difference"]
     if p is not None and p < 0.05:
@@ -158,60 +133,10 @@ def _spread_verdict(evidence: dict[str, Any]) -> tuple[str, str]:
     return "undetectable", "; too few prompts or repeats to tell"
 
 
-def _undetectable(parameter: str, reason: str) -> dict[str, Any]:
-    return {
-        "parameter": parameter,
-        "verdict": "undetectable",
-        "evidence": {"n": 0},
-        "sentence": f"{parameter} undetectable: {reason}",
-    }
-
-
-def _same_and_cross(frame: Frame, groups: list[list[int]]) -> tuple[Floats, Floats]:
-    """Agreement of same-seed and of different-seed pairs for each prompt, over all groups."""
-    prompts = len(frame.prompt_ids)
-    equal_same, pairs_same = np.zeros(prompts), np.zeros(prompts)
-    equal_all, pairs_all = np.zeros(prompts), np.zeros(prompts)
-    for group in groups:
-        by_seed: dict[Any, list[int]] = {}
-        for setting in group:
-            by_seed.setdefault(_key(frame, setting, "seed"), []).append(setting)
-        equal, pairs = _pairs(frame, group)
-        for key, settings in by_seed.items():
-            same_equal, same_pairs = _pairs(frame, settings)
-            # Requests without a seed are pairs of neither kind among themselves.
-            if key != normalise(None):
-                equal_same += same_equal
-                pairs_same += same_pairs
-            equal, pairs = equal - same_equal, pairs - same_pairs
-        equal_all += equal
-        pairs_all += pairs
-    with np.errstate(invalid="ignore"):
-        return equal_same / pairs_same, equal_all / pairs_all
-
-
-def _pairs(frame: Frame, settings: list[int]) -> tuple[Floats, Floats]:
-    """Equal pairs and all pairs of outputs of each prompt, settings taken together."""
-    counted = _counted(frame, settings)
-    count, n = counted.count.astype(np.float64), counted.n.astype(np.float64)
-    equal: Floats = np.bincount(counted.cell, count * (count - 1) / 2, minlength=len(n)).astype(
-        np.float64
-    )
-    return equal, n * (n - 1) / 2
-
-
-def _counted(frame: Frame, settings: list[int]) -> variants.Variants:
-    """Output variants of each prompt, settings taken together."""
-    rows: Ints = np.concatenate([np.arange(len(frame.rows))[frame.rows_of(s)] for s in settings])
-    rows = rows[frame.known[rows]]
-    prompts = len(frame.prompt_ids)
-    return variants.count_variants(frame.prompt[rows], frame.output[rows], prompts)
-
-
 def _ends(frame: Frame, axis: str) -> list[tuple[list[int], list[int]]]:
     """Find settings at the two ends of an axis, everything else but the seed equal."""
     ends: list[tuple[list[int], list[int]]] = []
-    for group in _groups(frame, ignore=(axis, "seed"), without_zero=axis != "temperature"):
+    for group in groups(frame, ignore=(axis, "seed"), without_zero=axis != "temperature"):
         values: dict[float, list[int]] = {}
         for setting in group:
             value = frame.params(setting).get(axis)
@@ -227,33 +152,18 @@ def _end_values(frame: Frame, ends: list[tuple[list[int], list[int]]]) -> tuple[
     totals = [np.zeros(len(frame.prompt_ids)) for _ in range(2)]
     used = np.zeros(len(frame.prompt_ids))
     for end in ends:
-        low, high = (_counted(frame, settings) for settings in end)
-        comparable = (low.n == high.n) & (low.n >= 2)
-        for total, counted in zip(totals, (low, high), strict=True):
-            total += np.where(comparable, variants.effective_outputs(counted), 0.0)
+        both = np.minimum(*(known_outputs(frame, settings) for settings in end))
+        low, high = (counted(frame, settings, both) for settings in end)
+        comparable = both >= 2
+        for total, found in zip(totals, (low, high), strict=True):
+            total += np.where(comparable, variants.effective_outputs(found), 0.0)
         used += comparable
     with np.errstate(invalid="ignore"):
         return totals[0] / used, totals[1] / used
 
 
-def _groups(frame: Frame, *, ignore: tuple[str, ...], without_zero: bool) -> list[list[int]]:
-    """Group settings equal in everything but the ignored parameters."""
-    groups: dict[Any, list[int]] = {}
-    for setting in range(len(frame.setting_ids)):
-        params = frame.params(setting)
-        if without_zero and params.get("temperature") == 0:
-            continue
-        rest = sorted((k, normalise(v)) for k, v in params.items() if k not in ignore)
-        groups.setdefault(tuple(rest), []).append(setting)
-    return list(groups.values())
-
-
-def _key(frame: Frame, setting: int, name: str) -> Any:
-    return normalise(frame.params(setting).get(name))
-
-
 def _fixed_seed(frame: Frame, settings: list[int]) -> bool:
-    seeds = {_key(frame, setting, "seed") for setting in settings}
+    seeds = {key(frame, setting, "seed") for setting in settings}
     return len(seeds) == 1 and normalise(None) not in seeds
 
 

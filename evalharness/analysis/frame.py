@@ -244,6 +244,8 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def per_prompt(self, metric: str) -> Floats:
         """Return a metric of each prompt under each setting: the mean over its usable repeats.
 
+        Computed once; the array is read-only.
+
         Args:
             metric: one of :data:`METRICS`, or ``score.NAME`` for a scorer that is not the primary.
                 The two agreements are the cell's pairwise agreement.
@@ -256,6 +258,17 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             KeyError: an unknown metric.
 
         """
+        if metric not in self._averages:
+            self._averages[metric] = self._average(metric)
+            self._averages[metric].flags.writeable = False
+        return self._averages[metric]
+
+    @cached_property
+    def _averages(self) -> dict[str, Floats]:
+        """What :meth:`per_prompt` has computed so far."""
+        return {}
+
+    def _average(self, metric: str) -> Floats:
         if metric == "agreement":
             return self.matrix(variants.pairwise(self.output_variants))
         if metric == "agreement_answer":

@@ -15,6 +15,7 @@ from evalharness.analysis.matching import Column
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 class Joined(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
@@ -89,6 +90,13 @@ class Joined(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def errors(self) -> Ints:
         """Return how many of the trials ended in an error."""
         return self._stack([frame.counts("error") for frame in self.frames], 0)
+
+    def targets(self) -> Bools:
+        """Say which joined prompts have a target in any run."""
+        found = np.zeros(len(self.prompt_ids), np.bool_)
+        for frame, rows in zip(self.frames, self.rows, strict=True):
+            found[rows] |= frame.has_target
+        return found
 
     def observations(
         self, metric: str, columns: tuple[Column, ...], prompts: Ints

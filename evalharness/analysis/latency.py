@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from evalharness.analysis import stats
 from evalharness.analysis.encode import Floats
 from evalharness.analysis.frame import Frame
 
@@ -20,12 +21,14 @@ def durations(values: Floats) -> dict[str, Any]:
 
     Returns:
         ``p50``, ``p95``, ``p99``, ``mean``, ``n``; null when nothing is known, and ``p99`` below
-        100 samples.
+        100 samples. ``ci95``: ``[low, high]`` of ``p50`` and ``p95`` from order statistics (see
+        :func:`.stats.percentile_ci`), an end null where there are too few samples to bound it;
+        samples count as independent, which repeats sent at one time are not quite.
 
     """
     known = values[~np.isnan(values)]
     if not len(known):
-        return {"p50": None, "p95": None, "p99": None, "mean": None, "n": 0}
+        return {"p50": None, "p95": None, "p99": None, "mean": None, "n": 0, "ci95": None}
     p50, p95, p99 = np.quantile(known, [0.5, 0.95, 0.99]).tolist()
     return {
         "p50": p50,
@@ -33,7 +36,13 @@ def durations(values: Floats) -> dict[str, Any]:
         "p99": p99 if len(known) >= ENOUGH_FOR_P99 else None,
         "mean": float(known.mean()),
         "n": len(known),
+        "ci95": {"p50": _ends(known, 50.0), "p95": _ends(known, 95.0)},
     }
+
+
+def _ends(known: Floats, q: float) -> list[float | None] | None:
+    ends = stats.percentile_ci(known, q)
+    return None if ends is None else list(ends)
 
 
 def latency(frame: Frame, column: str = "latency_s") -> list[dict[str, Any]]:

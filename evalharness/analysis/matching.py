@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from evalharness.errors import ConfigError
+from evalharness.strict_yaml import YamlError, load
 
 RUN = "run"
 
@@ -53,6 +54,16 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     def pooled(self) -> bool:
         """Whether this pair averages over several strata."""
         return len(self.compared) > 1
+
+    def also_differs(self, axis: str) -> list[str]:
+        """Return what else, besides the axis, differs between the sides: it went with the axis."""
+        names = {
+            name
+            for pair in zip(self.compared, self.baseline, strict=True)
+            for name in varying(pair)
+            if name not in (axis.removeprefix("params."), RUN)
+        }
+        return sorted(names)
 
 
 def normalise(value: Any) -> Hashable:
@@ -180,8 +191,8 @@ def _decoded(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        return load(text)
+    except YamlError:
         return text
 
 
@@ -195,14 +206,19 @@ def _grouped(columns: Sequence[Column], axis: str) -> list[dict[Hashable, Column
     """Group columns equal in everything but the axis: by axis value, in order of appearance.
 
     What follows from the axis is not held against it: where no provider shares a model name with
-    another, the name goes with the provider. A run is told apart only where two runs hold the same
+    another, the name goes with the provider (and the provider with the name); what is the same
+    throughout each run goes with the run. A run is told apart only where two runs hold the same
     setting.
     """
     free = {axis}
-    if axis == "provider" and not _shares_model(columns):
+    if axis == "provider" and not _shares(columns, "model", "provider"):
         free.add("model")
+    if axis == "model" and not _shares(columns, "model", "provider"):
+        free.add("provider")
     if axis == RUN and _one_each(columns):
         return [{normalise(column.run): column for column in columns}]
+    if axis == RUN:
+        free |= _of_the_run(columns)
     for ignore_run in (True, False):
         groups: dict[Hashable, dict[Hashable, Column]] = {}
         clash = False
@@ -221,11 +237,18 @@ def _key(column: Column, free: set[str], ignore_run: bool) -> Hashable:
     return (tuple(sorted(parts)), None if ignore_run else column.run)
 
 
-def _shares_model(columns: Sequence[Column]) -> bool:
-    owners: dict[Any, set[Any]] = {}
+def _shares(columns: Sequence[Column], name: str, owner: str) -> bool:
+    """Whether any value of ``name`` occurs under two values of ``owner``."""
+    owners: dict[Hashable, set[Hashable]] = {}
     for column in columns:
-        owners.setdefault(column.values.get("model"), set()).add(column.values.get("provider"))
-    return any(len(providers) > 1 for providers in owners.values())
+        value, whose = (normalise(axis_value(column, key)) for key in (name, owner))
+        owners.setdefault(value, set()).add(whose)
+    return any(len(found) > 1 for found in owners.values())
+
+
+def _of_the_run(columns: Sequence[Column]) -> set[str]:
+    """Name what is the same throughout every run: it goes with the run, as a provider may."""
+    return {name for name in varying(columns) if name != RUN and not _shares(columns, RUN, name)}
 
 
 def _one_each(columns: Sequence[Column]) -> bool:

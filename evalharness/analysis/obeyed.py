@@ -6,6 +6,7 @@ the verdict is ``undetectable`` where the limit was never put to the test.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -18,6 +19,7 @@ from evalharness.analysis.loading import OK, STATUSES
 from evalharness.analysis.plain import interval
 
 _TRUNCATED = STATUSES.index("truncated")
+_JSON_FORMATS = ("json_object", "json_schema")
 
 
 def limits(frame: Frame, bodies: Any = None) -> list[dict[str, Any]]:
@@ -70,7 +72,8 @@ def _max_tokens(frame: Frame, name: str) -> dict[str, Any] | None:
         return None
     limit: Floats = np.full(len(frame.rows), np.nan)
     for index, value in asked:
-        limit[frame.rows_of(index)] = float(value)
+        # The limit is a choice's, the usage that of all choices together.
+        limit[frame.rows_of(index)] = float(value) * (frame.params(index).get("n") or 1)
     used = frame.values("completion_tokens")
     known = frame.usable & np.isfinite(limit) & np.isfinite(used)
     reached = known & ((used >= limit) | (frame.status == _TRUNCATED))
@@ -161,32 +164,48 @@ def _length(choices_json: str | None) -> int:
 
 def _response_format(frame: Frame) -> dict[str, Any] | None:
     asked = [
-        index
+        (index, cast("dict[str, Any]", value))
         for index, value in _asked(frame, "response_format")
-        if isinstance(value, dict) and cast("dict[str, Any]", value).get("type") != "text"
+        if isinstance(value, dict) and cast("dict[str, Any]", value).get("type") in _JSON_FORMATS
     ]
     if not asked or "text" not in frame.records.column_names:
         return None
     n = broken = 0
-    for index in asked:
+    for index, value in asked:
         rows = _delivered(frame, index)
         # A truncated or refused output cannot be whole JSON, whatever the provider did.
         rows = rows[frame.status[rows] == OK]
-        texts = frame.records["text"].take(_arrow(frame.rows[rows])).to_pylist()
-        n += len(texts)
-        broken += sum(not _is_json(text) for text in texts)
-    return _judged("response_format", broken, n, n, "are not the JSON asked for")
+        fits = _format(value)
+        for text, count in _counted_texts(frame, rows):
+            n += count
+            broken += 0 if text is not None and fits(text) else count
+    return _judged("response_format", broken, n, n, "fail to be the JSON asked for")
 
 
-def _arrow(rows: Ints) -> Any:
+def _counted_texts(frame: Frame, rows: Ints) -> list[tuple[str | None, int]]:
+    """Distinct texts of some records with how often each occurs."""
     import pyarrow as pa
 
-    return pa.array(rows)
+    texts: Any = frame.records["text"].take(pa.array(frame.rows[rows]))
+    return [(item["values"], item["counts"]) for item in texts.value_counts().to_pylist()]
 
 
-def _is_json(text: str | None) -> bool:
-    if text is None:
-        return False
+def _format(value: dict[str, Any]) -> Callable[[str], bool]:
+    """Return what tells whether a text has a response format: any object, or one of a schema."""
+    schema: Any = cast("dict[str, Any]", value.get("json_schema") or {}).get("schema")
+    if value["type"] == "json_schema" and schema is not None:
+        from evalharness.scorers.base import Sample
+        from evalharness.scorers.json_schema import JsonSchema
+
+        try:
+            scorer = JsonSchema(schema_=schema)
+        except ValueError:  # no JSON Schema: nothing can be held against it but that it is JSON
+            return _is_object
+        return lambda text: scorer.grade(Sample(text=text)).value == 1.0
+    return _is_object
+
+
+def _is_object(text: str) -> bool:
     try:
         return isinstance(msgspec.json.decode(text), dict)
     except msgspec.DecodeError:

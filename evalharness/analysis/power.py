@@ -162,16 +162,32 @@ def _sentence(
 ) -> str:
     points = f"{100 * difference:g} pp"
     affordable = [option for option in options if option["enough"]]
-    if prompts is not None and not affordable:
-        most = options[-1]
-        return (
-            f"{prompts} prompts cannot show {points} at up to K={most['repeats']} (they show "
-            f"{100 * most['mde']:.1f} pp): {most['prompts']} prompts would (from {source})"
-        )
     best = min(affordable or options, key=lambda option: (option["trials"], option["repeats"]))
-    cost = "" if best["cost_usd"] is None else f", about ${best['cost_usd']:.2f}"
-    return (
-        f"To see {points} with {100 * power:.0f} % chance: {best['prompts']} prompts × "
+    need = (
+        f"To see {points} with {100 * power:.0f} % chance: {best['prompts']:,} prompts × "
         f"{best['repeats']} repeat{'s' if best['repeats'] > 1 else ''} × 2 settings = "
-        f"{best['trials']} trials{cost} (from {source})"
+        f"{best['trials']} trials{_cost(best)} (from {source})"
     )
+    if prompts is None or affordable:
+        return need
+    most = options[-1]
+    fewest = min(options, key=lambda option: option["prompts"])
+    text = (
+        f"{prompts:,} prompts cannot show {points} at up to K={most['repeats']} (they show "
+        f"{100 * most['mde']:.1f} pp). {need}"
+    )
+    if fewest["prompts"] < best["prompts"]:
+        text += (
+            f". With {fewest['repeats']} repeats {fewest['prompts']:,} prompts would do: "
+            f"{fewest['trials']} trials{_cost(fewest)}"
+        )
+    return text
+
+
+def _cost(option: dict[str, Any]) -> str:
+    cost = option["cost_usd"]
+    if cost is None:
+        return ", cost unknown"
+    if cost == 0:
+        return ", $0"
+    return f", about ${cost:,.2f}" if cost >= 0.01 else f", about ${cost:.2g}"

@@ -25,12 +25,14 @@ def comparison_line(row: dict[str, Any]) -> str:
         text += f" (adjusted for {row['family']}: {p_text(row['p_adjusted'])})"
     text += (
         f" ({row['wins']} up / {row['losses']} down / {row['ties']} tied, "
-        f"n={row['n']}, K={_repeats(row['repeats'])})"
+        f"n={row['n']}, K={_repeats(row['repeats'])}{_unmatched(row['unmatched'])})"
     )
     mde = row["mde"]
     detectable = "not estimable" if mde is None else amount(mde, metric)
     text += f"; detectable: {detectable}"
-    return text + _missing(row)
+    if row["also_differs"]:
+        text += f"; the sides also differ in {', '.join(row['also_differs'])}"
+    return text + _strict(row) + _missing(row)
 
 
 def amount(value: float, metric: str, *, sign: bool = False) -> str:
@@ -70,13 +72,14 @@ def _number(value: float, metric: str, *, sign: bool) -> str:
 def _ends(ci: list[float] | None, metric: str) -> str:
     if ci is None:
         return "[interval not defined]"
-    scale = 100.0 if _is_share(metric) else 1.0
-    return "[" + ", ".join(_number(scale * end, metric, sign=True) for end in ci) + "]"
+    if _is_share(metric):
+        # A t interval of few prompts may reach beyond what a difference of shares can be.
+        ci = [100.0 * min(1.0, max(-1.0, end)) for end in ci]
+    return "[" + ", ".join(_number(end, metric, sign=True) for end in ci) + "]"
 
 
 def _name(row: dict[str, Any], side: str) -> str:
-    value = row[f"{side}_value"]
-    return f"{row['by']}={'not sent' if value is None else value}"
+    return f"{row['by']}={_value(row[f'{side}_value'])}"
 
 
 def _stratum(row: dict[str, Any]) -> str:
@@ -84,11 +87,35 @@ def _stratum(row: dict[str, Any]) -> str:
         return f" (pooled over {len(row['a_settings'])} matched pairs)"
     if not row["stratum"]:
         return ""
-    return " at " + ", ".join(f"{key}={value}" for key, value in row["stratum"].items())
+    return " at " + place(row["stratum"])
+
+
+def place(stratum: dict[str, Any]) -> str:
+    """Name the values of the other axes: ``seed=42, top_p=not sent``."""
+    return ", ".join(f"{key}={_value(value)}" for key, value in stratum.items())
+
+
+def _value(value: Any) -> str:
+    return "not sent" if value is None else str(value)
 
 
 def _repeats(repeats: list[int]) -> str:
     return str(repeats[0]) if repeats[0] == repeats[1] else f"{repeats[0]} and {repeats[1]}"
+
+
+def _unmatched(unmatched: dict[str, int]) -> str:
+    """Say how many prompts were left out because one side has no value for them."""
+    alone = unmatched["a"] + unmatched["b"]
+    return f", {alone} with a value on one side only left out" if alone else ""
+
+
+def _strict(row: dict[str, Any]) -> str:
+    """Say what the score difference is when every error counts as a failure."""
+    strict = row["errors_as_failures"]
+    if strict is None or strict["difference"] is None:
+        return ""
+    difference = amount(strict["difference"], row["metric"], sign=True)
+    return f"; with errors as failures {difference} ({p_text(strict['p'])})"
 
 
 def _missing(row: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from evalharness.analysis.frame import METRICS, Frame
 from evalharness.analysis.joined import Floats, Joined
 from evalharness.analysis.matching import Column, axis_value, ordered_columns, varying
 from evalharness.analysis.plain import interval, mean, number
-from evalharness.analysis.sentences import amount, p_text
+from evalharness.analysis.sentences import amount, p_text, place
 
 _ORDINAL = ("latency_s", "completion_tokens", "cost_usd")
 
@@ -34,9 +34,10 @@ def trends(
     Returns:
         One dict a metric and stratum with at least three numeric values on the axis (an empty
         list when there is none): ``slope`` in metric units per unit of the axis, ``ci95``, ``p``,
-        ``n`` prompts used, ``dropped`` prompts, ``points`` ``[axis value, mean]``; ``page``
-        ``{z, p}`` for latency, tokens and cost (ranks mislead for shares); ``cochran_q``
-        ``{q, p}`` where every score is one pass or fail; ``sentence``.
+        ``p_adjusted`` (Holm over the ``family`` of strata of the metric), ``n`` prompts used,
+        ``dropped`` prompts, ``points`` ``[axis value, mean]``; ``page`` ``{z, p}`` for latency,
+        tokens and cost (ranks mislead for shares); ``cochran_q`` ``{q, p}`` where every score is
+        one pass or fail; ``sentence``.
 
     """
     joined = Joined.of({"": frames} if isinstance(frames, Frame) else frames)
@@ -72,8 +73,18 @@ def trends(
         )
         for row, value in zip(found, p, strict=True):
             row["p"] = number(value)
-            row["sentence"] = _sentence(row)
+        for metric in metrics:
+            _adjust([row for row in found if row["metric"] == metric])
     return found
+
+
+def _adjust(rows: list[dict[str, Any]]) -> None:
+    """Fill in ``p_adjusted`` over the strata of one metric, and the sentence."""
+    raw = np.array([np.nan if row["p"] is None else row["p"] for row in rows])
+    for row, value in zip(rows, stats.holm(raw)[0], strict=True):
+        row["p_adjusted"] = number(value)
+        row["family"] = int(np.isfinite(raw).sum())
+        row["sentence"] = _sentence(row)
 
 
 def slopes_over(points: Floats, table: Floats) -> Floats:
@@ -107,14 +118,21 @@ def _stratum(
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    where = ", ".join(f"{key}={value}" for key, value in row["stratum"].items())
+    where = place(row["stratum"])
     head = f"{row['metric']} over {row['by']}" + (f" at {where}" if where else "")
     if row["slope"] is None:
         return f"{head}: no prompt has a value at every setting"
     ends = "interval not defined"
     if row["ci95"] is not None:
         ends = ", ".join(amount(end, row["metric"], sign=True) for end in row["ci95"])
-    return (
+    text = (
         f"{head}: {amount(row['slope'], row['metric'], sign=True)} per unit [{ends}], "
-        f"{p_text(row['p'])} (n={row['n']})"
+        f"{p_text(row['p'])}"
     )
+    if row["family"] > 1:
+        text += f" (adjusted for {row['family']}: {p_text(row['p_adjusted'])})"
+    return f"{text} (n={row['n']}{_dropped(row['dropped'])})"
+
+
+def _dropped(prompts: int) -> str:
+    return f", {prompts} without a value at every setting left out" if prompts else ""

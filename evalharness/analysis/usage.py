@@ -38,14 +38,16 @@ def cost(frame: Frame) -> list[dict[str, Any]]:
     Returns:
         One a setting: ``total`` over records with a known cost, ``n`` of them;
         ``per_1k_requests``, 1,000 times their mean; ``billed_total``, what the provider says it
-        billed, over ``billed_n`` records.
+        billed, over ``billed_n`` records; ``unknown`` and ``billed_unknown``, delivered answers
+        (no errors) without the one or the other: a total is whole where this is 0.
 
     """
     billed = frame.values("billed_usd")
+    computed = np.full(len(billed), np.nan) if frame.cost_usd is None else frame.cost_usd
     out: list[dict[str, Any]] = []
     for s in range(len(frame.setting_ids)):
         rows = frame.rows_of(s)
-        total, n = _sum(np.zeros(0) if frame.cost_usd is None else frame.cost_usd[rows])
+        total, n = _sum(computed[rows])
         billed_total, billed_n = _sum(billed[rows])
         out.append(
             {
@@ -54,6 +56,8 @@ def cost(frame: Frame) -> list[dict[str, Any]]:
                 "billed_total": billed_total,
                 "n": n,
                 "billed_n": billed_n,
+                "unknown": int((frame.usable[rows] & np.isnan(computed[rows])).sum()),
+                "billed_unknown": int((frame.usable[rows] & np.isnan(billed[rows])).sum()),
             }
         )
     return out

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from evalharness.arrow import where_equal
 from evalharness.errors import EXIT_CONFIG, EvalharnessError
 from evalharness.runner import Summary
 from evalharness.store.run import Run
@@ -45,9 +46,10 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
         lines.append(f"stopped: {summary.stop.reason}")
         if summary.stop.hint:
             lines.append(f"  → {summary.stop.hint}")
-    if summary.remaining and summary.exit_code != EXIT_CONFIG:
+    if summary.remaining:
         command = shlex.join(["evalharness", "run", *arguments])
-        lines.append(f"{summary.remaining} trials left; to go on: {command}")
+        first = ", once that is put right" if summary.exit_code == EXIT_CONFIG else ""
+        lines.append(f"{summary.remaining} trials left{first}; to go on: {command}")
     else:
         lines.append(f"again: evalharness report {shlex.quote(str(root))}")
     return lines
@@ -56,7 +58,7 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
 def _attempts_in_doubt(root: Path) -> int:
     """Attempts of all sessions whose outcome is unknown; 0 also where the folder is unreadable."""
     try:
-        outcomes = Run.open(root).table("attempts", ["trial_id", "outcome"])["outcome"]
+        attempts = Run.open(root).table("attempts", ["trial_id", "outcome"])
     except EvalharnessError:
         return 0
-    return outcomes.to_pylist().count("in_doubt")
+    return len(where_equal(attempts, "outcome", "in_doubt"))

@@ -13,7 +13,6 @@ from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.build import Options, build_all
 from evalharness.report.json import as_json_text
 from evalharness.report.text import printable
-from evalharness.strict_yaml import load
 
 
 def compare(
@@ -43,9 +42,8 @@ def compare(
     if by == "run":
         rows = compare_runs(frames, baseline=baseline, margin=margin)
     else:
-        value = None if baseline is None else _value(baseline)
         given = frames if len(frames) > 1 else next(iter(frames.values()))
-        rows = compare_settings(given, by=by, baseline=value, margin=margin)
+        rows = compare_settings(given, by=by, baseline=baseline, margin=margin)
         slopes = trends(given, by=by)
     if as_json:
         sys.stdout.write(as_json_text({"comparisons": rows, "trends": slopes}))
@@ -55,12 +53,6 @@ def compare(
     if not rows:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
     return EXIT_OK
-
-
-def _value(text: str) -> Any:
-    """A baseline as typed: a number, ``null`` (not sent), or a text."""
-    value = load(text)
-    return "null" if value is None else value
 
 
 def _axes(built: Sequence[Any]) -> list[str]:

@@ -2,44 +2,145 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from evalharness.commands.targets import target_of
 from evalharness.errors import EXIT_OK
+from evalharness.importing.columns import COLUMN_PARAMS
+from evalharness.report.overrides import parse_overrides
+from evalharness.report.scoring import Options, scored_run
+from evalharness.schema import RECORDS
 from evalharness.store.run import Run
 
-# A spreadsheet takes a cell that begins like this for a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_RECORDED = frozenset(COLUMN_PARAMS)  # parameters that every record holds
+
+# A spreadsheet takes a cell that begins like this for a formula (OWASP, CSV injection); the last
+# four are the full-width forms, which some take for the plain ones.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def export(run_name: str, form: str, *, out: str | None, raw_cells: bool) -> int:
-    """Write every record; a file appears whole or not at all.
+def export(
+    run_name: str, form: str, *, out: str | None, raw_cells: bool, overrides: Sequence[str] = ()
+) -> int:
+    """Write every record with its answer, its score and what it was asked; whole or not at all.
+
+    The columns are those of the records table, and beside them what ``import`` needs to make the
+    same run of the file: see :func:`_beside`. ``answer`` and the primary ``score`` are those of the
+    run's scoring, or of ``scoring=…`` and ``answer=…`` in ``overrides``; without a scorer (without
+    an extraction) the column is left out, for an empty one would say that none was found.
 
     In CSV, text cells a spreadsheet would run as a formula get a leading ``'`` unless
     ``raw_cells``; JSONL and Parquet are always exact.
     """
+    options = parse_overrides(overrides)
     run = Run.open(run_name)
     table = run.table("records")
+    columns = _judged(run, table, options)
+    beside = _beside(run, cells=form == "csv")
+    names = [*columns.column_names, *beside.names]
     with _target(out) as file:
         if form == "jsonl":
-            for row in _rows(table):
-                file.write(json.dumps(row, ensure_ascii=False, default=_plain) + "\n")
+            for row in _rows(columns):
+                whole = {**row, **beside.of(row)}
+                file.write(json.dumps(whole, ensure_ascii=False, default=_plain) + "\n")
         else:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(table.column_names)
-            for row in _rows(table):
-                writer.writerow([_cell(value, raw=raw_cells) for value in row.values()])
+            # CR LF (RFC 4180): the module quotes only those line ends that are in this text, and a
+            # carriage return in an answer must not begin a row.
+            writer = csv.writer(file, lineterminator="\r\n")
+            writer.writerow(names)
+            for row in _rows(columns):
+                whole = {**row, **beside.of(row)}
+                writer.writerow([_cell(whole.get(name), raw=raw_cells) for name in names])
     if out is not None:
         print(f"{len(table)} records written to {out}", file=sys.stderr)
     return EXIT_OK
+
+
+def _judged(run: Run, records: pa.Table, options: Options) -> pa.Table:
+    """The records with the answers and scores of now; a column nothing defines is left out."""
+    import numpy as np
+    import pyarrow as pa
+
+    scored = scored_run(run, records, run.table("prompts"), options)
+    values = next(iter(scored.scores.values()), None)
+    score = None if values is None else pa.array(values, pa.float64(), mask=np.isnan(values))
+    if records["extra_json"].null_count == len(records):
+        records = records.drop_columns(["extra_json"])
+    for name, found in (("answer", scored.answers), ("score", score)):
+        place = records.column_names.index(name)
+        if found is None:
+            records = records.remove_column(place)
+        else:
+            records = records.set_column(place, name, found)
+    return records
+
+
+class Beside(NamedTuple):
+    """Columns that stand in the tables of prompts and settings: ``names``, and values by id."""
+
+    names: list[str]
+    prompts: dict[str, dict[str, Any]]
+    settings: dict[str, dict[str, Any]]
+
+    def of(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What belongs to one record; absent where it is null."""
+        about = self.prompts.get(row["prompt_id"], {})
+        return {**about, **self.settings.get(row["setting_id"], {})}
+
+
+def _beside(run: Run, *, cells: bool) -> Beside:
+    """``target cluster tags messages`` of prompts; system, template, other parameters of settings.
+
+    In CSV, whose cells are texts, targets that are not all texts stand in ``target_json``.
+
+    Named as ``import`` reads them. A parameter that shares its name with a column of the records
+    (``logprobs``) is called ``param.NAME``.
+    """
+    taken = {column.name for column in RECORDS}
+    rows = run.table("prompts").to_pylist()
+    targets = [_decoded(row["target_json"]) for row in rows]
+    as_json = cells and any(not isinstance(t, str) for t in targets if t is not None)
+    prompts = {
+        str(row["prompt_id"]): _present(
+            target=None if as_json else target,
+            target_json=row["target_json"] if as_json else None,
+            cluster=row["cluster"],
+            tags=row["tags"] or None,
+            messages=_decoded(row["messages_json"]),
+        )
+        for row, target in zip(rows, targets, strict=True)
+    }
+    settings: dict[str, dict[str, Any]] = {}
+    for setting in run.setting_list:
+        params = dict(setting.params)
+        extra: dict[str, Any] = params.pop("extra", None) or {}
+        shape = _present(system=setting.system, template=setting.template)
+        own = {name: value for name, value in params.items() if name not in _RECORDED}
+        renamed = {f"param.{k}" if k in taken else k: v for k, v in own.items()}
+        others = {f"extra.{name}": value for name, value in extra.items()}
+        settings[setting.setting_id] = _present(**shape, **renamed, **others)
+    found = [*prompts.values(), *settings.values()]
+    return Beside(list(dict.fromkeys(name for row in found for name in row)), prompts, settings)
+
+
+def _present(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _decoded(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
 
 
 @contextmanager
@@ -47,7 +148,7 @@ def _target(out: str | None) -> Generator[TextIO]:
     if out is None:
         yield sys.stdout
         return
-    target = Path(out)
+    target = target_of(out)
     aside = target.with_name(f".{target.name}.tmp")
     try:
         with aside.open("w", encoding="utf-8", newline="") as file:
@@ -70,7 +171,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, bytes):
-        return value.hex()
+        return base64.b64encode(value).decode()  # as import reads it
     raise TypeError(type(value).__name__)
 
 

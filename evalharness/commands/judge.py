@@ -6,7 +6,6 @@ once is not bought again.
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from evalharness import __version__
+from evalharness.commands.confirm import asks, confirm, recorded
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import open_lanes, open_money
 from evalharness.commands.run import Prepared
 from evalharness.commands.signals import draining
@@ -56,7 +57,12 @@ _DEFAULT_NAME = {"grade": "grade", "pairwise": "better"}
 
 
 def judge(
-    run_name: str, overrides: Sequence[str], *, name: str | None, config_file: str | None
+    run_name: str,
+    overrides: Sequence[str],
+    *,
+    name: str | None,
+    config_file: str | None,
+    yes: bool = False,
 ) -> int:
     """Judge what is not judged yet; print what the judge said, what it cost, how far it agrees.
 
@@ -65,6 +71,7 @@ def judge(
         overrides: ``key=value``, over the file, over what the judging was made with before.
         name: of the judging; None is ``grade``, or ``better`` with ``mode=pairwise``.
         config_file: YAML with the keys of :class:`~evalharness.judging.config.JudgeConfig`.
+        yes: a dear judging is sent without asking.
 
     Returns:
         The exit code, as of ``run``.
@@ -83,6 +90,8 @@ def judge(
             f"run `{run.name}` holds no outputs to judge", hint=f"evalharness report {run_name}"
         )
     prepared = _prepare(config, prompts, root)
+    if asks(prepared, yes=yes):
+        confirm(prepared, recorded(prepared)[0], what="This judging")
     summary = _record(prepared, config, root)
     facts = judging_facts(run, name)
     assert facts is not None
@@ -256,7 +265,7 @@ def _record(prepared: Prepared, config: JudgeConfig, root: Path) -> Summary:
     except BaseException:
         store.close()
         raise
-    return asyncio.run(_send(prepared, store, done))
+    return run_on_loop(_send(prepared, store, done))
 
 
 async def _send(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> Summary:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalharness import __version__
 from evalharness.app import Job
+from evalharness.commands.confirm import asks, confirm, recorded
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.errors import EXIT_OK, ConfigError
@@ -24,18 +25,20 @@ if TYPE_CHECKING:
     from evalharness.commands.run import Prepared
 
 
-async def send_pilot(jobs: list[Job], prepared: Prepared, size: int) -> int:
+async def send_pilot(jobs: list[Job], prepared: Prepared, size: int, *, yes: bool = False) -> int:
     """Send what a pilot of ``size`` trials a setting still lacks; the exit code.
 
     The trials are those a run would send, recorded where it would record them: they are not bought
     again. The folder stays resumable by ``evalharness run``.
 
     Raises:
-        ConfigError: ``size`` is below 1.
+        ConfigError: ``size`` is below 1, or a dear pilot was not confirmed.
     """
     if size < 1:
         raise ConfigError(f"--pilot {size}: at least one trial a setting", hint="--pilot 5")
     plan = prepared.plan
+    if asks(prepared, yes=yes):
+        confirm(prepared, choose(plan, recorded(prepared)[0], size), what="This pilot")
     store = RunStore(Path(plan.config.results_dir) / plan.config.name, code_version=__version__)
     try:
         store.save_plan(
@@ -82,6 +85,9 @@ async def _send(prepared: Prepared, store: RunStore, keep: NDArray[np.bool_]) ->
 
 
 def _say(summary: Summary, wanted: int) -> None:
+    if not wanted:
+        print("pilot: every setting has that many answers; 0 requests sent", file=sys.stderr)
+        return
     text = f"pilot: {summary.recorded} of {wanted} trials recorded, {summary.sent} requests sent"
     if summary.failed:
         text += f", {summary.failed} failed"

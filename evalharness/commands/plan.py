@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from evalharness.app import Job, Result
+from evalharness.commands.confirm import recorded, worst_case_usd
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.pilot import send_pilot
 from evalharness.commands.run import Prepared, prepare
 from evalharness.errors import EXIT_OK
-from evalharness.store.folder import MANIFEST
 from evalharness.store.run import Run
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _SHOWN_SETTINGS = 20
 
@@ -31,6 +26,7 @@ def plan_command(
     pilot: int | None = None,
     detect: str | None = None,
     from_run: str | None = None,
+    yes: bool = False,
 ) -> Callable[[list[Job]], Result]:
     """The function Hydra's composed jobs are handed to.
 
@@ -39,13 +35,14 @@ def plan_command(
         pilot: trials to send (and record) under each setting first; None sends nothing.
         detect: a difference as ``2pp``; says what it takes to see it.
         from_run: the scored run that planning for ``detect`` rests on; None assumes.
+        yes: a dear pilot is sent without asking.
     """
 
     def execute(jobs: list[Job]) -> Result:
         prepared = prepare([job.config for job in jobs])
         exit_code = EXIT_OK
         if pilot is not None:
-            exit_code = asyncio.run(send_pilot(jobs, prepared, pilot))
+            exit_code = run_on_loop(send_pilot(jobs, prepared, pilot, yes=yes))
         facts = describe(prepared)
         if detect is not None:
             facts["detect"] = detection(prepared, facts, detect, from_run)
@@ -68,7 +65,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
     from evalharness.estimate.outputs import recorded_outputs
 
     plan, config = prepared.plan, prepared.plan.config
-    done, records = _recorded(prepared)
+    done, records = recorded(prepared)
     models = dict.fromkeys((s.provider, s.model) for s in plan.settings)
     known, unreadable = read_models(Path(config.results_dir), models, first=[config.name])
     found = estimate(
@@ -80,7 +77,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         at_once=_at_once(prepared),
     )
     facts = msgspec.to_builtins(found)
-    cost, worst = facts.pop("cost_usd"), worst_case_usd(prepared)
+    cost, worst = facts.pop("cost_usd"), worst_case_usd(prepared, done)
     return {
         "name": config.name,
         "prompts": len(plan.prompts),
@@ -113,30 +110,6 @@ def _at_once(prepared: Prepared) -> int:
     if used and all(provider.kind == "local" for provider in used):
         return min(limit, sum(provider.parallel for provider in used))
     return limit
-
-
-def _recorded(prepared: Prepared) -> tuple[NDArray[np.bool_], Any]:
-    """Which trials are recorded, and the records (columns that outputs are estimated from)."""
-    from evalharness.arrow import only
-    from evalharness.estimate.outputs import COLUMNS
-    from evalharness.schema import arrow_schema
-
-    plan = prepared.plan
-    root = Path(plan.config.results_dir) / plan.config.name
-    columns: list[str] = [*COLUMNS]
-    if (root / MANIFEST).exists():
-        table = Run.open(root).table("records", columns)
-    else:
-        table = only(arrow_schema("records"), columns).empty_table()
-    return plan.done_map(table), table
-
-
-def worst_case_usd(prepared: Prepared) -> Decimal | None:
-    """The most that what is left to send can cost; None where a price or a bound is missing."""
-    from evalharness.estimate import left, worst_case
-
-    done, _ = _recorded(prepared)
-    return worst_case(prepared.plan, left(prepared.plan, done), prepared.price)
 
 
 def detection(
@@ -181,8 +154,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
     if facts["to_send"]:
         out += [_tokens_line(facts), f"cost: {_cost_text(facts)}", f"time: {_time_text(facts)}"]
     out += [
-        f"no price for {entry['model']} at {entry['provider']}; add to a price file "
-        f"(pricing.files=[FILE]): {entry['add']}"
+        f"no price for {entry['model']} at {entry['provider']}; to be added to a file for "
+        f"pricing.files=[FILE], or as pricing.prices=[…]: {entry['add']}"
         for entry in facts["unpriced"]
     ]
     out += [f"run `{name}` cannot be read and was left out" for name in facts["unreadable_runs"]]
@@ -191,6 +164,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
     guessed = any(not s["extrapolated"] and s["to_send"] for s in facts["by_setting"])
     if guessed and facts["to_send"]:
         out.append("a few trials first narrow this down: evalharness plan --pilot 5 …")
+    if not facts["to_send"]:
+        return [*out, "nothing is left to send"]
     return [*out, "evalharness run with the same overrides sends what is left"]
 
 
@@ -225,7 +200,7 @@ def _range(found: dict[str, Any]) -> str:
 
 
 def _cost_text(facts: dict[str, Any]) -> str:
-    from evalharness.report.money import dollars
+    from evalharness.report.numbers import dollars
 
     cost = facts["cost_usd"]
     if cost is None:
@@ -246,6 +221,8 @@ def _time_text(facts: dict[str, Any]) -> str:
     named = {"concurrency": f"limits.concurrency={facts['concurrency']} at the recorded latency"}
     limit = found["limited_by"]
     by = named.get(limit) or f"limits.{limit}={facts[limit]:g}"
+    if found["at_concurrency"] is None:
+        return f"at least {_span(found['expected'])} ({by}; no recorded latency of this model)"
     return f"about {_span(found['expected'])} ({by})"
 
 

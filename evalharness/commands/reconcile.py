@@ -20,7 +20,7 @@ from evalharness.reconcile.window import (
     stored_providers,
 )
 from evalharness.report.json import as_json_text
-from evalharness.report.money import dollars
+from evalharness.report.numbers import dollars
 from evalharness.store.run import Run
 from evalharness.wire.transport.get import Getter
 
@@ -119,6 +119,11 @@ def lines(facts: dict[str, Any]) -> list[str]:
             f"in doubt: {doubt['count']} attempts, of which {doubt['billed']} were billed "
             f"({dollars(float(doubt['billed_usd']))}), {doubt['not_billed']} were not, and "
             f"{doubt['not_listed']} are not in the log"
+            + (
+                f" (at worst {dollars(float(doubt['at_worst_usd']))})"
+                if doubt["at_worst_usd"]
+                else ""
+            )
         )
     for name, text in (("billed", "the bill in the responses"), ("computed", "our prices")):
         part = facts[name]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evalharness.commands.targets import open_in_browser, target_of
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.build import Built, Options, build, build_all
 from evalharness.report.console import print_report as print_tables
@@ -59,13 +60,11 @@ def report(arguments: Sequence[str], asked: Asked) -> int:
 
 
 def _write_page(built: Built, asked: Asked) -> None:
-    target = Path(asked.html) if asked.html else built.run.root / PAGE
+    target = target_of(asked.html) if asked.html else built.run.root / PAGE
     write_html(built, target)
     print(f"written: {target}", file=sys.stderr)
     if asked.open_html:
-        import webbrowser
-
-        webbrowser.open(target.resolve().as_uri())
+        open_in_browser(target)
 
 
 def print_report(root: Path) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from evalharness import __version__
 from evalharness.app import Job, Result
 from evalharness.commands.closing import closing_lines
+from evalharness.commands.confirm import asks, confirm, recorded
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
@@ -22,6 +24,8 @@ from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
+from evalharness.secrets_guard import refuse_in_prompts
+from evalharness.store.folder import hold_existing
 from evalharness.store.writer import RunStore
 
 if TYPE_CHECKING:
@@ -31,22 +35,40 @@ if TYPE_CHECKING:
     from evalharness.pricing import Price, PriceBook
 
 
-def run_command(arguments: Sequence[str], *, yes: bool) -> Callable[[list[Job]], Result]:
+def run_command(
+    arguments: Sequence[str], *, yes: bool, retry_errors: bool = False
+) -> Callable[[list[Job]], Result]:
     """The function Hydra's composed jobs are handed to; ``arguments`` go into the resume line."""
 
     def execute(jobs: list[Job]) -> Result:
-        return execute_run(jobs, arguments=arguments, yes=yes)
+        return execute_run(jobs, arguments=arguments, yes=yes, retry_errors=retry_errors)
 
     return execute
 
 
-def execute_run(jobs: list[Job], *, arguments: Sequence[str] = (), yes: bool = False) -> Result:
-    """Run (or continue) the sweep that ``jobs`` describe and print its report."""
+def execute_run(
+    jobs: list[Job],
+    *,
+    arguments: Sequence[str] = (),
+    yes: bool = False,
+    retry_errors: bool = False,
+) -> Result:
+    """Run (or continue) the sweep that ``jobs`` describe and print its report.
+
+    With ``retry_errors`` trials that an earlier session recorded as errors are asked again.
+    """
     config = jobs[0].config
-    prepared = prepare([job.config for job in jobs])
-    _confirm(prepared, yes=yes)
     root = Path(config.results_dir) / config.name
-    store = RunStore(root, code_version=__version__)
+    lock = hold_existing(root)
+    try:
+        prepared = prepare([job.config for job in jobs])
+        if asks(prepared, yes=yes):
+            confirm(prepared, recorded(prepared)[0], what="This run")
+    except BaseException:
+        if lock is not None:
+            os.close(lock)
+        raise
+    store = RunStore(root, code_version=__version__, lock=lock)
     try:
         orphaned = store.save_plan(
             config_yaml=config_yaml(jobs),
@@ -55,15 +77,18 @@ def execute_run(jobs: list[Job], *, arguments: Sequence[str] = (), yes: bool = F
             settings=prepared.plan.settings,
             planned=len(prepared.plan),
         )
-        done = prepared.plan.done_map(store.done_keys())
+        if retry_errors:
+            _reopen(store, prepared.plan)
+        keys = store.done_keys()
+        done = prepared.plan.done_map(keys)
     except BaseException:
         store.close()
         raise
-    _say_orphans(orphaned)
+    _say_orphans(orphaned, len(keys) - int(done.sum()))
     if done.all():
-        summary = asyncio.run(_nothing_to_send(store, prepared.plan))
+        summary = run_on_loop(_nothing_to_send(store, prepared.plan))
     else:
-        summary = asyncio.run(_run(prepared, store, done))
+        summary = run_on_loop(_run(prepared, store, done))
     return _conclude(root, summary, arguments)
 
 
@@ -105,6 +130,7 @@ def prepare(configs: Sequence[RunConfig]) -> Prepared:
     parse_scoring(config.scoring)
     parse_answer_spec(config.answer)
     plan = build_plan(configs, identities, root=Path.cwd())
+    refuse_in_prompts(plan.prompts, plan.settings)
     aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
     book = PriceBook.load(overrides=config.pricing, aliases=aliases)
     return Prepared(plan, providers, book)
@@ -118,35 +144,23 @@ def _used(config: RunConfig) -> list[ProviderConfig]:
     return [named[name] for name in axis if name in named]
 
 
-def _confirm(prepared: Prepared, *, yes: bool) -> None:
-    """Ask before an expensive run, on a terminal only.
+def _reopen(store: RunStore, plan: Plan) -> None:
+    count = store.reopen_errors(prompts=plan.prompts, repeats=plan.repeats)
+    print(f"{count} trial(s) recorded as errors are asked again", file=sys.stderr)
 
-    Raises:
-        ConfigError: the answer was no.
-    """
-    limit = prepared.plan.config.limits.confirm_above_usd
-    if limit is None or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+
+def _say_orphans(orphaned: list[Setting], records: int) -> None:
+    """What an earlier plan recorded and this one does not ask for: it stays, out of reports."""
+    if not records:
         return
-    from evalharness.commands.plan import worst_case_usd
-
-    worst = worst_case_usd(prepared)
-    if worst is not None and worst <= limit:
-        return
-    shown = "an unknown amount (no price)" if worst is None else f"up to ${worst:.4f}"
-    print(f"This run may cost {shown}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise ConfigError("not confirmed; nothing was sent", hint="--yes skips this question")
-
-
-def _say_orphans(orphaned: list[Setting]) -> None:
-    if orphaned:
-        names = "; ".join(s.label for s in orphaned[:5])
-        more = "" if len(orphaned) <= 5 else f" and {len(orphaned) - 5} more"
-        print(
-            f"{len(orphaned)} recorded setting(s) are not in this plan and stay in the folder: "
-            f"{names}{more}",
-            file=sys.stderr,
-        )
+    names = "; ".join(s.label for s in orphaned[:5])
+    more = "" if len(orphaned) <= 5 else f" and {len(orphaned) - 5} more"
+    settings = f", and neither are {len(orphaned)} setting(s): {names}{more}" if orphaned else ""
+    print(
+        f"{records} recorded trial(s) are not in this plan{settings}. They stay in the folder; "
+        "report --all shows them",
+        file=sys.stderr,
+    )
 
 
 async def _nothing_to_send(store: RunStore, plan: Plan) -> Summary:

@@ -1,19 +1,29 @@
-"""``evalharness show RUN PROMPT_ID``: all outputs of one prompt, grouped by identical text."""
+"""``evalharness show RUN PROMPT_ID``: all outputs of one prompt, grouped by identical text.
+
+Below each output stand the answer found in it, and what every scorer made of it and why.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from evalharness.arrow import where_equal
+from evalharness.commands.targets import open_in_browser, target_of
 from evalharness.errors import EXIT_OK, ConfigError
-from evalharness.report.text import common_prefix, printable
+from evalharness.report import numbers as n
+from evalharness.report.overrides import parse_overrides
+from evalharness.report.scoring import Options, scored_run
+from evalharness.report.text import common_prefix, one_line, printable
+from evalharness.scorers import Scored
 from evalharness.store.run import Run
 
 _COLUMNS = ["prompt_id", "setting_id", "repeat", "status", "text", "refusal", "finish_reason",
-            "error_kind", "error_message", "tool_calls_json"]  # fmt: skip
+            "error_kind", "error_message", "tool_calls_json", "answer", "score"]  # fmt: skip
 
 
 class Variant(NamedTuple):
@@ -23,41 +33,81 @@ class Variant(NamedTuple):
     status: str
     repeats: list[int]
     is_text: bool
+    verdicts: list[str]
 
 
-def show(run_name: str, prompt_id: str) -> int:
-    """Print a prompt and, setting by setting, what was answered."""
+class Asked(NamedTuple):
+    """The flags of ``evalharness show``; ``html`` is a path as typed, None for none."""
+
+    diff: bool = False
+    html: str | None = None
+    open_html: bool = False
+
+
+def show(run_name: str, prompt_id: str, asked: Asked, overrides: Sequence[str] = ()) -> int:
+    """Print a prompt and, setting by setting, what was answered; or write it as a page.
+
+    ``overrides`` are ``scoring=…`` and ``answer=…``, as ``report`` takes them.
+    """
+    options = parse_overrides(overrides)
+    run = Run.open(run_name)
+    prompt = _prompt(run, prompt_id)
+    if asked.html or asked.open_html:
+        _write_page(run, prompt_id, asked, options)
+    else:
+        _print(run, prompt, asked.diff, options)
+    return EXIT_OK
+
+
+def _print(run: Run, prompt: dict[str, Any], diff: bool, options: Options) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    run = Run.open(run_name)
-    prompt = _prompt(run, prompt_id)
-    rows = _rows(run, prompt_id)
+    rows = _rows(run, prompt["prompt_id"], options)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(f"prompt {prompt_id}", style="bold"))
+    console.print(Text(f"prompt {printable(prompt['prompt_id'])}", style="bold"))
     for line in _question(prompt):
         console.print(Text(f"  {line}"))
     if prompt["target_json"] is not None:
         console.print(Text(f"  target: {printable(prompt['target_json'])}"))
     everything = Counter(row["text"] for row in rows if row["text"] is not None)
     reference = everything.most_common(1)[0][0] if everything else None
-    labels = {s.setting_id: s.label for s in run.setting_list}
-    for setting_id, label in labels.items():
-        mine = [row for row in rows if row["setting_id"] == setting_id]
+    for setting in run.setting_list:
+        mine = [row for row in rows if row["setting_id"] == setting.setting_id]
         if not mine:
             continue
         variants = _variants(mine)
-        heading = f"\n{label}: {len(mine)} repeats, {len(variants)} different"
+        label = printable(setting.label)
+        distinct = len({(v.shown, v.status, v.is_text) for v in variants})
+        heading = f"\n{label}: {n.plural(len(mine), 'repeat')}, {distinct} different"
         console.print(Text(heading, style="bold"))
         for variant in variants:
             repeats = ",".join(map(str, variant.repeats))
             console.print(Text(f"  {len(variant.repeats)}× [{variant.status}] #{repeats}"))
-            console.print(_marked(variant, reference))
-    if reference is not None and len(everything) > 1:
+            if not diff:
+                console.print(_marked(variant, reference))
+            for verdict in variant.verdicts:
+                console.print(Text(f"    → {verdict}", style="dim"))
+        if diff:
+            console.print(_compared(variants))
+    if diff:
+        console.print(Text("\n[-only in the commonest-] {+only in the second+}", style="dim"))
+    elif reference is not None and len(everything) > 1:
         console.print(
             Text("\n▮ marks the first difference from the commonest output of all", style="dim")
         )
-    return EXIT_OK
+
+
+def _write_page(run: Run, prompt_id: str, asked: Asked, options: Options) -> None:
+    from evalharness.report.build import build
+    from evalharness.report.html import write_prompt_html
+
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in prompt_id)[:80]
+    target = target_of(asked.html) if asked.html else run.root / f"prompt-{name.lstrip('.')}.html"
+    write_prompt_html(build(run, options._replace(everything=True)), prompt_id, target)
+    print(f"written: {target}", file=sys.stderr)
+    if asked.open_html:
+        open_in_browser(target)
 
 
 def _prompt(run: Run, prompt_id: str) -> dict[str, Any]:
@@ -73,9 +123,33 @@ def _prompt(run: Run, prompt_id: str) -> dict[str, Any]:
     )
 
 
-def _rows(run: Run, prompt_id: str) -> list[dict[str, Any]]:
-    rows = where_equal(run.table("records", [*_COLUMNS]), "prompt_id", prompt_id).to_pylist()
+def _rows(run: Run, prompt_id: str, options: Options) -> list[dict[str, Any]]:
+    table = where_equal(run.table("records", [*_COLUMNS]), "prompt_id", prompt_id)
+    prompts = where_equal(run.table("prompts"), "prompt_id", prompt_id)
+    scored = scored_run(run, table, prompts, options)
+    rows = table.to_pylist()
+    for place, row in enumerate(rows):
+        row["verdicts"] = _verdicts(scored, place, row)
     return sorted(rows, key=lambda row: row["repeat"])
+
+
+def _verdicts(scored: Scored, place: int, row: dict[str, Any]) -> list[str]:
+    """The answer, and one line a scorer: its value, what it judged, why. Errors have neither."""
+    if row["status"] == "error":
+        return []
+    whole = (row["text"] or "").strip()
+    lines: list[str] = []
+    if scored.answers is not None:
+        answer = scored.answers[place].as_py()
+        lines.append("no answer found" if answer is None else f"answer: {one_line(answer, 200)}")
+    for name in scored.scores:
+        score = scored.explain(name, place)
+        value = "not scored" if score.value is None else f"{score.value:.4g}"
+        # The whole text stands above; a part of it that was judged is worth repeating.
+        part = score.answer if score.answer and score.answer.strip() != whole else None
+        read = "" if part is None else f" [{one_line(part, 80)}]"
+        lines.append(f"{one_line(name, 60)} {value}{read}: {one_line(score.explanation, 300)}")
+    return lines
 
 
 def _question(prompt: dict[str, Any]) -> list[str]:
@@ -90,7 +164,7 @@ def _question(prompt: dict[str, Any]) -> list[str]:
 
 
 def _variants(rows: list[dict[str, Any]]) -> list[Variant]:
-    grouped: dict[tuple[str, str, bool], list[int]] = {}
+    grouped: dict[tuple[str, str, bool, tuple[str, ...]], list[int]] = {}
     for row in rows:
         text, status = row["text"], row["status"]
         if status == "error":
@@ -100,10 +174,12 @@ def _variants(rows: list[dict[str, Any]]) -> list[Variant]:
         else:
             shown = text
         is_text = status != "error" and shown is text
-        grouped.setdefault((shown, status, is_text), []).append(row["repeat"])
+        # Equal outputs have equal verdicts, except where an import says otherwise.
+        key = (shown, status, is_text, tuple(row["verdicts"]))
+        grouped.setdefault(key, []).append(row["repeat"])
     variants = [
-        Variant(shown, status, repeats, is_text)
-        for (shown, status, is_text), repeats in grouped.items()
+        Variant(shown, status, repeats, is_text, list(verdicts))
+        for (shown, status, is_text, verdicts), repeats in grouped.items()
     ]
     return sorted(variants, key=lambda v: (-len(v.repeats), v.repeats))
 
@@ -121,3 +197,21 @@ def _marked(variant: Variant, reference: str | None) -> Any:
     text.append("▮", style="bold red")
     text.append(printable(variant.shown[at:]).replace("\n", "\n    "), style="red")
     return text
+
+
+def _compared(variants: list[Variant]) -> Any:
+    """The two commonest outputs of a setting word by word; the output where there is one."""
+    from rich.text import Text
+
+    from evalharness.report.html.words import word_diff
+
+    texts = list(dict.fromkeys(variant.shown for variant in variants if variant.is_text))
+    if len(texts) < 2:
+        return _marked(variants[0], None)
+    styles = {"same": ("", "", ""), "gone": ("[-", "-]", "red"), "new": ("{+", "+}", "green")}
+    line = Text("    ")
+    for piece in word_diff(texts[0], texts[1]):
+        before, after, style = styles[piece.kind]
+        shown = printable(piece.text).replace("\n", "\n    ")
+        line.append(f"{before}{shown}{after}", style=style)
+    return line

@@ -1,20 +1,20 @@
 """Dataset files as rows: plain dicts, each with the place it stands in.
 
-Each reader takes the whole file and refuses what it cannot read exactly; what a row means is
-decided in :mod:`.prompts`. A *place* is what a person needs to find the row: ``file:line`` for text
-files, ``file:row N`` where there are no lines.
+Each reader goes through the whole file, row by row, and refuses what it cannot read exactly; what
+a row means is decided in :mod:`.prompts`. A *place* is what a person needs to find the row:
+``file:line`` for text files, ``file:row N`` where there are no lines.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
 import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, TextIO, cast
 
 import msgspec
 
@@ -55,7 +55,7 @@ def read_rows(path: Path, name: str) -> Iterator[Row]:
             f"{name}: cannot tell the format from {suffix or 'no suffix'}", hint=hint
         )
     try:
-        return readers[suffix](path, name)
+        yield from readers[suffix](path, name)
     except OSError as error:
         raise DatasetError(f"cannot read {name}: {error.strerror or error}") from None
 
@@ -66,9 +66,11 @@ def _text(path: Path, name: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        was = "UTF-16" if wide else "WINDOWS-1252"
         raise DatasetError(
             f"{name}:{line}: not valid UTF-8 (byte 0x{data[error.start]:02x})",
-            hint=f"convert it: iconv -f WINDOWS-1252 -t UTF-8 {name} > fixed{path.suffix}",
+            hint=f"convert it: iconv -f {was} -t UTF-8 {name} > fixed{path.suffix}",
         ) from None
 
 
@@ -76,10 +78,15 @@ def _text(path: Path, name: str) -> str:
 
 
 def _jsonl(path: Path, name: str) -> Iterator[Row]:
-    # Decoded once as a whole: a bad byte is found with its line, and msgspec then reads the lines.
-    text = _text(path, name)
+    _text(path, name)  # a bad byte is found with its line, before any row is given
     decode = msgspec.json.Decoder().decode
-    for number, line in enumerate(text.split("\n"), 1):
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        yield from _objects(file, name, decode)
+
+
+def _objects(lines: Iterable[str], name: str, decode: Callable[[str], Any]) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        line = line.removesuffix("\n")
         if not line or line.isspace():
             continue
         place = f"{name}:{number}"
@@ -197,17 +204,17 @@ def check_plain(value: Any, place: str, key: str = "") -> None:
 
 
 def _csv(path: Path, name: str) -> Iterator[Row]:
-    text = _text(path, name)
-    limit = csv.field_size_limit(MAX_CELL)
+    _text(path, name)  # a bad byte is found with its line, before any row is given
+    limit = csv.field_size_limit(MAX_CELL)  # global: put back when the rows end or are let go
     try:
-        # Materialised inside the try, so that the limit, which is global, is put back at once.
-        return iter(list(_csv_rows(text, name)))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from _csv_rows(file, name)
     finally:
         csv.field_size_limit(limit)
 
 
-def _csv_rows(text: str, name: str) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv_rows(file: TextIO, name: str) -> Iterator[Row]:
+    reader = csv.reader(file, strict=True)
     header: list[str] | None = None
     start = 1
     try:
@@ -271,7 +278,8 @@ def _parquet(path: Path, name: str) -> Iterator[Row]:
     for column in names:
         if names.count(column) > 1:
             raise DatasetError(f"{name}: column {column!r} appears twice")
-    for number, columns in enumerate(table.to_pylist(), 1):
+    rows = (row for batch in table.to_batches(max_chunksize=1_000) for row in batch.to_pylist())
+    for number, columns in enumerate(rows, 1):
         yield arrow_row(f"{name}:row {number}", columns)
 
 

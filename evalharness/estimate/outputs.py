@@ -60,6 +60,8 @@ def recorded_outputs(plan: Plan, records: pa.Table) -> Outputs:
 
 
 def _numbers(records: pa.Table, name: str) -> Floats:
+    if not len(records):
+        return np.zeros(0)
     column: Any = records[name]
     return np.asarray(column.to_pandas().to_numpy(dtype=np.float64, na_value=np.nan))
 

@@ -24,6 +24,9 @@ _PER_REQUEST = 8.0
 # Characters a token: Latin text about 4, Chinese, Japanese and Korean 1, other scripts 2.
 _ASCII, _WIDE, _OTHER = 4.0, 1.0, 2.0
 _FIRST_WIDE = 0x2E80
+# Counts are whole tokens. Prompts of one length share their rounding, so that it does not average
+# out as the scatter around a line does.
+_ROUNDING = 0.5
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -132,7 +135,8 @@ def prompt_tokens(texts: list[Text], wanted: Floats, facts: ModelFacts | None) -
         if facts is not None and line is not None and line.expected > 0:
             basis = "fitted"
             each[new] = chars[new] * line.expected / max(1.0, float((chars * wanted)[new].sum()))
-            low, high = low + line.low, high + line.high
+            rounding = _ROUNDING * float(wanted[new].sum())
+            low, high = low + max(0.0, line.low - rounding), high + line.high + rounding
         else:
             basis = "length"
             each[new] = [text.guess for text, is_new in zip(texts, new, strict=True) if is_new]

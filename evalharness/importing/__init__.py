@@ -63,16 +63,16 @@ def read_import(path: str | Path, *, mapping: Mapping[str, str]) -> Imported:
             f"{path.name}: cannot tell the format from {path.suffix or 'no suffix'!r}",
             hint=f"give the file one of the suffixes {', '.join(SUFFIXES)}",
         )
-    rows = list(read_rows(path, path.name))
-    if not rows:
+    # Read twice, first for the names of its columns: as Python objects the rows of a large file
+    # take ten times its size.
+    present = list(dict.fromkeys(n for row in read_rows(path, path.name) for n in row.columns))
+    if not present:
         raise DatasetError(f"{path.name}: holds no rows")
-    present = list(dict.fromkeys(name for row in rows for name in row.columns))
     columns = Columns()
     header = _header(path.name, present, mapping, columns)
     gathered = Gathered(columns, header, cells_are_text=path.suffix.lower() == ".csv")
-    rows.reverse()
-    while rows:  # each row is let go once it is read: a large file need not fit twice
-        gathered.add(rows.pop())
+    for row in read_rows(path, path.name):
+        gathered.add(row)
     return Imported(
         records=gathered.records(),
         prompts=gathered.prompts(),
@@ -116,6 +116,12 @@ def _header(file: str, present: list[str], mapping: Mapping[str, str], columns: 
 
 
 def _needed(file: str, present: list[str], known: dict[str, str]) -> None:
+    for mark, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(present) == 1 and mark in present[0]:
+            raise DatasetError(
+                f"{file}: its columns stand between {called}, and commas are expected",
+                hint="save it with commas, or as JSONL",
+            )
     meanings = set(known.values())
     if "prompt_id" not in meanings:
         guess = next((name for name in ("id", "question_id", "qid") if name in present), "THEIRS")

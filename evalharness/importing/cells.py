@@ -90,6 +90,14 @@ def json_value(value: Any) -> Any:
     return value
 
 
+def json_document(value: Any) -> Any:
+    """Read a text as the JSON it is."""
+    try:
+        return msgspec.json.decode(text(value))
+    except (msgspec.MsgspecError, RecursionError):
+        raise CellError(f"must be JSON, got {shown(value)}") from None
+
+
 def integer(lowest: int | None, highest: int | None) -> Cell:
     """Make a reader of whole numbers in a closed range; ``3.0`` is one."""
 

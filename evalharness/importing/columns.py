@@ -46,7 +46,7 @@ _EXTRA_PARAMS: dict[str, Cell] = {
     "enable_thinking": cells.boolean,
     "thinking_budget": cells.integer(0, None),
 }
-_COLUMN_PARAMS = (
+COLUMN_PARAMS = (
     "temperature",
     "top_p",
     "seed",
@@ -60,6 +60,7 @@ _COLUMN_PARAMS = (
 ALIASES = {"cost_usd": "cost_usd_imported"}
 PROMPT: dict[str, Cell] = {
     "target": lambda value: value,
+    "target_json": cells.json_document,  # for CSV, whose cells are texts: a list, a number
     "cluster": cells.name,
     "tags": cells.tags,
     "prompt": cells.text,
@@ -79,7 +80,7 @@ class Columns:
             if column.name not in _COMPUTED
         }
         self.params: dict[str, Cell] = {
-            **{name: self.record[name] for name in _COLUMN_PARAMS},
+            **{name: self.record[name] for name in COLUMN_PARAMS},
             **_OTHER_PARAMS,
             **{f"extra.{name}": cell for name, cell in _EXTRA_PARAMS.items()},
         }

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+BATCH = 20_000  # rows that are held as Python objects
+
 # Columns that every imported record has, whatever the file holds.
 _MADE = {
     "trial_id",
@@ -31,6 +33,10 @@ _MADE = {
     "in_doubt",
     "text_sanitized",
 }
+
+
+# Two ways to write one thing.
+_EITHER = (("prompt", "messages"), ("target", "target_json"))
 
 
 class Header(NamedTuple):
@@ -74,6 +80,8 @@ class Gathered:
         self._places: dict[tuple[str, str, int], str] = {}
         filled = self._meanings | _MADE
         self._cells: dict[str, list[Any]] = {c.name: [] for c in RECORDS if c.name in filled}
+        self._sealed: list[pa.Table] = []
+        self._answered = False
 
     def add(self, row: Row) -> None:
         """Take one row.
@@ -92,6 +100,7 @@ class Gathered:
         values["setting_id"] = setting.setting_id
         identity = [prompt_id, setting.setting_id, values["repeat"]]
         values["trial_id"] = digest(b"imported", canonical_json(identity))
+        self._answered |= values.get("answer") is not None
         if values.get("status") is None:
             values["status"] = self._default_status(values)
         values["extra_json"] = self._extra(row)
@@ -99,6 +108,22 @@ class Gathered:
             values[flag] = values.get(flag) or False
         for name, cells in self._cells.items():
             cells.append(values.get(name))
+        if len(self._cells["trial_id"]) >= BATCH:
+            self._seal()
+
+    def _seal(self) -> None:
+        """Turn the rows taken so far into Arrow, a fraction of the size of Python's objects."""
+        import pyarrow as pa
+
+        rows = len(self._cells["trial_id"])
+        arrays: list[pa.Array[Any]] = []
+        for column in RECORDS:
+            kind = arrow_type(column.type)
+            cells = self._cells.get(column.name)
+            arrays.append(pa.array([None] * rows if cells is None else cells, kind))
+        self._sealed.append(pa.Table.from_arrays(arrays, schema=arrow_schema("records")))
+        for cells in self._cells.values():
+            cells.clear()
 
     def _extra(self, row: Row) -> str | None:
         """Keep the cells that have no meaning here, as one JSON object."""
@@ -148,11 +173,12 @@ class Gathered:
                     f"{shown(fact.value)} at {fact.place}",
                     hint="a prompt has one; give different prompts different ids",
                 )
-        if "prompt" in facts and "messages" in facts:
-            raise DatasetError(
-                f"{place}: prompt {prompt_id!r} has both `prompt` and `messages`",
-                hint="keep the column that says what was sent",
-            )
+        for one, other in _EITHER:
+            if one in facts and other in facts:
+                raise DatasetError(
+                    f"{place}: prompt {prompt_id!r} has both `{one}` and `{other}`",
+                    hint="keep the column that says what was meant",
+                )
 
     def _setting(self, values: dict[str, Any]) -> Setting:
         params: dict[str, Any] = {}
@@ -210,13 +236,8 @@ class Gathered:
         """Make the records table, in file order."""
         import pyarrow as pa
 
-        rows = len(self._cells["trial_id"])
-        arrays: list[pa.Array[Any]] = []
-        for column in RECORDS:
-            kind = arrow_type(column.type)
-            cells = self._cells.get(column.name)
-            arrays.append(pa.array([None] * rows if cells is None else cells, kind))
-        return pa.Table.from_arrays(arrays, schema=arrow_schema("records"))
+        self._seal()
+        return pa.concat_tables(self._sealed)
 
     def prompts(self) -> pa.Table:
         """Make the prompts table, in order of first appearance."""
@@ -230,7 +251,7 @@ class Gathered:
                 Prompt(
                     prompt_id=prompt_id,
                     messages=messages,
-                    target=said.get("target"),
+                    target=said.get("target_json", said.get("target")),
                     tags=said.get("tags", []),
                     cluster=said.get("cluster"),
                     source=self._sources[prompt_id],
@@ -267,6 +288,6 @@ class Gathered:
         naive = self._columns.instants.without_zone
         if naive:
             notes.append(f"{naive} times without a time zone were read as UTC")
-        if "answer" in self._meanings and all(a is None for a in self._cells["answer"]):
+        if "answer" in self._meanings and not self._answered:
             notes.append("column `answer` is empty in every row: all answers count as unparsed")
         return notes

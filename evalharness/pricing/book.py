@@ -1,7 +1,8 @@
 """The price book: which price applies to a model at a provider on a day.
 
-Layers, the first that knows the model wins: overrides, then price files (a later file before an
-earlier one), then the shipped ``configs/pricing/*.yaml``, then the ``genai-prices`` package where
+Layers, the first that knows the model wins: prices given to the command at hand (entries, then
+files, a later one before an earlier), then the run's own configuration (entries, then files), then
+the shipped ``configs/pricing/*.yaml``, then the ``genai-prices`` package where
 it is installed. Within a layer the more specific entry wins: a named provider before any provider,
 an exact model name before a pattern, a longer pattern before a shorter, then the later
 ``valid_from``, then the later line.
@@ -46,6 +47,7 @@ class PriceBook:
     def load(
         cls,
         *,
+        prices: Sequence[Any] = (),
         files: Sequence[Path] = (),
         overrides: Mapping[str, Any] | None = None,
         aliases: Mapping[str, str] | None = None,
@@ -53,9 +55,10 @@ class PriceBook:
         """The book of a run or a report.
 
         Args:
-            files: price files over the shipped ones; a later file wins.
-            overrides: a table as plain data (the configuration's ``pricing`` group), over all
-                files; its ``files`` key may name further price files, which come after ``files``.
+            prices: entries of a price table as plain data, over all else.
+            files: price files over all but ``prices``; a later file wins.
+            overrides: a table as plain data (the ``pricing`` group of a run's configuration); its
+                ``files`` key may name further price files.
             aliases: provider name → the name it is priced under.
 
         Raises:
@@ -64,9 +67,12 @@ class PriceBook:
         given = dict(overrides or {})
         named = [Path(str(name)) for name in given.pop("files", None) or ()]
         layers: list[list[Price]] = []
+        if prices:
+            layers.append(parse_prices({"prices": list(prices)}, "pricing", table="override"))
+        layers += [read_prices(path) for path in reversed(files)]
         if given:
             layers.append(parse_prices(given, "pricing", table="override"))
-        layers += [read_prices(path) for path in reversed([*files, *named])]
+        layers += [read_prices(path) for path in reversed(named)]
         # The shipped files are one layer: together they are the project's own table.
         tables = sorted(shipped("configs").glob("pricing/*.yaml"))
         layers.append([price for path in tables for price in read_prices(path)])

@@ -33,7 +33,7 @@ def likely_reason(computed: Floats, billed: Floats, special: Bools) -> str | Non
         return f"the bill is {ratio:.4g} times the table's price throughout: another price applies"
     plain = ~special
     if np.any(special) and np.any(plain) and np.allclose(gap[plain], 0, atol=_ROUNDING_USD):
-        return "only records with cached or reasoning tokens differ: their prices are others"
+        return "only records with cached or reasoning tokens differ: those have another price"
     return "the difference follows no single price"
 
 

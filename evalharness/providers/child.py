@@ -26,6 +26,7 @@ from typing import Any, cast
 import msgspec
 
 from evalharness.errors import ProviderError
+from evalharness.secrets_guard import environment_without_secrets
 
 KEPT_LINES = 30
 GRACE_S = 5.0
@@ -116,6 +117,7 @@ async def running(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
+        env=environment_without_secrets(),
     )
     child = Child(process, {})
     stdout, stderr = process.stdout, process.stderr

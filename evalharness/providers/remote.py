@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from evalharness.config import ProviderConfig
 from evalharness.errors import ConfigError, ProviderError
+from evalharness.secrets_guard import remember
+from evalharness.wire.logs import keep_out_of_logs
 from evalharness.wire.secret import Secret
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -145,6 +147,7 @@ def read_key(variable: str) -> Secret:
         ConfigError: that is no name of a variable (the text is not repeated: it may be a key).
         ProviderError: the variable is not set, empty, or holds what no header can carry.
     """
+    remember(variable)
     value = os.environ.get(variable, "").strip() if _VARIABLE.fullmatch(variable) else ""
     if not value and not _SHOWABLE.fullmatch(variable):
         raise ConfigError(
@@ -162,4 +165,6 @@ def read_key(variable: str) -> Secret:
             f"the environment variable {variable} holds characters that no key has",
             hint=f"set {variable} again: a line break or a typographic quote may have slipped in",
         )
-    return Secret(value)
+    secret = Secret(value)
+    keep_out_of_logs(secret)
+    return secret

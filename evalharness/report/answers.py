@@ -18,9 +18,10 @@ _NAMED = 3  # settings named in a sentence before the rest are only counted
 class Answer(msgspec.Struct, frozen=True):
     """One question with its answer.
 
-    ``question`` is ``Most repeatable`` and the like; ``who`` names a setting, or says that none
-    can be named; ``figure`` is the leader's value with its interval; ``text`` says what that means;
-    ``settled`` is whether the data single out fewer settings than there are.
+    ``question`` is ``Most repeatable`` and the like; ``who`` names a setting, or says that none can
+    be named (of a single setting it is the figure); ``figure`` is the leader's value with its
+    interval; ``text`` says what that means; ``settled`` is whether the data single out fewer
+    settings than there are.
     """
 
     question: str
@@ -31,49 +32,74 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def answers(data: Row) -> list[Answer]:
-    """Which setting is the most repeatable, the best, the fastest, the cheapest."""
-    questions = (
-        ("Most repeatable", "agreement"), ("Best score", "score"),
-        ("Fastest", "latency_s"), ("Cheapest", "cost_usd"),
-    )  # fmt: skip
-    return [_answer(data, question, metric) for question, metric in questions]
+    """Which setting is the most repeatable, the best, the fastest, the cheapest.
+
+    Of a single setting they say how repeatable, good, fast and cheap it is.
+    """
+    if len(data["settings"]) == 1:
+        row = data["settings"][0]
+        return [_single(data, row, name, metric) for metric, name in _SINGLE.items()]
+    return [_answer(data, name, metric) for metric, name in _QUESTIONS.items()]
+
+
+_QUESTIONS = {
+    "agreement": "Most repeatable", "score": "Best score", "latency_s": "Fastest",
+    "cost_usd": "Cheapest",
+}  # fmt: skip
+_SINGLE = {
+    "agreement": "Same text again", "score": "Score", "latency_s": "Latency", "cost_usd": "Cost",
+}  # fmt: skip
 
 
 def _answer(data: Row, question: str, metric: str) -> Answer:
     found = data["leaders"].get(metric)
-    if found is None:
-        return _alone(data, question, metric)
+    if _none_came(data) or found is None:
+        return _unranked(data, question, metric)
     rows = {row["setting_id"]: row for row in data["settings"]}
-    group, total = found["group"], len(found["others"]) + 1
+    total = len(found["others"]) + 1
     leader = rows[found["setting_id"]]
-    figure = _figure(leader, metric)
-    labels = [rows[name]["label"] for name in group]
-    same = [row for row in found["others"] if row["value"] == found["value"]]
+    figure = _figure(data, leader, metric)
+    same = [row["setting_id"] for row in found["others"] if row["value"] == found["value"]]
     if len(same) == total - 1:
-        return Answer(question, "All alike", figure, _all_alike(metric, found["value"]), False)
-    if len(group) == total:
-        text = (
-            f"{leader['label']} has the best figure, but no other setting is detectably "
-            f"{_WORSE[metric]} at this size."
-        )
-        return Answer(question, "Not settled", figure, text, False)
-    beaten = total - len(group)
-    others = (
-        "every other setting" if beaten == total - 1 else f"the other {n.plural(beaten, 'setting')}"
-    )
-    who, rest = leader["label"], f"detectably {_BETTER[metric]} than {others}"
-    if len(group) == 1:
-        text = f"{_meaning(leader, metric)}; {rest}{_lead(found, metric)}."
-    elif same:
-        who = f"{len(same) + 1} settings alike"
-        alike = [leader["label"], *(rows[row["setting_id"]]["label"] for row in same)]
-        text = f"{_meaning(leader, metric)} for {listing(alike, _NAMED)}; {rest}."
-    else:
-        text = (
-            f"{_meaning(leader, metric)}; not detectably different from "
-            f"{listing(labels[1:], _NAMED)}; {rest}."
-        )
-    return Answer(question, one_line(who, 60), figure, text, True)
+        return Answer(question, "All alike", figure, _all_alike(data, metric, found), False)
+    first = [leader["label"], *(rows[name]["label"] for name in same)]
+    near = [rows[name]["label"] for name in found["group"][1:] if name not in same]
+    worse = [rows[r["setting_id"]]["label"] for r in found["others"]
+             if r["setting_id"] not in found["group"]]  # fmt: skip
+    if not is_settled(found):
+        has = "has" if len(first) == 1 else "have"
+        text = f"{listing(first, _NAMED)} {has} the best figure, but "
+        rest = f"no other setting is detectably {_WORSE[metric]} at this size."
+        if worse:
+            verb = "is" if len(worse) == 1 else "are"
+            rest = (
+                f"of {n.plural(total - len(first), 'other')} only {listing(worse, 2)} {verb} "
+                f"detectably {_WORSE[metric]}."
+            )
+        return Answer(question, "Not settled", figure, text + rest, False)
+    who = leader["label"] if not same else f"{len(first)} settings alike"
+    text = _meaning(leader, metric) + (f" for {listing(first, _NAMED)}" if same else "")
+    if near:
+        text += f"; not detectably different from {listing(near, _NAMED)}"
+    text += f"; detectably {_BETTER[metric]} than {_beaten(worse, total)}"
+    text += "" if same or near else _lead(found, metric)
+    return Answer(question, one_line(who, 60), figure, f"{text}.", True)
+
+
+def is_settled(found: Row) -> bool:
+    """Whether a leading group says something: at least a quarter of the others are outside it.
+
+    One setting of thirty that is detectably worse makes the other twenty-nine no winners.
+    ``found`` is a metric of ``leaders``.
+    """
+    beaten = len(found["others"]) + 1 - len(found["group"])
+    return 0 < len(found["others"]) <= 4 * beaten
+
+
+def _beaten(worse: list[str], total: int) -> str:
+    if len(worse) == total - 1:
+        return "every other setting" if total > 2 else worse[0]
+    return worse[0] if len(worse) == 1 else n.plural(len(worse), "other setting")
 
 
 _WORSE = {
@@ -85,30 +111,50 @@ _BETTER = {
 }  # fmt: skip
 
 
-def _all_alike(metric: str, value: float) -> str:
-    if metric == "cost_usd" and value == 0:
-        return "Nothing was billed: no setting costs anything here."
-    return f"Every setting has the same figure, {n.value_of(metric, value)}."
+def _all_alike(data: Row, metric: str, found: Row) -> str:
+    if metric != "cost_usd" or found["value"]:
+        return f"Every setting has the same figure, {n.value_of(metric, found['value'])}."
+    billed = sum(row["cost_usd"]["billed_total"] or 0.0 for row in data["settings"])
+    if billed:
+        return f"Free by the price table, but the provider billed {n.dollars(billed)}."
+    return "Nothing was billed: no setting costs anything here."
 
 
-def _alone(data: Row, question: str, metric: str) -> Answer:
+def _single(data: Row, row: Row, question: str, metric: str) -> Answer:
+    if not row["availability"]:
+        return Answer(question, _UNKNOWN, n.DASH, _NONE_CAME, False)
+    if not _known(row, metric):
+        return Answer(question, _UNKNOWN, n.DASH, _WHY_NONE[metric], False)
+    return Answer(question, _figure(data, row, metric), n.DASH, f"{_meaning(row, metric)}.", True)
+
+
+def _unranked(data: Row, question: str, metric: str) -> Answer:
     """The answer where settings cannot be compared: the only figure there is, or why none."""
+    if _none_came(data):
+        return Answer(question, _UNKNOWN, n.DASH, _NONE_CAME, False)
     rows = [row for row in data["settings"] if _known(row, metric)]
     if not rows:
-        return Answer(question, n.DASH, n.DASH, _WHY_NONE[metric], False)
+        return Answer(question, _UNKNOWN, n.DASH, _WHY_NONE[metric], False)
+    if len(rows) > 1:
+        text = f"{len(rows)} settings have a figure, but on too little in common to be compared."
+        return Answer(question, "Not settled", n.DASH, text, False)
     row = rows[0]
-    only = "the only setting" if len(data["settings"]) == 1 else "the only setting with a figure"
-    return Answer(
-        question, row["label"], _figure(row, metric), f"{_meaning(row, metric)}; {only}.", False
-    )
+    text = f"{_meaning(row, metric)}; the only setting with a figure."
+    return Answer(question, row["label"], _figure(data, row, metric), text, False)
 
 
+_UNKNOWN = "Not known"
+_NONE_CAME = "Every trial ended in an error: there is nothing to compare."
 _WHY_NONE = {
     "agreement": "No prompt has two usable repeats: repeatability needs repeats=2 or more.",
     "score": "Nothing was scored: no scorer, or no prompt has a target.",
     "latency_s": "No latency is known.",
     "cost_usd": "No price is known for these models.",
 }
+
+
+def _none_came(data: Row) -> bool:
+    return not any(row["availability"] for row in data["settings"])
 
 
 def _known(row: Row, metric: str) -> bool:
@@ -125,15 +171,20 @@ def _value(row: Row, metric: str) -> float | None:
     return row["cost_usd"]["per_1k_requests"]
 
 
-def _figure(row: Row, metric: str) -> str:
+def _figure(data: Row, row: Row, metric: str) -> str:
+    """The figure of a setting with its interval over prompts."""
     if metric == "agreement":
         raw = row["agreement"]["raw"]
         return f"{n.percent(raw['pairwise'])} {n.share_interval(raw['ci95'])}".strip()
     if metric == "score":
         return f"{n.percent(row['score']['mean'])} {n.share_interval(row['score']['ci95'])}".strip()
+    drawn = next((d for d in data["distributions"] if d["setting_id"] == row["setting_id"]), None)
+    ci: Sequence[float] | None = None if drawn is None else drawn["means"][metric]["ci95"]
     if metric == "latency_s":
-        return f"{n.seconds(row['latency_s']['mean'])} mean"
-    return f"{n.dollars(row['cost_usd']['per_1k_requests'])} per 1,000"
+        mean = row["latency_s"]["mean"]
+        return f"{n.seconds(mean)} mean {n.seconds_interval(ci, mean)}".strip()
+    price = n.dollars(row["cost_usd"]["per_1k_requests"])
+    return f"{price} per 1,000 {n.dollars_interval(ci, 1000)}".strip()
 
 
 def _meaning(row: Row, metric: str) -> str:
@@ -156,16 +207,14 @@ def _meaning(row: Row, metric: str) -> str:
 
 def _lead(found: Row, metric: str) -> str:
     """How far ahead of the closest other setting."""
-    if not found["others"]:
-        return ""
     closest = min(found["others"], key=lambda row: abs(row["difference"] or 0.0))
     if closest["difference"] is None:
         return ""
-    ends = [-end for end in reversed(closest["ci95"])] if closest["ci95"] else None
-    return (
-        f" (ahead of the closest by {n.size_of(metric, closest['difference'])}, "
-        f"95\u00a0% interval {n.difference_interval(metric, ends)})"
-    )
+    ends: list[float] = [-end for end in reversed(closest["ci95"] or ())]
+    beside = max(abs(x) for x in (closest["difference"], *ends))
+    size = n.size_of(metric, closest["difference"], beside)
+    inside = n.difference_interval(metric, ends or None, beside)
+    return f" (ahead of the closest by {size}, 95\u00a0% interval {inside})"
 
 
 def listing(names: Sequence[str], most: int) -> str:

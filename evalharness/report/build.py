@@ -7,10 +7,7 @@ a new scorer or price needs no new request.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import msgspec
 
 from evalharness.analysis.breakdowns import breakdowns
 from evalharness.analysis.compare import compare
@@ -19,10 +16,10 @@ from evalharness.analysis.effects import effects
 from evalharness.analysis.frame import COLUMNS, Frame
 from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
+from evalharness.analysis.trends import trends
 from evalharness.analysis.unstable import least_stable
-from evalharness.arrow import where_in
+from evalharness.arrow import where_equal, where_in
 from evalharness.errors import ConfigError
-from evalharness.judging import bind
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
 from evalharness.records import canonical_json
@@ -31,9 +28,8 @@ from evalharness.report.judges import judges
 from evalharness.report.money import ATTEMPT_COLUMNS, money, prices_used
 from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
-from evalharness.scorers import parse_answer_spec, parse_scoring, score_records
+from evalharness.report.scoring import Options, scored_run, scoring_facts, stored_config
 from evalharness.store.run import Run
-from evalharness.strict_yaml import load as load_yaml
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,21 +37,6 @@ if TYPE_CHECKING:
 # What scorers read beside what the analysis reads.
 _SCORED = ("finish_reason",)
 _PRICED = ("provider", "model")
-
-
-class Options(NamedTuple):
-    """What a report command may override.
-
-    ``everything`` also shows settings and prompts that are no longer in the plan; ``scoring`` and
-    ``answer`` replace the run's own; ``pricing`` is a price file over the shipped ones; ``volume``
-    is a number of requests to project the cost to.
-    """
-
-    everything: bool = False
-    scoring: list[dict[str, Any]] | None = None
-    answer: Any = None
-    pricing: Path | None = None
-    volume: float | None = None
 
 
 DEFAULTS = Options()
@@ -77,6 +58,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     """
     settings, prompts = run.table("settings"), run.table("prompts")
     records = run.table("records", _columns())
+    held = len(records)
     if not options.everything:
         settings, prompts = _active(settings), _active(prompts)
         records = _belonging(records, settings, prompts)
@@ -84,18 +66,15 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         raise ConfigError(
             f"run `{run.name}` holds no records yet", hint=f"evalharness run name={run.name}"
         )
-    config = _config(run)
-    scorers = parse_scoring(options.scoring if options.scoring is not None else config.scoring)
-    extractor = parse_answer_spec(options.answer or config.answer)
-    scored = score_records(
-        records,
-        prompts,
-        bind(scorers, run),
-        extractor,
-        answers_supplied=run.manifest.answers_supplied,
-    )
+    config = stored_config(run)
+    scored = scored_run(run, records, prompts, options)
     over = [] if options.pricing is None else [options.pricing]
-    book = PriceBook.load(files=over, overrides=config.pricing, aliases=config.price_aliases())
+    book = PriceBook.load(
+        prices=options.prices or (),
+        files=over,
+        overrides=config.pricing,
+        aliases=config.price_aliases(),
+    )
     costs = cost_columns(records, book)
     frame = Frame.build(
         records,
@@ -106,10 +85,16 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         cost_usd=costs.cost_usd,
     )
     unstable = least_stable(frame)
+    axes = _varying(frame)
     data: dict[str, Any] = {
-        "run": _run_facts(run, records, settings, prompts),
+        "run": {
+            **_run_facts(run, records, settings, prompts),
+            "records_outside_plan": held - len(records),
+        },
         **summarise(frame),
-        "comparisons": _comparisons(frame),
+        **scoring_facts(scored),
+        "comparisons": [row for axis in axes for row in compare(frame, by=axis)],
+        "trends": [row for axis in axes for row in trends(frame, by=axis)],
         "effects": effects(frame, bodies=_bodies(run)),
         "judges": judges(run),
         "least_stable": unstable,
@@ -144,44 +129,18 @@ def build_all(names: Sequence[str], options: Options) -> list[Built]:
 _SAMPLED_BODIES = 2_000
 
 
-def _comparisons(frame: Frame) -> list[dict[str, Any]]:
-    """Every axis against its lowest or first value."""
+def _varying(frame: Frame) -> list[str]:
+    """Name the axes to compare along, each against its lowest or first value."""
     axes: dict[str, set[bytes]] = {}
     for index in range(len(frame.setting_ids)):
         for name, value in frame.axes(index).items():
             axes.setdefault(name, set()).add(canonical_json(value))
-    varying = [name for name, values in axes.items() if len(values) > 1]
-    return [row for name in varying for row in compare(frame, by=name)]
+    return [name for name, values in axes.items() if len(values) > 1]
 
 
 def _bodies(run: Run) -> pa.Table:
     columns = ["setting_id", "request_json", "response_json", "choices_json"]
     return run.sample("records", columns, _SAMPLED_BODIES)
-
-
-class _StoredConfig(msgspec.Struct):
-    """The part of a stored configuration that a report reads; the rest is ignored."""
-
-    scoring: list[dict[str, Any]] = []
-    answer: Any = None
-    pricing: dict[str, Any] = {}
-    provider: dict[str, Any] = {}
-    providers: dict[str, dict[str, Any]] = {}
-
-    def price_aliases(self) -> dict[str, str]:
-        """Provider name → the name it is priced under, where that is another."""
-        everyone = [self.provider, *self.providers.values()]
-        sources = {p.get("name", ""): p.get("profile", {}).get("price_source") for p in everyone}
-        return {name: source for name, source in sources.items() if source}
-
-
-def _config(run: Run) -> _StoredConfig:
-    text = run.config_yaml
-    if text is None:
-        return _StoredConfig()
-    first = text.split("\n--- ", 1)[0] if "--- # job" not in text else text.split("--- # job")[1]
-    first = first.split("\n", 1)[1] if "--- # job" in text else first
-    return msgspec.convert(load_yaml(first), _StoredConfig)
 
 
 def _columns() -> list[str]:
@@ -201,7 +160,7 @@ def _run_facts(
     run: Run, records: pa.Table, settings: pa.Table, prompts: pa.Table
 ) -> dict[str, Any]:
     manifest = run.manifest
-    in_doubt = run.table("attempts", ["trial_id", "outcome"])["outcome"].to_pylist()
+    attempts = run.table("attempts", ["trial_id", "outcome"])
     return {
         "name": run.name,
         "status": manifest.status,
@@ -214,8 +173,8 @@ def _run_facts(
         "records": len(records),
         "settings": len(settings),
         "prompts": len(prompts),
-        "attempts": len(in_doubt),
-        "attempts_in_doubt": in_doubt.count("in_doubt"),
+        "attempts": len(attempts),
+        "attempts_in_doubt": len(where_equal(attempts, "outcome", "in_doubt")),
         "damaged_journal_entries": len(run.damage),
         "notes": manifest.notes,
     }

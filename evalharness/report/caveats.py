@@ -9,13 +9,20 @@ import msgspec
 
 from evalharness.report import numbers as n
 from evalharness.report.text import one_line
+from evalharness.scorers.base import NO_TARGET, NOT_DUE, NOTHING_ANSWERED
 
 Row = dict[str, Any]
 
 FEW_PROMPTS = 20
+SATURATED = 0.9  # of one core: requests are handled by one thread
+LEAST_SESSION_S = 2.0  # shorter ones are start-up
 CHARS = 280  # names that a server sends may be of any length
 MANY_UNPARSED = 0.05
 _BAD_VERDICTS = ("ignored", "partly honoured", "reversed", "not obeyed", "changed")
+# The client itself may be this late, or by this share of a latency, before that is worth saying.
+_LATE_S = 0.005
+_LATE_SHARE = 0.05
+_PROBES = 50  # a second of them; fewer say nothing about a 99th percentile
 _UNSAMPLED = ("seed", "temperature", "top_p")
 
 
@@ -29,8 +36,10 @@ class Caveat(msgspec.Struct, frozen=True):
 def caveats(data: Row) -> list[Caveat]:
     """All caveats of a run, serious ones first."""
     found = [
-        *_unfinished(data["run"]), *_errors(data), *_effects(data), *_unequal_losses(data),
-        *_truncated(data), *_unparsed(data), *_served(data), *_few(data), *_money(data),
+        *_unfinished(data["run"]), *_errors(data), *_client(data),
+        *_effects(data), *_unequal_losses(data), *_left_out(data), *_truncated(data),
+        *_unparsed(data), *_unscored(data), *_alike(data), *_served(data), *_few(data),
+        *_money(data),
         *(Caveat(note, False) for note in data["run"]["notes"]),
     ]  # fmt: skip
     short = [Caveat(one_line(caveat.text, CHARS), caveat.serious) for caveat in found]
@@ -49,6 +58,12 @@ def _unfinished(run: Row) -> Iterator[Caveat]:
         yield Caveat(
             f"Journal entries that could not be read: {lost:,}; `evalharness verify` says which.",
             True,
+        )
+    if run.get("records_outside_plan"):
+        yield Caveat(
+            f"{n.plural(run['records_outside_plan'], 'record')} of settings or prompts that are no "
+            "longer in the plan left out; `report --all` shows them.",
+            False,
         )
     if run["attempts_in_doubt"]:
         doubtful = n.plural(run["attempts_in_doubt"], "attempt")
@@ -74,8 +89,48 @@ def _errors(data: Row) -> Iterator[Caveat]:
     )
 
 
+def _saturated(sessions: list[Row]) -> Iterator[Caveat]:
+    """A client that computes all the time is late, also where no lag was recorded."""
+    for session in sessions:
+        seconds, cpu = session.get("seconds") or 0.0, session.get("cpu_s") or 0.0
+        if seconds >= LEAST_SESSION_S and cpu >= SATURATED * seconds:
+            yield Caveat(
+                f"Client saturated: it computed {n.percent(cpu / seconds)} of a core while "
+                f"it sent {session['sent']:,} requests in {n.span(seconds)}, so latencies are "
+                "partly its own; lower limits.concurrency.",
+                True,
+            )
+
+
 def _most(item: tuple[str, int]) -> tuple[int, str]:
     return -item[1], item[0]
+
+
+def _unscored(data: Row) -> Iterator[Caveat]:
+    """Scorers that left outputs without a score, and why. Errors have a caveat of their own."""
+    for scorer in data["scorers"]:
+        reasons = [one for one in scorer["unscored"] if one["reason"] != NOTHING_ANSWERED]
+        # Some prompts without a target are how a dataset is made; none with one is a mistake.
+        meant = all(one["reason"] in (NO_TARGET, NOT_DUE) for one in reasons)
+        if not reasons or (meant and scorer["scored"]):
+            continue
+        yield Caveat(
+            f"Scorer {scorer['name']} gave no score to {sum(one['n'] for one in reasons):,} of "
+            f"{scorer['records']:,} records: {unscored(reasons)}.",
+            not meant,
+        )
+    failed = 0 if data["answers"] is None else data["answers"]["failed"]
+    if failed:
+        yield Caveat(
+            f"The extraction of answers failed on {failed:,} outputs, as on a pattern over its "
+            "time: they agree with nothing.",
+            True,
+        )
+
+
+def unscored(reasons: list[Row]) -> str:
+    """Why records have no score, with how many."""
+    return "; ".join(f"{one['reason']} ({one['n']:,})" for one in reasons)
 
 
 def _effects(data: Row) -> Iterator[Caveat]:
@@ -99,12 +154,77 @@ def _unequal_losses(data: Row) -> Iterator[Caveat]:
             continue
         text = (
             f"{row['by']} {n.parameter(row['a_value'])} lost {n.percent(missing['a'], 1)} of its "
-            f"trials and {n.parameter(row['b_value'])} {n.percent(missing['b'], 1)}: compare their "
-            "scores with care."
+            f"trials, {row['by']} {n.parameter(row['b_value'])} lost {n.percent(missing['b'], 1)}: "
+            "what is missing may be the difference between them."
         )
         if text not in seen:
             seen.add(text)
             yield Caveat(text, True)
+
+
+def _left_out(data: Row) -> Iterator[Caveat]:
+    """Prompts that figures had to leave out, because repeats or partners are missing."""
+    rows = [row for row in data["settings"] if (row["agreement"]["raw"]["n"] or 0) >= 2]
+    fewest = min(rows, key=_compared, default=None)
+    if fewest is not None and _compared(fewest) < 0:
+        raw, n_prompts = fewest["agreement"]["raw"], fewest["prompts"]
+        yield Caveat(
+            f"Under {fewest['label']} {n_prompts - raw['prompts']:,} of "
+            f"{n.plural(n_prompts, 'prompt')} have fewer than two usable repeats: "
+            "they are in no agreement.",
+            n_prompts - raw["prompts"] >= 0.05 * n_prompts,
+        )
+    shortest = min(rows, key=_whole, default=None)
+    if shortest is not None and _whole(shortest) < 0:
+        raw = shortest["agreement"]["raw"]
+        yield Caveat(
+            f"Under {shortest['label']} only {raw['tar_prompts'][str(raw['n'])]:,} of "
+            f"{n.plural(shortest['prompts'], 'prompt')} have all {raw['n']} repeats: "
+            "“all N same” is about those.",
+            False,
+        )
+    yield from _without_partner(data)
+
+
+def _compared(row: Row) -> int:
+    """How many prompts agreement could be measured on, less all prompts."""
+    return row["agreement"]["raw"]["prompts"] - row["prompts"]
+
+
+def _whole(row: Row) -> int:
+    """How many prompts have all N repeats, less those that have two."""
+    raw = row["agreement"]["raw"]
+    return raw["tar_prompts"][str(raw["n"])] - raw["prompts"]
+
+
+def _without_partner(data: Row) -> Iterator[Caveat]:
+    """Prompts with a score on one side of a comparison only."""
+    rows = [row for row in data["comparisons"] if row["metric"] == "score"]
+    worst = max(rows, key=_alone, default=None)
+    if worst is not None and _alone(worst):
+        yield Caveat(
+            f"{worst['by']} {n.parameter(worst['a_value'])} against "
+            f"{n.parameter(worst['b_value'])}: {n.plural(_alone(worst), 'prompt')} with a score on "
+            f"one side only, left out; {worst['n']:,} compared.",
+            False,
+        )
+
+
+def _alone(row: Row) -> int:
+    return row["unmatched"]["a"] + row["unmatched"]["b"]
+
+
+def _alike(data: Row) -> Iterator[Caveat]:
+    """Agreement that is not an answer: refusals, or empty outputs, that are alike."""
+    for key, what in (("equal_refusals", "refused"), ("equal_empty", "empty")):
+        shares = [(row["sensitivity"][key] or 0.0, row["label"]) for row in data["settings"]]
+        share, label = max(shares, default=(0.0, ""))
+        if share >= 0.01:
+            yield Caveat(
+                f"Under {label} {n.percent(share, 1)} of the pairs of repeats agree because both "
+                f"are {what} alike.",
+                share >= 0.1,
+            )
 
 
 def _truncated(data: Row) -> Iterator[Caveat]:
@@ -162,8 +282,12 @@ def _few(data: Row) -> Iterator[Caveat]:
             False,
         )
     largest = max((row["agreement"]["raw"]["n"] or 0 for row in data["settings"]), default=0)
-    if largest < 2:
+    if largest < 2 and asked_repeats(data) < 2:
         yield Caveat("One repeat a prompt says nothing about repeatability: use repeats=3.", True)
+    elif largest < 2:
+        yield Caveat(
+            "No prompt has two usable repeats: nothing is known about repeatability.", True
+        )
 
 
 def _money(data: Row) -> Iterator[Caveat]:
@@ -173,11 +297,43 @@ def _money(data: Row) -> Iterator[Caveat]:
         known = [str(entry[key]) for key in ("model", "provider") if entry[key] is not None]
         whose = " of ".join(known) or "a model without a name"
         yield Caveat(f"No price for {whose}: its cost is unknown.", False)
-    for setting in data["prices"]["settings"].values():
-        gap, billed = setting["computed_minus_billed_usd"], setting["billed_total_usd"]
-        if gap is not None and billed and abs(gap) > 0.01 * billed:
-            yield Caveat(
-                f"Computed costs and the provider's bill differ by {n.dollars(abs(gap))} in a "
-                f"setting billed {n.dollars(billed)}: check the price table.",
-                True,
-            )
+    gaps = [
+        (setting["computed_minus_billed_usd"], setting["billed_total_usd"])
+        for setting in data["prices"]["settings"].values()
+    ]
+    off = [(gap, billed) for gap, billed in gaps if gap and billed and abs(gap) > 0.01 * billed]
+    if off:
+        gap, billed = (sum(found) for found in zip(*off, strict=True))
+        where = "" if len(gaps) == 1 else f" in {len(off)} of {len(gaps)} settings"
+        yield Caveat(
+            f"The provider billed {n.dollars(billed)} where the price table comes to "
+            f"{n.dollars(billed + gap)}{where}: check the table.",
+            True,
+        )
+
+
+def asked_repeats(data: Row) -> int:
+    """The most trials a prompt that a setting has, whatever became of them."""
+    prompts = data["run"]["prompts"] or 1
+    return max((-(-row["trials"] // prompts) for row in data["settings"]), default=0)
+
+
+def _client(data: Row) -> Iterator[Caveat]:
+    """The client saturated: what it measured holds its own lateness."""
+    sessions: list[Row] = data["provenance"]["sessions"]
+    lags: list[Row] = [session["loop_lag_s"] for session in sessions if "loop_lag_s" in session]
+    late: float = max((lag["p99"] for lag in lags if lag["n"] >= _PROBES), default=0.0)
+    streamed = any(row["ttft_s"]["p50"] is not None for row in data["settings"])
+    medians = [row["latency_s"]["p50"] for row in data["settings"]]
+    shortest = min((median for median in medians if median is not None), default=0.0)
+    # Between the chunks of a stream there are milliseconds, whatever the whole takes.
+    allowed = _LATE_S if streamed else max(_LATE_S, _LATE_SHARE * shortest)
+    if late > allowed:
+        yield Caveat(
+            f"Client saturated: its event loop ran up to {n.seconds(late)} late (99th percentile), "
+            "and times are too long by as much. Lower limits.concurrency, or use a machine with "
+            "less to do.",
+            True,
+        )
+    else:
+        yield from _saturated(sessions)

@@ -12,12 +12,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evalharness.report.money import money_lines
-from evalharness.report.story import tell
+from evalharness.report.answers import Answer
+from evalharness.report.caveats import unscored
+from evalharness.report.columns import Column, fitting
+from evalharness.report.judges import judge_lines
+from evalharness.report.provenance import concurrency_lines
+from evalharness.report.spending import money_lines, money_tables
+from evalharness.report.story import Story, facts, tell
 from evalharness.report.text import one_line, printable
 
 DASH = "—"
 _MOST_DIFFERENCES = 6
+_MOST_MONEY_ROWS = 8  # of each table; the JSON has all
+_SESSIONS = 3  # newest ones whose concurrency is told; the JSON has more
 Row = dict[str, Any]
 
 
@@ -85,9 +92,12 @@ def _latency(row: Row) -> str:
     return f"{seconds(latency.get('p50'))}/{seconds(latency.get('p95'))}"
 
 
+_TRIALS = Field("trials", lambda r: str(r["trials"]))
+
+
 def _fields(rows: list[Row]) -> list[Field]:
     fields = [
-        Field("trials", lambda r: str(r["trials"])),
+        *([] if len({r["trials"] for r in rows}) == 1 else [_TRIALS]),
         Field("ok %", lambda r: percent(r["status_share"]["ok"])),
         *_mishaps(rows),
         Field("same text\n[95% CI]", lambda r: _with_interval(r["agreement"]["raw"], "pairwise")),
@@ -107,44 +117,85 @@ def _fields(rows: list[Row]) -> list[Field]:
 
 
 def _mishaps(rows: list[Row]) -> list[Field]:
-    """A column for every other status that occurred: why a share is not ok is worth its width."""
-    headings = {
-        "truncated": "cut %",
-        "empty": "empty %",
-        "refused": "refused %",
-        "error": "error %",
-    }
-    return [
-        Field(heading, lambda r, status=status: percent(r["status_share"][status]))
-        for status, heading in headings.items()
-        if any(r["status"][status] for r in rows)
+    """The other statuses that occurred, in one column: why a share is not ok is worth its width."""
+    words = {"truncated": "cut", "empty": "empty", "refused": "refused", "error": "error"}
+    seen = [status for status in words if any(r["status"][status] for r in rows)]
+    if not seen:
+        return []
+    if len(seen) == 1:
+        return [Field(f"{words[seen[0]]} %", lambda r: percent(r["status_share"][seen[0]]))]
+    # A heading of two lines, however many there are: a column each would push the names out.
+    names = [words[status] for status in seen]
+    half = (len(names) + 1) // 2
+    heading = f"{'/'.join(names[:half])}\n/{'/'.join(names[half:])} %"
+    return [Field(heading, lambda r: "/".join(f"{100 * r['status_share'][s]:.0f}" for s in seen))]
+
+
+def settings_tables(rows: list[Row], width: int) -> list[Table]:
+    """The settings, the ``settings`` of the JSON, as tables no wider than ``width`` characters."""
+    fields = [Column(f.heading, [f.fill(row) for row in rows]) for f in _fields(rows)]
+    return fitting(Column("setting", [row["label"] for row in rows]), fields, width)
+
+
+def scores_tables(data: Row, width: int) -> list[Table]:
+    """One column a scorer: the table of settings has room for the first alone."""
+    rows: list[Row] = data["settings"]
+    first, *others = (scorer["name"] for scorer in data["scorers"])
+    scores = {first: [row["score"] for row in rows]}
+    scores |= {name: [row["scores"].get(name) for row in rows] for name in others}
+    columns = [
+        Column(f"{one_line(name, 24)}\n[95% CI]", [_with_interval(part, "mean") for part in parts])
+        for name, parts in scores.items()
     ]
-
-
-def settings_table(rows: list[Row]) -> Table:
-    """The table of settings; ``rows`` are the ``settings`` of the JSON."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
-    table.add_column("setting", overflow="fold", min_width=12)
-    fields = _fields(rows)
-    for field in fields:
-        table.add_column(field.heading, justify="right", no_wrap=True)
-    for row in rows:
-        label = Text(one_line(row["label"], 60))
-        table.add_row(label, *(Text(field.fill(row)) for field in fields))
-    return table
+    return fitting(Column("mean score by scorer", [row["label"] for row in rows]), columns, width)
 
 
 def print_report(data: Row, console: Console | None = None) -> None:
-    """Print what a person needs: what ran, the table, how to read it, what to watch."""
+    """Print what a person needs: what ran, the answers, what limits them, the table."""
     console = console or console_for_report()
     rows: list[Row] = data["settings"]
     for line in heading(data):
-        console.print(Text(line), soft_wrap=True)
-    console.print(settings_table(rows))
-    for line in [*findings(data), *money_lines(data)]:
-        console.print(Text(printable(line)), soft_wrap=True)
+        _say(console, line)
+    for line in findings(data):
+        _say(console, line)
+    tables = settings_tables(rows, console.width)
+    tables += scores_tables(data, console.width) if len(data["scorers"]) > 1 else []
+    for place, table in enumerate(tables):
+        if place:
+            console.print()
+        console.print(table)
+    _print_money(data, console)
     for line in footnotes(data):
-        console.print(Text(line, style="dim"), soft_wrap=True)
+        _say(console, line, style="dim")
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    """A line, wrapped where the console ends; what goes on below is indented a little more."""
+    bare = printable(line).lstrip(" ")
+    indent = len(line) - len(line.lstrip(" "))
+    wrapped = Text(bare, style=style).wrap(console, max(20, console.width - indent - 2))
+    for place, piece in enumerate(wrapped):
+        piece.rstrip()
+        console.print(Text(" " * (indent + 2 * (place > 0))) + piece, soft_wrap=True)
+
+
+def _print_money(data: Row, console: Console) -> None:
+    """What it cost and bought: sentences, then tables by setting, model, tag and prompt."""
+    lines = money_lines(data)
+    tables = money_tables(data, brief=True, most=_MOST_MONEY_ROWS)
+    if lines or tables:
+        console.print(Text("\nMoney"))
+    for line in lines:
+        _say(console, f"  {line}")
+    name = data["run"]["name"]
+    for found in tables:
+        cells = list(zip(*found.rows, strict=True))
+        names, *columns = map(Column, found.headings, cells)
+        for table in fitting(names, columns, console.width):
+            console.print()
+            console.print(table)
+        if found.more:
+            console.print(Text(f"  and {found.more} more: evalharness report {name} --json"))
 
 
 def console_for_report() -> Console:
@@ -154,35 +205,51 @@ def console_for_report() -> Console:
 
 
 def heading(data: Row) -> list[str]:
-    """What was run, in two lines."""
+    """What was run, in a line."""
     run = data["run"]
-    repeats = sorted({r["agreement"]["raw"]["n"] for r in data["settings"]} - {None, 0})
-    shown = "–".join(str(n) for n in {repeats[0], repeats[-1]}) if repeats else "1"
-    models = sorted({str(r["params"].get("model")) for r in data["settings"]} - {"None"})
-    lines = [
-        f"{run['name']}: {', '.join(models) or 'imported'} · {run['prompts']} prompts × "
-        f"{run['settings']} settings × {shown} repeats · {run['records']} records"
-    ]
-    if run["status"] not in ("complete", "imported"):
-        planned = run["planned"]
-        lines.append(f"{run['status']}: {run['records']} of {planned} planned trials recorded")
-    return [*lines, ""]
+    told = dict(facts(data))
+    return [f"{run['name']}: {told['Model']} · {told['Size']} · {told['Records']} records", ""]
+
+
+def _in_a_line(answer: Answer) -> str:
+    """``Most repeatable: T=0, 100 % [76, 100]. …``; without a figure where there is none."""
+    figure = "" if answer.figure == DASH else f", {answer.figure}"
+    return f"{answer.question}: {answer.who}{figure}. {answer.text}"
 
 
 def findings(data: Row) -> list[str]:
-    """The answers in plain sentences, the differences that are real, and what limits them."""
+    """One sentence a question, then the differences that are real, and what limits all that."""
     story = tell(data)
-    lines = [""]
-    lines += [f"{a.question}: {a.who}{', ' + a.figure if a.figure else ''}" for a in story.answers]
-    if story.real:
-        lines += ["", "Real differences", *(f"  {d.text}" for d in story.real[:_MOST_DIFFERENCES])]
-        if len(story.real) > _MOST_DIFFERENCES:
-            lines.append(f"  and {len(story.real) - _MOST_DIFFERENCES} more: evalharness compare")
-    verdicts = [effect["sentence"] for effect in data["effects"]]
-    if verdicts:
-        lines += ["", "Was it honoured?", *(f"  {sentence}" for sentence in verdicts)]
+    lines = [_in_a_line(answer) for answer in story.answers]
+    lines += ["", *_differences(data, story)]
+    if data["judges"]:
+        lines += ["", "Judges"]
+        lines += [f"  {line}" for judge in data["judges"] for line in judge_lines(judge)]
     if story.caveats:
-        lines += ["", "Mind", *(f"  {caveat.text}" for caveat in story.caveats)]
+        lines += ["", "Before you rely on this", *(f"  {caveat.text}" for caveat in story.caveats)]
+    told = [e["sentence"] for e in data["effects"] if e["verdict"] != "as asked"]
+    routine = [e["parameter"] for e in data["effects"] if e["verdict"] == "as asked"]
+    told += [f"sent as asked: {', '.join(routine)}"] if routine else []
+    if told:
+        lines += ["", "Was it honoured?", *(f"  {sentence}" for sentence in told)]
+    return [*lines, ""]
+
+
+def _differences(data: Row, story: Story) -> list[str]:
+    """Say which settings really differ, or that none was seen to."""
+    if not story.real and not story.undetected:
+        return []
+    texts = [*(d.text for d in story.real), *story.slopes]
+    lines = ["Which settings really differ?"]
+    if not texts:
+        lines.append("  No difference was detected at this size; that does not mean equal.")
+    lines += [f"  {text}" for text in texts[:_MOST_DIFFERENCES]]
+    shown = min(len(texts), _MOST_DIFFERENCES)
+    rest = len(texts) - shown + len(story.undetected)
+    if rest:
+        noun = "comparison" if rest == 1 else "comparisons"
+        axis = data["comparisons"][0]["by"]
+        lines.append(f"  {rest} more {noun}: evalharness compare {data['run']['name']} --by {axis}")
     return lines
 
 
@@ -194,13 +261,20 @@ def footnotes(data: Row) -> list[str]:
         "",
         "same text: chance that two repeats of a prompt give the identical text (pairwise, mean "
         "over prompts)",
-        f"all N same: share of prompts whose {n} repeats are all identical (TARr@{n})",
     ]
+    if n > 1:
+        lines.append(f"all N same: share of prompts whose {n} repeats are all identical (TARr@{n})")
     if any(_part(r, "score").get("mean") is not None for r in rows):
-        lines.append("score: mean over prompts that have a target")
-    if data["run"]["attempts_in_doubt"]:
-        lines.append(
-            f"{data['run']['attempts_in_doubt']} attempts in doubt (sent, outcome unknown)"
-        )
-    lines += [printable(note) for note in data["run"]["notes"]]
+        name = printable(data["scorers"][0]["name"])
+        lines.append(f"score: {name}, mean over prompts of the mean over their scored repeats")
+    lines += [
+        f"{one_line(scorer['name'], 60)}: {scorer['scored']} of {scorer['records']} records "
+        f"scored; not scored: {one_line(unscored(scorer['unscored']), 400)}"
+        for scorer in data["scorers"]
+        if scorer["unscored"]
+    ]
+    lines += [
+        printable(f"adaptive concurrency, {line}")
+        for line in concurrency_lines(data["provenance"]["throttle"])[-_SESSIONS:]
+    ]
     return lines

@@ -68,26 +68,54 @@ def _together(rows: Sequence[Row]) -> str:
     smallest = min(rows, key=lambda row: abs(row["difference"]))
     metric, by, base = largest["metric"], largest["by"], n.parameter(largest["b_value"])
     sides = f"{by} against {base}{_stratum(largest)}"
-    ends = n.difference_interval(metric, largest["ci95"])
+    ends = n.difference_interval(metric, largest["ci95"], n.largest_of(largest))
     where = f"{n.parameter(largest['a_value'])}"
     if is_real(largest):
-        least, most = (n.size_of(metric, row["difference"]) for row in (smallest, largest))
+        least, most = (
+            n.size_of(metric, row["difference"], n.largest_of(largest))
+            for row in (smallest, largest)
+        )
         words = _verb(metric, largest["difference"], f"{least} to {most}")
         return f"{sides}, at {len(rows)} values: {words}; most at {where} {ends}"
     noun = _NOUNS.get(metric, metric)
-    size = n.difference_of(metric, largest["difference"])
+    if all(_all_tied(row) for row in rows):
+        return (
+            f"{sides}, at {len(rows)} values: {noun} equal for each of {_prompts(largest)} {ends}"
+        )
+    size = n.difference_of(metric, largest["difference"], n.largest_of(largest))
     most = f"{noun}, at most {size} {ends} at {where}"
     return f"{sides}, at {len(rows)} values: {most}{_limits(largest)}"
 
 
+def slopes(trends: Sequence[Row]) -> list[str]:
+    """The trends along ordered axes that are real, a sentence each."""
+    found = [row for row in trends if is_real(row)]
+    return [_slope(row) for row in sorted(found, key=_rank)]
+
+
+def _slope(row: Row) -> str:
+    metric, size = row["metric"], n.size_of(row["metric"], row["slope"])
+    ends = n.slope_interval(metric, row["ci95"])
+    return f"Per unit of {row['by']}{_stratum(row)}: {_verb(metric, row['slope'], size)} {ends}"
+
+
 def is_real(row: Row) -> bool:
-    """Whether a comparison found a difference, after adjustment for its family."""
+    """Whether a comparison (or trend) found something, after adjustment for its family."""
     return row["p_adjusted"] is not None and row["p_adjusted"] < LEVEL
 
 
 def _says(row: Row) -> bool:
-    """Whether a row is more than 0 against 0: free requests differ in nothing."""
-    return not (row["metric"] == "cost_usd" and row["a_mean"] == 0 and row["b_mean"] == 0)
+    """Whether a row says something: equal lengths or costs of every prompt are a property of it."""
+    return not (row["metric"] in ("cost_usd", "completion_tokens") and _all_tied(row))
+
+
+def _all_tied(row: Row) -> bool:
+    """Whether no prompt differs at all."""
+    return row["wins"] == row["losses"] == 0
+
+
+def _prompts(row: Row) -> str:
+    return n.plural(row["n"], "prompt")
 
 
 def _rank(row: Row) -> tuple[int, str]:
@@ -98,12 +126,15 @@ def _rank(row: Row) -> tuple[int, str]:
 
 def in_words(row: Row) -> str:
     """One comparison for a reader who does not know the field's words."""
-    metric, difference = row["metric"], row["difference"]
+    metric, difference, beside = row["metric"], row["difference"], n.largest_of(row)
     sides = f"{_side(row, 'a')} against {_side(row, 'b')}{_stratum(row)}"
-    ends = n.difference_interval(metric, row["ci95"])
+    ends = n.difference_interval(metric, row["ci95"], beside)
+    if _all_tied(row):
+        equal = f"{sides}: {_NOUNS.get(metric, metric)} equal for each of {_prompts(row)}"
+        return equal if row["ci95"] is None else f"{equal} {ends}"
     if is_real(row):
-        return f"{sides}: {_verb(metric, difference, n.size_of(metric, difference))} {ends}"
-    size = n.difference_of(metric, difference)
+        return f"{sides}: {_verb(metric, difference, n.size_of(metric, difference, beside))} {ends}"
+    size = n.difference_of(metric, difference, beside)
     return f"{sides}: {_NOUNS.get(metric, metric)} {size} {ends}{_limits(row)}"
 
 
@@ -113,12 +144,12 @@ def _limits(row: Row) -> str:
         return f"; {n.p_value(row['p_adjusted'])} after allowing for {row['family']} comparisons"
     if row["mde"] is None:
         return ""
-    return f"; under {n.size_of(row['metric'], row['mde'])} would be missed"
+    return f"; under {n.size_of(row['metric'], row['mde'], n.largest_of(row))} would be missed"
 
 
 _NOUNS = {
     "agreement": "same text", "agreement_answer": "same answer", "score": "score",
-    "latency_s": "latency", "completion_tokens": "output", "cost_usd": "cost",
+    "latency_s": "latency", "completion_tokens": "output length", "cost_usd": "cost",
 }  # fmt: skip
 
 
@@ -142,8 +173,8 @@ def _side(row: Row, side: str) -> str:
 
 
 def _stratum(row: Row) -> str:
-    if row["pooled"]:
-        return ""
+    if row.get("pooled"):
+        return f" (mean of {len(row['a_settings'])} pairs of settings)"
     if not row["stratum"]:
         return ""
     return " at " + ", ".join(f"{k} {n.parameter(v)}" for k, v in row["stratum"].items())

@@ -11,6 +11,8 @@ from typing import Any
 
 from evalharness.report import numbers as n
 from evalharness.report.html.table import Cell, SettingsTable, settings_table
+from evalharness.report.judges import judge_lines
+from evalharness.report.spending import MoneyTable, money_lines, money_tables
 from evalharness.report.story import Difference, Story, tell
 from evalharness.report.text import one_line
 
@@ -43,10 +45,13 @@ def as_markdown(data: Row) -> str:
         " · ".join(_FACTS.get(name, "{}").format(escaped(value)) for name, value in story.facts),
         *_caveats(story),
         _answers(story),
-        _settings(settings_table(data)),
+        _settings(settings_table(data), data["scorers"]),
         *_differences("Real differences", story.real),
+        *_slopes(story),
         *_differences("Not detected at this size", story.undetected),
+        *_judges(data),
         *_unstable(data),
+        *_money(data),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -68,20 +73,22 @@ def _caveats(story: Story) -> list[str]:
 
 def _answers(story: Story) -> str:
     lines = [
-        f"- **{answer.question}: {escaped(answer.who)}**, {escaped(answer.figure)}. "
-        f"{escaped(answer.text)}"
+        f"- **{answer.question}: {escaped(answer.who)}**"
+        + (f", {escaped(answer.figure)}" if answer.figure != n.DASH else "")
+        + f". {escaped(answer.text)}"
         for answer in story.answers
     ]
     return "\n".join(lines)
 
 
-def _settings(table: SettingsTable) -> str:
+def _settings(table: SettingsTable, scorers: list[Row]) -> str:
+    others = {("Score", scorer["name"]) for scorer in scorers[1:]}
     chosen = [
         (i, column)
         for i, column in enumerate(table.columns)
-        if (column.group, column.heading) in _COLUMNS
+        if (column.group, column.heading) in _COLUMNS or (column.group, column.heading) in others
     ]
-    headings = [_HEADINGS.get((c.group, c.heading), c.heading) for _, c in chosen]
+    headings = [_HEADINGS.get((c.group, c.heading), escaped(c.heading, 24)) for _, c in chosen]
     lines = [
         "| setting | " + " | ".join(headings) + " |",
         "|---|" + "---:|" * len(headings),
@@ -106,6 +113,42 @@ def _differences(heading: str, found: list[Difference]) -> list[str]:
     if len(found) > _MOST:
         lines.append(f"- and {len(found) - _MOST} more in the HTML report")
     return [f"**{heading}** (95 % intervals, paired by prompt)\n\n" + "\n".join(lines)]
+
+
+def _money(data: Row) -> list[str]:
+    lines = money_lines(data)
+    tables = money_tables(data, brief=True, most=_MOST)
+    if not lines and not tables:
+        return []
+    listed = "\n".join(f"- {escaped(line)}" for line in lines)
+    return ["**Money**", *([listed] if lines else []), *(_money_table(found) for found in tables)]
+
+
+def _money_table(found: MoneyTable) -> str:
+    lines = [
+        f"| {' | '.join(escaped(heading.replace(chr(10), ' ')) for heading in found.headings)} |",
+        "|---|" + "---:|" * (len(found.headings) - 1),
+        *(f"| {' | '.join(escaped(cell, 80) for cell in row)} |" for row in found.rows),
+    ]
+    if found.more:
+        lines += ["", f"and {found.more} more in the HTML report"]
+    return "\n".join(lines)
+
+
+def _judges(data: Row) -> list[str]:
+    lines = [
+        f"- {escaped(line.strip())}" for facts in data["judges"] for line in judge_lines(facts)
+    ]
+    return ["**Judges**\n\n" + "\n".join(lines)] if lines else []
+
+
+def _slopes(story: Story) -> list[str]:
+    if not story.slopes:
+        return []
+    lines = [f"- {escaped(text)}" for text in story.slopes[:_MOST]]
+    if len(story.slopes) > _MOST:
+        lines.append(f"- and {len(story.slopes) - _MOST} more in the HTML report")
+    return ["**Trends along an axis** (95 % intervals)\n\n" + "\n".join(lines)]
 
 
 def _unstable(data: Row) -> list[str]:

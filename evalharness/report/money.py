@@ -1,4 +1,4 @@
-"""The report's money: ``data["prices"]``, ``data["money"]`` and a short section for a terminal."""
+"""The report's money: ``data["prices"]`` and ``data["money"]``; :mod:`.spending` shows it."""
 
 from __future__ import annotations
 
@@ -95,136 +95,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-# ── on a terminal ────────────────────────────────────────────────────────────────────────────────
-
-
-def money_lines(data: dict[str, Any]) -> list[str]:
-    """A few lines on what the run cost and bought; none where everything is free or unknown.
-
-    Args:
-        data: a whole report; ``data["money"]`` may be absent.
-    """
-    facts: dict[str, Any] | None = data.get("money")
-    if facts is None:
-        return []
-    whole = facts["whole"]
-    lines = [*_whole_line(whole), *_waste_line(facts["attempts"]), *_bill_lines(facts["billed"])]
-    if whole["total_usd"]:
-        lines += _answers_line(facts["settings"])
-        lines += _frontier_line(facts["frontier"])
-        lines += _cache_line(whole["cache"])
-    lines += _projection_lines(facts["projection"])
-    lines += [
-        f"no price for {entry['model']} at {entry['provider']}: report --pricing FILE with "
-        f"{entry['add']}"
-        for entry in data.get("prices", {}).get("unpriced", [])
-        if entry["model"] is not None
-    ]
-    return ["", "Money", *(f"  {line}" for line in lines)] if lines else []
-
-
-def dollars(value: float | None) -> str:
-    """An amount with at least three significant digits; a dash when unknown."""
-    if value is None:
-        return "—"
-    if value == 0:
-        return "$0"
-    return f"${value:,.2f}" if abs(value) >= 10 else f"${value:.3g}"
-
-
-def _whole_line(whole: dict[str, Any]) -> list[str]:
-    total = whole["total_usd"]
-    if not total and not whole["estimate_usd"]:
-        return []
-    line = f"{dollars(total)} for {whole['known']} records of known cost"
-    if whole["estimated"]:
-        line += f"; about {dollars(whole['estimate_usd'])} more for {whole['estimated']} estimated"
-    if whole["unknown"]:
-        line += f"; cost unknown for {whole['unknown']}"
-    return [line]
-
-
-def _waste_line(attempts: dict[str, Any] | None) -> list[str]:
-    if attempts is None:
-        return []
-    nothing = attempts["on_nothing"]
-    if not nothing["usd"] and not nothing["at_worst_usd"]:
-        return []
-    parts = [
-        f"{attempts[name]['attempts']} {name.replace('_', ' ')}"
-        for name in ("failed", "retried", "in_doubt")
-        if attempts[name]["attempts"]
-    ]
-    worst = nothing["at_worst_usd"]
-    more = f", and at worst {dollars(worst)} more" if worst else ""
-    return [f"spent on nothing: {dollars(nothing['usd'])}{more} ({', '.join(parts)} attempts)"]
-
-
-def _bill_lines(billed: list[dict[str, Any]]) -> list[str]:
-    lines: list[str] = []
-    for reason in dict.fromkeys(row["reason"] for row in billed if row["reason"]):
-        rows = [row for row in billed if row["reason"] == reason]
-        gap = sum(row["computed_minus_billed_usd"] for row in rows)
-        side = "above" if gap > 0 else "below"
-        lines.append(
-            f"computed {dollars(abs(gap))} {side} the bill in {len(rows)} setting(s), "
-            f"likely because {reason}"
-        )
-    return lines
-
-
-def _answers_line(settings: list[dict[str, Any]]) -> list[str]:
-    named = [row for row in settings if row["per_correct_usd"] is not None]
-    if not named:
-        return []
-    best = min(named, key=lambda row: row["per_correct_usd"])
-    line = f"cheapest correct answer: {dollars(best['per_correct_usd'])} ({best['label']})"
-    sure = [row for row in settings if row["per_reliably_correct_usd"] is not None]
-    if sure:
-        best = min(sure, key=lambda row: row["per_reliably_correct_usd"])
-        line += (
-            f"; correct in every repeat: {dollars(best['per_reliably_correct_usd'])} "
-            f"({best['label']})"
-        )
-    return [line]
-
-
-def _frontier_line(found: dict[str, Any] | None) -> list[str]:
-    if found is None:
-        return []
-    names = {"cost_usd": "cost", "score": "score", "agreement": "agreement"}
-    by = ", ".join(names[name] for name in found["by"])
-    shown = "; ".join(found["unbeaten"][:8])
-    more = len(found["unbeaten"]) - 8
-    return [f"beaten by no other on {by}: {shown}{f' and {more} more' if more > 0 else ''}"]
-
-
-def _cache_line(cache: dict[str, Any]) -> list[str]:
-    if not cache["share"] or not cache["saved_usd"]:
-        return []
-    return [
-        f"cached: {100 * cache['share']:.0f}% of prompt tokens, {dollars(cache['saved_usd'])} saved"
-    ]
-
-
-def _projection_lines(projection: dict[str, Any] | None) -> list[str]:
-    if projection is None:
-        return []
-    lines: list[str] = []
-    for row in projection["settings"]:
-        ends = row["ci95"]
-        shown = "" if ends is None else f" [{dollars(ends[0])}, {dollars(ends[1])}]"
-        lines.append(
-            f"{projection['volume']:,.0f} requests: {dollars(row['usd'])}{shown} ({row['label']})"
-        )
-    return lines
-
-
 # ── prices ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def prices_used(costs: Costs, book: PriceBook) -> dict[str, Any]:
     """The report's ``prices``: entries used with date and source, totals, and what to add.
+
+    ``price_usd_per_mtok`` is the lowest tier's; null there means the prompt or completion price.
 
     Dollars are numbers here; the exact decimals are in the records and the price files.
     """
@@ -240,12 +117,17 @@ def prices_used(costs: Costs, book: PriceBook) -> dict[str, Any]:
 
 def _entry(price: Price) -> dict[str, Any]:
     valid_from = price.valid_from
+    usd = {"prompt": price.rates.prompt, "cached": price.rates.cached,
+           "completion": price.rates.completion, "reasoning": price.rates.reasoning}  # fmt: skip
     return {
         "provider": price.provider,
         "model": price.model,
         "valid_from": None if valid_from is None else valid_from.isoformat(),
         "source": price.source,
         "free": price.is_free(),
+        "price_usd_per_mtok": {name: _number(value) for name, value in usd.items()},
+        "tiers_above_prompt_tokens": [tier.above_prompt_tokens for tier in price.tiers],
+        "per_request_usd": float(price.per_request_usd),
         "table": price.table,
         "as_of": None if price.as_of is None else price.as_of.isoformat(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -40,11 +41,31 @@ def seconds(value: float | None) -> str:
     if value is None:
         return DASH
     if 0 < value < 1e-3:
-        return f"{1e6 * value:.3g}{_S}µs"
-    if 0 < value < 0.1:
-        return f"{1e3 * value:.3g}{_S}ms"
+        return f"{_three(1e6 * value)}{_S}µs"
     # Zeros at the end are kept: a column of 0.998 s and 1.00 s reads as one.
-    return f"{value:#.3g}{_S}s" if 0 < value < 99.5 else f"{value:,.0f}{_S}s"
+    unit, scale = time_unit(value)
+    return f"{_three(scale * value)}{_S}{unit}"
+
+
+def seconds_interval(ci: Sequence[float] | None, mean: float | None = None) -> str:
+    """``[13.9, 16.0]`` in the unit :func:`seconds` gives the mean; empty when undefined."""
+    if ci is None:
+        return ""
+    _, scale = time_unit(ci[1] if mean is None else mean)
+    return f"[{_three(max(0.0, ci[0]) * scale)},{_S}{_three(ci[1] * scale)}]"
+
+
+def dollars_interval(ci: Sequence[float] | None, scale: float) -> str:
+    """``[0.51, 0.62]`` US dollars, after multiplying by ``scale``; empty when undefined."""
+    if ci is None:
+        return ""
+    low, high = (dollars(max(0.0, end) * scale).removeprefix("$") for end in ci)
+    return f"[{low},{_S}{high}]"
+
+
+def _three(value: float) -> str:
+    """Three significant digits with zeros at the end kept: 16.0."""
+    return f"{value:#.3g}".removesuffix(".") if 0 < value < 99.5 else f"{value:,.0f}"
 
 
 def span(value: float) -> str:
@@ -63,7 +84,7 @@ def span(value: float) -> str:
 
 
 def dollars(value: float | None) -> str:
-    """US dollars, down to the first digits that mean something."""
+    """US dollars, down to the first digits that mean something: ``$1,204.50``, ``$0.0000275``."""
     if value is None:
         return DASH
     if value == 0:
@@ -71,8 +92,8 @@ def dollars(value: float | None) -> str:
     sign, size = (MINUS if value < 0 else ""), abs(value)
     if size >= 1:
         return f"{sign}${size:,.2f}"
-    text = f"{size:.3g}" if size >= 1e-4 else f"{size:.2e}"
-    return f"{sign}${text}"
+    places = 2 - math.floor(math.log10(size))
+    return f"{sign}${size:.{places}f}".rstrip("0")
 
 
 def count(number: float | None) -> str:
@@ -94,39 +115,76 @@ def value_of(metric: str, value: float | None) -> str:
     return {"latency_s": seconds, "cost_usd": dollars}.get(metric, _plain)(value)
 
 
-def difference_of(metric: str, value: float | None) -> str:
-    """A difference of a metric, signed, with its unit: ``−59.3 pp``, ``+1.2 s``."""
+def difference_of(metric: str, value: float | None, beside: float | None = None) -> str:
+    """A difference of a metric, signed, with its unit: ``−59.3 pp``, ``+1.2 s``.
+
+    ``beside``: see :func:`size_of`.
+    """
     if value is None:
         return DASH
-    size = size_of(metric, value)
+    size = size_of(metric, value, beside)
     # What rounds to nothing has no direction.
     sign = "" if float("".join(c for c in size if c.isdigit()) or 0) == 0 else "+"
     return f"{MINUS if sign and value < 0 else sign}{size}"
 
 
-def size_of(metric: str, value: float) -> str:
-    """The size of a difference, without its sign: ``59.3 pp``."""
+def size_of(metric: str, value: float, beside: float | None = None) -> str:
+    """The size of a difference, without its sign: ``59.3 pp``.
+
+    Figures that stand side by side share a unit: ``beside`` is the largest of them.
+    """
     size = abs(value)
     if is_share(metric):
         return f"{100 * size:.1f}{_S}pp"
     if metric == "latency_s":
-        return f"{_significant(size)}{_S}s"
+        unit, scale = time_unit(size if beside is None else beside)
+        return f"{_significant(size * scale)}{_S}{unit}"
     if metric == "cost_usd":
         return dollars(size)
     unit = f"{_S}tokens" if metric == "completion_tokens" else ""
     return f"{_significant(size)}{unit}"
 
 
-def difference_interval(metric: str, ci: Sequence[float] | None) -> str:
-    """``[−68.9, −49.6]`` in the unit of :func:`difference_of`; says so when undefined."""
+def time_unit(size: float) -> tuple[str, float]:
+    """The unit a time in seconds reads well in, and what to multiply it by: ``("ms", 1000)``."""
+    return ("ms", 1e3) if 0 < abs(size) < 0.1 else ("s", 1.0)
+
+
+def largest_of(row: dict[str, Any]) -> float:
+    """The largest figure of a comparison: of its difference, interval and detectable size."""
+    return max(abs(x) for x in (row["difference"] or 0.0, row["mde"] or 0.0, *(row["ci95"] or ())))
+
+
+def difference_interval(
+    metric: str, ci: Sequence[float] | None, beside: float | None = None
+) -> str:
+    """``[−68.9, −49.6]`` in the unit of :func:`difference_of`; says so when undefined.
+
+    An interval of two prompts or more is undefined only where all differ by the same amount.
+    """
     if ci is None:
-        return "[not defined]"
+        return "[alike for every prompt]"
+    if metric == "latency_s":
+        _, scale = time_unit(max(map(abs, ci)) if beside is None else beside)
+        ci = [scale * end for end in ci]
     if is_share(metric):
         # A difference of shares lies between −100 and 100 points; a t interval may not know.
         ends = [f"{100 * min(1.0, max(-1.0, end)):+.1f}" for end in ci]
     else:
         ends = [f"{'-' if end < 0 else '+'}{_significant(abs(end))}" for end in ci]
     return "[" + f",{_S}".join(end.replace("-", MINUS) for end in ends) + "]"
+
+
+def slope_interval(metric: str, ci: Sequence[float] | None) -> str:
+    """The interval of a slope in the unit of :func:`difference_of`; a slope has no bounds."""
+    if ci is None:
+        return "[alike for every prompt]"
+    scale = 100 if is_share(metric) else 1
+    return "[" + f",{_S}".join(_signed(scale * end) for end in ci) + "]"
+
+
+def _signed(value: float) -> str:
+    return f"{MINUS if value < 0 else '+'}{_significant(abs(value))}"
 
 
 def p_value(p: float | None) -> str:

@@ -13,6 +13,7 @@ from evalharness.report.text import common_prefix
 from evalharness.store.run import Run
 
 VARIANTS = 12  # different outputs kept for one prompt, commonest first
+PAGE_VARIANTS = 200  # the same on a page of its own
 TEXT_CHARS = 6_000  # kept of one text; ``chars`` has its whole length
 
 Row = dict[str, Any]
@@ -35,8 +36,8 @@ def unstable_prompts(run: Run, frame: Frame, least_stable: list[Row]) -> list[Ro
     ]
 
 
-def describe(run: Run, frame: Frame, prompt_id: str) -> Row:
-    """One prompt with its outputs under all settings.
+def describe(run: Run, frame: Frame, prompt_id: str, most: int = VARIANTS) -> Row:
+    """One prompt with its outputs under all settings, ``most`` different ones.
 
     Raises:
         ValueError: the frame has no such prompt.
@@ -45,7 +46,7 @@ def describe(run: Run, frame: Frame, prompt_id: str) -> Row:
     found = where_equal(run.table("prompts"), "prompt_id", prompt_id).to_pylist()
     if found:
         asked = {"question": _question(found[0]), "target": _target(found[0]["target_json"])}
-    variants, distinct, errors = variants_of(frame, frame.prompt_ids.index(prompt_id))
+    variants, distinct, errors = variants_of(frame, frame.prompt_ids.index(prompt_id), most)
     return {
         "prompt_id": prompt_id,
         **asked,
@@ -55,11 +56,39 @@ def describe(run: Run, frame: Frame, prompt_id: str) -> Row:
     }
 
 
-def variants_of(frame: Frame, prompt: int) -> tuple[list[Row], int, int]:
+def by_setting(frame: Frame, prompt_id: str) -> list[Row]:
+    """How one prompt fared under each setting it was tried under.
+
+    Returns:
+        One a setting, in the run's order: ``label``, ``n`` usable repeats, ``errors``,
+        ``agreement`` (pairwise, null below two usable repeats), ``counts`` of its different
+        outputs, commonest first.
+    """
+    place = frame.prompt_ids.index(prompt_id)
+    agreement, tried = frame.per_prompt("agreement"), frame.counts()
+    usable = frame.known & (frame.prompt == place)
+    rows: list[Row] = []
+    for setting in np.flatnonzero(tried[place]).tolist():
+        mine = usable & (frame.setting == setting)
+        _, counts = np.unique(frame.output[mine], return_counts=True)
+        value = float(agreement[place, setting])
+        rows.append(
+            {
+                "label": frame.label(setting),
+                "n": int(np.count_nonzero(mine)),
+                "errors": int(tried[place, setting]) - int(np.count_nonzero(mine)),
+                "agreement": None if np.isnan(value) else value,
+                "counts": sorted(counts.tolist(), reverse=True),
+            }
+        )
+    return rows
+
+
+def variants_of(frame: Frame, prompt: int, most: int = VARIANTS) -> tuple[list[Row], int, int]:
     """The different outputs of a prompt over all settings, commonest first.
 
     Returns:
-        ``variants``: at most :data:`VARIANTS`, each with ``text`` (at most :data:`TEXT_CHARS`),
+        ``variants``: at most ``most``, each with ``text`` (at most :data:`TEXT_CHARS`),
         ``chars``, ``status`` (of its first occurrence), ``count``, ``settings`` (ids and labels
         with counts) and ``first_difference_chars``, where it leaves the commonest one (null for
         that one); how many there are in all; how many records are errors.
@@ -68,7 +97,7 @@ def variants_of(frame: Frame, prompt: int) -> tuple[list[Row], int, int]:
     rows = mine[frame.known[mine]]
     codes, first, counts = np.unique(frame.output[rows], return_index=True, return_counts=True)
     order = np.lexsort((first, -counts))
-    texts = frame.said(rows[first[order[:VARIANTS]]])
+    texts = frame.said(rows[first[order[:most]]])
     variants: list[Row] = []
     for place, text in zip(order, texts, strict=False):
         same = rows[frame.output[rows] == codes[place]]

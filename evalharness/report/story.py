@@ -5,15 +5,14 @@ HTML, Markdown and console tell the same story because they all take it from her
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from evalharness.report import numbers as n
 from evalharness.report.answers import Answer, answers, listing
-from evalharness.report.caveats import Caveat, caveats
-from evalharness.report.differences import Difference, differences
+from evalharness.report.caveats import Caveat, asked_repeats, caveats
+from evalharness.report.differences import Difference, differences, slopes
 
 Row = dict[str, Any]
 
@@ -26,6 +25,7 @@ class Story(msgspec.Struct, frozen=True):
     answers: list[Answer]
     real: list[Difference]
     undetected: list[Difference]
+    slopes: list[str]
     caveats: list[Caveat]
 
 
@@ -38,6 +38,7 @@ def tell(data: Row) -> Story:
         answers=answers(data),
         real=real,
         undetected=undetected,
+        slopes=slopes(data["trends"]),
         caveats=caveats(data),
     )
 
@@ -48,7 +49,7 @@ def facts(data: Row) -> list[tuple[str, str]]:
     models = sorted({str(r["params"]["model"]) for r in rows if r["params"].get("model")})
     shape = (
         f"{n.plural(run['prompts'], 'prompt')} × {n.plural(run['settings'], 'setting')} × "
-        f"{repeats(rows)}"
+        f"{repeats(data)}"
     )
     timeline = data.get("timeline")
     took = None if timeline is None else timeline["bin_s"] * len(timeline["bins"])
@@ -62,11 +63,11 @@ def facts(data: Row) -> list[tuple[str, str]]:
     ]
 
 
-def repeats(rows: Sequence[Row]) -> str:
-    """``3 repeats``, ``2–3 repeats``."""
-    found = sorted({r["agreement"]["raw"]["n"] for r in rows if r["agreement"]["raw"]["n"]})
+def repeats(data: Row) -> str:
+    """``3 repeats``, ``2–3 repeats``: usable ones a prompt, or those asked for if none is."""
+    found = sorted({r["agreement"]["raw"]["n"] for r in data["settings"]} - {None, 0})
     if not found:
-        return "1 repeat"
+        return n.plural(asked_repeats(data), "repeat")
     few, most = found[0], found[-1]
     return n.plural(most, "repeat") if few == most else f"{few}–{most} repeats"
 
@@ -84,6 +85,11 @@ def total_cost(data: Row) -> str:
     if not known:
         return "unknown (no price)"
     free = sum(known) == 0 and all(entry["free"] for entry in data["prices"]["used"])
-    total = n.dollars(sum(known)) + (" (free)" if free else "")
+    billed = sum(r["cost_usd"]["billed_total"] or 0.0 for r in data["settings"])
+    total = n.dollars(sum(known))
+    if billed and abs(billed - sum(known)) > 0.01 * billed:
+        total += f" by the price table, {n.dollars(billed)} billed"
+    elif free:
+        total += " (free)"
     missing = len(data["settings"]) - len(known)
     return total if not missing else f"{total}; unknown for {n.plural(missing, 'setting')}"

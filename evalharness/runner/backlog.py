@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evalharness.records import Reply, Trial
 from evalharness.store.recovery import Unfinished
 
+_REASON_CHARS = 160
 
-@dataclass
+
+@dataclass(slots=True)
 class Job:
     """A trial on its way: how often it was tried, and when it was due.
 
     ``attempt`` and ``in_doubt`` count over the whole life of the run, since attempts are numbered
     and doubts reported that way; ``tries``, ``doubts`` and ``kinds`` (attempts that ended with an
-    error kind) count this session, whose retry limits they are held against.
+    error kind) count this session, whose retry limits they are held against. ``reason`` is that of
+    the last failure, for people.
     """
 
     trial: Trial
@@ -28,11 +30,17 @@ class Job:
     in_doubt: int = 0
     tries: int = 0
     doubts: int = 0
-    kinds: Counter[str] = field(default_factory=Counter[str])
+    kinds: dict[str, int] = field(default_factory=dict[str, int])
+    reason: str = ""
 
-    def failed(self, reply: Reply) -> None:
-        """Count an attempt that did not become the record."""
-        self.kinds[str(reply.error_kind)] += 1
+    def failed(self, reply: Reply, reason: str) -> None:
+        """Count an attempt that did not become the record, and why there is another."""
+        self.kinds[str(reply.error_kind)] = self.failures(reply) + 1
+        self.reason = reason[:_REASON_CHARS]
+
+    def failures(self, reply: Reply) -> int:
+        """Earlier attempts of this session that ended with the error kind of ``reply``."""
+        return self.kinds.get(str(reply.error_kind), 0) if self.kinds else 0
 
     def doubted(self) -> None:
         """Count an attempt whose outcome nobody knows."""
@@ -40,45 +48,95 @@ class Job:
         self.doubts += 1
 
 
+class _Queue:
+    """The work for one endpoint."""
+
+    def __init__(self, trials: Iterator[Trial]) -> None:
+        self._trials = trials
+        self._next: Trial | None = None
+        self._ended = False
+        self.waiting: list[tuple[float, int, Job]] = []
+
+    def fresh(self) -> Trial | None:
+        """The next trial that was not started yet; it stays."""
+        if self._next is None and not self._ended:
+            self._next = next(self._trials, None)
+            self._ended = self._next is None
+        return self._next
+
+    def draw(self) -> Trial:
+        """Take that trial away."""
+        trial, self._next = self._next, None
+        assert trial is not None
+        return trial
+
+    def pop(self, now: float) -> tuple[Job, float]:
+        """The job due first, and how long until then."""
+        due, _, job = heapq.heappop(self.waiting)
+        return job, max(0.0, due - now)
+
+
 class Backlog:
     """Hands out jobs: a retry that is due, else a fresh trial, else the retry due next.
 
-    There is no waiting in here and no list of trials. A worker that gets nothing may end: whoever
-    still holds a job will itself put it back or finish it.
+    Work for an endpoint that admits nobody at present comes last, so that it occupies no worker
+    while other endpoints could be asked; else trials come in the order of the plan. There is no
+    waiting in here and no list of trials. A worker that gets nothing may end: whoever still holds
+    a job will itself put it back or finish it.
 
     Args:
-        trials: fresh trials, in sending order; drawn only when needed.
+        trials: fresh trials of each endpoint, in sending order; drawn only when needed.
         unfinished: attempts made for trials by an earlier process, by trial_id.
-        most_waiting: with this many retries waiting, no fresh trial is started.
+        most_waiting: with this many retries waiting, no fresh trial is started there.
+        held: seconds for which an endpoint admits nobody; 0.0 when it does.
     """
 
     def __init__(
-        self, trials: Iterator[Trial], unfinished: Mapping[str, Unfinished], *, most_waiting: int
+        self,
+        trials: Mapping[str, Iterator[Trial]],
+        unfinished: Mapping[str, Unfinished],
+        *,
+        most_waiting: int,
+        held: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
-        self._fresh: Iterator[Trial] | None = trials
+        self._queues = {name: _Queue(fresh) for name, fresh in trials.items()}
         self._unfinished = unfinished
-        self._waiting: list[tuple[float, int, Job]] = []
         self._tie = itertools.count()
         self._most_waiting = most_waiting
-
-    @property
-    def waiting(self) -> int:
-        """Jobs waiting for another try."""
-        return len(self._waiting)
+        self._held = held
 
     def put_back(self, job: Job, due: float) -> None:
         """Keep a job until ``due`` on the monotonic clock."""
-        heapq.heappush(self._waiting, (due, next(self._tie), job))
+        waiting = self._queues[job.trial.setting.provider].waiting
+        heapq.heappush(waiting, (due, next(self._tie), job))
 
     def take(self, now: float) -> tuple[Job | Trial, float] | None:
         """The next job and how long to wait before sending it (seconds), None when all is taken."""
-        waiting = self._waiting
-        if waiting and (waiting[0][0] <= now or len(waiting) >= self._most_waiting):
-            return self._pop(now)
-        trial = self._next_fresh()
-        if trial is not None:
-            return trial, 0.0
-        return self._pop(now) if waiting else None
+        if len(self._queues) == 1:
+            return self._take(list(self._queues.values()), now)
+        holds = {name: self._held(name) for name in self._queues}
+        open_now = [queue for name, queue in self._queues.items() if not holds[name]]
+        taken = self._take(open_now, now)
+        if taken is not None:
+            return taken
+        for name in sorted(holds, key=lambda name: holds[name]):
+            if holds[name] and (taken := self._take([self._queues[name]], now)) is not None:
+                return taken[0], max(taken[1], holds[name])
+        return None
+
+    def _take(self, queues: list[_Queue], now: float) -> tuple[Job | Trial, float] | None:
+        waiting = [queue for queue in queues if queue.waiting]
+        first = min(waiting, key=lambda queue: queue.waiting[0], default=None)
+        if first is not None and first.waiting[0][0] <= now:
+            return first.pop(now)
+        fresh = [
+            (trial.position, queue)
+            for queue in queues
+            if len(queue.waiting) < self._most_waiting and (trial := queue.fresh()) is not None
+        ]
+        if fresh:
+            return min(fresh, key=lambda place: place[0])[1].draw(), 0.0
+        return None if first is None else first.pop(now)
 
     def adopt(self, trial: Trial, body: bytes, scheduled_at_ns: int) -> Job:
         """Turn a fresh trial into a job that knows its attempts by an earlier process."""
@@ -87,15 +145,3 @@ class Backlog:
         if before is not None:
             job.attempt, job.in_doubt = before.attempts, before.in_doubt
         return job
-
-    def _pop(self, now: float) -> tuple[Job, float]:
-        due, _, job = heapq.heappop(self._waiting)
-        return job, max(0.0, due - now)
-
-    def _next_fresh(self) -> Trial | None:
-        if self._fresh is None:
-            return None
-        trial = next(self._fresh, None)
-        if trial is None:
-            self._fresh = None
-        return trial

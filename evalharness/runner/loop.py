@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from evalharness.config import LimitsConfig
 from evalharness.errors import EXIT_STORAGE, EvalharnessError, StorageError
@@ -21,13 +21,17 @@ from evalharness.plan import Plan
 from evalharness.progress import Progress
 from evalharness.records import AttemptResult, Intent, Outcome, Reply, Trial
 from evalharness.runner.backlog import Backlog, Job
+from evalharness.runner.before import recall
+from evalharness.runner.history import with_history
+from evalharness.runner.lateness import Lateness, probe_loop
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
-from evalharness.runner.waiting import report_waiting
+from evalharness.runner.waiting import Backoffs, waiting_for
 from evalharness.store.recovery import interrupted
 from evalharness.store.writer import RunStore
 from evalharness.throttle.estimate import OutputEstimate
-from evalharness.throttle.gate import Gate, Stopped
+from evalharness.throttle.gate import Gate
+from evalharness.throttle.line import Held, Stopped
 from evalharness.throttle.retry import Decision
 from evalharness.wire.client import ChatClient
 
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 # With so many trials waiting for another try, starting fresh ones only piles up more.
 _MOST_WAITING_PER_WORKER = 4
+_WATCH_EVERY_S = 1.0
 
 
 class Lane(NamedTuple):
@@ -78,23 +83,29 @@ class Runner:
         self._in_flight = 0
         self._over = False
         self._workers: list[asyncio.Task[None]] = []
+        self._loop_lag, self._commit_wait = Lateness(), Lateness()
         self.summary = Summary(planned=len(plan))
         store.on_failure = self._storage_failed
+        money.on_freed = self._look_again
+        self._backoffs = Backoffs()
+        self._throttle_before = store.folder.manifest.throttle
 
     async def run(self, done: NDArray[np.bool_]) -> Summary:
         """Send everything not ``done`` (see :meth:`Plan.done_map`); returns when all is recorded.
 
         The store stays open: the caller finishes it.
         """
-        summary, began = self.summary, time.monotonic()
+        summary, began, cpu = self.summary, time.monotonic(), time.process_time()
         summary.already_recorded = int(done.sum())
         summary.in_doubt.extend(self._store.recovered.newly_in_doubt)
         self._store.start()
         left = summary.planned - summary.already_recorded
         if left:
-            trials = self._plan.trials(done if summary.already_recorded else None)
-            await self._work_off(_backlog(trials, self._store, self._limits), left)
+            recall(self._store.folder.root, self._gates(), self._limits.max_wait_s)
+            await self._work_off(self._backlog(done if summary.already_recorded else None), left)
         summary.seconds = time.monotonic() - began
+        summary.cpu_s = time.process_time() - cpu
+        self._store.note_session(self._session())
         self._over = True
         return summary
 
@@ -109,14 +120,23 @@ class Runner:
         if self.summary.stop is None or decision.exit_code == EXIT_STORAGE:
             self.summary.stop = decision
         self._stopping.set()
-        self._money.wake()
-        for gate in self._gates():
+        for gate in self._gates().values():
             gate.close()
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
         for worker in self._workers:
             worker.cancel()
+
+    def _backlog(self, done: NDArray[np.bool_] | None) -> Backlog:
+        """What is left of the plan, by endpoint, plus what an earlier process already tried."""
+        only = len(self._lanes) == 1
+        return Backlog(
+            {n: self._plan.trials(done, provider=None if only else n) for n in self._lanes},
+            self._store.recovered.unfinished,
+            most_waiting=max(1_000, self._limits.concurrency * _MOST_WAITING_PER_WORKER),
+            held=lambda name: self._lanes[name].gate.held_s(),
+        )
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────
 
@@ -125,7 +145,8 @@ class Runner:
         self._workers = [asyncio.create_task(self._work(backlog)) for _ in range(count)]
         everything = asyncio.gather(*self._workers, return_exceptions=True)
         stopping = asyncio.create_task(self._stopping.wait())
-        waits = asyncio.create_task(report_waiting(self._gates(), self._progress))
+        watch = asyncio.create_task(self._watch())
+        probe = asyncio.create_task(probe_loop(self._loop_lag))
         try:
             await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done():
@@ -135,7 +156,10 @@ class Runner:
             outcomes = await everything
         finally:
             stopping.cancel()
-            waits.cancel()
+            watch.cancel()
+            probe.cancel()
+            self._progress.waiting(None)
+            self._note_throttle()
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -147,7 +171,7 @@ class Runner:
                 if taken is None:
                     return
                 job, wait_s = taken
-                if wait_s and not await self._pause(wait_s):
+                if wait_s and not await self._pause(job, wait_s):
                     return
                 if isinstance(job, Trial):
                     job = backlog.adopt(job, self._plan.body(job), time.time_ns())
@@ -161,49 +185,63 @@ class Runner:
             self._stopping.set()
             raise
 
-    async def _pause(self, seconds: float) -> bool:
-        """Sleep unless the run stops meanwhile; False when it does."""
+    async def _pause(self, job: Job | Trial, seconds: float) -> bool:
+        """Sleep until a job is due unless the run stops meanwhile; False when it does."""
+        reason = job.reason if isinstance(job, Job) else ""
+        self._backoffs.begin(id(job), time.monotonic() + seconds, reason)
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return True
+        finally:
+            self._backoffs.end(id(job))
         return False
 
     async def _attempt(self, job: Job, backlog: Backlog) -> None:
-        """Send one request, once money, throttle and journal have all said yes."""
+        """Send one request, once throttle, money and journal have all said yes."""
         lane = self._lanes[job.trial.setting.provider]
         key = f"{job.trial.trial_id}.{job.attempt + 1}"
-        reserved = await self._money.reserve(key, job.trial, job.body)
+        model = job.trial.setting.model
+        worst = self._money.worst_case(job.trial, job.body)
         try:
-            chars = len(job.body)
-            permit = await lane.gate.admit(lane.estimate.total(_task(job), chars, _cap(job)))
-        except BaseException:
-            self._money.cancel(key)
-            raise
+            permit = await lane.gate.admit(
+                _tokens(lane, job),
+                take=lambda: self._money.reserve(key, worst, model=model),
+                patient=len(self._lanes) == 1,
+            )
+        except Held as held:  # other endpoints can be asked meanwhile
+            job.reason = held.reason
+            backlog.put_back(job, time.monotonic() + held.seconds)
+            return
         answer: Reply | None = None
         self._in_flight += 1
         try:
-            intent = self._intent(job, key, reserved)
+            intent = self._intent(job, key, worst)
             await self._commit(intent, key)
+            if self._stopping.is_set():  # while the intent was being written
+                self._unsent(intent, key)
+                return
             answer = reply = await self._send(lane.client, job, intent)
-            decision = permit.decide(
-                reply, job.tries, job.doubts, kind_so_far=job.kinds[str(reply.error_kind)]
-            )
+            decision = permit.decide(reply, job.tries, job.doubts, kind_so_far=job.failures(reply))
         finally:
             self._in_flight -= 1
             permit.done(answer)
-        lane.estimate.observe(_task(job), chars, reply.usage)
         self._settle(job, intent, reply, decision, backlog)
+        if lane.gate.counts_tokens:
+            lane.estimate.observe(_task(job), len(job.body), reply.usage)
 
     async def _commit(self, intent: Intent, key: str) -> None:
         """Make an intent durable: without that nothing is sent."""
+        began = time.perf_counter()
         try:
             await self._store.append(intent)
-        except BaseException as error:
-            self._money.cancel(key)
-            if isinstance(error, asyncio.CancelledError):
-                self._abandoned(interrupted(intent, sent=False))
+        except asyncio.CancelledError:
+            self._unsent(intent, key)
             raise
+        except BaseException:
+            self._money.cancel(key)
+            raise
+        self._commit_wait.add(time.perf_counter() - began)
 
     async def _send(self, client: ChatClient, job: Job, intent: Intent) -> Reply:
         self.summary.sent += 1
@@ -263,7 +301,7 @@ class Runner:
             self._progress.finished(reply)
         elif not decision.stops:
             wait_s = decision.wait_s or 0.0
-            job.failed(reply)
+            job.failed(reply, decision.reason)
             job.scheduled_at_ns = time.time_ns() + int(wait_s * 1e9)
             backlog.put_back(job, time.monotonic() + wait_s)
         if decision.stops:
@@ -272,18 +310,53 @@ class Runner:
 
     def _append(self, result: AttemptResult) -> None:
         try:
-            self._store.append(result, wait=False)
+            self._store.put(result)
         except StorageError:
             self.summary.unsaved += 1
             raise
 
+    def _unsent(self, intent: Intent, key: str) -> None:
+        """A stop came between deciding to send and sending: the journal must know of it."""
+        self._money.cancel(key)
+        self._abandoned(interrupted(intent, sent=False))
+
     def _abandoned(self, result: AttemptResult) -> None:
         """Record an attempt nobody waits for; where that fails, its intent alone tells of it."""
         with suppress(StorageError):
-            self._store.append(result, wait=False)
+            self._store.put(result)
 
-    def _gates(self) -> list[Gate]:
-        return [lane.gate for lane in self._lanes.values()]
+    def _session(self) -> dict[str, Any]:
+        """What the manifest keeps of this session."""
+        summary = self.summary
+        return {
+            "seconds": round(summary.seconds, 3),
+            "cpu_s": round(summary.cpu_s, 3),
+            "sent": summary.sent,
+            "recorded": summary.recorded,
+            "loop_lag_s": self._loop_lag.figures(),
+            "commit_wait_s": self._commit_wait.figures(),
+        }
+
+    async def _watch(self) -> NoReturn:
+        """Once a second: say what is waited for, and note what the throttle did."""
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            gates = self._gates().values()
+            wait = waiting_for(gates, self._backoffs, time.monotonic())
+            self._progress.waiting(*(wait or (None, None)))
+            self._note_throttle()
+
+    def _note_throttle(self) -> None:
+        """Put the history where every save of the manifest takes it along."""
+        manifest = self._store.folder.manifest
+        manifest.throttle = with_history(self._throttle_before, self._gates(), self._limits)
+
+    def _look_again(self) -> None:
+        for gate in self._gates().values():
+            gate.wake()
+
+    def _gates(self) -> dict[str, Gate]:
+        return {name: lane.gate for name, lane in self._lanes.items()}
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────
 
@@ -291,18 +364,16 @@ class Runner:
         self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
 
 
-def _backlog(trials: Iterator[Trial], store: RunStore, limits: LimitsConfig) -> Backlog:
-    """The backlog of a run: fresh trials plus what an earlier process already tried."""
-    return Backlog(
-        trials,
-        store.recovered.unfinished,
-        most_waiting=max(1_000, limits.concurrency * _MOST_WAITING_PER_WORKER),
-    )
-
-
 def _task(job: Job) -> str:
     """What output lengths are learned by: they differ between settings."""
     return job.trial.setting.setting_id
+
+
+def _tokens(lane: Lane, job: Job) -> int:
+    """About how many tokens a job takes from the token budget; 0 where there is none."""
+    if not lane.gate.counts_tokens:
+        return 0
+    return lane.estimate.total(_task(job), len(job.body), _cap(job))
 
 
 def _cap(job: Job) -> int | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
@@ -34,6 +33,9 @@ class Money:
         prices: by setting_id; None where no price is known.
         spent: what earlier sessions of the run spent.
         in_doubt: worst cases of their attempts of unknown outcome.
+
+    Attributes:
+        on_freed: called when room under the limit may have become free.
     """
 
     def __init__(
@@ -47,33 +49,45 @@ class Money:
         self._limit = limit
         self._guard = SpendGuard(limit, spent=spent, in_doubt=in_doubt)
         self._prices = prices
-        self._freed = asyncio.Event()
+        self.on_freed: Callable[[], None] = lambda: None
 
-    async def reserve(self, key: str, trial: Trial, body: bytes) -> Decimal | None:
-        """Set the worst case of one attempt aside, waiting for requests in flight to free room.
+    def worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
+        """The most one attempt may cost, in US dollars; None without a price.
 
-        Returns the amount, or None without a price (then there is no limit either). A prompt
-        cannot have more tokens than its body has bytes, so the body's length bounds them.
+        A prompt cannot have more tokens than its body has bytes, so the body's length bounds them.
+
+        Raises:
+            ConfigError: there is a limit, and nothing bounds what this request may cost.
+        """
+        price = self._prices.get(_id(trial))
+        if price is None:
+            return None
+        params: dict[str, Any] = {**trial.setting.params, **trial.prompt.params}
+        worst = price.worst_case(len(body), params.get("max_tokens"), params.get("n") or 1)
+        if worst is None and self._limit is not None:
+            raise _unbounded(trial.setting.model)
+        return worst
+
+    def reserve(self, key: str, worst: Decimal | None, *, model: str) -> bool:
+        """Set the worst case of one attempt aside; False where what is in flight must end first.
+
+        Ask when the attempt is about to go: what waits must not keep others from going.
 
         Raises:
             BudgetReachedError: there would be no room even if all that is in flight were free.
-        ConfigError: there is a limit, and nothing bounds what this request may cost.
+            ConfigError: there is a limit, and no price.
         """
-        worst = self._worst_case(trial, body)
-        if worst is None and self._limit is not None and self._prices.get(_id(trial)) is not None:
-            raise _unbounded(trial.setting.model)
-        while not self._guard.reserve(key, worst, model=trial.setting.model):
-            assert worst is not None
-            if self._guard.exhausted(worst) or not self._guard.reserved:
-                raise self._reached(worst)
-            self._freed.clear()
-            await self._freed.wait()
-        return worst
+        if self._guard.reserve(key, worst, model=model):
+            return True
+        assert worst is not None
+        if self._guard.exhausted(worst):
+            raise self._reached(worst)
+        return False
 
     def cancel(self, key: str) -> None:
         """Give a reservation back: nothing was sent."""
         self._guard.settle(key, Decimal(0))
-        self.wake()
+        self._freed()
 
     def settle(self, intent: Intent, trial: Trial, reply: Reply) -> Decimal | None:
         """Replace a reservation by what the attempt really cost; None when that is unknown.
@@ -86,19 +100,12 @@ class Money:
             self._guard.keep_in_doubt(key)
         else:
             self._guard.settle(key, cost)
-        self.wake()
+        self._freed()
         return cost
 
-    def wake(self) -> None:
-        """Let whoever waits for room look again."""
-        self._freed.set()
-
-    def _worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
-        price = self._prices.get(_id(trial))
-        if price is None:
-            return None
-        params: dict[str, Any] = {**trial.setting.params, **trial.prompt.params}
-        return price.worst_case(len(body), params.get("max_tokens"), params.get("n") or 1)
+    def _freed(self) -> None:
+        if self._limit is not None:
+            self.on_freed()
 
     def _cost(self, trial: Trial, reply: Reply) -> Decimal | None:
         if reply.billed_usd is not None:

@@ -48,6 +48,7 @@ class Summary:
     unsaved: int = 0
     stop: Stop | None = None
     seconds: float = 0.0
+    cpu_s: float = 0.0
 
     def count(self, reply: Reply) -> None:
         """Add a trial's final reply."""

@@ -129,14 +129,19 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if not (math.isfinite(value) and 0.0 <= value <= 1.0):
             return Score(None, score.answer, f"the scorer gave {value!r}, outside 0..1")
         if self.negated:
-            return Score(1.0 - value, score.answer, f"not: {score.explanation}")
+            return Score(1.0 - value, score.answer, f"negated: {score.explanation}")
         return score
 
 
-_ERROR = Score(None, None, "error record: nothing was answered")
-_REFUSED = Score(None, None, "refused, and no target says that an answer was due")
+# Reasons of null scores that say nothing about the scorer.
+NOTHING_ANSWERED = "error record: nothing was answered"
+NO_TARGET = "no target"
+NOT_DUE = "refused, and no target says that an answer was due"
+
+_ERROR = Score(None, None, NOTHING_ANSWERED)
+_REFUSED = Score(None, None, NOT_DUE)
 _REFUSED_TARGET = Score(0.0, None, "refused where an answer was due")
-_NO_TARGET = Score(None, None, "no target")
+_NO_TARGET = Score(None, None, NO_TARGET)
 _UNPARSED = Score(0.0, None, "unparsed: no answer was found in the text")
 
 

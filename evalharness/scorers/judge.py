@@ -39,7 +39,10 @@ class Judge(Scorer, frozen=True, kw_only=True):
 
     def grade(self, sample: Sample) -> Score:
         """Say that there are no grades to read."""
-        raise UnscorableError(f"not judged: there is no judging `{self.source}` of this run yet")
+        raise UnscorableError(
+            f"there is no judging `{self.source}` of this run yet, which "
+            f"`evalharness judge RUN --name {self.source}` makes"
+        )
 
 
 class BoundJudge(Judge, frozen=True, kw_only=True):

@@ -52,7 +52,7 @@ def search(
     which: Literal["first", "last"] = "first",
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> regex.Match[str] | None:
-    """Find the first or last match in the text, or None.
+    """Find the first or last match in the text, or None; an empty one is last only if all are.
 
     Raises:
         PatternTimeoutError: the time limit passed first.
@@ -65,7 +65,9 @@ def search(
             return pattern.search(text, timeout=timeout_s)
         found = None
         for match in pattern.finditer(text, timeout=timeout_s):
-            found = match
+            # After `.*` has matched all, it matches the nothing that is left.
+            if found is None or match[0]:
+                found = match
         return found
     except TimeoutError:
         raise PatternTimeoutError from None

@@ -71,7 +71,11 @@ def _function(path: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        raise ValueError(f"cannot import {module_name!r}: {error}") from error
+        # A module that is not there is looked for in the wrong folder more often than misspelled.
+        lost = isinstance(error, ModuleNotFoundError) and error.name == module_name.split(".")[0]
+        where = " here or among the installed packages" if lost else ""
+        what = str(error) or type(error).__name__
+        raise ValueError(f"cannot import {module_name!r}: {what}{where}") from error
     finally:
         if added:
             sys.path.remove(here)

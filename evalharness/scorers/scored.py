@@ -13,7 +13,7 @@ import msgspec
 from evalharness.errors import ConfigError
 from evalharness.records import Status
 from evalharness.scorers.answers import Extractor, Parsed
-from evalharness.scorers.base import Sample, Score, Scorer
+from evalharness.scorers.base import NOTHING_ANSWERED, Sample, Score, Scorer
 from evalharness.scorers.distinct import Samples, distinct
 from evalharness.scorers.patterns import TIMED_OUT
 
@@ -62,6 +62,16 @@ class Scored:
         self._samples = samples
         self._index = index
         self._judged = judged
+        self._imported_nulls: dict[str, int] = {}
+
+    def add_imported(self, values: npt.NDArray[np.float64], errors: int) -> None:
+        """Put the scores that came with an import last; ``errors`` of the records failed."""
+        import numpy as np
+
+        self.scores[IMPORTED] = values
+        nulls = int(np.isnan(values).sum())
+        reasons = {NOTHING_ANSWERED: errors, "the import gave no score": nulls - errors}
+        self._imported_nulls = {reason: count for reason, count in reasons.items() if count}
 
     def explain(self, label: str, row: int) -> Score:
         """Make the full score of one record again, on demand.
@@ -84,7 +94,7 @@ class Scored:
         import numpy as np
 
         if label not in self._judged:
-            return {}
+            return self._imported_nulls
         uses = np.bincount(self._index, minlength=len(self._samples))
         counts: Counter[str] = Counter()
         for place, reason in self._judged[label].reasons.items():
@@ -136,7 +146,7 @@ def score_records(
             one.judge(start, batch)
     scored = Scored(samples, index, {label: one.finished() for label, one in judged.items()})
     if _any_value(records, "score") and IMPORTED not in scored.scores:
-        scored.scores[IMPORTED] = _imported(records, prompts)
+        scored.add_imported(_imported(records, prompts), _errors(records))
     if statuses is not None:
         _broadcast_answers(scored, samples, statuses, index)
     return scored
@@ -243,6 +253,13 @@ def _broadcast_answers(
     codes = np.array([places[status] for status in statuses], dtype=np.int8)
     words = pa.array([status.value for status in AnswerStatus])
     scored.answer_status = pa.DictionaryArray.from_arrays(pa.array(codes[index]), words)
+
+
+def _errors(records: pa.Table) -> int:
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute
+    return int(pc.sum(pc.equal(records.column("status"), Status.ERROR.value)).as_py() or 0)
 
 
 def _imported(records: pa.Table, prompts: pa.Table) -> npt.NDArray[np.float64]:

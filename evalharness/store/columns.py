@@ -6,27 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from evalharness.records import AttemptResult, Outcome, Prompt, Setting, canonical_json
-from evalharness.schema import ATTEMPTS, RECORDS, arrow_schema
+from evalharness.schema import arrow_schema
+from evalharness.store.buffers import empty, table_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 # Columns of schema.RECORDS that an import fills and a run never does.
 _IMPORT_ONLY = {"answer", "score", "cost_usd_imported", "extra_json"}
-_INTENT = {
-    "trial_id", "prompt_id", "setting_id", "repeat", "position", "attempt", "client_request_id",
-    "in_flight", "reserved_usd",
-}  # fmt: skip
-_ASKED = {
-    "model", "temperature", "top_p", "seed", "max_tokens", "frequency_penalty",
-    "presence_penalty", "n", "stream",
-}  # fmt: skip
-_USAGE = {
-    "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens",
-    "audio_prompt_tokens", "audio_completion_tokens", "accepted_prediction_tokens",
-    "rejected_prediction_tokens",
+_BLOCK = 1_024  # rows
+# Columns named otherwise than the field that fills them.
+_RENAMED = {
+    "scheduled_at": "scheduled_at_ns", "sent_at": "sent_at_ns", "admitted_at": "admitted_at_ns",
+    "logprobs": "logprobs_json", "attempts": "attempt",
 }  # fmt: skip
 
 
@@ -50,82 +45,81 @@ _no_params = AskedParams()
 
 def record_table(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
     """One row a trial. ``providers`` maps setting_id to the provider's name."""
-    import pyarrow as pa
-
-    asked = [_no_params if r.body is None else _asked.decode(r.body) for r in finals]
-    columns: dict[str, list[Any]] = {}
-    for column in RECORDS:
-        name = column.name
-        if name in _ASKED:
-            columns[name] = [getattr(a, name) for a in asked]
-        elif name == "provider":
-            columns[name] = [providers.get(r.intent.setting_id) for r in finals]
-        else:
-            columns[name] = _values(name, finals, _RECORD_GETTERS)
-    return pa.Table.from_pydict(columns, schema=arrow_schema("records"))
+    return _in_blocks("records", finals, lambda block: _records(block, providers))
 
 
 def attempt_table(results: Sequence[AttemptResult]) -> pa.Table:
     """One row an HTTP attempt."""
-    import pyarrow as pa
-
-    columns = {c.name: _values(c.name, results, _ATTEMPT_GETTERS) for c in ATTEMPTS}
-    return pa.Table.from_pydict(columns, schema=arrow_schema("attempts"))
+    return _in_blocks("attempts", results, _attempts)
 
 
-def _values(
+def _in_blocks(
     name: str,
     results: Sequence[AttemptResult],
-    getters: dict[str, Callable[[AttemptResult], Any]],
-) -> list[Any]:
-    getter = getters.get(name)
-    if getter is not None:
-        return [getter(r) for r in results]
-    if name in _IMPORT_ONLY:
-        return [None] * len(results)
-    if name in _INTENT:
-        return [getattr(r.intent, name) for r in results]
-    if name in _USAGE:
-        return [getattr(r.reply.usage, name) for r in results]
-    return [getattr(r.reply, name) for r in results]
+    table: Callable[[Sequence[AttemptResult]], pa.Table],
+) -> pa.Table:
+    """Build a table block by block.
+
+    Turning values on their side is one long call, during which no other thread of the process
+    runs: of thousands of rows at a time, it would make the event loop late.
+    """
+    import pyarrow as pa
+
+    blocks = [table(results[at : at + _BLOCK]) for at in range(0, len(results), _BLOCK)]
+    return pa.concat_tables(blocks) if blocks else empty(arrow_schema(name))
 
 
-def _headers(result: AttemptResult) -> str | None:
-    headers = result.reply.headers
-    return canonical_json(headers).decode() if headers else None
+def _records(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
+    values = _values(finals)
+    values |= _by_field([_no_params if r.body is None else _asked.decode(r.body) for r in finals])
+    values |= dict.fromkeys(_IMPORT_ONLY, [None] * len(finals))
+    values["provider"] = [providers.get(setting) for setting in values["setting_id"]]
+    values["request_json"] = [None if body is None else body.decode() for body in values["body"]]
+    values["in_doubt"] = [
+        before > 0 or outcome is Outcome.IN_DOUBT
+        for before, outcome in zip(values["in_doubt_before"], values["outcome"], strict=True)
+    ]
+    return _table("records", values)
 
 
-def _was_in_doubt(result: AttemptResult) -> bool:
-    return result.in_doubt_before > 0 or result.reply.outcome is Outcome.IN_DOUBT
+def _attempts(results: Sequence[AttemptResult]) -> pa.Table:
+    values = _values(results)
+    # The final response is in the record; what other attempts brought is nowhere else.
+    values["response_json"] = [
+        None if final else response
+        for final, response in zip(values["final"], values["response_json"], strict=True)
+    ]
+    return _table("attempts", values)
 
 
-_COMMON: dict[str, Callable[[AttemptResult], Any]] = {
-    "scheduled_at": lambda r: r.scheduled_at_ns,
-    "sent_at": lambda r: r.reply.sent_at_ns,
-    "queue_s": lambda r: r.queue_s,
-    "headers_json": _headers,
-}
-_RECORD_GETTERS: dict[str, Callable[[AttemptResult], Any]] = {
-    **_COMMON,
-    "request_json": lambda r: None if r.body is None else r.body.decode(),
-    "logprobs": lambda r: r.reply.logprobs_json,
-    "attempts": lambda r: r.intent.attempt,
-    "in_doubt": _was_in_doubt,
-}
-_ATTEMPT_GETTERS: dict[str, Callable[[AttemptResult], Any]] = {
-    **_COMMON,
-    "admitted_at": lambda r: r.intent.admitted_at_ns,
-    "final": lambda r: r.final,
-    "outcome": lambda r: r.reply.outcome,
-    "wait_s": lambda r: r.wait_s,
-    "response_json": lambda r: None if r.final else r.reply.response_json,
-}
+def _values(results: Sequence[AttemptResult]) -> dict[str, Sequence[Any]]:
+    """Every field of results, intents, replies and usages (whose names differ) as a column."""
+    replies = [r.reply for r in results]
+    values = _by_field(results) | _by_field([r.intent for r in results]) | _by_field(replies)
+    values |= _by_field([reply.usage for reply in replies])
+    values["headers_json"] = [
+        canonical_json(headers).decode() if headers else None for headers in values["headers"]
+    ]
+    return values
+
+
+def _by_field(rows: Sequence[msgspec.Struct]) -> dict[str, Sequence[Any]]:
+    """Values of one type turned on their side: a column for each field."""
+    return dict(zip(rows[0].__struct_fields__, zip(*map(astuple, rows), strict=True), strict=True))
+
+
+def _table(name: str, values: dict[str, Sequence[Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    schema = arrow_schema(name)
+    columns: dict[str, Any] = {
+        column: values[_RENAMED.get(column, column)] for column in schema.names
+    }
+    return pa.Table.from_pydict(columns, schema=schema)
 
 
 def prompt_table(prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
     """The prompts of a plan; ``digests`` name what shapes each one's requests."""
-    import pyarrow as pa
-
     columns: dict[str, list[Any]] = {
         "prompt_id": [p.prompt_id for p in prompts],
         "digest": list(digests),
@@ -138,13 +132,11 @@ def prompt_table(prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
         "source": [p.source for p in prompts],
         "active": [True] * len(prompts),
     }
-    return pa.Table.from_pydict(columns, schema=arrow_schema("prompts"))
+    return table_of(columns, arrow_schema("prompts"))
 
 
 def setting_table(settings: Sequence[tuple[Setting, bool]]) -> pa.Table:
     """Settings with their ``active`` flag (part of the newest plan)."""
-    import pyarrow as pa
-
     columns: dict[str, list[Any]] = {
         "setting_id": [s.setting_id for s, _ in settings],
         "label": [s.label for s, _ in settings],
@@ -157,7 +149,7 @@ def setting_table(settings: Sequence[tuple[Setting, bool]]) -> pa.Table:
         "axes_json": [canonical_json(s.axes).decode() for s, _ in settings],
         "active": [active for _, active in settings],
     }
-    return pa.Table.from_pydict(columns, schema=arrow_schema("settings"))
+    return table_of(columns, arrow_schema("settings"))
 
 
 def settings_from(table: pa.Table) -> list[tuple[Setting, bool]]:

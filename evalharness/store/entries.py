@@ -7,9 +7,10 @@ pages of the file cannot be read, the entries on all other pages are still found
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,16 +29,24 @@ CREATE TABLE IF NOT EXISTS seal (part INTEGER PRIMARY KEY, upto INTEGER NOT NULL
 CREATE TABLE IF NOT EXISTS quarantine (
     seq INTEGER PRIMARY KEY, kind INTEGER, payload BLOB, crc INTEGER);
 """
-INSERT = "INSERT INTO entry (kind, payload, crc) VALUES (?, ?, ?)"
+# Rows a statement, largest first: SQLite gives up and takes back the interpreter's lock once a
+# statement, so that fewer statements disturb the event loop less.
+_AT_ONCE = (512, 64, 8, 1)
+_INSERT = "INSERT INTO entry (kind, payload, crc) VALUES "
+_INSERTS = {n: _INSERT + ", ".join(["(?, ?, ?)"] * n) for n in _AT_ONCE}
 _COLUMNS = "SELECT seq, kind, payload, crc FROM entry"
-# Past a damaged page, looking for further entries ends after so many numbers without one.
-_MOST_MISSES = 200_000
+# Within damage, looking for entries one by one ends after so many numbers without one: more than a
+# page that leads to a few hundred others can hide.
+_MOST_MISSES = 20_000
+_TWICE = "a damaged page leads to the same entries twice"
 
 _encoder = msgspec.msgpack.Encoder(decimal_format="string")
 _decode_intent = msgspec.msgpack.Decoder(Intent).decode
 _decode_result = msgspec.msgpack.Decoder(AttemptResult).decode
 
 Row = tuple[int, bytes, int]
+# seq, kind, payload and crc as they lie in the file, which may be anything.
+Stored = tuple[int, Any, Any, Any]
 
 
 class Entry(NamedTuple):
@@ -64,6 +73,16 @@ def encode_row(value: Intent | AttemptResult) -> Row:
     kind = INTENT if isinstance(value, Intent) else RESULT
     payload = _encoder.encode(value)
     return kind, payload, checksum(kind, payload)
+
+
+def insert_rows(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Append rows in order, many a statement."""
+    start = 0
+    for n in _AT_ONCE:
+        while len(rows) - start >= n:
+            values = itertools.chain.from_iterable(rows[start : start + n])
+            db.execute(_INSERTS[n], tuple(values))
+            start += n
 
 
 def checksum(kind: int, payload: bytes) -> int:
@@ -136,39 +155,71 @@ def read_entries(
 
 def read_rows(
     db: sqlite3.Connection, *, damage: list[Damage], upto: int | None = None
-) -> Iterator[tuple[int, Any, Any, Any]]:
-    """Yield rows as they are stored, unchecked, also past pages that cannot be read."""
+) -> Iterator[Stored]:
+    """Yield rows as they are stored, unchecked, also past pages that cannot be read.
+
+    A damaged page may lead to another one twice; each row is given once.
+    """
+    seen: set[int] = set()
+    for row in _rows(db, damage, 2**62 if upto is None else upto):
+        if row[0] not in seen:
+            seen.add(row[0])
+            yield row
+        elif not any(item.seq == 0 and item.reason == _TWICE for item in damage):
+            damage.append(Damage(0, _TWICE))
+
+
+def _rows(db: sqlite3.Connection, damage: list[Damage], most: int) -> Iterator[Stored]:
+    """From the front to the damage, what lies within it row by row, and from the end back to it."""
     last = 0
-    most = 2**62 if upto is None else upto
     try:
         for row in db.execute(f"{_COLUMNS} WHERE seq <= ? ORDER BY seq", (most,)):
             last = row[0]
             yield row
+        return
     except sqlite3.Error as error:
-        if not is_damage(error):
-            raise StorageError(f"the journal cannot be read: {error}") from error
+        _only_damage(error)
         damage.append(Damage(0, f"a part of the file, after entry {last}, cannot be read: {error}"))
-        yield from _one_by_one(db, last + 1, most)
+    behind = list(_from_the_end(db, last + 1, most))
+    first = behind[-1][0] if behind else most + 1
+    yield from _one_by_one(db, range(last + 1, first))
+    if behind:
+        yield from _one_by_one(db, range(first - 1, last, -1))
+    yield from reversed(behind)
 
 
-def _one_by_one(
-    db: sqlite3.Connection, first: int, most: int
-) -> Iterator[tuple[int, Any, Any, Any]]:
+def _from_the_end(db: sqlite3.Connection, first: int, most: int) -> Iterator[Stored]:
+    query = f"{_COLUMNS} WHERE seq BETWEEN ? AND ? ORDER BY seq DESC"
+    try:
+        yield from db.execute(query, (first, most))
+    except sqlite3.Error as error:
+        _only_damage(error)
+
+
+def _one_by_one(db: sqlite3.Connection, numbers: range) -> Iterator[Stored]:
     """Look rows up singly: a damaged page then hides its own rows only."""
-    misses, seq = 0, first
-    while seq <= most and misses < _MOST_MISSES:
-        row: tuple[int, Any, Any, Any] | None = None
+    misses = 0
+    for seq in numbers:
+        row: Stored | None = None
         try:
             row = db.execute(f"{_COLUMNS} WHERE seq = ?", (seq,)).fetchone()
         except sqlite3.Error as error:
-            if not is_damage(error):
-                raise StorageError(f"the journal cannot be read: {error}") from error
-        if row is None:
-            misses += 1
-        else:
-            misses = 0
+            _only_damage(error)
+        misses = 0 if row is not None else misses + 1
+        if row is not None:
             yield row
-        seq += 1
+        if misses >= _MOST_MISSES:
+            return
+
+
+def _only_damage(error: sqlite3.Error) -> None:
+    if not is_damage(error):
+        raise StorageError(f"the journal cannot be read: {error}") from error
+
+
+def is_sound(kind: Any, payload: Any, crc: Any) -> bool:
+    """Whether a stored row is an entry that matches its checksum."""
+    return _problem(kind, payload, crc) is None
 
 
 def _problem(kind: Any, payload: Any, crc: Any) -> str | None:

@@ -24,6 +24,7 @@ from evalharness.store.parts import Part
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
+LOCK = "run.lock"
 # Statuses of a run whose journal may hold answers that no part holds.
 UNFINISHED = ("running", "interrupted", "stopped")
 
@@ -33,8 +34,13 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped`` or ``imported``;
     ``planned`` counts the trials of the newest plan, ``recorded`` the rows in sealed record parts.
+    ``sessions`` has one entry each time the run went on: ``ended_at``, ``seconds`` it took,
+    ``cpu_s`` this process computed meanwhile, requests ``sent``, trials ``recorded``, and how late
+    the client itself was (``loop_lag_s``, ``commit_wait_s``: n, p50, p99 and max in seconds, see
+    :mod:`evalharness.runner.lateness`).
     ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there
-    is an unparsed answer); None for runs.
+    is an unparsed answer); None for runs. ``rewriting`` names parts whose content is being
+    replaced, and ``reopened`` says that trials lost their record again (see :mod:`.reopen`).
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -54,6 +60,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     throttle: list[dict[str, Any]] = []
     notes: list[str] = []
     answers_supplied: bool | None = None
+    rewriting: list[str] = []
+    reopened: bool = False
 
 
 def now_iso() -> str:
@@ -91,15 +99,11 @@ class RunFolder:
             ConfigError: it is a symbolic link, which may lead out of the results folder.
             StorageError: it cannot be created, or was written by a newer schema.
         """
-        if root.is_symlink():
-            raise ConfigError(
-                f"{root} is a symbolic link; a run is written into a folder of its own",
-                hint="results_dir=… puts runs elsewhere",
-            )
-        try:
-            lock = _lock(root)
-        except OSError as error:
-            raise StorageError(f"cannot open the run folder {root}: {error.strerror}") from error
+        return cls.locked(root, take_lock(root), code_version=code_version)
+
+    @classmethod
+    def locked(cls, root: Path, lock: int, *, code_version: str) -> RunFolder:
+        """The rest of :meth:`open`, for a lock that is held already; it is released on failure."""
         try:
             folder = cls(root, lock, _existing_or_new(root, code_version))
             for name in ("records", "attempts", "journal"):
@@ -181,9 +185,39 @@ def _existing_or_new(root: Path, code_version: str) -> Manifest:
     )
 
 
+def hold_existing(root: Path) -> int | None:
+    """Take the lock of a run folder before anything else is worked out; None for a new run.
+
+    Whoever comes second learns so at once, however large the plan is.
+
+    Raises:
+        RunInUseError, ConfigError, StorageError: as :meth:`RunFolder.open`.
+    """
+    return take_lock(root) if (root / LOCK).exists() else None
+
+
+def take_lock(root: Path) -> int:
+    """Create the folder when it is new, and lock it for this process: a file descriptor.
+
+    Raises:
+        RunInUseError: another process holds it; nothing was touched.
+        ConfigError: it is a symbolic link, which may lead out of the results folder.
+        StorageError: it cannot be created.
+    """
+    if root.is_symlink():
+        raise ConfigError(
+            f"{root} is a symbolic link; a run is written into a folder of its own",
+            hint="results_dir=… puts runs elsewhere",
+        )
+    try:
+        return _lock(root)
+    except OSError as error:
+        raise StorageError(f"cannot open the run folder {root}: {error.strerror}") from error
+
+
 def _lock(root: Path) -> int:
     files.make_folder(root)
-    path = root / "run.lock"
+    path = root / LOCK
     lock = os.open(path, os.O_RDWR | os.O_CREAT, files.FILE_MODE)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -24,16 +24,18 @@ from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.entries import (
     FILE_NAME,
-    INSERT,
     Damage,
     Row,
     encode_row,
+    insert_rows,
 )
 from evalharness.store.rescue import close_untouched, open_for_writing
 from evalharness.store.reserve import Reserve
 
 # How far the write-ahead log may grow before it is brought into the main file.
 CHECKPOINT_BYTES = 4 * 2**20
+# Writes refused for want of room: of the log itself, or of its index, which SQLite names otherwise.
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 _PAGE = 4096
 
 
@@ -79,11 +81,21 @@ class Journal:
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
-    def append(self, value: Intent | AttemptResult, *, wait: bool = True) -> asyncio.Future[None]:
+    def append(self, value: Intent | AttemptResult) -> asyncio.Future[None]:
         """Queue an entry; the future resolves once it is on disk.
 
-        With ``wait=False`` the future is already done and the entry's durability is learned from
-        any later entry (order is kept).
+        Raises:
+            StorageError: see :meth:`put`.
+        """
+        assert self._loop is not None
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.put(value, future)
+        return future
+
+    def put(
+        self, value: Intent | AttemptResult, future: asyncio.Future[None] | None = None
+    ) -> None:
+        """Queue an entry without waiting: any later entry tells of its durability (order is kept).
 
         Raises:
             StorageError: the journal has failed before, or the disk is so full that no new
@@ -92,15 +104,9 @@ class Journal:
         refused = self.failure or (self.low_disk if isinstance(value, Intent) else None)
         if refused is not None:
             raise refused
-        assert self._loop is not None
-        row = encode_row(value)
-        future: asyncio.Future[None] = self._loop.create_future()
         final = isinstance(value, AttemptResult) and value.final
-        self._queue.append(_Queued(row, final, future if wait else None))
-        if not wait:
-            future.set_result(None)
+        self._queue.append(_Queued(encode_row(value), final, future))
         self._notify()
-        return future
 
     async def execute(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Run ``work(connection)`` in a transaction of its own on the writer thread."""
@@ -150,7 +156,7 @@ class Journal:
         if not batch:
             return
         rows = [entry.row for entry in batch]
-        self._attempt(lambda db: db.executemany(INSERT, rows))
+        self._attempt(lambda db: insert_rows(db, rows))
         if self.failure is None:
             size = sum(len(payload) for _, payload, _ in rows)
             self.pending_bytes += size
@@ -175,8 +181,9 @@ class Journal:
             return None
         try:
             return self._transaction(work)
-        except sqlite3.Error as error:
-            if error.sqlite_errorname != "SQLITE_FULL" or not self._reserve.release():
+        except Exception as error:
+            # Whatever it is, the thread goes on: others wait for it, and must hear of a failure.
+            if _name(error) not in _FULL or not self._reserve.release():
                 return self._fail(error)
         self.low_disk = StorageError(
             "the disk is full: sending stopped, answers in flight are being saved",
@@ -185,7 +192,7 @@ class Journal:
         self._on_loop(self._on_failure, self.low_disk)
         try:
             return self._transaction(work)
-        except sqlite3.Error as error:
+        except Exception as error:
             return self._fail(error)
 
     def _checkpoint_when_due(self, size: int) -> None:
@@ -198,13 +205,12 @@ class Journal:
             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             # The log holds everything, so a full disk can wait for the next commit to notice.
-            if error.sqlite_errorname != "SQLITE_FULL":
+            if _name(error) not in _FULL:
                 self._fail(error)
 
-    def _fail(self, error: sqlite3.Error) -> None:
-        name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+    def _fail(self, error: Exception) -> None:
         self.failure = StorageError(
-            f"the journal {self.path.name} cannot be written: {error} ({name})",
+            f"the journal {self.path.name} cannot be written: {error} ({_name(error)})",
             hint="check the disk, then run the same command again",
         )
         self._on_loop(self._on_failure, self.failure)
@@ -225,6 +231,11 @@ class Journal:
         with suppress(RuntimeError):
             assert self._loop is not None
             self._loop.call_soon_threadsafe(callback, *args)
+
+
+def _name(error: Exception) -> str:
+    """SQLite's name of an error; of one that is not SQLite's, its type."""
+    return getattr(error, "sqlite_errorname", type(error).__name__)
 
 
 def _settle(futures: list[asyncio.Future[None]], failure: StorageError | None) -> None:

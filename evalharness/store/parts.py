@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evalharness.arrow import batches
+from evalharness.arrow import batches, mark_footer, read_parquet
 from evalharness.errors import StorageError
 from evalharness.store.files import publish
 
@@ -33,6 +35,39 @@ def part_name(number: int) -> str:
     return f"part-{number:06d}.parquet"
 
 
+def part_number(path: Path) -> int:
+    """The number in a part's name, also when the file was moved aside (``….parquet.damaged``)."""
+    found = re.match(r"part-(\d+)\.parquet", path.name)
+    return int(found[1]) if found else 0
+
+
+def read_sealed(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A sealed file of a run folder, its page checksums verified.
+
+    Raises:
+        StorageError: it is not what was written; the message names it and says what to do.
+    """
+    import pyarrow as pa
+
+    try:
+        return read_parquet(path, columns)
+    except (pa.ArrowException, OSError) as error:
+        raise damaged_file(path, error) from error
+
+
+def damaged_file(path: Path, error: Exception) -> StorageError:
+    """The error for a sealed file that cannot be read, with the way on for a person to decide."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    root = path.parent.parent if path.name.startswith("part-") else path.parent
+    file = shlex.quote(str(path))
+    return StorageError(
+        f"{path} is damaged: {reason}",
+        hint=f"put a copy of it back if you have one; else mv {file} {file}.damaged, and the next "
+        f"run asks again what only it held (evalharness verify {shlex.quote(str(root))} tells what "
+        "can be read)",
+    )
+
+
 def write_table(target: Path, table: pa.Table) -> None:
     """Write one Parquet file with page checksums so that it appears whole, verified, or not at all.
 
@@ -55,6 +90,7 @@ def write_table(target: Path, table: pa.Table) -> None:
                 use_dictionary=True,
             )
             path.chmod(0o600)
+            mark_footer(path)
             _verify(path, table)
         except pa.ArrowException as error:
             raise StorageError(f"cannot write {target.name}: {error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from evalharness.records import (
     AttemptResult,
@@ -15,7 +14,7 @@ from evalharness.records import (
     Reply,
     Status,
 )
-from evalharness.store.entries import INSERT, Damage, encode_row, quarantine, read_entries
+from evalharness.store.entries import Damage, encode_row, insert_rows, quarantine, read_entries
 
 
 @dataclass
@@ -23,12 +22,11 @@ class Unfinished:
     """A trial that was tried and has no record yet.
 
     ``attempts`` is the highest attempt number used; ``in_doubt`` how many of them may have been
-    served without our knowing; ``reserved_usd`` what those may have cost at worst.
+    served without our knowing.
     """
 
     attempts: int = 0
     in_doubt: int = 0
-    reserved_usd: Decimal | None = None
 
 
 @dataclass
@@ -70,7 +68,7 @@ def recover(db: sqlite3.Connection, damage: Sequence[Damage] = ()) -> Recovered:
         state.unfinished.pop(trial_id, None)
     db.execute("BEGIN IMMEDIATE")
     quarantine(db, state.damage)
-    db.executemany(INSERT, map(encode_row, settled))
+    insert_rows(db, [encode_row(result) for result in settled])
     db.execute("COMMIT")
     return state
 
@@ -80,8 +78,6 @@ def _count(unfinished: dict[str, Unfinished], result: AttemptResult) -> None:
     state.attempts = max(state.attempts, result.intent.attempt)
     if result.reply.outcome is Outcome.IN_DOUBT:
         state.in_doubt += 1
-        if result.intent.reserved_usd is not None:
-            state.reserved_usd = (state.reserved_usd or Decimal(0)) + result.intent.reserved_usd
 
 
 def interrupted(intent: Intent, *, sent: bool = True) -> AttemptResult:

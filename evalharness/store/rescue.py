@@ -7,7 +7,7 @@ that were *changed*: by a failing disk, a copy that was cut short, an editor.
   damaged file is kept beside it.
 - The write-ahead log ends before its last commits: SQLite takes the first frame that does not
   match for the end of the log. A process that dies leaves at most one unfinished transaction
-  behind, so further commits after that point mean damage.
+  behind, so further commits after that point mean damage, and :mod:`.salvage` saves their entries.
 - The journal is no database any more: StorageError; a person decides.
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import struct
 import sys
 from contextlib import closing, suppress
 from itertools import count
@@ -31,8 +30,8 @@ from evalharness.store.entries import (
     read_rows,
     unreadable,
 )
+from evalharness.store.salvage import WAL_HEADER, frames, salvage
 
-_WAL_HEADER, _FRAME_HEADER = 32, 24
 _SHM_MAX_FRAME = 16  # offset of mxFrame in the index of the write-ahead log
 
 _SEALS = "SELECT part, upto FROM seal"
@@ -83,11 +82,12 @@ def commits_lost(path: Path) -> int:
     wal, shm = Path(f"{path}-wal"), Path(f"{path}-shm")
     try:
         with wal.open("rb") as log:
-            header = log.read(_WAL_HEADER)
-            commits = _commit_frames(log.fileno(), header, wal.stat().st_size)
+            header = log.read(WAL_HEADER)
+            found = frames(log.fileno(), header, wal.stat().st_size)
+        commits = [frame.number for frame in found if frame.commits]
         index = _head_of_open_file(shm, 32) if commits else b""
         with wal.open("rb") as log:
-            if log.read(_WAL_HEADER) != header:  # begun anew meanwhile
+            if log.read(WAL_HEADER) != header:  # begun anew meanwhile
                 return 0
     except FileNotFoundError:
         return 0
@@ -110,36 +110,6 @@ def _head_of_open_file(path: Path, size: int) -> bytes:
                 if link.readlink() == path.resolve():
                     return os.pread(int(link.name), size, 0)
     return b""
-
-
-def _commit_frames(fd: int, header: bytes, size: int) -> list[int]:
-    """Numbers (from 1) of the frames that end a transaction, without checking their content."""
-    if len(header) < _WAL_HEADER:
-        return []
-    page = int.from_bytes(header[8:12], "big")
-    if page not in {2**n for n in range(9, 17)}:
-        page = 4096
-    step = _FRAME_HEADER + page
-    frames = [os.pread(fd, _FRAME_HEADER, at) for at in range(_WAL_HEADER, size, step)]
-    # Frames of the current log carry its salt; older ones lie behind them. Where the header itself
-    # is damaged, its first frame tells.
-    salt = header[16:24] if _is_whole(header) else b"".join(f[8:16] for f in frames[:1])
-    return [
-        number
-        for number, frame in enumerate(frames, start=1)
-        if len(frame) == _FRAME_HEADER and frame[8:16] == salt and any(frame[4:8])
-    ]
-
-
-def _is_whole(header: bytes) -> bool:
-    """Whether the log's header matches its checksum (https://sqlite.org/fileformat2.html#walformat)."""
-    order = ">" if header[3] & 1 else "<"
-    words = struct.unpack(f"{order}6I", header[:24])
-    first = second = 0
-    for one, other in zip(words[::2], words[1::2], strict=True):
-        first = (first + one + second) & 0xFFFFFFFF
-        second = (second + other + first) & 0xFFFFFFFF
-    return header[24:32] == struct.pack(">2I", first, second)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -168,16 +138,33 @@ def _check_and_settle(path: Path, db: sqlite3.Connection, damage: list[Damage]) 
     try:
         files.sync_folder(path.parent)  # SQLite does so, too, and ignores it when that fails
         lost = commits_lost(path)
-        if lost:
-            damage.append(Damage(0, f"{lost} commits in the write-ahead log cannot be read"))
+        saved = salvage(path) if lost else []
         if not _is_sound(db):
             return False
+        if lost:
+            new = _put_back(db, saved)
+            damage.append(
+                Damage(
+                    0,
+                    f"{lost} commits in the write-ahead log were out of reach; "
+                    f"{new} entries of them were saved",
+                )
+            )
         # A reader in the way only puts the truncation off.
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except BaseException:
         close_untouched(path, db)
         raise
     return True
+
+
+def _put_back(db: sqlite3.Connection, rows: list[tuple[int, int, bytes, int]]) -> int:
+    """Insert entries that the journal does not have; how many those are."""
+    before = db.total_changes
+    db.execute("BEGIN IMMEDIATE")
+    db.executemany("INSERT OR IGNORE INTO entry VALUES (?, ?, ?, ?)", rows)
+    db.execute("COMMIT")
+    return db.total_changes - before
 
 
 def _is_sound(db: sqlite3.Connection) -> bool:

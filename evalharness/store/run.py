@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.arrow import batches, only, read_parquet, where_not_in
+from evalharness.arrow import batches, only, where_not_in
 from evalharness.errors import RunNotFoundError, StorageError
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
@@ -19,7 +19,7 @@ from evalharness.store.entries import (
     read_entries,
 )
 from evalharness.store.folder import CONFIG, MANIFEST, Manifest, read_manifest
-from evalharness.store.parts import PATTERN
+from evalharness.store.parts import PATTERN, damaged_file, read_sealed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +131,7 @@ class Run:
             if columns is not None:
                 schema = only(schema, columns)
             return schema.empty_table()
-        return _read(path, columns)
+        return read_sealed(path, columns)
 
     def _parts_and_journal(self, name: str, columns: list[str] | None) -> pa.Table:
         import pyarrow as pa
@@ -141,7 +141,7 @@ class Run:
         schema = arrow_schema(name)
         if columns is not None:
             schema = only(schema, columns)
-        tables = [_read(path, columns) for path in sorted((self.root / name).glob(PATTERN))]
+        tables = [read_sealed(path, columns) for path in sorted((self.root / name).glob(PATTERN))]
         sealed = pa.concat_tables([schema.empty_table(), *(t.cast(schema) for t in tables)])
         if fresh is None or not len(fresh):
             return sealed
@@ -159,7 +159,7 @@ class Run:
 
         paths = sorted((self.root / name).glob(PATTERN))
         schema = only(arrow_schema(name), columns)
-        return pa.concat_tables([schema.empty_table(), *(_read(p, columns) for p in paths)])
+        return pa.concat_tables([schema.empty_table(), *(read_sealed(p, columns) for p in paths)])
 
     def _fresh(self, name: str) -> pa.Table | None:
         self.damage = []
@@ -193,18 +193,9 @@ def _frame(table: Any) -> pd.DataFrame:
 def _head(path: Path, columns: list[str], most: int) -> pa.Table:
     import pyarrow as pa
 
-    batch = next(batches(path, columns=columns, rows=most), None)
+    try:
+        batch = next(batches(path, columns=columns, rows=most), None)
+    except (pa.ArrowException, OSError) as error:
+        raise damaged_file(path, error) from error
     schema = only(arrow_schema(path.parent.name), columns)
     return schema.empty_table() if batch is None else pa.Table.from_batches([batch]).cast(schema)
-
-
-def _read(path: Path, columns: list[str] | None) -> pa.Table:
-    import pyarrow as pa
-
-    try:
-        return read_parquet(path, columns)
-    except (pa.ArrowException, OSError) as error:
-        raise StorageError(
-            f"{path} is damaged: {error}",
-            hint=f"evalharness verify {path.parent.parent} tells what can be read",
-        ) from error

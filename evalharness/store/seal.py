@@ -16,6 +16,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.arrow import read_parquet
@@ -23,13 +24,13 @@ from evalharness.records import AttemptResult, Intent
 from evalharness.store.columns import attempt_table, record_table
 from evalharness.store.entries import Damage, read_entries
 from evalharness.store.folder import RunFolder
-from evalharness.store.parts import Part, describe, part_name, write_table
+from evalharness.store.parts import Part, describe, part_name, part_number, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A part of this many trials is a few tens of MB in memory while it is built.
-SEAL_TRIALS = 16_384
+# A part of this many trials is some 50 MB in memory while it is built from short answers.
+SEAL_TRIALS = 8_192
 SEAL_BYTES = 64 * 2**20
 
 # Runs a function inside one journal transaction: Journal.execute while running, a plain
@@ -145,14 +146,29 @@ def list_parts(folder: RunFolder, sealed: Sealed) -> None:
 
 
 def drop(db: sqlite3.Connection, part: int, seqs: list[int]) -> None:
-    """Delete sealed entries and the seal itself, in the caller's transaction."""
-    db.executemany("DELETE FROM entry WHERE seq = ?", [(seq,) for seq in seqs])
+    """Delete sealed entries and the seal itself, in the caller's transaction.
+
+    Only the given entries go, but by whole stretches of numbers: nothing can be appended before
+    the transaction ends.
+    """
+    db.executemany("DELETE FROM entry WHERE seq BETWEEN ? AND ?", _stretches(seqs))
     db.execute("DELETE FROM seal WHERE part = ?", (part,))
 
 
+def _stretches(seqs: list[int]) -> list[tuple[int, int]]:
+    """Numbers as (first, last) of the stretches they make without a gap."""
+    found: list[tuple[int, int]] = []
+    for seq in sorted(seqs):
+        if found and seq == found[-1][1] + 1:
+            found[-1] = (found[-1][0], seq)
+        else:
+            found.append((seq, seq))
+    return found
+
+
 def next_part_number(folder: RunFolder) -> int:
-    """One more than the highest part on disk or in the manifest."""
-    taken = [p.path for p in folder.manifest.parts]
-    taken += [p.name for p in (folder.root / "records").glob("part-*.parquet")]
-    numbers = [int(name.rsplit("-", 1)[1].split(".")[0]) for name in taken]
-    return max(numbers, default=0) + 1
+    """One more than the highest part in the manifest or on disk, also of those moved aside."""
+    taken = [Path(part.path) for part in folder.manifest.parts]
+    for name in ("records", "attempts"):
+        taken += (folder.root / name).glob("part-*")
+    return max(map(part_number, taken), default=0) + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import msgspec
 
 from evalharness.arrow import read_parquet
 from evalharness.errors import EvalharnessError
-from evalharness.records import AttemptResult, Intent
+from evalharness.records import Intent, Outcome
 from evalharness.store.entries import (
     FILE_NAME,
     Damage,
@@ -20,9 +19,10 @@ from evalharness.store.entries import (
     quarantined,
     read_entries,
 )
-from evalharness.store.folder import UNFINISHED, Manifest, read_manifest
+from evalharness.store.folder import MANIFEST, UNFINISHED, Manifest, read_manifest
 from evalharness.store.parts import PATTERN, describe, part_name
 from evalharness.store.rescue import commits_lost
+from evalharness.store.tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,33 +64,54 @@ def verify_folder(root: Path) -> Report:
     """Read everything in a run folder and compare it with the manifest and with itself.
 
     Parts are looked up first, then the journal's open seals, then the manifest: a part that a
-    running writer names meanwhile is in one of the three.
+    running writer names meanwhile is in one of the three. Parts that only the manifest knew of are
+    looked up then.
     """
     report = Report(run=root.name, findings=[])
     paths = {table: sorted((root / table).glob(PATTERN)) for table in ("records", "attempts")}
     open_seals = _open_seals(root)
     manifest = _manifest(root, report)
     listed = {} if manifest is None else {part.path: part.sha256 for part in manifest.parts}
-    ids: list[str] = []
-    for table in ("records", "attempts"):
-        for path in paths[table]:
-            rows = _check_part(root, path, listed, open_seals, report)
-            if rows is None:
-                continue
-            if table == "records":
-                ids += [str(trial) for trial in rows["trial_id"].to_pylist()]
-            else:
-                report.attempts += len(rows)
-                report.in_doubt += rows["outcome"].to_pylist().count("in_doubt")
-    _check_lists(root, listed, report)
-    repeated = [trial for trial, count in Counter(ids).items() if count > 1]
-    if repeated:
-        report.findings.append(
-            Finding("records", f"{len(repeated)} trials have more than one record: {repeated[0]}")
-        )
-    report.records = len(ids)
-    _check_journal(root, manifest, set(ids), report)
+    rewriting: list[str] = [] if manifest is None else manifest.rewriting
+    open_parts = {*rewriting, *(f"{table}/{name}" for table in paths for name in open_seals)}
+    for name in listed:
+        if (root / name) not in paths[name.split("/")[0]] and (root / name).exists():
+            paths[name.split("/")[0]].append(root / name)
+    tally = Tally()
+    tried: set[str] = set()  # attempts parts that can be read
+    for path in [*paths["attempts"], *paths["records"]]:
+        rows = _check_part(root, path, listed, open_parts, report)
+        if rows is None:
+            continue
+        is_listed = path.relative_to(root).as_posix() in listed
+        if path.parent.name == "attempts":
+            tally.add_attempts(rows, listed=is_listed)
+            tried.add(path.name)
+        else:
+            tally.add_records(rows, listed=is_listed, paired=path.name in tried)
+    report.records, report.attempts, report.in_doubt = tally.records, tally.attempts, tally.in_doubt
+    _check_rows(root, manifest, tally, report)
+    _check_journal(root, manifest, tally, report)
     return report
+
+
+def _check_rows(root: Path, manifest: Manifest | None, tally: Tally, report: Report) -> None:
+    """All parts together, with the lists beside them and the manifest."""
+    broken = bool(report.findings)
+    prompts, settings = _lists(root, report)
+    listed = [] if manifest is None else [part.path for part in manifest.parts]
+    for name in listed:
+        if not (root / name).exists():
+            broken = True
+            report.findings.append(Finding(name, "listed in run.json, and missing"))
+    report.findings += [Finding("records", problem) for problem in tally.problems()]
+    # Of a part that cannot be read all the rest follows, and it has been said.
+    if manifest is None or broken or prompts is None or settings is None or report.sealing:
+        return
+    report.findings += [Finding(MANIFEST, problem) for problem in tally.differences(manifest)]
+    if manifest.status != "imported":
+        missing = tally.missing(manifest, prompts, settings)
+        report.findings += [Finding("records", problem) for problem in missing]
 
 
 def _manifest(root: Path, report: Report) -> Manifest | None:
@@ -118,20 +139,19 @@ def _open_seals(root: Path) -> set[str]:
         return set()  # said when the journal itself is checked
 
 
-def _check_lists(root: Path, listed: dict[str, str], report: Report) -> None:
-    """Every listed part is there, and prompts and settings can be read."""
+def _lists(root: Path, report: Report) -> tuple[pa.Table | None, pa.Table | None]:
+    """Prompts and settings, None where they cannot be read."""
     import pyarrow as pa
 
-    for name in listed:
-        if not (root / name).exists():
-            report.findings.append(Finding(name, "listed in run.json, and missing"))
-    for name in ("prompts.parquet", "settings.parquet"):
+    found: list[pa.Table | None] = [None, None]
+    for place, name in enumerate(("prompts.parquet", "settings.parquet")):
         try:
-            read_parquet(root / name)
+            found[place] = read_parquet(root / name)
         except FileNotFoundError:
             report.findings.append(Finding(name, "missing"))
         except (pa.ArrowException, OSError) as error:
             report.findings.append(Finding(name, f"cannot be read: {_first_line(error)}"))
+    return found[0], found[1]
 
 
 def _first_line(error: Exception) -> str:
@@ -139,7 +159,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_part(
-    root: Path, path: Path, listed: dict[str, str], open_seals: set[str], report: Report
+    root: Path, path: Path, listed: dict[str, str], open_parts: set[str], report: Report
 ) -> pa.Table | None:
     import pyarrow as pa
 
@@ -154,8 +174,9 @@ def _check_part(
         return None
     if not table.schema.equals(arrow_schema(path.parent.name)):
         report.findings.append(Finding(name, "its columns are not those of the schema"))
+        return None
     expected = listed.get(name)
-    if expected is None and path.name in open_seals:
+    if name in open_parts:
         report.sealing += 1
     elif expected is None:
         report.findings.append(Finding(name, "not listed in run.json"))
@@ -164,7 +185,7 @@ def _check_part(
     return table
 
 
-def _check_journal(root: Path, manifest: Manifest | None, sealed: set[str], report: Report) -> None:
+def _check_journal(root: Path, manifest: Manifest | None, tally: Tally, report: Report) -> None:
     path = root / "journal" / FILE_NAME
     damage: list[Damage] = []
     try:
@@ -178,7 +199,7 @@ def _check_journal(root: Path, manifest: Manifest | None, sealed: set[str], repo
             if lost:
                 problem = f"{lost} commits in the write-ahead log cannot be read"
                 report.findings.append(Finding("journal", problem))
-            _read_journal(db, sealed, damage, report)
+            _read_journal(db, tally, damage, report)
     except (EvalharnessError, sqlite3.Error) as error:
         problem = error.message if isinstance(error, EvalharnessError) else str(error)
         report.findings.append(Finding("journal", problem))
@@ -190,28 +211,25 @@ def _said(item: Damage) -> str:
 
 
 def _read_journal(
-    db: sqlite3.Connection, sealed: set[str], damage: list[Damage], report: Report
+    db: sqlite3.Connection, tally: Tally, damage: list[Damage], report: Report
 ) -> None:
     intents: set[tuple[str, int]] = set()
-    results: set[tuple[str, int]] = set()
+    results: dict[tuple[str, int], tuple[bool, bool]] = {}  # final, in doubt
     for _, value in read_entries(db, damage=damage):
         if isinstance(value, Intent):
             intents.add((value.trial_id, value.attempt))
         else:
-            _count(value, results, sealed, report)
-    report.in_doubt += len({key for key in intents - results if key[0] not in sealed})
+            key = value.intent.trial_id, value.intent.attempt
+            results[key] = value.final, value.reply.outcome is Outcome.IN_DOUBT
+    # What is in a part already is there with all its attempts.
+    sealed = tally.sealed(sorted({trial for trial, _ in intents | results.keys()}))
+    fresh = [said for (trial, _), said in results.items() if trial not in sealed]
+    report.unsealed += sum(final for final, _ in fresh)
+    report.in_doubt += sum(in_doubt for _, in_doubt in fresh)
+    unheard = intents - results.keys()
+    report.in_doubt += sum(trial not in sealed for trial, _ in unheard)
     report.quarantined = len(quarantined(db))
     if not damage:
         problem = db.execute("PRAGMA quick_check").fetchone()[0]
         if problem != "ok":
             report.findings.append(Finding("journal", str(problem)))
-
-
-def _count(
-    value: AttemptResult, results: set[tuple[str, int]], sealed: set[str], report: Report
-) -> None:
-    results.add((value.intent.trial_id, value.intent.attempt))
-    if value.intent.trial_id in sealed:  # in a part already, with all its attempts
-        return
-    report.in_doubt += value.reply.outcome == "in_doubt"
-    report.unsealed += value.final

@@ -11,17 +11,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.arrow import read_parquet, where_not_in
+from evalharness.arrow import where_not_in
 from evalharness.errors import ConfigError, StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
-from evalharness.store import seal
+from evalharness.store import reopen, seal
+from evalharness.store.buffers import empty
 from evalharness.store.columns import prompt_table, setting_table, settings_from
 from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, unreadable
 from evalharness.store.files import publish_bytes
-from evalharness.store.folder import CONFIG, MANIFEST, UNFINISHED, RunFolder, now_iso
+from evalharness.store.folder import (
+    CONFIG,
+    MANIFEST,
+    UNFINISHED,
+    RunFolder,
+    now_iso,
+    take_lock,
+)
 from evalharness.store.journal import Journal
-from evalharness.store.parts import PATTERN, write_table
-from evalharness.store.recovery import Recovered, recover
+from evalharness.store.parts import PATTERN, read_sealed, write_table
+from evalharness.store.recovery import Recovered, Unfinished, recover
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,10 +43,12 @@ class RunStore:
     Args:
         root: the run folder.
         code_version: version written into the manifest.
+        lock: of the folder, where the caller holds it already (see :func:`.folder.hold_existing`).
     """
 
-    def __init__(self, root: Path, *, code_version: str) -> None:
-        self.folder = RunFolder.open(root, code_version=code_version)
+    def __init__(self, root: Path, *, code_version: str, lock: int | None = None) -> None:
+        held = take_lock(root) if lock is None else lock
+        self.folder = RunFolder.locked(root, held, code_version=code_version)
         self.failure: StorageError | None = None
         self.on_failure: Callable[[StorageError], None] = lambda _: None
         self._providers: dict[str, str] = {}
@@ -48,6 +58,7 @@ class RunStore:
         self._found_sealing: list[Damage] = []
         self._journal: Journal | None = None
         try:
+            reopen.relist(self.folder)
             self._load_providers()
             damage = self._missing_journal()
             self._journal = Journal(self.folder.journal_folder, on_failure=self._failed)
@@ -56,6 +67,8 @@ class RunStore:
             self.close()
             raise
         self._unsealed = len(self.recovered.finals)
+        if self.folder.manifest.reopened:
+            self._add_earlier_attempts()
 
     @property
     def journal(self) -> Journal:
@@ -120,12 +133,45 @@ class RunStore:
         import pyarrow as pa
 
         files = sorted((self.folder.root / "records").glob(PATTERN))
-        tables = [read_parquet(file, _KEYS) for file in files]
+        tables = [read_sealed(file, _KEYS) for file in files]
         fresh = [r.intent for r in self.recovered.finals]
         schema = pa.schema([(k, pa.int64() if k == "repeat" else pa.string()) for k in _KEYS])
+        if not files and not fresh:
+            return empty(schema)
         rows = {key: [getattr(i, key) for i in fresh] for key in _KEYS}
         tables.append(pa.Table.from_pydict(rows, schema=schema))
         return pa.concat_tables([t.cast(schema) for t in tables])
+
+    def reopen_errors(self, *, prompts: Sequence[Prompt], repeats: int) -> int:
+        """Let the plan's trials that were recorded as errors be asked again; how many they are.
+
+        Call it after :meth:`save_plan`, before :meth:`done_keys`.
+
+        Raises:
+            StorageError: a part is damaged, or the disk refused.
+        """
+        if self.recovered.finals:  # of a process that was killed: into a part, like all others
+            db, number = self.journal.connection, seal.next_part_number(self.folder)
+            db.execute("BEGIN IMMEDIATE")
+            seal.begin(db, number)
+            db.execute("COMMIT")
+            self._finish_open_seal(db)
+            self.recovered.finals.clear()
+            self._unsealed = 0
+        settings = [s.setting_id for s, active in self._settings() if active]
+        ids = [p.prompt_id for p in prompts]
+        count = reopen.reopen_errors(self.folder, prompts=ids, settings=settings, repeats=repeats)
+        if count:
+            self._add_earlier_attempts()
+        return count
+
+    def _add_earlier_attempts(self) -> None:
+        recorded = {final.intent.trial_id for final in self.recovered.finals}
+        for trial_id, earlier in reopen.earlier_attempts(self.folder).items():
+            if trial_id not in recorded:
+                known = self.recovered.unfinished.setdefault(trial_id, Unfinished())
+                known.attempts = max(known.attempts, earlier.attempts)
+                known.in_doubt += earlier.in_doubt
 
     # ── while running ────────────────────────────────────────────────────────────────────────
 
@@ -133,13 +179,22 @@ class RunStore:
         """Start writing; call on the event loop."""
         self.journal.start()
 
-    def append(self, value: Intent | AttemptResult, *, wait: bool = True) -> asyncio.Future[None]:
+    def append(self, value: Intent | AttemptResult) -> asyncio.Future[None]:
         """Make an intent or a result durable (see :meth:`Journal.append`)."""
+        self._count(value)
+        return self.journal.append(value)
+
+    def put(self, value: Intent | AttemptResult) -> None:
+        """The same without waiting (see :meth:`Journal.put`)."""
+        self._count(value)
+        self.journal.put(value)
+
+    def _count(self, value: Intent | AttemptResult) -> None:
+        """Count finished trials, and begin a seal when there are enough."""
         if isinstance(value, AttemptResult) and value.final:
             self._unsealed += 1
             if self._sealing is None and self._seal_is_due():
                 self._sealing = asyncio.create_task(self._seal_in_background())
-        return self.journal.append(value, wait=wait)
 
     def _seal_is_due(self) -> bool:
         return self._unsealed >= seal.SEAL_TRIALS or self.journal.pending_bytes >= seal.SEAL_BYTES
@@ -149,6 +204,9 @@ class RunStore:
             await self.seal()
         except StorageError as error:
             self._failed(error)
+        except Exception as error:
+            # The journal holds everything; going on would only make it longer.
+            self._failed(StorageError(f"records cannot be sealed: {error!r}"))
         finally:
             self._sealing = None
 
@@ -169,6 +227,8 @@ class RunStore:
         assert db is not None
         try:
             return self._write_parts_from(db, part, upto)
+        except OSError as error:
+            raise StorageError(f"records cannot be sealed: {error}") from error
         finally:
             db.close()
 
@@ -179,6 +239,11 @@ class RunStore:
             return []
         seal.list_parts(self.folder, sealed)
         return [seq for trial in sealed.trial_ids for seq in batch.seqs.get(trial, [])]
+
+    def note_session(self, facts: dict[str, Any]) -> None:
+        """Add what a session of the run was like to the manifest, written with its next change."""
+        manifest = self.folder.manifest
+        manifest.sessions = [*manifest.sessions, {"ended_at": now_iso(), **facts}]
 
     async def finish(self, *, status: str, reason: str | None, **manifest: Any) -> None:
         """Seal the rest, write the final manifest and let the folder go.
@@ -278,7 +343,7 @@ class RunStore:
 
     def _read(self, name: str) -> pa.Table | None:
         path = self.folder.root / name
-        return read_parquet(path) if path.exists() else None
+        return read_sealed(path) if path.exists() else None
 
     def _failed(self, error: StorageError) -> None:
         if self.failure is None:

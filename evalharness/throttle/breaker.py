@@ -73,6 +73,11 @@ class Outage:
             self.active = True
             self._next_probe = now + self.PROBE_S
 
+    def probe_first(self) -> None:
+        """Nothing is known, and little is hoped for: one request may go now, as a probe."""
+        self.active = True
+        self._next_probe = -math.inf
+
     def alive(self) -> None:
         """The server answered as a working server does."""
         self.active = False

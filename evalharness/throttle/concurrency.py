@@ -7,6 +7,8 @@ numbers follow inspect_ai's adaptive connections.
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -63,6 +65,34 @@ class LimitRecord(NamedTuple):
     reason: str
 
 
+class History:
+    """Every limit there was, oldest first; of very many the first and the last are kept.
+
+    Attributes:
+        omitted: how many changes between those are gone.
+    """
+
+    FIRST = 20
+    LAST = 180
+
+    def __init__(self, start: LimitChange) -> None:
+        self._first = [start]
+        self._last = deque[LimitChange](maxlen=self.LAST)
+        self.omitted = 0
+
+    def add(self, change: LimitChange) -> None:
+        """Note a change."""
+        if len(self._first) < self.FIRST:
+            self._first.append(change)
+            return
+        self.omitted += len(self._last) == self.LAST
+        self._last.append(change)
+
+    def __iter__(self) -> Iterator[LimitChange]:
+        yield from self._first
+        yield from self._last
+
+
 class Concurrency(Protocol):
     """A limit on requests in flight that may learn from replies."""
 
@@ -72,8 +102,8 @@ class Concurrency(Protocol):
         ...
 
     @property
-    def history(self) -> list[LimitChange]:
-        """Every limit there was, oldest first."""
+    def history(self) -> History:
+        """Every limit there was, oldest first, in bounded memory."""
         ...
 
     def feed(self, signal: Signal, now: float, in_use: int, sent_at: float) -> None:
@@ -93,7 +123,7 @@ class FixedConcurrency:
 
     def __init__(self, limit: int, now: float = 0.0) -> None:
         self.limit = limit
-        self.history = [LimitChange(now, limit, "fixed")]
+        self.history = History(LimitChange(now, limit, "fixed"))
 
     def feed(self, signal: Signal, now: float, in_use: int, sent_at: float) -> None:
         """Change nothing."""
@@ -124,7 +154,7 @@ class AdaptiveConcurrency:
         if not 1 <= lowest <= start <= highest:
             raise ValueError(f"need 1 ≤ lowest ≤ start ≤ highest, got {lowest}, {start}, {highest}")
         self.limit = start
-        self.history = [LimitChange(now, start, "start")]
+        self.history = History(LimitChange(now, start, "start"))
         self._lowest = lowest
         self._highest = highest
         self._slow_start = True
@@ -162,4 +192,4 @@ class AdaptiveConcurrency:
         limit = min(max(limit, self._lowest), self._highest)
         if limit != self.limit:
             self.limit = limit
-            self.history.append(LimitChange(now, limit, reason))
+            self.history.add(LimitChange(now, limit, reason))

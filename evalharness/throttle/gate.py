@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 from evalharness.config import LimitsConfig, Profile
 from evalharness.records import Reply
@@ -17,52 +16,21 @@ from evalharness.throttle.concurrency import (
     signal_of,
 )
 from evalharness.throttle.estimate import tokens_used
+from evalharness.throttle.line import (
+    NO_MONEY,
+    Block,
+    Held,
+    Hold,
+    SentBefore,
+    Stopped,
+    Waiter,
+    WaitState,
+)
 from evalharness.throttle.pause import Pause
 from evalharness.throttle.rate import RequestRate, Reservation, TokenBudget
 from evalharness.throttle.retry import Decision, RetryPolicy
 
 ADAPTIVE_START = 20
-
-
-class Stopped(Exception):  # noqa: N818 - not an error: the run is being drained
-    """The gate is closed; nothing new is sent.
-
-    Attributes:
-        decision: why; None when the caller closed it.
-    """
-
-    def __init__(self, decision: Decision | None = None) -> None:
-        super().__init__(decision.reason if decision is not None else "the gate is closed")
-        self.decision = decision
-
-
-class WaitState(NamedTuple):
-    """What the head of the queue waits for.
-
-    Attributes:
-        reason: in a few words.
-        until: clock time (monotonic seconds) at which that ends; None when a reply ends it.
-        seconds_left: how long that is from now; None with ``until``.
-        waiters: how many requests stand in the queue.
-    """
-
-    reason: str
-    until: float | None
-    seconds_left: float | None
-    waiters: int
-
-
-class _Block(NamedTuple):
-    reason: str
-    until: float | None
-
-
-class _Waiter:
-    __slots__ = ("event", "tokens")
-
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
-        self.event = asyncio.Event()
 
 
 class Permit:
@@ -155,7 +123,7 @@ class Gate:
             else RequestRate(limits.rpm, per_second_caps=profile.per_second_caps)
         )
         self._tokens = None if limits.tpm is None else TokenBudget(limits.tpm)
-        self._queue: deque[_Waiter] = deque()
+        self._queue: deque[Waiter] = deque()
         self._pause = Pause()
         self._was_out = False
         self._stopped: Stopped | None = None
@@ -166,42 +134,92 @@ class Gate:
         return self._concurrency.limit
 
     @property
+    def counts_tokens(self) -> bool:
+        """Whether there is a token limit, which :meth:`admit` needs an estimate for."""
+        return self._tokens is not None
+
+    @property
     def closed(self) -> bool:
         """Whether nothing new is admitted."""
         return self._stopped is not None
 
     @property
     def history(self) -> list[LimitRecord]:
-        """Every concurrency limit there was, by wall clock, oldest first."""
+        """The concurrency limits there were, by wall clock, oldest first (see :class:`History`)."""
         return [
             LimitRecord(self._epoch_ns + round(change.at * 1e9), change.limit, change.reason)
             for change in self._concurrency.history
         ]
 
-    async def admit(self, tokens_estimate: int = 0) -> Permit:
+    @property
+    def history_omitted(self) -> int:
+        """How many changes of a long history are not in :attr:`history`."""
+        return self._concurrency.history.omitted
+
+    @property
+    def memory_s(self) -> float:
+        """How long a request counts against a limit, in seconds; 0.0 without limits."""
+        limits = (self._rate, self._tokens)
+        return max((limit.window_s for limit in limits if limit is not None), default=0.0)
+
+    def recall(self, sent: Iterable[SentBefore]) -> None:
+        """Count what an earlier process sent, so that starting anew exceeds no limit.
+
+        Call it before the first :meth:`admit`. A moment in the future (a clock that was set back)
+        counts as now.
+        """
+        now = self._clock.monotonic()
+        known = sorted((min(now, (s.at_ns - self._epoch_ns) / 1e9), s.tokens) for s in sent)
+        recent = [(at, tokens) for at, tokens in known if at > now - self.memory_s]
+        if self._rate is not None:
+            self._rate.recall([at for at, _ in recent], now)
+        if self._tokens is not None:
+            self._tokens.recall(recent, now)
+
+    async def admit(
+        self,
+        tokens_estimate: int = 0,
+        *,
+        take: Callable[[], bool] | None = None,
+        patient: bool = True,
+    ) -> Permit:
         """Wait until one request of about that many tokens may go.
+
+        Args:
+            tokens_estimate: prompt and output.
+            take: takes what the request needs beside this endpoint (money), or returns False where
+                there is none now: then it is asked again after each :meth:`wake`. It is asked when
+                all else allows the request, and what it took is used at once.
+
+            patient: wait also while nobody at all is admitted: during a pause or an outage.
 
         Raises:
             Stopped: the gate is closed, or was closed while waiting.
+            Held: nobody is admitted at present, and the caller is not patient.
         """
         if self._stopped is not None:
             raise Stopped(self._stopped.decision)
+        waiter = Waiter(tokens_estimate, take, patient=patient)
         if not self._queue:
             now = self._clock.monotonic()
-            if self._block(tokens_estimate, now) is None:
+            if self._block(tokens_estimate, now) is None and waiter.takes():
                 return self._grant(tokens_estimate, now)
-        waiter = _Waiter(tokens_estimate)
         self._queue.append(waiter)
         try:
             return await self._stand_in_line(waiter)
         finally:
             self._queue.remove(waiter)
-            self._wake()
+            self.wake()
 
     def pause(self, seconds: float, reason: str) -> None:
         """Admit nobody for ``seconds`` from now; a longer pause that holds already stays."""
         self._pause.begin(self._clock.monotonic(), seconds, reason)
-        self._wake()
+        self.wake()
+
+    def probe_first(self) -> None:
+        """Let one request go, and the others after the first answer of a working server."""
+        self.policy.outage.probe_first()
+        self._was_out = True
 
     def heed(self, decision: Decision) -> Decision:
         """Apply what a decision means for everybody: a pause, or a stop. Returns it."""
@@ -214,7 +232,7 @@ class Gate:
             self._was_out = out
             if not out:
                 self._pause.ramp(self._clock.monotonic())
-            self._wake()
+            self.wake()
         return decision
 
     def probe_delay(self) -> float | None:
@@ -222,10 +240,18 @@ class Gate:
         outage = self.policy.outage
         return outage.delay(self._clock.monotonic()) if outage.active else None
 
+    def held_s(self) -> float:
+        """Seconds for which nobody at all is admitted: a pause, or until the next probe."""
+        now = self._clock.monotonic()
+        hold = self._hold(now)
+        return 0.0 if hold is None else hold.until - now
+
     def waiting(self) -> WaitState | None:
         """What the next request waits for; None when the queue is empty and nothing is paused."""
         now = self._clock.monotonic()
         block = self._block(self._queue[0].tokens, now) if self._queue else self._hold(now)
+        if block is None and self._queue and self._queue[0].short:
+            block = NO_MONEY
         if block is None:
             return None
         left = None if block.until is None else max(0.0, block.until - now)
@@ -251,21 +277,24 @@ class Gate:
             if self._tokens is not None and isinstance(tokens, Reservation):
                 self._tokens.settle(tokens, tokens_used(reply), now)
         self.in_flight -= 1
-        if self._queue:
-            self._wake()
+        self.wake()
 
     @property
     def _fixed(self) -> bool:
         return isinstance(self._concurrency, FixedConcurrency)
 
-    async def _stand_in_line(self, waiter: _Waiter) -> Permit:
+    async def _stand_in_line(self, waiter: Waiter) -> Permit:
         while True:
             if self._stopped is not None:
                 raise Stopped(self._stopped.decision)
             timeout: float | None = None
+            now = self._clock.monotonic()
+            if not waiter.patient and (hold := self._hold(now)) is not None:
+                raise Held(hold.until - now, hold.reason)
             if self._queue[0] is waiter:
-                now = self._clock.monotonic()
                 block = self._block(waiter.tokens, now)
+                if block is None and not waiter.takes():
+                    block = NO_MONEY
                 if block is None:
                     # Nothing is awaited between here and the caller: a permit cannot get lost.
                     return self._grant(waiter.tokens, now)
@@ -273,7 +302,7 @@ class Gate:
             waiter.event.clear()
             await self._clock.wait_for(waiter.event, timeout)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """Let the head of the queue look again."""
         if self._queue:
             self._queue[0].event.set()
@@ -286,16 +315,16 @@ class Gate:
         reservation = None if self._tokens is None else self._tokens.take(now, tokens)
         return Permit(self, now, self.in_flight, reservation)
 
-    def _hold(self, now: float) -> _Block | None:
+    def _hold(self, now: float) -> Hold | None:
         """What keeps everybody back, whatever the request."""
         probe = self.policy.outage.delay(now)
         if probe > 0 and now + probe > self._pause.until:
-            return _Block("the endpoint serves nothing; next probe", now + probe)
+            return Hold("the endpoint serves nothing; next probe", now + probe)
         if now < self._pause.until:
-            return _Block(f"paused: {self._pause.reason}", self._pause.until)
+            return Hold(f"paused: {self._pause.reason}", self._pause.until)
         return None
 
-    def _block(self, tokens: int, now: float) -> _Block | None:
+    def _block(self, tokens: int, now: float) -> Block | Hold | None:
         """Why a request cannot go now; None when it can."""
         block = self._hold(now) or self._no_slot(now)
         if block is not None:
@@ -305,12 +334,12 @@ class Gate:
         if by_requests == 0.0 and by_tokens == 0.0:
             return None
         if by_requests >= by_tokens:
-            return _Block("requests per minute", now + by_requests)
-        return _Block("tokens per minute", now + by_tokens)
+            return Block("requests per minute", now + by_requests)
+        return Block("tokens per minute", now + by_tokens)
 
-    def _no_slot(self, now: float) -> _Block | None:
+    def _no_slot(self, now: float) -> Block | None:
         limit = self._concurrency.limit
         if self.in_flight >= limit:
-            return _Block("a free slot", None)
+            return Block("a free slot", None)
         ready = self._pause.slot_at(self.in_flight, limit)
-        return _Block("coming back after a pause", ready) if now < ready else None
+        return Block("coming back after a pause", ready) if now < ready else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 WINDOW_S = 60.0
 REQUEST_JITTER_S = 1.0
@@ -38,14 +39,16 @@ class _Gcra:
     def take(self, now: float) -> None:
         self._due = max(self._due, now) + self.interval_s
 
+    def owe_at_most(self, until: float) -> None:
+        self._due = min(self._due, until + self.tolerance_s)
+
 
 class RequestRate:
     """Requests per minute, spread evenly with a burst of at most one second's worth.
 
     In any closed window of 60 s at most ``floor(rpm)`` requests are let go; for ``rpm`` below 1
     it is one in any 60/rpm seconds. With enough work at least 96 % of that is used (for the
-    default burst). GCRA rather than a log of the last minute: it needs two numbers, and a process
-    that starts anew can exceed the limit only by the burst.
+    default burst). GCRA rather than a log of the last minute: it needs two numbers.
 
     Args:
         rpm: requests per minute, above 0.
@@ -59,6 +62,7 @@ class RequestRate:
             raise ValueError(f"rpm must be a positive number, got {rpm!r}")
         limit = max(1, math.floor(rpm))
         stretch = max(1.0, 1.0 / rpm) * (WINDOW_S + REQUEST_JITTER_S) / WINDOW_S
+        self._window_s = WINDOW_S * stretch
         burst = min(max(1.0, limit * burst_s / WINDOW_S), limit)
         self._limits = [_Gcra(limit, WINDOW_S * stretch, burst)]
         if per_second_caps and rpm >= WINDOW_S:
@@ -67,6 +71,11 @@ class RequestRate:
             self._limits.append(_Gcra(a_second, 1.01, 1.0 + 0.02 * a_second))
         elif per_second_caps:
             self._limits = [_Gcra(limit, WINDOW_S * stretch, 1.0)]
+
+    @property
+    def window_s(self) -> float:
+        """How long a request counts, in seconds."""
+        return self._window_s
 
     def delay(self, now: float) -> float:
         """Seconds from ``now`` (monotonic) until a request may go; 0.0 when it may go now."""
@@ -77,6 +86,20 @@ class RequestRate:
         """Count a request let go at ``now``. Call it only where :meth:`delay` was 0."""
         for limit in self._limits:
             limit.take(now)
+
+    def recall(self, sent_at: Sequence[float], now: float) -> None:
+        """Count requests that an earlier process let go.
+
+        Args:
+            sent_at: when, in monotonic seconds of this process (so most are below 0 or long past),
+                ascending.
+            now: monotonic seconds. Sent under a higher limit, they may mean more waiting than any
+                window needs: it ends one window from now at the latest.
+        """
+        for limit in self._limits:
+            for at in sent_at:
+                limit.take(at)
+            limit.owe_at_most(now + self._window_s)
 
 
 class _Cell:
@@ -133,6 +156,11 @@ class TokenBudget:
         self._paid_at = -math.inf
 
     @property
+    def window_s(self) -> float:
+        """How long a request's tokens count, in seconds."""
+        return self._KEEP_S
+
+    @property
     def outstanding(self) -> int:
         """Tokens that count against the current window."""
         return self._charged
@@ -147,6 +175,14 @@ class TokenBudget:
         pace = self._paid_at - now - (0.0 if oversized else self._AHEAD_S)
         wait = max(pace, self._room_at(0 if oversized else self._tpm - tokens) - now)
         return wait if wait > _EPSILON_S else 0.0
+
+    def recall(self, sent: Sequence[tuple[float, int]], now: float) -> None:
+        """Count what an earlier process let go: moment (see :meth:`RequestRate.recall`), tokens."""
+        for at, tokens in sent:
+            self._charge(at, tokens)
+        self._expire(now)
+        # As there: what an earlier, higher limit let go is not paced at today's beyond one window.
+        self._paid_at = min(self._paid_at, now + self._KEEP_S)
 
     def take(self, now: float, tokens: int) -> Reservation:
         """Reserve ``tokens`` for a request let go at ``now``, where :meth:`delay` was 0."""

@@ -32,6 +32,7 @@ __all__ = [
     "Decision",
     "RetryBudget",
     "RetryPolicy",
+    "asked_wait_s",
     "parse_retry_after",
 ]
 
@@ -86,6 +87,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return _ERRORS[self.action](self.reason, hint=hint)
 
 
+_DELIVERED = Decision(action=Action.FINAL, reason="delivered", final=True)
 _ERRORS: dict[Action, type[EvalharnessError]] = {
     Action.STOP_ACCOUNT: AccountError,
     Action.STOP_CONFIG: ConfigError,
@@ -169,9 +171,7 @@ class RetryPolicy:
         if rule is Rule.STOP:
             return Decision(action=Action.STOP_CONFIG, reason=_unreachable(reply, why))
         self._note_health(reply, rule, now, sent_at)
-        asked = None
-        if rule in _STATED_PAUSE:
-            asked = parse_retry_after(reply.headers, self._clock.now_ns())
+        asked = asked_wait_s(reply, self._clock.now_ns())
         if asked is not None and asked > self._limits.max_wait_s:
             reason = (
                 f"the server asks to wait {asked:.0f} s, "
@@ -196,7 +196,7 @@ class RetryPolicy:
         self.outage.alive()
         self._account.succeeded()
         self._same.result(reply)
-        return Decision(action=Action.FINAL, reason="delivered", final=True)
+        return _DELIVERED
 
     def _may_repeat(self, case: _Case) -> bool:
         """Whether the table has another attempt for this trial."""
@@ -249,6 +249,18 @@ class RetryPolicy:
             return decision
         reason = f"the first {SameErrorWatch.RESULTS} results are all the same error: {_why(reply)}"
         return Decision(action=Action.STOP_CONFIG, reason=reason, final=True)
+
+
+def asked_wait_s(reply: Reply, now_ns: int) -> float | None:
+    """Seconds for which a refusal asks every sender to be quiet; None where it asks nothing.
+
+    Args:
+        reply: what came.
+        now_ns: wall clock when it came, nanoseconds since the Unix epoch.
+    """
+    if reply.outcome is Outcome.DELIVERED or rule_of(reply) not in _STATED_PAUSE:
+        return None
+    return parse_retry_after(reply.headers, now_ns)
 
 
 def _final(case: _Case) -> Decision:

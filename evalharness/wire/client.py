@@ -13,7 +13,7 @@ from evalharness.errors import ConfigError
 from evalharness.records import Reply
 from evalharness.wire.response import interpret
 from evalharness.wire.secret import Scrubber, Secret
-from evalharness.wire.transport.exchange import Transport
+from evalharness.wire.transport.exchange import STREAMED, Transport
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -94,11 +94,12 @@ class ChatClient:
             keep_chunk_times: keep the arrival time of every content chunk.
 
         Raises:
-            ValueError: ``client_request_id`` has another form, or ``body`` is not JSON.
+            ValueError: ``client_request_id`` has another form.
         """
         if not _CLIENT_ID.fullmatch(client_request_id):
             raise ValueError("a client request id is 1 to 128 characters of A-Za-z0-9._:-")
-        streamed = _form.decode(body).stream is True
+        # The bytes can also be those of a nested field; without them there is nothing to decode.
+        streamed = STREAMED in body and _form.decode(body).stream is True
         headers = {**self._headers, "x-client-request-id": client_request_id}
         exchange = await self._transport.post(self._url, headers, body)
         return interpret(

@@ -22,6 +22,13 @@ from evalharness.wire.lenient import (
     json_text,
 )
 
+_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_COMPLETION_DETAILS = (
+    "reasoning_tokens",
+    "accepted_prediction_tokens",
+    "rejected_prediction_tokens",
+)
+
 
 class NoAnswerError(Exception):
     """The body is JSON but no answer; carries the classified failure."""
@@ -64,7 +71,8 @@ def read_completion(top: dict[str, Any], profile: Profile | None) -> dict[str, A
     fields["logprobs_json"] = json_text(as_object(choice.get("logprobs")))
     if len(choices) > 1:
         fields["choices_json"] = json_text(choices)
-    return fields | about(top)
+    fields.update(about(top))
+    return fields
 
 
 def about(top: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +106,6 @@ def _message_fields(message: dict[str, Any]) -> dict[str, Any]:
     legacy = as_object(message.get("function_call"))
     if not calls and legacy:
         calls = [{"type": "function", "function": legacy}]
-    audio = as_object(message.get("audio"))
     content = message.get("content")
     if content is not None and not isinstance(content, str | list) and not calls:
         raise _bad("the message's content is neither a text nor null")
@@ -111,10 +118,18 @@ def _message_fields(message: dict[str, Any]) -> dict[str, Any]:
         "refusal": as_text(message.get("refusal")) or None,
         "tool_calls_json": json_text(calls),
         "annotations_json": json_text(as_list(message.get("annotations"))),
-        "audio_json": json_text(
-            {key: audio[key] for key in ("id", "transcript", "expires_at") if key in audio}
-        ),
+        "audio_json": _audio(message.get("audio")),
     }
+
+
+def _audio(value: Any) -> str | None:
+    """What is said about an audio answer; the sound itself stays in ``response_json``."""
+    if value is None:
+        return None
+    audio = as_object(value)
+    return json_text(
+        {key: audio[key] for key in ("id", "transcript", "expires_at") if key in audio}
+    )
 
 
 def _content(content: Any) -> tuple[str | None, str | None]:
@@ -144,19 +159,16 @@ def _status(finish: str | None, fields: dict[str, Any], message: dict[str, Any])
 
 
 def _usage(usage: dict[str, Any]) -> Usage:
+    counts = {name: as_count(usage.get(name)) for name in _TOKENS}
     prompt = as_object(usage.get("prompt_tokens_details"))
     completion = as_object(usage.get("completion_tokens_details"))
-    return Usage(
-        prompt_tokens=as_count(usage.get("prompt_tokens")),
-        completion_tokens=as_count(usage.get("completion_tokens")),
-        total_tokens=as_count(usage.get("total_tokens")),
-        cached_tokens=as_count(prompt.get("cached_tokens")),
-        reasoning_tokens=as_count(completion.get("reasoning_tokens")),
-        audio_prompt_tokens=as_count(prompt.get("audio_tokens")),
-        audio_completion_tokens=as_count(completion.get("audio_tokens")),
-        accepted_prediction_tokens=as_count(completion.get("accepted_prediction_tokens")),
-        rejected_prediction_tokens=as_count(completion.get("rejected_prediction_tokens")),
-    )
+    if prompt:
+        counts["cached_tokens"] = as_count(prompt.get("cached_tokens"))
+        counts["audio_prompt_tokens"] = as_count(prompt.get("audio_tokens"))
+    if completion:
+        counts["audio_completion_tokens"] = as_count(completion.get("audio_tokens"))
+        counts |= {name: as_count(completion.get(name)) for name in _COMPLETION_DETAILS}
+    return Usage(**counts)
 
 
 def _bad(message: str) -> NoAnswerError:

@@ -82,14 +82,15 @@ def kept_headers(headers: dict[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in headers.items():
         if name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIXES):
-            kept[_short(name)] = _short(value)
+            kept[name if name in _KEPT_HEADERS else _short(name)] = _short(value)
             if len(kept) == _MAX_HEADERS:
                 break
     return kept
 
 
 def _short(text: str) -> str:
-    text = text[:_MAX_HEADER]
+    if len(text) > _MAX_HEADER:
+        text = text[:_MAX_HEADER]
     return text if text.isascii() else Cleaner().text(text)
 
 

@@ -133,6 +133,8 @@ def as_text(value: Any) -> str | None:
 
 def as_count(value: Any) -> int | None:
     """A count: an integer (or a float without fraction) from 0 to 2^53 - 1."""
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float) and not value.is_integer():

@@ -93,8 +93,8 @@ def _interpret(
         if failure.outcome is Outcome.NOT_SENT:
             fields["sent_at_ns"] = None
         return Reply(**fields | failed(failure))
-    fields["headers"] = kept_headers(exchange.headers)
-    fields["inference_id"] = fields["headers"].get("x-inference-id")
+    fields["headers"] = kept = kept_headers(exchange.headers)
+    fields["inference_id"] = kept.get("x-inference-id")
     fields["billed_usd"], fields["billed_credits"] = billed_in_headers(exchange.headers)
     if not 200 <= exchange.status < 300:
         failure = http_failure(exchange.status, exchange.headers, body, profile)
@@ -110,7 +110,8 @@ def _interpret(
     for key in ("billed_usd", "billed_credits"):
         if found.get(key) is None:
             found.pop(key, None)
-    return Reply(**fields | found)
+    fields.update(found)
+    return Reply(**fields)
 
 
 def _is_stream(exchange: Exchange, body: bytes, streamed: bool) -> bool:
@@ -150,4 +151,6 @@ def _read_json(exchange: Exchange, body: bytes, profile: Profile | None) -> dict
     if exchange.failure is not None:
         # The JSON text is whole, so the answer is: only the connection's end went wrong.
         found["latency_s"] = exchange.times_ns[-1] / 1e9
-    return found | kept | {"outcome": Outcome.DELIVERED}
+    found.update(kept)
+    found["outcome"] = Outcome.DELIVERED
+    return found

@@ -97,8 +97,9 @@ class Merger:
                 value is not None or key not in merged
             ):
                 merged[key] = value
-        outputs = any(delta.get(key) for key in _OUTPUT)
-        return outputs or any(delta.get(key) for key in _REASONING), outputs
+        filled = {key for key, value in delta.items() if value}
+        outputs = not filled.isdisjoint(_OUTPUT)
+        return outputs or not filled.isdisjoint(_REASONING), outputs
 
 
 def _merge(into: dict[str, Any], delta: dict[str, Any], depth: int = 0) -> None:

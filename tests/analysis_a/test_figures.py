@@ -38,7 +38,16 @@ def test_latency_of_errors_is_left_out_and_none_is_null():
     r = row(rows)
     assert r["latency_s"]["n"] == 1
     assert r["latency_s"]["p50"] == 1.0
-    assert r["ttft_s"] == {"p50": None, "p95": None, "p99": None, "mean": None, "n": 0}
+    nothing = {"p50": None, "p95": None, "p99": None, "mean": None, "n": 0, "ci95": None}
+    assert r["ttft_s"] == nothing
+
+
+def test_percentiles_have_an_interval_where_there_are_enough_samples():
+    """40 samples bound a median from both sides, and a 95th percentile from below alone."""
+    ci95 = durations(np.arange(40.0))["ci95"]
+    assert ci95["p50"] == [13.0, 26.0]
+    assert ci95["p95"][0] == 34.0
+    assert ci95["p95"][1] is None
 
 
 def test_unknown_tokens_are_null_not_zero():

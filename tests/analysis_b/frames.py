@@ -22,6 +22,7 @@ def frame(
     rows: Sequence[dict[str, Any]],
     *,
     clusters: dict[str, str] | None = None,
+    targets: Sequence[str] | None = None,
 ) -> Frame:
     """Build a frame.
 
@@ -30,6 +31,7 @@ def frame(
         rows: records; ``setting_id`` and ``prompt_id`` are needed, ``repeat`` is numbered,
             ``status`` is ok, ``text`` is "x" unless said.
         clusters: by prompt id.
+        targets: ids of the prompts that have a target; None is all.
 
     """
     seen: dict[tuple[str, str], int] = {}
@@ -49,7 +51,10 @@ def frame(
     prompts = pa.table(
         {
             "prompt_id": pa.array(prompt_ids, pa.string()),
-            "target_json": pa.array(['"x"'] * len(prompt_ids)),
+            "target_json": pa.array(
+                ['"x"' if targets is None or p in targets else None for p in prompt_ids],
+                pa.string(),
+            ),
             "cluster": pa.array([(clusters or {}).get(p) for p in prompt_ids], pa.string()),
         }
     )

@@ -212,6 +212,69 @@ def test_runs_with_one_setting_each_are_compared_whatever_they_are() -> None:
         assert found["difference"] == -1.0
 
 
+def test_an_error_on_a_prompt_nobody_scores_is_no_failure() -> None:
+    """Errors count as failures where there is something to score, and nowhere else."""
+    rows = [
+        *scored("a", {"p": [1.0, 1.0], "q": [1.0, None]}),
+        *scored("b", {"p": [1.0, 0.0], "q": [1.0, 1.0]}),
+    ]
+    rows += [{"setting_id": s, "prompt_id": "free", "status": "error", "text": None} for s in "ab"]
+    settings = {"a": {"temperature": 1}, "b": {"temperature": 0}}
+    graded = frame(settings, rows, targets=("p", "q"))
+    (row,) = compare(graded, by="temperature", metrics=["score"])
+    # p: 1 against 1/2; q: 1/2 against 1. The prompt without a target is in neither.
+    assert row["errors_as_failures"]["difference"] == 0.0
+    assert row["difference"] == 0.25
+    only = [row for row in rows if row["prompt_id"] != "q"]
+    (row,) = compare(frame(settings, only, targets=("p",)), by="temperature", metrics=["score"])
+    assert row["errors_as_failures"]["difference"] == 0.5
+
+
+def test_the_line_says_what_was_left_out_and_what_errors_would_do() -> None:
+    """Prompts without a partner and the sensitivity to errors are in the printed line."""
+    rows = [
+        *scored("a", {"p": [1.0, None], "q": [1.0, 1.0], "r": [1.0, 1.0]}),
+        *scored("b", {"p": [0.0, 0.0], "q": [1.0, 0.0]}),
+    ]
+    run = frame({"a": {"temperature": 1}, "b": {"temperature": 0}}, rows)
+    (row,) = compare(run, by="temperature", metrics=["score"])
+    assert "1 with a value on one side only left out" in row["sentence"]
+    assert "with errors as failures +50.0 pp" in row["sentence"]
+    # Two prompts: t reaches far beyond what shares can differ by, and the line does not.
+    assert row["ci95"][1] > 1.0
+    assert "+100.0]" in row["sentence"]
+
+
+def test_what_goes_with_a_run_or_a_model_is_not_held_against_it() -> None:
+    """Two providers in two sweeps are compared by run, provider or model, and that is said."""
+    runs = {}
+    for name, shift in (("one", 0.0), ("two", 1.0)):
+        own = {"provider": name, "model": f"m-{name}"}
+        settings = {f"t{t}": {"temperature": t, **own} for t in (0, 1)}
+        rows = [r for s in settings for r in scored(s, {f"p{i}": [shift] for i in range(4)})]
+        runs[name] = frame(settings, rows)
+    for by, baseline in (("run", "one"), ("provider", "one"), ("model", "m-one")):
+        found = compare(runs, by=by, baseline=baseline, metrics=["score"])
+        assert [row["pooled"] for row in found] == [True, False, False], by
+        assert all(row["difference"] == 1.0 for row in found)
+        others = [name for name in ("model", "provider") if name != by]
+        assert found[0]["also_differs"] == others
+        assert f"also differ in {', '.join(others)}" in found[0]["sentence"]
+
+
+@pytest.mark.parametrize("baseline", [".5", "0.50", "5e-1"])
+def test_a_baseline_is_read_as_numbers_are_typed(baseline: str) -> None:
+    """What the shell hands over is a text; a text that is no number or value is itself."""
+    rows = [r for s in "ab" for r in scored(s, {"p": [1.0]})]
+    run = frame({"a": {"temperature": 0}, "b": {"temperature": 0.5}}, rows)
+    (row,) = compare(run, by="temperature", baseline=baseline, metrics=["score"])
+    assert (row["a_value"], row["b_value"]) == (0, 0.5)
+    named = frame({"a": {"system": "You are: kind"}, "b": {"system": "*"}}, rows)
+    for text in ("You are: kind", "*"):
+        (row,) = compare(named, by="system", baseline=text, metrics=["score"])
+        assert row["b_value"] == text
+
+
 def test_an_axis_that_does_not_vary_is_refused() -> None:
     """The message names the axis, the hint what could be compared; so does a wrong baseline."""
     run = _pair({"a": [1]}, {"a": [0]})
@@ -268,6 +331,25 @@ def test_the_sentence_is_the_printed_line() -> None:
     found = _score(compare(_pair(hot, cold), by="temperature"))
     assert found["sentence"].startswith("temperature=1.0 vs temperature=0.0: score +8.3 pp [")
     assert "(8 up / 4 down / 12 tied, n=24, K=2); detectable: " in found["sentence"]
+
+
+def test_slopes_are_adjusted_over_the_strata() -> None:
+    """Two strata of a metric are one family; a single one is not adjusted."""
+    rng = np.random.default_rng(4)
+    settings = {
+        f"{t}-{p}": {"temperature": t, "top_p": p} for t in (0, 0.5, 1.0) for p in (0.5, 1.0)
+    }
+    rows = [
+        row
+        for name in settings
+        for row in scored(name, {f"p{i}": rng.random(2).tolist() for i in range(12)})
+    ]
+    found = trends(frame(settings, rows), by="temperature", metrics=["score"])
+    raw = sorted(row["p"] for row in found)
+    assert sorted(row["p_adjusted"] for row in found) == [
+        min(1.0, 2 * raw[0]), min(1.0, max(2 * raw[0], raw[1]))
+    ]  # fmt: skip
+    assert all(row["family"] == 2 and "adjusted for 2" in row["sentence"] for row in found)
 
 
 def test_slope_over_an_ordered_axis() -> None:

@@ -170,6 +170,27 @@ def test_max_tokens() -> None:
     assert broken["evidence"]["ci95"][0] > 0
 
 
+def test_max_tokens_of_several_choices() -> None:
+    """Usage counts all choices, the limit each."""
+    rows = [{"setting_id": "s", "prompt_id": "a", "completion_tokens": used} for used in (90, 91)]
+    settings = {"s": {"max_tokens": 30, "n": 3}}
+    assert _verdict(frame(settings, rows[:1]), "max_tokens")["verdict"] == "obeyed"
+    assert _verdict(frame(settings, rows), "max_tokens")["verdict"] == "not obeyed"
+
+
+def test_a_json_schema_is_held_against_the_outputs() -> None:
+    """JSON that does not fit the schema asked for is not what was asked for."""
+    schema = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+    asked = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    for texts, verdict in (
+        (['{"a": 1}', '{"a": 2}'], "obeyed"),
+        (['{"a": 1}', '{"a": "2"}'], "not obeyed"),
+        (['{"a": 1}', '{"b": 1}'], "not obeyed"),
+    ):
+        run = _run({"s": {"response_format": asked}}, {"s": {"q": texts}})
+        assert _verdict(run, "response_format")["verdict"] == verdict
+
+
 def test_stop() -> None:
     """Outputs that hold the sequence break it; settings without it show that it had work to do."""
     settings: dict[str, dict[str, Any]] = {"with": {"stop": ["\n\n"]}, "without": {}}
@@ -216,16 +237,40 @@ def test_requested_sent_and_echoed_side_by_side() -> None:
     assert "sent as None instead of 1.0; echoed as 0.7 instead of 1.0" in changed["sentence"]
 
 
+def test_values_stand_beside_the_verdict_on_the_outputs() -> None:
+    """One effect a parameter; a value changed on its way stands over what the outputs suggest."""
+    settings = {"a": {"temperature": 0}, "b": {"temperature": 1.0}}
+    texts = {"a": _constant(1, 9), "b": _texts(2, 9)}
+    run = _run(settings, texts)
+    bodies = pa.table({"setting_id": ["a", "b"], "request_json": ['{"temperature": 0}'] * 2})
+    found = _verdict(run, "temperature", bodies=bodies)
+    assert found["verdict"] == "changed"
+    assert found["evidence"]["from_outputs"] == "honoured"
+    assert "sent as 0 instead of 1.0" in found["sentence"]
+    right = pa.table(
+        {
+            "setting_id": ["a", "b"],
+            "request_json": ['{"temperature": 0}', '{"temperature": 1}'],
+            "response_json": ["{}", '{"temperature": 1}'],
+        }
+    )
+    found = _verdict(run, "temperature", bodies=right)
+    assert found["verdict"] == "honoured"
+    assert found["evidence"]["p"] < 0.001
+    assert found["evidence"]["rows"][1]["echoed"] == [{"value": 1, "count": 1}]
+
+
 def test_number_of_choices() -> None:
     """n is held against the choices delivered; null means one."""
     run = _run({"s": {"n": 2}}, {"s": {"a": ["x"]}})
     both = [
         e
-        for e in effects(run, bodies=_bodies("{}", "{}", "[{}, {}]"))
+        for e in effects(run, bodies=_bodies('{"n": 2}', "{}", "[{}, {}]"))
         if "violations" in e["evidence"]
     ]
     assert [e["verdict"] for e in both] == ["obeyed"]
-    one = [e for e in effects(run, bodies=_bodies("{}", "{}")) if "violations" in e["evidence"]]
+    bodies = _bodies('{"n": 2}', "{}")
+    one = [e for e in effects(run, bodies=bodies) if "violations" in e["evidence"]]
     assert [e["verdict"] for e in one] == ["not obeyed"]
 
 

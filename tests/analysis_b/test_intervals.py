@@ -248,6 +248,15 @@ def test_percentile_differences_cover() -> None:
     assert (hits / 400 >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / 400)).all()
 
 
+@pytest.mark.parametrize("clusters", [30, 10_000])
+def test_clusters_that_are_copies_have_no_interval(clusters: int) -> None:
+    """Each prompt costs the same under every setting: nothing varies between prompts."""
+    labels = np.repeat(np.arange(clusters), 2)
+    for cheap in np.linspace(0.001, 0.01, 20):  # where rounding hides that they are copies, too
+        costs = np.tile([cheap, 3 * cheap], clusters)
+        assert stats.mean_ci(costs, clusters=labels, scale="real") is None
+
+
 def test_a_p95_difference_needs_59_trials() -> None:
     """Below 59 trials a side no upper bound exists, so the interval is null; the median has one."""
     for trials, known in ((58, False), (59, True)):

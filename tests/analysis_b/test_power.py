@@ -64,6 +64,26 @@ def test_a_pilot_gives_components_and_cost() -> None:
     assert json.dumps(plan, allow_nan=False)
 
 
+def test_a_plan_that_the_prompts_do_not_allow_says_what_it_would_take() -> None:
+    """Prompts, repeats and dollars of the cheapest plan, and of the one with fewest prompts."""
+    plan = plan_detection(0.02, prompts=12, cost_per_trial_usd=0.001)
+    cheapest, fewest = plan["options"][0], plan["options"][-1]
+    assert not cheapest["enough"]
+    for text in (
+        f"{cheapest['prompts']:,} prompts × 1 repeat × 2 settings = {cheapest['trials']} trials, "
+        f"about ${cheapest['cost_usd']:.2f}",
+        f"With 10 repeats {fewest['prompts']:,} prompts would do: {fewest['trials']} trials, "
+        f"about ${fewest['cost_usd']:.2f}",
+    ):
+        assert text in plan["sentence"]
+    assert "cost unknown" in plan_detection(0.02, prompts=12)["sentence"]
+
+
+def test_no_plan_asks_for_fewer_prompts_than_any_test_needs() -> None:
+    """Five prompts can never be significant, however large the difference."""
+    assert plan_detection(0.9)["options"][0]["prompts"] == 6
+
+
 def test_more_repeats_never_need_more_prompts() -> None:
     """The table falls in K; the smallest plan that the prompts allow is the one named."""
     plan = plan_detection(0.2, pilot=_pilot(), prompts=5000)

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalharness.datasets.rows import read_rows
 from evalharness.errors import ConfigError, DatasetError
-from evalharness.importing import Imported, read_import
+from evalharness.importing import Imported, gather, read_import
 from evalharness.schema import arrow_schema
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -312,6 +313,31 @@ def test_own_records_come_back(tmp_path: Path) -> None:
     )
 
 
+def test_targets_as_json(tmp_path: Path) -> None:
+    """CSV cells are texts; `target_json` holds any other target."""
+    imported = from_csv(tmp_path, 'prompt_id,text,target_json\np,a,"[""x"", 1]"\nq,b,2.5\nr,c,\n')
+    assert column(imported.prompts, "target_json") == ['["x",1]', "2.5", None]
+
+
+def test_many_rows_keep_their_order_and_numbers(tmp_path: Path) -> None:
+    """Rows are sealed into Arrow in batches; nothing shows at the seams."""
+    rows = "".join(f"p{i % 3},t{i}\n" for i in range(2 * gather.BATCH + 7))
+    records = from_csv(tmp_path, "prompt_id,text\n" + rows).records
+    assert column(records, "text") == [f"t{i}" for i in range(2 * gather.BATCH + 7)]
+    assert column(records, "repeat") == [i // 3 for i in range(2 * gather.BATCH + 7)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_rows_are_given_one_by_one(kind: str, tmp_path: Path) -> None:
+    """Rows of a large file are not held at once: the first is there before the last is read."""
+    path = write(tmp_path, [{"prompt_id": "p", "text": "a"}], kind)
+    path.write_text(path.read_text() + '"broken\n')
+    rows = read_rows(path, path.name)
+    assert next(rows).columns == {"prompt_id": "p", "text": "a"}
+    with pytest.raises(DatasetError):
+        next(rows)
+
+
 REFUSED = [
     ("", "holds no rows", None),
     ("prompt_id,text\n", "holds no rows", None),
@@ -353,6 +379,9 @@ REFUSED = [
     ("prompt_id,text,target\np,a,x\np,b,\np,c,y\n",
      "answers.csv:4: prompt 'p' has `target` 'y', but 'x' at answers.csv:2", None),
     ("prompt_id,text,cluster\np,a,x\np,b,y\n", "has `cluster` 'y', but 'x'", None),
+    ("prompt_id;text\np;a\n", "its columns stand between semicolons", "commas"),
+    ("prompt_id,text,target_json\np,a,{x\n", "`target_json` must be JSON", None),
+    ("prompt_id,text,target,target_json\np,a,1,1\n", "both `target` and `target_json`", None),
     ('prompt_id,text,prompt,messages\np,a,hi,"[{""role"": ""user""}]"\n',
      "both `prompt` and `messages`", None),
 ]  # fmt: skip
@@ -430,8 +459,13 @@ def test_refused_mapping(
 
 def test_refused_files(tmp_path: Path) -> None:
     """A file that is not there, not of a known format or not UTF-8 is refused by name."""
-    with pytest.raises(DatasetError, match=r"nothing\.csv"):
-        read_import(tmp_path / "nothing.csv", mapping={})
+    for kind in FORMATS:
+        with pytest.raises(DatasetError, match=rf"nothing\.{kind}"):
+            read_import(tmp_path / f"nothing.{kind}", mapping={})
+    (tmp_path / "wide.csv").write_bytes("prompt_id,text\np,a\n".encode("utf-16"))
+    with pytest.raises(DatasetError, match="not valid UTF-8") as caught:
+        read_import(tmp_path / "wide.csv", mapping={})
+    assert "iconv -f UTF-16" in str(caught.value.hint)
     with pytest.raises(DatasetError, match="format"):
         read_import(tmp_path / "answers.xlsx", mapping={})
     (tmp_path / "answers.csv").write_bytes(b"prompt_id,text\np,caf\xe9\n")

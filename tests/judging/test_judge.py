@@ -165,3 +165,33 @@ def test_refusals_name_the_key_and_leave_nothing(
     assert main(["judge", "r", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not (work / "results/r/judge").exists()
+
+
+def test_a_budget_stops_a_judging_which_then_goes_on(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 4 with the command to go on; what was judged is kept, the rest is null until then."""
+    assert main(["judge", "r", *JSON, "limits.max_cost_usd=0.0002", "limits.concurrency=1"]) == 4
+    said = capsys.readouterr().err
+    assert "to go on: evalharness judge r --name grade" in said
+    run = Run.open("r")
+    first = judging_facts(run, "grade")
+    assert first is not None
+    assert 0 < first["judged"] < first["planned"] == 6
+    [scorer] = build(run, SCORING).data["scorers"]
+    assert {"reason": "not judged yet by `grade`", "n": 11 - scorer["scored"]} in (
+        scorer["unscored"]
+    )
+    assert main(["judge", "r", "limits.max_cost_usd=1"]) == 0
+    assert f"{first['judged']} were recorded before" in capsys.readouterr().err
+    assert build(Run.open("r"), SCORING).data["scorers"][0]["scored"] == 11
+
+
+def test_a_judge_that_fails_leaves_null_with_that_reason(work: Path) -> None:
+    """Every request fails: exit 1, and no output has a grade of 0."""
+    failing = ("provider.emulator.error_rate=1", "limits.max_attempts=1")
+    assert main(["judge", "r", *JSON, *failing]) == 1
+    [scorer] = build(Run.open("r"), SCORING).data["scorers"]
+    assert scorer["scored"] == 0
+    reasons = {one["reason"]: one["n"] for one in scorer["unscored"]}
+    assert reasons["the judge `grade` gave no answer: its requests failed"] == 11

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import evalharness as package
+from evalharness.report.numbers import dollars
 from tests.money.conftest import EMULATOR_PRICE
 
 
@@ -57,14 +60,21 @@ def test_a_pilot_narrows_the_range_and_is_not_bought_again(
     free = json.loads(inside("plan", "--json", *arguments).stdout)
     assert free["to_send"] == 0
     assert free["cost_usd"]["most"] == 0
+    assert "nothing is left to send" in inside("plan", *arguments).stdout
     more = json.loads(inside("plan", "--json", *arguments, "repeats=4").stdout)
     assert more["models"][0]["basis"] == "recorded"
     assert more["prompt_tokens"]["low"] == more["prompt_tokens"]["high"]
 
 
-def test_the_report_shows_money_and_projects_it(inside: Any, prompts: Path) -> None:
+def test_the_report_shows_money_and_projects_it(inside: Any, prompts: Path, tmp_path: Path) -> None:
     """Totals equal the bill exactly where prices agree; --volume multiplies the mean."""
     arguments = [*_arguments(prompts), "provider.emulator.in_doubt=0.05"]
+    rows = [json.loads(line) for line in prompts.read_text().splitlines()]
+    rows = [
+        {**row, "tags": ["first"] if i < 12 else [], "target": "e"} for i, row in enumerate(rows)
+    ]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = [a.replace("scoring=none", "scoring=includes") for a in arguments]
     inside("run", *arguments)
     data = json.loads(inside("report", "p", "--json", "--volume", "1e6").stdout)
     money = data["money"]
@@ -77,9 +87,45 @@ def test_the_report_shows_money_and_projects_it(inside: Any, prompts: Path) -> N
     attempts = money["attempts"]
     assert attempts["in_doubt"]["attempts"] == attempts["in_doubt"]["unknown"] > 0
     assert attempts["in_doubt"]["at_worst_usd"] > 0
-    shown = inside("report", "p", "--volume", "1e6").stdout
-    assert "spent on nothing" in shown
-    assert "1,000,000 requests: $" in shown
+    page = tmp_path / "p.html"
+    volume = ("--volume", "1e6")
+    shown = inside("report", "p", *volume, "--html", str(page)).stdout
+    marked = inside("report", "p", *volume, "--markdown").stdout.replace("\\", "")
+    html = unescape(re.sub(r"<[^>]+>", " ", page.read_text()))
+    dearest = money["prompts"]["most_expensive"][0]["prompt_id"]
+    projected = dollars(money["projection"]["settings"][0]["usd"])
+    for text in (shown, marked, html):
+        for expected in (
+            "spent on nothing", "exactly as computed", "price of *: $0.4 in, $0.16 cached",
+            "set in pricing.prices, undated", "at 1,000,000 requests", "correct answer",
+            f"{projected} [", "1,000 requests", "dearest", "tag", "(no tag)", dearest,
+        ):  # fmt: skip
+            assert expected in text, (expected, text)
+
+
+def test_a_price_is_corrected_afterwards_in_one_line(
+    inside: Any, prompts: Path, tmp_path: Path
+) -> None:
+    """Prices on the report's command line go over the run's own; a line beats a file."""
+    inside("run", *_arguments(prompts), "dataset.limit=4")
+
+    def total(*more: str) -> float:
+        return json.loads(inside("report", "p", *more, "--json").stdout)["money"]["whole"][
+            "total_usd"
+        ]
+
+    price = "price_usd_per_mtok: {prompt: 0, completion: %s}"
+    line = f'pricing.prices=[{{model: "*", {price % 2}}}]'
+    file = tmp_path / "corrected.yaml"
+    file.write_text(f'as_of: 2026-01-02\nprices: [{{model: "*", {price % 1}}}]\n')
+    assert total() not in (0, None)
+    once = total("--pricing", str(file))
+    assert total(line, "--pricing", str(file)) == pytest.approx(2 * once)
+    shown = inside("report", "p", "--pricing", str(file)).stdout
+    assert "corrected.yaml of 2026-01-02, no source given" in shown
+    refused = inside("report", "p", "pricing.prices=7")
+    assert refused.returncode == 2
+    assert "not a list" in refused.stderr
 
 
 def test_detect_says_what_a_difference_takes(inside: Any, prompts: Path) -> None:
@@ -112,3 +158,20 @@ def test_a_missing_price_is_named_with_the_line_to_add(inside: Any, prompts: Pat
     text = inside("plan", *arguments).stdout
     assert "unknown, a price is missing" in text
     assert "price_usd_per_mtok" in text
+
+
+def test_a_model_without_a_price_stands_beside_one_with_a_price(inside: Any, prompts: Path) -> None:
+    """Its cost is unknown in every table, never 0, and the bill is compared where both are known."""
+    arguments = [a for a in _arguments(prompts) if not a.startswith(("pricing", "+sweep"))]
+    price = "price_usd_per_mtok: {prompt: 0.4, cached: 0.16, completion: 1.2, reasoning: 4}"
+    arguments += [
+        "+sweep.model=[qwen-plus,other]", "provider.name=elsewhere",
+        f"pricing.prices=[{{model: qwen-plus, {price}}}]",
+    ]  # fmt: skip
+    assert inside("run", *arguments).returncode == 0
+    shown = inside("report", "p").stdout
+    assert "for 72 records of known cost; cost unknown for 72" in shown
+    assert "for 144 records, exactly as computed for 72" in shown
+    assert re.search(r"^other at elsewhere +0/72 .* — +—", shown, re.MULTILINE)
+    assert "prices: [{provider: 'elsewhere', model: 'other'" in shown
+    assert max(len(line) for line in shown.splitlines() if "/72" in line) <= 100

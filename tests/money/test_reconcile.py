@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,12 +15,13 @@ from typing import Any
 
 import pytest
 
+import evalharness as package
 from evalharness.errors import ConfigError, ProviderError
 from evalharness.reconcile import read_log, spans
 from evalharness.reconcile.join import Attempt, discrepancies, reconcile_attempts
 from evalharness.reconcile.log import LogRow
 from evalharness.wire.transport.get import Got
-from tests.money.conftest import emulator
+from tests.money.conftest import emulator, ledger
 
 KEY = "sk-rehearsal-7f3a9c"
 
@@ -69,15 +74,66 @@ def test_a_run_is_reconciled_with_the_providers_log(
     ]
 
 
+def test_a_killed_run_is_reconciled_over_many_pages(
+    inside: Any, prompts: Path, tmp_path: Path
+) -> None:
+    """What a kill left in doubt is resolved to the last dollar; the folder stays as it was."""
+    truth = tmp_path / "truth.jsonl"
+    faults = ("--in-doubt", "0.05", "--error-rate", "0.05", "--ttft-ms", "30", "--require-key", KEY)
+    with emulator(*faults, "--ledger", str(truth)) as base_url:
+        arguments = [
+            a.replace("repeats=4", "repeats=13") for a in _run(base_url, prompts, "killed")
+        ]
+        with subprocess.Popen(
+            [sys.executable, "-m", "evalharness", *arguments], cwd=tmp_path,
+            env={**os.environ, "EMULATOR_KEY": KEY}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            while not (truth.exists() and len(ledger(truth)) > 30):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    assert process.wait(0.02) == 0, "it ended before it was killed"
+            process.kill()
+        assert inside(*arguments, EMULATOR_KEY=KEY).returncode in (0, 1)
+        before = _contents(tmp_path / "results" / "killed")
+        found = inside("reconcile", "killed", "--json", EMULATOR_KEY=KEY)
+    assert found.returncode == 0, found.stderr
+    assert _contents(tmp_path / "results" / "killed") == before
+    facts: dict[str, Any] = json.loads(found.stdout)
+    attempts = package.load(tmp_path / "results" / "killed").attempts()
+    assert facts["attempts"] == len(attempts) > 130
+    assert facts["missing"]["count"] == facts["billed_twice"]["count"] == 0
+    doubtful = set(attempts[attempts["outcome"] == "in_doubt"]["client_request_id"])
+    killed = set(attempts[attempts["error_kind"] == "interrupted"]["client_request_id"])
+    assert killed
+    assert killed <= doubtful
+    bills = {row["client_request_id"]: Decimal(row["billed_usd"]) for row in ledger(truth)}
+    paid = [bills[i] for i in doubtful if bills.get(i)]
+    doubt = facts["in_doubt"]
+    assert doubt["count"] == len(doubtful)
+    assert doubt["billed"] == len(paid) > 0
+    assert doubt["billed_usd"] == pytest.approx(float(sum(paid)))
+    assert doubt["count"] == doubt["billed"] + doubt["not_billed"] + doubt["not_listed"]
+    assert facts["logged_usd"] == pytest.approx(float(sum(bills.values())))
+
+
+def _contents(root: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
 def test_rows_that_are_not_there_yet_are_missing(inside: Any, prompts: Path) -> None:
     """A log that lags behind misses answers: said so, with exit code 1."""
-    with emulator("--logs-delay-s", "3600") as base_url:
+    with emulator("--logs-delay-s", "3600", "--in-doubt", "0.2") as base_url:
         inside(*_run(base_url, prompts, "late"), EMULATOR_KEY=KEY)
         found = inside("reconcile", "late", "--json", EMULATOR_KEY=KEY)
+        shown = inside("reconcile", "late", EMULATOR_KEY=KEY).stdout
+    assert "not in the log (at worst $" in shown
     assert found.returncode == 1, found.stderr
     facts = json.loads(found.stdout)
     assert facts["matched"] == 0
-    assert facts["missing"]["count"] == 40
+    doubtful = facts["in_doubt"]["count"]
+    assert facts["missing"]["count"] == facts["attempts"] - doubtful >= 20
+    assert facts["in_doubt"]["not_listed"] == doubtful > 0
+    assert f"missing: {facts['missing']['count']} answers" in shown
     assert len(facts["missing"]["first"]) == 20
 
 

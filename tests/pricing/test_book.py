@@ -86,15 +86,20 @@ def test_the_more_specific_entry_wins(tmp_path):
 
 
 def test_layers(tmp_path):
-    """Overrides come before files, later files before earlier ones, all before the shipped."""
+    """What is given now comes before the run's own, later files before earlier, all before shipped."""
     first, second = table(entry("m", "1"), entry("k", "1")), table(entry("m", "2"))
     assert prompt_price(book(tmp_path, first, second), "m") == 2
     assert prompt_price(book(tmp_path, first, second), "k") == 1
     over = {"prices": [{"model": "m", "price_usd_per_mtok": {"prompt": 0.1, "completion": 0}}]}
-    assert prompt_price(book(tmp_path, first, second, overrides=over), "m") == Decimal("0.1")
+    assert prompt_price(book(tmp_path, first, second, overrides=over), "m") == 2
+    assert prompt_price(book(tmp_path, overrides=over), "m") == Decimal("0.1")
+    now = [{"model": "m", "price_usd_per_mtok": {"prompt": 9, "completion": 0}}]
+    assert prompt_price(book(tmp_path, first, overrides=over, prices=now), "m") == 9
     (tmp_path / "named.yaml").write_text(table(entry("m", "7")))
     named = {"files": [str(tmp_path / "named.yaml")]}
-    assert prompt_price(book(tmp_path, first, overrides=named), "m") == 7
+    assert prompt_price(book(tmp_path, first, overrides=named), "m") == 1
+    assert prompt_price(book(tmp_path, overrides=named), "m") == 7
+    assert prompt_price(book(tmp_path, overrides={**named, **over}), "m") == Decimal("0.1")
     assert prompt_price(book(tmp_path, table(entry("*", "6"))), "anything", "local") == 6
 
 

@@ -65,6 +65,17 @@ class Page:
             raise AssertionError(found["exceptionDetails"])
         return found["result"].get("value")
 
+    def click(self, element: str) -> None:
+        """Click the middle of an element, given as a JavaScript expression, with the mouse."""
+        found = self.run(
+            f"(() => {{ const e = {element}; e.scrollIntoView({{block: 'center', "
+            "inline: 'center'}); const r = e.getBoundingClientRect();"
+            "return JSON.stringify([r.x + r.width / 2, r.y + r.height / 2]); })()"
+        )
+        x, y = json.loads(found)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     @property
     def complaints(self) -> list[str]:
         """Console messages, uncaught exceptions and log entries (refused loads among them)."""

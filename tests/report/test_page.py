@@ -34,11 +34,9 @@ def column(page: Page, place: int) -> list[str]:
 
 def click(page: Page, place: int) -> str | None:
     """Click a heading of the first sortable table; the direction it then shows."""
-    return page.run(
-        "(() => { const head = document.querySelector('table.sortable').tHead.rows;"
-        f"const cell = head[head.length - 1].cells[{place}];"
-        "cell.querySelector('button').click(); return cell.getAttribute('aria-sort'); })()"
-    )
+    cell = f"Array.from(document.querySelector('table.sortable').tHead.rows).pop().cells[{place}]"
+    page.click(f"{cell}.querySelector('button')")
+    return page.run(f"{cell}.getAttribute('aria-sort')")
 
 
 def heading(page: Page, text: str) -> int:
@@ -83,6 +81,21 @@ def test_headings_sort_the_settings(browser: Browser, sweep_page: Path, sweep: B
     assert click(page, 0) == "descending"
     labels = [row["label"] for row in sweep.data["settings"]]
     assert column(page, 0) == sorted(labels, reverse=True)
+
+
+def test_a_keyboard_sorts_too(browser: Browser, sweep_page: Path) -> None:
+    """Headings are buttons: focus and Enter do what a click does."""
+    page = browser.open(sweep_page)
+    place = heading(page, "same text")
+    before = column(page, place)
+    page.run("Array.from(document.querySelectorAll('table.sortable thead button'))"
+             ".find(b => b.textContent === 'same text').focus()")  # fmt: skip
+    for kind in ("keyDown", "keyUp"):
+        page.send("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r",
+                  windowsVirtualKeyCode=13)  # fmt: skip
+    after = column(page, place)
+    assert after != before or after == sorted(after, key=float, reverse=True)
+    assert [float(key) for key in after] == sorted(map(float, before), reverse=True)
 
 
 def test_unknown_figures_sort_last_either_way(browser: Browser, tmp_path: Path) -> None:
@@ -148,7 +161,7 @@ def test_the_policy_refuses_what_the_page_did_not_bring(browser: Browser, sweep_
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize("width", [390, 820, 1280])
+@pytest.mark.parametrize("width", [400, 900, 1400])
 def test_nothing_sticks_out_at_any_width(
     browser: Browser, sweep_page: Path, hostile_page: Path, width: int
 ) -> None:
@@ -156,6 +169,10 @@ def test_nothing_sticks_out_at_any_width(
     for file in (sweep_page, hostile_page, GOLDEN):
         page = browser.open(file)
         page.resize(width)
+        widest = (
+            "Math.max(...Array.from(document.querySelectorAll('.legend svg'), s => s.clientWidth))"
+        )
+        assert page.run(widest) <= 30, "a swatch stays a swatch"
         inside = page.run("document.documentElement.scrollWidth")
         assert inside <= width, f"{file.name} is {inside} wide"
 
@@ -210,7 +227,7 @@ def test_ten_thousand_prompts_under_ten_settings_stay_small(
     assert file.stat().st_size < 5 * MEBIBYTE
     page = browser.open(file)
     assert page.run("document.querySelectorAll('*').length") < 20_000
-    assert page.run("document.querySelectorAll('table.wide tbody tr').length") == 10
+    assert page.run("document.querySelector('table.wide').tBodies[0].rows.length") == 10
     assert_quiet(page, file)
 
 

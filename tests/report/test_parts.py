@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,14 @@ from evalharness.errors import ConfigError, StorageError
 from evalharness.report import fate, numbers
 from evalharness.report.build import Built
 from evalharness.report.html import as_html, palette, write_html, write_prompt_html
-from evalharness.report.html.charts import charts_of
-from evalharness.report.html.charts.parts import names_for
+from evalharness.report.html.charts import charts_of, tradeoffs
+from evalharness.report.html.charts.parts import log_ticks, names_for
 from evalharness.report.html.series import MOST, axes_of, series_of
 from evalharness.report.html.svg import clean, render
 from evalharness.report.html.table import leading_settings, settings_table
 from evalharness.report.html.words import excerpt, word_diff
 from evalharness.report.json import as_json_text
-from evalharness.report.prompts import variants_of
+from evalharness.report.prompts import by_setting, variants_of
 from evalharness.schema import arrow_schema
 from tests.analysis_a.build import frame_of
 from tests.report import runs
@@ -170,7 +173,7 @@ def test_variants_of_a_prompt_account_for_all_its_records(hostile: Built) -> Non
         (numbers.difference_of("score", -0.593), "−59.3 pp"),
         (numbers.difference_of("latency_s", 2.6), "+2.6 s"),
         (numbers.difference_interval("agreement", [-1.2, 0.5]), "[−100.0, +50.0]"),
-        (numbers.difference_interval("score", None), "[not defined]"),
+        (numbers.difference_interval("score", None), "[alike for every prompt]"),
         (numbers.p_value(0.0004), "p < .001"),
         (numbers.p_value(0.28), "p = .28"),
         (numbers.parameter(None), "not sent"),
@@ -242,6 +245,87 @@ def test_sweeps_of_two_axes_get_curves_and_a_heat_map(sweep: Built) -> None:
     assert all("n\u00a0=\u00a040 prompts" in chart.caption for chart in charts)
 
 
+def test_a_row_of_plots_has_one_legend(sweep: Built) -> None:
+    """Four plots of the same lines do not repeat their legend four times."""
+    charts = charts_of(sweep.data, series_of(sweep.data["settings"]))["sweep"]
+    assert [len(c.row_legend) for c in charts if c.row] == [2, 0]
+    assert not any(c.legend for c in charts)
+    section = as_html(sweep.data).split('<section id="sweep">')[1].split("</section>")[0]
+    assert section.count("<bdi>seed 7</bdi>") == 1
+
+
+def test_what_never_changes_is_not_drawn(tmp_path: Path) -> None:
+    """Outputs of one length everywhere are no plot: the table says it."""
+    built = runs.sweep(tmp_path, 12, 3)
+    drawn = charts_of(built.data, series_of(built.data["settings"]))
+    assert "Output length" in {c.title for c in drawn["sweep"]}
+    assert "Length of outputs" in {c.title for c in drawn["speed"]}
+    for place in built.data["distributions"]:
+        place["means"]["completion_tokens"].update(mean=7.0, ci95=None)
+        place["completion_tokens"].update(dict.fromkeys(("p5", "p25", "p50", "p75", "p95"), 7.0))
+    drawn = charts_of(built.data, series_of(built.data["settings"]))
+    assert "Output length" not in {c.title for c in drawn["sweep"]}
+    assert "Length of outputs" not in {c.title for c in drawn["speed"]}
+
+
+def test_short_times_are_drawn_in_milliseconds(sweep: Built) -> None:
+    """An axis in thousandths of a second is one nobody reads."""
+    data = copy.deepcopy(sweep.data)
+    for place in data["distributions"]:
+        found = place["means"]["latency_s"]
+        found.update(mean=found["mean"] / 100, ci95=[end / 100 for end in found["ci95"]])
+    for made, unit in ((sweep.data, "s"), (data, "ms")):
+        charts = charts_of(made, series_of(made["settings"]))
+        heat = [c for c in charts["sweep"] if c.title == "Latency"][-1]
+        assert heat.caption.startswith(f"mean latency ({unit})")
+        first = next(p for p in made["distributions"] if p["setting_id"] == "s0")
+        value = first["means"]["latency_s"]["mean"] * (1000 if unit == "ms" else 1)
+        assert heat.spec["data"]["values"][0]["value"] == pytest.approx(value)
+
+
+def test_no_caption_calls_a_colour_dark(sweep: Built) -> None:
+    """On a dark page more is lighter: captions speak of strength."""
+    captions = [c.caption for cs in charts_of(sweep.data, {}).values() for c in cs]
+    assert any("the stronger the colour" in text for text in captions)
+    assert not any("dark" in text for text in captions)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 9), st.floats(0, 1)), min_size=2, max_size=40))
+def test_names_in_a_plot_cover_nothing(places: list[tuple[float, float]]) -> None:
+    """Whatever the points, no two names meet, nor a name and another's point."""
+    points = [
+        {"label": f"T={i}, seed=none", "latency": x, "score": y, "unbeaten": i % 3 == 0}
+        for i, (x, y) in enumerate(places)
+    ]
+    named = tradeoffs.names(points, "latency", "score")
+    boxes = [tradeoffs.box(p, points, "latency", "score") for p in named]
+    assert not any(a.meets(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert {p["label"] for p in named} <= {p["label"] for p in points}
+
+
+@given(st.floats(1e-4, 1e3), st.floats(1.1, 1e5))
+def test_ticks_of_a_logarithmic_axis_lie_on_it(low: float, factor: float) -> None:
+    """Inside the range, ascending, few; at least one for each factor of ten."""
+    ticks = log_ticks(low, low * factor)
+    assert ticks == sorted(ticks)
+    assert all(low <= tick <= low * factor for tick in ticks)
+    assert math.floor(math.log10(factor)) <= len(ticks) <= 12
+
+
+def test_points_of_a_few_pairs_are_not_drawn(sweep: Built) -> None:
+    """One pair is 0 % or 100 %: it says nothing, and the caption says that it was left out."""
+    data = copy.deepcopy(sweep.data)
+    groups = data["breakdowns"][0]["time_gap"]
+    many = next(g for g in groups if g["group"] != "unknown" and g["pairs"] >= 10)
+    many.update(pairs=3, agreement=0.0)
+    before, after = (
+        next(c for c in charts_of(d, series_of(d["settings"]))["repeats"] if "apart" in c.title)
+        for d in (sweep.data, data)
+    )
+    assert len(after.spec["data"]["values"]) == len(before.spec["data"]["values"]) - 1
+    assert "fewer than 10 pairs" in after.caption
+
+
 def test_a_drawing_is_rebuilt_from_what_is_allowed() -> None:
     """Elements and attributes that are not for drawing are dropped, with all they hold."""
     drawn = clean(
@@ -264,6 +348,26 @@ def test_series_with_two_axes_share_colours_and_dashes(sweep: Built) -> None:
     assert len(looks) == len(found) == 8
     assert len({s.colour for s in found.values()}) == 4
     assert [axis.name for axis in axes_of(sweep.data["settings"])] == ["temperature", "seed"]
+
+
+def test_a_few_settings_differ_in_more_than_colour(tmp_path: Path) -> None:
+    """Whoever cannot tell the colours of neighbours apart has dashes and shapes."""
+    found = list(series_of(runs.sweep(tmp_path, 3, 6).data["settings"]).values())
+    assert len({s.colour for s in found}) == 6
+    assert all(a.dash != b.dash and a.shape != b.shape for a, b in itertools.pairwise(found))
+
+
+def test_a_trade_off_needs_something_to_trade(sweep: Built) -> None:
+    """Where every score is the same, agreement stands for it; the caption says what is drawn."""
+    data = copy.deepcopy(sweep.data)
+    (drawn,) = tradeoffs.tradeoffs(data)
+    assert drawn.title == "Cost, score and agreement"
+    for row in data["settings"]:
+        row["score"]["mean"] = 0.0
+    (drawn,) = tradeoffs.tradeoffs(data)
+    assert drawn.title == "Cost and agreement"
+    assert "mean score" not in drawn.caption
+    assert drawn.spec["encoding"]["y"]["field"] == "agreement"
 
 
 def test_no_more_lines_than_can_be_told_apart() -> None:
@@ -329,6 +433,48 @@ def test_columns_without_any_figure_are_left_out(sweep: Built) -> None:
     assert ("Repeatability", "same answer") not in headings
     assert ("Cost", "billed") not in headings
     assert ("Latency", "p99") in headings
+
+
+def test_a_percentile_that_is_withheld_says_of_how_many(tmp_path: Path) -> None:
+    """Below 100 answers the column of p99 holds a dash and n, not nothing."""
+    for prompts, shown in ((10, False), (40, True)):
+        table = settings_table(runs.sweep(tmp_path / str(prompts), prompts, 1).data)
+        place = [c.heading for c in table.columns].index("p99")
+        cell = table.rows[0][1][place]
+        assert cell.beside == f"n\u00a0=\u00a0{3 * prompts}"
+        assert (cell.text != "—") is shown
+
+
+def test_tokens_that_never_occur_take_no_column(sweep: Built) -> None:
+    """Nothing was cached: no column of zeros."""
+    data = copy.deepcopy(sweep.data)
+    headings = {c.heading for c in settings_table(data).columns}
+    assert not {"cached", "reasoning"} & headings
+    data["settings"][0]["tokens"]["cached_tokens"].update(mean=0.0)
+    assert "cached" not in {c.heading for c in settings_table(data).columns}
+    data["settings"][0]["tokens"]["cached_tokens"].update(mean=2.0)
+    assert "cached" in {c.heading for c in settings_table(data).columns}
+
+
+def test_one_prompt_by_setting_accounts_for_all_its_records(hostile: Built) -> None:
+    """Usable repeats and errors of every setting add up to the records of the prompt."""
+    frame = hostile.frame
+    for place, prompt in enumerate(frame.prompt_ids):
+        rows = by_setting(frame, prompt)
+        assert sum(r["n"] + r["errors"] for r in rows) == int((frame.prompt == place).sum())
+        assert all(sum(r["counts"]) == r["n"] for r in rows)
+        assert [r["errors"] for r in rows] == [0, 1, 0]
+        pairs = [sum(c * (c - 1) for c in r["counts"]) / (r["n"] * (r["n"] - 1)) for r in rows]
+        assert [r["agreement"] for r in rows] == pytest.approx(pairs)
+
+
+def test_a_diff_keeps_no_scraps() -> None:
+    """Two sentences that share an "a" differ as a whole; a shared half stays."""
+    first, second = "To sum up a pair of numbers", "In logic a classic puzzle"
+    kinds = [p.kind for p in word_diff(first, second)]
+    assert kinds == ["gone", "new"]
+    kinds = [p.kind for p in word_diff("the answer is 41 today", "the answer is 42 today")]
+    assert kinds == ["same", "gone", "new", "same"]
 
 
 def test_a_run_of_one_setting_and_one_repeat_has_a_page(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from evalharness.report.answers import answers, listing
 from evalharness.report.build import Built
 from evalharness.report.caveats import caveats
-from evalharness.report.differences import differences, is_real
+from evalharness.report.differences import differences, in_words, is_real
 from evalharness.report.markdown import as_markdown, escaped
 from evalharness.report.story import tell
+from tests.report import runs
 
 Row = dict[str, Any]
 
@@ -54,7 +56,114 @@ def test_settings_with_the_same_figure_share_the_first_place(data: Row) -> None:
     """Two settings that never diverged are both named; neither is put before the other."""
     answer = by_question(data)["Most repeatable"]
     assert answer.who == "2 settings alike"
-    assert "the other 6 settings" in answer.text
+    assert "than 6 other settings" in answer.text
+
+
+def test_one_loser_among_many_makes_no_winners(data: Row) -> None:
+    """Where a single setting of eight is worse, the other seven are not called the best."""
+    found = data["leaders"]["score"]
+    last = found["others"][-1]["setting_id"]
+    found["group"] = [found["setting_id"]] + [
+        row["setting_id"] for row in found["others"] if row["setting_id"] != last
+    ]
+    answer = by_question(data)["Best score"]
+    loser = next(r["label"] for r in data["settings"] if r["setting_id"] == last)
+    assert (answer.settled, answer.who) == (False, "Not settled")
+    assert f"of 7 others only {loser} is detectably worse" in answer.text
+
+
+def test_what_cannot_be_told_from_the_first_is_named_beside_the_beaten(data: Row) -> None:
+    """Settings that share the figure, that cannot be told from it, and that are worse add up."""
+    found = data["leaders"]["agreement"]
+    near = found["others"][-1]["setting_id"]
+    found["group"].append(near)
+    text = by_question(data)["Most repeatable"].text
+    label = next(r["label"] for r in data["settings"] if r["setting_id"] == near)
+    assert f"not detectably different from {label}" in text
+    assert "than 5 other settings" in text
+
+
+def test_the_fastest_has_its_interval(data: Row) -> None:
+    """The mean latency stands with its interval over prompts, in the same unit."""
+    found = data["leaders"]["latency_s"]
+    drawn = next(d for d in data["distributions"] if d["setting_id"] == found["setting_id"])
+    low, high = drawn["means"]["latency_s"]["ci95"]
+    figure = by_question(data)["Fastest"].figure
+    assert f"[{low:#.3g},\u00a0{high:#.3g}]" in figure
+
+
+def test_nothing_is_free_that_was_billed(data: Row) -> None:
+    """A price table that says 0 does not hide the provider's bill; one caveat says it for all."""
+    for row in data["settings"]:
+        row["cost_usd"].update(total=0.0, per_1k_requests=0.0, billed_total=0.5)
+        data["prices"]["settings"][row["setting_id"]] = {
+            "computed_minus_billed_usd": -0.5, "billed_total_usd": 0.5,
+        }  # fmt: skip
+    found = data["leaders"]["cost_usd"]
+    found["value"] = 0.0
+    for row in found["others"]:
+        row["value"] = 0.0
+    story = tell(data)
+    assert "billed $4.00" in next(a.text for a in story.answers if a.question == "Cheapest")
+    assert "$4.00 billed" in dict(story.facts)["Cost"]
+    told = [c.text for c in story.caveats if "billed" in c.text]
+    assert told == [
+        "The provider billed $4.00 where the price table comes to $0 in 8 of 8 settings: check "
+        "the table."
+    ]
+
+
+def test_a_single_setting_is_described_not_ranked(tmp_path: Path) -> None:
+    """One setting is not the best of one: the four figures stand for themselves."""
+    found = {a.question: a for a in answers(runs.sweep(tmp_path, 20, 1).data)}
+    assert list(found) == ["Same text again", "Score", "Latency", "Cost"]
+    assert found["Score"].who.startswith(tuple("0123456789"))
+    assert "setting" not in " ".join(a.text for a in found.values())
+
+
+def test_a_run_of_nothing_but_errors_says_so(data: Row) -> None:
+    """No setting is cheapest for having failed; the repeats that were asked for are counted."""
+    for row in data["settings"]:
+        row["availability"] = 0.0
+        row["agreement"]["raw"].update(n=None, pairwise=None)
+    story = tell(data)
+    assert {a.who for a in story.answers} == {"Not known"}
+    assert all("ended in an error" in a.text for a in story.answers)
+    assert dict(story.facts)["Size"].endswith("× 3 repeats")
+    told = " ".join(c.text for c in story.caveats)
+    assert "No prompt has two usable repeats" in told
+    assert "One repeat a prompt" not in told
+
+
+def test_a_saturated_client_is_a_serious_caveat(data: Row) -> None:
+    """A client that computed all the time is named; one that waited, or hardly ran, is not."""
+    idle = {"seconds": 10.0, "cpu_s": 2.0, "sent": 100}
+    brief = {"seconds": 1.0, "cpu_s": 1.0, "sent": 100}
+    data["provenance"]["sessions"] = [idle, brief]
+    assert not any("saturated" in c.text for c in caveats(data))
+    data["provenance"]["sessions"] = [idle, {**idle, "cpu_s": 9.7}]
+    told = [c for c in caveats(data) if "saturated" in c.text]
+    assert len(told) == 1
+    assert told[0].serious
+    assert "97\u00a0% of a core" in told[0].text
+
+
+def test_figures_side_by_side_share_a_unit(data: Row) -> None:
+    """A difference of 2 ms within ±0.5 s is told in seconds; one of 2 ms within ±3 ms in ms."""
+    row = next(r for r in data["comparisons"] if r["metric"] == "latency_s" and r["pooled"])
+    row.update(difference=0.002, ci95=[-0.5, 0.504], mde=0.6, p_adjusted=0.9, p=0.9)
+    assert "+0.002\u00a0s [−0.5,\u00a0+0.504]; under 0.6\u00a0s" in in_words(row)
+    row.update(ci95=[-0.001, 0.005], mde=0.004)
+    assert "+2\u00a0ms [−1,\u00a0+5]; under 4\u00a0ms" in in_words(row)
+
+
+def test_a_figure_that_no_prompt_changes_is_equal_not_zero(data: Row) -> None:
+    """Where all prompts are tied the sentence says equal, with the interval that leaves open."""
+    row = next(r for r in data["comparisons"] if r["metric"] == "score" and r["pooled"])
+    row.update(difference=0.0, wins=0, losses=0, ci95=[-0.06, 0.06], p_adjusted=1.0, p=1.0)
+    assert f"score equal for each of {row['n']} prompts [−6.0,\u00a0+6.0]" in in_words(row)
+    row["metric"] = "completion_tokens"
+    assert differences([row]) == ([], [])
 
 
 def test_what_is_unknown_is_said_to_be_unknown(data: Row) -> None:
@@ -76,7 +185,9 @@ def test_real_and_undetected_differences_are_told_apart_by_the_adjusted_p(data: 
     assert all(is_real(row) for found in real for row in found.rows)
     assert not any(is_real(row) for found in undetected for row in found.rows)
     chosen = [row for found in [*real, *undetected] for row in found.rows]
-    pooled = [row for row in data["comparisons"] if row["pooled"]]
+    same = [r for r in data["comparisons"] if r["metric"] == "cost_usd" and not r["difference"]]
+    assert same, "seeds cost the same, which is not news"
+    pooled = [row for row in data["comparisons"] if row["pooled"] and row not in same]
     assert len(chosen) == len(pooled), "where an axis is pooled, the pooled rows stand for it"
 
 
@@ -134,11 +245,67 @@ def test_what_would_change_a_reader_s_mind_is_said(data: Row, change: Any, words
     assert any(words in caveat.text for caveat in caveats(data))
 
 
+def test_what_figures_leave_out_is_said(data: Row) -> None:
+    """Prompts without enough repeats or a partner, and agreement that is no answer."""
+    row = data["settings"][0]
+    raw = row["agreement"]["raw"]
+    words = ("fewer than two", "have all", "one side only", "refused alike", "empty alike")
+    assert not any(word in caveat.text for caveat in caveats(data) for word in words)
+    raw["prompts"] = row["prompts"] - 3
+    raw["tar_prompts"][str(raw["n"])] = row["prompts"] - 5
+    row["sensitivity"].update(equal_refusals=0.2, equal_empty=0.03)
+    next(r for r in data["comparisons"] if r["metric"] == "score")["unmatched"] = {"a": 1, "b": 2}
+    found = {word: c for c in caveats(data) for word in words if word in c.text}
+    assert set(found) == set(words)
+    assert f"3 of {row['prompts']} prompts" in found["fewer than two"].text
+    assert f"only {row['prompts'] - 5} of" in found["have all"].text
+    assert "3 prompts" in found["one side only"].text
+    assert found["refused alike"].serious
+    assert "20.0\u00a0%" in found["refused alike"].text
+    assert not found["empty alike"].serious
+
+
+def test_real_trends_are_told_and_no_others(data: Row) -> None:
+    """A slope is a sentence with its interval where its adjusted p is below .05."""
+    assert {row["by"] for row in data["trends"]} <= {row["by"] for row in data["comparisons"]}
+    one = {"metric": "score", "by": "temperature", "stratum": {"seed": None}, "slope": -0.388,
+           "ci95": [-0.668, -0.109], "p": 0.02, "sentence": "x"}  # fmt: skip
+    data["trends"] = [{**one, "p_adjusted": 0.031}, {**one, "p_adjusted": 0.2}]
+    (text,) = tell(data).slopes
+    assert text == (
+        "Per unit of temperature at seed not sent: score 38.8\u00a0pp lower [−66.8,\u00a0−10.9]"
+    )
+    assert text.split("[")[0] in as_markdown(data)
+
+
 def test_an_ignored_seed_is_a_serious_caveat(data: Row) -> None:
     """A parameter without effect comes first."""
     data["effects"] = [{"parameter": "seed", "verdict": "ignored", "sentence": "seed ignored: x"}]
     assert caveats(data)[0].serious
     assert caveats(data)[0].text == "Seed ignored: x."
+
+
+@pytest.mark.parametrize(
+    ("p99", "n", "latency_s", "ttft_s", "said"),
+    [
+        (0.004, 500, 0.01, None, False),  # within what is always allowed
+        (0.006, 500, 0.01, None, True),
+        (0.006, 500, 1.0, None, False),  # less than 5 % of a latency
+        (0.06, 500, 1.0, None, True),
+        (0.006, 500, 1.0, 0.5, True),  # streams have milliseconds between chunks
+        (0.5, 20, 1.0, None, False),  # too few probes for a 99th percentile
+    ],
+)
+def test_a_saturated_client_is_said(
+    data: Row, p99: float, n: int, latency_s: float, ttft_s: float | None, said: bool
+) -> None:
+    """The event loop's lateness is a caveat where it matters beside what was measured."""
+    data["provenance"]["sessions"] = [{"loop_lag_s": {"n": n, "p99": p99}}]
+    for row in data["settings"]:
+        row["latency_s"]["p50"], row["ttft_s"]["p50"] = latency_s, ttft_s
+    found = [caveat for caveat in caveats(data) if caveat.text.startswith("Client saturated")]
+    assert bool(found) is said
+    assert all(caveat.serious for caveat in found)
 
 
 def test_listing_counts_what_it_does_not_name() -> None:

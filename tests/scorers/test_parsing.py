@@ -99,6 +99,8 @@ def test_refused_answer(spec: Any, message: str) -> None:
     ("spec", "text", "answer"),
     [
         ({"regex": r"ANSWER: (\w+)"}, "ANSWER: a ANSWER: b", "b"),
+        ({"regex": ".*"}, "so 4", "so 4"),
+        ({"regex": ".*", "last_number": True}, "so 4", "4"),
         ({"regex": r"ANSWER: (\w+)", "which": "first"}, "ANSWER: a ANSWER: b", "a"),
         ({"regex": r"\d+"}, "no 12 of 34", "34"),
         ({"regex": r"(\w)=(\w)", "group": 2}, "x=y", "y"),

@@ -191,7 +191,10 @@ def test_imported_scores() -> None:
     assert list(result.scores) == ["exact", "imported"]
     np.testing.assert_array_equal(result.scores["imported"], [0.25, nan, nan, 0, 0.5, nan])
     assert result.explain("imported", 0) == Score(0.25, None, "came with the import")
-    assert result.why_null("imported") == {}
+    assert result.why_null("imported") == {
+        "error record: nothing was answered": 1,
+        "the import gave no score": 2,
+    }
 
 
 def test_explanations() -> None:

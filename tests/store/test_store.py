@@ -218,7 +218,7 @@ async def test_background_sealing_keeps_every_record(
 
     async def one(number: int) -> None:
         await store.append(intent(number))
-        store.append(result(number), wait=False)
+        store.put(result(number))
 
     for start in range(0, 500, 20):
         await asyncio.gather(*(one(n) for n in range(start, start + 20)))

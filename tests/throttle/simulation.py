@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from evalharness.records import Outcome, Reply
 from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.gate import Gate, Stopped
+from evalharness.throttle.gate import Gate
+from evalharness.throttle.line import Stopped
 from evalharness.throttle.retry import Action, Decision
 
 

@@ -20,6 +20,7 @@ from evalharness.analysis.stats.intervals import (
     standard_error,
     wilson,
 )
+from evalharness.analysis.stats.labels import label_permutation
 from evalharness.analysis.stats.paired import (
     benjamini_hochberg,
     cochran_q,
@@ -51,6 +52,7 @@ __all__ = [
     "g_pass_at_k",
     "geometric_mean_ratio",
     "holm",
+    "label_permutation",
     "mcnemar_mid_p",
     "mean_ci",
     "minimum_detectable",

@@ -13,6 +13,10 @@ from evalharness.analysis.stats._distributions import normal_quantile
 Floats = NDArray[np.float64]
 
 
+#: Fewer prompts can never give p < .05 in a two-sided sign-flip test (2 / 2^5 = .0625).
+LEAST_PROMPTS = 6
+
+
 class Components(msgspec.Struct, frozen=True, kw_only=True):
     """Where the variance of a paired comparison comes from.
 
@@ -82,10 +86,13 @@ def prompts_needed(
     level: float = 0.95,
     power: float = 0.8,
 ) -> int:
-    """Return how many prompts are needed to see ``difference`` with ``repeats`` on each side."""
+    """Return how many prompts are needed to see ``difference`` with ``repeats`` on each side.
+
+    Never fewer than :data:`LEAST_PROMPTS`.
+    """
     variance = components.omega2 + (components.within_a + components.within_b) / repeats
     z = normal_quantile((1.0 + level) / 2.0) + normal_quantile(power)
-    return max(2, math.ceil(z * z * variance / difference**2 - 1e-9))
+    return max(LEAST_PROMPTS, math.ceil(z * z * variance / difference**2 - 1e-9))
 
 
 def _within(table: Floats) -> tuple[Floats, Floats, Floats]:

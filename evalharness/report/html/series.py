@@ -81,6 +81,8 @@ def series_of(rows: Sequence[Row], first: Sequence[str] = ()) -> dict[str, Serie
     shown: dict[str, Series] = {}
     for index, row in enumerate(_chosen(rows, first)):
         colour, style = index % len(palette.SERIES), index // len(palette.SERIES)
+        if len(rows) <= len(palette.SERIES):
+            style = index  # no two share a colour, and neighbours differ in dash and shape as well
         if by_axis:
             colour = _place(axes[0].values, value_on(row, axes[0]))
             style = _place(axes[1].values, value_on(row, axes[1]))

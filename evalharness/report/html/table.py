@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from evalharness.report import numbers as n
+from evalharness.report.answers import is_settled
 
 Row = dict[str, Any]
 
@@ -22,12 +23,16 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One column. ``help`` says in a sentence what the figure is."""
+    """One column. ``help`` says in a sentence what the figure is.
+
+    A column is left out where no setting has a value, or where ``keep`` holds for none.
+    """
 
     group: str
     heading: str
     help: str
     fill: Callable[[Row], Cell]
+    keep: Callable[[Row], bool] | None = None
 
 
 class SettingsTable(msgspec.Struct, frozen=True):
@@ -45,7 +50,7 @@ def settings_table(data: Row) -> SettingsTable:
     columns = [
         column
         for column in _columns(data["leaders"], settings)
-        if any(column.fill(row).sort is not None for row in settings)
+        if any(_shows(column, row) for row in settings)
     ]
     rows = [(row, [column.fill(row) for column in columns]) for row in settings]
     groups: list[tuple[str, int]] = []
@@ -58,12 +63,16 @@ def settings_table(data: Row) -> SettingsTable:
     return SettingsTable(groups, columns, rows, marks)
 
 
+def _shows(column: Column, row: Row) -> bool:
+    if column.keep is not None:
+        return column.keep(row)
+    return column.fill(row).sort is not None
+
+
 def leading_settings(leaders: Row, metric: str) -> set[str]:
-    """Settings to mark: the leading group of a metric, where anything at all is outside it."""
+    """Settings to mark: the leading group of a metric, where enough is outside it to say so."""
     found = leaders.get(metric)
-    if found is None or len(found["group"]) == len(found["others"]) + 1:
-        return set()
-    return set(found["group"])
+    return set() if found is None or not is_settled(found) else set(found["group"])
 
 
 def _columns(leaders: Row, settings: Sequence[Row]) -> list[Column]:
@@ -148,7 +157,7 @@ def _time(leaders: Row) -> list[Column]:
     def quantile(part: str, name: str, marked: bool = False) -> Callable[[Row], Cell]:
         def fill(row: Row) -> Cell:
             value = row[part][name]
-            beside = f"n = {row[part]['n']:,}" if name == "p99" and value is not None else ""
+            beside = f"n\u00a0=\u00a0{row[part]['n']:,}" if name == "p99" and row[part]["n"] else ""
             leading = marked and row["setting_id"] in best
             return Cell(n.seconds(value), beside, value, leading)
 
@@ -162,6 +171,7 @@ def _time(leaders: Row) -> list[Column]:
         Column(
             "Latency", "p99", "99th percentile; withheld below 100 answers",
             quantile("latency_s", "p99"),
+            keep=lambda row: bool(row["latency_s"]["n"]),
         ),
         Column("First token", "p50", "median seconds to it", quantile("ttft_s", "p50")),
         Column("First token", "p95", "95th percentile", quantile("ttft_s", "p95")),
@@ -181,10 +191,14 @@ def _tokens() -> list[Column]:
     return [
         Column("Tokens a request", "in", "prompt tokens, cached too", mean("prompt_tokens")),
         Column("Tokens a request", "out", "completion tokens", mean("completion_tokens")),
-        Column("Tokens a request", "cached", "prompt tokens from a cache", mean("cached_tokens")),
+        Column(
+            "Tokens a request", "cached", "prompt tokens from a cache", mean("cached_tokens"),
+            keep=lambda row: bool(row["tokens"]["cached_tokens"]["mean"]),
+        ),
         Column(
             "Tokens a request", "reasoning", "completion tokens spent on reasoning",
             mean("reasoning_tokens"),
+            keep=lambda row: bool(row["tokens"]["reasoning_tokens"]["mean"]),
         ),
     ]  # fmt: skip
 

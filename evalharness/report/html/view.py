@@ -13,13 +13,17 @@ from evalharness.report.html import words
 from evalharness.report.html.series import Series, series_of
 from evalharness.report.html.table import SettingsTable, settings_table
 from evalharness.report.judges import judge_lines
-from evalharness.report.money import money_lines
+from evalharness.report.prompts import TEXT_CHARS
+from evalharness.report.provenance import concurrency_lines
+from evalharness.report.spending import MoneyTable, money_lines, money_tables, price_origin
 from evalharness.report.story import Story, tell
 
 Row = dict[str, Any]
 
 COMPARISONS = 300  # rows in the table; `compare --json` has them all
 SHOWN_VARIANTS = 5
+_MONEY_ROWS = 50  # of each table; the JSON has all
+_SESSIONS = 6  # newest ones whose concurrency is told
 _GOOD = ("honoured", "obeyed", "as asked", "no divergence seen")
 _BAD = ("ignored", "partly honoured", "reversed", "not obeyed", "changed", "diverges")
 
@@ -34,6 +38,7 @@ class PromptView(msgspec.Struct, frozen=True):
     cells: list[Row]
     diff: list[words.Piece]
     diff_of: tuple[str, str]
+    under: str
     variants: list[Row]
     more: int
     errors: int
@@ -48,6 +53,7 @@ class View(msgspec.Struct, frozen=True):
     left_out: int
     comparisons: list[Row]
     comparisons_left_out: int
+    trends: list[str]
     verdicts: list[tuple[str, str, str, str]]
     routine: list[str]
     prompts: list[PromptView]
@@ -55,8 +61,9 @@ class View(msgspec.Struct, frozen=True):
     attempts: list[tuple[str, str]]
     failed: list[Row]
     provenance: list[tuple[str, str]]
-    prices: list[Row]
+    prices: list[tuple[Row, str]]
     money: list[str]
+    money_tables: list[MoneyTable]
     judges: list[list[str]]
     config: str | None
     run: Row
@@ -76,8 +83,13 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         left_out=len(labels) - len(series),
         comparisons=[_comparison(row) for row in chosen[:COMPARISONS]],
         comparisons_left_out=max(0, len(chosen) - COMPARISONS),
+        trends=[row["sentence"] for row in data["trends"][:COMPARISONS]],
         verdicts=[_verdict(e) for e in data["effects"] if e["verdict"] != "as asked"],
-        routine=[e["sentence"] for e in data["effects"] if e["verdict"] == "as asked"],
+        routine=[
+            e["sentence"].replace(" as asked: ", " ", 1)
+            for e in data["effects"]
+            if e["verdict"] == "as asked"
+        ],
         prompts=[prompt_view(p, worst.get(p["prompt_id"])) for p in data["unstable_prompts"]],
         errors=[
             {**e, "label": labels.get(e["setting_id"], e["setting_id"])} for e in data["errors"]
@@ -85,8 +97,9 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         attempts=_attempts(data["attempts"]),
         failed=data["attempts"]["failed"],
         provenance=_provenance(data),
-        prices=data["prices"]["used"],
-        money=[line.strip() for line in money_lines(data) if line.startswith(" ")],
+        prices=[(entry, price_origin(entry)) for entry in data["prices"]["used"]],
+        money=money_lines(data),
+        money_tables=money_tables(data, brief=False, most=_MONEY_ROWS),
         judges=[judge_lines(facts) for facts in data["judges"]],
         config=data["provenance"]["config"],
         run=data["run"],
@@ -96,33 +109,51 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
 
 def prompt_view(prompt: Row, worst: Row | None) -> PromptView:
     """One prompt; ``worst`` is its row of ``least_stable``, whose top two outputs are compared."""
+    top: list[Row] = [] if worst is None else worst["top"]
+    under = "" if worst is None else f" under {worst['label']}"
+    return _prompt_view(prompt, prompt.get("worst", []), top, under, SHOWN_VARIANTS, words.AFTER)
+
+
+def prompt_page_view(prompt: Row, settings: list[Row]) -> PromptView:
+    """A prompt on a page of its own: every output kept, whole, and what each setting made of it.
+
+    ``settings`` are those of :func:`evalharness.report.prompts.by_setting`.
+    """
+    shown = len(prompt["variants"])
+    return _prompt_view(prompt, settings, prompt["variants"][:2], "", shown, TEXT_CHARS)
+
+
+def _prompt_view(
+    prompt: Row, cells: list[Row], top: list[Row], under: str, shown: int, after: int
+) -> PromptView:
     diff: list[words.Piece] = []
     names = ("", "")
-    if worst is not None and len(worst["top"]) > 1:
-        one, two = worst["top"][:2]
-        diff = words.word_diff(one["text"][: words.AFTER], two["text"][: words.AFTER])
+    if len(top) > 1:
+        one, two = top[:2]
+        diff = words.word_diff(one["text"][:after], two["text"][:after])
         names = (_times(one), _times(two))
-    cells = prompt.get("worst", [])
-    headline = f"{n.plural(prompt['distinct'], 'different output')} over all settings"
-    variants = [_variant(v) for v in prompt["variants"][:SHOWN_VARIANTS]]
+    variants = [_variant(v, after) for v in prompt["variants"][:shown]]
     return PromptView(
         prompt_id=prompt["prompt_id"],
         question=[
-            (m["role"], words.excerpt(m["text"], None, m["chars"])) for m in prompt["question"]
+            (m["role"], words.excerpt(m["text"], None, m["chars"], after))
+            for m in prompt["question"]
         ],
         target=prompt["target"],
-        headline=headline,
+        headline=f"{n.plural(prompt['distinct'], 'different output')} over all settings",
         cells=[
             {
                 "label": cell["label"],
                 "agreement": n.percent(cell["agreement"]),
-                "split": " + ".join(str(count) for count in cell["counts"]),
+                "split": " + ".join(str(count) for count in cell["counts"]) or n.DASH,
                 "n": cell["n"],
+                "errors": cell.get("errors", 0),
             }
             for cell in cells
         ],
         diff=diff,
         diff_of=names,
+        under=under,
         variants=variants,
         more=prompt["distinct"] - len(variants),
         errors=prompt["errors"],
@@ -133,33 +164,35 @@ def _times(variant: Row) -> str:
     return f"{variant['count']}× ({variant['status']})"
 
 
-def _variant(variant: Row) -> Row:
+def _variant(variant: Row, after: int) -> Row:
     return {
         "count": variant["count"],
         "status": variant["status"],
         "settings": [f"{s['label']} ({s['count']}×)" for s in variant["settings"]],
         "marked": variant["first_difference_chars"] is not None,
-        "text": words.excerpt(variant["text"], variant["first_difference_chars"], variant["chars"]),
+        "text": words.excerpt(
+            variant["text"], variant["first_difference_chars"], variant["chars"], after
+        ),
         "empty": variant["chars"] == 0,
     }
 
 
 def _comparison(row: Row) -> Row:
-    metric = row["metric"]
+    metric, beside = row["metric"], n.largest_of(row)
     stratum = ", ".join(f"{k} {n.parameter(v)}" for k, v in row["stratum"].items())
     size = len(row["a_settings"])
     return {
         "metric": metric,
         "what": f"{row['by']} {n.parameter(row['a_value'])} − {n.parameter(row['b_value'])}",
         "where": f"pooled over {size} pairs" if row["pooled"] else stratum or "all else equal",
-        "difference": n.difference_of(metric, row["difference"]),
+        "difference": n.difference_of(metric, row["difference"], beside),
         "sort": row["difference"],
-        "interval": n.difference_interval(metric, row["ci95"]) if row["n"] else "",
+        "interval": n.difference_interval(metric, row["ci95"], beside) if row["n"] else "",
         "p": n.p_value(row["p_adjusted"]),
         "p_sort": row["p_adjusted"],
         "n": row["n"],
         "tally": f"{row['wins']} / {row['losses']} / {row['ties']}",
-        "detectable": n.DASH if row["mde"] is None else n.size_of(metric, row["mde"]),
+        "detectable": n.DASH if row["mde"] is None else n.size_of(metric, row["mde"], beside),
         "real": is_real(row),
     }
 
@@ -203,10 +236,12 @@ def _provenance(data: Row) -> list[tuple[str, str]]:
         ("Last change", n.instant(run["updated_at"])),
         ("evalharness", f"{run['code_version']}, storage schema {run['schema_version']}"),
         ("Machine", _machine(environment)),
+        ("Client", _client(found["sessions"])),
         ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
         ("Endpoints", ", ".join(found["endpoints"])),
         ("Served models", _seen(data, "served_models")),
         ("System fingerprints", _seen(data, "system_fingerprints")),
+        ("Adaptive concurrency", "; ".join(concurrency_lines(found["throttle"])[-_SESSIONS:])),
         ("Files", _files(found["files"])),
     ]
     return [(name, value) for name, value in rows if value]
@@ -217,6 +252,16 @@ def _machine(environment: Row) -> str:
         return ""
     parts = [environment.get("platform"), f"{environment.get('cpus')} CPUs"]
     return ", ".join(str(part) for part in [*parts, f"Python {environment.get('python')}"] if part)
+
+
+def _client(sessions: list[Row]) -> str:
+    """How busy the client was while it sent; empty where nobody noted it."""
+    seconds = sum(session.get("seconds") or 0.0 for session in sessions)
+    if not seconds:
+        return ""
+    cpu = sum(session.get("cpu_s") or 0.0 for session in sessions)
+    times = n.plural(len(sessions), "session")
+    return f"{n.percent(cpu / seconds)} of a core while sending for {n.span(seconds)}, {times}"
 
 
 def _seen(data: Row, part: str) -> str:

@@ -33,18 +33,19 @@ class Excerpt(msgspec.Struct, frozen=True):
     left: int
 
 
-def excerpt(text: str, at: int | None, chars: int | None = None) -> Excerpt:
+def excerpt(text: str, at: int | None, chars: int | None = None, after: int = AFTER) -> Excerpt:
     """Cut a text to what can be read, around where it leaves another one.
 
     Args:
         text: the text, or the beginning of it.
         at: position of the first difference; None marks nothing.
         chars: length of the whole text where ``text`` is only its beginning.
+        after: how many characters to show from ``at`` on.
     """
     whole = len(text) if chars is None else chars
     place = min(0 if at is None else at, len(text))
-    start = 0 if place <= BEFORE + AFTER // 2 else place - BEFORE
-    end = min(len(text), max(start + BEFORE, place) + AFTER)
+    start = 0 if place <= BEFORE + after // 2 else place - BEFORE
+    end = min(len(text), max(start + BEFORE, place) + after)
     return Excerpt(text[start:place], text[place:end], start, whole - end)
 
 
@@ -72,19 +73,46 @@ def _add(pieces: list[Piece], kind: Kind, words: list[str]) -> None:
 
 
 def _tidy(pieces: list[Piece]) -> list[Piece]:
-    """Join changes that only a space keeps apart: ``a b → c d`` reads better than two changes."""
-    tidy: list[Piece] = []
+    """Join changes that only a scrap keeps apart: ``a b → c d`` reads better than two changes.
+
+    A scrap is shorter than the changes on both of its sides (diff-match-patch calls this the
+    semantic clean-up): two texts that share no more than an "a" and an "and" are two texts.
+    """
+    tidy = pieces
+    while True:
+        joined = _joined(tidy)
+        if len(joined) == len(tidy):
+            return joined
+        tidy = joined
+
+
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """One pass: a same piece that is a scrap becomes part of the changes around it."""
+    blocks = _blocks(pieces)
+    found: list[Piece] = []
     gone, new = "", ""
-    for index, piece in enumerate(pieces):
-        between = piece.kind == "same" and not piece.text.strip() and (gone or new)
-        if piece.kind == "same" and not (between and index + 1 < len(pieces)):
-            tidy += _flushed(gone, new)
-            gone = new = ""
-            tidy.append(piece)
+    for index, (same, first, second) in enumerate(blocks):
+        size = max(len(first), len(second))
+        around = max(len(gone), len(new))
+        if index and around and size and len(same) <= min(around, size):
+            gone, new = gone + same + first, new + same + second
             continue
-        gone += piece.text if piece.kind != "new" else ""
-        new += piece.text if piece.kind != "gone" else ""
-    return tidy + _flushed(gone, new)
+        found += _flushed(gone, new)
+        if same:
+            found.append(Piece("same", same))
+        gone, new = first, second
+    return found + _flushed(gone, new)
+
+
+def _blocks(pieces: list[Piece]) -> list[tuple[str, str, str]]:
+    """Pieces as (same, gone, new): what is alike, and the change that follows it."""
+    blocks: list[list[str]] = [["", "", ""]]
+    for piece in pieces:
+        if piece.kind == "same":
+            blocks.append([piece.text, "", ""])
+        else:
+            blocks[-1][1 if piece.kind == "gone" else 2] += piece.text
+    return [(same, gone, new) for same, gone, new in blocks if same or gone or new]
 
 
 def _flushed(gone: str, new: str) -> list[Piece]:

@@ -157,7 +157,7 @@ class _UploadWatch(Watch):
         kind, seconds = ErrorKind.FIRST_BYTE_TIMEOUT, self._first_byte_s
         if upload is not None:
             kind, seconds = ErrorKind.WRITE_TIMEOUT, self._write_s
-        super().__init__(limits.timeout_total_s, kind, seconds)
+        super().__init__(limits.timeout_total_s, kind, seconds, least_s=limits.timeout_stall_s)
 
     def phase(self, kind: ErrorKind, seconds: float) -> None:
         self._upload = None  # the server answers: whatever it left unread no longer matters

@@ -8,6 +8,7 @@ when it rings: a deadline that has moved on only re-arms it.
 from __future__ import annotations
 
 import asyncio
+import math
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,12 @@ _INSIST_SECONDS = 1.0
 class Watch:
     """Cancels the current task when a deadline passes; :attr:`expired` then says which one.
 
+    Args:
+        total_s: of the whole exchange.
+        kind: the first phase, None for none.
+        seconds: its limit.
+        least_s: no later phase is shorter, which spares setting the timer again for it.
+
     Use as a context manager around the awaits of one exchange. The cancellation that a deadline
     caused must be answered by the code around it: see :meth:`own`.
     """
@@ -29,19 +36,28 @@ class Watch:
         "_due",
         "_handle",
         "_kind",
+        "_least_s",
         "_loop",
         "_task",
         "_total",
         "expired",
     )
 
-    def __init__(self, total_s: float, kind: ErrorKind | None = None, seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        total_s: float,
+        kind: ErrorKind | None = None,
+        seconds: float = 0.0,
+        *,
+        least_s: float = math.inf,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._before = 0 if self._task is None else self._task.cancelling()
         now = self._loop.time()
         self._total = now + total_s
         self._kind = kind
+        self._least_s = least_s
         self._due = self._total if kind is None else now + seconds
         self._handle: asyncio.TimerHandle | None = None
         self._cancels = 0
@@ -101,7 +117,8 @@ class Watch:
     def _arm(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._handle = self._loop.call_at(min(self._due, self._total), self._ring)
+        when = min(self._due, self._total, self._loop.time() + self._least_s)
+        self._handle = self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
         now = self._loop.time()

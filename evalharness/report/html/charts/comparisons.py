@@ -19,7 +19,7 @@ _TITLES = {
     "completion_tokens": ("Output length", "difference (completion tokens)"),
     "cost_usd": ("Cost", "difference (US dollars per 1,000 requests)"),
 }
-_SCALES = {"latency_s": 1.0, "completion_tokens": 1.0, "cost_usd": 1000.0}
+_SCALES = {"completion_tokens": 1.0, "cost_usd": 1000.0}
 
 
 def forest(data: Row) -> list[Chart]:
@@ -35,6 +35,10 @@ def forest(data: Row) -> list[Chart]:
 def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
     shown = sorted(rows, key=lambda row: not row["pooled"])[:ROWS]
     scale = _SCALES.get(metric, 100.0)
+    if metric == "latency_s":
+        ends = [abs(end) for row in shown for end in row["ci95"] or [row["difference"]]]
+        unit, scale = n.time_unit(max(ends))
+        axis = f"difference ({unit})"
     names = parts.names_for([row_name(row) for row in shown], 42)
     values = [_datum(row, name, scale) for row, name in zip(shown, names, strict=True)]
     y = {
@@ -72,11 +76,11 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
             },
         ],
     }
-    size = parts.sizes(row["n"] for row in shown)
+    size = parts.prompts(row["n"] for row in shown)
     beside = f"; {len(shown)} of {len(rows)} comparisons" if len(rows) > len(shown) else ""
     caption = (
-        f"n\u00a0=\u00a0{size} prompts; 95 % intervals; blue: detected after adjustment; "
-        f"grey band: too small to be detected here{beside}"
+        f"{size}; 95 % intervals; blue: real, after adjustment for the number of comparisons; "
+        f"band: too small to be detected here{beside}"
     )
     return Chart(title, caption, spec, wide=True, scroll=True)
 

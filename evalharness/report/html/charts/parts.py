@@ -6,6 +6,7 @@ specification, made printable and short; never in an expression, a field name or
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ class Chart(msgspec.Struct, frozen=True):
     ``legend`` lists series of this plot alone; the series of settings have one legend a section.
     ``wide`` plots take half of a page; those that ``scroll`` keep their size on a narrow screen,
     where their labels would become too small to read. One with a ``row`` begins a line of plots
-    with that heading.
+    with that heading, and with ``row_legend`` where they share their series.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Chart(msgspec.Struct, frozen=True):
     wide: bool = False
     scroll: bool = False
     row: str = ""
+    row_legend: tuple[Series, ...] = ()
 
 
 def names_for(labels: Sequence[str], width: int) -> list[str]:
@@ -51,6 +53,33 @@ def sizes(counts: Iterable[int]) -> str:
     """``12``, or ``9 to 12`` where they differ."""
     found = sorted(set(counts))
     return " to ".join(f"{count:,}" for count in dict.fromkeys((found[0], found[-1])))
+
+
+def prompts(counts: Iterable[int]) -> str:
+    """``n = 12 prompts``, for a caption."""
+    found = list(counts)
+    return f"n\u00a0=\u00a0{sizes(found)} {'prompt' if set(found) == {1} else 'prompts'}"
+
+
+def bar_step(rows: int) -> Row:
+    """The height of a row of a bar plot, in pixels: many rows stand closer."""
+    return {"step": 24 if rows <= 12 else 16}
+
+
+def name_axis(names: Sequence[str]) -> Row:
+    """A channel of names down the left of a plot, in their order."""
+    return {
+        "field": "name", "type": "nominal", "sort": list(names), "title": None,
+        "axis": {"labelOverlap": False},
+    }  # fmt: skip
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten within a range; only the powers beyond three decades."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1, 2, 5) if high / low <= 1000 else (1,)
+    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def quantity(field: str, title: str, **more: Any) -> Row:
@@ -139,7 +168,7 @@ def heat_step(value: float, low: float, high: float) -> int:
     """The step of :func:`heat` that a value falls on."""
     steps = len(palette.HEAT)
     if high <= low:
-        return 0
+        return steps - 1  # as the quantizing scale has it
     return min(steps - 1, max(0, int(steps * (value - low) / (high - low))))
 
 

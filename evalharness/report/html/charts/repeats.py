@@ -9,6 +9,7 @@ from evalharness.report.html.charts import parts
 from evalharness.report.html.charts.parts import Chart, Row
 from evalharness.report.html.series import Series
 
+LEAST_PAIRS = 10  # behind a point: fewer are a coin or two
 BARS = 30  # settings in the distribution plot
 _CLASSES = (
     ("all repeats alike", palette.HEAT[6]),
@@ -54,7 +55,7 @@ def _tar(data: Row, series: dict[str, Series]) -> Chart | None:
         axis={"values": ks if len(ks) <= 10 else None, "format": "d"}, scale={"zero": False},
     )  # fmt: skip
     spec = parts.lines(values, shown, x, parts.share("value", "prompts with all k alike"))
-    caption = f"TAR@k; n\u00a0=\u00a0{parts.sizes(sizes)} prompts"
+    caption = f"TAR@k; {parts.prompts(sizes)}"
     return Chart("Chance that k repeats are all alike", caption, parts.with_points(spec, shown))
 
 
@@ -91,11 +92,11 @@ def _per_prompt(data: Row) -> Chart | None:
         return None
     spec = {
         "width": 130,
-        "height": {"step": 24},
+        "height": parts.bar_step(len(names)),
         "data": {"values": values},
         "mark": {"type": "bar", "height": {"band": 0.72}},
         "encoding": {
-            "y": {"field": "name", "type": "nominal", "sort": names, "title": None},
+            "y": parts.name_axis(names),
             "x": {
                 **parts.share("share", "share of prompts"),
                 "stack": "zero",
@@ -117,7 +118,7 @@ def _per_prompt(data: Row) -> Chart | None:
     )
     left_out = len(rows) - BARS
     beside = f"; the first {BARS} of {len(rows)} settings" if left_out > 0 else ""
-    caption = f"n\u00a0=\u00a0{parts.sizes(sizes)} prompts a setting{beside}"
+    caption = f"{parts.prompts(sizes)} a setting{beside}"
     return Chart("Agreement of single prompts", caption, spec, legend)
 
 
@@ -127,11 +128,14 @@ def _by_group(
     """Agreement of pairs of repeats by something they share; groups in the order of the tables."""
     values: list[Row] = []
     order: dict[str, None] = {}
-    pairs = 0
+    pairs, left_out = 0, False
     for row, groups in zip(data["settings"], data["breakdowns"], strict=True):
         look = series.get(row["setting_id"])
         for group in groups[table]:
             if look is None or group["group"] == "unknown" or group["agreement"] is None:
+                continue
+            if group["pairs"] < LEAST_PAIRS:
+                left_out = True
                 continue
             order.setdefault(str(group["group"]))
             pairs += group["pairs"]
@@ -146,7 +150,8 @@ def _by_group(
         "axis": {"labelAngle": 0 if len(names) < 4 else -35},
     }  # fmt: skip
     spec = parts.lines(values, shown, x, parts.share("value", "same text"))
-    caption = f"n\u00a0=\u00a0{pairs:,} pairs; observed, not an experiment"
+    few = f"; points of fewer than {LEAST_PAIRS} pairs left out" if left_out else ""
+    caption = f"n\u00a0=\u00a0{pairs:,} pairs; observed, not an experiment{few}"
     return Chart(title, caption, parts.with_points(spec, shown))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from evalharness.report import numbers as n
 from evalharness.report.html import palette
 from evalharness.report.html.charts import parts
 from evalharness.report.html.charts.parts import Chart, Row
@@ -17,8 +18,8 @@ _LOG_FROM = 20.0  # a range of this factor is drawn on a logarithmic scale
 def speed(data: Row, series: dict[str, Series]) -> list[Chart]:
     """Latency and first-token distributions, and the length of outputs."""
     charts = [
-        _ecdf(data, series, "latency_s", "Latency", "seconds to the complete answer"),
-        _ecdf(data, series, "ttft_s", "First token", "seconds to the first token"),
+        _ecdf(data, series, "latency_s", "Latency", "time to the complete answer"),
+        _ecdf(data, series, "ttft_s", "First token", "time to the first token"),
         _lengths(data),
     ]
     return [chart for chart in charts if chart is not None]
@@ -37,10 +38,14 @@ def _ecdf(data: Row, series: dict[str, Series], column: str, title: str, axis: s
     if not values:
         return None
     shown = list(series.values())
+    unit, scale = n.time_unit(max(v["x"] for v in values) / 10)
+    for value in values:
+        value["x"] *= scale
     low, high = min(v["x"] for v in values), max(v["x"] for v in values)
     log = low > 0 and high / low > _LOG_FROM
+    ticks = {"values": parts.log_ticks(low, high)} if log else {}
     x = parts.quantity(
-        "x", axis + (", logarithmic" if log else ""), axis={"format": "~g"},
+        "x", f"{axis} ({unit}{', logarithmic' if log else ''})", axis={"format": "~r", **ticks},
         scale={"type": "log", "nice": False} if log else {"zero": True},
     )  # fmt: skip
     spec = parts.lines(
@@ -68,13 +73,13 @@ def _lengths(data: Row) -> Chart | None:
         if tokens["n"]:
             names.append(label)
             values.append({"name": names[-1], **tokens})
-    if not values:
-        return None
+    if len({v[end] for v in values for end in ("p5", "p95")}) < 2:
+        return None  # every output is as long as the other: the table says it
     spec: dict[str, Any] = {
         "width": 130,
-        "height": {"step": 24},
+        "height": parts.bar_step(len(names)),
         "data": {"values": values},
-        "encoding": {"y": {"field": "name", "type": "nominal", "sort": names, "title": None}},
+        "encoding": {"y": parts.name_axis(names)},
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 1.5, "color": palette.RULE},
@@ -109,12 +114,14 @@ def timeline(data: Row) -> list[Chart]:
     x = parts.quantity("x", f"{unit} since the first request", axis={"tickCount": 6})
     bars: list[Row] = []
     latency: list[Row] = []
+    answered: list[int] = []
     for place in found["bins"]:
         at, end = place["at_s"] / scale, (place["at_s"] + found["bin_s"]) / scale
         whole = place["trials"] - place["errors"] - place["truncated"]
         for fate, count in (("0", whole), ("1", place["truncated"]), ("2", place["errors"])):
             bars.append({"x": at, "x2": end, "fate": fate, "count": count})
         if place["latency_p50_s"] is not None:
+            answered.append(place["trials"] - place["errors"])
             latency.append({"x": (at + end) / 2, "value": place["latency_p50_s"]})
     fates = (("complete", palette.SERIES[0]), ("cut", palette.SERIES[5]), ("error", palette.BAD))
     spec = {
@@ -136,20 +143,35 @@ def timeline(data: Row) -> list[Chart]:
         Series(key=str(i), label=name, colour=colour, dash=(), shape="square")
         for i, (name, colour) in enumerate(fates)
     )
-    width = f"{found['bin_s']:.3g} s a bar"
+    trials = sum(place["trials"] for place in found["bins"])
+    width = f"{n.seconds(found['bin_s'])} a bar"
     charts = [
-        Chart("Trials over time", f"by when they were sent, {width}", spec, legend, wide=True)
+        Chart(
+            "Trials over time",
+            f"by when they were sent, {width}; n\u00a0=\u00a0{trials:,} trials",
+            spec,
+            legend,
+            wide=True,
+        )
     ]
     if latency:
+        time, factor = n.time_unit(max(value["value"] for value in latency))
+        for value in latency:
+            value["value"] *= factor
         line = {
             "width": 460, "height": 120, "data": {"values": latency},
             "mark": {
                 "type": "line", "color": palette.SERIES[0],
                 "point": {"size": 14, "color": palette.SERIES[0]},
             },
-            "encoding": {"x": x, "y": parts.quantity("value", "median latency (s)")},
+            "encoding": {"x": x, "y": parts.quantity("value", f"median latency ({time})")},
         }  # fmt: skip
         charts.append(
-            Chart("Latency over time", "median of the answers sent in each bar", line, wide=True)
+            Chart(
+                "Latency over time",
+                f"median of the answers sent in each bar; n\u00a0=\u00a0{sum(answered):,} answers",
+                line,
+                wide=True,
+            )
         )
     return charts

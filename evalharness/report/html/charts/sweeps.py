@@ -18,6 +18,8 @@ STRATA = 7  # lines in one plot
 CELLS = 14  # values on an axis of a heat map
 DOTS = 30  # names in a dot plot
 _CATEGORIES = 18  # characters of a value on an axis
+_APART = 0.014  # of an axis between the points of two lines
+_SHORT = 14  # characters of a name that leaves a narrow plot its room
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -30,7 +32,6 @@ class Metric(msgspec.Struct, frozen=True):
     axis: str
     is_share: bool
     read: Callable[[Row, Row], tuple[float | None, Any, Any, int]]
-    show: Callable[[float], str]
 
 
 def sweep(data: Row) -> list[Chart]:
@@ -39,7 +40,7 @@ def sweep(data: Row) -> list[Chart]:
     axes = axes_of(rows)
     if not axes or len(rows) < 2:
         return []
-    known = [metric for metric in METRICS if _readable(data, metric)]
+    known = [metric for metric in _metrics(data) if _readable(data, metric)]
     numeric = [axis for axis in axes if axis.is_numeric]
     charts: list[Chart] = []
     for axis in numeric[:2]:
@@ -55,8 +56,13 @@ def sweep(data: Row) -> list[Chart]:
 
 
 def _row(heading: str, charts: list[Chart]) -> list[Chart]:
-    """The same plots as one line with a heading."""
-    return [msgspec.structs.replace(c, row="" if i else heading) for i, c in enumerate(charts)]
+    """The same plots as one line with a heading, and one legend for all of them."""
+    return [
+        msgspec.structs.replace(
+            chart, row="" if i else heading, row_legend=() if i else chart.legend, legend=()
+        )
+        for i, chart in enumerate(charts)
+    ]
 
 
 def _share_of(name: str, part: str) -> Callable[[Row, Row], Any]:
@@ -81,25 +87,24 @@ def _mean_of(metric: str, scale: float = 1.0) -> Callable[[Row, Row], Any]:
     return read
 
 
-METRICS = (
-    Metric("Same text", "same text", True, _share_of("agreement", "raw"), n.percent),
-    Metric("Same answer", "same answer", True, _share_of("agreement", "answer"), n.percent),
-    Metric("Score", "mean score", True, _share_of("score", ""), n.percent),
-    Metric("Latency", "mean latency (s)", False, _mean_of("latency_s"), n.seconds),
-    Metric(
-        "Output length", "completion tokens", False, _mean_of("completion_tokens"),
-        lambda value: f"{value:.3g}",
-    ),
-    Metric(
-        "Cost", "US dollars per 1,000 requests", False, _mean_of("cost_usd", 1000.0), n.dollars
-    ),
-)  # fmt: skip
+def _metrics(data: Row) -> list[Metric]:
+    """What there is to draw; times in the unit that suits the longest."""
+    means = [drawn["means"]["latency_s"]["mean"] or 0.0 for drawn in data["distributions"]]
+    unit, scale = n.time_unit(max(means, default=0.0))
+    return [
+        Metric("Same text", "same text", True, _share_of("agreement", "raw")),
+        Metric("Same answer", "same answer", True, _share_of("agreement", "answer")),
+        Metric("Score", "mean score", True, _share_of("score", "")),
+        Metric("Latency", f"mean latency ({unit})", False, _mean_of("latency_s", scale)),
+        Metric("Output length", "completion tokens", False, _mean_of("completion_tokens")),
+        Metric("Cost", "US dollars per 1,000 requests", False, _mean_of("cost_usd", 1000.0)),
+    ]
 
 
 def _readable(data: Row, metric: Metric) -> bool:
-    """Whether there is something to see: a figure that is 0 everywhere (free) says nothing."""
+    """Whether there is something to see: a length or cost that never changes says nothing."""
     found = [value for value, *_ in _read(data, metric) if value is not None]
-    return bool(found) and (metric.is_share or any(found))
+    return bool(found) and (metric.is_share or len(set(found)) > 1)
 
 
 def _read(data: Row, metric: Metric) -> list[tuple[float | None, Any, Any, int]]:
@@ -128,8 +133,7 @@ def _curve(data: Row, axis: Axis, axes: list[Axis], metric: Metric) -> Chart:
     strata = _strata(data["settings"], [other for other in axes if other.name != axis.name])
     joined = len(strata) <= STRATA
     series = [
-        look(str(i), _named(stratum), i, i if len(strata) <= len(palette.DASHES) else 0)
-        for i, stratum in enumerate(strata if joined else [{}])
+        look(str(i), _named(stratum), i, i) for i, stratum in enumerate(strata if joined else [{}])
     ]
 
     def place(row: Row) -> Row | None:
@@ -140,6 +144,8 @@ def _curve(data: Row, axis: Axis, axes: list[Axis], metric: Metric) -> Chart:
         return {"x": float(x), "key": str(key)}
 
     values = _values(data, metric, place)
+    if joined:
+        _set_apart(values, len(strata))
     spec = parts.lines(
         values, series,
         parts.quantity("x", one_line(axis.name, 40), scale={"zero": False, "padding": 12}),
@@ -152,6 +158,14 @@ def _curve(data: Row, axis: Axis, axes: list[Axis], metric: Metric) -> Chart:
     beside = f"; {n.plural(left_out, 'setting')} without a number not drawn" if left_out else ""
     legend = tuple(series) if joined and len(strata) > 1 else ()
     return Chart(metric.title, f"{_sizes(values)}; 95 % intervals{beside}", spec, legend)
+
+
+def _set_apart(values: list[Row], lines: int) -> None:
+    """Move the points of each line a little sideways, so that intervals do not cover each other."""
+    places = [value["x"] for value in values]
+    step = _APART * (max(places) - min(places)) if places else 0.0
+    for value in values:
+        value["x"] += step * (int(value["key"]) - (lines - 1) / 2)
 
 
 def _strata(rows: list[Row], others: list[Axis]) -> list[Row]:
@@ -181,7 +195,7 @@ def _named(stratum: Row) -> str:
 
 def _sizes(values: list[Row]) -> str:
     """How many prompts stand behind the points of a plot."""
-    return f"n\u00a0=\u00a0{parts.sizes(value['n'] for value in values)} prompts"
+    return parts.prompts(value["n"] for value in values)
 
 
 def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
@@ -192,12 +206,13 @@ def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
     found = [value["value"] for value in values]
     low, high = (0.0, 1.0) if metric.is_share else (min(found), max(found))
     for value in values:
-        value["shown"] = metric.show(value["value"])
+        value["shown"] = _bare(value["value"], metric)
         deep = parts.heat_step(value["value"], low, high) >= palette.HEAT_DARK_FROM
         value["ink"] = palette.ON_DEEP if deep else palette.ON_PALE
+    step = max(34, min(76, parts.WIDTH // len(across.values)))
     spec = {
-        "width": {"step": max(34, min(76, parts.WIDTH // len(across.values)))},
-        "height": {"step": 40},
+        "width": {"step": step},
+        "height": {"step": 40 if len(down.values) <= 5 else 28},
         "data": {"values": values},
         "encoding": {
             "x": _nominal("x", across),
@@ -210,7 +225,7 @@ def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
                 "encoding": {"color": parts.heat("value", low, high)},
             },
             {
-                "mark": {"type": "text", "fontSize": 12},
+                "mark": {"type": "text", "fontSize": 12 if step >= 44 else 10.5},
                 "encoding": {
                     "text": {"field": "shown"},
                     "color": {"field": "ink", "type": "nominal", "scale": None},
@@ -218,7 +233,14 @@ def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
             },
         ],
     }
-    return Chart(metric.title, f"{metric.axis}; darker is more; {_sizes(values)}", spec)
+    unit = " (%)" if metric.is_share else ""
+    caption = f"{metric.axis}{unit}; the stronger the colour, the more; {_sizes(values)}"
+    return Chart(metric.title, caption, spec)
+
+
+def _bare(value: float, metric: Metric) -> str:
+    """A value without its unit, which the caption names: cells are small."""
+    return f"{100 * value:.0f}" if metric.is_share else n.value_of("", value)
 
 
 def _nominal(field: str, axis: Axis) -> Row:
@@ -244,10 +266,11 @@ def _dots(data: Row, metric: Metric) -> Chart:
     one: Series = look("0", "", 0, 0)
     for value in values:
         value["key"] = "0"
-    y = {"field": "name", "type": "nominal", "sort": names, "title": None}
+    narrow = max(map(len, names)) <= _SHORT
+    y = parts.name_axis(names)
     spec = {
-        "width": parts.WIDTH,
-        "height": {"step": 24},
+        "width": 150 if narrow else parts.WIDTH + 60,
+        "height": parts.bar_step(len(names)),
         "data": {"values": values},
         "encoding": {"y": y, "x": _y(metric)},
         "layer": [
@@ -265,4 +288,5 @@ def _dots(data: Row, metric: Metric) -> Chart:
             },
         ],
     }
-    return Chart(metric.title, f"{_sizes(values)}; 95 % intervals", spec, wide=True, scroll=True)
+    caption = f"{_sizes(values)}; 95 % intervals"
+    return Chart(metric.title, caption, spec, wide=not narrow, scroll=not narrow)

@@ -1,0 +1,113 @@
+"""What the benchmarks share: a sweep, a run as the command makes it, a bare loop beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pyreqwest.client import ClientBuilder
+
+from evalharness.commands.opening import open_lanes
+from evalharness.commands.run import Prepared
+from evalharness.config import RunConfig, parse
+from evalharness.progress import LineProgress
+from evalharness.runner import Runner
+from evalharness.runner.money import Money
+from evalharness.store.verify import verify_folder
+from evalharness.store.writer import RunStore
+
+PROMPTS = 100
+
+
+def configuration(
+    folder: Path, base_url: str, trials: int, concurrency: int, **more: Any
+) -> RunConfig:
+    """A sweep of two temperatures over a hundred prompts, as many repeats as it takes.
+
+    ``more`` goes over the configuration; its ``params`` over the parameters.
+    """
+    path = folder / "prompts.jsonl"
+    rows = [
+        {"id": f"p{n}", "prompt": f"What is the capital of country {n}?"} for n in range(PROMPTS)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return parse(
+        {
+            "name": f"bench-{concurrency}",
+            "provider": {"kind": "remote", "name": "canned", "model": "m", "base_url": base_url},
+            "dataset": {"path": str(path)},
+            "params": {"max_tokens": 64} | more.pop("params", {}),
+            "sweep": {"temperature": [0, 1]},
+            "repeats": max(1, trials // (2 * PROMPTS)),
+            "limits": {"concurrency": concurrency},
+        }
+        | more
+    )
+
+
+class Took(NamedTuple):
+    """Seconds until every trial was recorded and until all was sealed; processor time of both."""
+
+    recorded_s: float
+    sealed_s: float
+    recorded_cpu_s: float
+    cpu_s: float
+
+
+async def durable(prepared: Prepared, root: Path) -> Took:
+    """Run the plan as ``evalharness run`` does."""
+    plan = prepared.plan
+    store = RunStore(root, code_version="bench")
+    store.save_plan(
+        config_yaml="", prompts=plan.prompts, digests=plan.digests, settings=plan.settings,
+        planned=len(plan),
+    )  # fmt: skip
+    progress = LineProgress()
+    async with AsyncExitStack() as stack:
+        lanes = await open_lanes(prepared, stack, progress)
+        money = Money(None, {s.setting_id: None for s in plan.settings})
+        runner = Runner(plan, store, lanes, money=money, progress=progress)
+        progress.start(total=len(plan), done=0, label=plan.config.name)
+        began, cpu = time.perf_counter(), time.process_time()
+        await runner.run(np.zeros(len(plan), dtype=np.bool_))
+        recorded = time.perf_counter() - began, time.process_time() - cpu
+        await store.finish(status="complete", reason=None)
+        sealed = time.perf_counter() - began, time.process_time() - cpu
+        return Took(recorded[0], sealed[0], recorded[1], sealed[1])
+
+
+async def bare(prepared: Prepared, base_url: str, concurrency: int) -> Took:
+    """Send the same bodies with pyreqwest alone."""
+    plan = prepared.plan
+    bodies = (plan.body(trial) for trial in plan.trials())
+    headers = {"content-type": "application/json"}
+    client = ClientBuilder().max_connections(concurrency).no_proxy().build()
+
+    async def work() -> None:
+        for body in bodies:
+            request = client.post(f"{base_url}/chat/completions").headers(headers).body_bytes(body)
+            response = await request.build().send()
+            await response.bytes()
+
+    async with client:
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+        seconds = time.perf_counter() - began
+        used = time.process_time() - cpu
+        return Took(seconds, seconds, used, used)
+
+
+def checked(root: Path, trials: int) -> None:
+    """Stop unless the run folder is sound and holds every trial: what was timed was done.
+
+    Raises:
+        SystemExit: something is missing or damaged.
+    """
+    report = verify_folder(root)
+    if not report.sound or report.records != trials:
+        raise SystemExit(f"{report.records} of {trials} records, {report.findings}")

@@ -1,0 +1,173 @@
+"""A server that answers after a set time, or streams chunks at a set pace, and keeps its own clock.
+
+It speaks just enough HTTP/1.1 for the client under test, on uvloop in a process of its own. Each
+chunk's text is the instant it was written (nanoseconds since the Unix epoch, by this machine's
+clock), so that the client's chunk times can be held against it. ``GET /stats`` tells what the
+server saw: requests, the integral of requests in flight over time, first and last instants.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_STREAM = b'"stream":true'
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\n"
+
+
+class _Seen:
+    """Requests in flight over time, integrated between ``since`` and the last arrival."""
+
+    def __init__(self) -> None:
+        self.requests = self.now = self.most = 0
+        self.area_s = 0.0
+        self.first = self.last = self.changed = 0.0
+        self.first_at = 0.0  # Unix seconds
+        self.at_last = 0.0  # the integral at the last arrival: after it the run only drains
+
+    def change(self, by: int) -> None:
+        at = time.perf_counter()
+        self.area_s += self.now * (at - self.changed) if self.changed else 0.0
+        self.changed = at
+        self.now += by
+        self.most = max(self.most, self.now)
+        if by > 0:
+            self.requests += 1
+            self.first, self.first_at = self.first or at, self.first_at or time.time()
+            self.last, self.at_last = at, self.area_s
+
+    def facts(self) -> dict[str, Any]:
+        span = self.last - self.first
+        return {
+            "requests": self.requests,
+            "most": self.most,
+            "first_at": self.first_at,
+            "mean_in_flight": self.at_last / span if span else None,
+            "span_s": span,
+        }
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; requests come one after the other."""
+
+    def __init__(self, options: argparse.Namespace, seen: _Seen) -> None:
+        self._options, self._seen = options, seen
+        self._buffer = b""
+        self._transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, end, rest = self._buffer.partition(b"\r\n\r\n")
+        if not end:
+            return
+        if head.startswith(b"GET /stats"):
+            body = json.dumps(self._seen.facts()).encode()
+            self._transport.write(_HEAD % b"application/json" + _sized(body))
+            self._buffer = b""
+            return
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        if len(rest) < length:
+            return
+        self._buffer = rest[length:]
+        self._seen.change(+1)
+        loop = asyncio.get_running_loop()
+        if _STREAM in rest:
+            kind = b"text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close"
+            self._transport.write(_HEAD % kind + b"\r\n")
+            self._chunk(loop, loop.time() + self._options.gap_s, self._options.chunks)
+        else:
+            loop.call_later(self._options.delay_s, self._answer)
+
+    def _answer(self) -> None:
+        body = json.dumps(
+            {
+                "id": "c", "object": "chat.completion", "created": 1, "model": "paced",
+                "choices": [{"index": 0, "finish_reason": "stop",
+                             "message": {"role": "assistant", "content": "Paris."}}],
+                "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
+            }
+        ).encode()  # fmt: skip
+        self._seen.change(-1)
+        self._transport.write(_HEAD % b"application/json" + _sized(body))
+
+    def _chunk(self, loop: asyncio.AbstractEventLoop, due: float, left: int) -> None:
+        if self._transport.is_closing():
+            return
+        if left:
+            loop.call_at(due, self._say, loop, due, left)
+            return
+        self._seen.change(-1)
+        final = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        self._transport.write(_piece(final + b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        self._transport.close()
+
+    def _say(self, loop: asyncio.AbstractEventLoop, due: float, left: int) -> None:
+        delta = b'data: {"choices":[{"index":0,"delta":{"content":"%d "}}]}\n\n'
+        self._transport.write(_piece(delta % time.time_ns()))
+        self._chunk(loop, due + self._options.gap_s, left - 1)
+
+
+def _sized(body: bytes) -> bytes:
+    return b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+def _piece(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+@contextmanager
+def paced_server(*, delay_s: float = 0.5, gap_s: float = 0.02, chunks: int = 50) -> Iterator[str]:
+    """Run the server in another process; yields its address without a path."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, __file__, str(port), str(delay_s), str(gap_s), str(chunks)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != b"ready\n":
+            raise SystemExit("the paced server did not start")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def stats(address: str) -> dict[str, Any]:
+    """What the server saw so far."""
+    with urllib.request.urlopen(f"{address}/stats") as answer:
+        return json.load(answer)
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    seen = _Seen()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: _Connection(options, seen), "127.0.0.1", options.port, backlog=4096
+    )
+    print("ready", flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    for name in ("delay_s", "gap_s"):
+        parser.add_argument(name, type=float)
+    parser.add_argument("chunks", type=int)
+    uvloop.run(_serve(parser.parse_args()))

@@ -1,0 +1,69 @@
+"""Settings alike in everything but some parameters, and their outputs taken together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis import variants
+from evalharness.analysis.encode import Ints
+from evalharness.analysis.frame import Frame
+from evalharness.analysis.matching import normalise
+
+
+def groups(frame: Frame, *, ignore: tuple[str, ...], without_zero: bool) -> list[list[int]]:
+    """Group settings equal in everything but the ignored parameters.
+
+    ``without_zero`` leaves out those that ask for temperature 0.
+    """
+    found: dict[Any, list[int]] = {}
+    for setting in range(len(frame.setting_ids)):
+        params = frame.params(setting)
+        if without_zero and params.get("temperature") == 0:
+            continue
+        rest = sorted((k, normalise(v)) for k, v in params.items() if k not in ignore)
+        found.setdefault(tuple(rest), []).append(setting)
+    return list(found.values())
+
+
+def key(frame: Frame, setting: int, name: str) -> Any:
+    """Return the value of a parameter in a form that compares."""
+    return normalise(frame.params(setting).get(name))
+
+
+def known_rows(frame: Frame, settings: list[int]) -> Ints:
+    """Places of the records of some settings whose output is known."""
+    every = np.arange(len(frame.rows))
+    rows: Ints = np.concatenate([every[frame.rows_of(s)] for s in settings])
+    return rows[frame.known[rows]]
+
+
+def known_outputs(frame: Frame, settings: list[int]) -> Ints:
+    """Count the known outputs of each prompt, settings taken together."""
+    rows = known_rows(frame, settings)
+    return np.bincount(frame.prompt[rows], minlength=len(frame.prompt_ids))
+
+
+def counted(frame: Frame, settings: list[int], most: Ints | None = None) -> variants.Variants:
+    """Output variants of each prompt, settings taken together.
+
+    ``most``, one a prompt, takes only so many outputs of it: those of the first repeats, the
+    settings in turn.
+    """
+    rows = known_rows(frame, settings)
+    if most is not None:
+        rows = rows[np.lexsort((frame.setting[rows], frame.repeat[rows], frame.prompt[rows]))]
+        prompt = frame.prompt[rows]
+        rows = rows[np.arange(rows.size) - np.searchsorted(prompt, prompt) < most[prompt]]
+    return variants.count_variants(frame.prompt[rows], frame.output[rows], len(frame.prompt_ids))
+
+
+def undetectable(parameter: str, reason: str) -> dict[str, Any]:
+    """Return the verdict where nothing could be looked at, with the reason."""
+    return {
+        "parameter": parameter,
+        "verdict": "undetectable",
+        "evidence": {"n": 0},
+        "sentence": f"{parameter} undetectable: {reason}",
+    }

@@ -1,0 +1,35 @@
+"""Files that a command writes because it was asked to, and showing them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from evalharness.errors import ConfigError
+
+
+def target_of(typed: str) -> Path:
+    """The path of a file to write, as typed.
+
+    Raises:
+        ConfigError: its folder does not exist, or it is a folder itself.
+    """
+    target = Path(typed)
+    if not target.parent.is_dir():
+        raise ConfigError(
+            f"cannot write {typed}: there is no folder {target.parent}",
+            hint=f"mkdir -p {shlex.quote(str(target.parent))}",
+        )
+    if target.is_dir():
+        raise ConfigError(f"cannot write {typed}: it is a folder", hint=f"{typed.rstrip('/')}/FILE")
+    return target
+
+
+def open_in_browser(page: Path) -> None:
+    """Show a page in the reader's browser; where there is none, say where the page is."""
+    import webbrowser
+
+    url = page.resolve().as_uri()
+    if not webbrowser.open(url):
+        print(f"no browser found; open {url} in one", file=sys.stderr)

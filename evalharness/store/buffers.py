@@ -1,0 +1,76 @@
+"""Small tables built from buffers, for what is written before the first request.
+
+pyarrow imports pandas the first time it is handed a Python list, to ask whether that is a Series.
+That takes as long as everything else before a first request, which would have to wait for it; a
+report, which comes after, may have it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MOST_BYTES = 2**31 - 1  # what the offsets of one Arrow text array can address
+
+
+def empty(schema: pa.Schema) -> pa.Table:
+    """A table without rows."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches([], schema=schema)
+
+
+def table_of(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """A table of text, list-of-text and flag columns; texts may be None, lists and flags not."""
+    import pyarrow as pa
+
+    make = {pa.string(): _texts, pa.list_(pa.string()): _lists, pa.bool_(): _flags}
+    whole: Any = schema
+    arrays = [make[whole.field(name).type](columns[name]) for name in schema.names]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _texts(values: Sequence[str | None]) -> Any:
+    import pyarrow as pa
+
+    encoded = [b"" if value is None else value.encode() for value in values]
+    data = b"".join(encoded)
+    if len(data) > _MOST_BYTES:
+        return pa.array(values, pa.string())  # in chunks
+    present = _bits([value is not None for value in values])
+    buffers = [present, _offsets(encoded), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+def _lists(values: Sequence[Sequence[str]]) -> Any:
+    import pyarrow as pa
+
+    children = _texts([*itertools.chain.from_iterable(values)])
+    kind = pa.list_(pa.string())
+    buffers = [None, _offsets(values)]
+    return pa.Array.from_buffers(kind, len(values), buffers, children=[children])
+
+
+def _flags(values: Sequence[bool]) -> Any:
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, _bits(values)])
+
+
+def _offsets(values: Sequence[Sequence[Any]]) -> Any:
+    """Where each value begins and, last, where all end."""
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.py_buffer(np.cumsum([0, *map(len, values)]).astype(np.int32).tobytes())
+
+
+def _bits(values: Sequence[bool]) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.py_buffer(np.packbits(np.array(values, dtype=np.bool_), bitorder="little").tobytes())

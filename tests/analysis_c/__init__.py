@@ -1,0 +1,1 @@
+"""Verdicts and comparisons end to end, on runs of the command."""

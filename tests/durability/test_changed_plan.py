@@ -1,0 +1,47 @@
+"""A changed plan for the same folder: it extends, and says what remains and what is orphaned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import evalharness
+from evalharness.store.verify import verify_folder
+from tests.durability.processes import Emulator, Zygote
+
+PLAN = ("dataset.limit=3", "sweep.seed=null", "params.max_tokens=8")
+
+
+def test_a_changed_plan_extends_and_names_what_it_orphans(
+    zygote: Zygote, emulator: Emulator, tmp_path: Path
+) -> None:
+    """New values and prompts are bought, vanished ones stay recorded, are said, and come back free."""
+    root = tmp_path / "results" / "c"
+
+    def run(*changes: str) -> tuple[str, int]:
+        before = emulator.served()
+        done = zygote.run(tmp_path, "run", "name=c", *emulator.provider, *PLAN, *changes)
+        assert done.code == 0, done.err
+        assert verify_folder(root).sound
+        return done.out + done.err, emulator.served() - before
+
+    _, sent = run("sweep.temperature=[0,1]", "repeats=2")
+    assert sent == 12
+    said, sent = run("sweep.temperature=[1,0.5]", "repeats=2", "dataset.limit=2")
+    assert sent == 4, "only the new value was to be sent"
+    # Of temperature 0 all 6, of temperature 1 the 2 of the third prompt.
+    assert "8 recorded trial(s) are not in this plan, and neither are 1 setting(s): T=0." in said
+    assert "report --all shows them" in said
+    assert "8 records of settings or prompts that are no longer in the plan left out" in said
+    report = json.loads(zygote.run(tmp_path, "report", "c", "--json").out)
+    assert report["run"]["records_outside_plan"] == 8
+    assert report["run"]["records"] == 8
+    assert sorted(setting["label"] for setting in report["settings"]) == ["T=0.5", "T=1"]
+    everything = json.loads(zygote.run(tmp_path, "report", "c", "--json", "--all").out)
+    assert everything["run"]["records"] == 16
+    assert everything["run"]["records_outside_plan"] == 0
+    said, sent = run("sweep.temperature=[0,1]", "repeats=2")
+    assert sent == 0
+    assert "nothing to send" in said
+    settings = evalharness.load(root).settings()
+    assert dict(zip(settings["label"], settings["active"], strict=True))["T=0.5"] is False

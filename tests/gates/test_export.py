@@ -1,0 +1,100 @@
+"""``evalharness export`` and what ``import`` makes of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalharness.cli import main
+from evalharness.report.build import build
+from evalharness.store.run import Run
+from tests.judging.conftest import Rows, write_run
+
+ROWS: Rows = [
+    {"prompt_id": f"p{p}", "temperature": t, "stop": ["x"], "top_k": 5, "system": s,
+     "text": f"it is {p + k * t}", "target": p, "cluster": f"c{p % 2}", "tags": ["a", "b"],
+     "prompt": f"What is {p}?", "latency_s": 0.5, "completion_tokens": 3, "billed_usd": 0.1,
+     "status": "error" if (p, t, k) == (0, 0, 0) else "ok"}
+    for p in range(4) for t in (0, 1) for s in ("be brief", None) for k in range(2)
+]  # fmt: skip
+JUDGED = ("scoring=[{name: numeric}]", "answer=last_number")
+# What a file of records cannot know: ids of settings, and what is drawn in their order.
+OWN = {"setting_id"}
+
+Said = pytest.CaptureFixture[str]
+
+
+def _settings(name: str, *overrides: str) -> list[dict[str, Any]]:
+    from evalharness.report.overrides import parse_overrides
+
+    rows = build(Run.open(name), parse_overrides(overrides)).data["settings"]
+    return [{key: row[key] for key in row if key not in OWN} for row in rows]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_export_imported_again_reports_the_same(work: Path, form: str, capsys: Said) -> None:
+    """Settings, targets, clusters, answers and scores survive; the figures are the same."""
+    write_run(ROWS)
+    assert main(["export", "r", "--format", form, "--out", f"out.{form}", *JUDGED]) == 0
+    capsys.readouterr()
+    assert main(["import", f"out.{form}", "again"]) == 0
+    assert "unparsed" not in capsys.readouterr().err
+    before, after = _settings("r", *JUDGED), _settings("again")
+    assert len(before) == 4
+    assert after == before
+    assert before[0]["score"]["mean"] == 1.0
+    prompts = [Run.open(name).table("prompts").to_pylist() for name in ("r", "again")]
+    for name in ("prompt_id", "target_json", "cluster", "tags", "messages_json"):
+        assert [row[name] for row in prompts[0]] == [row[name] for row in prompts[1]], name
+
+
+def test_columns_that_nothing_defines_are_left_out(work: Path) -> None:
+    """Without an extraction there is no empty `answer` column, which would say "unparsed"."""
+    write_run(ROWS)
+    assert main(["export", "r", "--format", "csv", "--out", "out.csv"]) == 0
+    with (work / "out.csv").open() as file:
+        names = next(csv.reader(file))
+    assert not {"answer", "score", "extra_json"} & set(names)
+    assert {"target_json", "cluster", "stop", "extra.top_k", "system"} <= set(names)
+
+
+def test_a_run_of_the_emulator_comes_back(work: Path, capsys: Said) -> None:
+    """A real run, exported and imported, agrees and costs as much, with the run's own scoring."""
+    made = main(
+        ["run", "provider=emulator", "name=r", "dataset.limit=4", "repeats=2",
+         "scoring=[{name: numeric}]", "hydra/job_logging=disabled"]
+    )  # fmt: skip
+    assert made == 0
+    assert main(["export", "r", "--format", "jsonl", "--out", "out.jsonl"]) == 0
+    assert main(["import", "out.jsonl", "again"]) == 0
+    before = {row["label"]: row for row in _settings("r")}
+    after = {row["label"]: row for row in _settings("again")}
+    assert before.keys() == after.keys()
+    for label, row in before.items():
+        for part in ("agreement", "status", "trials", "system_fingerprints"):
+            assert row[part] == after[label][part], (label, part)
+        assert row["score"]["mean"] == after[label]["score"]["mean"]
+        billed = [one[label]["cost_usd"]["billed_total"] for one in (before, after)]
+        assert billed[0] == pytest.approx(billed[1])
+
+
+def test_formulas_are_neutral_and_raw_cells_exact(work: Path) -> None:
+    """A cell a spreadsheet would run gets a quote, unless the file is for a program."""
+    write_run([{"prompt_id": "p", "text": "=1+1", "target": "-1"}])
+    for flags, text in (((), "'=1+1"), (("--raw-cells",), "=1+1")):
+        assert main(["export", "r", "--format", "csv", "--out", "out.csv", *flags]) == 0
+        with (work / "out.csv").open() as file:
+            assert next(csv.DictReader(file))["text"] == text
+
+
+def test_bytes_come_back(work: Path) -> None:
+    """Bytes are base64, as import reads them."""
+    write_run([{"prompt_id": "p", "text": "a", "response_bytes": "/wA="}])
+    assert main(["export", "r", "--format", "jsonl", "--out", "out.jsonl"]) == 0
+    assert json.loads((work / "out.jsonl").read_text())["response_bytes"] == "/wA="
+    assert main(["import", "out.jsonl", "again"]) == 0
+    assert Run.open("again").table("records")["response_bytes"].to_pylist() == [b"\xff\x00"]

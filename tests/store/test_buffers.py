@@ -1,0 +1,68 @@
+"""Tables from buffers are the tables pyarrow would make, and need no pandas."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalharness.store.buffers import empty, table_of
+from evalharness.store.seal import _stretches
+
+SCHEMA = pa.schema(
+    [
+        pa.field("text", pa.string()),
+        pa.field("texts", pa.list_(pa.string()), nullable=False),
+        pa.field("flag", pa.bool_(), nullable=False),
+    ]
+)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+ROWS = st.lists(st.tuples(st.none() | TEXT, st.lists(TEXT), st.booleans()))
+
+_WITHOUT = """
+import sys
+from evalharness.records import Prompt, Setting
+from evalharness.store.columns import prompt_table, setting_table
+import evalharness.commands.run, evalharness.commands.plan
+prompt_table([Prompt(prompt_id="a", messages=[])], ["d"])
+setting_table([(Setting(setting_id="s", label="l", provider="p", endpoint="e", model="m"), True)])
+print(*sorted({"pandas", "scipy"} & set(sys.modules)))
+"""
+
+
+@given(ROWS)
+def test_a_table_from_buffers_is_the_table_pyarrow_makes(
+    rows: list[tuple[str | None, list[str], bool]],
+) -> None:
+    """Nulls, empty texts and lists, any Unicode, any length of the flags' bitmap."""
+    columns = dict(zip(SCHEMA.names, zip(*rows, strict=True), strict=True)) if rows else {}
+    columns = {name: list(columns.get(name, ())) for name in SCHEMA.names}
+    made = table_of(columns, SCHEMA)
+    made.validate(full=True)
+    assert made.equals(pa.Table.from_pydict(columns, schema=SCHEMA))
+
+
+def test_an_empty_table_has_its_schema() -> None:
+    """No rows, the columns and the metadata all the same."""
+    schema = SCHEMA.with_metadata({"a": "b"})
+    assert empty(schema).schema.equals(schema, check_metadata=True)
+    assert len(empty(schema)) == 0
+
+
+def test_what_comes_before_the_first_request_imports_neither_pandas_nor_scipy() -> None:
+    """They take longer than all else a first request waits for."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+@given(st.sets(st.integers(0, 60)))
+def test_stretches_hold_exactly_the_numbers_given(numbers: set[int]) -> None:
+    """Deleting by stretches deletes nothing else."""
+    stretches = _stretches(list(numbers))
+    assert {n for first, last in stretches for n in range(first, last + 1)} == numbers
+    assert len(stretches) == len({n for n in numbers if n - 1 not in numbers})
