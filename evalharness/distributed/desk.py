@@ -20,10 +20,11 @@ from evalharness.throttle.concurrency import (
     AdaptiveConcurrency,
     Concurrency,
     FixedConcurrency,
-    LimitChange,
+    History,
     Signal,
 )
 from evalharness.throttle.gate import ADAPTIVE_START
+from evalharness.throttle.line import SentBefore
 from evalharness.throttle.pause import Pause
 from evalharness.throttle.rate import RequestRate, Reservation, TokenBudget
 
@@ -73,6 +74,7 @@ class Answer(NamedTuple):
         wait_s: seconds after which asking again is worth it; None when all were granted.
         reason: what the first request without leave waits for; None likewise.
         until_s: seconds until that ends, where time ends it.
+        held: nobody at all is admitted until then: a pause or an outage.
     """
 
     grants: Sequence[int]
@@ -81,12 +83,14 @@ class Answer(NamedTuple):
     wait_s: float | None = None
     reason: str | None = None
     until_s: float | None = None
+    held: bool = False
 
 
 class _Block(NamedTuple):
     reason: str
     wait_s: float
     timed: bool = True
+    held: bool = False
 
 
 class _Worker:
@@ -145,9 +149,22 @@ class Desk:
         return sum(w.held - w.idle for w in self._workers.values())
 
     @property
-    def history(self) -> list[LimitChange]:
+    def history(self) -> History:
         """Every total concurrency there was."""
         return self._concurrency.history
+
+    def recall(self, sent: Sequence[SentBefore], now: float, now_ns: int) -> None:
+        """Count what earlier processes sent (see :meth:`.throttle.gate.Gate.recall`).
+
+        ``now`` and ``now_ns`` are the same moment, monotonic seconds and Unix nanoseconds.
+        """
+        known = sorted((min(now, now - (now_ns - s.at_ns) / 1e9), s.tokens) for s in sent)
+        if self._rate is not None:
+            first = now - self._rate.window_s
+            self._rate.recall([at for at, _ in known if at > first], now)
+        if self._tokens is not None:
+            first = now - self._tokens.window_s
+            self._tokens.recall([(at, tokens) for at, tokens in known if at > first], now)
 
     @property
     def needs_leave(self) -> bool:
@@ -169,7 +186,9 @@ class Desk:
             if block is not None:
                 until = block.wait_s if block.timed else None
                 keep = self._keep(worker)
-                return Answer(grants, slots, keep, block.wait_s, block.reason, until)
+                return Answer(
+                    grants, slots, keep, block.wait_s, block.reason, until, block.held
+                )
             grants.append(self._grant(worker, tokens, now))
             worker.waits -= 1
             if worker.idle:
@@ -209,9 +228,9 @@ class Desk:
     def _block(self, worker: _Worker, tokens: int, now: float) -> _Block | None:
         probe = self.outage.delay(now)
         if probe > 0 and now + probe > self.pause.until:
-            return _Block("the endpoint serves nothing; next probe", probe)
+            return _Block("the endpoint serves nothing; next probe", probe, held=True)
         if now < self.pause.until:
-            return _Block(f"paused: {self.pause.reason}", self.pause.until - now)
+            return _Block(f"paused: {self.pause.reason}", self.pause.until - now, held=True)
         slot = self._no_slot(worker, now)
         if slot is not None:
             return slot

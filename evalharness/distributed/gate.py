@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import structs
@@ -20,7 +20,8 @@ from evalharness.records import Reply
 from evalharness.throttle.clock import Clock
 from evalharness.throttle.concurrency import signal_of
 from evalharness.throttle.estimate import tokens_used
-from evalharness.throttle.gate import Gate, Permit, Stopped, WaitState
+from evalharness.throttle.gate import Gate, Permit
+from evalharness.throttle.line import NO_MONEY, Held, Hold, Stopped, Waiter, WaitState
 from evalharness.throttle.rate import Reservation
 from evalharness.throttle.retry import Decision
 
@@ -54,11 +55,13 @@ class AskDesk(Protocol):
         ...
 
 
-class _Waiter:
-    __slots__ = ("leave", "tokens")
+class _Waiter(Waiter):
+    """One request in line, and what comes of it: a permit, or why there is none."""
 
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
+    __slots__ = ("leave",)
+
+    def __init__(self, tokens: int, take: Callable[[], bool] | None, *, patient: bool) -> None:
+        super().__init__(tokens, take, patient=patient)
         self.leave: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
 
 
@@ -75,6 +78,9 @@ class SharedGate(Gate):
         rng_seed: of the backoff's jitter; another one for every worker.
         desk: where leave comes from.
         needs_leave: whether every request needs the desk's leave, rather than a slot alone.
+
+    Attributes:
+        on_lost: called with the reason when the desk cannot be reached; the gate is closed then.
     """
 
     def __init__(
@@ -101,6 +107,8 @@ class SharedGate(Gate):
         self._signals: list[Signalled] = []
         self._last: Answer | None = None
         self._last_at = 0.0
+        self._held_back: Hold | None = None  # as the desk said
+        self.on_lost: Callable[[Exception], None] = lambda _: None
         self._speak = asyncio.Event()
         self._talking: asyncio.Task[None] | None = None
         self._leaving = False
@@ -121,28 +129,44 @@ class SharedGate(Gate):
         """Slots this worker may hold now."""
         return self._keep
 
-    async def admit(self, tokens_estimate: int = 0) -> Permit:
+    async def admit(
+        self,
+        tokens_estimate: int = 0,
+        *,
+        take: Callable[[], bool] | None = None,
+        patient: bool = True,
+    ) -> Permit:
         """Wait until one request of about that many tokens may go (see :meth:`Gate.admit`)."""
         if self._stopped is not None:
             raise Stopped(self._stopped.decision)
-        if not self._line and self._may_go_alone():
+        waiter = _Waiter(tokens_estimate, take, patient=patient)
+        if not self._line and self._may_go_alone() and waiter.takes():
             return self._let_go(None)
-        waiter = _Waiter(tokens_estimate)
         self._line.append(waiter)
+        self._turn_away()
         self._speak.set()
         try:
             return await waiter.leave
         except asyncio.CancelledError:
             if waiter.leave.done() and not waiter.leave.cancelled():
-                waiter.leave.result().done(None)
+                if waiter.leave.exception() is None:
+                    waiter.leave.result().done(None)
             else:
                 self._line.remove(waiter)
             raise
+
+    def wake(self) -> None:
+        """Money may have become free: whoever waited for it is asked for again."""
+        if self._line and self._line[0].short:
+            self._line[0].short = False
+            self._serve_alone()
+            self._speak.set()
 
     def pause(self, seconds: float, reason: str) -> None:
         """Admit nobody for ``seconds``, here at once and everywhere as soon as it is told."""
         self._pause.begin(self._clock.monotonic(), seconds, reason)
         self._tell(Word(pause_s=seconds, reason=reason))
+        self._turn_away()
 
     def heed(self, decision: Decision) -> Decision:
         """Apply a decision here, and tell what it means for all workers."""
@@ -150,6 +174,7 @@ class SharedGate(Gate):
         super().heed(decision)
         if out != self._was_out:
             self._tell(Word(serving=out, reason=decision.reason))
+            self._heed_outage()
         return decision
 
     def hear(self, word: Word) -> None:
@@ -162,11 +187,36 @@ class SharedGate(Gate):
         elif word.serving is False:
             self.policy.outage.begin(now)
         self._was_out = self.policy.outage.active
+        self._heed_outage()
         self._speak.set()
+
+    def _heed_outage(self) -> None:
+        if not self.policy.outage.active:
+            self._held_back = None
+        self._turn_away()
+
+    def _turn_away(self) -> None:
+        """While nobody is admitted, whoever is not patient may do something else."""
+        now = self._clock.monotonic()
+        hold = self._hold(now)
+        if hold is None or all(waiter.patient for waiter in self._line):
+            return
+        for waiter in [w for w in self._line if not w.patient]:
+            self._line.remove(waiter)
+            if not waiter.leave.done():
+                waiter.leave.set_exception(Held(hold.until - now, hold.reason))
+
+    def _hold(self, now: float) -> Hold | None:
+        held = self._held_back
+        if held is not None and now >= held.until:
+            held = self._held_back = None
+        return super()._hold(now) or held
 
     def waiting(self) -> WaitState | None:
         """What the first request in line waits for, as the desk said last."""
         last = self._last
+        if self._line and self._line[0].short:
+            return WaitState(NO_MONEY.reason, None, None, len(self._line))
         if not self._line or last is None or last.reason is None:
             return None
         if last.until_s is None:
@@ -194,8 +244,7 @@ class SharedGate(Gate):
             age = self._clock.monotonic() - admitted_at
             self._signals.append(Signalled(signal_of(reply), age))
         self._give_back()
-        while self._line and self._may_go_alone():
-            self._serve(self._line.popleft(), None)
+        self._serve_alone()
         if self._line or self._needs_leave:
             self._speak.set()
 
@@ -219,12 +268,35 @@ class SharedGate(Gate):
         self.policy.outage.take(now)
         return Permit(self, now, self.in_flight, number)
 
-    def _serve(self, waiter: _Waiter, number: int | None) -> None:
+    def _serve_alone(self) -> None:
+        """Let those go for whom an idle slot is leave enough."""
+        while self._line and not self._line[0].short and self._may_go_alone():
+            self._serve(None)
+
+    def _serve(self, number: int | None) -> None:
+        """Let the first in line go, unless there is no money for it: then it stays first."""
+        waiter = self._line[0]
+        gone = waiter.leave.done()  # it gave up waiting meanwhile
+        try:
+            if not gone and not waiter.takes():
+                self._unused(number)
+                return
+        except Exception as error:
+            self._line.popleft()
+            waiter.leave.set_exception(error)
+            self._unused(number)
+            return
+        self._line.popleft()
         permit = self._let_go(number)
-        if waiter.leave.done():  # it gave up waiting meanwhile
+        if gone:
             permit.done(None)
         else:
             waiter.leave.set_result(permit)
+
+    def _unused(self, number: int | None) -> None:
+        """Leave that nobody used is used up all the same; only its tokens come back."""
+        if number is not None:
+            self._used.append((number, 0))
 
     def _give_back(self) -> None:
         """Slots beyond what may be kept go back as they become idle."""
@@ -242,19 +314,25 @@ class SharedGate(Gate):
     async def _talk(self) -> None:
         """One message at a time, each with all there is to say; the last gives everything back."""
         wait_s = HEARTBEAT_S
-        while not self._leaving:
-            await self._clock.wait_for(self._speak, wait_s)
-            self._speak.clear()
-            answer = await self._say(self._message())
-            wait_s = HEARTBEAT_S if answer.wait_s is None else min(answer.wait_s, HEARTBEAT_S)
-            await self._clock.sleep_until(self._clock.monotonic() + MESSAGE_EVERY_S)
-        self._returned, self._held = self._returned + self._held, 0
-        await self._say(Ask((), 0, self._returned, self._used, self._signals))
+        try:
+            while not self._leaving:
+                await self._clock.wait_for(self._speak, wait_s)
+                self._speak.clear()
+                answer = await self._say(self._message())
+                wait_s = HEARTBEAT_S if answer.wait_s is None else min(answer.wait_s, HEARTBEAT_S)
+                await self._clock.sleep_until(self._clock.monotonic() + MESSAGE_EVERY_S)
+            self._returned, self._held = self._returned + self._held, 0
+            await self._say(Ask((), 0, self._returned, self._used, self._signals))
+        except Exception as error:  # without leave nothing is sent any more
+            self.close()
+            self.on_lost(error)
 
     def _message(self) -> Ask:
         if not self._line:  # whoever has nothing to send keeps no slot from others
             self._returned, self._held = self._returned + self._idle, self.in_flight
-        tokens = [w.tokens for _, w in zip(range(_MOST_ASKED), self._line, strict=False)]
+        short = bool(self._line) and self._line[0].short
+        most = 0 if short else _MOST_ASKED
+        tokens = [w.tokens for _, w in zip(range(most), self._line, strict=False)]
         return Ask(tokens, self._idle, self._returned, self._used, self._signals)
 
     async def _say(self, ask: Ask) -> Answer:
@@ -264,10 +342,13 @@ class SharedGate(Gate):
         self._last, self._last_at = answer, self._clock.monotonic()
         self._keep = answer.keep
         self._held += answer.slots
+        if answer.held and answer.until_s is not None and answer.reason is not None:
+            self._held_back = Hold(answer.reason, self._last_at + answer.until_s)
+            self._turn_away()
         for number in answer.grants:
-            if not self._line:  # whoever waited gave up: the leave is used up all the same
-                self._used.append((number, 0))
-                continue
-            self._serve(self._line.popleft(), number)
+            if self._line and not self._line[0].short:
+                self._serve(number)
+            else:  # whoever waited gave up, or found no money
+                self._unused(number)
         self._give_back()
         return answer
