@@ -146,8 +146,9 @@ class Journal:
             self._wake.acquire()
             self._idle = True
             while self._queue or self._work:
+                due = len(self._work)  # all that was queued before these is written before them
                 self._write_batch()
-                self._run_work()
+                self._run_work(due)
             if self._closing:
                 return
 
@@ -166,8 +167,8 @@ class Journal:
         waiting = [entry.future for entry in batch if entry.future is not None]
         self._on_loop(_settle, waiting, self.failure)
 
-    def _run_work(self) -> None:
-        while self._work:
+    def _run_work(self, count: int) -> None:
+        for _ in range(count):
             work, future = self._work.popleft()
             result = self._attempt(work)
             self._on_loop(_deliver, future, result, self.failure)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from evalharness.arrow import where_not_in
 from evalharness.errors import ConfigError, StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
-from evalharness.store import reopen, seal
+from evalharness.store import leftovers, reopen, seal
 from evalharness.store.buffers import empty
 from evalharness.store.columns import prompt_table, setting_table, settings_from
 from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, unreadable
@@ -62,6 +62,7 @@ class RunStore:
             self._load_providers()
             damage = self._missing_journal()
             self._journal = Journal(self.folder.journal_folder, on_failure=self._failed)
+            damage += leftovers.adopt_all(self.folder, self.journal.connection, self._providers)
             self.recovered = self._recover([*damage, *self._journal.damage])
         except BaseException:
             self.close()
@@ -212,7 +213,7 @@ class RunStore:
 
     async def seal(self) -> None:
         """Turn everything finished so far into a part."""
-        number = seal.next_part_number(self.folder)
+        number = await self._part_number()
         begun = await self.journal.execute(lambda db: seal.begin(db, number))
         if begun is None:
             return
@@ -221,6 +222,14 @@ class RunStore:
         loop = asyncio.get_running_loop()
         seqs = await loop.run_in_executor(self._sealer, self._write_parts, part, upto)
         await self.journal.execute(lambda db: seal.drop(db, part, seqs))
+
+    async def _part_number(self) -> int:
+        """The number of the next part."""
+        return seal.next_part_number(self.folder)
+
+    def _list(self, sealed: seal.Sealed) -> None:
+        """Let the manifest list what was sealed; on the sealing thread."""
+        seal.list_parts(self.folder, sealed)
 
     def _write_parts(self, part: int, upto: int) -> list[int]:
         db = connect_for_reading(self.journal.path)
@@ -237,8 +246,8 @@ class RunStore:
         sealed = seal.write_parts(self.folder, part, batch, self._providers)
         if sealed is None:
             return []
-        seal.list_parts(self.folder, sealed)
-        return [seq for trial in sealed.trial_ids for seq in batch.seqs.get(trial, [])]
+        self._list(sealed)
+        return sealed.seqs(batch)
 
     def note_session(self, facts: dict[str, Any]) -> None:
         """Add what a session of the run was like to the manifest, written with its next change."""
@@ -320,12 +329,7 @@ class RunStore:
             db.execute("INSERT OR IGNORE INTO seal (part, upto) VALUES (?, ?)", (number, upto))
 
     def _finish_open_seal(self, db: sqlite3.Connection) -> None:
-        while (begun := seal.open_seal(db)) is not None:
-            part, upto = begun
-            seqs = self._write_parts_from(db, part, upto)
-            db.execute("BEGIN IMMEDIATE")
-            seal.drop(db, part, seqs)
-            db.execute("COMMIT")
+        seal.finish_open_seals(self.folder, db, self._providers, self._found_sealing)
 
     def _note_damage(self) -> None:
         """Keep in the manifest what recovery found, for every later report."""
