@@ -48,15 +48,7 @@ class RunStore:
 
     def __init__(self, root: Path, *, code_version: str, lock: int | None = None) -> None:
         held = take_lock(root) if lock is None else lock
-        self.folder = RunFolder.locked(root, held, code_version=code_version)
-        self.failure: StorageError | None = None
-        self.on_failure: Callable[[StorageError], None] = lambda _: None
-        self._providers: dict[str, str] = {}
-        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="seal")
-        self._sealing: asyncio.Task[None] | None = None
-        self._unsealed = 0
-        self._found_sealing: list[Damage] = []
-        self._journal: Journal | None = None
+        self._begin(RunFolder.locked(root, held, code_version=code_version))
         try:
             reopen.relist(self.folder)
             self._load_providers()
@@ -70,6 +62,17 @@ class RunStore:
         self._unsealed = len(self.recovered.finals)
         if self.folder.manifest.reopened:
             self._add_earlier_attempts()
+
+    def _begin(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.failure: StorageError | None = None
+        self.on_failure: Callable[[StorageError], None] = lambda _: None
+        self._providers: dict[str, str] = {}
+        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="seal")
+        self._sealing: asyncio.Task[None] | None = None
+        self._unsealed = 0
+        self._found_sealing: list[Damage] = []
+        self._journal: Journal | None = None
 
     @property
     def journal(self) -> Journal:
