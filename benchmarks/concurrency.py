@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.harness import checked, configuration, durable
 from benchmarks.paced import paced_server, stats
-from evalharness.commands.eventloop import run_on_loop
+from evalharness.runner.eventloop import run_on_loop
 from evalharness.commands.run import prepare
 from evalharness.store.run import Run
 

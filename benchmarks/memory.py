@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.harness import checked, configuration, durable
 from benchmarks.nginx import canned_server
-from evalharness.commands.eventloop import run_on_loop
+from evalharness.runner.eventloop import run_on_loop
 from evalharness.commands.run import prepare
 
 

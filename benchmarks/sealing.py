@@ -22,7 +22,7 @@ import msgspec
 
 from benchmarks.harness import Took, checked, configuration, durable
 from benchmarks.nginx import canned_server
-from evalharness.commands.eventloop import run_on_loop
+from evalharness.runner.eventloop import run_on_loop
 from evalharness.commands.run import prepare
 from evalharness.store import seal
 from evalharness.store.run import Run

@@ -192,7 +192,16 @@ def _common(configs: Sequence[RunConfig]) -> RunConfig:
     """
     first = configs[0]
     for other in configs[1:]:
-        for field in ("name", "repeats", "order", "limits", "scoring", "transport", "results_dir", "execution"):
+        for field in (
+            "name",
+            "repeats",
+            "order",
+            "limits",
+            "scoring",
+            "transport",
+            "results_dir",
+            "execution",
+        ):
             if getattr(first, field) != getattr(other, field):
                 raise ConfigError(
                     f"the jobs of this multirun differ in `{field}`, of which a run has one",

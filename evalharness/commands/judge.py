@@ -17,7 +17,7 @@ import msgspec
 
 from evalharness import __version__
 from evalharness.commands.confirm import asks, confirm, recorded
-from evalharness.commands.eventloop import run_on_loop
+from evalharness.runner.eventloop import run_on_loop
 from evalharness.commands.opening import open_lanes, open_money
 from evalharness.commands.run import Prepared
 from evalharness.commands.signals import draining

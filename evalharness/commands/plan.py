@@ -11,7 +11,7 @@ import msgspec
 
 from evalharness.app import Job, Result
 from evalharness.commands.confirm import recorded, worst_case_usd
-from evalharness.commands.eventloop import run_on_loop
+from evalharness.runner.eventloop import run_on_loop
 from evalharness.commands.pilot import send_pilot
 from evalharness.commands.run import Prepared, prepare
 from evalharness.errors import EXIT_OK

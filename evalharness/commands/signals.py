@@ -6,16 +6,29 @@ import asyncio
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Protocol
 
 from evalharness.errors import EXIT_INTERRUPTED
 from evalharness.progress import Progress
-from evalharness.runner import Runner, Stop
+from evalharness.runner import Stop
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Stoppable(Protocol):
+    """What runs, in this process or in several."""
+
+    def stop(self, decision: Stop) -> None:
+        """Start nothing new."""
+        ...
+
+    def abandon(self) -> None:
+        """Do not wait for what is in flight."""
+        ...
+
+
 @contextmanager
-def draining(runner: Runner, progress: Progress) -> Generator[None]:
+def draining(runner: Stoppable, progress: Progress) -> Generator[None]:
     """While inside, signals stop the runner instead of the process."""
     loop = asyncio.get_running_loop()
     received = 0

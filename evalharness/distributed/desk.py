@@ -153,6 +153,12 @@ class Desk:
         """Every total concurrency there was."""
         return self._concurrency.history
 
+    @property
+    def memory_s(self) -> float:
+        """How long a request counts against a limit, in seconds; 0.0 without limits."""
+        limits = (self._rate, self._tokens)
+        return max((limit.window_s for limit in limits if limit is not None), default=0.0)
+
     def recall(self, sent: Sequence[SentBefore], now: float, now_ns: int) -> None:
         """Count what earlier processes sent (see :meth:`.throttle.gate.Gate.recall`).
 
@@ -186,9 +192,7 @@ class Desk:
             if block is not None:
                 until = block.wait_s if block.timed else None
                 keep = self._keep(worker)
-                return Answer(
-                    grants, slots, keep, block.wait_s, block.reason, until, block.held
-                )
+                return Answer(grants, slots, keep, block.wait_s, block.reason, until, block.held)
             grants.append(self._grant(worker, tokens, now))
             worker.waits -= 1
             if worker.idle:

@@ -100,7 +100,12 @@ class Purse:
         """Whether allowances hold more unused than is left: others may soon find too little."""
         return sum((a.unused for a in self._accounts.values()), _ZERO) > self.free
 
-    def gone_for_good(self, worker: str, gone: Decimal) -> None:
-        """A dead worker's allowance ends; ``gone`` is what its journal shows to be spent."""
-        self._accounts.pop(worker, None)
-        self._gone += gone
+    def lost(self, worker: str) -> None:
+        """A worker is dead: all that it was allowed counts as gone.
+
+        It may have spent that much without having told. What it did spend is in the run folder,
+        so the next session has the rest back.
+        """
+        account = self._accounts.pop(worker, None)
+        if account is not None:
+            self._gone += max(account.allowance, account.gone)

@@ -48,6 +48,10 @@ class Board:
         """Every trial of a shard has its record, sealed."""
         self._taken[worker].remove(shard)
 
+    def held(self, worker: str) -> list[Shard]:
+        """The shards a worker has, in the order in which it took them."""
+        return list(self._taken.get(worker, []))
+
     def lost(self, worker: str) -> list[Shard]:
         """A worker is dead: its shards go to others, first of all. Returns them."""
         shards = self._taken.pop(worker, [])

@@ -227,8 +227,8 @@ def test_allowances_never_exceed_the_limit(data):
         elif what == "back" and unused:
             allowance[name] = purse.give_back(name, unused)
         elif what == "die":
-            purse.gone_for_good(name, gone[name])
-            before += gone[name]
+            purse.lost(name)
+            before += allowance[name]
             allowance[name] = gone[name] = Decimal(0)
         if limit >= before:
             assert before + sum(allowance.values()) <= limit

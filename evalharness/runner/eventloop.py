@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -19,18 +20,24 @@ _ALLOCATIONS = 50_000
 _TURN_S = 0.002
 
 
-def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run ``main`` to its end on a fresh event loop, as :func:`asyncio.run` does."""
-    import uvloop
-
+@contextmanager
+def quick_turns() -> Generator[None]:
+    """Inside, other threads wait less for the interpreter, and garbage is looked for less often."""
     thresholds, turn_s = gc.get_threshold(), sys.getswitchinterval()
     sys.setswitchinterval(_TURN_S)
     gc.freeze()  # what was imported and planned so far stays: not to be looked through again
     gc.set_threshold(_ALLOCATIONS, *thresholds[1:])
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(main)
+        yield
     finally:
         sys.setswitchinterval(turn_s)
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run ``main`` to its end on a fresh event loop, as :func:`asyncio.run` does."""
+    import uvloop
+
+    with quick_turns(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
