@@ -7,6 +7,7 @@ other modules.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Awaitable, Generator, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError
 
 from evalharness.config import ExecutionConfig
 from evalharness.distributed.coordinator import Coordinator
@@ -45,6 +46,7 @@ T = TypeVar("T")
 _ANY: Any = ray  # its own annotations leave most of it unknown
 # Plans and messages are small; Ray would take a third of the memory for its object store.
 _STORE_BYTES = 256 * 2**20
+_AUTH = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _MOST_CALLS = 100_000  # each waiting worker holds a few
 
 
@@ -169,7 +171,7 @@ class Cluster:
         """Let a worker work to its end; None when its process or node is lost."""
         try:
             return await worker.run.remote()
-        except (ray.exceptions.RayActorError, ray.exceptions.NodeDiedError):
+        except (ActorDiedError, ActorUnavailableError):
             return None
 
     def abandon(self, worker: Any) -> None:
@@ -196,11 +198,13 @@ def cluster(execution: ExecutionConfig) -> Generator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="evh-ray-")) if own else None
     try:
         if own:
+            # Ray listens on the network: whoever connects must know a token, which ends with us.
+            if not any(name in os.environ for name in _AUTH):
+                os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
             _ANY.init(
                 num_cpus=execution.workers,
                 include_dashboard=False,
                 object_store_memory=_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
                 _temp_dir=str(folder),
                 **quiet,
             )
@@ -222,7 +226,8 @@ def _connect(execution: ExecutionConfig, quiet: dict[str, Any]) -> None:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"execution.address: no Ray answers at {execution.address!r}: {first}",
-            hint="ray start --head on one machine of the cluster, or execution.address=null",
+            hint="ray status tells whether one is there; RAY_AUTH_TOKEN_PATH must lead to its token; "
+            "execution.address=null starts one on this machine",
         ) from None
     processors = int(_ANY.cluster_resources().get("CPU", 0))
     if processors < execution.workers:

@@ -247,7 +247,9 @@ class Driver:
         if how is None:
             self._progress.say(f"{name} is lost")
         self._cluster.end(actor)
-        shards = [] if lost else await self._cluster.call(self._coordinator, "gone", name)
+        shards: list[Shard] = []
+        if not lost:
+            shards = await self._cluster.call(self._coordinator, "gone", name)
         adopted = await self._adopt(name)
         self.summary.sent += adopted
         if lost:
