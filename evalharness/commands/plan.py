@@ -11,10 +11,10 @@ import msgspec
 
 from evalharness.app import Job, Result
 from evalharness.commands.confirm import recorded, worst_case_usd
-from evalharness.runner.eventloop import run_on_loop
 from evalharness.commands.pilot import send_pilot
 from evalharness.commands.run import Prepared, prepare
 from evalharness.errors import EXIT_OK
+from evalharness.runner.eventloop import run_on_loop
 from evalharness.store.run import Run
 
 _SHOWN_SETTINGS = 20

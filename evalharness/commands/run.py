@@ -13,7 +13,6 @@ from evalharness import __version__
 from evalharness.app import Job, Result
 from evalharness.commands.closing import closing_lines
 from evalharness.commands.confirm import asks, confirm, recorded
-from evalharness.runner.eventloop import run_on_loop
 from evalharness.commands.distributing import check_execution, run_distributed
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
@@ -24,6 +23,7 @@ from evalharness.progress import progress_for_terminal
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
 from evalharness.runner import Runner, Stop, Summary
+from evalharness.runner.eventloop import run_on_loop
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
 from evalharness.store.folder import hold_existing

@@ -226,8 +226,8 @@ def _connect(execution: ExecutionConfig, quiet: dict[str, Any]) -> None:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"execution.address: no Ray answers at {execution.address!r}: {first}",
-            hint="ray status tells whether one is there; RAY_AUTH_TOKEN_PATH must lead to its token; "
-            "execution.address=null starts one on this machine",
+            hint="ray status tells whether one is there, and RAY_AUTH_TOKEN_PATH must lead to its "
+            "token; execution.address=null starts one on this machine",
         ) from None
     processors = int(_ANY.cluster_resources().get("CPU", 0))
     if processors < execution.workers:

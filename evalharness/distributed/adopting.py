@@ -90,8 +90,9 @@ def _sealed_attempts(store: RunStore, trials: set[str]) -> set[tuple[str, int]]:
     for path in (store.folder.root / "attempts").glob(PATTERN):
         table = read_sealed(path, ["trial_id", "attempt"])
         ids, numbers = table["trial_id"].to_pylist(), table["attempt"].to_pylist()
-        pairs = zip(map(str, ids), map(int, numbers), strict=True)
-        found |= {pair for pair in pairs if pair[0] in trials}
+        for trial, number in zip(ids, numbers, strict=True):
+            if trial in trials:
+                found.add((str(trial), int(number or 0)))
     return found
 
 

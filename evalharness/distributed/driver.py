@@ -393,7 +393,12 @@ class Driver:
     def _later(self, call: Any) -> None:
         task = asyncio.ensure_future(call)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._heard_of)
+
+    def _heard_of(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled():
+            task.exception()  # that the coordinator is gone is noticed by whoever listens to it
 
 
 class _History(NamedTuple):

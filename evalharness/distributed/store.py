@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from evalharness.distributed.messages import CoordinatorLostError
 from evalharness.distributed.shards import Shard
 from evalharness.errors import StorageError
 from evalharness.store import seal
@@ -72,6 +73,7 @@ class ShardStore(RunStore):
         self._loop = asyncio.get_running_loop()
         self._complete: list[Shard] = []
         self.lost = False
+        self.on_lost: Callable[[CoordinatorLostError], None] = lambda _: None
         self.recovered = Recovered()
         try:
             assert not (journal / FILE_NAME).exists()
@@ -114,6 +116,14 @@ class ShardStore(RunStore):
                 await self._flush_and_seal()
         finally:
             self.close()
+
+    def _failed(self, error: StorageError) -> None:
+        """A coordinator that is gone is no failure of the disk: the journal has everything."""
+        if isinstance(error, CoordinatorLostError):
+            self.lost = True
+            self.on_lost(error)
+        else:
+            super()._failed(error)
 
     async def _part_number(self) -> int:
         return await self._listing.part_number()

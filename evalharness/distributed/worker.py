@@ -139,6 +139,8 @@ class ShardRunner(Runner):
 
     def stop(self, decision: Stop) -> None:
         """Stop here and everywhere."""
+        if self.lost is not None:
+            return
         if not self._over and not self._heard_stop:
             self._heard_stop = True
             self.telling = asyncio.create_task(self._spread(decision))
@@ -153,7 +155,7 @@ class ShardRunner(Runner):
         """The coordinator is gone: drain, and leave the rest to the driver."""
         if self.lost is None:
             self.lost = reason
-            self.hear_stop(Stop(f"the coordinator is gone: {reason}", EXIT_STORAGE))
+            self.hear_stop(Stop(reason, EXIT_STORAGE))
 
     async def _spread(self, decision: Stop) -> None:
         try:
@@ -201,6 +203,7 @@ class Worker:
             runner = self._runner = ShardRunner(
                 self._plan, store, lanes, money=money, progress=counting, office=self._office
             )
+            store.on_lost = lambda error: runner.lose(error.message)
             backlog = self._backlog(store, runner, lanes)
             stack.callback(backlog.close)
             await self._office.join()
@@ -215,7 +218,7 @@ class Worker:
                 summary = await runner.work_off(backlog, work.config.limits.concurrency)
             if runner.telling is not None:
                 await runner.telling
-            store.lost = runner.lost is not None
+            store.lost = store.lost or runner.lost is not None
             await store.end()
             if store.failure is not None:
                 error = store.failure
