@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from evalharness.config import LimitsConfig, Profile
 from evalharness.distributed.desk import Answer, Ask, Desk
 from evalharness.distributed.gate import SharedGate, Word
+from evalharness.distributed.money import SharedMoney
 from evalharness.distributed.purse import Purse
 from evalharness.distributed.shards import Board, Shard
+from evalharness.errors import BudgetReachedError
 from evalharness.records import ErrorKind
 from evalharness.throttle.clock import ManualClock
 from tests.throttle.replies import delivered, failed
@@ -245,6 +247,57 @@ def test_near_the_limit_nobody_keeps_the_last_dollars():
     purse.told("a", gone=Decimal(1), unused=Decimal(4))
     purse.give_back("a", Decimal(4))
     assert purse.more("b", Decimal(6)).allowance >= 6
+
+
+class Priced:
+    """A fixed worst case."""
+
+    def cost(self, usage):
+        return Decimal(1)
+
+    def worst_case(self, prompt_tokens, max_tokens, n=1):
+        return Decimal(1)
+
+
+async def test_workers_spend_one_limit_and_stop_where_it_ends():
+    """P12 with the guards of real workers: three of them buy what the limit holds, and no more."""
+    purse, sent, bought = Purse(Decimal(100)), [], []
+
+    class Window:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def more(self, need, gone, unused):
+            purse.told(self.name, gone=gone, unused=unused)
+            return purse.more(self.name, need)
+
+        async def told(self, gone, unused):
+            purse.told(self.name, gone=gone, unused=unused)
+            return purse.wanted_back
+
+        async def give_back(self, amount):
+            return purse.give_back(self.name, amount)
+
+    async def worker(name: str, pause_s: float) -> None:
+        freed = asyncio.Event()
+        async with SharedMoney({"s": Priced()}, Window(name)) as money:
+            money.on_freed = freed.set
+            for number in range(200):
+                freed.clear()
+                while not money.reserve(f"{name}{number}", Decimal(1), model="m"):
+                    await freed.wait()
+                    freed.clear()
+                sent.append(name)
+                await asyncio.sleep(pause_s)
+                money._guard.settle(f"{name}{number}", Decimal(1))
+                bought.append(1)
+
+    ended = await asyncio.gather(
+        worker("a", 0.0), worker("b", 0.002), worker("c", 0.02), return_exceptions=True
+    )
+    assert all(isinstance(error, BudgetReachedError) for error in ended)
+    assert 95 <= len(bought) <= 100
+    assert len(set(sent)) == 3
 
 
 # ── shards ───────────────────────────────────────────────────────────────────────────────────────
