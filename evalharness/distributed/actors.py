@@ -125,12 +125,14 @@ class _WorkerActor:
         self._worker: Worker | None = None
         self._abandoned = False
 
-    async def run(self) -> Ended | Failed:
-        """See :meth:`.worker.Worker.run`."""
+    async def run(self) -> Ended | Failed | None:
+        """See :meth:`.worker.Worker.run`; None where the coordinator was lost while it began."""
         with quick_turns():
             try:
                 self._worker = self._make()
                 return await self._worker.run()
+            except CoordinatorLostError:
+                return None
             except EvalharnessError as error:
                 return Failed(error.message, error.hint, error.exit_code)
 
@@ -168,7 +170,7 @@ class Cluster:
         return await _or_lost(getattr(coordinator, name).remote(*args))
 
     async def run(self, worker: Any) -> Ended | Failed | None:
-        """Let a worker work to its end; None when its process or node is lost."""
+        """Let a worker work to its end; None when it, its node or its coordinator is lost."""
         try:
             return await worker.run.remote()
         except (ActorDiedError, ActorUnavailableError):
