@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.harness import checked, configuration, durable
 from benchmarks.paced import paced_server, stats
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.run import prepare
-from evalharness.runner.eventloop import run_on_loop
 from evalharness.store.run import Run
 
 DELAY_S = 0.5

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from benchmarks.harness import checked, configuration, durable
 from benchmarks.nginx import canned_server
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.run import prepare
-from evalharness.runner.eventloop import run_on_loop
 
 
 def peak_mib(base_url: str, trials: int, concurrency: int) -> float:

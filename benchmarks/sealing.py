@@ -22,8 +22,8 @@ import msgspec
 
 from benchmarks.harness import Took, checked, configuration, durable
 from benchmarks.nginx import canned_server
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.run import prepare
-from evalharness.runner.eventloop import run_on_loop
 from evalharness.store import seal
 from evalharness.store.run import Run
 

@@ -23,6 +23,7 @@ from evalharness.config import (
     DatasetConfig,
     ExecutionConfig,
     LimitsConfig,
+    LoadConfig,
     OrderConfig,
     ProviderConfig,
     RunConfig,
@@ -49,6 +50,7 @@ class Result(NamedTuple):
 
 # Where a list of scorers typed on the command line waits until it replaces the group's.
 _SCORERS = "scoring_list"
+_LOADS = "load=closed|constant|poisson|gamma|ramp|replay|saturation"
 
 Execute = Callable[[list[Job]], Result]
 
@@ -110,10 +112,13 @@ def _suggest_keys(arguments: list[str]) -> None:
         "provider": ProviderConfig.__struct_fields__,
         "order": OrderConfig.__struct_fields__,
         "execution": ExecutionConfig.__struct_fields__,
+        "load": LoadConfig.__struct_fields__,
     }
     for argument in arguments:
         group, _, name = argument.partition("=")[0].lstrip("+~").rpartition(".")
         known = list(parts.get(group, ()))
+        if group == "load" and name in known:
+            print(f"evalharness: {argument} needs a load that has it: {_LOADS}", file=sys.stderr)
         close = difflib.get_close_matches(name, known, n=1) if name not in known else []
         if close:
             dot = f"{group}." if group else ""

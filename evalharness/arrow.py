@@ -88,7 +88,7 @@ def check_footer(path: Path) -> None:
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file with its checksums verified, of pages and footer.
+    """A Parquet file with its checksums verified, of pages and footer; absent columns are left out.
 
     Raises:
         pyarrow.ArrowException, OSError: it cannot be read, or is not what was written.
@@ -97,6 +97,9 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
 
     parquet: Any = pyarrow.parquet
     check_footer(path)
+    if columns is not None:
+        there = set(parquet.read_schema(path).names)
+        columns = [name for name in columns if name in there]
     return parquet.read_table(path, columns=columns, page_checksum_verification=True)
 
 
@@ -109,6 +112,8 @@ def batches(
     parquet: Any = pyarrow.parquet
     check_footer(path)
     with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        if columns is not None:
+            columns = [name for name in columns if name in file.schema_arrow.names]
         yield from file.iter_batches(batch_size=rows, columns=columns)
 
 
@@ -118,6 +123,33 @@ def only(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
 
     whole: Any = schema
     return pa.schema([whole.field(name) for name in columns], metadata=whole.metadata)
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with exactly the columns of ``schema``: those an older version lacked are null.
+
+    Raises:
+        pyarrow.ArrowException: a column has a type that cannot become the schema's.
+    """
+    import pyarrow as pa
+
+    columns: list[Any] = [
+        table[f.name] if f.name in table.column_names else pa.nulls(len(table), f.type)
+        for f in _fields(schema)
+    ]
+    return pa.table(columns, names=schema.names).cast(schema)
+
+
+def missing_only_nullable(found: pa.Schema, schema: pa.Schema) -> bool:
+    """Whether ``found`` is ``schema``, perhaps without some columns that can be null."""
+    import pyarrow as pa
+
+    expected = [f for f in _fields(schema) if f.name in found.names or not f.nullable]
+    return found.equals(pa.schema(expected))
+
+
+def _fields(schema: Any) -> list[Any]:
+    return list(schema)
 
 
 def _compute() -> Any:

@@ -8,19 +8,21 @@ nothing.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from evalharness import __version__
+from evalharness.commands.interrupt import Interrupts, interruptible
 from evalharness.errors import (
     EXIT_CONFIG,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    EXIT_OK,
     EXIT_STORAGE,
     EvalharnessError,
 )
+from evalharness.streams import caused_by, settle, unfailing_errors
 
 _OVERVIEW = """\
 Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
@@ -35,28 +37,53 @@ at what cost, and which settings really differ.
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code (0, 1, 2, 3, 4, 74, 75 or 130)."""
     arguments = sys.argv[1:] if argv is None else argv
+    with unfailing_errors():
+        return _guarded(arguments)
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Run a command; whatever ends it becomes an exit code and a sentence."""
+    interrupts: Interrupts | None = None
     try:
-        return _dispatch(arguments)
-    except EvalharnessError as error:
+        with interruptible() as interrupts:
+            code = _dispatch(arguments)
+            # Hydra makes a complaint about the configuration of whatever stops it.
+            return _interrupted(arguments) if interrupts.came and code == EXIT_CONFIG else code
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) or (interrupts is not None and interrupts.came):
+            return _interrupted(arguments)
+        if caused_by(error, BrokenPipeError):
+            # The reader of our output went away (`| head`): nothing more can be said to it.
+            settle(sys.stdout)
+            return EXIT_OK
+        return _failed(error)
+
+
+def _interrupted(arguments: list[str]) -> int:
+    print("evalharness: interrupted; what was recorded is kept", file=sys.stderr)
+    if arguments[:1] == ["run"]:
+        import shlex
+
+        print(f"to go on: {shlex.join(['evalharness', *arguments])}", file=sys.stderr)
+    return EXIT_INTERRUPTED
+
+
+def _failed(error: BaseException) -> int:
+    if isinstance(error, EvalharnessError):
         print(f"evalharness: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("evalharness: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
+    if isinstance(error, OSError):
+        settle(sys.stdout)
         where = f" ({error.filename})" if error.filename else ""
         print(f"evalharness: {error.strerror or error}{where}", file=sys.stderr)
         return EXIT_STORAGE
-    except Exception as error:
-        from evalharness.wire.logs import crash_report
+    if not isinstance(error, Exception):
+        raise error
+    from evalharness.wire.logs import crash_report
 
-        print(crash_report(error), end="", file=sys.stderr)
-        print("evalharness: this is a defect; what was recorded is kept", file=sys.stderr)
-        return EXIT_FAILED
+    print(crash_report(error), end="", file=sys.stderr)
+    print("evalharness: this is a defect; what was recorded is kept", file=sys.stderr)
+    return EXIT_FAILED
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -133,7 +160,7 @@ if TYPE_CHECKING:
 
 def _run(arguments: list[str]) -> int:
     from evalharness.app import hydra_command
-    from evalharness.commands.run import run_command
+    from evalharness.commands.begin import run_command
 
     yes = "--yes" in arguments
     retry_errors = "--retry-errors" in arguments

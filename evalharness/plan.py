@@ -16,6 +16,7 @@ from evalharness.arrow import positions
 from evalharness.config import DatasetConfig, Profile, RunConfig
 from evalharness.datasets import Renderer, load_prompts, prompt_digest, resolve_template
 from evalharness.errors import ConfigError, DatasetError
+from evalharness.loads import check_loads, visits
 from evalharness.order import Shuffle
 from evalharness.records import Prompt, Setting, Trial, digest
 from evalharness.sweep import expand, label
@@ -36,7 +37,8 @@ class Plan:
         prompts: the statistical units, in dataset order.
         digests: for each prompt, a hash of everything that shapes its requests.
         settings: the columns of the comparison.
-        repeats: K, how often each prompt is asked under each setting.
+        repeats: K, how often each prompt is asked under each setting; in a benchmark, how often
+            at most, as far as that is known before.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Plan:
         self.prompts = prompts
         self.digests = [prompt_digest(p) for p in prompts]
         self.settings = settings
-        self.repeats = config.repeats
+        self.repeats = visits(config, settings, len(prompts))
         self._profiles = profiles
         self._renderers = _renderers(settings)
 
@@ -60,6 +62,10 @@ class Plan:
     def renderer(self, setting: Setting) -> Renderer:
         """What turns a prompt into messages under a setting."""
         return self._renderers[setting.setting_id]
+
+    def profile(self, provider: str) -> Profile:
+        """What is particular about a provider, by name."""
+        return self._profiles[provider]
 
     def body(self, trial: Trial) -> bytes:
         """The request body of a trial, as canonical JSON."""
@@ -93,6 +99,25 @@ class Plan:
                 if not wanted[column]:
                     continue
                 yield self._trial(row, settings[column], repeat, position + offset)
+
+    def visit(self, settings: Sequence[Setting], repeat: int) -> Iterator[Trial]:
+        """Every prompt under each of these settings once, shuffled anew for every ``repeat``.
+
+        A benchmark goes on visiting for as long as it needs requests: ``repeat`` has no upper end
+        there. Positions count from ``repeat`` × the size of a visit.
+        """
+        width = len(settings)
+        cells = len(self.prompts) * width
+        seed = self.config.order.shuffle_seed * 1_000_003 + repeat
+        order: list[int] = Shuffle(cells, seed).take(0, cells).tolist()
+        for offset, cell in enumerate(order):
+            row, column = divmod(cell, width)
+            yield self._trial(row, settings[column], repeat, repeat * cells + offset)
+
+    def rows(self, setting: Setting, repeat: int) -> Iterator[Trial]:
+        """Every prompt under one setting once, in the order of the dataset."""
+        for row in range(len(self.prompts)):
+            yield self._trial(row, setting, repeat, repeat * len(self.prompts) + row)
 
     def _trial(self, row: int, setting: Setting, repeat: int, position: int) -> Trial:
         prompt = self.prompts[row]
@@ -180,6 +205,7 @@ def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, r
     templates = list(dict.fromkeys(s.template for s in settings if s.template is not None))
     prompts = load_prompts(config.dataset, root=root, templates=templates)
     plan = Plan(config, prompts, checked, profiles)
+    check_loads(config, checked, prompts)
     _check_prompts(plan, profiles)
     return plan
 
@@ -192,6 +218,8 @@ def _common(configs: Sequence[RunConfig]) -> RunConfig:
     """
     first = configs[0]
     for other in configs[1:]:
+        if (first.load is None) != (other.load is None):
+            raise ConfigError("some jobs of this multirun have a `load` and others have none")
         for field in (
             "name",
             "repeats",

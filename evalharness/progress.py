@@ -20,7 +20,10 @@ class Progress(Protocol):
     """What a runner reports while it works."""
 
     def start(self, *, total: int, done: int, label: str) -> None:
-        """``total`` trials are planned and ``done`` of them were recorded before."""
+        """``total`` trials are planned and ``done`` of them were recorded before.
+
+        A ``total`` of 0 is not known beforehand.
+        """
         ...
 
     def attempted(self, reply: Reply, cost_usd: Decimal | None) -> None:
@@ -103,7 +106,7 @@ class _Counts:
     def projected(self) -> Decimal | None:
         """What this session comes to when the trials left cost what those of now did on average."""
         fresh = self.done - self.before
-        if self.cost is None or fresh == 0:
+        if self.cost is None or fresh == 0 or not self.total:
             return None
         return self.cost * (self.total - self.before) / fresh
 
@@ -157,7 +160,7 @@ class BarProgress:
         counts.total, counts.done, counts.before = total, done, done
         counts.began = time.monotonic()
         self._bar = tqdm(
-            total=total, initial=done, desc=label, unit="trial", file=sys.stderr,
+            total=total or None, initial=done, desc=label, unit="trial", file=sys.stderr,
             dynamic_ncols=True, smoothing=0.1, mininterval=0.2,
         )  # fmt: skip
 
@@ -226,7 +229,8 @@ class LineProgress:
         counts.total, counts.done, counts.before = total, done, done
         counts.began = self._said_at = time.monotonic()
         self._label = label
-        self.say(f"{label}: {total - done} trials to send, {done} of {total} recorded before")
+        if total:
+            self.say(f"{label}: {total - done} trials to send, {done} of {total} recorded before")
 
     def attempted(self, reply: Reply, cost_usd: Decimal | None) -> None:
         """Count tokens and cost."""
@@ -275,11 +279,11 @@ class LineProgress:
     def _line(self) -> str:
         counts = self._counts
         rate = counts.rate
-        left = (counts.total - counts.done) / rate if rate > 0 else None
-        remaining = "" if not left else f", about {left:.0f} s left"
+        left = (counts.total - counts.done) / rate if rate > 0 else 0.0
+        remaining = "" if left <= 0 else f", about {left:.0f} s left"
+        of = f"/{counts.total}" if counts.total else ""
         return (
-            f"{self._label}: {counts.done}/{counts.total} trials, {rate:.1f}/s, "
-            f"{counts.details()}{remaining}"
+            f"{self._label}: {counts.done}{of} trials, {rate:.1f}/s, {counts.details()}{remaining}"
         )
 
 

@@ -76,6 +76,13 @@ class ErrorKind(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class Phase(StrEnum):
+    """What a request of a load point is sent for."""
+
+    WARMUP = "warmup"  # the load comes up; in no figure
+    MEASURED = "measured"
+
+
 class Usage(msgspec.Struct, frozen=True, array_like=True):
     """Tokens as the provider counted them; None where it did not say.
 
@@ -180,6 +187,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None = None
     template: str | None = None
     axes: dict[str, Any] = {}
+    load: dict[str, Any] = {}  # how its requests arrive in a benchmark; empty in batch evaluation
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -212,6 +220,9 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     admitted_at_ns: int
     in_flight: int  # requests in flight on this run when it was admitted, itself included
     reserved_usd: Decimal | None = None
+    # Benchmarks only: which measurement of a load point, and whether it is warm-up (see Phase).
+    measurement: int | None = None
+    phase: Phase | None = None
 
 
 class AttemptResult(msgspec.Struct, frozen=True, array_like=True):

@@ -82,6 +82,7 @@ RECORDS: tuple[Column, ...] = (
     Column("billed_credits", "int", "credits the provider says it billed", "not reported"),
     # time
     Column("scheduled_at", "time", "when the trial was due (UTC)", "imported"),
+    Column("admitted_at", "time", "when the final attempt was let go (UTC)", "imported, or old"),
     Column("sent_at", "time", "when the final attempt was sent (UTC)", "never sent, or imported"),
     Column("queue_s", "float", "seconds in our own queue before the final attempt", "imported"),
     Column("headers_s", "float", "seconds from sending to the response headers", "none came"),
@@ -91,6 +92,9 @@ RECORDS: tuple[Column, ...] = (
     Column("latency_s", "float", "seconds from sending to the complete response", "none came"),
     Column("chunk_times_s", "floats", "arrival of each content chunk, from sent_at", "not kept"),
     Column("in_flight", "int", "requests in flight when this one was admitted", "imported"),
+    # load (benchmarks)
+    Column("measurement", "int", "which measurement of load.json it belongs to", "no load run"),
+    Column("phase", "key", "warmup (in no figure) or measured", "no load run"),
     # fate
     Column("attempts", "int", "HTTP attempts made for this trial", "imported"),
     Column("http_status", "int", "of the final attempt", "no response"),
@@ -128,6 +132,8 @@ ATTEMPTS: tuple[Column, ...] = (
     Column("latency_s", "float", "seconds from sending to the complete response", "none came"),
     Column("wait_s", "float", "pause decided before the next attempt", "there was none"),
     Column("in_flight", "int", "requests in flight when it was admitted"),
+    Column("measurement", "int", "which measurement of load.json it belongs to", "no load run"),
+    Column("phase", "key", "warmup or measured", "no load run, or never sent"),
     Column("prompt_tokens", "int", "as reported", "not reported"),
     Column("completion_tokens", "int", "as reported", "not reported"),
     Column("cached_tokens", "int", "as reported", "not reported"),
@@ -161,6 +167,7 @@ SETTINGS: tuple[Column, ...] = (
     Column("system", "text", "system prompt", "none"),
     Column("template", "text", "Jinja template of the user message", "none"),
     Column("axes_json", "text", "swept keys with this setting's values"),
+    Column("load_json", "text", "how requests arrive in a benchmark", "batch evaluation"),
     Column("active", "bool", "part of the newest plan (false: orphaned by a changed plan)"),
 )
 

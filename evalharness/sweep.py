@@ -1,8 +1,8 @@
 """Axes → settings. An axis is a swept key; a setting is one combination of values.
 
 ``sweep`` maps axis names to a list of values, or to a range ``{min, max}`` for the sampling
-methods. Axis names are parameter names, ``extra.<key>``, ``model``, ``provider``, ``system`` and
-``template`` (also written ``dataset.system``, ``dataset.template``).
+methods. Axis names are parameter names, ``extra.<key>``, ``load.<key>``, ``model``, ``provider``,
+``system`` and ``template`` (also written ``dataset.system``, ``dataset.template``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from msgspec import structs
 
 from evalharness.config import ProviderConfig, RunConfig
 from evalharness.errors import ConfigError
+from evalharness.loads import AXES as LOAD_AXES
+from evalharness.loads import load_shape
 from evalharness.records import Setting, canonical_json, digest
 
 METHODS = ("grid", "zip", "random", "sobol", "lhs")
@@ -48,7 +50,8 @@ def parse_axes(sweep: Mapping[str, Any], known_params: frozenset[str]) -> dict[s
         name = key.removeprefix("dataset.").removeprefix("params.")
         if value is None:  # `sweep.seed=null` takes a preset axis away
             continue
-        if name not in known_params and name not in _SHAPING and not name.startswith("extra."):
+        known = name in known_params or name in _SHAPING or name in LOAD_AXES
+        if not known and not name.startswith("extra."):
             raise ConfigError(
                 f"unknown sweep axis `sweep.{key}`", hint=_suggest(name, known_params)
             )
@@ -60,7 +63,7 @@ def _flatten(sweep: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     for key, value in sweep.items():
         if key in _OPTIONS:
             continue
-        if isinstance(value, Mapping) and key in ("extra", "dataset", "params"):
+        if isinstance(value, Mapping) and key in ("extra", "dataset", "params", "load"):
             for inner, item in cast("Mapping[str, Any]", value).items():
                 yield f"{key}.{inner}", item
         else:
@@ -68,7 +71,7 @@ def _flatten(sweep: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def _suggest(name: str, known: frozenset[str]) -> str:
-    close = difflib.get_close_matches(name, [*known, *_SHAPING], n=1)
+    close = difflib.get_close_matches(name, [*known, *_SHAPING, *LOAD_AXES], n=1)
     if close:
         return f"did you mean sweep.{close[0]}?"
     return f"a provider's own parameter is swept as sweep.extra.{name}=[…]"
@@ -214,7 +217,7 @@ def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, st
     for key, value in row.items():
         if key.startswith("extra."):
             extra[key.removeprefix("extra.")] = value
-        elif key not in _SHAPING:
+        elif key not in _SHAPING and key not in LOAD_AXES:
             params[key] = value
     params = {key: _plain_number(value) for key, value in params.items() if value is not None}
     extra = {key: value for key, value in extra.items() if value is not None}
@@ -224,7 +227,9 @@ def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, st
     system = shaping.get("system", config.dataset.system)
     template = shaping.get("template", config.dataset.template)
     endpoint = identities[provider.name]
-    shape = [endpoint, model, params, system, template]
+    load = load_shape(config, row)
+    # A setting without a load keeps the identity it had before there were any.
+    shape = [endpoint, model, params, system, template, *([load] if load else [])]
     return Setting(
         setting_id=digest(canonical_json(shape))[:16],
         label="",
@@ -235,6 +240,7 @@ def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, st
         system=system,
         template=template,
         axes={key: _plain_number(value) for key, value in row.items()},
+        load=load,
     )
 
 
@@ -245,7 +251,7 @@ def _plain_number(value: Any) -> Any:
     return value
 
 
-_SHORT = {"temperature": "T"}
+_SHORT = {"temperature": "T", "load.rate": "rate", "load.concurrency": "concurrency"}
 
 
 def label(settings: Sequence[Setting]) -> list[Setting]:
@@ -285,6 +291,7 @@ def _description(setting: Setting) -> dict[str, Any]:
         **{f"extra.{k}": v for k, v in extra.items()},
         "system": setting.system,
         "template": setting.template,
+        **{f"load.{k}": v for k, v in setting.load.items()},
     }
     return {**{k: rest.get(k) for k in order}, **rest}
 

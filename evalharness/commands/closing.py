@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalharness.arrow import where_equal
-from evalharness.errors import EXIT_CONFIG, EvalharnessError
+from evalharness.errors import EXIT_CONFIG, EXIT_STORAGE, EvalharnessError
 from evalharness.runner import Summary
 from evalharness.store.run import Run
 
@@ -46,10 +46,12 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
         lines.append(f"stopped: {summary.stop.reason}")
         if summary.stop.hint:
             lines.append(f"  → {summary.stop.hint}")
+    command = shlex.join(["evalharness", "run", *arguments])
     if summary.remaining:
-        command = shlex.join(["evalharness", "run", *arguments])
         first = ", once that is put right" if summary.exit_code == EXIT_CONFIG else ""
         lines.append(f"{summary.remaining} trials left{first}; to go on: {command}")
+    elif summary.exit_code == EXIT_STORAGE:
+        lines.append(f"every trial is recorded, not all are sealed; to go on: {command}")
     else:
         lines.append(f"again: evalharness report {shlex.quote(str(root))}")
     return lines

@@ -44,6 +44,11 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
         raise ConfigError(
             "execution.engine=ray, and Ray is not installed", hint="pip install 'evalharness[ray]'"
         )
+    if config.load is not None:
+        raise ConfigError(
+            "a load is measured from one process, whose lateness is known",
+            hint="execution=local, or load=none",
+        )
     most = config.limits.concurrency
     if execution.workers > most:
         raise ConfigError(

@@ -17,6 +17,7 @@ import msgspec
 
 from evalharness import __version__
 from evalharness.commands.confirm import asks, confirm, recorded
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import open_lanes, open_money
 from evalharness.commands.run import Prepared
 from evalharness.commands.signals import draining
@@ -39,7 +40,6 @@ from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Prompt
 from evalharness.report.judges import judge_lines, judging_facts
 from evalharness.runner import Runner, Summary
-from evalharness.runner.eventloop import run_on_loop
 from evalharness.scorers.parsing import convert
 from evalharness.secrets_guard import refuse_in_config, refuse_in_overrides
 from evalharness.store.files import publish_bytes

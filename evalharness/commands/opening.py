@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from evalharness import __version__
+from evalharness.config import LimitsConfig
 from evalharness.providers import open_endpoint
 from evalharness.runner import Lane
 from evalharness.runner.money import Money, check_bounded, spent_before
@@ -35,11 +36,20 @@ def config_yaml(jobs: list[Job]) -> str:
 
 
 async def open_lanes(
-    prepared: Prepared, stack: AsyncExitStack, progress: Progress
+    prepared: Prepared,
+    stack: AsyncExitStack,
+    progress: Progress,
+    *,
+    exactly: LimitsConfig | None = None,
 ) -> dict[str, Lane]:
-    """Open every provider of a plan until ``stack`` closes."""
+    """Open every provider of a plan until ``stack`` closes.
+
+    ``exactly`` holds instead of the run's limits, whatever an endpoint can serve at once: what
+    waits inside it is what a benchmark measures.
+    """
     config = prepared.plan.config
-    transport = await stack.enter_async_context(open_transport(config.transport, config.limits))
+    chosen = config.limits if exactly is None else exactly
+    transport = await stack.enter_async_context(open_transport(config.transport, chosen))
     lanes: dict[str, Lane] = {}
     for name, provider in prepared.providers.items():
         endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.say))
@@ -51,8 +61,8 @@ async def open_lanes(
             profile=endpoint.profile,
         )
         # What an endpoint cannot serve at once would wait inside it and count as latency.
-        most = min(config.limits.concurrency, endpoint.concurrency_hint or 10**9)
-        limits = structs.replace(config.limits, concurrency=most)
+        hint = endpoint.concurrency_hint if exactly is None else None
+        limits = structs.replace(chosen, concurrency=min(chosen.concurrency, hint or 10**9))
         gate = Gate(name, limits, endpoint.profile, SystemClock(), config.order.shuffle_seed)
         lanes[name] = Lane(client, gate, OutputEstimate())
     return lanes

@@ -11,10 +11,11 @@ import msgspec
 
 from evalharness.app import Job, Result
 from evalharness.commands.confirm import recorded, worst_case_usd
+from evalharness.commands.eventloop import run_on_loop
+from evalharness.commands.load_plan import load_points_of, point_line
 from evalharness.commands.pilot import send_pilot
 from evalharness.commands.run import Prepared, prepare
-from evalharness.errors import EXIT_OK
-from evalharness.runner.eventloop import run_on_loop
+from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.store.run import Run
 
 _SHOWN_SETTINGS = 20
@@ -41,6 +42,8 @@ def plan_command(
     def execute(jobs: list[Job]) -> Result:
         prepared = prepare([job.config for job in jobs])
         exit_code = EXIT_OK
+        if pilot is not None and prepared.plan.config.load is not None:
+            raise ConfigError("--pilot sends no load points", hint="--pilot … load=none")
         if pilot is not None:
             exit_code = run_on_loop(send_pilot(jobs, prepared, pilot, yes=yes))
         facts = describe(prepared)
@@ -94,6 +97,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         else {"least": cost["low"], "expected": cost["expected"], "most": cost["high"]},
         "worst_case_usd": None if worst is None else float(worst),
         "by_setting": facts.pop("settings"),
+        "load_points": load_points_of(prepared),
         **facts,
         "unpriced": [
             {"provider": p, "model": m, "add": prepared.book.missing_hint(p, m)}
@@ -145,6 +149,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
     shown = [f"  {label}" for label in settings[:_SHOWN_SETTINGS]]
     if len(settings) > _SHOWN_SETTINGS:
         shown.append(f"  … and {len(settings) - _SHOWN_SETTINGS} more")
+    if facts["load_points"]:
+        return _load_lines(facts)
     out = [
         f"{facts['name']}: {facts['prompts']} prompts × {len(settings)} settings × "
         f"{facts['repeats']} repeats = {facts['trials']} trials",
@@ -167,6 +173,21 @@ def lines(facts: dict[str, Any]) -> list[str]:
     if not facts["to_send"]:
         return [*out, "nothing is left to send"]
     return [*out, "evalharness run with the same overrides sends what is left"]
+
+
+def _load_lines(facts: dict[str, Any]) -> list[str]:
+    """A benchmark for a person: its load points, and what they cost at most."""
+    points: list[dict[str, Any]] = facts["load_points"]
+    out = [f"{facts['name']}: {facts['prompts']} prompts, load points one after the other:"]
+    out += [point_line(point, _span) for point in points[:_SHOWN_SETTINGS]]
+    if len(points) > _SHOWN_SETTINGS:
+        out.append(f"  … and {len(points) - _SHOWN_SETTINGS} more")
+    known = all(p["requests"] is not None and "search" not in p["load"] for p in points)
+    if known:
+        out += [_tokens_line(facts), f"cost, at most: {_cost_text(facts)}"]
+    else:
+        out.append("tokens and cost are not known before: limits.max_cost_usd bounds them")
+    return [*out, "evalharness run with the same overrides measures what is left"]
 
 
 def _tokens_line(facts: dict[str, Any]) -> str:

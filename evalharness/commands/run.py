@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,20 +14,28 @@ from evalharness.app import Job, Result
 from evalharness.commands.closing import closing_lines
 from evalharness.commands.confirm import asks, confirm, recorded
 from evalharness.commands.distributing import check_execution, run_distributed
+from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
-from evalharness.errors import ConfigError, EvalharnessError, StorageError
+from evalharness.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_STORAGE,
+    ConfigError,
+    EvalharnessError,
+    StorageError,
+)
 from evalharness.plan import Plan, build_plan
 from evalharness.progress import progress_for_terminal
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
 from evalharness.runner import Runner, Stop, Summary
-from evalharness.runner.eventloop import run_on_loop
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
 from evalharness.store.folder import hold_existing
 from evalharness.store.writer import RunStore
+from evalharness.streams import caused_by, settle
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,31 +44,31 @@ if TYPE_CHECKING:
     from evalharness.pricing import Price, PriceBook
 
 
-def run_command(
-    arguments: Sequence[str], *, yes: bool, retry_errors: bool = False
-) -> Callable[[list[Job]], Result]:
-    """The function Hydra's composed jobs are handed to; ``arguments`` go into the resume line."""
-
-    def execute(jobs: list[Job]) -> Result:
-        return execute_run(jobs, arguments=arguments, yes=yes, retry_errors=retry_errors)
-
-    return execute
-
-
 def execute_run(
     jobs: list[Job],
     *,
     arguments: Sequence[str] = (),
     yes: bool = False,
     retry_errors: bool = False,
+    lock: int | None = None,
 ) -> Result:
     """Run (or continue) the sweep that ``jobs`` describe and print its report.
 
-    With ``retry_errors`` trials that an earlier session recorded as errors are asked again.
+    Args:
+        jobs: composed configurations; the first names the run folder.
+        arguments: of the command, for the line that resumes it.
+        yes: do not ask before a dear run.
+        retry_errors: trials that an earlier session recorded as errors are asked again.
+        lock: of the run folder, where it is held already (see :mod:`.begin`).
     """
     config = jobs[0].config
+    if retry_errors and config.load is not None:
+        raise ConfigError(
+            "--retry-errors would take errors out of load points that were measured",
+            hint="another name=… measures them anew",
+        )
     root = Path(config.results_dir) / config.name
-    lock = hold_existing(root)
+    lock = hold_existing(root) if lock is None else lock
     try:
         prepared = prepare([job.config for job in jobs])
         if asks(prepared, yes=yes):
@@ -86,7 +94,9 @@ def execute_run(
         store.close()
         raise
     _say_orphans(orphaned, len(keys) - int(done.sum()))
-    if done.all():
+    if config.load is not None:
+        summary = run_on_loop(_run_load(prepared, store))
+    elif done.all():
         summary = run_on_loop(_nothing_to_send(store, prepared.plan))
     else:
         summary = run_on_loop(_run(prepared, store, done))
@@ -195,6 +205,19 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
         return summary
 
 
+async def _run_load(prepared: Prepared, store: RunStore) -> Summary:
+    from evalharness.commands.load import run_load
+
+    try:
+        summary = await run_load(prepared, store)
+        store.folder.save_manifest(planned=summary.planned)
+        await _finish(store, summary)
+    except BaseException:
+        store.close()
+        raise
+    return summary
+
+
 async def _finish(store: RunStore, summary: Summary) -> None:
     """Seal and let the folder go; a disk that fails now is one more reason to have stopped."""
     stop = summary.stop
@@ -213,17 +236,37 @@ async def _finish(store: RunStore, summary: Summary) -> None:
 
 def _conclude(root: Path, summary: Summary, arguments: Sequence[str]) -> Result:
     """Print the report and, last, what a person should do next."""
-    from evalharness.commands.report import print_report
-
-    objective: float | None = None
-    code = summary.exit_code
+    objective, failed = None, EXIT_OK
     if summary.already_recorded or summary.recorded:
-        try:
-            objective = print_report(root)
-        except EvalharnessError as error:
-            # What happened, and how to go on, must be said also where no report can be made.
-            print(f"no report: {error}", file=sys.stderr)
-            code = code or error.exit_code
+        objective, failed = _report(root)
     for line in closing_lines(root, summary, arguments):
         print(line, file=sys.stderr)
-    return Result(code, objective)
+    return Result(summary.exit_code or failed, objective)
+
+
+def _report(root: Path) -> tuple[float | None, int]:
+    """Print the report: the objective, and an exit code where there was none to be had.
+
+    What happened, and how to go on, must be said also then.
+    """
+    from evalharness.commands.report import print_report
+
+    try:
+        objective = print_report(root)
+        sys.stdout.flush()
+    except EvalharnessError as error:
+        print(f"no report: {error}", file=sys.stderr)
+        return None, error.exit_code
+    except (BrokenPipeError, SystemExit) as stop:
+        if not caused_by(stop, BrokenPipeError):
+            raise
+        settle(sys.stdout)  # its reader has left, as `| head` does
+        return None, EXIT_OK
+    except OSError as error:
+        settle(sys.stdout)
+        print(f"the report cannot be written: {error.strerror or error}", file=sys.stderr)
+        return None, EXIT_STORAGE
+    except KeyboardInterrupt:
+        print("no report: interrupted", file=sys.stderr)
+        return None, EXIT_INTERRUPTED
+    return objective, EXIT_OK

@@ -16,7 +16,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stoppable(Protocol):
-    """What runs, in this process or in several."""
+    """What can be stopped in two steps."""
 
     def stop(self, decision: Stop) -> None:
         """Start nothing new."""
@@ -31,6 +31,7 @@ class Stoppable(Protocol):
 def draining(runner: Stoppable, progress: Progress) -> Generator[None]:
     """While inside, signals stop the runner instead of the process."""
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
     received = 0
 
     def handle(number: signal.Signals) -> None:
@@ -49,3 +50,6 @@ def draining(runner: Stoppable, progress: Progress) -> Generator[None]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+            # The loop leaves the system's own behind; what comes now (endpoints are closed, a
+            # report is made) can be interrupted as what came before.
+            signal.signal(number, before[number])

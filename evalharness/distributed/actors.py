@@ -37,8 +37,8 @@ from evalharness.distributed.purse import Granted
 from evalharness.distributed.shards import Shard
 from evalharness.distributed.worker import Worker
 from evalharness.errors import ConfigError, EvalharnessError
-from evalharness.runner.eventloop import quick_turns
 from evalharness.runner.outcome import Stop
+from evalharness.runner.turns import quick_turns
 from evalharness.store.seal import Sealed
 
 T = TypeVar("T")

@@ -25,6 +25,7 @@ from evalharness.pricing.columns import cost_columns
 from evalharness.records import canonical_json
 from evalharness.report import fate
 from evalharness.report.judges import judges
+from evalharness.report.load import load_section
 from evalharness.report.money import ATTEMPT_COLUMNS, money, prices_used
 from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 # What scorers read beside what the analysis reads.
 _SCORED = ("finish_reason",)
 _PRICED = ("provider", "model")
+_PHASED = ("measurement", "phase")
 
 
 DEFAULTS = Options()
@@ -57,16 +59,22 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         ConfigError: the run has no records, or its scoring cannot be read.
     """
     settings, prompts = run.table("settings"), run.table("prompts")
-    records = run.table("records", _columns())
+    config = stored_config(run)
+    load = load_section(run, settings, config.load)
+    records = load.kept(run.table("records", _columns()))
     held = len(records)
     if not options.everything:
         settings, prompts = _active(settings), _active(prompts)
         records = _belonging(records, settings, prompts)
+    if not len(records) and load.data is not None:
+        raise ConfigError(
+            f"no load point of run `{run.name}` was measured to its end",
+            hint="the same evalharness run measures what is left",
+        )
     if not len(records):
         raise ConfigError(
             f"run `{run.name}` holds no records yet", hint=f"evalharness run name={run.name}"
         )
-    config = stored_config(run)
     scored = scored_run(run, records, prompts, options)
     over = [] if options.pricing is None else [options.pricing]
     book = PriceBook.load(
@@ -107,6 +115,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         "errors": fate.errors(records),
         "attempts": fate.attempts(run.table("attempts", list(fate.ATTEMPT_COLUMNS))),
         "provenance": provenance(run, settings),
+        "load": load.data,
     }
     data["money"] = money(
         frame,
@@ -144,7 +153,7 @@ def _bodies(run: Run) -> pa.Table:
 
 
 def _columns() -> list[str]:
-    return list(dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *fate.ERROR_COLUMNS)))
+    return list(dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *_PHASED, *fate.ERROR_COLUMNS)))
 
 
 def _active(table: pa.Table) -> pa.Table:

@@ -36,7 +36,7 @@ class Caveat(msgspec.Struct, frozen=True):
 def caveats(data: Row) -> list[Caveat]:
     """All caveats of a run, serious ones first."""
     found = [
-        *_unfinished(data["run"]), *_errors(data), *_client(data),
+        *_unfinished(data["run"]), *_loads(data["load"]), *_errors(data), *_client(data),
         *_effects(data), *_unequal_losses(data), *_left_out(data), *_truncated(data),
         *_unparsed(data), *_unscored(data), *_alike(data), *_served(data), *_few(data),
         *_money(data),
@@ -70,6 +70,15 @@ def _unfinished(run: Row) -> Iterator[Caveat]:
         yield Caveat(
             f"{doubtful} in doubt: sent, outcome unknown, possibly billed without an answer.", False
         )
+
+
+def _loads(data: Row | None) -> Iterator[Caveat]:
+    points: list[Row] = [] if data is None else data["points"]
+    for point in points:
+        for reason in point["invalid"]:
+            yield Caveat(f"Load point {point['label']} is invalid: {reason}.", True)
+        if point["state"] == "cut":
+            yield Caveat(f"Load point {point['label']} was cut short: {point['reason']}.", True)
 
 
 def _errors(data: Row) -> Iterator[Caveat]:

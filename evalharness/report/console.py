@@ -16,6 +16,7 @@ from evalharness.report.answers import Answer
 from evalharness.report.caveats import unscored
 from evalharness.report.columns import Column, fitting
 from evalharness.report.judges import judge_lines
+from evalharness.report.load_text import FOOTNOTE, load_lines, load_tables
 from evalharness.report.provenance import concurrency_lines
 from evalharness.report.spending import money_lines, money_tables
 from evalharness.report.story import Story, facts, tell
@@ -164,6 +165,7 @@ def print_report(data: Row, console: Console | None = None) -> None:
         if place:
             console.print()
         console.print(table)
+    _print_load(data["load"], console)
     _print_money(data, console)
     for line in footnotes(data):
         _say(console, line, style="dim")
@@ -196,6 +198,17 @@ def _print_money(data: Row, console: Console) -> None:
             console.print(table)
         if found.more:
             console.print(Text(f"  and {found.more} more: evalharness report {name} --json"))
+
+
+def _print_load(data: Row | None, console: Console) -> None:
+    if data is None:
+        return
+    for table in load_tables(data):
+        console.print()
+        console.print(table)
+    for line in load_lines(data):
+        console.print(Text(printable(line)), soft_wrap=True)
+    console.print(Text(FOOTNOTE, style="dim"), soft_wrap=True)
 
 
 def console_for_report() -> Console:

@@ -52,6 +52,7 @@ class StoredConfig(msgspec.Struct):
     pricing: dict[str, Any] = {}
     provider: dict[str, Any] = {}
     providers: dict[str, dict[str, Any]] = {}
+    load: dict[str, Any] | None = None
 
     def price_aliases(self) -> dict[str, str]:
         """Provider name → the name it is priced under, where that is another."""

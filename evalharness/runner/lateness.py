@@ -10,6 +10,8 @@ import asyncio
 import math
 import time
 from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 _EVERY_S = 0.02
@@ -48,6 +50,16 @@ class Lateness:
             "p99": self.quantile(0.99),
             "max": self._most if n else None,
         }
+
+
+@asynccontextmanager
+async def watching(lag: Lateness) -> AsyncGenerator[None]:
+    """Note how late the event loop runs for the length of the block."""
+    probe = asyncio.create_task(probe_loop(lag))
+    try:
+        yield
+    finally:
+        probe.cancel()
 
 
 async def probe_loop(lag: Lateness) -> NoReturn:

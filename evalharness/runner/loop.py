@@ -28,6 +28,7 @@ from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.runner.waiting import Backoffs, waiting_for
 from evalharness.store.recovery import interrupted
+from evalharness.store.reserve import answer_bytes
 from evalharness.store.writer import RunStore
 from evalharness.throttle.estimate import OutputEstimate
 from evalharness.throttle.gate import Gate
@@ -106,7 +107,9 @@ class Runner:
     async def work_off(self, backlog: Backlog, most: int) -> Summary:
         """Send what a backlog hands out, at most ``most`` at once; see :meth:`run`."""
         summary, began, cpu = self.summary, time.monotonic(), time.process_time()
-        self._store.start()
+        self._store.start(
+            in_flight=self._limits.concurrency, answer_bytes=answer_bytes(self._plan.settings)
+        )
         if most:
             await self._work_off(backlog, most)
         summary.seconds = time.monotonic() - began

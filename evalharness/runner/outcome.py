@@ -32,6 +32,7 @@ class Summary:
     ``billed_usd`` is None until some response states a price. ``in_doubt`` lists attempts that may
     have been billed without an answer, of this session and found at its start. ``unsaved`` counts
     answers that arrived and that a failing disk did not take: their attempts are in doubt, too.
+    ``invalid_points`` counts load points that do not show what their load says.
     """
 
     planned: int = 0
@@ -46,6 +47,7 @@ class Summary:
     in_doubt: list[Intent] = field(default_factory=list[Intent])
     quarantined: int = 0
     unsaved: int = 0
+    invalid_points: int = 0
     stop: Stop | None = None
     seconds: float = 0.0
     cpu_s: float = 0.0
@@ -78,4 +80,5 @@ class Summary:
         drained_all = self.stop is not None and self.stop.status == "interrupted"
         if self.stop is not None and (self.remaining or not drained_all):
             return self.stop.exit_code
-        return EXIT_FAILED if self.failed or self.remaining else EXIT_OK
+        missed = self.failed or self.remaining or self.invalid_points
+        return EXIT_FAILED if missed else EXIT_OK

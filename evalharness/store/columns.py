@@ -147,6 +147,7 @@ def setting_table(settings: Sequence[tuple[Setting, bool]]) -> pa.Table:
         "system": [s.system for s, _ in settings],
         "template": [s.template for s, _ in settings],
         "axes_json": [canonical_json(s.axes).decode() for s, _ in settings],
+        "load_json": [_json(s.load or None) for s, _ in settings],
         "active": [active for _, active in settings],
     }
     return table_of(columns, arrow_schema("settings"))
@@ -166,6 +167,7 @@ def settings_from(table: pa.Table) -> list[tuple[Setting, bool]]:
                 system=row["system"],
                 template=row["template"],
                 axes=msgspec.json.decode(row["axes_json"]),
+                load=msgspec.json.decode(row.get("load_json") or "{}"),
             ),
             bool(row["active"]),
         )

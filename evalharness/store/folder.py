@@ -174,6 +174,7 @@ def _existing_or_new(root: Path, code_version: str) -> Manifest:
     if existing is not None:
         existing.code_version = code_version
         return existing
+    root.chmod(files.FOLDER_MODE)  # somebody may have made the folder beforehand, for all to see
     now = now_iso()
     return Manifest(
         code_version=code_version,

@@ -24,6 +24,7 @@ from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.entries import (
     FILE_NAME,
+    RESULT,
     Damage,
     Row,
     encode_row,
@@ -75,8 +76,17 @@ class Journal:
         self.damage: list[Damage] = []
         self.connection = open_for_writing(self.path, self.damage)
 
-    def start(self) -> None:
-        """Start the writer thread; futures resolve on the running event loop."""
+    def start(self, *, in_flight: int = 1, answer_bytes: int = 0) -> None:
+        """Start the writer thread; futures resolve on the running event loop.
+
+        Args:
+            in_flight: answers that may be on their way when the disk turns out to be full.
+            answer_bytes: about how large one of them is thought to be.
+
+        Raises:
+            StorageError: there is no room to set aside for them.
+        """
+        self._reserve.expect(in_flight, answer_bytes)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
@@ -162,6 +172,7 @@ class Journal:
             size = sum(len(payload) for _, payload, _ in rows)
             self.pending_bytes += size
             self._checkpoint_when_due(size)
+            self._keep_reserve(rows)
         else:
             self.lost_records += sum(entry.final for entry in batch)
         waiting = [entry.future for entry in batch if entry.future is not None]
@@ -186,15 +197,25 @@ class Journal:
             # Whatever it is, the thread goes on: others wait for it, and must hear of a failure.
             if _name(error) not in _FULL or not self._reserve.release():
                 return self._fail(error)
-        self.low_disk = StorageError(
-            "the disk is full: sending stopped, answers in flight are being saved",
-            hint="free some space and run the same command again",
-        )
-        self._on_loop(self._on_failure, self.low_disk)
+        self._stop_sending("the disk is full: sending stopped, answers in flight are being saved")
         try:
             return self._transaction(work)
         except Exception as error:
             return self._fail(error)
+
+    def _keep_reserve(self, rows: list[Row]) -> None:
+        """Set more aside as answers turn out larger; stop sending where the disk has no more."""
+        sizes = (len(payload) for kind, payload, _ in rows if kind == RESULT)
+        if self.low_disk is None and not self._reserve.keep_up(sizes):
+            self._stop_sending(
+                "the disk is nearly full: no room left to set aside for the answers in flight; "
+                "sending stopped, they are being saved"
+            )
+
+    def _stop_sending(self, reason: str) -> None:
+        hint = "free some space and run the same command again"
+        self.low_disk = StorageError(reason, hint=hint)
+        self._on_loop(self._on_failure, self.low_disk)
 
     def _checkpoint_when_due(self, size: int) -> None:
         """Bring the write-ahead log into the main file now and then, so that it stays short."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evalharness.arrow import batches, mark_footer, read_parquet
+from evalharness.arrow import batches, conform, mark_footer, only, read_parquet
 from evalharness.errors import StorageError
+from evalharness.schema import arrow_schema
 from evalharness.store.files import publish
 
 if TYPE_CHECKING:
@@ -42,15 +43,19 @@ def part_number(path: Path) -> int:
 
 
 def read_sealed(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """A sealed file of a run folder, its page checksums verified.
+    """A sealed file of a run folder, its page checksums verified, with the columns of the schema.
+
+    A column that was added since the file was written is null.
 
     Raises:
         StorageError: it is not what was written; the message names it and says what to do.
     """
     import pyarrow as pa
 
+    schema = arrow_schema(path.parent.name if path.name.startswith("part-") else path.stem)
     try:
-        return read_parquet(path, columns)
+        table = read_parquet(path, columns)
+        return conform(table, schema if columns is None else only(schema, columns))
     except (pa.ArrowException, OSError) as error:
         raise damaged_file(path, error) from error
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.arrow import batches, only, where_not_in
+from evalharness.arrow import batches, conform, only, where_not_in
 from evalharness.errors import RunNotFoundError, StorageError
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
@@ -143,7 +143,7 @@ class Run:
         if columns is not None:
             schema = only(schema, columns)
         tables = [read_sealed(path, columns) for path in sorted((self.root / name).glob(PATTERN))]
-        sealed = pa.concat_tables([schema.empty_table(), *(t.cast(schema) for t in tables)])
+        sealed = pa.concat_tables([schema.empty_table(), *tables])
         if fresh is None or not len(fresh):
             return sealed
         if len(sealed):
@@ -204,4 +204,6 @@ def _head(path: Path, columns: list[str], most: int) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise damaged_file(path, error) from error
     schema = only(arrow_schema(path.parent.name), columns)
-    return schema.empty_table() if batch is None else pa.Table.from_batches([batch]).cast(schema)
+    if batch is None:
+        return schema.empty_table()
+    return conform(pa.Table.from_batches([batch]), schema)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evalharness.arrow import read_parquet
+from evalharness.arrow import missing_only_nullable, read_parquet
 from evalharness.errors import EvalharnessError
 from evalharness.records import AttemptResult, Intent, Outcome
 from evalharness.store.entries import (
@@ -173,7 +173,8 @@ def _check_part(
     except (pa.ArrowException, OSError) as error:
         report.findings.append(Finding(name, f"cannot be read: {_first_line(error)}"))
         return None
-    if not table.schema.equals(arrow_schema(path.parent.name)):
+    # An older part may lack a column that was added since, and is null there.
+    if not missing_only_nullable(table.schema, arrow_schema(path.parent.name)):
         report.findings.append(Finding(name, "its columns are not those of the schema"))
         return None
     expected = listed.get(name)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.arrow import where_not_in
+from evalharness.arrow import conform, where_not_in
 from evalharness.errors import ConfigError, StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.store import leftovers, reopen, seal
@@ -130,7 +130,7 @@ class RunStore:
         gone = where_not_in(old, "prompt_id", new["prompt_id"])
         inactive = pa.array([False] * len(gone), pa.bool_())
         gone = gone.set_column(gone.schema.get_field_index("active"), "active", inactive)
-        return pa.concat_tables([new, gone.cast(new.schema)])
+        return pa.concat_tables([new, conform(gone, new.schema)])
 
     def done_keys(self) -> pa.Table:
         """prompt_id, setting_id and repeat of every trial that has its record."""
@@ -179,9 +179,9 @@ class RunStore:
 
     # ── while running ────────────────────────────────────────────────────────────────────────
 
-    def start(self) -> None:
-        """Start writing; call on the event loop."""
-        self.journal.start()
+    def start(self, *, in_flight: int = 1, answer_bytes: int = 0) -> None:
+        """Start writing; call on the event loop (arguments and errors: :meth:`Journal.start`)."""
+        self.journal.start(in_flight=in_flight, answer_bytes=answer_bytes)
 
     def append(self, value: Intent | AttemptResult) -> asyncio.Future[None]:
         """Make an intent or a result durable (see :meth:`Journal.append`)."""
@@ -197,7 +197,8 @@ class RunStore:
         """Count finished trials, and begin a seal when there are enough."""
         if isinstance(value, AttemptResult) and value.final:
             self._unsealed += 1
-            if self._sealing is None and self._seal_is_due():
+            # What room a failing disk has is for answers in flight.
+            if self._sealing is None and self.failure is None and self._seal_is_due():
                 self._sealing = asyncio.create_task(self._seal_in_background())
 
     def _seal_is_due(self) -> bool:
@@ -224,6 +225,8 @@ class RunStore:
         self._unsealed, self.journal.pending_bytes = 0, 0
         loop = asyncio.get_running_loop()
         seqs = await loop.run_in_executor(self._sealer, self._write_parts, part, upto)
+        if self.failure is not None:  # the next session finds the seal begun, and repeats it
+            return
         await self.journal.execute(lambda db: seal.drop(db, part, seqs))
 
     async def _part_number(self) -> int:

@@ -24,9 +24,10 @@ def parse_retry_after(headers: Mapping[str, str], now_ns: int) -> float | None:
 
     In this order: ``retry-after-ms``; ``retry-after`` as a number of seconds or an HTTP-date (RFC
     9110 §10.2.3), the date read against the response's own ``date`` so that clocks need not
-    agree; ``x-ratelimit-reset*`` (``6m0s``, ``20ms``, seconds, or a Unix time) where the matching
-    ``x-ratelimit-remaining*`` is 0, the longest of them. A value that is zero or less, not
-    finite, unreadable or longer than 31 days counts as absent.
+    agree, and as servers write it besides (``30s``, ``1m30s``, a Unix time; of several values the
+    longest); ``x-ratelimit-reset*`` (``6m0s``, ``20ms``, seconds, or a Unix time) where the
+    matching ``x-ratelimit-remaining*`` is 0, the longest of them. A value that is zero or less,
+    not finite, unreadable or longer than 31 days counts as absent.
 
     Args:
         headers: response headers with lower-case names.
@@ -36,7 +37,8 @@ def parse_retry_after(headers: Mapping[str, str], now_ns: int) -> float | None:
     if millis is not None and (wait := _sane(millis / 1000)) is not None:
         return wait
     stated = headers.get("retry-after", "")
-    seconds = _number(stated)
+    waits = [_duration(one.strip(), now_ns) for one in stated.split(",")]
+    seconds = max((wait for wait in waits if wait is not None), default=None)
     if seconds is None:
         seconds = _until(stated, headers.get("date", ""), now_ns)
     if seconds is not None and (wait := _sane(seconds)) is not None:

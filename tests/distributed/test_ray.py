@@ -344,6 +344,7 @@ def test_a_cluster_cannot_reach_what_answers_on_this_machine_alone(
         (["execution.address=ray://h:1"], "execution.address=auto"),
         (["execution.engine=dask"], "execution.engine"),
         (["execution.worker=2"], "execution.workers"),
+        (["load=closed"], "execution=local"),
         (["results_dir=s3://bucket/results"], "results_dir=results"),
     ],
 )

@@ -86,6 +86,33 @@ def test_a_full_disk_loses_no_answer(zygote: Zygote, small_disk: Path, tmp_path:
         final_state_is_sound(root, expected=said(tmp_path / "results" / "whole"), planned=PLANNED)
 
 
+def test_the_reserve_grows_with_the_answers_in_flight(
+    zygote: Zygote, small_disk: Path, tmp_path: Path
+) -> None:
+    """P6: 48 at once of a megabyte each are three times the first reserve, and none is lost.
+
+    What max_tokens says of their size is far too little: each token brings twenty others and their
+    probabilities. Answers come at different times, so that most are in flight when the disk is full.
+    """
+    subprocess.run(["mount", "-o", "remount,size=110m", str(small_disk)], check=True)
+    answers = ("--output-tokens", "500", "--ttft-ms", "300", "--delay-sigma", "1")
+    with emulating(tmp_path, *answers) as emulator:
+        done = zygote.run(
+            tmp_path, "run", "name=full", *emulator.provider, "dataset.limit=10", "sweep=none",
+            "repeats=40", "limits.concurrency=48", "params.max_tokens=500", "params.logprobs=true",
+            "params.top_logprobs=20",
+            f"results_dir={small_disk}/results", quiet=True,
+        )  # fmt: skip
+        assert done.code == EXIT_STORAGE, done.err
+        assert "could not be saved" not in done.err
+        assert "to go on: evalharness run" in done.last_line
+        sent = {request["client_request_id"] for request in emulator.ledger()}
+        assert 48 <= len(sent) < 400
+        root = small_disk / "results" / "full"
+        assert sent <= recorded_requests(root), "an answer that arrived was not saved"
+        assert verify_folder(root).sound
+
+
 def test_a_disk_too_full_to_begin_is_said(
     zygote: Zygote, emulator: Emulator, small_disk: Path, tmp_path: Path
 ) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
 
 import evalharness
 from evalharness import errors
+from evalharness.store.entries import INTENT
 from evalharness.store.verify import verify_folder
 from tests.durability.invariants import in_doubt, nothing_bought_twice_unsaid, recorded_requests
 from tests.durability.processes import Done, Emulator, Zygote
@@ -191,6 +193,31 @@ def test_130_drains_what_is_in_flight(
         assert verify_folder(root).unsealed == 0
         resumes(zygote, tmp_path, done)
         assert len(emulator.ledger()) == PLANNED, "something was bought twice"
+
+
+def test_130_what_was_only_intended_is_not_sent(
+    zygote: Zygote, emulate: Emulate, tmp_path: Path
+) -> None:
+    """A signal while the journal is being written: what it holds up by then does not go out."""
+    with emulate("--ttft-ms", "20") as emulator:
+        running = zygote.start(tmp_path, "run", "name=r", *emulator.provider, *PLAN)
+        emulator.wait_until_served(2, by=running)
+        journal = tmp_path / "results" / "r" / "journal" / "journal.sqlite"
+        with closing(sqlite3.connect(journal, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # from here on no intent gets through
+            query = f"SELECT count(*) FROM entry WHERE kind = {INTENT}"
+            intended = other.execute(query).fetchone()[0]
+            emulator.wait_until_served(intended)
+            running.signal(signal.SIGTERM)
+            while "finishing what is in flight" not in running.errors():
+                assert running.poll() is None
+            other.execute("ROLLBACK")
+        done = running.wait()
+        assert done.code == errors.EXIT_INTERRUPTED, done.err
+        assert len(emulator.ledger()) == intended < PLANNED
+        assert in_doubt(tmp_path / "results" / "r") == set()
+        resumes(zygote, tmp_path, done)
+        assert len(emulator.ledger()) == PLANNED
 
 
 def test_130_a_drain_ends_after_drain_s(zygote: Zygote, emulate: Emulate, tmp_path: Path) -> None:

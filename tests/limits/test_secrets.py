@@ -360,7 +360,10 @@ def test_a_run_s_name_cannot_leave_the_results(
 
 
 def test_a_run_folder_is_its_owner_s_and_no_link(zygote: Zygote, tmp_path: Path) -> None:
-    """Folders 0700, files 0600, whatever the umask; a symbolic link in their place is refused."""
+    """Folders 0700, files 0600, whatever the umask and whoever made the folder; no symbolic link."""
+    made = tmp_path / "results" / "r"
+    made.mkdir(parents=True)
+    made.chmod(0o777)
     page = ("report", "r", "--html", str(tmp_path / "results/r/p.html"))
     for arguments in (("run", "provider=emulator", "name=r", *PLAN), page):
         done = subprocess.run(

@@ -26,6 +26,11 @@ def http_date(seconds: float) -> str:
         # Our clock is an hour behind the server's: its own Date counts.
         ({"retry-after": http_date(NOW + 3_630), "date": http_date(NOW + 3_600)}, 30.0),
         ({"retry-after": http_date(NOW + 90), "date": "rubbish"}, 90.0),
+        # Not the RFC's, and written all the same.
+        ({"retry-after": "30s"}, 30.0),
+        ({"retry-after": "1m30s"}, 90.0),
+        ({"retry-after": str(NOW + 45)}, 45.0),
+        ({"retry-after": "3, 7"}, 7.0),
         ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-requests": "0"}, 360.0),
         ({"x-ratelimit-reset-tokens": "20ms", "x-ratelimit-remaining-tokens": "0"}, 0.02),
         ({"x-ratelimit-reset-tokens": "1h2m3.5s", "x-ratelimit-remaining-tokens": "0"}, 3723.5),

@@ -13,6 +13,7 @@ from evalharness.report.html import words
 from evalharness.report.html.series import Series, series_of
 from evalharness.report.html.table import SettingsTable, settings_table
 from evalharness.report.judges import judge_lines
+from evalharness.report.load_text import LoadView, load_view
 from evalharness.report.prompts import TEXT_CHARS
 from evalharness.report.provenance import concurrency_lines
 from evalharness.report.spending import MoneyTable, money_lines, money_tables, price_origin
@@ -65,6 +66,7 @@ class View(msgspec.Struct, frozen=True):
     money: list[str]
     money_tables: list[MoneyTable]
     judges: list[list[str]]
+    load: LoadView | None
     config: str | None
     run: Row
 
@@ -101,6 +103,7 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         money=money_lines(data),
         money_tables=money_tables(data, brief=False, most=_MONEY_ROWS),
         judges=[judge_lines(facts) for facts in data["judges"]],
+        load=load_view(data["load"]),
         config=data["provenance"]["config"],
         run=data["run"],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalharness.report.html.charts import comparisons, repeats, speed, sweeps, tradeoffs
+from evalharness.report.html.charts import comparisons, load, repeats, speed, sweeps, tradeoffs
 from evalharness.report.html.charts.parts import Chart
 from evalharness.report.html.series import Series
 
@@ -24,6 +24,7 @@ def charts_of(data: Row, series: dict[str, Series]) -> dict[str, list[Chart]]:
         "sweep": sweeps.sweep(data),
         "repeats": repeats.repeats(data, series),
         "speed": speed.speed(data, series),
+        "load": load.load(data, series),
         "tradeoffs": tradeoffs.tradeoffs(data),
         "comparisons": comparisons.forest(data),
         "timeline": speed.timeline(data),

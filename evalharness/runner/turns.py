@@ -1,15 +1,11 @@
-"""The event loop that sends: uvloop, quick turns for other threads, little garbage collection."""
+"""Settings of the interpreter while requests are sent: quick turns, little garbage collection."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, TypeVar
-
-T = TypeVar("T")
 
 # Replies, intents and rows hold no cycles: reference counts free them, and looking for cycles
 # among those in flight every 700 allocations (CPython's default) finds nothing.
@@ -33,11 +29,3 @@ def quick_turns() -> Generator[None]:
         sys.setswitchinterval(turn_s)
         gc.set_threshold(*thresholds)
         gc.unfreeze()
-
-
-def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run ``main`` to its end on a fresh event loop, as :func:`asyncio.run` does."""
-    import uvloop
-
-    with quick_turns(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)

@@ -1,0 +1,27 @@
+"""How ``evalharness run`` begins: the lock of its folder first, and only then what takes time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from evalharness.app import Job, Result
+from evalharness.store.folder import hold_existing
+
+
+def run_command(
+    arguments: Sequence[str], *, yes: bool, retry_errors: bool = False
+) -> Callable[[list[Job]], Result]:
+    """The function Hydra's composed jobs are handed to; ``arguments`` go into the resume line.
+
+    Whoever comes second to a run folder learns so before anything else is imported.
+    """
+
+    def execute(jobs: list[Job]) -> Result:
+        config = jobs[0].config
+        lock = hold_existing(Path(config.results_dir) / config.name)
+        from evalharness.commands.run import execute_run
+
+        return execute_run(jobs, arguments=arguments, yes=yes, retry_errors=retry_errors, lock=lock)
+
+    return execute

@@ -1,0 +1,131 @@
+"""A signal at any other moment than while requests are sent, and output that nobody can take."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+import evalharness
+from evalharness.cli import main
+from evalharness.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_STORAGE
+from evalharness.store.verify import verify_folder
+from tests.durability.processes import Command, Emulator, Zygote
+from tests.durability.test_exit_codes import PLAN, PLANNED, resumes
+
+
+def _has_child(command: Command) -> bool:
+    children = Path(f"/proc/{command.pid}/task").glob("*/children")
+    return any(file.read_text() for file in children)
+
+
+MOMENTS: dict[str, Callable[[Command, Path], bool]] = {
+    "the folder is locked": lambda _, root: (root / "run.lock").exists(),
+    "the plan is saved": lambda _, root: (root / "run.json").exists(),
+    "an endpoint is opened": lambda command, _: _has_child(command),
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_130_before_the_first_request(
+    zygote: Zygote, tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
+    """Whatever it was doing, the command ends with 130, and its last line goes on."""
+    running = zygote.start(tmp_path, "run", "name=r", "provider=emulator", *PLAN)
+    while not MOMENTS[moment](running, tmp_path / "results" / "r"):
+        assert running.poll() is None
+    running.signal(number)
+    done = running.wait()
+    assert done.code == EXIT_INTERRUPTED, done.err
+    assert "Traceback" not in done.err
+    resumes(zygote, tmp_path, done)
+
+
+def test_130_while_hydra_composes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also where what Hydra calls makes another error of the interrupt: it is no bad configuration."""
+
+    def interrupted() -> str:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            raise ValueError("wrapped") from error
+        return "never"
+
+    OmegaConf.register_new_resolver("evh_test_interrupted", interrupted, replace=True)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "name=r", "hydra.run.dir=${evh_test_interrupted:}"]
+    assert main(arguments) == EXIT_INTERRUPTED
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last == "to go on: evalharness run name=r 'hydra.run.dir=${evh_test_interrupted:}'"
+
+
+def test_130_while_the_report_is_made(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """All is recorded; what to type next is said all the same."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "evalharness.commands.report.print_report",
+        lambda _: signal.raise_signal(signal.SIGTERM),
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["run", "name=r", *emulator.provider, *PLAN]) == EXIT_INTERRUPTED
+    said = capfd.readouterr().err.strip().splitlines()
+    assert said[-1] == "again: evalharness report results/r"
+    assert "no report: interrupted" in said
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_74_when_only_the_seal_failed(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Nothing is left to send, and the last line is still the command that goes on."""
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "name=r", *emulator.provider, *PLAN]
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            "evalharness.store.seal.write_table",
+            lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")),
+        )
+        assert main(arguments) == EXIT_STORAGE
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    command = shlex.join(["evalharness", *arguments])
+    assert last == f"every trial is recorded, not all are sealed; to go on: {command}"
+    assert main(arguments) == EXIT_OK
+    assert verify_folder(tmp_path / "results" / "r").unsealed == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_log_and_a_closed_pipe_stop_nothing(emulator: Emulator, tmp_path: Path) -> None:
+    """`evalharness run 2>log | head` on a full disk: every answer is recorded, and the code is 0."""
+    command = [sys.executable, "-m", "evalharness"]
+    run = [*command, "run", "name=r", *emulator.provider, *PLAN]
+
+    def code(arguments: list[str], *, out: str) -> int:
+        with Path("/dev/full").open("w") as full, subprocess.Popen(
+            arguments, cwd=tmp_path, stderr=full,
+            stdout=full if out == "full" else subprocess.PIPE,
+        ) as process:  # fmt: skip
+            if process.stdout is not None:
+                process.stdout.close()
+            return process.wait(60)
+
+    assert code(run, out="closed") == EXIT_OK
+    run_folder = evalharness.load(tmp_path / "results" / "r")
+    assert run_folder.manifest.status == "complete"
+    assert len(run_folder.records()) == PLANNED
+    assert code([*command, "report", "r"], out="closed") == EXIT_OK
+    # What nobody has seen because the disk is full was not said; the answers are there.
+    assert code(run, out="full") == EXIT_STORAGE

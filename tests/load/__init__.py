@@ -1,0 +1,1 @@
+"""Benchmarks: arrivals, pacing, metrics, search, the section of the report."""
