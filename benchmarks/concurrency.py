@@ -1,13 +1,16 @@
 """Is the concurrency asked for really in use, and are chunk times true?
 
-    python -m benchmarks.concurrency [--concurrency 1000] [--seconds 10]
+    python -m benchmarks.concurrency [--concurrency 1000] [--seconds 10] [--streams 100 1000]
 
 First, answers after 0.5 s: trials a second against ``concurrency / 0.5 s``, and the mean number of
 requests in flight as the *server* counts them (from its first request to its last: after that the
 run only drains) against the concurrency. Second, streams of 50 chunks 20 ms apart: each chunk holds
 the instant it was written by the server's own clock, and the error is the chunk time recorded by
-the client minus that. Both print what the run itself noted about its own lateness; where the
-machine is too slow for the load the report of such a run says "client saturated".
+the client minus that.
+
+A bare pyreqwest loop does the same beside each, at once before it: what that loop cannot keep, the
+machine, the server or the transport library cannot. Both parts print what the run itself noted
+about its own lateness: with a p99 over 5 ms its report says "client saturated".
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.harness import checked, configuration, durable
+from benchmarks.harness import bare, bare_streams, checked, configuration, durable
 from benchmarks.paced import paced_server, stats
 from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.run import prepare
@@ -35,6 +38,7 @@ class Unstreamed(NamedTuple):
     trials: int
     share_of_ideal: float  # trials a second over concurrency / DELAY_S, ramp and drain included
     share_in_flight: float  # mean requests in flight at the server over the concurrency
+    bare_in_flight: float  # the same of the bare loop
     session: dict[str, Any]
 
 
@@ -45,6 +49,8 @@ class Streamed(NamedTuple):
     p50: float
     p99: float
     worst: float
+    bare_p99: float
+    bare_cpu_us: float  # processor time a chunk of the bare loop
     session: dict[str, Any]
 
 
@@ -54,6 +60,8 @@ def unstreamed(folder: Path, concurrency: int, trials: int) -> Unstreamed:
         config = configuration(folder, f"{address}/v1", trials, concurrency, name="delayed")
         prepared = prepare([config])
         count = len(prepared.plan)
+        run_on_loop(bare(prepared, f"{address}/v1", concurrency))
+        idle = stats(address, reset=True)
         took = run_on_loop(durable(prepared, folder / "delayed"))
         seen = stats(address)
     checked(folder / "delayed", count)
@@ -61,6 +69,7 @@ def unstreamed(folder: Path, concurrency: int, trials: int) -> Unstreamed:
         count,
         count / took.recorded_s / (concurrency / DELAY_S),
         (seen["mean_in_flight"] or 0.0) / concurrency,
+        (idle["mean_in_flight"] or 0.0) / concurrency,
         Run.open(folder / "delayed").manifest.sessions[-1],
     )
 
@@ -70,12 +79,13 @@ def streamed(folder: Path, concurrency: int, trials: int, chunks: int = 50) -> S
     with paced_server(gap_s=GAP_S, chunks=chunks) as address:
         config = configuration(
             folder, f"{address}/v1", trials, concurrency,
-            name="streamed", params={"stream": True}, keep_chunk_times=True,
+            name=f"streamed-{concurrency}", params={"stream": True}, keep_chunk_times=True,
         )  # fmt: skip
         prepared = prepare([config])
-        run_on_loop(durable(prepared, folder / "streamed"))
-    checked(folder / "streamed", len(prepared.plan))
-    run = Run.open(folder / "streamed")
+        bare_errors, cpu_s = run_on_loop(bare_streams(prepared, f"{address}/v1", concurrency))
+        run_on_loop(durable(prepared, folder / config.name))
+    checked(folder / config.name, len(prepared.plan))
+    run = Run.open(folder / config.name)
     table = run.table("records", ["sent_at", "text", "chunk_times_s"])
     errors: list[float] = []
     sent_ns = table["sent_at"].cast("int64").to_pylist()
@@ -84,7 +94,10 @@ def streamed(folder: Path, concurrency: int, trials: int, chunks: int = 50) -> S
         written = [int(stamp) for stamp in str(text).split()]
         errors += [at - (ns - sent) / 1e9 for at, ns in zip(arrivals, written, strict=True)]
     p50, p99, worst = np.quantile(errors, [0.5, 0.99, 1.0]).tolist()
-    return Streamed(len(errors), p50, p99, worst, run.manifest.sessions[-1])
+    return Streamed(
+        len(errors), p50, p99, worst, float(np.quantile(bare_errors, 0.99)),
+        1e6 * cpu_s / len(bare_errors), run.manifest.sessions[-1],
+    )  # fmt: skip
 
 
 def lateness(session: dict[str, Any]) -> str:
@@ -92,7 +105,8 @@ def lateness(session: dict[str, Any]) -> str:
     lag, wait = session["loop_lag_s"], session["commit_wait_s"]
     return (
         f"event loop late p99 {1e3 * lag['p99']:.1f} ms, journal wait p50 "
-        f"{1e3 * wait['p50']:.1f} ms, p99 {1e3 * wait['p99']:.1f} ms"
+        f"{1e3 * wait['p50']:.1f} ms, p99 {1e3 * wait['p99']:.1f} ms, processor "
+        f"{session['cpu_s'] / session['seconds']:.0%} of a core"
     )
 
 
@@ -101,6 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--concurrency", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--streams", type=int, nargs="*", default=[100, 1000])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, concurrency = Path(name), options.concurrency
@@ -108,14 +123,17 @@ def main() -> None:
         print(
             f"delayed, {concurrency} in flight: {plain.trials} trials, "
             f"{plain.share_of_ideal:.1%} of concurrency/latency, server saw "
-            f"{plain.share_in_flight:.1%} of it in use; {lateness(plain.session)}"
+            f"{plain.share_in_flight:.1%} of it in use, {plain.bare_in_flight:.1%} by the bare "
+            f"loop; {lateness(plain.session)}"
         )
-        flow = streamed(folder, concurrency, int(concurrency * options.seconds))
-        print(
-            f"streamed, {concurrency} in flight: {flow.chunks} chunks, chunk time error p50 "
-            f"{1e3 * flow.p50:.2f} ms, p99 {1e3 * flow.p99:.2f} ms, most {1e3 * flow.worst:.1f} "
-            f"ms; {lateness(flow.session)}"
-        )
+        for streams in options.streams:
+            flow = streamed(folder, streams, int(streams * options.seconds))
+            print(
+                f"streamed, {streams} in flight: {flow.chunks} chunks, chunk time error p50 "
+                f"{1e3 * flow.p50:.2f} ms, p99 {1e3 * flow.p99:.2f} ms (bare loop "
+                f"{1e3 * flow.bare_p99:.2f} ms, {flow.bare_cpu_us:.0f} µs of processor a chunk), "
+                f"most {1e3 * flow.worst:.1f} ms; {lateness(flow.session)}"
+            )
 
 
 if __name__ == "__main__":

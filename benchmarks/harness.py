@@ -22,6 +22,7 @@ from evalharness.store.verify import verify_folder
 from evalharness.store.writer import RunStore
 
 PROMPTS = 100
+_CONTENT = b'"content":"'
 
 
 def configuration(
@@ -100,6 +101,38 @@ async def bare(prepared: Prepared, base_url: str, concurrency: int) -> Took:
         seconds = time.perf_counter() - began
         used = time.process_time() - cpu
         return Took(seconds, seconds, used, used)
+
+
+async def bare_streams(
+    prepared: Prepared, base_url: str, concurrency: int
+) -> tuple[list[float], float]:
+    """Read the same streams with pyreqwest alone.
+
+    Returns:
+        For each chunk the seconds between the instant in its text and its arrival here, and the
+        processor time of all.
+    """
+    plan = prepared.plan
+    bodies = (plan.body(trial) for trial in plan.trials())
+    headers = {"content-type": "application/json", "connection": "close"}
+    client = ClientBuilder().max_connections(concurrency).no_proxy().build()
+    late: list[float] = []
+
+    async def work() -> None:
+        for body in bodies:
+            request = client.post(f"{base_url}/chat/completions").headers(headers).body_bytes(body)
+            async with request.streamed_read_buffer_limit(0).build_streamed() as response:
+                while (chunk := await response.body_reader.read_chunk()) is not None:
+                    now_ns, data = time.time_ns(), chunk.to_bytes()
+                    at = data.find(_CONTENT)
+                    if at >= 0:
+                        written = int(data[at + len(_CONTENT) :].partition(b" ")[0])
+                        late.append((now_ns - written) / 1e9)
+
+    async with client:
+        cpu = time.process_time()
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+        return late, time.process_time() - cpu
 
 
 def checked(root: Path, trials: int) -> None:

@@ -34,6 +34,10 @@ class _Seen:
         self.first_at = 0.0  # Unix seconds
         self.at_last = 0.0  # the integral at the last arrival: after it the run only drains
 
+    def reset(self) -> None:
+        """Begin anew; call it while nothing is in flight."""
+        self.__init__()
+
     def change(self, by: int) -> None:
         at = time.perf_counter()
         self.area_s += self.now * (at - self.changed) if self.changed else 0.0
@@ -74,6 +78,8 @@ class _Connection(asyncio.Protocol):
             return
         if head.startswith(b"GET /stats"):
             body = json.dumps(self._seen.facts()).encode()
+            if head.startswith(b"GET /stats?reset"):
+                self._seen.reset()
             self._transport.write(_HEAD % b"application/json" + _sized(body))
             self._buffer = b""
             return
@@ -145,9 +151,9 @@ def paced_server(*, delay_s: float = 0.5, gap_s: float = 0.02, chunks: int = 50)
         process.communicate()
 
 
-def stats(address: str) -> dict[str, Any]:
-    """What the server saw so far."""
-    with urllib.request.urlopen(f"{address}/stats") as answer:
+def stats(address: str, *, reset: bool = False) -> dict[str, Any]:
+    """What the server saw so far, or since the last reset."""
+    with urllib.request.urlopen(f"{address}/stats{'?reset' if reset else ''}") as answer:
         return json.load(answer)
 
 

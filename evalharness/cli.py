@@ -107,7 +107,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = _parser()
     options, late = parser.parse_known_args(arguments)
     given: dict[str, list[str] | None] = vars(options)
-    takes = given.get("run" if arguments[:1] == ["report"] else "overrides")
+    takes = given.get("run" if arguments[:1] in (["report"], ["compare"]) else "overrides")
     if late and (takes is None or any("=" not in word or word.startswith("-") for word in late)):
         parser.error(f"unrecognized arguments: {' '.join(late)}")
     if takes is not None:
@@ -247,7 +247,12 @@ def _report(options: argparse.Namespace) -> int:
 
 def _add_compare(commands: Commands) -> None:
     parser = commands.add_parser("compare", help="settings against a baseline, paired by prompt")
-    parser.add_argument("run", nargs="+", metavar="RUN")
+    parser.add_argument(
+        "run",
+        nargs="+",
+        metavar="RUN",
+        help="and scoring=… or answer=…, which replace the runs' own",
+    )
     parser.add_argument("--by", metavar="AXIS", help="temperature, model, …, or run")
     parser.add_argument("--baseline", metavar="VALUE", help="default: the lowest or first value")
     parser.add_argument(

@@ -218,7 +218,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     attempt: int  # from 1
     client_request_id: str
     admitted_at_ns: int
-    in_flight: int  # requests in flight on this run when it was admitted, itself included
+    in_flight: int  # requests on the wire when this one goes, itself included
     reserved_usd: Decimal | None = None
     # Benchmarks only: which measurement of a load point, and whether it is warm-up (see Phase).
     measurement: int | None = None

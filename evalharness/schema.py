@@ -91,7 +91,9 @@ RECORDS: tuple[Column, ...] = (
     Column("last_content_s", "float", "seconds to the last content chunk", "not streamed"),
     Column("latency_s", "float", "seconds from sending to the complete response", "none came"),
     Column("chunk_times_s", "floats", "arrival of each content chunk, from sent_at", "not kept"),
-    Column("in_flight", "int", "requests in flight when this one was admitted", "imported"),
+    Column(
+        "in_flight", "int", "requests on the wire when this one went, itself included", "imported"
+    ),
     # load (benchmarks)
     Column("measurement", "int", "which measurement of load.json it belongs to", "no load run"),
     Column("phase", "key", "warmup (in no figure) or measured", "no load run"),
@@ -126,12 +128,12 @@ ATTEMPTS: tuple[Column, ...] = (
     Column("client_request_id", "text", "id sent as X-Client-Request-Id"),
     Column("inference_id", "text", "x-inference-id header", "not delivered"),
     Column("scheduled_at", "time", "when the attempt was due (UTC)", "unknown after a crash"),
-    Column("admitted_at", "time", "when the throttle let it go (UTC)"),
+    Column("admitted_at", "time", "when the throttle let it go (UTC), its slot included"),
     Column("sent_at", "time", "when it was sent (UTC)", "never sent, or unknown after a crash"),
     Column("queue_s", "float", "seconds in our own queue", "unknown after a crash"),
     Column("latency_s", "float", "seconds from sending to the complete response", "none came"),
     Column("wait_s", "float", "pause decided before the next attempt", "there was none"),
-    Column("in_flight", "int", "requests in flight when it was admitted"),
+    Column("in_flight", "int", "requests on the wire when it went, itself included"),
     Column("measurement", "int", "which measurement of load.json it belongs to", "no load run"),
     Column("phase", "key", "warmup or measured", "no load run, or never sent"),
     Column("prompt_tokens", "int", "as reported", "not reported"),

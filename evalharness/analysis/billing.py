@@ -17,7 +17,7 @@ from evalharness.analysis.loading import ERROR
 from evalharness.analysis.spending import Spending
 from evalharness.pricing import Price, PriceBook, picodollars
 from evalharness.pricing.columns import cost_columns
-from evalharness.pricing.difference import likely_reason
+from evalharness.pricing.difference import UNEXPLAINED, likely_reason
 from evalharness.pricing.price import PICO
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _reason(bills: Bills, rows: Ints) -> str:
     for name in ("cached_tokens", "reasoning_tokens"):
         special |= np.nan_to_num(bills.spending.tokens[name][rows]) > 0
     guess = likely_reason(bills.spending.pico[rows] / PICO, bills.billed[rows] / PICO, special)
-    return guess or "the difference follows no single price"
+    return guess or UNEXPLAINED
 
 
 def _explanations(bills: Bills, rows: Ints) -> Iterator[tuple[str, Ints]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import plain
+from evalharness.analysis.circumstances import COMPARED, contrasts
 from evalharness.analysis.encode import UNKNOWN, Floats, Ints, text_lengths
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.pairs import LIMIT, Pairs, mean_agreement, pairs_of_repeats
@@ -48,7 +49,8 @@ def breakdowns(frame: Frame, limit: int = LIMIT) -> list[dict[str, Any]]:
         * ``output_length``: the longer output's text, in characters;
         * ``cached_tokens``: in neither, one or both prompts.
 
-        ``all_pairs`` says whether every pair was looked at.
+        ``contrasts`` (see :func:`.circumstances.contrasts`) compares two groups of a table within
+        the same prompts; ``all_pairs`` says whether every pair was looked at.
 
     """
     pairs = pairs_of_repeats(frame, limit)
@@ -61,11 +63,17 @@ def breakdowns(frame: Frame, limit: int = LIMIT) -> list[dict[str, Any]]:
         "cached_tokens": lambda f, p: [_cached(f, p)],
     }
     out: list[dict[str, Any]] = [{"all_pairs": pairs.complete} for _ in frame.setting_ids]
+    compared: dict[str, Groups] = {}
     for name, table in tables.items():
         for row in out:
             row[name] = []
-        for groups in table(frame, pairs):
+        found = table(frame, pairs)
+        for groups in found:
             _append(frame, pairs, groups, [row[name] for row in out])
+        if name in COMPARED:
+            compared[name] = found[0]
+    for row, told in zip(out, contrasts(frame, pairs, compared), strict=True):
+        row["contrasts"] = told
     return out
 
 

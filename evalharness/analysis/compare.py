@@ -56,12 +56,14 @@ def compare(
         ``a_settings`` and ``b_settings``. ``difference`` is the mean over the ``n`` joined
         prompts of a minus b, in the metric's unit; ``ci95`` its interval; ``p`` the test named in
         ``test``, ``p_adjusted`` the same within the family of ``family`` comparisons; ``mde`` what
-        would have been found with 80 % power; ``also_differs`` what else differs between the
-        sides, such as the model of a provider; ``repeats`` the largest K behind a value, each
-        side; ``ratio`` the geometric mean ratio of positive quantities; ``percentiles`` the median
-        and p95 over trials, for latency and tokens; ``missing`` the share of trials without a
-        value and whether it differs; ``errors_as_failures`` the score again
-        with every error counted 0; ``sentence`` all of it in words.
+        would have been found with 80 % power, ``mde_from`` the ``spread`` of the differences, or,
+        where they are all equal, a ``bound`` of it (None: nothing bounds it); ``also_differs``
+        what else differs between the sides, such as the model of a provider; ``repeats`` the
+        largest K behind a value, each side; ``ratio`` the geometric mean ratio of positive
+        quantities; ``percentiles`` the median and p95 over trials, for latency and tokens;
+        ``missing`` the share of trials without a value and whether it differs;
+        ``errors_as_failures`` the score again with every error counted 0; ``sentence`` all of it
+        in words.
 
     Raises:
         ConfigError: the axis does not vary, or nothing has the baseline value.
@@ -152,7 +154,6 @@ def _row(i: int, by: str, contrast: Contrast, tests: _Tests) -> dict[str, Any]:
         test, discordant = "sign-flip permutation of clusters", None
     elif discordant is not None:
         p, test = stats.mcnemar_mid_p(*discordant), "McNemar mid-p"
-    spread = stats.standard_error(contrast.differences, tests.clusters)
     wins, losses, ties = contrast.tally()
     only_a, only_b = contrast.unmatched()
     return {
@@ -169,7 +170,7 @@ def _row(i: int, by: str, contrast: Contrast, tests: _Tests) -> dict[str, Any]:
         "test": test,
         "n": contrast.n,
         "repeats": [contrast.repeats(pair.compared), contrast.repeats(pair.baseline)],
-        "mde": None if spread is None else stats.detectable(spread[1]),
+        **_detectable(contrast, tests.clusters),
         "a_mean": mean(contrast.a),
         "b_mean": mean(contrast.b),
         "wins": wins,
@@ -184,6 +185,23 @@ def _row(i: int, by: str, contrast: Contrast, tests: _Tests) -> dict[str, Any]:
         "errors_as_failures": _strict(i, metric, tests),
         "equivalence": None,
     }
+
+
+def _detectable(contrast: Contrast, clusters: Any) -> dict[str, Any]:
+    """The smallest difference found with 80 % power, and what it rests on.
+
+    Differences that are all equal show no spread. Of shares there is still a bound of it; of
+    seconds, tokens and dollars there is none.
+    """
+    spread = stats.standard_error(contrast.differences, clusters)
+    if spread is not None:
+        return {"mde": stats.detectable(spread[1]), "mde_from": "spread"}
+    bound = None
+    if contrast.measured.metric not in _RATIO_METRICS:
+        bound = stats.greatest_error(contrast.differences, clusters)
+    if bound is None:
+        return {"mde": None, "mde_from": None}
+    return {"mde": stats.detectable(bound), "mde_from": "bound"}
 
 
 def _sides(pair: Pair, by: str) -> dict[str, Any]:

@@ -117,7 +117,9 @@ def pilot_components(pilot: Frame) -> tuple[stats.Components, str, list[str]]:
             worst = stats.minimum_detectable(components, 100, 1)
             found.append((worst, components, f"{pilot.label(a)} against {pilot.label(b)}"))
     if found:
-        _, components, names = max(found, key=lambda item: item[0])
+        worst, components, names = max(found, key=lambda item: item[0])
+        if worst == 0.0:
+            return _bounded(components, names)
         return components, f"pilot, {names}, {components.prompts} prompts", []
     for index, table in enumerate(tables):
         single = stats.variance_components(table, table)
@@ -132,6 +134,18 @@ def pilot_components(pilot: Frame) -> tuple[stats.Components, str, list[str]]:
         "the pilot run has no prompts with two scored repeats: its noise cannot be estimated",
         hint="run it with repeats=3 and a scorer, or leave out --from",
     )
+
+
+def _bounded(seen: stats.Components, names: str) -> tuple[stats.Components, str, list[str]]:
+    """A pilot in which nothing varied is no proof that nothing varies: bound what it missed."""
+    prompts = seen.prompts or 0
+    error = stats.greatest_error(np.zeros(prompts))
+    assert error is not None
+    components = stats.Components(
+        omega2=error**2 * prompts, within_a=0.0, within_b=0.0, prompts=prompts
+    )
+    source = f"pilot, {names}, {prompts} prompts: no score varied, so this is an upper bound"
+    return components, source, ["omega2"]
 
 
 def score_table(frame: Frame, setting: int) -> Floats:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from evalharness.analysis.stats.design import LEAST_PROMPTS
+
 _SHARES = ("score", "agreement", "agreement_answer")
 
 
@@ -27,9 +29,8 @@ def comparison_line(row: dict[str, Any]) -> str:
         f" ({row['wins']} up / {row['losses']} down / {row['ties']} tied, "
         f"n={row['n']}, K={_repeats(row['repeats'])}{_unmatched(row['unmatched'])})"
     )
-    mde = row["mde"]
-    detectable = "not estimable" if mde is None else amount(mde, metric)
-    text += f"; detectable: {detectable}"
+    text += f"; detectable: {_detectable(row)}"
+    text += _equivalence(row)
     if row["also_differs"]:
         text += f"; the sides also differ in {', '.join(row['also_differs'])}"
     return text + _strict(row) + _missing(row)
@@ -51,6 +52,42 @@ def p_text(p: float | None) -> str:
         return "p=1"
     digits = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
     return "p=" + (digits.removeprefix("0"))
+
+
+def _detectable(row: dict[str, Any]) -> str:
+    """The least difference that would have been seen; why there is none, where there is none."""
+    metric, mde = row["metric"], row["mde"]
+    if mde is None:
+        why = "one prompt" if row["n"] == 1 else "every prompt differs by the same amount"
+        return f"not estimable ({why})"
+    if is_hopeless(row):
+        return f"none with {row['n']} prompts" if row["n"] > 1 else "none with one prompt"
+    if row["mde_from"] == "spread":
+        return amount(mde, metric)
+    alike = "differs by the same" if row["wins"] or row["losses"] else "is tied"
+    return f"{amount(mde, metric)} at most (every prompt {alike})"
+
+
+def is_hopeless(row: dict[str, Any]) -> bool:
+    """Whether no difference can be detected: beyond 100 points, or too few prompts for any p < .05.
+
+    Five prompts that all differ alike give p = .0625 by sign flips, four give .0625 by McNemar's
+    mid-p.
+    """
+    if _is_share(row["metric"]) and (row["mde"] or 0.0) > 1.0:
+        return True
+    return row["n"] < (LEAST_PROMPTS - 1 if row["mcnemar"] else LEAST_PROMPTS)
+
+
+def _equivalence(row: dict[str, Any]) -> str:
+    """Whether the two are shown to be the same within the margin asked for."""
+    found = row["equivalence"]
+    if found is None:
+        return ""
+    margin = amount(found["margin"], row["metric"])
+    if found["p"] is None:
+        return f"; equivalent within ±{margin}: not testable without spread"
+    return f"; equivalent within ±{margin}: {p_text(found['p'])}"
 
 
 def _is_share(metric: str) -> bool:

@@ -10,13 +10,14 @@ from evalharness.analysis.compare import compare as compare_settings
 from evalharness.analysis.compare import compare_runs
 from evalharness.analysis.trends import trends
 from evalharness.errors import EXIT_OK, ConfigError
-from evalharness.report.build import Options, build_all
+from evalharness.report.build import build_all
 from evalharness.report.json import as_json_text
+from evalharness.report.overrides import parse_overrides
 from evalharness.report.text import printable
 
 
 def compare(
-    runs: Sequence[str],
+    arguments: Sequence[str],
     *,
     by: str | None,
     baseline: str | None,
@@ -25,10 +26,15 @@ def compare(
 ) -> int:
     """Print every comparison and trend as one line, or all of them as JSON.
 
+    ``arguments`` are runs, and ``scoring=…`` or ``answer=…`` in place of the runs' own.
+
     A trend is the slope over an axis of three or more numbers. Several runs are joined by prompt;
     with ``--by run`` they are compared with each other.
     """
-    built = build_all(runs, Options())
+    runs = [a for a in arguments if "=" not in a]
+    if not runs:
+        raise ConfigError("compare needs a run", hint="evalharness compare quickstart")
+    built = build_all(runs, parse_overrides([a for a in arguments if "=" in a]))
     names = [one.run.name for one in built]
     if len(set(names)) < len(names):
         raise ConfigError(f"the runs {', '.join(names)} do not have different names")
@@ -50,6 +56,11 @@ def compare(
         return EXIT_OK
     for row in [*rows, *slopes]:
         print(printable(row["sentence"]))
+    if any(row["family"] > 1 for row in rows):
+        print(
+            "adjusted: over the comparisons of one metric (pooled ones apart), not over all lines",
+            file=sys.stderr,
+        )
     if not rows:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
     return EXIT_OK

@@ -6,16 +6,19 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from evalharness.errors import ConfigError
 from evalharness.store.folder import MANIFEST
 from evalharness.store.run import Run
+from evalharness.wire.client import is_loopback
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from evalharness.commands.run import Prepared
+    from evalharness.records import Setting
 
 
 def recorded(prepared: Prepared) -> tuple[NDArray[np.bool_], Any]:
@@ -46,13 +49,30 @@ def worst_case_usd(prepared: Prepared, done: NDArray[np.bool_]) -> Decimal | Non
 
 
 def asks(prepared: Prepared, *, yes: bool) -> bool:
-    """Whether there is a limit to ask above, and a person at a terminal to ask."""
+    """Whether there is a limit to ask above, anything that costs, and a person to ask."""
     limit = prepared.plan.config.limits.confirm_above_usd
-    return limit is not None and not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    if limit is None or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return not all(_is_free(prepared, setting) for setting in prepared.plan.settings)
+
+
+def _is_free(prepared: Prepared, setting: Setting) -> bool:
+    price = prepared.price(setting)
+    return _at_home(prepared, setting) if price is None else price.is_free()
+
+
+def _at_home(prepared: Prepared, setting: Setting) -> bool:
+    """Whether a setting is answered on this machine, where nobody sends a bill."""
+    provider = prepared.providers[setting.provider]
+    if provider.kind != "remote":
+        return True
+    return is_loopback(urlsplit(provider.base_url or "").hostname or "")
 
 
 def confirm(prepared: Prepared, done: NDArray[np.bool_], *, what: str) -> None:
     """Ask whether the trials not ``done`` may be sent, when they may cost more than the limit.
+
+    What nobody knows the cost of is asked about too, unless it stays on this machine.
 
     Args:
         prepared: what is to be sent.
@@ -67,11 +87,13 @@ def confirm(prepared: Prepared, done: NDArray[np.bool_], *, what: str) -> None:
     if limit is None or not to_send:
         return
     worst = worst_case_usd(prepared, done)
+    if worst is None and all(_at_home(prepared, setting) for setting in prepared.plan.settings):
+        return
     if worst is not None and worst <= limit:
         return
     print(
-        f"{what} sends {to_send:,} requests and may cost {_amount(prepared, worst)}, more than "
-        f"limits.confirm_above_usd={limit}. Go on? [y/N] ",
+        f"{what} sends {to_send:,} requests and may cost {_amount(prepared, worst)} "
+        f"(limits.confirm_above_usd={limit}). Go on? [y/N] ",
         end="", file=sys.stderr, flush=True,
     )  # fmt: skip
     answer = sys.stdin.readline()
@@ -86,5 +108,5 @@ def _amount(prepared: Prepared, worst: Decimal | None) -> str:
         return f"up to ${worst:,.2f}" if worst >= 1 else f"up to ${worst:.4f}"
     unpriced = [s.model for s in prepared.plan.settings if prepared.price(s) is None]
     if unpriced:
-        return f"an unknown amount (no price for {unpriced[0]})"
-    return "an unknown amount (without params.max_tokens nothing bounds an answer)"
+        return f"an unknown amount: no price for {unpriced[0]}"
+    return "an unknown amount: without params.max_tokens nothing bounds an answer"

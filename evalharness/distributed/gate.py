@@ -61,7 +61,7 @@ class _Waiter(Waiter):
     __slots__ = ("leave",)
 
     def __init__(self, tokens: int, take: Callable[[], bool] | None, *, patient: bool) -> None:
-        super().__init__(tokens, take, patient=patient)
+        super().__init__(tokens, take, patient=patient, early=False)
         self.leave: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
 
 
@@ -125,6 +125,11 @@ class SharedGate(Gate):
         await self._talking
 
     @property
+    def spare(self) -> int:
+        """None: see :meth:`admit`."""
+        return 0
+
+    @property
     def limit(self) -> int:
         """Slots this worker may hold now."""
         return self._keep
@@ -135,8 +140,12 @@ class SharedGate(Gate):
         *,
         take: Callable[[], bool] | None = None,
         patient: bool = True,
+        early: bool = False,
     ) -> Permit:
-        """Wait until one request of about that many tokens may go (see :meth:`Gate.admit`)."""
+        """Wait until one request of about that many tokens may go (see :meth:`Gate.admit`).
+
+        Nobody is admitted early: a slot that others could use is not to be waited for with it.
+        """
         if self._stopped is not None:
             raise Stopped(self._stopped.decision)
         waiter = _Waiter(tokens_estimate, take, patient=patient)
@@ -234,14 +243,14 @@ class SharedGate(Gate):
                 waiter.leave.set_exception(Stopped(decision))
 
     def release(
-        self, admitted_at: float, tokens: Reservation | int | None, reply: Reply | None
+        self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None
     ) -> None:
         """Take a permit back: its slot is free for the next in line, or goes back."""
         self.in_flight -= 1
         if isinstance(tokens, int):
             self._used.append((tokens, None if reply is None else tokens_used(reply)))
         if reply is not None and self._needs_leave:
-            age = self._clock.monotonic() - admitted_at
+            age = self._clock.monotonic() - permit.admitted_at
             self._signals.append(Signalled(signal_of(reply), age))
         self._give_back()
         self._serve_alone()

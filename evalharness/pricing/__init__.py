@@ -6,6 +6,6 @@ it needs numpy.
 """
 
 from evalharness.pricing.book import PriceBook
-from evalharness.pricing.price import Price, Rates, Tier
+from evalharness.pricing.price import Price, Rates, Tier, usd_text
 
-__all__ = ["Price", "PriceBook", "Rates", "Tier"]
+__all__ = ["Price", "PriceBook", "Rates", "Tier", "usd_text"]

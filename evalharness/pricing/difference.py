@@ -6,6 +6,8 @@ import numpy as np
 
 from evalharness.pricing.arrow import Bools, Floats
 
+#: Said where no explanation holds.
+UNEXPLAINED = "no single price explains it"
 _ROUNDING_USD = 1e-6  # bills are often given to the millionth of a dollar
 _SAME = 1e-3  # ratios this close are one ratio
 
@@ -28,13 +30,15 @@ def likely_reason(computed: Floats, billed: Floats, special: Bools) -> str | Non
             return "the billed amounts are rounded"
     if not np.any(billed):
         return "nothing was billed: a free quota, or a bill that comes later"
+    if not np.any(computed):
+        return "the table's price is zero, and the provider bills for it"
     ratio = _one_ratio(computed, billed)
     if ratio is not None:
         return f"the bill is {ratio:.4g} times the table's price throughout: another price applies"
     plain = ~special
     if np.any(special) and np.any(plain) and np.allclose(gap[plain], 0, atol=_ROUNDING_USD):
         return "only records with cached or reasoning tokens differ: those have another price"
-    return "the difference follows no single price"
+    return UNEXPLAINED
 
 
 def _one_ratio(computed: Floats, billed: Floats) -> float | None:

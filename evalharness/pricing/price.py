@@ -168,6 +168,12 @@ def to_usd(pico: int) -> Decimal:
     return Decimal(f"{pico}E-12")  # a constructor never rounds; arithmetic might
 
 
+def usd_text(amount: Decimal) -> str:
+    """An exact amount for messages, never in powers of ten: ``$0``, ``$0.000123``, ``$12.5``."""
+    text = f"{amount:f}"
+    return f"${text.rstrip('0').rstrip('.') if '.' in text else text}"
+
+
 def has_decimals(value: Decimal, at_most: int) -> bool:
     """Whether a number is finite and written exactly with this many decimals."""
     _, digits, exponent = value.as_tuple()

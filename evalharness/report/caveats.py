@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from evalharness.report import numbers as n
+from evalharness.report.circumstances import notable
 from evalharness.report.text import one_line
 from evalharness.scorers.base import NO_TARGET, NOT_DUE, NOTHING_ANSWERED
 
 Row = dict[str, Any]
 
 FEW_PROMPTS = 20
+FEW_DIFFER = 10
 SATURATED = 0.9  # of one core: requests are handled by one thread
 LEAST_SESSION_S = 2.0  # shorter ones are start-up
 CHARS = 280  # names that a server sends may be of any length
@@ -38,7 +40,8 @@ def caveats(data: Row) -> list[Caveat]:
     found = [
         *_unfinished(data["run"]), *_loads(data["load"]), *_errors(data), *_client(data),
         *_effects(data), *_unequal_losses(data), *_left_out(data), *_truncated(data),
-        *_unparsed(data), *_unscored(data), *_alike(data), *_served(data), *_few(data),
+        *_unparsed(data), *_unscored(data), *_alike(data), *_served(data),
+        *(Caveat(text, False) for text in notable(data)), *_few(data), *_few_differ(data),
         *_money(data),
         *(Caveat(note, False) for note in data["run"]["notes"]),
     ]  # fmt: skip
@@ -296,6 +299,26 @@ def _few(data: Row) -> Iterator[Caveat]:
     elif largest < 2:
         yield Caveat(
             "No prompt has two usable repeats: nothing is known about repeatability.", True
+        )
+
+
+def _few_differ(data: Row) -> Iterator[Caveat]:
+    """Bootstrap intervals that rest on a handful of prompts: too narrow, see docs/statistics.md."""
+    rows = [
+        row
+        for row in data["comparisons"]
+        if n.is_share(row["metric"])
+        and row["n"] >= FEW_PROMPTS
+        and 0 < row["wins"] + row["losses"] < FEW_DIFFER
+    ]
+    if rows:
+        few = min(row["wins"] + row["losses"] for row in rows)
+        yield Caveat(
+            f"{n.plural(len(rows), 'interval')} of differences "
+            f"{'rests' if len(rows) == 1 else 'rest'} on few prompts that differ at all (down to "
+            f"{few}): such intervals hold the true difference about nine times in ten, not "
+            "nineteen in twenty.",
+            False,
         )
 
 

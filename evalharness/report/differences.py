@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from evalharness.analysis.sentences import is_hopeless
 from evalharness.report import numbers as n
 
 Row = dict[str, Any]
@@ -144,6 +145,8 @@ def _limits(row: Row) -> str:
         return f"; {n.p_value(row['p_adjusted'])} after allowing for {row['family']} comparisons"
     if row["mde"] is None:
         return ""
+    if is_hopeless(row):
+        return f"; with {_prompts(row)} any difference may be missed"
     return f"; under {n.size_of(row['metric'], row['mde'], n.largest_of(row))} would be missed"
 
 

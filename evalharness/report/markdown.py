@@ -12,7 +12,7 @@ from typing import Any
 from evalharness.report import numbers as n
 from evalharness.report.html.table import Cell, SettingsTable, settings_table
 from evalharness.report.judges import judge_lines
-from evalharness.report.spending import MoneyTable, money_lines, money_tables
+from evalharness.report.spending import PlainTable, money_lines, money_tables
 from evalharness.report.story import Difference, Story, tell
 from evalharness.report.text import one_line
 
@@ -124,7 +124,7 @@ def _money(data: Row) -> list[str]:
     return ["**Money**", *([listed] if lines else []), *(_money_table(found) for found in tables)]
 
 
-def _money_table(found: MoneyTable) -> str:
+def _money_table(found: PlainTable) -> str:
     lines = [
         f"| {' | '.join(escaped(heading.replace(chr(10), ' ')) for heading in found.headings)} |",
         "|---|" + "---:|" * (len(found.headings) - 1),

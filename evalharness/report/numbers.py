@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from evalharness.analysis.sentences import is_hopeless
+
 DASH = "—"
 _S = "\u00a0"  # between a number and its unit, so that lines do not part them
 MINUS = "−"
@@ -153,6 +155,19 @@ def time_unit(size: float) -> tuple[str, float]:
 def largest_of(row: dict[str, Any]) -> float:
     """The largest figure of a comparison: of its difference, interval and detectable size."""
     return max(abs(x) for x in (row["difference"] or 0.0, row["mde"] or 0.0, *(row["ci95"] or ())))
+
+
+def detectable(row: dict[str, Any]) -> str:
+    """The smallest difference a comparison would have found, with its unit.
+
+    A dash where it is unknown, ``none`` where any difference would be missed, ``≤`` before a bound.
+    """
+    metric, mde = row["metric"], row["mde"]
+    if mde is None:
+        return DASH
+    if is_hopeless(row):
+        return "none"
+    return ("≤" + _S if row["mde_from"] == "bound" else "") + size_of(metric, mde, largest_of(row))
 
 
 def difference_interval(

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from evalharness.pricing.difference import UNEXPLAINED
 from evalharness.report import numbers as n
 
 Row = dict[str, Any]
@@ -19,7 +20,7 @@ _TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tok
 _NAMES = {"cost_usd": "cost", "score": "score", "agreement": "agreement"}
 
 
-class MoneyTable(msgspec.Struct, frozen=True):
+class PlainTable(msgspec.Struct, frozen=True):
     """A table ready to print: the first cell of a row names it."""
 
     title: str
@@ -111,9 +112,11 @@ def _bill(billed: list[Row]) -> list[str]:
     for reason in dict.fromkeys(row["reason"] for row in rows if row["reason"]):
         differ = [row for row in rows if row["reason"] == reason]
         gap = sum(row["computed_minus_billed_usd"] for row in differ)
+        where = "" if len(rows) == 1 else f" in {len(differ)} of {n.plural(len(rows), 'setting')}"
+        why = "and" if reason.startswith(UNEXPLAINED) else "likely because"
         lines.append(
-            f"computed {n.dollars(abs(gap))} {'above' if gap > 0 else 'below'} the bill in "
-            f"{n.plural(len(differ), 'setting')}, likely because {reason}"
+            f"computed {n.dollars(abs(gap))} {'above' if gap > 0 else 'below'} the bill{where}, "
+            f"{why} {reason}"
         )
     return lines
 
@@ -160,9 +163,9 @@ def _price(entry: Row) -> str:
     fee = f", {_rate(entry['per_request_usd'])} a request" if entry["per_request_usd"] else ""
     tiers = entry["tiers_above_prompt_tokens"]
     higher = f" (other prices above {' and '.join(f'{t:,}' for t in tiers)} in)" if tiers else ""
-    return (
-        f"price of {entry['model']}: {rates} per million tokens{fee}{higher}; {price_origin(entry)}"
-    )
+    whose = f" of {entry['provider']}" if entry["provider"] else ""
+    models = f"all models{whose}" if entry["model"] == "*" else entry["model"]
+    return f"price of {models}: {rates} per million tokens{fee}{higher}; {price_origin(entry)}"
 
 
 def _rate(value: float) -> str:
@@ -196,7 +199,7 @@ class _Column(msgspec.Struct, frozen=True):
     brief: bool = True
 
 
-def money_tables(data: Row, *, brief: bool, most: int) -> list[MoneyTable]:
+def money_tables(data: Row, *, brief: bool, most: int) -> list[PlainTable]:
     """Tokens and dollars by setting, model, tag and prompt, and the projection to a volume.
 
     Args:
@@ -210,7 +213,7 @@ def money_tables(data: Row, *, brief: bool, most: int) -> list[MoneyTable]:
     facts: Row | None = data.get("money")
     if facts is None:
         return []
-    tables: list[MoneyTable] = []
+    tables: list[PlainTable] = []
     if facts["whole"]["total_usd"] or facts["whole"]["estimate_usd"]:
         many = len(facts["models"]) > 1
         parts: list[tuple[str, str, list[Row]]] = [
@@ -227,18 +230,18 @@ def money_tables(data: Row, *, brief: bool, most: int) -> list[MoneyTable]:
     return tables
 
 
-def _first(table: MoneyTable, rows: int) -> MoneyTable:
-    return MoneyTable(table.title, table.headings, table.rows[:rows])
+def _first(table: PlainTable, rows: int) -> PlainTable:
+    return PlainTable(table.title, table.headings, table.rows[:rows])
 
 
-def _table(title: str, key: str, rows: list[Row], brief: bool, most: int) -> MoneyTable:
+def _table(title: str, key: str, rows: list[Row], brief: bool, most: int) -> PlainTable:
     columns = [c for c in _columns() if c.brief or not brief]
     columns = [c for c in columns if any(c.fill(row) not in ("", n.DASH) for row in rows)]
     if brief and all(row["known"] == row["trials"] for row in rows):
         columns = [c for c in columns if c.heading != _PRICED]
     if key == "prompt_id" and not brief:
         columns.insert(1, _Column("share", lambda row: n.percent(row["share"])))
-    return MoneyTable(
+    return PlainTable(
         title,
         [title, *(c.heading for c in columns)],
         [[_name(row, key), *(c.fill(row) for c in columns)] for row in rows[:most]],
@@ -287,10 +290,10 @@ def _per_1k(row: Row) -> str:
     return _with_ends(row["per_1k_requests"], None if ends is None else [1000 * e for e in ends])
 
 
-def _projected(projection: Row, most: int) -> MoneyTable:
+def _projected(projection: Row, most: int) -> PlainTable:
     title = f"at {projection['volume']:,.0f} requests"
     rows: list[Row] = projection["settings"]
-    return MoneyTable(
+    return PlainTable(
         title,
         [title, "cost [95 % CI]", "prompt tokens", "completion tokens"],
         [

@@ -105,6 +105,7 @@ class Backlog:
         held: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
         self._queues = {name: _Queue(fresh) for name, fresh in trials.items()}
+        self._only = next(iter(self._queues.values())) if len(trials) == 1 else None
         self._unfinished = unfinished
         self._tie = itertools.count()
         self._most_waiting = most_waiting
@@ -117,8 +118,10 @@ class Backlog:
 
     def take(self, now: float) -> tuple[Job | Trial, float] | None:
         """The next job and how long to wait before sending it (seconds), None when all is taken."""
-        if len(self._queues) == 1:
-            return self._take(list(self._queues.values()), now)
+        if self._only is not None:
+            if not self._only.waiting:
+                return None if self._only.fresh() is None else (self._only.draw(), 0.0)
+            return self._take([self._only], now)
         holds = {name: self._held(name) for name in self._queues}
         open_now = [queue for name, queue in self._queues.items() if not holds[name]]
         taken = self._take(open_now, now)

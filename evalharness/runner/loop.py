@@ -15,6 +15,8 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from msgspec import structs
+
 from evalharness.config import LimitsConfig
 from evalharness.errors import EXIT_STORAGE, EvalharnessError, StorageError
 from evalharness.plan import Plan
@@ -31,7 +33,7 @@ from evalharness.store.recovery import interrupted
 from evalharness.store.reserve import answer_bytes
 from evalharness.store.writer import RunStore
 from evalharness.throttle.estimate import OutputEstimate
-from evalharness.throttle.gate import Gate
+from evalharness.throttle.gate import Gate, Permit
 from evalharness.throttle.line import Held, Stopped
 from evalharness.throttle.retry import Decision
 from evalharness.wire.client import ChatClient
@@ -150,7 +152,7 @@ class Runner:
     # ── workers ──────────────────────────────────────────────────────────────────────────────
 
     async def _work_off(self, backlog: Backlog, left: int) -> None:
-        count = min(self._limits.concurrency, left)
+        count = min(self._limits.concurrency + self._spare(), left)
         self._workers = [asyncio.create_task(self._work(backlog)) for _ in range(count)]
         everything = asyncio.gather(*self._workers, return_exceptions=True)
         stopping = asyncio.create_task(self._stopping.wait())
@@ -172,6 +174,14 @@ class Runner:
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    def _spare(self) -> int:
+        """Workers that make intents durable while the others' requests are on the wire.
+
+        Several endpoints share the workers, whose number is what limits them together.
+        """
+        only = len(self._lanes) == 1
+        return sum(gate.spare for gate in self._gates().values()) if only else 0
 
     async def _work(self, backlog: Backlog) -> None:
         try:
@@ -219,23 +229,20 @@ class Runner:
                 _tokens(lane, job),
                 take=lambda: self._money.reserve(key, worst, model=model),
                 patient=len(self._lanes) == 1,
+                early=len(self._lanes) == 1,
             )
         except Held as held:  # other endpoints can be asked meanwhile
             job.reason = held.reason
             backlog.put_back(job, time.monotonic() + held.seconds)
             return
         answer: Reply | None = None
-        self._in_flight += 1
         try:
             intent = self._intent(job, key, worst)
             await self._commit(intent, key)
-            if self._stopping.is_set():  # while the intent was being written
-                self._unsent(intent, key)
-                return
+            intent = await self._slot(permit, intent, key)
             answer = reply = await self._send(lane.client, job, intent)
             decision = permit.decide(reply, job.tries, job.doubts, kind_so_far=job.failures(reply))
         finally:
-            self._in_flight -= 1
             permit.done(answer)
         self._settle(job, intent, reply, decision, backlog)
         if lane.gate.counts_tokens:
@@ -254,9 +261,26 @@ class Runner:
             raise
         self._commit_wait.add(time.perf_counter() - began)
 
+    async def _slot(self, permit: Permit, intent: Intent, key: str) -> Intent:
+        """Wait for a slot; the intent with the moment and the number of those on the wire then.
+
+        Raises:
+            Stopped: the run stops, and the attempt is recorded as not sent.
+        """
+        try:
+            waited = await permit.slot()
+            if self._stopping.is_set():  # while the intent was being written
+                raise Stopped
+        except (Stopped, asyncio.CancelledError):
+            self._unsent(intent, key)
+            raise
+        admitted_ns = time.time_ns() if waited else intent.admitted_at_ns
+        return structs.replace(intent, admitted_at_ns=admitted_ns, in_flight=self._in_flight + 1)
+
     async def _send(self, client: ChatClient, job: Job, intent: Intent) -> Reply:
         self.summary.sent += 1
         self.summary.retried += intent.attempt > 1
+        self._in_flight += 1
         try:
             return await client.complete(
                 job.body, intent.client_request_id, keep_chunk_times=self._keep_chunks
@@ -267,6 +291,8 @@ class Runner:
             self.summary.in_doubt.append(intent)
             self._abandoned(doubt)
             raise
+        finally:
+            self._in_flight -= 1
 
     def _intent(self, job: Job, key: str, reserved: Decimal | None) -> Intent:
         trial = job.trial
@@ -281,7 +307,7 @@ class Runner:
             attempt=job.attempt,
             client_request_id=f"evh-{key}",
             admitted_at_ns=time.time_ns(),
-            in_flight=self._in_flight,
+            in_flight=self._in_flight + 1,
             reserved_usd=reserved,
         )
 

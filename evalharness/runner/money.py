@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 from evalharness.errors import BudgetReachedError, ConfigError
-from evalharness.pricing import PriceBook
+from evalharness.pricing import PriceBook, usd_text
 from evalharness.records import Intent, Outcome, Reply, Setting, Trial, Usage
 from evalharness.store.run import Run
 from evalharness.throttle.spend import SpendGuard
@@ -124,7 +124,8 @@ class Money:
         guard = self._guard
         return BudgetReachedError(
             f"limits.max_cost_usd={self._limit} leaves no room for another request: spent "
-            f"${guard.spent}, in doubt ${guard.in_doubt}, and the next one may cost ${worst}",
+            f"{usd_text(guard.spent)}, in doubt {usd_text(guard.in_doubt)}, and the next one may "
+            f"cost {usd_text(worst)}",
             hint="raise limits.max_cost_usd and run the same command again",
         )
 

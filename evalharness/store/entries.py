@@ -20,6 +20,8 @@ from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent
 
 FILE_NAME = "journal.sqlite"
+# So many rows are one statement, whose transaction needs no BEGIN and COMMIT of its own.
+AT_ONCE = 64
 INTENT, RESULT = 1, 2
 
 SCHEMA = """
@@ -29,11 +31,11 @@ CREATE TABLE IF NOT EXISTS seal (part INTEGER PRIMARY KEY, upto INTEGER NOT NULL
 CREATE TABLE IF NOT EXISTS quarantine (
     seq INTEGER PRIMARY KEY, kind INTEGER, payload BLOB, crc INTEGER);
 """
-# Rows a statement, largest first: SQLite gives up and takes back the interpreter's lock once a
-# statement, so that fewer statements disturb the event loop less.
-_AT_ONCE = (512, 64, 8, 1)
+# Rows a statement, at most: SQLite gives up and takes back the interpreter's lock once a statement,
+# and each return waits for its turn. What is left over goes in one more statement.
+_AT_ONCE = (512, AT_ONCE)
 _INSERT = "INSERT INTO entry (kind, payload, crc) VALUES "
-_INSERTS = {n: _INSERT + ", ".join(["(?, ?, ?)"] * n) for n in _AT_ONCE}
+_INSERTS = {n: _INSERT + ", ".join(["(?, ?, ?)"] * n) for n in (512, *range(1, AT_ONCE + 1))}
 _COLUMNS = "SELECT seq, kind, payload, crc FROM entry"
 # Within damage, looking for entries one by one ends after so many numbers without one: more than a
 # page that leads to a few hundred others can hide.
@@ -75,14 +77,19 @@ def encode_row(value: Intent | AttemptResult) -> Row:
     return kind, payload, checksum(kind, payload)
 
 
-def insert_rows(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Append rows in order, many a statement."""
-    start = 0
-    for n in _AT_ONCE:
-        while len(rows) - start >= n:
-            values = itertools.chain.from_iterable(rows[start : start + n])
-            db.execute(_INSERTS[n], tuple(values))
-            start += n
+def insert_rows(db: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    """Append rows in order, many a statement; the number of the last, which has them consecutive.
+
+    More than :data:`AT_ONCE` rows need the caller's transaction to be written whole or not at all.
+    """
+    start, last = 0, 0
+    while start < len(rows):
+        left = len(rows) - start
+        n = next((n for n in _AT_ONCE if left >= n), left)
+        values = itertools.chain.from_iterable(rows[start : start + n])
+        last = db.execute(_INSERTS[n], tuple(values)).lastrowid or 0
+        start += n
+    return last
 
 
 def checksum(kind: int, payload: bytes) -> int:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.entries import (
+    AT_ONCE,
     FILE_NAME,
     RESULT,
     Damage,
@@ -39,8 +40,11 @@ CHECKPOINT_BYTES = 4 * 2**20
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 _PAGE = 4096
 
+Numbered = tuple[int, Intent | AttemptResult]
+
 
 class _Queued(NamedTuple):
+    value: Intent | AttemptResult
     row: Row
     final: bool
     future: asyncio.Future[None] | None
@@ -62,6 +66,10 @@ class Journal:
         self.pending_bytes = 0
         # Records taken for durable that the failing disk did not take.
         self.lost_records = 0
+        # What was committed and is not sealed yet, so that sealing need not read it back;
+        # `kept_all` tells whether entries of an earlier process are only in the file.
+        self.kept: list[Numbered] = []
+        self.kept_all = False
         self._on_failure = on_failure
         self._reserve = Reserve(folder / "reserve.bin")
         self._queue: deque[_Queued] = deque()
@@ -88,6 +96,7 @@ class Journal:
         """
         self._reserve.expect(in_flight, answer_bytes)
         self._loop = asyncio.get_running_loop()
+        self.kept_all = self.connection.execute("SELECT 1 FROM entry LIMIT 1").fetchone() is None
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
@@ -115,7 +124,7 @@ class Journal:
         if refused is not None:
             raise refused
         final = isinstance(value, AttemptResult) and value.final
-        self._queue.append(_Queued(encode_row(value), final, future))
+        self._queue.append(_Queued(value, encode_row(value), final, future))
         self._notify()
 
     async def execute(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -127,6 +136,15 @@ class Journal:
         self._work.append((work, future))
         self._notify()
         return await future
+
+    async def amend(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        """As :meth:`execute`, for work that adds or removes entries beside the queue."""
+
+        def amended(db: sqlite3.Connection) -> None:
+            work(db)
+            self.kept, self.kept_all = [], False  # sealing reads what is in the file
+
+        await self.execute(amended)
 
     async def flush(self) -> None:
         """Wait until everything appended so far is on disk."""
@@ -167,8 +185,10 @@ class Journal:
         if not batch:
             return
         rows = [entry.row for entry in batch]
-        self._attempt(lambda db: insert_rows(db, rows))
+        last = self._attempt(lambda db: insert_rows(db, rows), whole=len(rows) <= AT_ONCE)
         if self.failure is None:
+            numbers = range(last - len(rows) + 1, last + 1)
+            self.kept.extend(zip(numbers, (entry.value for entry in batch), strict=True))
             size = sum(len(payload) for _, payload, _ in rows)
             self.pending_bytes += size
             self._checkpoint_when_due(size)
@@ -184,15 +204,22 @@ class Journal:
             result = self._attempt(work)
             self._on_loop(_deliver, future, result, self.failure)
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+    def forget(self, sealed: set[int], upto: int, earlier: list[Numbered]) -> None:
+        """Keep what is not sealed: ``earlier`` entries up to ``upto`` are all there were."""
+        left = [entry for entry in earlier if entry[0] not in sealed]
+        self.kept = left + [entry for entry in self.kept if entry[0] > upto]
+        self.kept_all = True
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], Any], *, whole: bool = False) -> Any:
         """Run one transaction. A full disk is met once with the reserve; all else is final.
 
         A failed sync is never tried again: after it the page cache may claim what the disk lost.
+        ``whole``: the work is a single statement, which is a transaction by itself.
         """
         if self.failure is not None:
             return None
         try:
-            return self._transaction(work)
+            return work(self.connection) if whole else self._transaction(work)
         except Exception as error:
             # Whatever it is, the thread goes on: others wait for it, and must hear of a failure.
             if _name(error) not in _FULL or not self._reserve.release():

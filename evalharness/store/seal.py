@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,7 +79,7 @@ def finish_open_seals(
     """Repeat steps 2 to 4 of seals that a killed process left unfinished."""
     while (begun := open_seal(db)) is not None:
         part, upto = begun
-        batch = collect(db, upto, damage)
+        batch = collect(read_entries(db, upto=upto, damage=damage))
         sealed = write_parts(folder, part, batch, providers)
         if sealed is not None:
             list_parts(folder, sealed)
@@ -89,12 +89,12 @@ def finish_open_seals(
         db.execute("COMMIT")
 
 
-def collect(db: sqlite3.Connection, upto: int, damage: list[Damage]) -> Batch:
-    """The sound entries up to ``upto``, by trial, in journal order."""
+def collect(entries: Iterable[tuple[int, Intent | AttemptResult]]) -> Batch:
+    """Numbered entries, by trial, in journal order."""
     seqs: dict[str, list[int]] = {}
     results: dict[str, list[AttemptResult]] = {}
     finals: dict[str, AttemptResult] = {}
-    for seq, value in read_entries(db, upto=upto, damage=damage):
+    for seq, value in entries:
         intent = value if isinstance(value, Intent) else value.intent
         seqs.setdefault(intent.trial_id, []).append(seq)
         if isinstance(value, AttemptResult):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +17,13 @@ from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.store import leftovers, reopen, seal
 from evalharness.store.buffers import empty
 from evalharness.store.columns import prompt_table, setting_table, settings_from
-from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, unreadable
+from evalharness.store.entries import (
+    FILE_NAME,
+    Damage,
+    connect_for_reading,
+    read_entries,
+    unreadable,
+)
 from evalharness.store.files import publish_bytes
 from evalharness.store.folder import (
     CONFIG,
@@ -27,7 +33,7 @@ from evalharness.store.folder import (
     now_iso,
     take_lock,
 )
-from evalharness.store.journal import Journal
+from evalharness.store.journal import Journal, Numbered
 from evalharness.store.parts import PATTERN, read_sealed, write_table
 from evalharness.store.recovery import Recovered, Unfinished, recover
 
@@ -224,10 +230,16 @@ class RunStore:
         part, upto = begun
         self._unsealed, self.journal.pending_bytes = 0, 0
         loop = asyncio.get_running_loop()
-        seqs = await loop.run_in_executor(self._sealer, self._write_parts, part, upto)
+        entries = await loop.run_in_executor(self._sealer, self._entries, upto)
+        seqs = await loop.run_in_executor(self._sealer, self._write_parts, part, entries)
         if self.failure is not None:  # the next session finds the seal begun, and repeats it
             return
-        await self.journal.execute(lambda db: seal.drop(db, part, seqs))
+
+        def drop(db: sqlite3.Connection) -> None:
+            seal.drop(db, part, seqs)
+            self.journal.forget(set(seqs), upto, entries)
+
+        await self.journal.execute(drop)
 
     async def _part_number(self) -> int:
         """The number of the next part."""
@@ -237,18 +249,26 @@ class RunStore:
         """Let the manifest list what was sealed; on the sealing thread."""
         seal.list_parts(self.folder, sealed)
 
-    def _write_parts(self, part: int, upto: int) -> list[int]:
+    def _entries(self, upto: int) -> list[Numbered]:
+        """What is committed up to a number: as kept, or read where an earlier process wrote it."""
+        if self.journal.kept_all:
+            return [entry for entry in self.journal.kept[:] if entry[0] <= upto]
         db = connect_for_reading(self.journal.path)
         assert db is not None
         try:
-            return self._write_parts_from(db, part, upto)
-        except OSError as error:
-            raise StorageError(f"records cannot be sealed: {error}") from error
+            return list(read_entries(db, upto=upto, damage=self._found_sealing))
         finally:
             db.close()
 
-    def _write_parts_from(self, db: sqlite3.Connection, part: int, upto: int) -> list[int]:
-        batch = seal.collect(db, upto, self._found_sealing)
+    def _write_parts(self, part: int, entries: list[Numbered]) -> list[int]:
+        try:
+            return self._seal_entries(part, entries)
+        except OSError as error:
+            raise StorageError(f"records cannot be sealed: {error}") from error
+
+    def _seal_entries(self, part: int, entries: Iterable[Numbered]) -> list[int]:
+        """Write the finished trials among these entries; the numbers of what is sealed then."""
+        batch = seal.collect(entries)
         sealed = seal.write_parts(self.folder, part, batch, self._providers)
         if sealed is None:
             return []

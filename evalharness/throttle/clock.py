@@ -53,6 +53,8 @@ class SystemClock:
 
     async def wait_for(self, event: asyncio.Event, timeout_s: float | None) -> bool:
         """Wait for ``event``, at most ``timeout_s`` seconds; whether it was set."""
+        if timeout_s is None:
+            return await event.wait()
         try:
             async with asyncio.timeout(timeout_s):
                 await event.wait()

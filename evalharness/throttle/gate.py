@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -27,6 +28,7 @@ from evalharness.throttle.line import (
     WaitState,
 )
 from evalharness.throttle.pause import Pause
+from evalharness.throttle.prepared import Prepared, beyond
 from evalharness.throttle.rate import RequestRate, Reservation, TokenBudget
 from evalharness.throttle.retry import Decision, RetryPolicy
 
@@ -37,8 +39,8 @@ class Permit:
     """The right to send one request. Give it back with :meth:`done`, whatever happened.
 
     Attributes:
-        admitted_at: clock time (monotonic seconds) at which it was granted.
-        in_flight: requests in flight then, this one included.
+        admitted_at: clock time (monotonic seconds) at which it was granted, with its slot.
+        in_flight: requests in flight then, this one included; 0 while it has no slot.
     """
 
     __slots__ = ("_gate", "_open", "_tokens", "admitted_at", "in_flight")
@@ -51,6 +53,17 @@ class Permit:
         self._tokens = tokens
         self.admitted_at = admitted_at
         self.in_flight = in_flight
+
+    async def slot(self) -> bool:
+        """Wait until the request may really go; False when it was not admitted early, but to go.
+
+        Raises:
+            Stopped: the gate was closed meanwhile.
+        """
+        if self.in_flight:
+            return False
+        await self._gate.stand_ready(self)
+        return True
 
     def decide(
         self, reply: Reply, attempt: int, in_doubt_so_far: int, *, kind_so_far: int | None = None
@@ -79,7 +92,7 @@ class Permit:
         """
         if self._open:
             self._open = False
-            self._gate.release(self.admitted_at, self._tokens, reply)
+            self._gate.release(self, self._tokens, reply)
 
 
 class Gate:
@@ -124,6 +137,7 @@ class Gate:
         )
         self._tokens = None if limits.tpm is None else TokenBudget(limits.tpm)
         self._queue: deque[Waiter] = deque()
+        self._prepared = Prepared()
         self._pause = Pause()
         self._was_out = False
         self._stopped: Stopped | None = None
@@ -132,6 +146,15 @@ class Gate:
     def limit(self) -> int:
         """Requests that may be in flight now."""
         return self._concurrency.limit
+
+    @property
+    def spare(self) -> int:
+        """How many requests may be admitted early beyond the limit (see :meth:`admit`).
+
+        None where rates are limited: they count a request from its admission, which must then
+        be the moment when it goes.
+        """
+        return beyond(self.limit) if self._rate is None and self._tokens is None else 0
 
     @property
     def counts_tokens(self) -> bool:
@@ -182,6 +205,7 @@ class Gate:
         *,
         take: Callable[[], bool] | None = None,
         patient: bool = True,
+        early: bool = False,
     ) -> Permit:
         """Wait until one request of about that many tokens may go.
 
@@ -190,8 +214,10 @@ class Gate:
             take: takes what the request needs beside this endpoint (money), or returns False where
                 there is none now: then it is asked again after each :meth:`wake`. It is asked when
                 all else allows the request, and what it took is used at once.
-
             patient: wait also while nobody at all is admitted: during a pause or an outage.
+            early: the caller still has something to do before it sends, and then awaits
+                :meth:`Permit.slot`. While all slots are taken, and nothing but that is in the way,
+                :attr:`spare` of these are admitted without one.
 
         Raises:
             Stopped: the gate is closed, or was closed while waiting.
@@ -199,17 +225,43 @@ class Gate:
         """
         if self._stopped is not None:
             raise Stopped(self._stopped.decision)
-        waiter = Waiter(tokens_estimate, take, patient=patient)
+        waiter = Waiter(tokens_estimate, take, patient=patient, early=early)
         if not self._queue:
             now = self._clock.monotonic()
-            if self._block(tokens_estimate, now) is None and waiter.takes():
-                return self._grant(tokens_estimate, now)
+            if self._block(waiter, now) is None and waiter.takes():
+                return self._grant(waiter, now)
         self._queue.append(waiter)
         try:
             return await self._stand_in_line(waiter)
         finally:
             self._queue.remove(waiter)
             self.wake()
+
+    async def stand_ready(self, permit: Permit) -> None:
+        """Wait for a slot: see :meth:`Permit.slot`."""
+        event = asyncio.Event()
+        line = self._prepared.line
+        line.append((permit, event))
+        try:
+            while True:
+                if self._stopped is not None:
+                    raise Stopped(self._stopped.decision)
+                if permit.in_flight and self._clock.monotonic() < self._pause.until:
+                    # A pause began between the handing out and now.
+                    self.in_flight, permit.in_flight = self.in_flight - 1, 0
+                    self._prepared.count += 1
+                    line.appendleft((permit, event))
+                block = self._hand_out_slots()
+                if permit.in_flight:
+                    return
+                timeout = None
+                if block is not None and block.until is not None:
+                    timeout = block.until - self._clock.monotonic()
+                event.clear()
+                await self._clock.wait_for(event, timeout)
+        finally:
+            if not permit.in_flight:
+                self._prepared.forget(permit)
 
     def pause(self, seconds: float, reason: str) -> None:
         """Admit nobody for ``seconds`` from now; a longer pause that holds already stays."""
@@ -249,7 +301,7 @@ class Gate:
     def waiting(self) -> WaitState | None:
         """What the next request waits for; None when the queue is empty and nothing is paused."""
         now = self._clock.monotonic()
-        block = self._block(self._queue[0].tokens, now) if self._queue else self._hold(now)
+        block = self._block(self._queue[0], now) if self._queue else self._hold(now)
         if block is None and self._queue and self._queue[0].short:
             block = NO_MONEY
         if block is None:
@@ -266,14 +318,19 @@ class Gate:
             self._stopped = Stopped(decision)
             for waiter in self._queue:
                 waiter.event.set()
+            self._prepared.wake_all()
 
     def release(
-        self, admitted_at: float, tokens: Reservation | int | None, reply: Reply | None
+        self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None
     ) -> None:
         """Take a permit back (see :meth:`Permit.done`)."""
+        if not permit.in_flight:
+            self._prepared.count -= 1
+            self.wake()
+            return
         if reply is not None and (self._tokens is not None or not self._fixed):
             now = self._clock.monotonic()
-            self._concurrency.feed(signal_of(reply), now, self.in_flight, admitted_at)
+            self._concurrency.feed(signal_of(reply), now, self.in_flight, permit.admitted_at)
             if self._tokens is not None and isinstance(tokens, Reservation):
                 self._tokens.settle(tokens, tokens_used(reply), now)
         self.in_flight -= 1
@@ -292,28 +349,63 @@ class Gate:
             if not waiter.patient and (hold := self._hold(now)) is not None:
                 raise Held(hold.until - now, hold.reason)
             if self._queue[0] is waiter:
-                block = self._block(waiter.tokens, now)
+                block = self._block(waiter, now)
                 if block is None and not waiter.takes():
                     block = NO_MONEY
                 if block is None:
                     # Nothing is awaited between here and the caller: a permit cannot get lost.
-                    return self._grant(waiter.tokens, now)
+                    return self._grant(waiter, now)
                 timeout = None if block.until is None else block.until - now
             waiter.event.clear()
             await self._clock.wait_for(waiter.event, timeout)
 
     def wake(self) -> None:
         """Let the head of the queue look again."""
+        if self._prepared.line:
+            self._hand_out_slots()
         if self._queue:
             self._queue[0].event.set()
 
-    def _grant(self, tokens: int, now: float) -> Permit:
-        self.in_flight += 1
-        self.policy.outage.take(now)
+    def _grant(self, waiter: Waiter, now: float) -> Permit:
+        if waiter.early and self._may_prepare(now):
+            self._prepared.count += 1
+            return Permit(self, now, 0, None)
+        self._take_slot(now)
         if self._rate is not None:
             self._rate.take(now)
-        reservation = None if self._tokens is None else self._tokens.take(now, tokens)
+        reservation = None if self._tokens is None else self._tokens.take(now, waiter.tokens)
         return Permit(self, now, self.in_flight, reservation)
+
+    def _take_slot(self, now: float) -> None:
+        self.in_flight += 1
+        self.policy.outage.take(now)
+
+    def _hand_out_slots(self) -> Block | Hold | None:
+        """Let those go that stand ready, in order; what keeps the first of the others back.
+
+        Slots are handed over here, not taken by whoever wakes up: when a hundred become free in
+        one round of the event loop, a hundred go in the next.
+        """
+        line = self._prepared.line
+        now = self._clock.monotonic()
+        while line:
+            block = self._hold(now) or self._no_slot(now)
+            if block is not None:
+                if block.until is not None:
+                    line[0][1].set()  # it sets itself a timer
+                return block
+            permit, event = line.popleft()
+            self._prepared.count -= 1
+            self._take_slot(now)
+            permit.admitted_at, permit.in_flight = now, self.in_flight
+            event.set()
+        return None
+
+    def _may_prepare(self, now: float) -> bool:
+        """Whether a slot is all that a request may have to wait for."""
+        if self._rate is not None or self._tokens is not None or self.policy.outage.active:
+            return False
+        return now >= self._pause.slot_at(self.limit, self.limit)
 
     def _hold(self, now: float) -> Hold | None:
         """What keeps everybody back, whatever the request."""
@@ -324,18 +416,25 @@ class Gate:
             return Hold(f"paused: {self._pause.reason}", self._pause.until)
         return None
 
-    def _block(self, tokens: int, now: float) -> Block | Hold | None:
+    def _block(self, waiter: Waiter, now: float) -> Block | Hold | None:
         """Why a request cannot go now; None when it can."""
-        block = self._hold(now) or self._no_slot(now)
+        block = self._hold(now) or self._no_place(waiter, now)
         if block is not None:
             return block
         by_requests = 0.0 if self._rate is None else self._rate.delay(now)
-        by_tokens = 0.0 if self._tokens is None else self._tokens.delay(now, tokens)
+        by_tokens = 0.0 if self._tokens is None else self._tokens.delay(now, waiter.tokens)
         if by_requests == 0.0 and by_tokens == 0.0:
             return None
         if by_requests >= by_tokens:
             return Block("requests per minute", now + by_requests)
         return Block("tokens per minute", now + by_tokens)
+
+    def _no_place(self, waiter: Waiter, now: float) -> Block | None:
+        if waiter.early and self._may_prepare(now):
+            full = self.in_flight + self._prepared.count >= self.limit + self.spare
+            return Block("a free slot", None) if full else None
+        # Those who stand ready come first.
+        return Block("a free slot", None) if self._prepared.line else self._no_slot(now)
 
     def _no_slot(self, now: float) -> Block | None:
         limit = self._concurrency.limit

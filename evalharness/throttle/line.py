@@ -71,11 +71,14 @@ NO_MONEY = Block("room under limits.max_cost_usd", None)
 class Waiter:
     """One request in line (arguments as of :meth:`~evalharness.throttle.gate.Gate.admit`)."""
 
-    __slots__ = ("_take", "event", "patient", "short", "tokens")
+    __slots__ = ("_take", "early", "event", "patient", "short", "tokens")
 
-    def __init__(self, tokens: int, take: Callable[[], bool] | None, *, patient: bool) -> None:
+    def __init__(
+        self, tokens: int, take: Callable[[], bool] | None, *, patient: bool, early: bool
+    ) -> None:
         self.tokens = tokens
         self.patient = patient
+        self.early = early
         self.event = asyncio.Event()
         self.short = False
         self._take = take

@@ -57,6 +57,8 @@ class SseDecoder:
             chunk = chunk.removeprefix(b"\n")
         if not chunk:
             return []
+        if self._is_one_event(chunk):
+            return [Event(chunk[5:-2].removeprefix(b" "))]
         self._after_cr = chunk.endswith(b"\r")
         # bytes.splitlines knows exactly LF, CR and CRLF.
         lines = chunk.splitlines()
@@ -74,6 +76,17 @@ class SseDecoder:
             if self._partial_bytes > self._limit:
                 raise TooLongError(f"a line is longer than {self._limit} bytes")
         return events
+
+    def _is_one_event(self, chunk: bytes) -> bool:
+        """Whether a chunk is a single line of data and its end, as servers write nearly all."""
+        return (
+            chunk.startswith(b"data:")
+            and chunk.find(b"\n") == len(chunk) - 2
+            and chunk.endswith(b"\n")
+            and b"\r" not in chunk
+            and len(chunk) <= self._limit
+            and not (self._partial or self._data or self._type)
+        )
 
     def _line(self, line: bytes, events: list[Event]) -> None:
         if not line:

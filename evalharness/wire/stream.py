@@ -43,6 +43,7 @@ class Merger:
         self.first_output_ns: int | None = None
         self._top: dict[str, Any] = {}
         self._choices: dict[int, dict[str, Any]] = {}
+        self._spoken: dict[str, Any] | None = None  # the message merged into last
 
     def add(self, chunk: dict[str, Any], at_ns: int) -> None:
         """Merge one chunk that arrived at ``at_ns``."""
@@ -63,6 +64,12 @@ class Merger:
             if outputs and self.first_output_ns is None:
                 self.first_output_ns = at_ns
 
+    def add_text(self, text: str, at_ns: int) -> None:
+        """Merge a chunk like the one before, which had a choice with content, but for its text."""
+        assert self._spoken is not None
+        self._spoken["content"].append(text)
+        self.times_ns.append(at_ns)
+
     @property
     def finished(self) -> bool:
         """Whether there is a choice and every choice has its finish_reason."""
@@ -82,7 +89,7 @@ class Merger:
         """Merge one choice; say whether it carried content, and content besides reasoning."""
         index = as_count(given.get("index")) or 0
         merged = self._choices.setdefault(index, {"index": index, "message": {}})
-        message = merged["message"]
+        message = self._spoken = merged["message"]
         delta = as_object(given.get("delta"))
         if not delta and not message:
             # Some servers put the whole message into the last chunk instead.

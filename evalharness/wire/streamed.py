@@ -6,6 +6,7 @@ from typing import Any
 
 from evalharness.config import Profile
 from evalharness.records import ErrorKind, Outcome
+from evalharness.wire.alike import Alike
 from evalharness.wire.completion import NoAnswerError, about, read_completion
 from evalharness.wire.failures import Failure, error_in_answer, network_failure
 from evalharness.wire.kept import failed, kept_raw
@@ -26,6 +27,7 @@ class _StreamRead:
         self.replaced = False
         self.last_event_ns: int | None = None
         self._profile = profile
+        self._alike: Alike | None = None
         decoder = SseDecoder()
         try:
             for chunk, at_ns in zip(exchange.chunks, exchange.times_ns, strict=True):
@@ -37,6 +39,10 @@ class _StreamRead:
 
     def _event(self, data: bytes, kind: bytes, at_ns: int) -> bool:
         """Take one event; False ends the reading."""
+        if self._alike is not None and kind != b"error" and (text := self._alike.text(data)):
+            self.last_event_ns = at_ns
+            self.merger.add_text(text, at_ns)
+            return True
         if not data or data.isspace():
             return True
         self.last_event_ns = at_ns
@@ -58,6 +64,7 @@ class _StreamRead:
             self._error(chunk.get("error") or chunk)
             return False
         self.merger.add(chunk, at_ns)
+        self._alike = Alike.of(data, chunk) if document.exact else None
         return True
 
     def _error(self, error: Any) -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,6 +174,37 @@ def test_breakdowns_by_circumstance():
     assert groups(rows, "in_flight") == {"1": (0.0, 1, 1), "2-4": (0.5, 2, 1)}
     assert groups(rows, "output_length") == {"0-20": (1.0, 1, 1), "21-100": (0.0, 2, 1)}
     assert groups(rows, "cached_tokens") == {"one": (1.0, 1, 1), "unknown": (0.0, 2, 1)}
+
+
+def test_circumstances_are_compared_within_prompts():
+    """A prompt is its own control: by hand, with exact sign flips, from six prompts on."""
+
+    def of(prompts: int) -> list[dict[str, Any]]:
+        rows = []
+        for i in range(prompts):
+            # Equal under one fingerprint; across the two one pair of four is equal.
+            for text, fingerprint in (("a", "f"), ("a", "f"), ("a", "g"), ("b", "g")):
+                rows += cell([text], f"p{i}", system_fingerprint=fingerprint, in_flight=1 + i)
+        # A prompt all of whose outputs differ, under one fingerprint: in one group, so in no pair.
+        return rows + cell("xy", "alone", system_fingerprint="f", in_flight=1)
+
+    assert breakdowns(frame_of(of(5)))[0]["contrasts"] == []
+    # Same fingerprint: ff equal, gg not: 1/2. Different: aa, ab, aa, ab: 1/2. No difference.
+    [found] = breakdowns(frame_of(of(6)))[0]["contrasts"]
+    assert (found["by"], found["group"], found["against"]) == (
+        "system_fingerprint", "different", "equal",
+    )  # fmt: skip
+    assert (found["difference"], found["prompts"], found["p"]) == (0.0, 6, 1.0)
+    rows = [r for i in range(7) for r in cell("aab", f"p{i}", served_model="m")]
+    for i, r in enumerate(rows):
+        r.update(cached_tokens=0 if i % 3 == 2 else 8, served_model="m" if i % 3 < 2 else "n")
+    found = {row["by"]: row for row in breakdowns(frame_of(rows))[0]["contrasts"]}
+    # Two patterns of 2^7 are as extreme as -1 throughout; Holm doubles the smaller of two.
+    assert found["served_model"]["difference"] == -1.0
+    assert found["served_model"]["p"] == 2 / 128
+    assert found["served_model"]["p_adjusted"] == 4 / 128
+    cached = found["cached_tokens"]
+    assert (cached["group"], cached["against"], cached["difference"]) == ("both", "one", 1.0)
 
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=5), st.integers(1, 30))

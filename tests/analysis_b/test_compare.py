@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from evalharness.analysis.compare import compare, compare_runs
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.trends import trends
 from evalharness.errors import ConfigError
+from evalharness.report import numbers
 from tests.analysis_b.frames import frame, said, scored
 
 COLD, HOT = {"temperature": 0.0}, {"temperature": 1.0}
@@ -98,12 +100,69 @@ def test_clusters_are_the_unit() -> None:
 
 
 def test_equal_settings_do_not_differ() -> None:
-    """No difference anywhere: difference 0, p 1, an interval around 0, nothing estimable."""
+    """No difference anywhere: difference 0, p 1, an interval around 0, a bound of the MDE."""
     scores = _random(0, 30, 2)
-    found = _score(compare(_pair(scores, scores), by="temperature"))
-    assert (found["difference"], found["p"], found["mde"]) == (0.0, 1.0, None)
+    rows = compare(_pair(scores, scores), by="temperature")
+    found = _score(rows)
+    assert (found["difference"], found["p"]) == (0.0, 1.0)
     assert found["ci95"][0] == -found["ci95"][1] < 0
-    assert "detectable: not estimable" in found["sentence"]
+    # At most a share u of prompts differs, by at most 1: variance <= u.
+    unseen = 1.959964**2 / (30 + 1.959964**2)
+    assert found["mde"] == pytest.approx(2.801585 * math.sqrt(unseen / 30))
+    assert found["mde_from"] == "bound"
+    assert "detectable: 17.2 pp at most (every prompt is tied)" in found["sentence"]
+    assert {r["mde_from"] for r in rows if r["metric"] == "agreement"} == {"bound"}
+    worse = {prompt: [0.0] for prompt in scores}
+    best = {prompt: [1.0] for prompt in scores}
+    found = _score(compare(_pair(best, worse), by="temperature"))
+    assert "detectable: 34.5 pp at most (every prompt differs by the same)" in found["sentence"]
+
+
+def test_what_is_detectable_where_nothing_bounds_it() -> None:
+    """Equal costs have no bound of their spread; of one or two prompts nothing is detectable."""
+    cold, hot = ({"a": [v], "b": [v]} for v in (0.0, 1.0))
+    rows = compare(_pair(hot, cold), by="temperature")
+    assert "detectable: none with 2 prompts" in _score(rows)["sentence"]
+    alone = _score(compare(_pair({"a": [1.0]}, {"a": [0.0]}), by="temperature"))
+    assert "detectable: none with one prompt" in alone["sentence"]
+    assert alone["mde"] == pytest.approx(2 * 2.801585 * math.sqrt(0.793450), rel=1e-5)
+    rows = [
+        {"setting_id": s, "prompt_id": p, "latency_s": 1.0} for s in ("hot", "cold") for p in "abc"
+    ]
+    found = compare(frame({"cold": COLD, "hot": HOT}, rows), by="temperature")
+    latency = next(row for row in found if row["metric"] == "latency_s")
+    assert (latency["mde"], latency["mde_from"]) == (None, None)
+    assert "not estimable (every prompt differs by the same amount)" in latency["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "repeats", "none"), [(5, 2, True), (6, 2, False), (4, 1, True), (5, 1, False)]
+)
+def test_nothing_is_detectable_with_fewer_prompts_than_any_p_needs(
+    prompts: int, repeats: int, none: bool
+) -> None:
+    """However large the difference: sign flips need six prompts, McNemar's mid-p five."""
+    cold = {f"q{i}": [0.0] * repeats for i in range(prompts)}
+    hot = {prompt: [1.0] * repeats for prompt in cold}
+    best = _score(compare(_pair(hot, cold), by="temperature"))
+    assert (best["p"] >= 0.05) is none
+    hot["q0"] = [0.0] * repeats  # with some spread, so that there is a detectable difference
+    found = _score(compare(_pair(hot, cold), by="temperature"))
+    assert found["mde"] is not None
+    assert (f"detectable: none with {prompts} prompts" in found["sentence"]) is none
+    assert (numbers.detectable(found) == "none") is none
+
+
+def test_the_bound_of_the_error_holds_whatever_the_prompts_not_seen() -> None:
+    """Where n equal differences are no accident (2.5 % or more), their error is below the bound."""
+    for n in (6, 12, 50, 400):
+        unseen = 1 - 0.025 ** (1 / n)  # all n equal in at least one run of forty
+        for value in (-1.0, 0.0, 0.5):
+            other = -1.0 if value > 0 else 1.0  # the difference farthest from it
+            spread = abs(other - value) * math.sqrt(unseen * (1 - unseen))
+            bound = stats.greatest_error(np.full(n, value))
+            assert bound is not None
+            assert spread / math.sqrt(n) <= bound
 
 
 def test_errors_are_left_out_and_reported() -> None:
@@ -156,6 +215,8 @@ def test_strata_are_compared_apart_and_together() -> None:
     assert [row["stratum"] for row in strata] == [{"seed": 1}, {"seed": 2}]
     assert [row["difference"] for row in strata] == [0.5, 1.0]
     assert [row["n"] for row in strata] == [2, 1]
+    # A reader picks the pooled comparison or the strata: they are families of their own.
+    assert (pooled["family"], [row["family"] for row in strata]) == (1, [2, 2])
 
 
 def test_p_is_adjusted_within_the_family() -> None:
@@ -318,10 +379,12 @@ def test_equivalence_within_a_margin() -> None:
     """A margin adds the p of two one-sided tests, for shares only."""
     rows = compare(_pair(_random(1, 60, 3), _random(1, 60, 3)), by="temperature", margin=0.02)
     assert _score(rows)["equivalence"] == {"margin": 0.02, "p": None}  # no spread: undefined
+    assert "equivalent within ±2.0 pp: not testable without spread" in _score(rows)["sentence"]
     found = _score(
         compare(_pair(_random(1, 60, 3), _random(3, 60, 3)), by="temperature", margin=0.5)
     )
     assert found["equivalence"]["p"] < 0.001
+    assert "equivalent within ±50.0 pp: p<.001" in found["sentence"]
 
 
 def test_the_sentence_is_the_printed_line() -> None:

@@ -100,6 +100,22 @@ def test_one_setting_leaves_the_between_prompt_variance_assumed() -> None:
     assert plan["components"]["omega2"] == stats.TYPICAL.omega2
 
 
+@pytest.mark.parametrize(("prompts", "needed"), [(10, 5446), (1000, 76)])
+def test_a_pilot_in_which_nothing_varied_bounds_what_it_missed(prompts: int, needed: int) -> None:
+    """Not "six prompts will do": the more such prompts were seen, the fewer are needed."""
+    right = {f"q{i}": [1.0, 1.0] for i in range(prompts)}
+    pilot = frame(
+        {"a": {"temperature": 0.0}, "b": {"temperature": 1.0}},
+        scored("a", right) + scored("b", right),
+    )
+    plan = plan_detection(0.02, pilot=pilot)
+    unseen = 1.959964**2 / (prompts + 1.959964**2)
+    assert plan["components"]["omega2"] == pytest.approx(unseen, rel=1e-6)
+    assert plan["options"][0]["prompts"] == needed
+    assert "no score varied, so this is an upper bound" in plan["sentence"]
+    assert plan["assumed"] == ["omega2"]
+
+
 def test_a_pilot_without_repeats_is_refused() -> None:
     """One repeat cannot tell noise from prompts."""
     with pytest.raises(ConfigError, match="two scored repeats"):

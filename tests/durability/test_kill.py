@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from evalharness.store.verify import verify_folder
+from evalharness.throttle.prepared import beyond
 from tests.durability.invariants import (
     every_visible_parquet_opens,
     final_state_is_sound,
@@ -62,7 +63,8 @@ def test_kill_9_at_random_moments(
     ledger = emulator.ledger()[begin:]
     final_state_is_sound(root, expected=said(tmp_path / "results" / "whole"), planned=PLANNED)
     doubts = nothing_bought_twice_unsaid(ledger, root)
-    assert 0 < doubts <= kills * 6
+    # On the wire, or made ready while those were: both had their intent on disk.
+    assert 0 < doubts <= kills * (6 + beyond(6))
     assert {request["client_request_id"] for request in ledger} <= recorded_requests(root)
     report = json.loads(zygote.run(tmp_path, "report", "killed", "--json").out)
     assert report["run"]["attempts_in_doubt"] == doubts

@@ -162,3 +162,39 @@ def test_show_says_value_part_and_reason(scoring: str, capsys: Said) -> None:
     shown = capsys.readouterr().out
     assert "→ exact not scored: no target" in shown
     assert "error record" not in shown
+
+
+def test_settings_are_compared_by_another_scorer(scoring: str, capsys: Said) -> None:
+    """`compare RUN scoring=…`, on either side of the options, judges anew and sends nothing."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for name, given in {
+        "own": ["r", "--by", "temperature", "--json"],
+        "exact": ["r", "--by", "temperature", "--json", "scoring=exact"],
+        "half": ["r", scoring.replace("exact, {name: numeric, label: num}, ", ""), "--json", "--by",
+                 "temperature"],
+    }.items():  # fmt: skip
+        capsys.readouterr()
+        assert main(["compare", *given]) == 0
+        rows = json.loads(capsys.readouterr().out)["comparisons"]
+        found[name] = [(r["metric"], r["a_mean"]) for r in rows if r["metric"].startswith("score")]
+    assert found["own"] == []
+    assert found["exact"] == [("score", 0.0)]
+    assert found["half"] == [("score", 0.25)]
+    assert main(["compare", "scoring=exact"]) == 2
+    assert "compare needs a run" in capsys.readouterr().err
+
+
+def test_what_was_adjusted_for_is_said_beside_the_lines(capsys: Said) -> None:
+    """Only where a family has several members, and never on stdout."""
+    rows: Rows = [
+        {"prompt_id": p, "temperature": t, "text": "a", "score": 1.0}
+        for p in "ab" for t in (0, 1, 2)
+    ]  # fmt: skip
+    write_run(rows)
+    write_run([row for row in rows if row["temperature"] < 2], "two")
+    for run, said in (("r", True), ("two", False)):
+        capsys.readouterr()
+        assert main(["compare", run, "--by", "temperature"]) == 0
+        shown = capsys.readouterr()
+        assert ("adjusted: over the comparisons of one metric" in shown.err) is said
+        assert "adjusted: over" not in shown.out

@@ -171,7 +171,7 @@ def test_a_budget_stops_a_judging_which_then_goes_on(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit 4 with the command to go on; what was judged is kept, the rest is null until then."""
-    assert main(["judge", "r", *JSON, "limits.max_cost_usd=0.0002", "limits.concurrency=1"]) == 4
+    assert main(["judge", "r", *JSON, "limits.max_cost_usd=0.0026", "limits.concurrency=1"]) == 4
     said = capsys.readouterr().err
     assert "to go on: evalharness judge r --name grade" in said
     run = Run.open("r")

@@ -16,6 +16,7 @@ def _arguments(prompts: Path, *more: str) -> list[str]:
     return [
         "run", "provider=emulator", "dataset=file", f"dataset.path={prompts}", "name=bar",
         "sweep=none", "scoring=none", "params.max_tokens=60", "limits.concurrency=2",
+        "limits.confirm_above_usd=null",
         # An answer a tenth of a second, so that the bar is drawn more than once.
         "provider.emulator.ttft_ms=100", "provider.emulator.price_completion=900",
         'pricing.prices=[{model: "*", price_usd_per_mtok: {prompt: 0, completion: 900}}]', *more,

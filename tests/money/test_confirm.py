@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import evalharness as package
+from evalharness.commands.confirm import asks
+from evalharness.commands.run import Prepared
+from evalharness.config import DatasetConfig, ProviderConfig, RunConfig
 from evalharness.judging.config import judging_root
+from evalharness.plan import build_plan
+from evalharness.pricing import PriceBook
+from evalharness.pricing.files import parse_prices
 from tests.money.conftest import EMULATOR_PRICE
 from tests.money.terminal import on_terminal
 
@@ -50,19 +59,82 @@ def test_an_expensive_run_is_asked_about_on_a_terminal(prompts: Path, tmp_path: 
     assert _records(tmp_path) == 24
 
 
-def test_an_unknown_amount_is_asked_about_with_its_reason(prompts: Path, tmp_path: Path) -> None:
+def test_an_unknown_amount_is_asked_about_with_its_reason(
+    prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a price, and without a bound, the question says which of them is missing."""
-    unpriced = [a for a in _arguments(prompts, "5") if not a.startswith("pricing")]
-    unpriced += ["provider.name=elsewhere", "provider.model=nobody-knows"]
-    unbounded = _arguments(prompts, "5", "params.max_tokens=null")
+    monkeypatch.setenv("EVH_TEST_KEY", "not-a-key")
+    away = _away(prompts)
+    known = "pricing.prices=[{model: nobody-knows, price_usd_per_mtok: {prompt: 1, completion: 1}}]"
+    unbounded = [*away, known, "params.max_tokens=null"]
     for arguments, reason in (
-        (unpriced, "no price for nobody-knows"),
-        (unbounded, "without params.max_tokens"),
+        (away, "an unknown amount: no price for nobody-knows (limits.confirm_above_usd=1)"),
+        (unbounded, "an unknown amount: without params.max_tokens"),
     ):
         refused = on_terminal(tmp_path, "run", *arguments, answers=((QUESTION, "n\n"),))
         assert refused.returncode == 2, refused.text
         assert reason in refused.text
     assert _records(tmp_path) == 0
+
+
+def _away(prompts: Path) -> list[str]:
+    """A provider that is not on this machine; nothing is sent to it, since the answer is no."""
+    kept = [
+        a for a in _arguments(prompts, "5") if not a.startswith(("provider", "pricing", "limi"))
+    ]
+    return [
+        *kept, "provider=openai_compatible", "provider.base_url=https://model.invalid/v1",
+        "provider.model=nobody-knows", "provider.api_key_env=EVH_TEST_KEY",
+    ]  # fmt: skip
+
+
+def test_what_stays_on_this_machine_is_not_asked_about(prompts: Path, tmp_path: Path) -> None:
+    """No price, or no bound, on loopback: nobody sends a bill."""
+    plain = [a for a in _arguments(prompts, "5") if not a.startswith(("pricing", "limits"))]
+    unbounded = [*plain, "params.max_tokens=null", "+provider.emulator.output_tokens=3"]
+    unknown = [*plain, "provider.name=mine", "name=u"]
+    for arguments in (unbounded, unknown):
+        done = on_terminal(tmp_path, "run", *arguments)
+        assert QUESTION not in done.text
+    assert (_records(tmp_path), _records(tmp_path, "u")) == (12, 12)
+
+
+def test_only_what_may_cost_is_a_reason_to_ask(
+    prompts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Free at a remote provider, or unpriced at home: no records are read for a question."""
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    free = {"prices": [{"model": "m", "price_usd_per_mtok": {"prompt": 0, "completion": 0}}]}
+    books = PriceBook([]), PriceBook([parse_prices(free, "test", table="test")])
+    for url, expected in (
+        ("https://model.invalid/v1", [True, False]),
+        ("http://127.0.0.1:8000/v1", [False, False]),
+        ("http://localhost:8000/v1", [False, False]),
+        ("https://127.0.0.1.model.invalid/v1", [True, False]),
+    ):
+        provider = ProviderConfig(kind="remote", name="p", model="m", base_url=url)
+        config = RunConfig(name="c", provider=provider, dataset=DatasetConfig(path=str(prompts)))
+        plan = build_plan([config], {"p": url}, root=prompts.parent)
+        prepared = [Prepared(plan, {"p": provider}, book) for book in books]
+        assert [asks(one, yes=False) for one in prepared] == expected, url
+        assert not any(asks(one, yes=True) for one in prepared)
+
+
+def test_more_than_a_dollar_is_asked_about_unless_told_otherwise(
+    prompts: Path, tmp_path: Path
+) -> None:
+    """The default limit protects who never heard of it."""
+    dear = (
+        "pricing.prices=[{provider: emulator, model: qwen-plus, "
+        "price_usd_per_mtok: {prompt: 1, completion: %s}}]"
+    )
+    plain = [a for a in _arguments(prompts, "5") if not a.startswith(("pricing", "limits"))]
+    # 12 requests of at most 40 tokens: 480 tokens.
+    refused = on_terminal(tmp_path, "run", *plain, dear % 2500, answers=((QUESTION, "n\n"),))
+    assert "may cost up to $1.20 (limits.confirm_above_usd=1)" in refused.text
+    assert QUESTION not in on_terminal(tmp_path, "run", *plain, dear % 2000).text
+    assert _records(tmp_path) == 12
 
 
 def test_a_pilot_is_asked_about_by_its_own_cost(prompts: Path, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_report_shows_money_and_projects_it(inside: Any, prompts: Path, tmp_
     projected = dollars(money["projection"]["settings"][0]["usd"])
     for text in (shown, marked, html):
         for expected in (
-            "spent on nothing", "exactly as computed", "price of *: $0.4 in, $0.16 cached",
+            "spent on nothing", "exactly as computed", "price of all models of emulator: $0.4 in, $0.16 cached",
             "set in pricing.prices, undated", "at 1,000,000 requests", "correct answer",
             f"{projected} [", "1,000 requests", "dearest", "tag", "(no tag)", dearest,
         ):  # fmt: skip
@@ -122,7 +122,8 @@ def test_a_price_is_corrected_afterwards_in_one_line(
     once = total("--pricing", str(file))
     assert total(line, "--pricing", str(file)) == pytest.approx(2 * once)
     shown = inside("report", "p", "--pricing", str(file)).stdout
-    assert "corrected.yaml of 2026-01-02, no source given" in shown
+    told = "price of all models: $0 in, $1 out per million tokens; corrected.yaml of 2026-01-02, no source"
+    assert told in " ".join(shown.split())
     refused = inside("report", "p", "pricing.prices=7")
     assert refused.returncode == 2
     assert "not a list" in refused.stderr
@@ -173,5 +174,6 @@ def test_a_model_without_a_price_stands_beside_one_with_a_price(inside: Any, pro
     assert "for 72 records of known cost; cost unknown for 72" in shown
     assert "for 144 records, exactly as computed for 72" in shown
     assert re.search(r"^other at elsewhere +0/72 .* — +—", shown, re.MULTILINE)
-    assert "prices: [{provider: 'elsewhere', model: 'other'" in shown
+    add = "as pricing.prices=[{provider: 'elsewhere', model: 'other'"
+    assert add in " ".join(shown.split())
     assert max(len(line) for line in shown.splitlines() if "/72" in line) <= 100

@@ -10,8 +10,9 @@ import pytest
 
 from evalharness import strict_yaml
 from evalharness.errors import ConfigError
-from evalharness.pricing import PriceBook
+from evalharness.pricing import PriceBook, usd_text
 from evalharness.pricing.files import parse_prices
+from evalharness.providers.emulator.options import EmulatorOptions
 from evalharness.records import Usage
 
 TWO_TIERS = (
@@ -111,10 +112,9 @@ def test_price_source_prices_under_another_name(tmp_path):
 
 
 def test_shipped_tables():
-    """The local model and the emulator are explicit zeros; qwen-plus has its dated list price."""
+    """The local model is an explicit zero; qwen-plus has its dated list price."""
     prices = PriceBook.load()
-    for provider in ("local", "emulator"):
-        assert prices.find(provider, "anything", DAY).is_free()
+    assert prices.find("local", "anything", DAY).is_free()
     qwen = prices.find("dashscope", "qwen-plus", DAY)
     usage = Usage(prompt_tokens=1000, completion_tokens=100, cached_tokens=0, reasoning_tokens=0)
     assert qwen.cost(usage) == Decimal("0.00052")
@@ -122,6 +122,23 @@ def test_shipped_tables():
     assert qwen.source.startswith("https://")
     assert prices.find("aimlapi", "qwen-plus", DAY) is None
     assert prices.find("local-but-not", "anything", DAY) is None
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("0E-12", "$0"), ("1E-12", "$0.000000000001"), ("1E+3", "$1000"), ("0.500000000000", "$0.5")],
+)
+def test_amounts_in_messages_are_exact_and_plain(amount: str, text: str):
+    """No powers of ten and no zeros at the end, whatever the Decimal was made from."""
+    assert usd_text(Decimal(amount)) == text
+
+
+def test_the_emulator_is_priced_as_it_bills():
+    """The shipped price of the emulator is what its options bill by default, kind by kind."""
+    rates = PriceBook.load().find("emulator", "anything", DAY).rates
+    bills = EmulatorOptions()
+    for kind in ("prompt", "cached", "completion", "reasoning"):
+        assert getattr(rates, kind) == getattr(bills, f"price_{kind}"), kind
 
 
 def test_missing_hint_is_a_price_file(tmp_path):

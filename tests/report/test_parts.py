@@ -20,6 +20,8 @@ from evalharness.analysis.leaders import DIRECTIONS, leaders
 from evalharness.errors import ConfigError, StorageError
 from evalharness.report import fate, numbers
 from evalharness.report.build import Built
+from evalharness.report.caveats import caveats
+from evalharness.report.circumstances import TITLES, circumstance_tables
 from evalharness.report.html import as_html, palette, write_html, write_prompt_html
 from evalharness.report.html.charts import charts_of, tradeoffs
 from evalharness.report.html.charts.parts import log_ticks, names_for
@@ -324,6 +326,76 @@ def test_points_of_a_few_pairs_are_not_drawn(sweep: Built) -> None:
     )
     assert len(after.spec["data"]["values"]) == len(before.spec["data"]["values"]) - 1
     assert "fewer than 10 pairs" in after.caption
+
+
+def _group(name: str, agreement: float, pairs: int) -> dict[str, Any]:
+    return {"group": name, "agreement": agreement, "pairs": pairs, "prompts": 9}
+
+
+def test_circumstances_that_varied_have_a_table(sweep: Built, tmp_path: Path) -> None:
+    """One row a setting that has such pairs, one column a group; what never varied has none."""
+    data = copy.deepcopy(sweep.data)
+    for part in data["breakdowns"]:
+        for name in TITLES:
+            part[name] = [_group("equal", 1.0, 3), _group("unknown", 1.0, 3)]
+    assert circumstance_tables(data, 50) == []
+    assert "What went with it" not in view_page(data, sweep, tmp_path)
+    first, second, *rest = data["breakdowns"]
+    first["system_fingerprint"] = [_group("equal", 0.5, 1200), _group("different", 0.25, 1)]
+    first["in_flight"] = [_group("17-64", 0.5, 3), _group("> 256", 0.1, 3)]
+    second["in_flight"] = [_group("5-16", 0.75, 3)]
+    for part in rest:
+        part["in_flight"] = []
+    prints, busy = circumstance_tables(data, 2)
+    assert prints.headings[1:] == ["equal", "different"]
+    label = data["settings"][0]["label"]
+    assert prints.rows[0] == [label, "50\u00a0% (1,200 pairs)", "25\u00a0% (1 pair)"]
+    assert (len(prints.rows), prints.more) == (2, len(data["settings"]) - 2)
+    assert busy.headings[1:] == ["5-16", "17-64", "> 256"]
+    assert busy.rows[1][1:] == ["75\u00a0% (3 pairs)", "—", "—"]
+    assert busy.more == 0
+    page = view_page(data, sweep, tmp_path)
+    assert "What went with it" in page
+    assert "25\u00a0% (1 pair)" in page
+
+
+def view_page(data: dict[str, Any], built: Built, folder: Path) -> str:
+    """The HTML of changed data."""
+    write_html(built._replace(data=data), folder / "page.html")
+    return (folder / "page.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("by", "group", "against", "difference", "words"),
+    [
+        ("system_fingerprint", "different", "equal", -0.31,
+         "repeats under different system fingerprints give the same text 31.0\u00a0pp less often "
+         "than those under equal ones"),
+        ("served_model", "different", "equal", -0.2, "from different served models"),
+        ("time_gap", ">= 1 h", "< 1 s", -0.2, "sent >= 1 h apart"),
+        ("in_flight", "65-256", "1", 0.2, "with 65-256 requests in flight give the same text 20.0"
+         "\u00a0pp more often than those with 1 ("),
+        ("cached_tokens", "both", "neither", -0.2, "whose prompt was cached in both"),
+    ],
+)  # fmt: skip
+def test_circumstances_that_go_with_differences_are_said(
+    sweep: Built, by: str, group: str, against: str, difference: float, words: str
+) -> None:
+    """What is clear and large is a caveat; what is unclear or small is none."""
+    data = copy.deepcopy(sweep.data)
+    row = {"by": by, "group": group, "against": against, "prompts": 40, "p": 0.001}
+    for part, change, p in zip(
+        data["breakdowns"][:4],
+        (difference, difference / 2, -0.04, 0.3),
+        (0.009, 0.002, 0.002, 0.02),
+        strict=True,
+    ):
+        part["contrasts"] = [{**row, "difference": change, "p_adjusted": p}]
+    told = [caveat.text for caveat in caveats(data) if "give the same text" in caveat.text]
+    assert len(told) == 1
+    assert words in told[0]
+    assert f"Under {data['settings'][0]['label']} " in told[0]
+    assert "40 prompts); so in 1 other setting: observed, not tried" in told[0]
 
 
 def test_a_drawing_is_rebuilt_from_what_is_allowed() -> None:

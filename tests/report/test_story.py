@@ -234,6 +234,10 @@ def test_an_undetected_difference_names_what_would_be_missed(data: Row) -> None:
             lambda d: d["settings"][0].update(system_fingerprints={"a": 1, "b": 2}),
             "backend changed",
         ),
+        (
+            lambda d: [r.update(wins=3, losses=1, ties=36) for r in d["comparisons"][:2]],
+            "2 intervals of differences rest on few prompts that differ at all (down to 4)",
+        ),
         (lambda d: d["run"].update(prompts=12), "12 prompts: intervals are wide"),
         (lambda d: d["run"].update(notes=["kept in extra_json"]), "kept in extra_json"),
     ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 from hypothesis import given
@@ -22,14 +24,23 @@ SCHEMA = pa.schema(
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 ROWS = st.lists(st.tuples(st.none() | TEXT, st.lists(TEXT), st.booleans()))
 
-_WITHOUT = """
-import sys
-from evalharness.records import Prompt, Setting
-from evalharness.store.columns import prompt_table, setting_table
-import evalharness.commands.run, evalharness.commands.plan
-prompt_table([Prompt(prompt_id="a", messages=[])], ["d"])
-setting_table([(Setting(setting_id="s", label="l", provider="p", endpoint="e", model="m"), True)])
-print(*sorted({"pandas", "scipy"} & set(sys.modules)))
+# The server is a thread of the command's own process, so that it sees what is imported by then.
+_RUN = """
+import json, os, sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class First(BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(json.dumps(sorted({"pandas", "scipy"} & set(sys.modules))), flush=True)
+        os._exit(0)
+
+server = HTTPServer(("127.0.0.1", 0), First)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+from evalharness.cli import main
+url = f"http://127.0.0.1:{server.server_port}/v1"
+sys.argv = ["evalharness", "run", "provider=openai_compatible", f"provider.base_url={url}",
+            "provider.model=m", "provider.api_key_env=null", "results_dir=" + sys.argv[1]]
+main()
 """
 
 
@@ -52,12 +63,14 @@ def test_an_empty_table_has_its_schema() -> None:
     assert len(empty(schema)) == 0
 
 
-def test_what_comes_before_the_first_request_imports_neither_pandas_nor_scipy() -> None:
+def test_what_comes_before_the_first_request_imports_neither_pandas_nor_scipy(
+    tmp_path: Path,
+) -> None:
     """They take longer than all else a first request waits for."""
     done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _RUN, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == []
+    assert json.loads(done.stdout) == []
 
 
 @given(st.sets(st.integers(0, 60)))

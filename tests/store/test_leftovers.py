@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalharness.store import leftovers, seal
-from evalharness.store.entries import encode_row, insert_rows
+from evalharness.store.entries import encode_row, insert_rows, read_entries
 from evalharness.store.folder import take_lock
 from evalharness.store.rescue import open_for_writing
 from evalharness.store.run import Run
@@ -88,7 +88,7 @@ async def test_seals_of_several_workers_are_finished_under_their_own_numbers(
     second = leave(root, "worker-0002", result(2), part=2)
     store = open_store(tmp_path / "other")
     db = open_for_writing(second / "journal.sqlite", [])
-    batch = seal.collect(db, 10, [])
+    batch = seal.collect(read_entries(db, damage=[]))
     db.close()
     store.folder.root = root
     seal.write_parts(store.folder, 2, batch, {SETTING.setting_id: SETTING.provider})

@@ -15,6 +15,7 @@ import evalharness
 from evalharness.errors import ConfigError, RunInUseError, RunNotFoundError
 from evalharness.schema import arrow_schema
 from evalharness.store import seal
+from evalharness.store.entries import SCHEMA, insert_rows
 from evalharness.store.run import Run
 from evalharness.store.verify import verify_folder
 from evalharness.store.writer import RunStore
@@ -75,7 +76,7 @@ async def test_a_record_in_journal_and_part_is_read_once(tmp_path: Path) -> None
     store = open_store(tmp_path / "run")
     await fill(store, range(3))
     part, upto = await store.journal.execute(lambda db: seal.begin(db, 1))
-    store._write_parts(part, upto)
+    store._write_parts(part, store._entries(upto))
     run = Run.open(tmp_path / "run")
     assert len(run.table("records")) == 3
     assert len(run.table("records", ["text"])) == 3
@@ -90,7 +91,7 @@ async def test_an_interrupted_seal_is_repeated_exactly_once(tmp_path: Path, stag
     await fill(store, range(3))
     part, upto = await store.journal.execute(lambda db: seal.begin(db, 1))
     if stage == "written":
-        store._write_parts(part, upto)
+        store._write_parts(part, store._entries(upto))
     store.close()  # as a kill would: no drop
     again = open_store(tmp_path / "run")
     again.start()
@@ -227,3 +228,64 @@ async def test_background_sealing_keeps_every_record(
     assert run.records()["trial_id"].nunique() == len(run.records()) == 500
     assert len(run.manifest.parts) >= 4
     assert verify_folder(tmp_path / "run").sound
+
+
+async def test_sealing_takes_what_was_committed_without_reading_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Part after part, with attempts of unfinished trials carried on: each row once, nothing lost."""
+    store = open_store(tmp_path / "run", count=3)
+    monkeypatch.setattr("evalharness.store.writer.connect_for_reading", lambda path: None)
+    store.start()
+    await store.append(intent(0))
+    await store.append(result(0, final=False))
+    for number in (1, 2):
+        await store.append(intent(number))
+        await store.append(result(number))
+        await store.seal()
+    await store.append(intent(0, attempt=2))
+    await store.append(result(0, attempt=2))
+    assert len(store.journal.kept) == 4
+    await store.finish(status="complete", reason=None)
+    assert store.journal.kept == []
+    assert verify_folder(tmp_path / "run").sound
+    run = Run.open(tmp_path / "run")
+    assert [part.rows for part in run.manifest.parts if "records" in part.path] == [1, 1, 1]
+    assert sorted(run.attempts()["attempt"]) == [1, 1, 1, 2]
+
+
+async def test_the_first_seal_after_a_kill_reads_what_the_journal_held_before(
+    tmp_path: Path,
+) -> None:
+    """Entries of an earlier process, finished or not, and those of this one: each row once."""
+    store = open_store(tmp_path / "run", count=5)
+    await fill(store, range(2))
+    await store.append(intent(2))
+    await store.append(result(2, final=False))
+    store.close()  # as a kill would
+    again = open_store(tmp_path / "run", count=5)
+    again.start()
+    for number in (3, 4):
+        await again.append(intent(number))
+        await again.append(result(number))
+        await again.seal()
+    await again.append(intent(2, attempt=2))
+    await again.append(result(2, attempt=2))
+    await again.finish(status="complete", reason=None)
+    assert verify_folder(tmp_path / "run").sound
+    run = Run.open(tmp_path / "run")
+    assert sorted(run.records()["prompt_id"]) == ["p0", "p1", "p2", "p3", "p4"]
+    assert len(run.attempts()) == 6
+    assert not run.damage
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 511, 512, 513, 700])
+def test_rows_are_appended_in_order_and_numbered_without_gaps(count: int) -> None:
+    """However many statements a batch takes; the last one's number is given back."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.executescript(SCHEMA)
+    insert_rows(db, [(1, b"before", 0)])
+    last = insert_rows(db, [(1, b"%d" % n, n) for n in range(count)])
+    found = db.execute("SELECT seq, payload, crc FROM entry WHERE seq > 1 ORDER BY seq").fetchall()
+    assert found == [(n + 2, b"%d" % n, n) for n in range(count)]
+    assert last == count + 1

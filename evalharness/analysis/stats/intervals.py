@@ -173,6 +173,25 @@ def standard_error(
     return None if error <= 0.0 else (mean, error, units - 1)
 
 
+def greatest_error(
+    values: ArrayLike, clusters: NDArray[Any] | None = None, level: float = LEVEL
+) -> float | None:
+    """Largest standard error still plausible for differences of shares that are all equal.
+
+    All n equal a value c: at most a share u of prompts (or clusters) differs otherwise, u the upper
+    Wilson bound of 0 in n; a difference lies in [-1, 1], at most 1 + |c| away. The variance is thus
+    at most u (1 + |c|)², and the error its root over √n. None without values, and where
+    :func:`standard_error` has a figure of its own.
+    """
+    data, labels = _present(values, clusters)
+    if data.size == 0 or standard_error(data, labels) is not None:
+        return None
+    n = data.size if labels is None else np.unique(labels).size
+    bounds = wilson(0, n, level)
+    assert bounds is not None
+    return (1.0 + abs(float(data.mean()))) * math.sqrt(bounds[1] / n)
+
+
 def _present(values: ArrayLike, clusters: NDArray[Any] | None) -> tuple[Floats, Any]:
     """Values without NaN, and the labels that go with them."""
     data = np.asarray(values, dtype=np.float64).ravel()

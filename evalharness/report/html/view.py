@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from evalharness.report import numbers as n
+from evalharness.report.circumstances import circumstance_tables
 from evalharness.report.differences import is_real
 from evalharness.report.html import words
 from evalharness.report.html.series import Series, series_of
@@ -16,7 +17,7 @@ from evalharness.report.judges import judge_lines
 from evalharness.report.load_text import LoadView, load_view
 from evalharness.report.prompts import TEXT_CHARS
 from evalharness.report.provenance import concurrency_lines
-from evalharness.report.spending import MoneyTable, money_lines, money_tables, price_origin
+from evalharness.report.spending import PlainTable, money_lines, money_tables, price_origin
 from evalharness.report.story import Story, tell
 
 Row = dict[str, Any]
@@ -64,7 +65,8 @@ class View(msgspec.Struct, frozen=True):
     provenance: list[tuple[str, str]]
     prices: list[tuple[Row, str]]
     money: list[str]
-    money_tables: list[MoneyTable]
+    money_tables: list[PlainTable]
+    circumstances: list[PlainTable]
     judges: list[list[str]]
     load: LoadView | None
     config: str | None
@@ -102,6 +104,7 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         prices=[(entry, price_origin(entry)) for entry in data["prices"]["used"]],
         money=money_lines(data),
         money_tables=money_tables(data, brief=False, most=_MONEY_ROWS),
+        circumstances=circumstance_tables(data, most=_MONEY_ROWS),
         judges=[judge_lines(facts) for facts in data["judges"]],
         load=load_view(data["load"]),
         config=data["provenance"]["config"],
@@ -195,7 +198,7 @@ def _comparison(row: Row) -> Row:
         "p_sort": row["p_adjusted"],
         "n": row["n"],
         "tally": f"{row['wins']} / {row['losses']} / {row['ties']}",
-        "detectable": n.DASH if row["mde"] is None else n.size_of(metric, row["mde"], beside),
+        "detectable": n.detectable(row),
         "real": is_real(row),
     }
 

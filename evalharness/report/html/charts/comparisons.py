@@ -91,6 +91,8 @@ def _datum(row: Row, name: str, scale: float) -> Row:
     if scale == 100.0:
         low, high = max(-100.0, low), min(100.0, high)
     band = (row["mde"] or 0.0) * scale
+    if scale == 100.0:
+        band = min(100.0, band)
     return {
         "name": name,
         "value": value,
