@@ -1,3 +1,5 @@
+# pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# Ray is an extra: the types must also be checked where it is not installed.
 """The Ray side: actors around coordinator and workers, and a Ray of our own where none is given.
 
 Ray is imported here and nowhere else. Everything that can be thought about without it is in the
