@@ -177,3 +177,13 @@ def test_a_model_without_a_price_stands_beside_one_with_a_price(inside: Any, pro
     add = "as pricing.prices=[{provider: 'elsewhere', model: 'other'"
     assert add in " ".join(shown.split())
     assert max(len(line) for line in shown.splitlines() if "/72" in line) <= 100
+
+
+def test_a_pilot_of_answers_all_of_one_length_is_extrapolated(inside: Any, prompts: Path) -> None:
+    """Where every answer seen has the same length the range is one, and the plan still prints."""
+    arguments = [*_arguments(prompts), "provider.emulator.output_tokens=7"]
+    piloted = inside("plan", "--pilot", "2", "--json", *arguments)
+    assert piloted.returncode == 0, piloted.stderr
+    tokens = json.loads(piloted.stdout)["completion_tokens"]
+    assert tokens["low"] <= tokens["expected"] == 7 * 140 <= tokens["high"]
+    assert inside("plan", *arguments).returncode == 0
