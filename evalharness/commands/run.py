@@ -32,7 +32,9 @@ from evalharness.records import Setting
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
+from evalharness.store.asked import Asked
 from evalharness.store.folder import hold_existing
+from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
 from evalharness.streams import caused_by, settle
 
@@ -92,7 +94,7 @@ def execute_run(
     except BaseException:
         store.close()
         raise
-    _say_orphans(orphaned, len(keys) - int(done.sum()))
+    _say_orphans(orphaned, len(keys) - len(Asked.of(Run.open(root)).rows(keys)))
     if config.load is not None:
         summary = run_on_loop(_run_load(prepared, store))
     elif done.all():
