@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from evalharness import __version__
@@ -22,7 +23,7 @@ from evalharness.errors import (
     EXIT_STORAGE,
     EvalharnessError,
 )
-from evalharness.streams import caused_by, settle, unfailing_errors
+from evalharness.streams import caused_by, outliving_readers, settle, unfailing_errors
 
 _OVERVIEW = """\
 Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
@@ -37,7 +38,8 @@ at what cost, and which settings really differ.
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code (0, 1, 2, 3, 4, 74, 75 or 130)."""
     arguments = sys.argv[1:] if argv is None else argv
-    with unfailing_errors():
+    # The rest of a million records need not be exported to nobody: that command ends there.
+    with unfailing_errors(), nullcontext() if arguments[:1] == ["export"] else outliving_readers():
         return _guarded(arguments)
 
 
@@ -52,7 +54,7 @@ def _guarded(arguments: list[str]) -> int:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) or (interrupts is not None and interrupts.came):
             return _interrupted(arguments)
-        if caused_by(error, BrokenPipeError):
+        if caused_by(error, BrokenPipeError) and arguments[:1] == ["export"]:
             # The reader of our output went away (`| head`): nothing more can be said to it.
             settle(sys.stdout)
             return EXIT_OK
