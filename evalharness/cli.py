@@ -38,16 +38,17 @@ at what cost, and which settings really differ.
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code (0, 1, 2, 3, 4, 74, 75 or 130)."""
     arguments = sys.argv[1:] if argv is None else argv
-    # The rest of a million records need not be exported to nobody: that command ends there.
-    with unfailing_errors(), nullcontext() if arguments[:1] == ["export"] else outliving_readers():
+    with unfailing_errors():
         return _guarded(arguments)
 
 
 def _guarded(arguments: list[str]) -> int:
     """Run a command; whatever ends it becomes an exit code and a sentence."""
     interrupts: Interrupts | None = None
+    # The rest of a million records need not be exported to nobody: that command ends there.
+    readers = nullcontext() if arguments[:1] == ["export"] else outliving_readers()
     try:
-        with interruptible() as interrupts:
+        with interruptible() as interrupts, readers:
             code = _dispatch(arguments)
             # Hydra makes a complaint about the configuration of whatever stops it.
             return _interrupted(arguments) if interrupts.came and code == EXIT_CONFIG else code

@@ -80,6 +80,7 @@ def outliving_readers() -> Generator[None]:
     )  # fmt: skip
     try:
         yield
+        sys.stdout.flush()
     finally:
         settle(sys.stdout)
         sys.stdout = before
