@@ -15,7 +15,7 @@ from evalharness.store.run import Run
 def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> list[str]:
     """What was sent, what is in doubt, and the command that goes on; the last line is to type."""
     lines: list[str] = []
-    if not summary.sent and not summary.remaining:
+    if not summary.recorded and not summary.remaining:
         lines.append(
             f"nothing to send: all {summary.planned} trials are recorded in {root} "
             "(raise repeats=…, or add a value to an axis)"
