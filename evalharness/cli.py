@@ -186,6 +186,7 @@ def _plan(arguments: list[str]) -> int:
     parser.add_argument("--yes", action="store_true")
     options, overrides = parser.parse_known_args(arguments)
     execute = plan_command(
+        overrides,
         as_json=options.json,
         pilot=options.pilot,
         detect=options.detect,

@@ -119,8 +119,12 @@ class Prepared:
         return self.book.find(setting.provider, setting.model, at=datetime.now(UTC).date())
 
 
-def prepare(configs: Sequence[RunConfig]) -> Prepared:
+def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> Prepared:
     """Check providers, dataset, parameters and prices; nothing is sent.
+
+    Args:
+        configs: one, or the jobs of a multirun.
+        sends: something is to be sent afterwards, which needs a key.
 
     Raises:
         ConfigError, ProviderError: what is wrong, and what to type.
@@ -137,7 +141,7 @@ def prepare(configs: Sequence[RunConfig]) -> Prepared:
                     hint="give one of them another provider.name",
                 )
     for provider in providers.values():
-        check_provider(provider)
+        check_provider(provider, sends=sends)
     identities = {name: provider_identity(p) for name, p in providers.items()}
     parse_scoring(config.scoring)
     parse_answer_spec(config.answer)

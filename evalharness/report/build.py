@@ -31,6 +31,7 @@ from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
 from evalharness.report.scoring import Options, scored_run, scoring_facts, stored_config
 from evalharness.store.asked import Asked
+from evalharness.store.folder import CONFIG
 from evalharness.store.run import Run
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         )
     if not len(records):
         raise ConfigError(
-            f"run `{run.name}` holds no records yet", hint=f"evalharness run name={run.name}"
+            f"run `{run.name}` holds no records yet",
+            hint="the command that made it, once more, sends what it asks for "
+            f"(its configuration: {run.root / CONFIG})",
         )
     scored = scored_run(run, records, prompts, options)
     over = [] if options.pricing is None else [options.pricing]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,22 @@ def test_a_pilot_of_answers_all_of_one_length_is_extrapolated(inside: Any, promp
     tokens = json.loads(piloted.stdout)["completion_tokens"]
     assert tokens["low"] <= tokens["expected"] == 7 * 140 <= tokens["high"]
     assert inside("plan", *arguments).returncode == 0
+
+
+def test_a_plan_needs_no_key_and_ends_with_the_command(inside: Any, prompts: Path) -> None:
+    """What sends nothing asks for no key; the last line is the run to type, quoted."""
+    arguments = [
+        "provider=openai_compatible", "provider.base_url=http://127.0.0.1:9/v1",
+        "provider.model=a model", "provider.api_key_env=NO_SUCH_KEY", f"dataset.path={prompts}",
+        "dataset.limit=1", "name=k",
+    ]  # fmt: skip
+    done = inside("plan", *arguments)
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    said, _, command = last.partition(": ")
+    assert said == "to send what is left"
+    assert shlex.split(command) == ["evalharness", "run", *arguments]
+    for sending in (("plan", "--pilot", "1"), ("run",)):
+        refused = inside(*sending, *arguments)
+        assert refused.returncode == 2
+        assert "NO_SUCH_KEY holds no key" in refused.stderr
