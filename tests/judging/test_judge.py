@@ -174,7 +174,7 @@ def test_a_budget_stops_a_judging_which_then_goes_on(
     assert main(["judge", "r", *JSON, "limits.max_cost_usd=0.0026", "limits.concurrency=1"]) == 4
     said = capsys.readouterr().err
     assert "to go on: evalharness judge r --name grade limits.max_cost_usd=NEW" in said
-    assert "raise limits.max_cost_usd: the next request needs at least $0.000" in said
+    assert "raise limits.max_cost_usd: the next request needs at least $0.00" in said
     run = Run.open("r")
     first = judging_facts(run, "grade")
     assert first is not None
@@ -182,7 +182,7 @@ def test_a_budget_stops_a_judging_which_then_goes_on(
     assert first["missing"] == first["planned"] * first["repeats"] - first["replies"] > 0
     assert f", {first['missing']} judgement" in judge_lines(first)[0]
     assert main(["judge", "r"]) == 4
-    assert "limits.max_cost_usd=0.0002, given to this judging before, still holds" in (
+    assert "limits.max_cost_usd=0.0026, given to this judging before, still holds" in (
         capsys.readouterr().err
     )
     assert 0 < first["judged"] < first["planned"] == 6
@@ -198,7 +198,7 @@ def test_a_budget_stops_a_judging_which_then_goes_on(
 def test_repeats_that_are_missing_are_said(work: Path) -> None:
     """ "judged × 2 repeats" only where all are: else how many have all, and what is missing."""
     assert main(["judge", "r", *JSON, "repeats=1"]) == 0
-    stopped = ("repeats=2", "limits.max_cost_usd=0.0009", "limits.concurrency=1")
+    stopped = ("repeats=2", "limits.max_cost_usd=0.00290", "limits.concurrency=1")
     assert main(["judge", "r", *stopped]) == 4
     facts = judging_facts(Run.open("r"), "grade")
     assert facts is not None

@@ -225,6 +225,11 @@ def test_a_wrong_address_stops_and_names_it(
         last = said.splitlines()[-1]
         assert last.startswith("6 trials left, once that is put right; to go on: evalharness run")
     assert package.load(tmp_path / "results" / "w").manifest.status == "stopped"
+    assert main(["report", "w"]) == EXIT_CONFIG
+    said = capsys.readouterr().err
+    assert "holds no records yet" in said
+    assert "evalharness run name=w" not in said, "that would be the quickstart, in this folder"
+    assert "the command that made it, once more" in said
 
 
 def test_an_endpoint_that_answered_an_earlier_command_is_waited_for(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import evalharness as package
+from evalharness.report.console import money
 from evalharness.report.numbers import dollars
 from tests.money.conftest import EMULATOR_PRICE
 
@@ -207,3 +208,10 @@ def test_a_plan_needs_no_key_and_ends_with_the_command(inside: Any, prompts: Pat
         refused = inside(*sending, *arguments)
         assert refused.returncode == 2
         assert "NO_SUCH_KEY holds no key" in refused.stderr
+
+
+def test_small_amounts_are_not_rounded_to_nothing() -> None:
+    """A column of costs shows what there is: "0.0000" is no amount."""
+    assert [money(x) for x in (None, 0, 0.0000275, "0.5", 12.345)] == [
+        "—", "0", "0.0000275", "0.5", "12.35",
+    ]  # fmt: skip
