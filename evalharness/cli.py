@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from evalharness import __version__
@@ -22,7 +23,7 @@ from evalharness.errors import (
     EXIT_STORAGE,
     EvalharnessError,
 )
-from evalharness.streams import caused_by, settle, unfailing_errors
+from evalharness.streams import caused_by, outliving_readers, settle, unfailing_errors
 
 _OVERVIEW = """\
 Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
@@ -44,15 +45,17 @@ def main(argv: list[str] | None = None) -> int:
 def _guarded(arguments: list[str]) -> int:
     """Run a command; whatever ends it becomes an exit code and a sentence."""
     interrupts: Interrupts | None = None
+    # The rest of a million records need not be exported to nobody: that command ends there.
+    readers = nullcontext() if arguments[:1] == ["export"] else outliving_readers()
     try:
-        with interruptible() as interrupts:
+        with interruptible() as interrupts, readers:
             code = _dispatch(arguments)
             # Hydra makes a complaint about the configuration of whatever stops it.
             return _interrupted(arguments) if interrupts.came and code == EXIT_CONFIG else code
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) or (interrupts is not None and interrupts.came):
             return _interrupted(arguments)
-        if caused_by(error, BrokenPipeError):
+        if caused_by(error, BrokenPipeError) and arguments[:1] == ["export"]:
             # The reader of our output went away (`| head`): nothing more can be said to it.
             settle(sys.stdout)
             return EXIT_OK
@@ -183,6 +186,7 @@ def _plan(arguments: list[str]) -> int:
     parser.add_argument("--yes", action="store_true")
     options, overrides = parser.parse_known_args(arguments)
     execute = plan_command(
+        overrides,
         as_json=options.json,
         pilot=options.pilot,
         detect=options.detect,

@@ -134,6 +134,12 @@ class LimitsConfig(_Part, frozen=True):
     max_response_mib: Positive = 16.0
     trust_env_proxies: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("max_cost_usd", "confirm_above_usd"):
+            value: Decimal | None = getattr(self, name)
+            if value is not None and not (value.is_finite() and value >= 0):
+                raise ValueError(f"`{name}` must be 0 or more (US dollars), got {value}")
+
 
 class ExecutionConfig(_Part, frozen=True):
     """Where the run's requests are sent from.
@@ -278,6 +284,9 @@ def _explain(text: str, raw: dict[str, Any]) -> tuple[str]:
     if unknown:
         key = ".".join(part for part in (path, unknown[1]) if part)
         return (f"unknown configuration key `{key}`",)
+    own = re.match(r"`(\w+)` (must be .+)", problem)
+    if own:  # a part's own check, which names the key and the value
+        return (f"configuration key `{path}.{own[1]}` {own[2]}",)
     value: Any = raw
     for part in re.findall(r"[^.\[\]]+", path):
         try:

@@ -6,11 +6,15 @@ code is not. Nothing heavy is imported here: every command passes through.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class _Unfailing:
@@ -46,6 +50,42 @@ def unfailing_errors() -> Generator[None]:
         settle(before)
 
 
+class _Unheard(io.FileIO):
+    """A file descriptor that leads nowhere from the first write on that nobody can read."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            _lead_nowhere(self.fileno())
+            return memoryview(data).nbytes
+
+
+@contextmanager
+def outliving_readers() -> Generator[None]:
+    """While inside, standard output may lose its reader (`| head`) and the command goes on.
+
+    What a command does and the exit code it ends with do not depend on who still listens. A disk
+    that is full still raises. Output that is not the process's own is left as it is.
+    """
+    before = sys.stdout
+    if before is not sys.__stdout__ or not isinstance(before, io.TextIOWrapper):
+        yield
+        return
+    before.flush()
+    raw = _Unheard(before.fileno(), "w", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=before.encoding, errors=before.errors,
+        line_buffering=before.line_buffering, write_through=before.write_through,
+    )  # fmt: skip
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        settle(sys.stdout)
+        sys.stdout = before
+
+
 def settle(stream: TextIO) -> bool:
     """Flush a stream for the last time; False where nobody can be told what is left in it.
 
@@ -54,11 +94,15 @@ def settle(stream: TextIO) -> bool:
     try:
         stream.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        _lead_nowhere(stream.fileno())
         return False
     return True
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def caused_by(error: BaseException, kind: type[BaseException]) -> bool:

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalharness.arrow import where_equal
-from evalharness.errors import EXIT_CONFIG, EXIT_STORAGE, EvalharnessError
+from evalharness.errors import EXIT_BUDGET, EXIT_CONFIG, EXIT_STORAGE, EvalharnessError
+from evalharness.report.html import PAGE
 from evalharness.runner import Summary
 from evalharness.store.run import Run
+
+_LIMIT = "limits.max_cost_usd"
 
 
 def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> list[str]:
     """What was sent, what is in doubt, and the command that goes on; the last line is to type."""
     lines: list[str] = []
-    if not summary.sent and not summary.remaining:
+    if not summary.recorded and not summary.remaining:
         lines.append(
             f"nothing to send: all {summary.planned} trials are recorded in {root} "
             "(raise repeats=…, or add a value to an axis)"
@@ -46,6 +49,8 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
         lines.append(f"stopped: {summary.stop.reason}")
         if summary.stop.hint:
             lines.append(f"  → {summary.stop.hint}")
+    if summary.exit_code == EXIT_BUDGET:
+        arguments = with_new_limit(arguments)
     command = shlex.join(["evalharness", "run", *arguments])
     if summary.remaining:
         first = ", once that is put right" if summary.exit_code == EXIT_CONFIG else ""
@@ -53,8 +58,17 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
     elif summary.exit_code == EXIT_STORAGE:
         lines.append(f"every trial is recorded, not all are sealed; to go on: {command}")
     else:
+        page = root / PAGE
+        if page.is_file():
+            lines.append(f"with figures, in a browser: {page}")
         lines.append(f"again: evalharness report {shlex.quote(str(root))}")
     return lines
+
+
+def with_new_limit(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command that reached its money limit, with a place for a higher one."""
+    kept = [a for a in arguments if a.lstrip("+").partition("=")[0] != _LIMIT]
+    return [*kept, f"{_LIMIT}=NEW"]
 
 
 def _attempts_in_doubt(root: Path) -> int:

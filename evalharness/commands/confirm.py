@@ -105,7 +105,9 @@ def confirm(prepared: Prepared, done: NDArray[np.bool_], *, what: str) -> None:
 
 def _amount(prepared: Prepared, worst: Decimal | None) -> str:
     if worst is not None:
-        return f"up to ${worst:,.2f}" if worst >= 1 else f"up to ${worst:.4f}"
+        from evalharness.report.numbers import dollars
+
+        return f"up to {dollars(float(worst))}"
     unpriced = [s.model for s in prepared.plan.settings if prepared.price(s) is None]
     if unpriced:
         return f"an unknown amount: no price for {unpriced[0]}"

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from evalharness import __version__
+from evalharness.commands.closing import with_new_limit
 from evalharness.commands.confirm import asks, confirm, recorded
 from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import open_lanes, open_money
 from evalharness.commands.run import Prepared
 from evalharness.commands.signals import draining
 from evalharness.config import RunConfig
-from evalharness.errors import EXIT_CONFIG, EXIT_OK, ConfigError
+from evalharness.errors import EXIT_BUDGET, EXIT_CONFIG, EXIT_OK, ConfigError
 from evalharness.judging.ask import grade_prompts, instructions, pair_prompts, response_format
 from evalharness.judging.config import (
     FILE,
@@ -84,6 +85,7 @@ def judge(
     name = name or _DEFAULT_NAME.get(str(given.get("mode", "grade")), "grade")
     root = judging_root(run.root, name)
     config = _config(given, root)
+    _say_limit(given, config)
     prompts = _prompts(run, config)
     if not prompts:
         raise ConfigError(
@@ -98,6 +100,8 @@ def judge(
     for line in judge_lines(facts):
         print(line)
     again = ["evalharness", "judge", run_name, "--name", name]
+    if summary.exit_code == EXIT_BUDGET:
+        again = with_new_limit(again)
     for line in _closing(summary, run_name, config, name, shlex.join(again)):
         print(line, file=sys.stderr)
     return summary.exit_code
@@ -195,6 +199,17 @@ def _config(given: dict[str, Any], root: Path) -> JudgeConfig:
             "who is to judge is not said", hint="provider=local, or provider=openai model=…"
         )
     return convert(raw, JudgeConfig, "judge")
+
+
+def _say_limit(given: dict[str, Any], config: JudgeConfig) -> None:
+    """A limit of money that was given to an earlier command holds for this one: never silently."""
+    limit = config.limits.max_cost_usd
+    if limit is not None and "max_cost_usd" not in given.get("limits", {}):
+        print(
+            f"limits.max_cost_usd={limit}, given to this judging before, still holds for all of it "
+            "(limits.max_cost_usd=null lifts it)",
+            file=sys.stderr,
+        )
 
 
 # ── the plan ─────────────────────────────────────────────────────────────────────────────────────

@@ -63,7 +63,8 @@ async def open_lanes(
         # What an endpoint cannot serve at once would wait inside it and count as latency.
         hint = endpoint.concurrency_hint if exactly is None else None
         limits = structs.replace(chosen, concurrency=min(chosen.concurrency, hint or 10**9))
-        gate = Gate(name, limits, endpoint.profile, SystemClock(), config.order.shuffle_seed)
+        seed, address = config.order.shuffle_seed, endpoint.base_url
+        gate = Gate(name, limits, endpoint.profile, SystemClock(), seed, address=address)
         lanes[name] = Lane(client, gate, OutputEstimate())
     return lanes
 

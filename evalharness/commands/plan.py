@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _SHOWN_SETTINGS = 20
 
 
 def plan_command(
+    arguments: Sequence[str] = (),
     *,
     as_json: bool,
     pilot: int | None = None,
@@ -32,6 +34,7 @@ def plan_command(
     """The function Hydra's composed jobs are handed to.
 
     Args:
+        arguments: the overrides as typed, for the commands that go on.
         as_json: print JSON instead of text.
         pilot: trials to send (and record) under each setting first; None sends nothing.
         detect: a difference as ``2pp``; says what it takes to see it.
@@ -40,7 +43,7 @@ def plan_command(
     """
 
     def execute(jobs: list[Job]) -> Result:
-        prepared = prepare([job.config for job in jobs])
+        prepared = prepare([job.config for job in jobs], sends=pilot is not None)
         exit_code = EXIT_OK
         if pilot is not None and prepared.plan.config.load is not None:
             raise ConfigError("--pilot sends no load points", hint="--pilot … load=none")
@@ -54,7 +57,7 @@ def plan_command(
 
             sys.stdout.write(as_json_text(facts))
         else:
-            for line in lines(facts):
+            for line in lines(facts, arguments):
                 print(line)
         return Result(exit_code)
 
@@ -143,14 +146,15 @@ def detection(
 # ── for a person ─────────────────────────────────────────────────────────────────────────────────
 
 
-def lines(facts: dict[str, Any]) -> list[str]:
-    """The facts for a person."""
+def lines(facts: dict[str, Any], arguments: Sequence[str]) -> list[str]:
+    """The facts for a person, and last the command that goes on."""
+    run = shlex.join(["evalharness", "run", *arguments])
     settings: list[str] = facts["settings"]
     shown = [f"  {label}" for label in settings[:_SHOWN_SETTINGS]]
     if len(settings) > _SHOWN_SETTINGS:
         shown.append(f"  … and {len(settings) - _SHOWN_SETTINGS} more")
     if facts["load_points"]:
-        return _load_lines(facts)
+        return [*_load_lines(facts), f"to measure what is left: {run}"]
     out = [
         f"{facts['name']}: {facts['prompts']} prompts × {len(settings)} settings × "
         f"{facts['repeats']} repeats = {facts['trials']} trials",
@@ -169,10 +173,11 @@ def lines(facts: dict[str, Any]) -> list[str]:
         out.append(facts["detect"]["sentence"])
     guessed = any(not s["extrapolated"] and s["to_send"] for s in facts["by_setting"])
     if guessed and facts["to_send"]:
-        out.append("a few trials first narrow this down: evalharness plan --pilot 5 …")
+        pilot = shlex.join(["evalharness", "plan", "--pilot", "5", *arguments])
+        out.append(f"a few trials first narrow this down: {pilot}")
     if not facts["to_send"]:
         return [*out, "nothing is left to send"]
-    return [*out, "evalharness run with the same overrides sends what is left"]
+    return [*out, f"to send what is left: {run}"]
 
 
 def _load_lines(facts: dict[str, Any]) -> list[str]:
@@ -187,7 +192,7 @@ def _load_lines(facts: dict[str, Any]) -> list[str]:
         out += [_tokens_line(facts), f"cost, at most: {_cost_text(facts)}"]
     else:
         out.append("tokens and cost are not known before: limits.max_cost_usd bounds them")
-    return [*out, "evalharness run with the same overrides measures what is left"]
+    return out
 
 
 def _tokens_line(facts: dict[str, Any]) -> str:

@@ -11,13 +11,11 @@ from evalharness.commands.targets import open_in_browser, target_of
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.build import Built, Options, build, build_all
 from evalharness.report.console import print_report as print_tables
-from evalharness.report.html import write_html
+from evalharness.report.html import PAGE, write_html
 from evalharness.report.json import as_json_text, write_summary
 from evalharness.report.markdown import as_markdown
 from evalharness.report.overrides import parse_overrides
 from evalharness.store.run import Run
-
-PAGE = "report.html"
 
 
 class Asked(NamedTuple):

@@ -33,7 +33,9 @@ from evalharness.records import Setting
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
+from evalharness.store.asked import Asked
 from evalharness.store.folder import hold_existing
+from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
 from evalharness.streams import caused_by, settle
 
@@ -93,7 +95,7 @@ def execute_run(
     except BaseException:
         store.close()
         raise
-    _say_orphans(orphaned, len(keys) - int(done.sum()))
+    _say_orphans(orphaned, len(keys) - len(Asked.of(Run.open(root)).rows(keys)))
     if config.load is not None:
         summary = run_on_loop(_run_load(prepared, store))
     elif done.all():
@@ -118,8 +120,12 @@ class Prepared:
         return self.book.find(setting.provider, setting.model, at=datetime.now(UTC).date())
 
 
-def prepare(configs: Sequence[RunConfig]) -> Prepared:
+def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> Prepared:
     """Check providers, dataset, parameters and prices; nothing is sent.
+
+    Args:
+        configs: one, or the jobs of a multirun.
+        sends: something is to be sent afterwards, which needs a key.
 
     Raises:
         ConfigError, ProviderError: what is wrong, and what to type.
@@ -136,7 +142,7 @@ def prepare(configs: Sequence[RunConfig]) -> Prepared:
                     hint="give one of them another provider.name",
                 )
     for provider in providers.values():
-        check_provider(provider)
+        check_provider(provider, sends=sends)
     check_execution(config, providers)
     identities = {name: provider_identity(p) for name, p in providers.items()}
     parse_scoring(config.scoring)

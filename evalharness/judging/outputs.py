@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from evalharness.arrow import where_in
 from evalharness.errors import ConfigError
 from evalharness.records import Status, digest
 from evalharness.scorers.judge import output_key
+from evalharness.store.asked import Asked
 from evalharness.store.run import Run
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # Errors say nothing; what a refusal is worth is settled by the rules of all scorers.
 _JUDGED = frozenset({Status.OK.value, Status.EMPTY.value, Status.TRUNCATED.value})
@@ -57,13 +54,13 @@ class Outputs:
     """The outputs of a run that can be judged, by setting, prompt and repeat."""
 
     def __init__(self, run: Run) -> None:
-        settings, prompts = _active(run.table("settings")), _active(run.table("prompts"))
+        asked = Asked.of(run)
+        settings, prompts = asked.settings, asked.prompts
         self._labels: dict[str, str] = {
             str(row["setting_id"]): str(row["label"])
             for row in settings.select(["setting_id", "label"]).to_pylist()
         }
-        records = where_in(run.table("records", _COLUMNS), "setting_id", settings["setting_id"])
-        self._records = where_in(records, "prompt_id", prompts["prompt_id"])
+        self._records = asked.rows(run.table("records", _COLUMNS))
         self._about = {row["prompt_id"]: _about(row) for row in prompts.to_pylist()}
 
     def distinct(self) -> list[Output]:
@@ -114,10 +111,6 @@ class Outputs:
             key = output_key(prompt_id, text, calls, target)
             rows.append((setting_id, repeat, Output(key, prompt_id, question, target, text, calls)))
         return rows
-
-
-def _active(table: pa.Table) -> pa.Table:
-    return table.filter(table["active"])
 
 
 def _about(row: dict[str, Any]) -> tuple[Any, Any]:

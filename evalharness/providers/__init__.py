@@ -34,8 +34,12 @@ _ONLY_FOR = {
 }
 
 
-def check_provider(config: ProviderConfig) -> None:
+def check_provider(config: ProviderConfig, *, sends: bool = True) -> None:
     """Find out what can be found out before anything is sent, started or fetched.
+
+    Args:
+        config: the provider.
+        sends: the command will send requests; without that no key is needed.
 
     Raises:
         ConfigError: a key of ``provider`` cannot be used as written.
@@ -43,13 +47,13 @@ def check_provider(config: ProviderConfig) -> None:
     """
     _check_keys(config)
     if config.kind == "remote":
-        remote.check(config)
+        remote.check(config, sends=sends)
     elif config.kind == "local":
         from evalharness.providers.local import opening
 
         opening.check(config)
     else:
-        _check_emulator(config)
+        _check_emulator(config, sends=sends)
 
 
 def provider_identity(config: ProviderConfig) -> str:
@@ -125,12 +129,13 @@ def _check_keys(config: ProviderConfig) -> None:
             )
 
 
-def _check_emulator(config: ProviderConfig) -> None:
+def _check_emulator(config: ProviderConfig, *, sends: bool) -> None:
     from evalharness.providers.emulator import EmulatorOptions
 
     EmulatorOptions.from_mapping(config.emulator)
     remote.check_headers(config.headers)
-    _key(config)
+    if sends:
+        _key(config)
 
 
 def _key(config: ProviderConfig) -> Secret | None:

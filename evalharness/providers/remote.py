@@ -27,8 +27,8 @@ _ENDPOINT_PATH = "/chat/completions"
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
-def check(config: ProviderConfig) -> None:
-    """Check URL, headers and key of a remote provider.
+def check(config: ProviderConfig, *, sends: bool = True) -> None:
+    """Check URL, headers and, where the command ``sends`` anything, the key of a remote provider.
 
     Raises:
         ConfigError: the URL or a header cannot be used as written, naming the key.
@@ -43,7 +43,8 @@ def check(config: ProviderConfig) -> None:
                 hint="provider.api_key_env=NAME, the name of the environment variable with the key",
             )
         return
-    read_key(config.api_key_env)
+    if sends:
+        read_key(config.api_key_env)
 
 
 def normalised_url(config: ProviderConfig) -> str:

@@ -18,7 +18,7 @@ from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
 from evalharness.analysis.trends import trends
 from evalharness.analysis.unstable import least_stable
-from evalharness.arrow import where_equal, where_in
+from evalharness.arrow import where_equal
 from evalharness.errors import ConfigError
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
@@ -30,6 +30,8 @@ from evalharness.report.money import ATTEMPT_COLUMNS, money, prices_used
 from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
 from evalharness.report.scoring import Options, scored_run, scoring_facts, stored_config
+from evalharness.store.asked import Asked
+from evalharness.store.folder import CONFIG
 from evalharness.store.run import Run
 
 if TYPE_CHECKING:
@@ -59,13 +61,13 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         ConfigError: the run has no records, or its scoring cannot be read.
     """
     settings, prompts = run.table("settings"), run.table("prompts")
+    asked = None if options.everything else Asked(settings, prompts, run.manifest)
     config = stored_config(run)
     load = load_section(run, settings, config.load)
     records = load.kept(run.table("records", _columns()))
     held = len(records)
-    if not options.everything:
-        settings, prompts = _active(settings), _active(prompts)
-        records = _belonging(records, settings, prompts)
+    if asked is not None:
+        settings, prompts, records = asked.settings, asked.prompts, asked.rows(records)
     if not len(records) and load.data is not None:
         raise ConfigError(
             f"no load point of run `{run.name}` was measured to its end",
@@ -73,7 +75,9 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         )
     if not len(records):
         raise ConfigError(
-            f"run `{run.name}` holds no records yet", hint=f"evalharness run name={run.name}"
+            f"run `{run.name}` holds no records yet",
+            hint="the command that made it, once more, sends what it asks for "
+            f"(its configuration: {run.root / CONFIG})",
         )
     scored = scored_run(run, records, prompts, options)
     over = [] if options.pricing is None else [options.pricing]
@@ -117,12 +121,13 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         "provenance": provenance(run, settings),
         "load": load.data,
     }
+    attempts = run.table("attempts", list(dict.fromkeys((*ATTEMPT_COLUMNS, *_CELL))))
     data["money"] = money(
         frame,
         costs,
         book,
         prompts=prompts,
-        attempts=_belonging(run.table("attempts", list(ATTEMPT_COLUMNS)), settings, prompts),
+        attempts=attempts if asked is None else asked.rows(attempts),
         settings=data["settings"],
         volume=options.volume,
     )
@@ -134,6 +139,8 @@ def build_all(names: Sequence[str], options: Options) -> list[Built]:
     return [build(Run.open(name), options) for name in names]
 
 
+# What tells whether the plan asks for a row.
+_CELL = ("prompt_id", "setting_id", "repeat")
 # Bodies are read for what was sent and echoed; a sample says as much as all of them.
 _SAMPLED_BODIES = 2_000
 
@@ -154,15 +161,6 @@ def _bodies(run: Run) -> pa.Table:
 
 def _columns() -> list[str]:
     return list(dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *_PHASED, *fate.ERROR_COLUMNS)))
-
-
-def _active(table: pa.Table) -> pa.Table:
-    return table.filter(table["active"])
-
-
-def _belonging(records: pa.Table, settings: pa.Table, prompts: pa.Table) -> pa.Table:
-    records = where_in(records, "setting_id", settings["setting_id"])
-    return where_in(records, "prompt_id", prompts["prompt_id"])
 
 
 def _run_facts(

@@ -64,8 +64,8 @@ def _unfinished(run: Row) -> Iterator[Caveat]:
         )
     if run.get("records_outside_plan"):
         yield Caveat(
-            f"{n.plural(run['records_outside_plan'], 'record')} of settings or prompts that are no "
-            "longer in the plan left out; `report --all` shows them.",
+            f"{n.plural(run['records_outside_plan'], 'record')} that the plan no longer asks for "
+            "(settings, prompts, repeats) left out; `report --all` shows them.",
             False,
         )
     if run["attempts_in_doubt"]:

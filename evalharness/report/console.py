@@ -17,6 +17,7 @@ from evalharness.report.caveats import unscored
 from evalharness.report.columns import Column, fitting
 from evalharness.report.judges import judge_lines
 from evalharness.report.load_text import FOOTNOTE, load_lines, load_tables
+from evalharness.report.numbers import dollars
 from evalharness.report.provenance import concurrency_lines
 from evalharness.report.spending import money_lines, money_tables
 from evalharness.report.story import Story, facts, tell
@@ -69,7 +70,7 @@ def money(value: float | str | None) -> str:
     if value is None:
         return DASH
     amount = float(value)
-    return "0" if amount == 0 else f"{amount:.4f}" if amount < 1 else f"{amount:.2f}"
+    return f"{amount:.2f}" if amount >= 1 else dollars(amount).removeprefix("$")
 
 
 def _with_interval(part: Row | None, key: str, ci_key: str = "ci95") -> str:

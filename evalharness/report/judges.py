@@ -6,7 +6,7 @@ The cost of judging stands apart from the cost of the run: it is no property of 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +20,7 @@ from evalharness.judging.outputs import Outputs, Pair
 from evalharness.judging.read import Reply
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
+from evalharness.report import numbers as n
 from evalharness.store.run import Run
 
 _VALUE = {("ab", "1"): 1.0, ("ab", "2"): 0.0, ("ba", "1"): 0.0, ("ba", "2"): 1.0}
@@ -37,8 +38,10 @@ def judging_facts(run: Run, name: str) -> dict[str, Any] | None:
     Returns:
         ``name``, ``mode``, ``provider``, ``model``, ``rubric``, ``scale``, ``repeats``,
         ``status``; ``planned`` things to judge (distinct outputs, or ordered pairs) and ``judged``
-        with at least one readable reply; ``replies``, of which ``unparsed`` held no verdict and
-        ``failed`` brought none; ``agreement`` of the judge with itself between repeats of the same
+        with at least one readable reply; ``asked``, by a number of replies (as a text) how many
+        things have as many; ``missing``, replies of the plan that are not recorded; ``replies``, of
+        which ``unparsed`` held no verdict and ``failed`` brought none; ``agreement`` of the judge
+        with itself between repeats of the same
         question: ``pairwise`` and ``ci95`` over what was judged, ``n`` repeats; an unparsed reply
         agrees with nothing, null below two repeats; ``cost_usd``: ``total`` in US dollars of every
         reply, those to earlier rubrics too, over ``n`` replies with a known cost out of
@@ -52,6 +55,7 @@ def judging_facts(run: Run, name: str) -> dict[str, Any] | None:
         return None
     config, replies = judging.config, judging.replies
     readable = {(r.key, r.order) for r in replies if r.verdict is not None}
+    asked = Counter((r.key, r.order) for r in replies)
     return {
         "name": name,
         "mode": config.mode,
@@ -63,6 +67,8 @@ def judging_facts(run: Run, name: str) -> dict[str, Any] | None:
         "status": judging.run.manifest.status,
         "planned": len(judging.prompts),
         "judged": len(readable),
+        "asked": {str(n): c for n, c in sorted(Counter(asked.values()).items())},
+        "missing": len(judging.prompts) * config.repeats - len(replies),
         "replies": len(replies),
         "unparsed": sum(r.verdict is None and not r.failed for r in replies),
         "failed": sum(r.failed for r in replies),
@@ -201,7 +207,7 @@ def judge_lines(facts: dict[str, Any]) -> list[str]:
     what = "outputs" if facts["mode"] == "grade" else "ordered pairs"
     lines = [
         f"judge `{facts['name']}` ({facts['model']} at {facts['provider']}): {facts['judged']} of "
-        f"{facts['planned']} {what} judged × {facts['repeats']} repeats; of {facts['replies']} "
+        f"{facts['planned']} {what} judged{_repeated(facts)}; of {facts['replies']} "
         f"replies {facts['unparsed']} held no verdict, {facts['failed']} failed"
     ]
     own = facts["agreement"]
@@ -217,12 +223,27 @@ def judge_lines(facts: dict[str, Any]) -> list[str]:
         lines.append("  cost of judging unknown")
     else:
         known = "" if cost["n"] == cost["replies"] else f" (known for {cost['n']} replies)"
-        lines.append(f"  judging cost ${cost['total']:.4f}, not part of the run's cost{known}")
+        usd = n.dollars(cost["total"])
+        lines.append(f"  judging cost {usd}, not part of the run's cost{known}")
     if cost["billed_total"] is not None:
-        lines.append(f"  the provider says it billed ${cost['billed_total']:.4f} for it")
+        lines.append(f"  the provider says it billed {n.dollars(cost['billed_total'])} for it")
     if facts["pairwise"] is not None:
         lines += _pairwise_lines(facts["pairwise"])
     return lines
+
+
+def _repeated(facts: dict[str, Any]) -> str:
+    """How often they were judged; where some are missing, how many have all and what is missing."""
+    repeats, missing = facts["repeats"], facts["missing"]
+    if not missing:
+        return "" if repeats == 1 else f", {_times(repeats)} each"
+    whole = facts["asked"].get(str(repeats), 0)
+    all_of_them = "" if repeats == 1 else f", {whole} of them {_times(repeats)}"
+    return f"{all_of_them}, {missing} {'judgement' if missing == 1 else 'judgements'} missing"
+
+
+def _times(repeats: int) -> str:
+    return {1: "once", 2: "twice"}.get(repeats, f"{repeats} times")
 
 
 def _pairwise_lines(found: dict[str, Any]) -> list[str]:

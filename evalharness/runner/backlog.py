@@ -18,16 +18,17 @@ _REASON_CHARS = 160
 class Job:
     """A trial on its way: how often it was tried, and when it was due.
 
-    ``attempt`` and ``in_doubt`` count over the whole life of the run, since attempts are numbered
-    and doubts reported that way; ``tries``, ``doubts`` and ``kinds`` (attempts that ended with an
-    error kind) count this session, whose retry limits they are held against. ``reason`` is that of
-    the last failure, for people.
+    ``attempt``, ``sent`` (those of them that left) and ``in_doubt`` count over the whole life of
+    the run, since attempts are numbered and doubts reported that way; ``tries``, ``doubts`` and
+    ``kinds`` (attempts that ended with an error kind) count this session, whose retry limits they
+    are held against. ``reason`` is that of the last failure, for people.
     """
 
     trial: Trial
     body: bytes
     scheduled_at_ns: int
     attempt: int = 0
+    sent: int = 0
     in_doubt: int = 0
     tries: int = 0
     doubts: int = 0
@@ -159,4 +160,5 @@ class Backlog:
         before = self._unfinished.get(trial.trial_id)
         if before is not None:
             job.attempt, job.in_doubt = before.attempts, before.in_doubt
+            job.sent = before.sent
         return job

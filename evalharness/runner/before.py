@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from evalharness.arrow import where_equal
 from evalharness.records import AttemptResult, Outcome, Reply
+from evalharness.store.columns import settings_from
 from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, read_entries
 from evalharness.store.parts import PATTERN
 from evalharness.store.run import Run
@@ -66,7 +68,9 @@ def recall(root: Path, gates: Mapping[str, Recalls], max_wait_s: float) -> None:
         gates: by provider name.
         max_wait_s: ``limits.max_wait_s``.
     """
-    settings = {s.setting_id: s for s in Run.open(root).setting_list}
+    run = Run.open(root)
+    settings = {s.setting_id: s for s in run.setting_list}
+    _recall_reached(run, gates)
     now_ns = time.time_ns()
     by_provider: dict[str, list[_Sent]] = defaultdict(list)
     memory_s = max(gate.memory_s for gate in gates.values())
@@ -84,6 +88,22 @@ def recall(root: Path, gates: Mapping[str, Recalls], max_wait_s: float) -> None:
             gate.probe_first()
         elif quiet_ns > 0:
             gate.pause(quiet_ns / 1e9, "the server asked for it before this run was continued")
+
+
+def _recall_reached(run: Run, gates: Mapping[str, Gate]) -> None:
+    """Tell the gates which endpoints an earlier process reached, under the address of today.
+
+    Where a provider's address changed, its settings are others.
+    """
+    settings = settings_from(run.table("settings"))
+    provider = {s.setting_id: s.provider for s, active in settings if active}
+    attempts = run.table("attempts", ["trial_id", "setting_id", "outcome"])
+    for outcome in (Outcome.DELIVERED, Outcome.REJECTED):
+        answered = where_equal(attempts, "outcome", outcome.value)
+        for setting_id in answered["setting_id"].unique().to_pylist():
+            gate = gates.get(provider.get(str(setting_id), ""))
+            if gate is not None:
+                gate.policy.reached = True
 
 
 def _tokens(sent: _Sent, largest: int, caps: Mapping[str, object]) -> int:

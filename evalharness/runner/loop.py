@@ -278,8 +278,6 @@ class Runner:
         return structs.replace(intent, admitted_at_ns=admitted_ns, in_flight=self._in_flight + 1)
 
     async def _send(self, client: ChatClient, job: Job, intent: Intent) -> Reply:
-        self.summary.sent += 1
-        self.summary.retried += intent.attempt > 1
         self._in_flight += 1
         try:
             return await client.complete(
@@ -288,6 +286,7 @@ class Runner:
         except asyncio.CancelledError:
             doubt = interrupted(intent)
             self._money.settle(intent, job.trial, doubt.reply)
+            job.sent = self.summary.count_attempt(doubt.reply.outcome, job.sent)
             self.summary.in_doubt.append(intent)
             self._abandoned(doubt)
             raise
@@ -327,6 +326,7 @@ class Runner:
             in_doubt_before=job.in_doubt,
             wait_s=decision.wait_s,
         )
+        job.sent = self.summary.count_attempt(reply.outcome, job.sent)
         self._append(result)
         self.summary.count_usage(reply)
         self._progress.attempted(reply, cost)

@@ -126,7 +126,8 @@ class Money:
             f"limits.max_cost_usd={self._limit} leaves no room for another request: spent "
             f"{usd_text(guard.spent)}, in doubt {usd_text(guard.in_doubt)}, and the next one may "
             f"cost {usd_text(worst)}",
-            hint="raise limits.max_cost_usd and run the same command again",
+            hint="raise limits.max_cost_usd: the next request needs at least "
+            f"{usd_text(guard.spent + guard.in_doubt + worst)}",
         )
 
 

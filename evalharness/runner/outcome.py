@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from evalharness.errors import EXIT_FAILED, EXIT_OK
-from evalharness.records import Intent, Reply, Status
+from evalharness.records import Intent, Outcome, Reply, Status
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -32,7 +32,9 @@ class Summary:
     ``billed_usd`` is None until some response states a price. ``in_doubt`` lists attempts that may
     have been billed without an answer, of this session and found at its start. ``unsaved`` counts
     answers that arrived and that a failing disk did not take: their attempts are in doubt, too.
-    ``invalid_points`` counts load points that do not show what their load says.
+    ``sent`` counts attempts that left (all but those that are known not to have), ``retried`` those
+    of them whose trial had sent one before. ``invalid_points`` counts load points that do not show
+    what their load says.
     """
 
     planned: int = 0
@@ -56,6 +58,14 @@ class Summary:
         """Add a trial's final reply."""
         self.recorded += 1
         self.by_status[reply.status.value] += 1
+
+    def count_attempt(self, outcome: Outcome, sent_before: int) -> int:
+        """Add an attempt of a trial that had sent ``sent_before``; how many it has sent now."""
+        if outcome is Outcome.NOT_SENT:
+            return sent_before
+        self.sent += 1
+        self.retried += sent_before > 0
+        return sent_before + 1
 
     def count_usage(self, reply: Reply) -> None:
         """Add what an attempt, final or not, used and was billed."""

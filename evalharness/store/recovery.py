@@ -21,11 +21,12 @@ from evalharness.store.entries import Damage, encode_row, insert_rows, quarantin
 class Unfinished:
     """A trial that was tried and has no record yet.
 
-    ``attempts`` is the highest attempt number used; ``in_doubt`` how many of them may have been
-    served without our knowing.
+    ``attempts`` is the highest attempt number used; ``sent`` how many of them left (all but those
+    known not to have); ``in_doubt`` how many may have been served without our knowing.
     """
 
     attempts: int = 0
+    sent: int = 0
     in_doubt: int = 0
 
 
@@ -84,6 +85,7 @@ def settle(values: Iterable[Intent | AttemptResult]) -> tuple[Recovered, list[At
 def _count(unfinished: dict[str, Unfinished], result: AttemptResult) -> None:
     state = unfinished.setdefault(result.intent.trial_id, Unfinished())
     state.attempts = max(state.attempts, result.intent.attempt)
+    state.sent += result.reply.outcome is not Outcome.NOT_SENT
     if result.reply.outcome is Outcome.IN_DOUBT:
         state.in_doubt += 1
 

@@ -133,6 +133,7 @@ def earlier_attempts(folder: RunFolder) -> dict[str, Unfinished]:
     for row in left.to_pylist():
         state = found.setdefault(row["trial_id"], Unfinished())
         state.attempts = max(state.attempts, row["attempt"])
+        state.sent += row["outcome"] != Outcome.NOT_SENT
         if row["outcome"] == Outcome.IN_DOUBT:
             state.in_doubt += 1
     return found

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from evalharness.arrow import where_in, where_not_in
+from evalharness.store.asked import Asked
 from evalharness.store.folder import Manifest
 
 if TYPE_CHECKING:
@@ -101,18 +102,15 @@ class Tally:
                 yield f"{unknown} records have a {column} that {column[:-3]}s.parquet lacks"
         if manifest.status != "complete" or not manifest.planned:
             return
-        active = [table.filter(table["active"]) for table in (prompts, settings)]
-        width = len(active[0]) * len(active[1])
-        for column, table in zip(_CELL[:2], active, strict=True):
-            cells = where_in(_plain(cells, column), column, table[column])
-        if _has_load(active[1]):
-            # A load point repeats as often as its load takes, and one made anew leaves more behind.
-            if len(cells) < manifest.planned:
-                yield f"the run is complete, and holds {len(cells)} of {manifest.planned} requests"
-            return
-        repeats = manifest.planned // width if width else 0
-        held = len(cells.filter(_greater(repeats, cells["repeat"])))
-        if held != manifest.planned:
+        asked = Asked(settings, prompts, manifest)
+        for column in _CELL[:2]:
+            cells = _plain(cells, column)
+        held = len(asked.rows(cells))
+        if asked.repeats is None:
+            # A load point that was made anew leaves more behind.
+            if held < manifest.planned:
+                yield f"the run is complete, and holds {held} of {manifest.planned} requests"
+        elif held != manifest.planned:
             yield f"the run is complete, and holds {held} of {manifest.planned} planned trials"
 
     def differences(self, manifest: Manifest) -> Iterator[str]:
@@ -123,13 +121,6 @@ class Tally:
         for name, one, other in zip(names, said, found, strict=True):
             if one != other:
                 yield f"{name} is {one}, and the parts hold {other}"
-
-
-def _has_load(settings: pa.Table) -> bool:
-    """Whether settings are those of a benchmark; an older table has no such column."""
-    if "load_json" not in settings.column_names:
-        return False
-    return settings["load_json"].null_count < len(settings)
 
 
 def _schema() -> pa.Schema:

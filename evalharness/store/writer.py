@@ -181,6 +181,7 @@ class RunStore:
             if trial_id not in recorded:
                 known = self.recovered.unfinished.setdefault(trial_id, Unfinished())
                 known.attempts = max(known.attempts, earlier.attempts)
+                known.sent += earlier.sent
                 known.in_doubt += earlier.in_doubt
 
     # ── while running ────────────────────────────────────────────────────────────────────────

@@ -43,6 +43,11 @@ class Outage:
     the failure of the one before, failed over at least 3 s with no success between (a burst of
     requests that fails together is one round). While it lasts one probe goes every 30 s; the
     first answer that shows a working server ends it.
+
+    Attributes:
+        active: whether it lasts.
+        began: clock time (monotonic seconds) since which only probes go.
+        why: the newest failure, for messages.
     """
 
     PROBE_S = 30.0
@@ -51,6 +56,8 @@ class Outage:
 
     def __init__(self) -> None:
         self.active = False
+        self.began = -math.inf
+        self.why = ""
         self._next_probe = -math.inf
         self._rounds = 0
         self._first = 0.0
@@ -71,6 +78,7 @@ class Outage:
         """From ``now`` on only probes; nothing changes when that is so already."""
         if not self.active:
             self.active = True
+            self.began = now
             self._next_probe = now + self.PROBE_S
 
     def probe_first(self) -> None:

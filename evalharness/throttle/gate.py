@@ -108,6 +108,7 @@ class Gate:
         profile: what differs between providers.
         clock: where time comes from.
         rng_seed: of the backoff's jitter.
+        address: where the endpoint is, for messages.
     """
 
     def __init__(
@@ -117,10 +118,12 @@ class Gate:
         profile: Profile,
         clock: Clock,
         rng_seed: int = 0,
+        *,
+        address: str = "",
     ) -> None:
         now = clock.monotonic()
         self.name = name
-        self.policy = RetryPolicy(limits, profile, clock=clock, seed=rng_seed)
+        self.policy = RetryPolicy(limits, profile, clock=clock, seed=rng_seed, address=address)
         self.in_flight: int = 0
         self._clock = clock
         self._epoch_ns = clock.now_ns() - round(now * 1e9)
@@ -409,9 +412,11 @@ class Gate:
 
     def _hold(self, now: float) -> Hold | None:
         """What keeps everybody back, whatever the request."""
-        probe = self.policy.outage.delay(now)
+        outage = self.policy.outage
+        probe = outage.delay(now)
         if probe > 0 and now + probe > self._pause.until:
-            return Hold("the endpoint serves nothing; next probe", now + probe)
+            why = f" ({outage.why})" if outage.why else ""
+            return Hold(f"the endpoint serves nothing{why}; next probe", now + probe)
         if now < self._pause.until:
             return Hold(f"paused: {self._pause.reason}", self._pause.until)
         return None

@@ -128,13 +128,25 @@ class RetryPolicy:
         profile: the provider's words for a dead account.
         clock: where time comes from.
         seed: of the jitter.
+        address: where the endpoint is, for messages; empty is not told.
+
+    Attributes:
+        reached: whether any request ever arrived there; set it where that is known from before.
     """
 
     def __init__(
-        self, limits: LimitsConfig, profile: Profile, *, clock: Clock | None = None, seed: int = 0
+        self,
+        limits: LimitsConfig,
+        profile: Profile,
+        *,
+        clock: Clock | None = None,
+        seed: int = 0,
+        address: str = "",
     ) -> None:
         self.budget = RetryBudget()
         self.outage = Outage()
+        self.reached = False
+        self._address = address
         self._limits = limits
         self._free_errors = profile.failed_calls_billed is False
         self._account = AccountBreaker(profile)
@@ -162,6 +174,7 @@ class RetryPolicy:
             sent_at: when the attempt was let go (monotonic); None counts it as sent after every
                 earlier failure came.
         """
+        self.reached = self.reached or reply.outcome is not Outcome.NOT_SENT
         if reply.outcome is Outcome.DELIVERED:
             return self._delivered(reply, attempt)
         now, rule, why = self._clock.monotonic(), rule_of(reply), _why(reply)
@@ -170,6 +183,8 @@ class RetryPolicy:
             return Decision(action=Action.STOP_ACCOUNT, reason=f"{fatal} ({why})")
         if rule is Rule.STOP:
             return Decision(action=Action.STOP_CONFIG, reason=_unreachable(reply, why))
+        if self._probed_in_vain(rule, sent_at):
+            return Decision(action=Action.STOP_CONFIG, reason=self._never_reached(reply, why))
         self._note_health(reply, rule, now, sent_at)
         asked = asked_wait_s(reply, self._clock.now_ns())
         if asked is not None and asked > self._limits.max_wait_s:
@@ -238,8 +253,22 @@ class RetryPolicy:
         wait = min(self._random.uniform(0.0, cap), self._limits.max_wait_s)
         return wait + QUOTA_WAIT_S if rule is Rule.QUOTA else wait
 
+    def _probed_in_vain(self, rule: Rule, sent_at: float | None) -> bool:
+        """Whether a probe found nobody where never anybody was: no outage, a wrong address."""
+        outage = self.outage
+        probe = outage.active and (sent_at is None or sent_at >= outage.began)
+        return probe and rule is Rule.NOT_SENT and not self.reached
+
+    def _never_reached(self, reply: Reply, why: str) -> str:
+        where = self._address or "the endpoint"
+        return (
+            f"no request ever reached {where} ({_said(reply) or why}): is provider.base_url right?"
+        )
+
     def _note_health(self, reply: Reply, rule: Rule, now: float, sent_at: float | None) -> None:
         if rule in _TROUBLE or reply.error_kind in _SILENCE:
+            at = f"{self._address}: " if self._address else ""
+            self.outage.why = at + (_said(reply) or _why(reply))
             self.outage.failed(now, sent_at)
         elif rule is not Rule.IN_DOUBT:
             self.outage.alive()
@@ -275,8 +304,12 @@ def _why(reply: Reply) -> str:
     head.append(reply.error_kind.value if reply.error_kind is not None else "error")
     if reply.error_code:
         head.append(reply.error_code[:80])
-    said = " ".join((reply.error_message or "").split())[:200]
+    said = _said(reply)
     return " ".join(head) + (f": {said}" if said else "")
+
+
+def _said(reply: Reply) -> str:
+    return " ".join((reply.error_message or "").split())[:200]
 
 
 def _unreachable(reply: Reply, why: str) -> str:

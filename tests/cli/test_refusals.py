@@ -22,6 +22,12 @@ KEY = "sk-proj-" + "a1B2" * 8
         (["repeats=0"], "configuration key `repeats`"),
         (["limits.concurrency=0"], "configuration key `limits.concurrency`"),
         (["limits.rpm=-1"], "configuration key `limits.rpm`"),
+        (
+            ["limits.max_cost_usd=-1"],
+            "`limits.max_cost_usd` must be 0 or more (US dollars), got -1",
+        ),
+        (["limits.max_cost_usd=nan"], "`limits.max_cost_usd` must be 0 or more (US dollars)"),
+        (["limits.confirm_above_usd=-1"], "`limits.confirm_above_usd` must be 0 or more"),
         (["params.temperature=2.5"], "`params.temperature`"),
         (["params.temperature=hot"], "`params.temperature`"),
         (["params.top_p=0"], "`params.top_p`"),

@@ -30,6 +30,7 @@ def test_a_run_is_recorded_reported_continued_and_extended(
     assert table == [(8, 8, True)]
     assert "T=0" in first.stdout
     assert "8 requests sent" in first.stderr
+    assert "in a browser: results/a/report.html" in first.stderr
 
     records = package.load(root).records()
     assert set(records["status"]) <= {"ok", "truncated"}

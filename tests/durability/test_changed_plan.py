@@ -32,7 +32,7 @@ def test_a_changed_plan_extends_and_names_what_it_orphans(
     # Of temperature 0 all 6, of temperature 1 the 2 of the third prompt.
     assert "8 recorded trial(s) are not in this plan, and neither are 1 setting(s): T=0." in said
     assert "report --all shows them" in said
-    assert "8 records of settings or prompts that are no longer in the plan left out" in said
+    assert "8 records that the plan no longer asks for" in said
     report = json.loads(zygote.run(tmp_path, "report", "c", "--json").out)
     assert report["run"]["records_outside_plan"] == 8
     assert report["run"]["records"] == 8
@@ -45,3 +45,22 @@ def test_a_changed_plan_extends_and_names_what_it_orphans(
     assert "nothing to send" in said
     settings = evalharness.load(root).settings()
     assert dict(zip(settings["label"], settings["active"], strict=True))["T=0.5"] is False
+
+
+def test_repeats_beyond_the_plan_are_in_no_figure(
+    zygote: Zygote, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Fewer repeats than were recorded: the run and the report leave the same records out."""
+    root = tmp_path / "results" / "f"
+    base = ("run", "name=f", *emulator.provider, *PLAN)
+    zygote.run(tmp_path, *base, "sweep.temperature=[0,1]", "repeats=3", composed=True)
+    done = zygote.run(tmp_path, *base, "sweep.temperature=[0,0.5]", "repeats=2", "dataset.limit=2")
+    # Of 18 records 9 are of temperature 1, 3 of the third prompt, 2 of the third repeat.
+    assert "14 recorded trial(s) are not in this plan" in done.err
+    assert verify_folder(root).sound
+    report = json.loads(zygote.run(tmp_path, "report", "f", "--json").out)
+    assert report["run"]["records_outside_plan"] == 14
+    assert [setting["trials"] for setting in report["settings"]] == [4, 4]
+    assert [setting["agreement"]["raw"]["n"] for setting in report["settings"]] == [2, 2]
+    everything = json.loads(zygote.run(tmp_path, "report", "f", "--json", "--all").out)
+    assert everything["run"]["records"] == 22

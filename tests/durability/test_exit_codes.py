@@ -121,6 +121,9 @@ def test_4_when_the_budget_is_reached(zygote: Zygote, emulate: Emulate, tmp_path
         assert done.code == errors.EXIT_BUDGET, done.err
         assert 0 < len(emulator.ledger()) < PLANNED
         assert 0 < float(emulator.stats()["billed_usd"]) <= 0.05
+        assert "limits.max_cost_usd=0.05" not in done.last_line
+        assert done.last_line.endswith("limits.max_cost_usd=NEW")
+        assert "raise limits.max_cost_usd: the next request needs at least $0.0" in done.err
         resumes(zygote, tmp_path, done, "limits.max_cost_usd=10")
         assert len(emulator.ledger()) == PLANNED
 

@@ -13,7 +13,7 @@ from evalharness.judging.ask import grade_prompts, pair_prompts
 from evalharness.judging.config import JudgeConfig
 from evalharness.judging.outputs import Outputs
 from evalharness.report.build import Options, build
-from evalharness.report.judges import judging_facts
+from evalharness.report.judges import judge_lines, judging_facts
 from evalharness.store.run import Run
 from tests.judging.conftest import ROWS, write_run
 
@@ -173,10 +173,18 @@ def test_a_budget_stops_a_judging_which_then_goes_on(
     """Exit 4 with the command to go on; what was judged is kept, the rest is null until then."""
     assert main(["judge", "r", *JSON, "limits.max_cost_usd=0.0026", "limits.concurrency=1"]) == 4
     said = capsys.readouterr().err
-    assert "to go on: evalharness judge r --name grade" in said
+    assert "to go on: evalharness judge r --name grade limits.max_cost_usd=NEW" in said
+    assert "raise limits.max_cost_usd: the next request needs at least $0.00" in said
     run = Run.open("r")
     first = judging_facts(run, "grade")
     assert first is not None
+    # Not "6 of 6 outputs judged" while judgements are missing.
+    assert first["missing"] == first["planned"] * first["repeats"] - first["replies"] > 0
+    assert f", {first['missing']} judgement" in judge_lines(first)[0]
+    assert main(["judge", "r"]) == 4
+    assert "limits.max_cost_usd=0.0026, given to this judging before, still holds" in (
+        capsys.readouterr().err
+    )
     assert 0 < first["judged"] < first["planned"] == 6
     [scorer] = build(run, SCORING).data["scorers"]
     assert {"reason": "not judged yet by `grade`", "n": 11 - scorer["scored"]} in (
@@ -185,6 +193,24 @@ def test_a_budget_stops_a_judging_which_then_goes_on(
     assert main(["judge", "r", "limits.max_cost_usd=1"]) == 0
     assert f"{first['judged']} were recorded before" in capsys.readouterr().err
     assert build(Run.open("r"), SCORING).data["scorers"][0]["scored"] == 11
+
+
+def test_repeats_that_are_missing_are_said(work: Path) -> None:
+    """ "judged × 2 repeats" only where all are: else how many have all, and what is missing."""
+    assert main(["judge", "r", *JSON, "repeats=1"]) == 0
+    stopped = ("repeats=2", "limits.max_cost_usd=0.00290", "limits.concurrency=1")
+    assert main(["judge", "r", *stopped]) == 4
+    facts = judging_facts(Run.open("r"), "grade")
+    assert facts is not None
+    twice = facts["replies"] - 6
+    assert 0 < twice < 6
+    sentence = judge_lines(facts)[0]
+    missing = "1 judgement" if twice == 5 else f"{6 - twice} judgements"
+    assert f"6 of 6 outputs judged, {twice} of them twice, {missing} missing; of" in sentence
+    assert main(["judge", "r", "limits.max_cost_usd=null"]) == 0
+    whole = judging_facts(Run.open("r"), "grade")
+    assert whole is not None
+    assert "6 of 6 outputs judged, twice each; of 12 replies" in judge_lines(whole)[0]
 
 
 def test_a_judge_that_fails_leaves_null_with_that_reason(work: Path) -> None:

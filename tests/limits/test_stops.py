@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import evalharness as package
+from evalharness.cli import main
+from evalharness.config import LimitsConfig, Profile
+from evalharness.errors import EXIT_CONFIG
+from evalharness.runner.before import recall
+from evalharness.throttle.breaker import Outage
+from evalharness.throttle.clock import SystemClock
+from evalharness.throttle.gate import Gate
 from tests.durability.processes import Emulator, Zygote
 
+Emulate = Callable[..., AbstractContextManager[Emulator]]
 PLAN = ("sweep=none", "scoring=none", "params.max_tokens=8", "limits.concurrency=16")
 KEY = {"EVH_TEST_KEY": "a-key-that-is-not-right-0123456789"}
 
@@ -192,3 +203,45 @@ def test_adaptive_concurrency_is_told_with_reasons(
     page = zygote.run(tmp_path, "report", "r", "--html", "page.html")
     assert page.code == 0
     assert "Adaptive concurrency" in (tmp_path / "page.html").read_text()
+
+
+def test_a_wrong_address_stops_and_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody was ever there: exit 2 at the first probe, address and cause, 0 requests sent."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("PROBE_S", 0.1), ("SPAN_S", 0.0), ("ROUNDS", 1)):
+        monkeypatch.setattr(Outage, name, value)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    provider = ["provider=openai_compatible", "provider.model=m", f"provider.base_url={address}"]
+    for _ in range(2):
+        code = main(["run", "name=w", *provider, *PLAN, "dataset.limit=2", "repeats=3"])
+        said = capsys.readouterr().err
+        assert code == EXIT_CONFIG, said
+        assert f"stopped: no request ever reached {address} (Connection refused" in said
+        assert "is provider.base_url right?" in said
+        assert " 0 requests sent, 0 of them retries" in said
+        last = said.splitlines()[-1]
+        assert last.startswith("6 trials left, once that is put right; to go on: evalharness run")
+    assert package.load(tmp_path / "results" / "w").manifest.status == "stopped"
+    assert main(["report", "w"]) == EXIT_CONFIG
+    said = capsys.readouterr().err
+    assert "holds no records yet" in said
+    assert "evalharness run name=w" not in said, "that would be the quickstart, in this folder"
+    assert "the command that made it, once more" in said
+
+
+def test_an_endpoint_that_answered_an_earlier_command_is_waited_for(
+    zygote: Zygote, emulate: Emulate, tmp_path: Path
+) -> None:
+    """What an earlier process recorded says that the address is right; retries are told."""
+    with emulate("--fault", "status=503=0.5") as emulator:
+        done = zygote.run(tmp_path, *_run(emulator, "dataset.limit=2", "repeats=3"))
+    root = tmp_path / "results" / "r"
+    attempts = package.load(root).attempts()
+    sent = f"{len(attempts)} requests sent, {(attempts['attempt'] > 1).sum()} of them retries"
+    assert sent in done.err
+    gate = Gate("openai_compatible", LimitsConfig(), Profile(), SystemClock())
+    recall(root, {"openai_compatible": gate, "another": gate}, 120.0)
+    assert gate.policy.reached

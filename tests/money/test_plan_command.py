@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import evalharness as package
+from evalharness.report.console import money
 from evalharness.report.numbers import dollars
 from tests.money.conftest import EMULATOR_PRICE
 
@@ -177,3 +179,39 @@ def test_a_model_without_a_price_stands_beside_one_with_a_price(inside: Any, pro
     add = "as pricing.prices=[{provider: 'elsewhere', model: 'other'"
     assert add in " ".join(shown.split())
     assert max(len(line) for line in shown.splitlines() if "/72" in line) <= 100
+
+
+def test_a_pilot_of_answers_all_of_one_length_is_extrapolated(inside: Any, prompts: Path) -> None:
+    """Where every answer seen has the same length the range is one, and the plan still prints."""
+    arguments = [*_arguments(prompts), "provider.emulator.output_tokens=7"]
+    piloted = inside("plan", "--pilot", "2", "--json", *arguments)
+    assert piloted.returncode == 0, piloted.stderr
+    tokens = json.loads(piloted.stdout)["completion_tokens"]
+    assert tokens["low"] <= tokens["expected"] == 7 * 140 <= tokens["high"]
+    assert inside("plan", *arguments).returncode == 0
+
+
+def test_a_plan_needs_no_key_and_ends_with_the_command(inside: Any, prompts: Path) -> None:
+    """What sends nothing asks for no key; the last line is the run to type, quoted."""
+    arguments = [
+        "provider=openai_compatible", "provider.base_url=http://127.0.0.1:9/v1",
+        "provider.model=a model", "provider.api_key_env=NO_SUCH_KEY", f"dataset.path={prompts}",
+        "dataset.limit=1", "name=k",
+    ]  # fmt: skip
+    done = inside("plan", *arguments)
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    said, _, command = last.partition(": ")
+    assert said == "to send what is left"
+    assert shlex.split(command) == ["evalharness", "run", *arguments]
+    for sending in (("plan", "--pilot", "1"), ("run",)):
+        refused = inside(*sending, *arguments)
+        assert refused.returncode == 2
+        assert "NO_SUCH_KEY holds no key" in refused.stderr
+
+
+def test_small_amounts_are_not_rounded_to_nothing() -> None:
+    """A column of costs shows what there is: "0.0000" is no amount."""
+    assert [money(x) for x in (None, 0, 0.0000275, "0.5", 12.345)] == [
+        "—", "0", "0.0000275", "0.5", "12.35",
+    ]  # fmt: skip

@@ -212,3 +212,25 @@ def test_a_permanent_refusal_shows_a_working_server():
     decider.outage.begin(0.0)
     act(decider, failed(ErrorKind.BAD_REQUEST))
     assert not decider.outage.active
+
+
+def test_an_address_where_never_anybody_was_stops_at_the_first_probe():
+    """Refused since the beginning: the probe's failure stops; once reached, it is waited out."""
+    for reached_by in (None, delivered(), failed(ErrorKind.UNAVAILABLE)):
+        clock = ManualClock()
+        decider = RetryPolicy(
+            LimitsConfig(), Profile(), clock=clock, seed=1, address="http://127.0.0.1:9/v1"
+        )
+        if reached_by is not None:
+            act(decider, reached_by)
+        decider.outage.begin(0.0)
+        refused = failed(ErrorKind.CONNECT, message="Connection refused")
+        # Under way since before the outage: no probe, and it says nothing new.
+        assert decider.decide(refused, 1, 0, sent_at=-1.0).action is Action.PARK
+        assert decider.outage.why == "http://127.0.0.1:9/v1: Connection refused"
+        decision = decider.decide(refused, 1, 0, sent_at=30.0)
+        assert decision.action is (Action.STOP_CONFIG if reached_by is None else Action.PARK)
+        assert not decision.final
+        if reached_by is None:
+            assert "http://127.0.0.1:9/v1 (Connection refused)" in decision.reason
+            assert "is provider.base_url right?" in decision.reason

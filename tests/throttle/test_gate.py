@@ -227,6 +227,12 @@ async def test_waiting_says_what_for_and_how_long():
     state = door.waiting()
     assert state is not None
     assert state.reason == "the endpoint serves nothing; next probe"
+    door.policy.outage.why = "http://127.0.0.1:9/v1: Connection refused"
+    state = door.waiting()
+    assert state is not None
+    assert state.reason == (
+        "the endpoint serves nothing (http://127.0.0.1:9/v1: Connection refused); next probe"
+    )
     assert door.probe_delay() == 30.0
     assert state.waiters == 0
 

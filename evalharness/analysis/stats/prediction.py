@@ -134,9 +134,10 @@ def _unseen_values(
         bounds = wilson(0, int(past.seen_units[index]), level)
         assert bounds is not None
         here = float(past.level[index])
-        below += new[index] * bounds[1] * here
+        others = float(new[index]) * bounds[1]
+        below += others * here
         top = math.inf if most is None else float(most[index])
-        above += new[index] * bounds[1] * (top - here) if bounds[1] > 0 else 0.0
+        above += others * (top - here) if bounds[1] > 0 else 0.0
     return below, above
 
 

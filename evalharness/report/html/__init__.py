@@ -10,6 +10,8 @@ from evalharness.store.files import publish_bytes
 if TYPE_CHECKING:
     from evalharness.report.build import Built
 
+PAGE = "report.html"  # in a run folder
+
 
 def write_html(built: Built, target: Path) -> None:
     """Write the report of one run as one HTML file; the file appears whole or not at all.

@@ -204,8 +204,6 @@ class Attempts:
         return await self._prepare(ready.job, ready.intent.measurement)
 
     async def _post(self, lane: Lane, job: Job, intent: Intent) -> Reply:
-        self.summary.sent += 1
-        self.summary.retried += intent.attempt > 1
         try:
             return await lane.client.complete(
                 job.body, intent.client_request_id, keep_chunk_times=True
@@ -213,6 +211,7 @@ class Attempts:
         except asyncio.CancelledError:
             doubt = interrupted(intent)
             self._money.settle(intent, job.trial, doubt.reply)
+            job.sent = self.summary.count_attempt(doubt.reply.outcome, job.sent)
             self.summary.in_doubt.append(intent)
             self._note(doubt)
             raise
@@ -221,6 +220,7 @@ class Attempts:
         self, job: Job, intent: Intent, reply: Reply, decision: Decision, due: Due, late: float
     ) -> None:
         cost = self._money.settle(intent, job.trial, reply)
+        job.sent = self.summary.count_attempt(reply.outcome, job.sent)
         result = AttemptResult(
             intent=intent,
             reply=reply,
