@@ -96,9 +96,9 @@ def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] |
     None when the axis was not swept over numbers.
 
     Where all draws differ at the low end already (and that is not nearly greedy itself), the figure
-    cannot grow and says nothing. Where it finds no increase, the texts of one seed are compared between the values
-    (:func:`.across_values`): a difference shows that the parameter is honoured, and equal texts
-    of a seed that matters that it is ignored.
+    cannot grow and says nothing. Where it finds no increase, the texts of one seed are compared
+    between the values (:func:`.across_values`): a difference shows that the parameter is honoured,
+    and equal texts of a seed that matters that it is ignored.
     """
     ends = _ends(frame, axis)
     if not ends:

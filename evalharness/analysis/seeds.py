@@ -8,7 +8,7 @@ import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.alike import equal_pairs, groups, key, known_rows, undetectable
-from evalharness.analysis.encode import Bools, Floats, Ints
+from evalharness.analysis.encode import Bools, Ints
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.matching import normalise
 from evalharness.analysis.plain import interval, number

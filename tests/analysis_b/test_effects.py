@@ -318,3 +318,15 @@ def test_served_model_is_the_echo_of_the_model() -> None:
             {"s": {"model": "m"}}, [{"setting_id": "s", "prompt_id": "a", "served_model": served}]
         )
         assert _verdict(run, "model")["verdict"] == verdict
+
+
+def test_what_is_in_no_body_is_not_said_to_have_changed() -> None:
+    """The load is how requests are sent, and an extra parameter stands in a body by its own name."""
+    settings = {f"s{rate}": {"load.rate": rate, "extra.thinking": True} for rate in (1, 2)}
+    bodies = pa.table(
+        {"setting_id": list(settings), "request_json": [json.dumps({"thinking": True})] * 2}
+    )
+    run = _run(settings, {name: _texts(0, 3) for name in settings})
+    found = {e["parameter"]: e["verdict"] for e in effects(run, bodies=bodies)}
+    assert "load.rate" not in found
+    assert found["extra.thinking"] == "as asked"
