@@ -11,6 +11,7 @@ from evalharness.report.html.charts import parts
 from evalharness.report.html.charts.parts import Chart, Row
 
 ROWS = 24
+LABEL = 48  # characters of the name of a row
 _TITLES = {
     "agreement": ("Same text", "difference (percentage points)"),
     "agreement_answer": ("Same answer", "difference (percentage points)"),
@@ -40,7 +41,7 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
         ends = [abs(end) for row in shown for end in row["ci95"] or [row["difference"]]]
         unit, scale = n.time_unit(max(ends))
         axis = f"difference ({unit})"
-    names = parts.names_for([row_name(row) for row in shown], 48)
+    names = parts.names_for([row_name(row) for row in shown], LABEL)
     values = [_datum(row, name, scale) for row, name in zip(shown, names, strict=True)]
     y = {
         "field": "name", "type": "nominal", "sort": names, "title": None,
