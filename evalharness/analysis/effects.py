@@ -112,7 +112,7 @@ def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] |
     ci = stats.mean_ci(d, clusters=frame.clusters, scale="real", seed=seed)
     p = number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0])
     values = [sorted({float(frame.params(end[i][0])[axis]) for end in ends}) for i in (0, 1)]
-    evidence = {
+    evidence: dict[str, Any] = {
         "low": values[0],
         "high": values[1],
         "effective_outputs_low": mean(low[joined]),
