@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import variants
-from evalharness.analysis.encode import Ints
+from evalharness.analysis.encode import Floats, Ints
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.matching import normalise
 
@@ -51,12 +51,43 @@ def counted(frame: Frame, settings: list[int], most: Ints | None = None) -> vari
     ``most``, one a prompt, takes only so many outputs of it: those of the first repeats, the
     settings in turn.
     """
-    rows = known_rows(frame, settings)
-    if most is not None:
-        rows = rows[np.lexsort((frame.setting[rows], frame.repeat[rows], frame.prompt[rows]))]
-        prompt = frame.prompt[rows]
-        rows = rows[np.arange(rows.size) - np.searchsorted(prompt, prompt) < most[prompt]]
+    rows = _taken(frame, settings, most)
     return variants.count_variants(frame.prompt[rows], frame.output[rows], len(frame.prompt_ids))
+
+
+def counted_draws(frame: Frame, settings: list[int], most: Ints | None = None) -> variants.Variants:
+    """What :func:`counted` would find if no two draws had given the same text.
+
+    Each output is a draw of its own; only equal texts of one seed are one draw, since an honoured
+    seed makes them so.
+    """
+    rows = _taken(frame, settings, most)
+    seeds: dict[Any, int] = {normalise(None): 0}
+    numbers = {s: seeds.setdefault(key(frame, s, "seed"), len(seeds)) for s in settings}
+    seed = np.array([numbers[s] for s in frame.setting[rows].tolist()], dtype=np.int64)
+    draw = frame.output[rows] * len(seeds) + seed
+    # A negative code is equal to nothing.
+    draw = np.where(seed == 0, -1, draw)
+    return variants.count_variants(frame.prompt[rows], draw, len(frame.prompt_ids))
+
+
+def equal_pairs(frame: Frame, settings: list[int]) -> tuple[Floats, Floats]:
+    """Equal pairs and all pairs of outputs of each prompt, settings taken together."""
+    found = counted(frame, settings)
+    count, n = found.count.astype(np.float64), found.n.astype(np.float64)
+    equal: Floats = np.bincount(found.cell, count * (count - 1) / 2, minlength=len(n)).astype(
+        np.float64
+    )
+    return equal, n * (n - 1) / 2
+
+
+def _taken(frame: Frame, settings: list[int], most: Ints | None) -> Ints:
+    rows = known_rows(frame, settings)
+    if most is None:
+        return rows
+    rows = rows[np.lexsort((frame.setting[rows], frame.repeat[rows], frame.prompt[rows]))]
+    prompt = frame.prompt[rows]
+    return rows[np.arange(rows.size) - np.searchsorted(prompt, prompt) < most[prompt]]
 
 
 def undetectable(parameter: str, reason: str) -> dict[str, Any]:

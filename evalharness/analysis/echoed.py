@@ -34,7 +34,7 @@ def echoes(frame: Frame, bodies: Any = None) -> list[dict[str, Any]]:
     )
     results: list[dict[str, Any]] = []
     for name in names:
-        if name in _NOT_IN_A_BODY:
+        if name in _NOT_IN_A_BODY or name.startswith("load."):
             continue
         rows = [_row(frame, index, name, found) for index in range(len(frame.setting_ids))]
         if name == "model":
@@ -74,12 +74,13 @@ def _row(
     frame: Frame, index: int, name: str, found: dict[str, list[tuple[Any, Any]]]
 ) -> dict[str, Any]:
     pairs = found.get(frame.setting_ids[index], [])
+    named = name.removeprefix("extra.")  # as a body holds it
     return {
         "setting_id": frame.setting_ids[index],
         "requested": frame.params(index).get(name),
-        "sent": _tally([request.get(name) for request, _ in pairs if request is not None]),
+        "sent": _tally([request.get(named) for request, _ in pairs if request is not None]),
         # Absent from a response is not an echo; absent from a request is what was sent.
-        "echoed": _tally([r[name] for _, r in pairs if r is not None and name in r]),
+        "echoed": _tally([r[named] for _, r in pairs if r is not None and named in r]),
     }
 
 

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats, variants
-from evalharness.analysis.alike import counted, groups, key, known_outputs, undetectable
+from evalharness.analysis.alike import (
+    counted,
+    counted_draws,
+    groups,
+    key,
+    known_outputs,
+    undetectable,
+)
 from evalharness.analysis.echoed import echoes
 from evalharness.analysis.encode import Floats
 from evalharness.analysis.frame import Frame
@@ -21,10 +28,12 @@ from evalharness.analysis.matching import normalise
 from evalharness.analysis.obeyed import limits
 from evalharness.analysis.plain import interval, mean, number
 from evalharness.analysis.repeatability import repeatability
+from evalharness.analysis.same_seed import across_values
 from evalharness.analysis.seeds import seed_effect
 from evalharness.analysis.sentences import p_text
 
 SMALL_EFFECT = 0.1  # share of the low end's effective outputs: an increase nobody would notice
+GREEDY = 0.1  # temperature or top_p: up to here an honoured value leaves hardly any choice
 ENOUGH = 20  # prompts: below, equal figures at both ends are no evidence
 
 
@@ -85,11 +94,16 @@ def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] |
     honoured seed hides what temperature does. As many outputs of a prompt are taken at either end
     as both have (the figure is biased by that number); prompts with fewer than two are left out.
     None when the axis was not swept over numbers.
+
+    Where all draws differ at the low end already (and that is not nearly greedy itself), the figure
+    cannot grow and says nothing. Where it finds no increase, the texts of one seed are compared
+    between the values (:func:`.across_values`): a difference shows that the parameter is honoured,
+    and equal texts of a seed that matters that it is ignored.
     """
     ends = _ends(frame, axis)
     if not ends:
         return None
-    low, high = _end_values(frame, ends)
+    low, high, most = _end_values(frame, ends)
     d = high - low
     n = int(np.isfinite(d).sum())
     if n == 0:
@@ -98,11 +112,12 @@ def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] |
     ci = stats.mean_ci(d, clusters=frame.clusters, scale="real", seed=seed)
     p = number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0])
     values = [sorted({float(frame.params(end[i][0])[axis]) for end in ends}) for i in (0, 1)]
-    evidence = {
+    evidence: dict[str, Any] = {
         "low": values[0],
         "high": values[1],
         "effective_outputs_low": mean(low[joined]),
         "effective_outputs_high": mean(high[joined]),
+        "effective_outputs_low_at_most": mean(most[joined]),
         "difference": mean(d),
         "ci95": interval(ci),
         "p": p,
@@ -110,6 +125,9 @@ def spread_effect(frame: Frame, axis: str, *, seed: int = 0) -> dict[str, Any] |
         "fixed_seed": all(_fixed_seed(frame, end[1]) for end in ends),
     }
     verdict, why = _spread_verdict(evidence)
+    if verdict in ("ignored", "undetectable"):
+        evidence["same_seed"] = across_values(frame, ends, seed=seed)
+        verdict, why = _with_seeds(evidence, verdict, why)
     sentence = (
         f"{axis} {verdict}: {evidence['effective_outputs_low']:.2f} effective outputs at "
         f"{_listed(values[0])}, {evidence['effective_outputs_high']:.2f} at {_listed(values[1])} "
@@ -124,6 +142,10 @@ def _spread_verdict(evidence: dict[str, Any]) -> tuple[str, str]:
         return ("honoured", "") if gain > 0 else ("reversed", "; fewer at the high end")
     if evidence["effective_outputs_high"] <= 1.0 + 1e-9:
         return "undetectable", "; the outputs never differed, even at the high end"
+    low, most = evidence["effective_outputs_low"], evidence["effective_outputs_low_at_most"]
+    # At a nearly greedy low end full variety is no ceiling but the evidence itself.
+    if max(evidence["low"]) > GREEDY and most - low < SMALL_EFFECT * low:
+        return "undetectable", "; nearly every output differs at the low end: no room for more"
     if evidence["fixed_seed"]:
         return "undetectable", "; one fixed seed can hold repeats together at any value"
     if ci is None:  # every prompt shows the same difference, here none
@@ -131,6 +153,24 @@ def _spread_verdict(evidence: dict[str, Any]) -> tuple[str, str]:
     if ci[1] < SMALL_EFFECT * evidence["effective_outputs_low"]:
         return "ignored", ""
     return "undetectable", "; too few prompts or repeats to tell"
+
+
+def _with_seeds(evidence: dict[str, Any], verdict: str, why: str) -> tuple[str, str]:
+    """Let the texts of one seed decide where the number of different outputs cannot."""
+    same = evidence["same_seed"]
+    if same is None or same["within"] == 0.0:
+        return verdict, why
+    told = (
+        f"{why}; with one seed the text is the same {100 * same['across']:.1f} % of the time "
+        f"between the values, {100 * same['within']:.1f} % at one value"
+    )
+    if same["p"] is not None and same["p"] < 0.05 and same["difference"] > 0:
+        return "honoured", f"{told} ({p_text(same['p'])})"
+    # One seed that always gives one text is decisive only where other seeds give other texts.
+    follows = same["within"] == same["across"] == 1.0
+    if follows and evidence["effective_outputs_high"] > 1.0 + SMALL_EFFECT:
+        return ("ignored", told) if same["n"] >= ENOUGH else (verdict, f"{told}; too few prompts")
+    return verdict, why
 
 
 def _ends(frame: Frame, axis: str) -> list[tuple[list[int], list[int]]]:
@@ -147,19 +187,26 @@ def _ends(frame: Frame, axis: str) -> list[tuple[list[int], list[int]]]:
     return ends
 
 
-def _end_values(frame: Frame, ends: list[tuple[list[int], list[int]]]) -> tuple[Floats, Floats]:
-    """Effective outputs of each prompt at the two ends, averaged over groups."""
-    totals = [np.zeros(len(frame.prompt_ids)) for _ in range(2)]
+def _end_values(
+    frame: Frame, ends: list[tuple[list[int], list[int]]]
+) -> tuple[Floats, Floats, Floats]:
+    """Effective outputs of each prompt at the two ends, averaged over groups.
+
+    The last figure is what the low end would have if all its draws had given different texts.
+    """
+    totals = [np.zeros(len(frame.prompt_ids)) for _ in range(3)]
     used = np.zeros(len(frame.prompt_ids))
-    for end in ends:
-        both = np.minimum(*(known_outputs(frame, settings) for settings in end))
-        low, high = (counted(frame, settings, both) for settings in end)
+    for low, high in ends:
+        both = np.minimum(known_outputs(frame, low), known_outputs(frame, high))
+        found = (
+            counted(frame, low, both), counted(frame, high, both), counted_draws(frame, low, both)
+        )  # fmt: skip
         comparable = both >= 2
-        for total, found in zip(totals, (low, high), strict=True):
-            total += np.where(comparable, variants.effective_outputs(found), 0.0)
+        for total, one in zip(totals, found, strict=True):
+            total += np.where(comparable, variants.effective_outputs(one), 0.0)
         used += comparable
     with np.errstate(invalid="ignore"):
-        return totals[0] / used, totals[1] / used
+        return totals[0] / used, totals[1] / used, totals[2] / used
 
 
 def _fixed_seed(frame: Frame, settings: list[int]) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.alike import counted, groups, key, known_rows, undetectable
-from evalharness.analysis.encode import Bools, Floats, Ints
+from evalharness.analysis.alike import equal_pairs, groups, key, known_rows, undetectable
+from evalharness.analysis.encode import Bools, Ints
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.matching import normalise
 from evalharness.analysis.plain import interval, number
@@ -92,9 +92,9 @@ class _Pairs:
             by_seed: dict[Any, list[int]] = {}
             for setting in group:
                 by_seed.setdefault(key(frame, setting, "seed"), []).append(setting)
-            equal, pairs = _equal_pairs(frame, group)
+            equal, pairs = equal_pairs(frame, group)
             for value, settings in by_seed.items():
-                same_equal, same_pairs = _equal_pairs(frame, settings)
+                same_equal, same_pairs = equal_pairs(frame, settings)
                 # Requests without a seed are pairs of neither kind among themselves.
                 if value != _NO_SEED:
                     equal_same += same_equal
@@ -104,16 +104,6 @@ class _Pairs:
             self.of_cross += pairs
         with np.errstate(invalid="ignore"):
             self.same, self.cross = equal_same / self.of_same, equal_cross / self.of_cross
-
-
-def _equal_pairs(frame: Frame, settings: list[int]) -> tuple[Floats, Floats]:
-    """Equal pairs and all pairs of outputs of each prompt, settings taken together."""
-    found = counted(frame, settings)
-    count, n = found.count.astype(np.float64), found.n.astype(np.float64)
-    equal: Floats = np.bincount(found.cell, count * (count - 1) / 2, minlength=len(n)).astype(
-        np.float64
-    )
-    return equal, n * (n - 1) / 2
 
 
 def _p(frame: Frame, swept: list[list[int]], pairs: _Pairs, seed: int) -> tuple[float | None, str]:

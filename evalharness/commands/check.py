@@ -15,7 +15,7 @@ from evalharness.errors import EXIT_FAILED, EXIT_OK, ConfigError
 from evalharness.report.build import build
 from evalharness.report.overrides import parse_overrides
 from evalharness.report.text import printable
-from evalharness.store.files import publish_bytes
+from evalharness.store.files import NAMED_MODE, publish_bytes
 from evalharness.store.run import Run
 
 Row = dict[str, Any]
@@ -205,7 +205,8 @@ def check(run: str, limits: dict[str, float], asked: Asked) -> int:
     if unfinished is not None:
         print(f"FAIL the run: {printable(unfinished)}")
     if asked.junit is not None:
-        publish_bytes(Path(asked.junit), as_junit(built.run.name, verdicts, unfinished))
+        page = as_junit(built.run.name, verdicts, unfinished)
+        publish_bytes(Path(asked.junit), page, mode=NAMED_MODE)
     failed = [v for v in verdicts if not v.holds]
     print(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks hold", file=sys.stderr)
     return EXIT_FAILED if failed or unfinished else EXIT_OK
@@ -283,7 +284,8 @@ def _verdict(
         if bound is None:  # an interval that is undefined proves nothing
             reason = "too few values for a 95 % interval"
             return Verdict(gate, label, limit, value, None, holds=False, reason=reason)
-        judged = bound
+        # A t interval of few prompts may reach beyond what a share can be.
+        judged = bound = min(1.0, max(0.0, bound)) if gate.share else bound
     margin = judged - limit if gate.least else limit - judged
     holds = margin >= -_ROUNDING * (1.0 if gate.share else limit)
     return Verdict(gate, label, limit, value, bound, holds)

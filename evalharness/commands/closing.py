@@ -9,6 +9,7 @@ from pathlib import Path
 from evalharness.arrow import where_equal
 from evalharness.errors import EXIT_BUDGET, EXIT_CONFIG, EXIT_STORAGE, EvalharnessError
 from evalharness.report.html import PAGE
+from evalharness.report.numbers import plural
 from evalharness.runner import Summary
 from evalharness.store.run import Run
 
@@ -33,17 +34,19 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
     in_doubt = _attempts_in_doubt(root)
     if in_doubt:
         lines.append(
-            f"{in_doubt} attempt(s) of this run in doubt ({len(summary.in_doubt)} new): sent, "
-            f"outcome unknown, may have been billed (outcome = 'in_doubt' in {root}/attempts)"
+            f"{plural(in_doubt, 'attempt')} of this run in doubt ({len(summary.in_doubt)} new): "
+            f"sent, outcome unknown, may have been billed (outcome = 'in_doubt' in {root}/attempts)"
         )
     if summary.unsaved:
         lines.append(
-            f"{summary.unsaved} answer(s) arrived and could not be saved; they will be in doubt"
+            f"{plural(summary.unsaved, 'answer')} arrived and could not be saved: "
+            "in doubt from now on"
         )
     if summary.quarantined:
         lines.append(
-            f"the journal was damaged in {summary.quarantined} place(s): what could not be trusted "
-            "was set aside and its trials asked again (evalharness verify; notes in run.json)"
+            f"the journal was damaged in {plural(summary.quarantined, 'place')}: what could not be "
+            "trusted was set aside and its trials asked again "
+            "(evalharness verify; notes in run.json)"
         )
     if summary.stop is not None:
         lines.append(f"stopped: {summary.stop.reason}")

@@ -15,6 +15,7 @@ from evalharness.report.html import PAGE, write_html
 from evalharness.report.json import as_json_text, write_summary
 from evalharness.report.markdown import as_markdown
 from evalharness.report.overrides import parse_overrides
+from evalharness.store.files import FILE_MODE, NAMED_MODE
 from evalharness.store.run import Run
 
 
@@ -59,7 +60,7 @@ def report(arguments: Sequence[str], asked: Asked) -> int:
 
 def _write_page(built: Built, asked: Asked) -> None:
     target = target_of(asked.html) if asked.html else built.run.root / PAGE
-    write_html(built, target)
+    write_html(built, target, mode=NAMED_MODE if asked.html else FILE_MODE)
     print(f"written: {target}", file=sys.stderr)
     if asked.open_html:
         open_in_browser(target)

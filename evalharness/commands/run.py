@@ -30,6 +30,7 @@ from evalharness.plan import Plan, build_plan
 from evalharness.progress import progress_for_terminal
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
+from evalharness.report.numbers import plural
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
@@ -164,7 +165,7 @@ def _used(config: RunConfig) -> list[ProviderConfig]:
 
 def _reopen(store: RunStore, plan: Plan) -> None:
     count = store.reopen_errors(prompts=plan.prompts, repeats=plan.repeats)
-    print(f"{count} trial(s) recorded as errors are asked again", file=sys.stderr)
+    print(f"{plural(count, 'trial')} recorded as errors, asked again", file=sys.stderr)
 
 
 def _say_orphans(orphaned: list[Setting], records: int) -> None:
@@ -173,9 +174,9 @@ def _say_orphans(orphaned: list[Setting], records: int) -> None:
         return
     names = "; ".join(s.label for s in orphaned[:5])
     more = "" if len(orphaned) <= 5 else f" and {len(orphaned) - 5} more"
-    settings = f", and neither are {len(orphaned)} setting(s): {names}{more}" if orphaned else ""
+    settings = f", nor {plural(len(orphaned), 'setting')}: {names}{more}" if orphaned else ""
     print(
-        f"{records} recorded trial(s) are not in this plan{settings}. They stay in the folder; "
+        f"{plural(records, 'recorded trial')} not in this plan{settings}. They stay in the folder; "
         "report --all shows them",
         file=sys.stderr,
     )

@@ -101,10 +101,12 @@ def _print(run: Run, prompt: dict[str, Any], diff: bool, options: Options) -> No
 def _write_page(run: Run, prompt_id: str, asked: Asked, options: Options) -> None:
     from evalharness.report.build import build
     from evalharness.report.html import write_prompt_html
+    from evalharness.store.files import FILE_MODE, NAMED_MODE
 
     name = "".join(c if c.isalnum() or c in "-_." else "-" for c in prompt_id)[:80]
     target = target_of(asked.html) if asked.html else run.root / f"prompt-{name.lstrip('.')}.html"
-    write_prompt_html(build(run, options._replace(everything=True)), prompt_id, target)
+    built = build(run, options._replace(everything=True))
+    write_prompt_html(built, prompt_id, target, mode=NAMED_MODE if asked.html else FILE_MODE)
     print(f"written: {target}", file=sys.stderr)
     if asked.open_html:
         open_in_browser(target)

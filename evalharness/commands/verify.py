@@ -7,6 +7,7 @@ import sys
 import msgspec
 
 from evalharness.errors import EXIT_FAILED, EXIT_OK
+from evalharness.report.numbers import plural
 from evalharness.store.run import find_run
 from evalharness.store.verify import verify_folder
 
@@ -30,5 +31,5 @@ def verify(run: str, *, as_json: bool) -> int:
         print(f"  {report.quarantined} damaged journal entries were set aside and asked again")
     for finding in report.findings:
         print(f"  {finding.where}: {finding.problem}")
-    print("sound" if report.sound else f"{len(report.findings)} problem(s)")
+    print("sound" if report.sound else f"{plural(len(report.findings), 'problem')}")
     return EXIT_OK if report.sound else EXIT_FAILED

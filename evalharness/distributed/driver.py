@@ -417,6 +417,9 @@ class _Recalled:
         """Keep them."""
         self._memory = self._memory._replace(sent=list(sent))
 
+    def reached(self) -> None:
+        """Workers take every address for right: another of them may have been answered."""
+
     def probe_first(self) -> None:
         """Keep that."""
         self._memory = self._memory._replace(probe_first=True)

@@ -96,6 +96,7 @@ class SharedGate(Gate):
     ) -> None:
         alone = structs.replace(limits, rpm=None, tpm=None, adaptive=False)
         super().__init__(name, alone, profile, clock, rng_seed)
+        self.reached()  # perhaps by another worker: this one cannot tell a wrong address
         self._desk = desk
         self._needs_leave = needs_leave
         self._held: int = 0

@@ -124,7 +124,7 @@ def _single(data: Row, row: Row, question: str, metric: str) -> Answer:
     if not row["availability"]:
         return Answer(question, _UNKNOWN, n.DASH, _NONE_CAME, False)
     if not _known(row, metric):
-        return Answer(question, _UNKNOWN, n.DASH, _WHY_NONE[metric], False)
+        return Answer(question, _UNKNOWN, n.DASH, _why_none(data, metric), False)
     return Answer(question, _figure(data, row, metric), n.DASH, f"{_meaning(row, metric)}.", True)
 
 
@@ -134,7 +134,7 @@ def _unranked(data: Row, question: str, metric: str) -> Answer:
         return Answer(question, _UNKNOWN, n.DASH, _NONE_CAME, False)
     rows = [row for row in data["settings"] if _known(row, metric)]
     if not rows:
-        return Answer(question, _UNKNOWN, n.DASH, _WHY_NONE[metric], False)
+        return Answer(question, _UNKNOWN, n.DASH, _why_none(data, metric), False)
     if len(rows) > 1:
         text = f"{len(rows)} settings have a figure, but on too little in common to be compared."
         return Answer(question, "Not settled", n.DASH, text, False)
@@ -151,6 +151,16 @@ _WHY_NONE = {
     "latency_s": "No latency is known.",
     "cost_usd": "No price is known for these models.",
 }
+
+
+def _why_none(data: Row, metric: str) -> str:
+    run = data["run"]
+    open_repeats = run["planned"] is not None and run["planned"] > max(
+        run["records"], run["prompts"] * run["settings"]
+    )
+    if metric == "agreement" and open_repeats:
+        return "Not yet: no prompt has two usable repeats; finish the run."
+    return _WHY_NONE[metric]
 
 
 def _none_came(data: Row) -> bool:

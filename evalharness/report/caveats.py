@@ -294,7 +294,9 @@ def _few(data: Row) -> Iterator[Caveat]:
             False,
         )
     largest = max((row["agreement"]["raw"]["n"] or 0 for row in data["settings"]), default=0)
-    if largest < 2 and asked_repeats(data) < 2:
+    if largest < 2 and is_unfinished(run) and run["planned"] > run["prompts"] * run["settings"]:
+        yield Caveat("Nothing is known about repeatability yet: finish the run.", True)
+    elif largest < 2 and asked_repeats(data) < 2:
         yield Caveat("One repeat a prompt says nothing about repeatability: use repeats=3.", True)
     elif largest < 2:
         yield Caveat(
@@ -342,6 +344,11 @@ def _money(data: Row) -> Iterator[Caveat]:
             f"{n.dollars(billed + gap)}{where}: check the table.",
             True,
         )
+
+
+def is_unfinished(run: Row) -> bool:
+    """Whether trials of the plan are still to come."""
+    return run["planned"] is not None and run["records"] < run["planned"]
 
 
 def asked_repeats(data: Row) -> int:

@@ -22,6 +22,7 @@ from evalharness.report.provenance import concurrency_lines
 from evalharness.report.spending import money_lines, money_tables
 from evalharness.report.story import Story, facts, tell
 from evalharness.report.text import one_line, printable
+from evalharness.report.verdicts import together
 
 DASH = "—"
 _MOST_DIFFERENCES = 6
@@ -89,9 +90,16 @@ def _count(number: float) -> str:
     return f"{number / 1000:.1f}k" if number >= 10_000 else f"{number:.0f}"
 
 
-def _latency(row: Row) -> str:
-    latency: Row = row.get("latency_s") or {}
-    return f"{seconds(latency.get('p50'))}/{seconds(latency.get('p95'))}"
+def _latency(rows: list[Row]) -> Field:
+    """Median and 95th percentile, in milliseconds where all are below a second."""
+    known = [v for r in rows for key in ("p50", "p95") if (v := _part(r, "latency_s").get(key))]
+    unit, scale = ("ms", 1000.0) if known and max(known) < 1 else ("s", 1.0)
+
+    def fill(row: Row) -> str:
+        found = [_part(row, "latency_s").get(key) for key in ("p50", "p95")]
+        return "/".join(seconds(None if v is None else scale * v) for v in found)
+
+    return Field(f"latency {unit}\np50/p95", fill)
 
 
 _TRIALS = Field("trials", lambda r: str(r["trials"]))
@@ -109,12 +117,14 @@ def _fields(rows: list[Row]) -> list[Field]:
         fields.append(
             Field("same\nanswer", lambda r: percent(r["agreement"]["answer"].get("pairwise")))
         )
+    # A column of zeros tells nothing; the answer to "Cheapest" says that all is free.
+    free = all(_part(r, "cost_usd").get("total") == 0 for r in rows)
     return [
         *fields,
         Field("score\n[95% CI]", lambda r: _with_interval(r.get("score"), "mean")),
-        Field("latency s\np50/p95", _latency),
+        _latency(rows),
         Field("tokens\nin/out", _tokens),
-        Field("cost $", lambda r: money(_part(r, "cost_usd").get("total"))),
+        *([] if free else [Field("cost $", lambda r: money(_part(r, "cost_usd").get("total")))]),
     ]
 
 
@@ -235,13 +245,15 @@ def findings(data: Row) -> list[str]:
     """One sentence a question, then the differences that are real, and what limits all that."""
     story = tell(data)
     lines = [_in_a_line(answer) for answer in story.answers]
-    lines += ["", *_differences(data, story)]
+    found = _differences(data, story)
+    lines += ["", *found] if found else []
     if data["judges"]:
         lines += ["", "Judges"]
         lines += [f"  {line}" for judge in data["judges"] for line in judge_lines(judge)]
     if story.caveats:
         lines += ["", "Before you rely on this", *(f"  {caveat.text}" for caveat in story.caveats)]
-    told = [e["sentence"] for e in data["effects"] if e["verdict"] != "as asked"]
+    judged = together(data["effects"])
+    told = [e["sentence"] for e in judged if e["verdict"] != "as asked"]
     routine = [e["parameter"] for e in data["effects"] if e["verdict"] == "as asked"]
     told += [f"sent as asked: {', '.join(routine)}"] if routine else []
     if told:
@@ -262,8 +274,12 @@ def _differences(data: Row, story: Story) -> list[str]:
     rest = len(texts) - shown + len(story.undetected)
     if rest:
         noun = "comparison" if rest == 1 else "comparisons"
-        axis = data["comparisons"][0]["by"]
-        lines.append(f"  {rest} more {noun}: evalharness compare {data['run']['name']} --by {axis}")
+        axes = dict.fromkeys(row["by"] for row in data["comparisons"])
+        asks = [f"evalharness compare {data['run']['name']} --by {axis}" for axis in axes]
+        if len(asks) == 1:
+            lines.append(f"  {rest} more {noun}: {asks[0]}")
+        else:
+            lines += [f"  {rest} more {noun}:", *(f"    {ask}" for ask in asks)]
     return lines
 
 

@@ -42,12 +42,26 @@ def differences(comparisons: Sequence[Row]) -> tuple[list[Difference], list[Diff
         if row["n"] and (row["pooled"] or (row["metric"], row["by"]) not in pooled) and _says(row)
     ]
     chosen.sort(key=_rank)
+    strata = _strata(comparisons)
     real = [row for row in chosen if is_real(row)]
     undetected = [row for row in chosen if not is_real(row)]
-    return _sentences(real), _sentences(undetected)
+    return _sentences(real, strata), _sentences(undetected, strata)
 
 
-def _sentences(rows: Sequence[Row]) -> list[Difference]:
+def _strata(comparisons: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
+    """The comparisons within strata that a pooled one is the mean of, by :func:`_sides`."""
+    found: dict[tuple[str, ...], list[Row]] = {}
+    for row in comparisons:
+        if not row["pooled"] and row["n"]:
+            found.setdefault(_sides(row), []).append(row)
+    return found
+
+
+def _sides(row: Row) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in ("metric", "by", "a_value", "b_value"))
+
+
+def _sentences(rows: Sequence[Row], strata: dict[tuple[str, ...], list[Row]]) -> list[Difference]:
     """A sentence a row; one for all where an axis has many values of the same direction."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
@@ -59,7 +73,8 @@ def _sentences(rows: Sequence[Row]) -> list[Difference]:
         if len(group) > _ONE_BY_ONE:
             found.append(Difference(_together(group), group))
         else:
-            found += [Difference(in_words(row), [row]) for row in group]
+            told = [in_words(row, strata.get(_sides(row), ())) for row in group]
+            found += [Difference(text, [row]) for text, row in zip(told, group, strict=True)]
     return found
 
 
@@ -125,11 +140,18 @@ def _rank(row: Row) -> tuple[int, str]:
     return order, str(row["by"])
 
 
-def in_words(row: Row) -> str:
-    """One comparison for a reader who does not know the field's words."""
+def in_words(row: Row, strata: Sequence[Row] = ()) -> str:
+    """One comparison for a reader who does not know the field's words.
+
+    ``strata`` are the comparisons a pooled one is the mean of: where they disagree, the mean
+    stands for none of them, and each is told.
+    """
     metric, difference, beside = row["metric"], row["difference"], n.largest_of(row)
     sides = f"{_side(row, 'a')} against {_side(row, 'b')}{_stratum(row)}"
     ends = n.difference_interval(metric, row["ci95"], beside)
+    apart = _apart(row, strata) if row["pooled"] else ""
+    if apart:
+        ends = f"on average; {apart}" if row["ci95"] is None else f"{ends}; {apart}"
     if _all_tied(row):
         equal = f"{sides}: {_NOUNS.get(metric, metric)} equal for each of {_prompts(row)}"
         return equal if row["ci95"] is None else f"{equal} {ends}"
@@ -137,6 +159,33 @@ def in_words(row: Row) -> str:
         return f"{sides}: {_verb(metric, difference, n.size_of(metric, difference, beside))} {ends}"
     size = n.difference_of(metric, difference, beside)
     return f"{sides}: {_NOUNS.get(metric, metric)} {size} {ends}{_limits(row)}"
+
+
+def _apart(row: Row, strata: Sequence[Row]) -> str:
+    """``not alike: −83.3 pp (seed not sent), 0.0 pp (seed 42)``; empty where strata may agree.
+
+    They disagree where the intervals of two do not overlap.
+    """
+    ends = [stratum["ci95"] or [stratum["difference"]] * 2 for stratum in strata]
+    if not ends or max(low for low, _ in ends) <= min(high for _, high in ends):
+        return ""
+    metric, beside = row["metric"], n.largest_of(row)
+    ranked = sorted(strata, key=lambda stratum: stratum["difference"])
+    spread = ranked[-1]["difference"] - ranked[0]["difference"]
+    for axis in ranked[0]["stratum"]:
+        groups: dict[str, list[float]] = {}
+        for stratum in strata:
+            value = n.parameter(stratum["stratum"].get(axis))
+            groups.setdefault(value, []).append(stratum["difference"])
+        # One axis explains it all where strata alike in it are nearly alike.
+        if all(max(found) - min(found) <= 0.1 * spread for found in groups.values()):
+            means = [(sum(d) / len(d), f"{axis} {value}") for value, d in groups.items()]
+            break
+    else:
+        means = [(s["difference"], _stratum(s).removeprefix(" at ")) for s in ranked]
+    most = [min(means), max(means)] if len(means) > _ONE_BY_ONE else means
+    told = [f"{n.difference_of(metric, size, beside)} ({where})" for size, where in most]
+    return f"not alike: {', '.join(told) if most is means else ' to '.join(told)}"
 
 
 def _limits(row: Row) -> str:

@@ -7,11 +7,13 @@ they start no markup, mention nobody and link nowhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from evalharness.report import numbers as n
 from evalharness.report.html.table import Cell, SettingsTable, settings_table
 from evalharness.report.judges import judge_lines
+from evalharness.report.load_text import load_view
 from evalharness.report.spending import PlainTable, money_lines, money_tables
 from evalharness.report.story import Difference, Story, tell
 from evalharness.report.text import one_line
@@ -24,6 +26,7 @@ _BLOCK = re.compile(r"^(?:[>=]|[-+](?=\s|$)|\d+[.)](?=\s|$))")
 _FACTS = {"Records": "{} records", "Started": "started {}", "Sending took": "sending took {}",
           "Cost": "cost {}"}  # fmt: skip
 _MOST = 10
+_MOST_LOAD = 40  # rows of a table of load points
 _UNSTABLE = 5
 # Most readers of a summary want these; the rest is in the HTML and the JSON.
 _COLUMNS = {
@@ -45,6 +48,7 @@ def as_markdown(data: Row) -> str:
         " · ".join(_FACTS.get(name, "{}").format(escaped(value)) for name, value in story.facts),
         *_caveats(story),
         _answers(story),
+        *_load(data),
         _settings(settings_table(data), data["scorers"]),
         *_differences("Real differences", story.real),
         *_slopes(story),
@@ -125,13 +129,28 @@ def _money(data: Row) -> list[str]:
 
 
 def _money_table(found: PlainTable) -> str:
+    table = _table(found.headings, found.rows)
+    return table + (f"\n\nand {found.more} more in the HTML report" if found.more else "")
+
+
+def _load(data: Row) -> list[str]:
+    """Load points as two tables, what was sent and how long it took; nothing in a batch."""
+    view = load_view(data["load"])
+    if view is None:
+        return []
+    tables = [_table(table.headings, table.rows[:_MOST_LOAD]) for table in view.tables]
+    more = max(len(table.rows) for table in view.tables) > _MOST_LOAD
+    rest = ["more in the HTML report"] if more else []
+    listed = ["\n".join(f"- {escaped(line)}" for line in view.lines)] if view.lines else []
+    return ["**Load**", *tables, *rest, *listed, escaped(view.note)]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [
-        f"| {' | '.join(escaped(heading.replace(chr(10), ' ')) for heading in found.headings)} |",
-        "|---|" + "---:|" * (len(found.headings) - 1),
-        *(f"| {' | '.join(escaped(cell, 80) for cell in row)} |" for row in found.rows),
+        f"| {' | '.join(escaped(heading.replace(chr(10), ' ')) for heading in headings)} |",
+        "|---|" + "---:|" * (len(headings) - 1),
+        *(f"| {' | '.join(escaped(cell, 80) for cell in row)} |" for row in rows),
     ]
-    if found.more:
-        lines += ["", f"and {found.more} more in the HTML report"]
     return "\n".join(lines)
 
 

@@ -185,6 +185,8 @@ def difference_interval(
     if is_share(metric):
         # A difference of shares lies between −100 and 100 points; a t interval may not know.
         ends = [f"{100 * min(1.0, max(-1.0, end)):+.1f}" for end in ci]
+    elif metric == "cost_usd":
+        ends = [f"{'-' if end < 0 else '+'}{dollars(abs(end)).removeprefix('$')}" for end in ci]
     else:
         ends = [f"{'-' if end < 0 else '+'}{_significant(abs(end))}" for end in ci]
     return "[" + f",{_S}".join(end.replace("-", MINUS) for end in ends) + "]"

@@ -47,6 +47,10 @@ class Recalls(Protocol):
         """Count requests of earlier processes."""
         ...
 
+    def reached(self) -> None:
+        """An earlier process had an answer from the endpoint: its address is right."""
+        ...
+
     def probe_first(self) -> None:
         """Let one request go, and the others after its answer."""
         ...
@@ -90,7 +94,7 @@ def recall(root: Path, gates: Mapping[str, Recalls], max_wait_s: float) -> None:
             gate.pause(quiet_ns / 1e9, "the server asked for it before this run was continued")
 
 
-def _recall_reached(run: Run, gates: Mapping[str, Gate]) -> None:
+def _recall_reached(run: Run, gates: Mapping[str, Recalls]) -> None:
     """Tell the gates which endpoints an earlier process reached, under the address of today.
 
     Where a provider's address changed, its settings are others.
@@ -103,7 +107,7 @@ def _recall_reached(run: Run, gates: Mapping[str, Gate]) -> None:
         for setting_id in answered["setting_id"].unique().to_pylist():
             gate = gates.get(provider.get(str(setting_id), ""))
             if gate is not None:
-                gate.policy.reached = True
+                gate.reached()
 
 
 def _tokens(sent: _Sent, largest: int, caps: Mapping[str, object]) -> int:

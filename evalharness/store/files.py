@@ -15,6 +15,7 @@ from evalharness.errors import StorageError
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+NAMED_MODE = 0o666  # of a file that the user named: what the umask leaves
 
 
 class FileOps:
@@ -76,11 +77,11 @@ def publish(target: Path, write: Callable[[Path], None]) -> None:
         raise StorageError(f"cannot write {target.name}: {reason}") from error
 
 
-def publish_bytes(target: Path, content: bytes) -> None:
-    """Replace a small file atomically and durably."""
+def publish_bytes(target: Path, content: bytes, *, mode: int = FILE_MODE) -> None:
+    """Replace a small file atomically and durably; the umask takes from ``mode`` as ever."""
 
     def write(path: Path) -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(fd, "wb") as file:
             file.write(content)
 

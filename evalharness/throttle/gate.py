@@ -271,6 +271,10 @@ class Gate:
         self._pause.begin(self._clock.monotonic(), seconds, reason)
         self.wake()
 
+    def reached(self) -> None:
+        """An earlier process had an answer from the endpoint: its address is right."""
+        self.policy.reached = True
+
     def probe_first(self) -> None:
         """Let one request go, and the others after the first answer of a working server."""
         self.policy.outage.probe_first()

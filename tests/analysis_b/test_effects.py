@@ -131,6 +131,43 @@ def test_top_p_is_judged_away_from_temperature_zero() -> None:
     assert found["evidence"]["low"] == [0.1]
 
 
+def _unlike(seed: int) -> dict[str, list[str]]:
+    """Outputs of which no two are alike."""
+    return {f"q{i:02}": [f"{seed} {i} {k}" for k in range(REPEATS)] for i in range(PROMPTS)}
+
+
+def _top_p(texts: dict[str, dict[str, list[str]]], seed: int | None) -> dict[str, Any]:
+    low, high = {"temperature": 1.0, "top_p": 0.5}, {"temperature": 1.0, "top_p": 1.0}
+    settings = {"low": low, "high": high}
+    if seed is not None:
+        settings |= {"low-s": {**low, "seed": seed}, "high-s": {**high, "seed": seed}}
+    return _verdict(_run(settings, texts), "top_p")
+
+
+def test_a_saturated_number_of_outputs_is_no_evidence_against_top_p() -> None:
+    """Where every output differs at the low end, no increase could show: not "ignored"."""
+    found = _top_p({"low": _unlike(1), "high": _unlike(2)}, None)
+    assert found["verdict"] == "undetectable"
+    assert "no room for more" in found["sentence"]
+    assert found["evidence"]["effective_outputs_low_at_most"] == REPEATS
+    assert found["evidence"]["same_seed"] is None
+
+
+def test_texts_of_one_seed_decide_where_the_number_of_outputs_cannot() -> None:
+    """An honoured seed whose text changes with top_p: honoured; whose text stays: ignored."""
+    free = {"low": _unlike(1), "high": _unlike(2)}
+    changes = _top_p(free | {"low-s": _constant(3, 99), "high-s": _constant(4, 99)}, 7)
+    assert changes["verdict"] == "honoured"
+    assert changes["evidence"]["same_seed"]["within"] == 1.0
+    assert changes["evidence"]["same_seed"]["across"] < 0.2
+    assert "with one seed the text is the same" in changes["sentence"]
+    stays = _top_p(free | {"low-s": _constant(3, 99), "high-s": _constant(3, 99)}, 7)
+    assert stays["verdict"] == "ignored"
+    # A seed that nobody honours says nothing.
+    unheeded = _top_p(free | {"low-s": _unlike(5), "high-s": _unlike(6)}, 7)
+    assert unheeded["verdict"] == "undetectable"
+
+
 def test_no_divergence_is_bounded_never_called_proof() -> None:
     """30 prompts without a divergence: below 9.5 % of prompts; the word is never printed alone."""
     run = _ends(_constant(0, 9), _texts(1, 9))
@@ -281,3 +318,15 @@ def test_served_model_is_the_echo_of_the_model() -> None:
             {"s": {"model": "m"}}, [{"setting_id": "s", "prompt_id": "a", "served_model": served}]
         )
         assert _verdict(run, "model")["verdict"] == verdict
+
+
+def test_what_is_in_no_body_is_not_said_to_have_changed() -> None:
+    """The load is how requests are sent, and an extra parameter stands in a body by its own name."""
+    settings = {f"s{rate}": {"load.rate": rate, "extra.thinking": True} for rate in (1, 2)}
+    bodies = pa.table(
+        {"setting_id": list(settings), "request_json": [json.dumps({"thinking": True})] * 2}
+    )
+    run = _run(settings, {name: _texts(0, 3) for name in settings})
+    found = {e["parameter"]: e["verdict"] for e in effects(run, bodies=bodies)}
+    assert "load.rate" not in found
+    assert found["extra.thinking"] == "as asked"

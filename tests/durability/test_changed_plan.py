@@ -30,7 +30,7 @@ def test_a_changed_plan_extends_and_names_what_it_orphans(
     said, sent = run("sweep.temperature=[1,0.5]", "repeats=2", "dataset.limit=2")
     assert sent == 4, "only the new value was to be sent"
     # Of temperature 0 all 6, of temperature 1 the 2 of the third prompt.
-    assert "8 recorded trial(s) are not in this plan, and neither are 1 setting(s): T=0." in said
+    assert "8 recorded trials not in this plan, nor 1 setting: T=0." in said
     assert "report --all shows them" in said
     assert "8 records that the plan no longer asks for" in said
     report = json.loads(zygote.run(tmp_path, "report", "c", "--json").out)

@@ -206,3 +206,13 @@ def test_flags_of_the_command_line_are_the_gates() -> None:
     from evalharness.cli import _GATES
 
     assert list(_GATES) == [gate.flag for gate in GATES]
+
+
+def test_a_bound_of_a_share_lies_within_0_and_1() -> None:
+    """A t interval of few prompts reaches beyond what a share can be; nobody is shown that."""
+    from evalharness.commands.check import GATES, _verdict
+
+    gate = next(gate for gate in GATES if gate.flag == "min_agreement")
+    verdict = _verdict(gate, "T=1", 0.5, 0.2, [-0.07632, 0.4], confident=True)
+    assert "95 % bound 0)" in verdict.sentence
+    assert not verdict.holds

@@ -111,7 +111,10 @@ class Browser:
     """A browser process with a profile of its own; use as a context manager."""
 
     def __init__(self, path: str) -> None:
-        self._profile = tempfile.TemporaryDirectory(prefix="chromium-")
+        self._profile = tempfile.TemporaryDirectory(
+            prefix="chromium-",
+            ignore_cleanup_errors=True,  # its children may still write while they end
+        )
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
         ends = [_away(to_browser), _away(from_browser)]

@@ -48,4 +48,31 @@ def test_no_difference_is_said_to_be_no_proof(data: Row) -> None:
     lines = printed(data, 2_000)
     place = lines.index("Which settings really differ?")
     assert "that does not mean equal" in lines[place + 1]
-    assert "more comparisons: evalharness compare" in lines[place + 2]
+    assert "more comparisons:" in lines[place + 2]
+    assert lines[place + 3].strip().startswith("evalharness compare sweep --by ")
+
+
+def test_more_comparisons_are_offered_by_every_axis(data: Row) -> None:
+    """A command for each swept axis, not for the first alone."""
+    text = "\n".join(printed(data, 100))
+    for axis in {row["by"] for row in data["comparisons"]}:
+        assert f"evalharness compare sweep --by {axis}" in text
+
+
+def test_short_times_are_in_milliseconds_and_zeros_in_no_column(data: Row) -> None:
+    """Columns that nobody can read, or that hold nothing but 0, are not shown."""
+    assert "latency s" in "\n".join(printed(data, 100))
+    for row in data["settings"]:
+        row["latency_s"].update(p50=0.0035, p95=0.0085)
+        row["cost_usd"]["total"] = 0.0
+    text = "\n".join(printed(data, 100))
+    assert "latency ms" in text
+    assert "3.5/8.5" in text
+    assert "cost $" not in text
+
+
+def test_nothing_to_compare_leaves_no_gap(data: Row) -> None:
+    """Without comparisons there is no heading, and no second blank line for it."""
+    data["comparisons"], data["trends"], data["judges"] = [], [], []
+    lines = printed(data, 100)
+    assert not [i for i in range(1, len(lines)) if not lines[i] and not lines[i - 1]]

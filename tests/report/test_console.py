@@ -208,3 +208,21 @@ def test_jsonl_is_exact(texts: list[str]) -> None:
     """One record a line, every text as it was said."""
     out = run("export", "texts", "--format", "jsonl").stdout
     assert [json.loads(line)["text"] for line in out.splitlines()] == texts
+
+
+def test_files_the_user_names_get_the_usual_mode(folder: Path) -> None:
+    """Whoever names a file may share it; what stays in the run folder is the owner's alone."""
+    old = os.umask(0o022)
+    try:
+        for arguments in (
+            ("report", "mine", "--html", "page.html"),
+            ("show", "mine", "p2", "--html", "prompt.html"),
+            ("export", "mine", "--format", "csv", "--out", "rows.csv"),
+        ):
+            done = run(*arguments)
+            assert done.returncode == 0, done.stderr
+            assert stat.S_IMODE((folder / arguments[-1]).stat().st_mode) == 0o644
+    finally:
+        os.umask(old)
+    for file in (folder / "results" / "mine").glob("*.json"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600

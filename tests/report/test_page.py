@@ -177,6 +177,15 @@ def test_nothing_sticks_out_at_any_width(
         assert inside <= width, f"{file.name} is {inside} wide"
 
 
+def test_a_wide_table_uses_the_margin_beside_the_page(browser: Browser, sweep_page: Path) -> None:
+    """Where the table of settings is too wide for the page, what is left of the window is its."""
+    page = browser.open(sweep_page)
+    page.resize(1600)
+    edge = page.run("document.querySelector('#settings .scroll').getBoundingClientRect().right")
+    assert edge == page.run("document.documentElement.clientWidth")
+    assert page.run("document.documentElement.scrollWidth") == 1600
+
+
 def test_dark_and_light_differ_in_page_and_plots(browser: Browser, sweep_page: Path) -> None:
     """A reader who prefers dark gets it everywhere, and text stays readable on it."""
     page = browser.open(sweep_page)

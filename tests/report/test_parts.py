@@ -576,3 +576,16 @@ def test_an_unknown_prompt_has_no_page(sweep: Built, tmp_path: Path) -> None:
 def test_equal_data_give_equal_pages(hostile: Built, hostile_page: Path) -> None:
     """A page is a function of its data."""
     assert as_html(hostile.data) == hostile_page.read_text(encoding="utf-8")
+
+
+def test_rows_of_a_forest_plot_are_told_apart_with_three_axes() -> None:
+    """No label loses the axis in which it differs from its neighbours."""
+    from evalharness.report.html.charts import comparisons, parts
+
+    rows = [
+        {"by": "seed", "a_value": None, "b_value": 7, "pooled": False,
+         "stratum": {"temperature": t, "top_p": p}}
+        for t in (0.0, 0.7) for p in (0.5, 0.95)
+    ]  # fmt: skip
+    found = [comparisons.row_name(row) for row in rows]
+    assert parts.names_for(found, comparisons.LABEL) == found

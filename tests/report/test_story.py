@@ -15,6 +15,7 @@ from evalharness.report.caveats import caveats
 from evalharness.report.differences import differences, in_words, is_real
 from evalharness.report.markdown import as_markdown, escaped
 from evalharness.report.story import tell
+from evalharness.report.verdicts import together
 from tests.report import runs
 
 Row = dict[str, Any]
@@ -358,3 +359,80 @@ def test_markdown_of_hostile_names_starts_nothing(hostile: Built) -> None:
 def test_markdown_escapes(text: str, shown: str) -> None:
     """What would be active is escaped, what would not is left readable."""
     assert escaped(text) == shown
+
+
+def _row(**more: Any) -> Row:
+    """A comparison of agreement, seed none against 7."""
+    return {
+        "metric": "agreement", "by": "seed", "a_value": None, "b_value": 7, "pooled": False,
+        "stratum": {}, "n": 12, "difference": 0.0, "ci95": [-0.24, 0.24], "mde": None, "p": 1.0,
+        "p_adjusted": 1.0, "family": 1, "wins": 0, "losses": 12, "ties": 0,
+        "a_settings": ["a", "b", "c", "d"], **more,
+    }  # fmt: skip
+
+
+def _strata(hot: float, ends: list[float]) -> list[Row]:
+    return [
+        _row(stratum={"temperature": t, "top_p": p}, difference=hot if t else 0.0,
+             ci95=ends if t else [-0.24, 0.24])
+        for t in (0.0, 1.0) for p in (0.5, 1.0)
+    ]  # fmt: skip
+
+
+def test_a_mean_over_strata_that_disagree_names_them() -> None:
+    """An effect at one temperature alone is not told as half an effect everywhere."""
+    pooled = _row(pooled=True, difference=-0.5, ci95=None, p=0.001, p_adjusted=0.001)
+    real, _ = differences([pooled, *_strata(-1.0, [-1.0, -0.75])])
+    (told,) = [d.text for d in real]
+    assert "0.0\u00a0pp (temperature 0), −100.0\u00a0pp (temperature 1)" in told
+    assert "alike for every prompt" not in told
+    pooled = _row(pooled=True, difference=-0.05, ci95=[-0.1, -0.01], p_adjusted=0.01)
+    real, _ = differences([pooled, *_strata(-0.1, [-0.3, 0.1])])
+    assert "not alike" not in real[0].text
+
+
+def test_one_finding_at_temperature_0_is_told_once() -> None:
+    """Settings of which the same is true share a sentence that names them; others keep theirs."""
+
+    def effect(label: str, text: str) -> Row:
+        return {"parameter": "temperature=0", "verdict": "no divergence seen",
+                "evidence": {"label": label}, "sentence": f"temperature 0 ({label}): {text}"}  # fmt: skip
+
+    other = {"parameter": "model", "verdict": "as asked", "evidence": {}, "sentence": "model"}
+    found = together([effect("a", "none"), effect("b", "none"), effect("c", "one"), other])
+    assert [one["sentence"] for one in found] == [
+        "temperature 0 (2 settings: a and b): none", "temperature 0 (c): one", "model",
+    ]  # fmt: skip
+
+
+def test_a_run_that_goes_on_is_not_said_to_lack_repeats(data: Row) -> None:
+    """Repeats that are planned and not yet recorded: finish the run, do not ask for more."""
+    for row in data["settings"]:
+        row["agreement"]["raw"].update(pairwise=None, n=0)
+        row["trials"] = data["run"]["prompts"]
+    data["leaders"]["agreement"] = None
+    run = data["run"]
+    run["planned"] = 3 * run["prompts"] * run["settings"]
+    run["records"] = run["prompts"] * run["settings"]
+    assert "finish the run" in by_question(data)["Most repeatable"].text
+    texts = " ".join(caveat.text for caveat in caveats(data))
+    assert "finish the run" in texts
+    assert "use repeats=3" not in texts
+
+
+def test_markdown_has_the_load_points(data: Row) -> None:
+    """What a benchmark measured stands in a summary too."""
+    point = {
+        "label": "poisson 10/s", "valid": False, "invalid": ["late"], "state": "done",
+        "requested_rate": 10.0, "achieved_rate": 9.5, "throughput_per_s": 9.4,
+        "output_tokens_per_s": 170.0, "concurrency": {"mean": 0.7, "asked": None},
+        "goodput": None, "schedule_delay_s": {"p99": 0.0774, "max": 0.1},
+        "requests": {"failed": 1, "sent": 200, "retries": 0}, "errors": [],
+        "tpot_s": {"p50": 0.002, "p95": 0.003},
+        "latency_s": {o: {"n": 199, "p50": 0.07, "p95": 0.1, "p99": 0.4} for o in ("sent", "scheduled")},
+        "ttft_s": {o: {"n": 199, "p50": 0.03, "p95": 0.05, "p99": None} for o in ("sent", "scheduled")},
+    }  # fmt: skip
+    data["load"] = {"points": [point], "searches": [], "unfinished_measurements": 0}
+    text = as_markdown(data)
+    assert "| poisson 10/s INVALID | 10 | 9.5 | 9.4 |" in text
+    assert "| poisson 10/s | sent | 199 | 0.03/0.05/— |" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.store.files import publish_bytes
+from evalharness.store.files import FILE_MODE, publish_bytes
 
 if TYPE_CHECKING:
     from evalharness.report.build import Built
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 PAGE = "report.html"  # in a run folder
 
 
-def write_html(built: Built, target: Path) -> None:
+def write_html(built: Built, target: Path, *, mode: int = FILE_MODE) -> None:
     """Write the report of one run as one HTML file; the file appears whole or not at all.
+
+    Others may not read it unless ``mode``, of which the umask takes, lets them.
 
     Raises:
         StorageError: the disk refused.
     """
-    publish_bytes(target, as_html(built.data).encode("utf-8"))
+    publish_bytes(target, as_html(built.data).encode("utf-8"), mode=mode)
 
 
 def as_html(data: dict[str, Any]) -> str:
@@ -42,7 +44,7 @@ def as_html(data: dict[str, Any]) -> str:
     return render_page("report.html.j2", view=view, drawn=drawn)
 
 
-def write_prompt_html(built: Built, prompt_id: str, target: Path) -> None:
+def write_prompt_html(built: Built, prompt_id: str, target: Path, *, mode: int = FILE_MODE) -> None:
     """Write one prompt with all its outputs as a page of its own.
 
     Raises:
@@ -62,4 +64,4 @@ def write_prompt_html(built: Built, prompt_id: str, target: Path) -> None:
     prompt = describe(built.run, built.frame, prompt_id, PAGE_VARIANTS)
     view = prompt_page_view(prompt, by_setting(built.frame, prompt_id))
     page = render_page("prompt.html.j2", p=view, run=built.data["run"])
-    publish_bytes(target, page.encode("utf-8"))
+    publish_bytes(target, page.encode("utf-8"), mode=mode)

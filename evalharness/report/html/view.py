@@ -19,6 +19,7 @@ from evalharness.report.prompts import TEXT_CHARS
 from evalharness.report.provenance import concurrency_lines
 from evalharness.report.spending import PlainTable, money_lines, money_tables, price_origin
 from evalharness.report.story import Story, tell
+from evalharness.report.verdicts import together
 
 Row = dict[str, Any]
 
@@ -88,7 +89,7 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         comparisons=[_comparison(row) for row in chosen[:COMPARISONS]],
         comparisons_left_out=max(0, len(chosen) - COMPARISONS),
         trends=[row["sentence"] for row in data["trends"][:COMPARISONS]],
-        verdicts=[_verdict(e) for e in data["effects"] if e["verdict"] != "as asked"],
+        verdicts=[_verdict(e) for e in together(data["effects"]) if e["verdict"] != "as asked"],
         routine=[
             e["sentence"].replace(" as asked: ", " ", 1)
             for e in data["effects"]

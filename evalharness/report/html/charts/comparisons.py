@@ -11,6 +11,7 @@ from evalharness.report.html.charts import parts
 from evalharness.report.html.charts.parts import Chart, Row
 
 ROWS = 24
+LABEL = 48  # characters of the name of a row
 _TITLES = {
     "agreement": ("Same text", "difference (percentage points)"),
     "agreement_answer": ("Same answer", "difference (percentage points)"),
@@ -19,6 +20,7 @@ _TITLES = {
     "completion_tokens": ("Output length", "difference (completion tokens)"),
     "cost_usd": ("Cost", "difference (US dollars per 1,000 requests)"),
 }
+_SHORT = {"temperature": "T"}  # as in the labels of settings
 _SCALES = {"completion_tokens": 1.0, "cost_usd": 1000.0}
 
 
@@ -39,7 +41,7 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
         ends = [abs(end) for row in shown for end in row["ci95"] or [row["difference"]]]
         unit, scale = n.time_unit(max(ends))
         axis = f"difference ({unit})"
-    names = parts.names_for([row_name(row) for row in shown], 42)
+    names = parts.names_for([row_name(row) for row in shown], LABEL)
     values = [_datum(row, name, scale) for row, name in zip(shown, names, strict=True)]
     y = {
         "field": "name", "type": "nominal", "sort": names, "title": None,
@@ -111,4 +113,6 @@ def row_name(row: Row) -> str:
         return f"{sides}, pooled"
     if not row["stratum"]:
         return sides
-    return sides + " at " + ", ".join(f"{k} {n.parameter(v)}" for k, v in row["stratum"].items())
+    # Long names would push the last axis, which tells the rows apart, out of the picture.
+    stratum = ((_SHORT.get(k, k), n.parameter(v)) for k, v in row["stratum"].items())
+    return sides + " at " + ", ".join(f"{name} {value}" for name, value in stratum)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evalharness.records import canonical_json
+from evalharness.report import numbers as n
 from evalharness.report.html import palette
 from evalharness.report.html.charts import parts
 from evalharness.report.html.charts.parts import Chart, Row
@@ -97,7 +98,7 @@ def _curve(points: list[Row], metric: str, title: str, axis: str) -> Chart | Non
     spec["layer"][0]["encoding"]["order"] = {"field": "order"}
     spec["width"] = 450
     invalid = sum(not point["valid"] for point in points)
-    beside = f"; {invalid} invalid load points included" if invalid else ""
+    beside = f"; {n.plural(invalid, 'invalid load point')} included" if invalid else ""
     caption = (
         f"a mark a load point, joined by rising load; lower line: median, upper: 95th "
         f"percentile{beside}"

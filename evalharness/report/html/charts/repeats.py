@@ -73,7 +73,7 @@ def _per_prompt(data: Row) -> Chart | None:
     names: list[str] = []
     sizes: set[int] = set()
     rows = list(zip(data["settings"], data["distributions"], strict=True))
-    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 20)
+    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 26)
     for label, (_, drawn) in zip(labels, rows, strict=False):
         counts = [0] * len(_CLASSES)
         for value, prompts in drawn["agreement"]:

@@ -67,7 +67,7 @@ def _lengths(data: Row) -> Chart | None:
     names: list[str] = []
     values: list[Row] = []
     rows = list(zip(data["settings"], data["distributions"], strict=True))
-    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 20)
+    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 26)
     for label, (_, drawn) in zip(labels, rows, strict=False):
         tokens = drawn["completion_tokens"]
         if tokens["n"]:
