@@ -248,30 +248,31 @@ def _report(options: argparse.Namespace) -> int:
 def _add_compare(commands: Commands) -> None:
     parser = commands.add_parser("compare", help="settings against a baseline, paired by prompt")
     parser.add_argument(
-        "run",
-        nargs="+",
-        metavar="RUN",
-        help="and scoring=… or answer=…, which replace the runs' own",
+        "run", nargs="+", metavar="RUN", help="a name under results/; scoring=… replaces its own"
     )
     parser.add_argument("--by", metavar="AXIS", help="temperature, model, …, or run")
     parser.add_argument("--baseline", metavar="VALUE", help="default: the lowest or first value")
     parser.add_argument(
         "--margin", type=float, metavar="SHARE", help="also test equivalence within ± this (0.02)"
     )
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--strata", action="store_true", help="also within each value of the other axes"
+    )
+    parser.add_argument("--json", action="store_true", help="all comparisons as JSON on stdout")
     parser.set_defaults(call=_compare)
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from evalharness.commands.compare import compare
+    from evalharness.commands.compare import Asked, compare
 
-    return compare(
-        options.run,
+    asked = Asked(
         by=options.by,
         baseline=options.baseline,
         margin=options.margin,
+        strata=options.strata,
         as_json=options.json,
     )
+    return compare(options.run, asked)
 
 
 _GATES = {
