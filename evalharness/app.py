@@ -140,7 +140,7 @@ def _own_dataset(arguments: list[str]) -> list[str]:
     """With a dataset of one's own, the quickstart's sweep, scoring and limits do not apply."""
     typed = {key: value for key, _, value in (a.lstrip("+").partition("=") for a in arguments)}
     own = "dataset.path" in typed or typed.get("dataset", "quickstart") != "quickstart"
-    return [*arguments, "experiment=none"] if own and "experiment" not in typed else arguments
+    return ["experiment=none", *arguments] if own and "experiment" not in typed else arguments
 
 
 @contextmanager

@@ -20,10 +20,15 @@ from evalharness.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_STORAGE,
+    ConfigError,
     EvalharnessError,
 )
 from evalharness.streams import caused_by, settle, unfailing_errors
 
+_COMMANDS = (
+    "run", "plan", "judge", "report", "compare", "show", "check", "import", "export", "verify",
+    "reconcile", "serve", "init",
+)  # fmt: skip
 _OVERVIEW = """\
 Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
 at what cost, and which settings really differ.
@@ -97,6 +102,14 @@ def _dispatch(arguments: list[str]) -> int:
         from evalharness.providers.emulator.__main__ import main as serve_emulator
 
         return serve_emulator(arguments[2:])
+    if command and not command.startswith("-") and command not in _COMMANDS:
+        from difflib import get_close_matches
+
+        close = get_close_matches(command, _COMMANDS, n=1)
+        raise ConfigError(
+            f"there is no command `{command}`",
+            hint=f"did you mean {close[0]}?" if close else f"one of {', '.join(_COMMANDS)}",
+        )
     options = _parse(arguments)
     call: Callable[[argparse.Namespace], int] = options.call
     return call(options)

@@ -224,3 +224,48 @@ def test_own_prompts_get_nothing_of_the_quickstart(
     assert "scoring: []" in composed
     assert main([*own, "experiment=quickstart"]) == 0
     assert "1 prompts × 6 settings" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("prompt,target\n,yes\n", "d.csv:2: the prompt cell is empty"),
+        ('prompt\na\n"b\nc\n', "d.csv:3: malformed CSV: a quote in the row that begins here"),
+        ("prompt;target\na;b\n", "d.csv:1: its columns stand between semicolons"),
+    ],
+)
+def test_csv_files_are_wrong_where_they_are_wrong(
+    content: str,
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The cell, the row the quote opens in, and the wrong delimiter, for datasets and imports."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.csv").write_text(content)
+    assert main(["plan", "provider=emulator", "dataset.path=d.csv"]) == 2
+    assert named in capfd.readouterr().err
+
+
+def test_words_that_are_nearly_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Commands, files and modules: what was probably meant is named, exit 2."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "answers.csv").write_text("prompt_id,text,seconds\np,a,1\n")
+    (tmp_path / "my_scorers.py").write_text("def short(sample):\n    return True\n")
+    for words, named in [
+        (["reprot"], "did you mean report?"),
+        (["bogus"], "one of run, plan"),
+        (["import", "answer.csv", "mine"], "did you mean answers.csv?"),
+    ]:
+        assert main(words) == 2
+        assert named in capfd.readouterr().err
+    assert main(["import", "answers.csv", "mine"]) == 0
+    said = capfd.readouterr().err
+    assert "--map seconds=latency_s" in said
+    assert "1 record of 1 prompt under 1 setting imported" in said
+    scoring = "scoring=[{name: python, path: my_scorer.short}]"
+    assert main(["report", "mine", scoring]) == 2
+    assert "here are my_scorers" in capfd.readouterr().err
