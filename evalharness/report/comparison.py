@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from evalharness.analysis.sentences import remarks
+from evalharness.analysis.sentences import is_hopeless, remarks
 from evalharness.report import numbers as n
 from evalharness.report.columns import Column, fitting
 from evalharness.report.console import console_for_report, say
@@ -143,6 +143,8 @@ def _p(row: Row) -> str:
 def _detectable(row: Row) -> str:
     if row["mde"] is None:
         return n.DASH
+    if is_hopeless(row):
+        return "any"
     return n.size_of(row["metric"], row["mde"], n.largest_of(row))
 
 
@@ -161,9 +163,9 @@ def _below(known: Sequence[Row], shown: Sequence[Row], constant: set[str]) -> li
     """What the tables leave out, and how they are read."""
     lines = [_equal([row for row in known if row["metric"] == name]) for name in sorted(constant)]
     lines += [f"{_label(row)}: {said}" for row in shown for said in _said(row)]
-    family = max((row["family"] for row in shown), default=0)
+    family = max((row["family"] for row in known), default=0)
     if family > 1:
-        lines.append(f"p: adjusted for up to {family} comparisons of a metric")
+        lines.append(f"p: adjusted for up to {family} comparisons of one metric")
     if any(row["ci95"] is None for row in shown):
         lines.append("[alike]: every prompt differs by the same amount, so there is no interval")
     if shown:

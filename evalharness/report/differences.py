@@ -148,7 +148,7 @@ def _limits(row: Row) -> str:
     if row["mde"] is None:
         return ""
     if is_hopeless(row):
-        return f"; with {_prompts(row)} any difference may be missed"
+        return f"; with {prompts_of(row)} any difference may be missed"
     return f"; under {n.size_of(row['metric'], row['mde'], n.largest_of(row))} would be missed"
 
 
