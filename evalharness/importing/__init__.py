@@ -33,8 +33,6 @@ _OWN_IDS = {"trial_id", "setting_id"}
 # What others call the time an answer took, in seconds.
 _SECONDS = ("seconds", "duration_s", "elapsed", "elapsed_s", "time_s")
 _TIMES: dict[str, str] = dict.fromkeys(_SECONDS, "latency_s")
-    ("seconds", "duration_s", "elapsed", "elapsed_s", "time_s"), "latency_s"
-)
 
 
 class Imported(msgspec.Struct, frozen=True):
