@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from evalharness.config import (
     DatasetConfig,
@@ -173,7 +173,7 @@ def _line_of(file: Path, package: str, key: list[str]) -> int | None:
         if key[: package.count("/") + 1] != package.split("/"):
             return None
         key = key[package.count("/") + 1 :]
-    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)  # pyright: ignore[reportUnknownMemberType]
+    node = cast("Any", yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
     line: int | None = None
     for name in key:
         pairs: list[Any] = node.value if isinstance(node, yaml.MappingNode) else []
