@@ -7,28 +7,24 @@ with the configurations: one for a plain run, several for a pooled multirun.
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
-from evalharness.config import (
-    DatasetConfig,
-    ExecutionConfig,
-    LimitsConfig,
-    LoadConfig,
-    OrderConfig,
-    ProviderConfig,
-    RunConfig,
-    parse,
-)
+from evalharness import hints
+from evalharness.config import RunConfig, parse
 from evalharness.errors import EXIT_CONFIG, EXIT_OK, ConfigError, EvalharnessError
 from evalharness.paths import shipped
 from evalharness.secrets_guard import refuse_in_config, refuse_in_overrides
@@ -50,7 +46,8 @@ class Result(NamedTuple):
 
 # Where a list of scorers typed on the command line waits until it replaces the group's.
 _SCORERS = "scoring_list"
-_LOADS = "load=closed|constant|poisson|gamma|ramp|replay|saturation"
+# Hydra's switch for raising errors; without it they are printed, and the process ends.
+_FULL = "HYDRA_FULL_ERROR"
 
 Execute = Callable[[list[Job]], Result]
 
@@ -76,18 +73,23 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
     """
     global _invocation  # noqa: PLW0603 - Hydra offers no other way to pass a value to its task
     refuse_in_overrides(arguments)
+    arguments = _own_dataset(hints.in_order(arguments))
     _invocation = _Invocation()
     _invocation.execute = execute
     entry = hydra.main(
         version_base="1.3", config_path=str(shipped("configs").resolve()), config_name="config"
     )(_task)
     try:
-        with _argv(["evalharness", *(_addable(a) for a in arguments)]):
+        with _argv(["evalharness", *(_addable(a) for a in arguments)]), _raising():
             entry()
+    except HydraException as error:
+        raise _in_our_words(error, arguments) from None
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error)) from None
+    except MarkedYAMLError as error:
+        raise hints.malformed(error) from None
     except SystemExit as stop:
-        if not _invocation.started:  # Hydra has answered, or said which key it could not compose
-            if stop.code:
-                _suggest_keys(arguments)
+        if not _invocation.started:  # Hydra has answered, or did not understand a flag
             return EXIT_CONFIG if stop.code else EXIT_OK
         if _invocation.error is None and _invocation.defect is None:
             raise
@@ -98,31 +100,47 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
     return 0 if _invocation.result is None else _invocation.result.exit_code
 
 
-def _suggest_keys(arguments: list[str]) -> None:
-    """After Hydra's own message: the closest key there is, for every mistyped one."""
-    import difflib
+@contextmanager
+def _raising() -> Generator[None]:
+    """Let Hydra raise what it would print, unless its own reports were asked for."""
+    before = os.environ.get(_FULL)
+    os.environ[_FULL] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_FULL, None)
 
-    from evalharness.wire.request import known_params
 
-    parts: dict[str, Iterable[str]] = {
-        "": RunConfig.__struct_fields__,
-        "params": known_params(),
-        "limits": LimitsConfig.__struct_fields__,
-        "dataset": DatasetConfig.__struct_fields__,
-        "provider": ProviderConfig.__struct_fields__,
-        "order": OrderConfig.__struct_fields__,
-        "execution": ExecutionConfig.__struct_fields__,
-        "load": LoadConfig.__struct_fields__,
-    }
-    for argument in arguments:
-        group, _, name = argument.partition("=")[0].lstrip("+~").rpartition(".")
-        known = list(parts.get(group, ()))
-        if group == "load" and name in known:
-            print(f"evalharness: {argument} needs a load that has it: {_LOADS}", file=sys.stderr)
-        close = difflib.get_close_matches(name, known, n=1) if name not in known else []
-        if close:
-            dot = f"{group}." if group else ""
-            print(f"evalharness: did you mean {dot}{close[0]}?", file=sys.stderr)
+def _in_our_words(error: HydraException, arguments: list[str]) -> ConfigError:
+    """What Hydra could not compose, with what to type instead."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        hint = hints.for_option(group, name, list(error.options or ()))
+        return ConfigError(f"there is no {group} `{name}`", hint=hint)
+    unknown = re.search(r"Could not (?:override|append to config\.|delete) .*?'([^']+)'", text)
+    if unknown:
+        key = unknown[1]
+        typed = (a.lstrip("+~").partition("=") for a in arguments)
+        value = next((value for name, _, value in typed if name == key), "")
+        return ConfigError(f"unknown configuration key `{key}`", hint=hints.for_key(key, value))
+    several = re.search(r"Ambiguous value for argument '(.+)'", text)
+    if several:
+        override = several[1].lstrip("+")
+        return ConfigError(
+            f"`{override}` has several values without brackets", hint=hints.for_list(override)
+        )
+    hint = "KEY=VALUE; quote a value with commas, spaces or braces: KEY='\"a, b\"'"
+    parsed = isinstance(error, OverrideParseException)
+    return ConfigError(text.strip().splitlines()[0], hint=hint if parsed else None)
+
+
+def _own_dataset(arguments: list[str]) -> list[str]:
+    """With a dataset of one's own, the quickstart's sweep, scoring and limits do not apply."""
+    typed = {key: value for key, _, value in (a.lstrip("+").partition("=") for a in arguments)}
+    own = "dataset.path" in typed or typed.get("dataset", "quickstart") != "quickstart"
+    return ["experiment=none", *arguments] if own and "experiment" not in typed else arguments
 
 
 @contextmanager
@@ -166,7 +184,7 @@ def run_jobs(configs: list[DictConfig]) -> float | None:
     except EvalharnessError as error:
         if HydraConfig.initialized() and _alone_in_a_process():
             raise
-        _invocation.error = error
+        _invocation.error = _placed(error, configs[0])
         return None
     except Exception as error:
         if HydraConfig.initialized() and _alone_in_a_process():
@@ -177,20 +195,32 @@ def run_jobs(configs: list[DictConfig]) -> float | None:
     return _invocation.result.objective
 
 
+def _placed(error: EvalharnessError, config: DictConfig) -> EvalharnessError:
+    """The error, with the line of a configuration file where the key at fault stands in one."""
+    if not isinstance(error, ConfigError):
+        return error
+    choices = OmegaConf.to_container(_hydra(config, "runtime.choices"))
+    task: list[Any] = _hydra(config, "overrides.task") or []
+    return hints.placed(error, [str(o) for o in task], cast("dict[str, Any]", choices))
+
+
 def _alone_in_a_process() -> bool:
     return _invocation.execute is None
 
 
 def _job(config: DictConfig) -> Job:
+    ours = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+    missing = sorted(OmegaConf.missing_keys(ours), reverse=True)
+    if missing:
+        named = " and ".join(f"`{key}`" for key in missing)
+        raise ConfigError(
+            f"{named} {'have' if missing[1:] else 'has'} no value", hint=hints.for_missing(missing)
+        )
     try:
         task: list[Any] = _hydra(config, "overrides.task") or []
         overrides = [str(override) for override in task]
         own_folder = _job_number(config)
-        plain = OmegaConf.to_container(
-            OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]),
-            resolve=True,
-            throw_on_missing=True,
-        )
+        plain = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error), hint="give the key a value: KEY=VALUE") from None
     raw = cast("dict[str, Any]", plain)
@@ -201,7 +231,17 @@ def _job(config: DictConfig) -> Job:
     raw["providers"] = _swept_providers(raw)
     if own_folder is not None:
         raw["name"] = f"{raw['name']}-{own_folder}"
-    return Job(parse(raw), OmegaConf.to_yaml(OmegaConf.create(raw)))
+    return Job(_parsed(raw), OmegaConf.to_yaml(OmegaConf.create(raw)))
+
+
+def _parsed(raw: dict[str, Any]) -> RunConfig:
+    """The typed configuration; an unknown key gets a suggestion."""
+    try:
+        return parse(raw)
+    except ConfigError as error:
+        key = re.match(r"unknown configuration key `(.+)`", error.message)
+        hint = hints.for_key(key[1]) if key else error.hint
+        raise ConfigError(error.message, hint=hint) from None
 
 
 def _one_line(error: Exception) -> str:

@@ -21,10 +21,15 @@ from evalharness.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_STORAGE,
+    ConfigError,
     EvalharnessError,
 )
 from evalharness.streams import caused_by, outliving_readers, settle, unfailing_errors
 
+_COMMANDS = (
+    "run", "plan", "judge", "report", "compare", "show", "check", "import", "export", "verify",
+    "reconcile", "serve", "init",
+)  # fmt: skip
 _OVERVIEW = """\
 Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
 at what cost, and which settings really differ.
@@ -100,6 +105,14 @@ def _dispatch(arguments: list[str]) -> int:
         from evalharness.providers.emulator.__main__ import main as serve_emulator
 
         return serve_emulator(arguments[2:])
+    if command and not command.startswith("-") and command not in _COMMANDS:
+        from difflib import get_close_matches
+
+        close = get_close_matches(command, _COMMANDS, n=1)
+        raise ConfigError(
+            f"there is no command `{command}`",
+            hint=f"did you mean {close[0]}?" if close else f"one of {', '.join(_COMMANDS)}",
+        )
     options = _parse(arguments)
     call: Callable[[argparse.Namespace], int] = options.call
     return call(options)
@@ -252,30 +265,31 @@ def _report(options: argparse.Namespace) -> int:
 def _add_compare(commands: Commands) -> None:
     parser = commands.add_parser("compare", help="settings against a baseline, paired by prompt")
     parser.add_argument(
-        "run",
-        nargs="+",
-        metavar="RUN",
-        help="and scoring=… or answer=…, which replace the runs' own",
+        "run", nargs="+", metavar="RUN", help="a name under results/; scoring=… replaces its own"
     )
     parser.add_argument("--by", metavar="AXIS", help="temperature, model, …, or run")
     parser.add_argument("--baseline", metavar="VALUE", help="default: the lowest or first value")
     parser.add_argument(
         "--margin", type=float, metavar="SHARE", help="also test equivalence within ± this (0.02)"
     )
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--strata", action="store_true", help="also within each value of the other axes"
+    )
+    parser.add_argument("--json", action="store_true", help="all comparisons as JSON on stdout")
     parser.set_defaults(call=_compare)
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from evalharness.commands.compare import compare
+    from evalharness.commands.compare import Asked, compare
 
-    return compare(
-        options.run,
+    asked = Asked(
         by=options.by,
         baseline=options.baseline,
         margin=options.margin,
+        strata=options.strata,
         as_json=options.json,
     )
+    return compare(options.run, asked)
 
 
 _GATES = {

@@ -292,5 +292,22 @@ def _explain(text: str, raw: dict[str, Any]) -> tuple[str]:
         try:
             value = cast("Any", value[int(part)] if isinstance(value, list) else value[part])
         except (KeyError, IndexError, ValueError, TypeError):
-            return (f"configuration key `{path}`: {problem}",)
-    return (f"configuration key `{path}`: {problem}, got {value!r}",)
+            return (f"configuration key `{path}`: {_wanted(problem)}",)
+    return (f"configuration key `{path}`: {_wanted(problem)}, got {value!r}",)
+
+
+_TYPES = {
+    "int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false",
+    "object": "keys with values", "array": "a list", "decimal": "a number", "null": "null",
+}  # fmt: skip
+
+
+def _wanted(problem: str) -> str:
+    """What msgspec expected, in words: ``must be a whole number or null``."""
+    match = re.match(r"Expected `([^`]+)`(?:, got `[^`]+`)?(.*)$", problem)
+    if match is None:
+        return problem
+    if "matching regex" in match[2]:
+        return "must be letters, digits, `.`, `_` and `-`, 64 at most, a letter or digit first"
+    kinds = " or ".join(_TYPES.get(kind, kind) for kind in match[1].split(" | "))
+    return f"must be {kinds}{match[2]}"

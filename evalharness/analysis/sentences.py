@@ -31,9 +31,14 @@ def comparison_line(row: dict[str, Any]) -> str:
     )
     text += f"; detectable: {_detectable(row)}"
     text += _equivalence(row)
-    if row["also_differs"]:
-        text += f"; the sides also differ in {', '.join(row['also_differs'])}"
-    return text + _strict(row) + _missing(row)
+    return "; ".join([text, *remarks(row)])
+
+
+def remarks(row: dict[str, Any]) -> list[str]:
+    """Say what else a reader of a comparison must know: what the sides do not share, and gaps."""
+    also = row["also_differs"]
+    differing = f"the sides also differ in {', '.join(also)}" if also else ""
+    return [said for said in (differing, _strict(row), _missing(row)) if said]
 
 
 def amount(value: float, metric: str, *, sign: bool = False) -> str:
@@ -152,7 +157,7 @@ def _strict(row: dict[str, Any]) -> str:
     if strict is None or strict["difference"] is None:
         return ""
     difference = amount(strict["difference"], row["metric"], sign=True)
-    return f"; with errors as failures {difference} ({p_text(strict['p'])})"
+    return f"with errors as failures {difference} ({p_text(strict['p'])})"
 
 
 def _missing(row: dict[str, Any]) -> str:
@@ -160,6 +165,6 @@ def _missing(row: dict[str, Any]) -> str:
     if not missing["differs"]:
         return ""
     return (
-        f"; read with care: {100 * missing['a']:.1f} % against {100 * missing['b']:.1f} % of the "
+        f"read with care: {100 * missing['a']:.1f} % against {100 * missing['b']:.1f} % of the "
         f"trials have no value ({p_text(missing['p'])})"
     )

@@ -2,68 +2,74 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalharness.analysis.compare import compare as compare_settings
 from evalharness.analysis.compare import compare_runs
 from evalharness.analysis.trends import trends
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.build import build_all
+from evalharness.report.comparison import Compared, print_comparisons
 from evalharness.report.json import as_json_text
 from evalharness.report.overrides import parse_overrides
-from evalharness.report.text import printable
 
 
-def compare(
-    arguments: Sequence[str],
-    *,
-    by: str | None,
-    baseline: str | None,
-    margin: float | None,
-    as_json: bool,
-) -> int:
-    """Print every comparison and trend as one line, or all of them as JSON.
+class Asked(NamedTuple):
+    """The options of ``evalharness compare``; None where one was not given."""
 
-    ``arguments`` are runs, and ``scoring=…`` or ``answer=…`` in place of the runs' own.
+    by: str | None = None
+    baseline: str | None = None
+    margin: float | None = None
+    strata: bool = False
+    as_json: bool = False
 
-    A trend is the slope over an axis of three or more numbers. Several runs are joined by prompt;
-    with ``--by run`` they are compared with each other.
+
+def compare(arguments: Sequence[str], asked: Asked) -> int:
+    """Print what differs and a table of all comparisons, or everything as JSON.
+
+    ``scoring=…`` and ``answer=…`` among the arguments replace the runs' own. A trend is the slope
+    over an axis of three or more numbers. Several runs are joined by prompt; with ``--by run`` they
+    are compared with each other.
     """
     runs = [a for a in arguments if "=" not in a]
     if not runs:
-        raise ConfigError("compare needs a run", hint="evalharness compare quickstart")
+        raise ConfigError(
+            "compare needs a run", hint="evalharness compare quickstart --by temperature"
+        )
     built = build_all(runs, parse_overrides([a for a in arguments if "=" in a]))
     names = [one.run.name for one in built]
     if len(set(names)) < len(names):
         raise ConfigError(f"the runs {', '.join(names)} do not have different names")
     frames = {one.run.name: one.frame for one in built}
-    if by is None:
-        by = "run" if len(built) > 1 else None
+    by = "run" if asked.by is None and len(built) > 1 else asked.by
     if by is None:
         raise ConfigError("compare needs an axis", hint=f"--by {_axes(built)[0]}")
     rows: list[dict[str, Any]]
     slopes: list[dict[str, Any]] = []
     if by == "run":
-        rows = compare_runs(frames, baseline=baseline, margin=margin)
+        rows = compare_runs(frames, baseline=asked.baseline, margin=asked.margin)
     else:
         given = frames if len(frames) > 1 else next(iter(frames.values()))
-        rows = compare_settings(given, by=by, baseline=baseline, margin=margin)
+        rows = compare_settings(given, by=by, baseline=asked.baseline, margin=asked.margin)
         slopes = trends(given, by=by)
-    if as_json:
+    if asked.as_json:
         sys.stdout.write(as_json_text({"comparisons": rows, "trends": slopes}))
-        return EXIT_OK
-    for row in [*rows, *slopes]:
-        print(printable(row["sentence"]))
-    if any(row["family"] > 1 for row in rows):
-        print(
-            "adjusted: over the comparisons of one metric (pooled ones apart), not over all lines",
-            file=sys.stderr,
-        )
-    if not rows:
+    elif any(row["n"] for row in rows):
+        print_comparisons(Compared(rows, slopes, _again(arguments, by, asked), asked.strata))
+    else:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
     return EXIT_OK
+
+
+def _again(arguments: Sequence[str], by: str, asked: Asked) -> str:
+    """The command as typed, with the axis it took."""
+    words = ["evalharness", "compare", *arguments, "--by", by]
+    words += [] if asked.baseline is None else ["--baseline", asked.baseline]
+    words += [] if asked.margin is None else ["--margin", f"{asked.margin:g}"]
+    return shlex.join(words)
 
 
 def _axes(built: Sequence[Any]) -> list[str]:

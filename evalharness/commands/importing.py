@@ -9,6 +9,7 @@ from pathlib import Path
 from evalharness import __version__
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.importing import read_import
+from evalharness.report.numbers import plural
 from evalharness.store.imported import write_imported
 
 
@@ -28,8 +29,9 @@ def import_file(file: str, run: str, mapping: Sequence[str], results: str = "res
     for note in imported.notes:
         print(note, file=sys.stderr)
     print(
-        f"{len(imported.records)} records of {len(imported.prompts)} prompts under "
-        f"{len(imported.settings)} settings imported; evalharness report {root.name}",
+        f"{plural(len(imported.records), 'record')} of {plural(len(imported.prompts), 'prompt')} "
+        f"under {plural(len(imported.settings), 'setting')} imported; "
+        f"evalharness report {root.name}",
         file=sys.stderr,
     )
     return EXIT_OK

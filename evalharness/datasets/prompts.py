@@ -82,6 +82,8 @@ def _prompt(row: Row, template_names: set[str] | None, cells: bool) -> Prompt:
     fields = _fields(columns, place)
     messages = _messages(columns, place)
     if messages is None:
+        if cells and template_names is None and row.columns.get("prompt") == "":
+            raise DatasetError(f"{place}: the prompt cell is empty", hint="fill it or drop the row")
         _check_fields(fields, template_names, place)
     return Prompt(
         prompt_id=_id(columns, place),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import difflib
 import json
 import math
 import re
@@ -57,7 +58,10 @@ def read_rows(path: Path, name: str) -> Iterator[Row]:
     try:
         yield from readers[suffix](path, name)
     except OSError as error:
-        raise DatasetError(f"cannot read {name}: {error.strerror or error}") from None
+        beside = [p.name for p in path.parent.glob("*") if p.suffix.lower() in SUFFIXES]
+        close = difflib.get_close_matches(path.name, beside, n=1)
+        hint = f"did you mean {path.parent / close[0]}?" if close else "give the path of a file"
+        raise DatasetError(f"cannot read {name}: {error.strerror or error}", hint=hint) from None
 
 
 def _text(path: Path, name: str) -> str:
@@ -232,11 +236,22 @@ def _csv_rows(file: TextIO, name: str) -> Iterator[Row]:
             else:
                 yield Row(place, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise DatasetError(
+                f"{name}:{start}: malformed CSV: a quote in the row that begins here is not closed",
+                hint='write a quote inside a quoted cell twice: ""',
+            ) from None
         raise DatasetError(f"{name}:{reader.line_num}: malformed CSV: {error}") from None
 
 
 def _header(cells: list[str], place: str) -> list[str]:
     names = [cell.strip() for cell in cells]
+    for mark, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and mark in names[0]:
+            raise DatasetError(
+                f"{place}: its columns stand between {called}, and commas are expected",
+                hint="save it with commas, or as JSONL",
+            )
     for position, column in enumerate(names, 1):
         if not column:
             raise DatasetError(f"{place}: column {position} has no name")

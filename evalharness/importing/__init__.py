@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["Imported", "read_import"]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+_OWN_IDS = {"trial_id", "setting_id"}
+# What others call the time an answer took, in seconds.
+_SECONDS = ("seconds", "duration_s", "elapsed", "elapsed_s", "time_s")
+_TIMES: dict[str, str] = dict.fromkeys(_SECONDS, "latency_s")
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -116,12 +120,6 @@ def _header(file: str, present: list[str], mapping: Mapping[str, str], columns: 
 
 
 def _needed(file: str, present: list[str], known: dict[str, str]) -> None:
-    for mark, called in ((";", "semicolons"), ("\t", "tabs")):
-        if len(present) == 1 and mark in present[0]:
-            raise DatasetError(
-                f"{file}: its columns stand between {called}, and commas are expected",
-                hint="save it with commas, or as JSONL",
-            )
     meanings = set(known.values())
     if "prompt_id" not in meanings:
         guess = next((name for name in ("id", "question_id", "qid") if name in present), "THEIRS")
@@ -141,9 +139,11 @@ def _needed(file: str, present: list[str], known: dict[str, str]) -> None:
 def _said_aloud(unknown: list[str], columns: Columns) -> list[str]:
     notes: list[str] = []
     for name in unknown:
-        near = nearest(name, columns.names())
+        if name in _OWN_IDS and len(_OWN_IDS & set(unknown)) == len(_OWN_IDS):
+            continue  # an export of ours, whose ids come out of the content again
+        near = _TIMES.get(name.lower()) or nearest(name, columns.names())
         advice = f"; did you mean `{near}`? then: --map {name}={near}" if near else ""
-        if name in ("trial_id", "setting_id"):
+        if name in _OWN_IDS:
             advice = "; ids of an imported run are made from its content"
         notes.append(f"column `{name}` has no meaning here and is kept in extra_json{advice}")
     return notes

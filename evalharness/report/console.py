@@ -167,9 +167,9 @@ def print_report(data: Row, console: Console | None = None) -> None:
     console = console or console_for_report()
     rows: list[Row] = data["settings"]
     for line in heading(data):
-        _say(console, line)
+        say(console, line)
     for line in findings(data):
-        _say(console, line)
+        say(console, line)
     tables = settings_tables(rows, console.width)
     tables += scores_tables(data, console.width) if len(data["scorers"]) > 1 else []
     for place, table in enumerate(tables):
@@ -179,10 +179,10 @@ def print_report(data: Row, console: Console | None = None) -> None:
     _print_load(data["load"], console)
     _print_money(data, console)
     for line in footnotes(data):
-        _say(console, line, style="dim")
+        say(console, line, style="dim")
 
 
-def _say(console: Console, line: str, style: str = "") -> None:
+def say(console: Console, line: str, style: str = "") -> None:
     """A line, wrapped where the console ends; what goes on below is indented a little more."""
     bare = printable(line).lstrip(" ")
     indent = len(line) - len(line.lstrip(" "))
@@ -199,7 +199,7 @@ def _print_money(data: Row, console: Console) -> None:
     if lines or tables:
         console.print(Text("\nMoney"))
     for line in lines:
-        _say(console, f"  {line}")
+        say(console, f"  {line}")
     name = data["run"]["name"]
     for found in tables:
         cells = list(zip(*found.rows, strict=True))

@@ -41,7 +41,7 @@ def differences(comparisons: Sequence[Row]) -> tuple[list[Difference], list[Diff
         for row in comparisons
         if row["n"] and (row["pooled"] or (row["metric"], row["by"]) not in pooled) and _says(row)
     ]
-    chosen.sort(key=_rank)
+    chosen.sort(key=rank)
     strata = _strata(comparisons)
     real = [row for row in chosen if is_real(row)]
     undetected = [row for row in chosen if not is_real(row)]
@@ -93,10 +93,10 @@ def _together(rows: Sequence[Row]) -> str:
         )
         words = _verb(metric, largest["difference"], f"{least} to {most}")
         return f"{sides}, at {len(rows)} values: {words}; most at {where} {ends}"
-    noun = _NOUNS.get(metric, metric)
-    if all(_all_tied(row) for row in rows):
+    noun = noun_of(metric)
+    if all(all_tied(row) for row in rows):
         return (
-            f"{sides}, at {len(rows)} values: {noun} equal for each of {_prompts(largest)} {ends}"
+            f"{sides}, at {len(rows)} values: {noun} equal for each of {prompts_of(largest)} {ends}"
         )
     size = n.difference_of(metric, largest["difference"], n.largest_of(largest))
     most = f"{noun}, at most {size} {ends} at {where}"
@@ -106,7 +106,7 @@ def _together(rows: Sequence[Row]) -> str:
 def slopes(trends: Sequence[Row]) -> list[str]:
     """The trends along ordered axes that are real, a sentence each."""
     found = [row for row in trends if is_real(row)]
-    return [_slope(row) for row in sorted(found, key=_rank)]
+    return [_slope(row) for row in sorted(found, key=rank)]
 
 
 def _slope(row: Row) -> str:
@@ -122,19 +122,21 @@ def is_real(row: Row) -> bool:
 
 def _says(row: Row) -> bool:
     """Whether a row says something: equal lengths or costs of every prompt are a property of it."""
-    return not (row["metric"] in ("cost_usd", "completion_tokens") and _all_tied(row))
+    return not (row["metric"] in ("cost_usd", "completion_tokens") and all_tied(row))
 
 
-def _all_tied(row: Row) -> bool:
+def all_tied(row: Row) -> bool:
     """Whether no prompt differs at all."""
     return row["wins"] == row["losses"] == 0
 
 
-def _prompts(row: Row) -> str:
+def prompts_of(row: Row) -> str:
+    """``12 prompts``: how many were joined."""
     return n.plural(row["n"], "prompt")
 
 
-def _rank(row: Row) -> tuple[int, str]:
+def rank(row: Row) -> tuple[int, str]:
+    """Where a row stands among others: by metric as a reader asks for them, then by axis."""
     metric = row["metric"]
     order = _METRIC_ORDER.index(metric) if metric in _METRIC_ORDER else len(_METRIC_ORDER)
     return order, str(row["by"])
@@ -152,13 +154,13 @@ def in_words(row: Row, strata: Sequence[Row] = ()) -> str:
     apart = _apart(row, strata) if row["pooled"] else ""
     if apart:
         ends = f"on average; {apart}" if row["ci95"] is None else f"{ends}; {apart}"
-    if _all_tied(row):
-        equal = f"{sides}: {_NOUNS.get(metric, metric)} equal for each of {_prompts(row)}"
+    if all_tied(row):
+        equal = f"{sides}: {noun_of(metric)} equal for each of {prompts_of(row)}"
         return equal if row["ci95"] is None else f"{equal} {ends}"
     if is_real(row):
         return f"{sides}: {_verb(metric, difference, n.size_of(metric, difference, beside))} {ends}"
     size = n.difference_of(metric, difference, beside)
-    return f"{sides}: {_NOUNS.get(metric, metric)} {size} {ends}{_limits(row)}"
+    return f"{sides}: {noun_of(metric)} {size} {ends}{_limits(row)}"
 
 
 def _apart(row: Row, strata: Sequence[Row]) -> str:
@@ -195,7 +197,7 @@ def _limits(row: Row) -> str:
     if row["mde"] is None:
         return ""
     if is_hopeless(row):
-        return f"; with {_prompts(row)} any difference may be missed"
+        return f"; with {prompts_of(row)} any difference may be missed"
     return f"; under {n.size_of(row['metric'], row['mde'], n.largest_of(row))} would be missed"
 
 
@@ -203,6 +205,11 @@ _NOUNS = {
     "agreement": "same text", "agreement_answer": "same answer", "score": "score",
     "latency_s": "latency", "completion_tokens": "output length", "cost_usd": "cost",
 }  # fmt: skip
+
+
+def noun_of(metric: str) -> str:
+    """What a metric measures, in words; the name of one that is not known here."""
+    return _NOUNS.get(metric, metric)
 
 
 def _verb(metric: str, difference: float, size: str) -> str:

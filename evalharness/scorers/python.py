@@ -74,6 +74,8 @@ def _function(path: str) -> Callable[..., Any]:
         # A module that is not there is looked for in the wrong folder more often than misspelled.
         lost = isinstance(error, ModuleNotFoundError) and error.name == module_name.split(".")[0]
         where = " here or among the installed packages" if lost else ""
+        beside = sorted(p.stem for p in Path.cwd().glob("*.py")) if lost else []
+        where += f"; here are {', '.join(beside[:10])}" if beside else ""
         what = str(error) or type(error).__name__
         raise ValueError(f"cannot import {module_name!r}: {what}{where}") from error
     finally:

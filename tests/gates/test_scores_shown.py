@@ -196,5 +196,5 @@ def test_what_was_adjusted_for_is_said_beside_the_lines(capsys: Said) -> None:
         capsys.readouterr()
         assert main(["compare", run, "--by", "temperature"]) == 0
         shown = capsys.readouterr()
-        assert ("adjusted: over the comparisons of one metric" in shown.err) is said
+        assert ("comparisons of one metric" in shown.out) is said
         assert "adjusted: over" not in shown.out
