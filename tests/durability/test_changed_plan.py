@@ -56,7 +56,7 @@ def test_repeats_beyond_the_plan_are_in_no_figure(
     zygote.run(tmp_path, *base, "sweep.temperature=[0,1]", "repeats=3", composed=True)
     done = zygote.run(tmp_path, *base, "sweep.temperature=[0,0.5]", "repeats=2", "dataset.limit=2")
     # Of 18 records 9 are of temperature 1, 3 of the third prompt, 2 of the third repeat.
-    assert "14 recorded trial(s) are not in this plan" in done.err
+    assert "14 recorded trials not in this plan" in done.err
     assert verify_folder(root).sound
     report = json.loads(zygote.run(tmp_path, "report", "f", "--json").out)
     assert report["run"]["records_outside_plan"] == 14
