@@ -9,7 +9,7 @@ from pathlib import Path
 from evalharness import __version__
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.importing import read_import
-from evalharness.report.numbers import plural
+from evalharness.report.text import plural
 from evalharness.store.imported import write_imported
 
 

@@ -30,7 +30,7 @@ from evalharness.plan import Plan, build_plan
 from evalharness.progress import progress_for_terminal
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
-from evalharness.report.numbers import plural
+from evalharness.report.text import plural
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts

@@ -7,7 +7,7 @@ import sys
 import msgspec
 
 from evalharness.errors import EXIT_FAILED, EXIT_OK
-from evalharness.report.numbers import plural
+from evalharness.report.text import plural
 from evalharness.store.run import find_run
 from evalharness.store.verify import verify_folder
 

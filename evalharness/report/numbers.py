@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from evalharness.analysis.sentences import is_hopeless
+from evalharness.report.text import plural as plural
 
 DASH = "—"
 _S = "\u00a0"  # between a number and its unit, so that lines do not part them
@@ -101,11 +102,6 @@ def dollars(value: float | None) -> str:
 def count(number: float | None) -> str:
     """A count with separators between thousands."""
     return DASH if number is None else f"{number:,.0f}"
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 prompt``, ``12 prompts``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def value_of(metric: str, value: float | None) -> str:

@@ -364,7 +364,7 @@ def test_a_run_folder_is_its_owner_s_and_no_link(zygote: Zygote, tmp_path: Path)
     made = tmp_path / "results" / "r"
     made.mkdir(parents=True)
     made.chmod(0o777)
-    page = ("report", "r", "--html", str(tmp_path / "results/r/p.html"))
+    page = ("report", "r", "--html", str(tmp_path / "p.html"))
     for arguments in (("run", "provider=emulator", "name=r", *PLAN), page):
         done = subprocess.run(
             [sys.executable, "-m", "evalharness", *arguments],

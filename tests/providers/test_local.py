@@ -44,7 +44,10 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(endpoint: Endpoint) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{endpoint.base_url}/", timeout=120) as opened:
+    # llama.cpp closes a connection after a stream without saying so: each request has its own.
+    alone = httpx.Limits(max_keepalive_connections=0)
+    base_url = f"{endpoint.base_url}/"
+    async with httpx.AsyncClient(base_url=base_url, timeout=120, limits=alone) as opened:
         yield opened
 
 
