@@ -102,6 +102,8 @@ def _recall_reached(run: Run, gates: Mapping[str, Recalls]) -> None:
     settings = settings_from(run.table("settings"))
     provider = {s.setting_id: s.provider for s, active in settings if active}
     attempts = run.table("attempts", ["trial_id", "setting_id", "outcome"])
+    if not len(attempts):
+        return
     for outcome in (Outcome.DELIVERED, Outcome.REJECTED):
         answered = where_equal(attempts, "outcome", outcome.value)
         for setting_id in answered["setting_id"].unique().to_pylist():

@@ -11,6 +11,7 @@ from evalharness.arrow import batches, conform, only, where_not_in
 from evalharness.errors import RunNotFoundError, StorageError
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
+from evalharness.store.buffers import empty
 from evalharness.store.columns import attempt_table, record_table, settings_from
 from evalharness.store.entries import (
     Damage,
@@ -131,7 +132,7 @@ class Run:
             schema = arrow_schema(name)
             if columns is not None:
                 schema = only(schema, columns)
-            return schema.empty_table()
+            return empty(schema)
         return read_sealed(path, columns)
 
     def _parts_and_journal(self, name: str, columns: list[str] | None) -> pa.Table:
@@ -143,7 +144,7 @@ class Run:
         if columns is not None:
             schema = only(schema, columns)
         tables = [read_sealed(path, columns) for path in sorted((self.root / name).glob(PATTERN))]
-        sealed = pa.concat_tables([schema.empty_table(), *tables])
+        sealed = pa.concat_tables([empty(schema), *tables])
         if fresh is None or not len(fresh):
             return sealed
         if len(sealed):
@@ -160,7 +161,7 @@ class Run:
 
         paths = sorted((self.root / name).glob(PATTERN))
         schema = only(arrow_schema(name), columns)
-        return pa.concat_tables([schema.empty_table(), *(read_sealed(p, columns) for p in paths)])
+        return pa.concat_tables([empty(schema), *(read_sealed(p, columns) for p in paths)])
 
     def _read_journal(self, path: Path, found: dict[tuple[str, int], AttemptResult]) -> bool:
         """Add a journal's results, by trial and attempt; False where there is none to read."""
@@ -205,5 +206,5 @@ def _head(path: Path, columns: list[str], most: int) -> pa.Table:
         raise damaged_file(path, error) from error
     schema = only(arrow_schema(path.parent.name), columns)
     if batch is None:
-        return schema.empty_table()
+        return empty(schema)
     return conform(pa.Table.from_batches([batch]), schema)
