@@ -64,7 +64,7 @@ def test_the_golden_quickstart_report_opens(browser: Browser) -> None:
     """The page in docs/, made from a real quickstart run, is whole and quiet."""
     page = browser.open(GOLDEN)
     assert page.run("document.querySelector('h1').textContent") == "quickstart"
-    assert page.run("document.querySelectorAll('table.wide tbody tr').length") == 6
+    assert page.run("document.querySelectorAll('table.wide.sortable tbody tr').length") == 6
     assert_quiet(page, GOLDEN)
 
 
