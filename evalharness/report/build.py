@@ -13,7 +13,7 @@ from evalharness.analysis.breakdowns import breakdowns
 from evalharness.analysis.compare import compare
 from evalharness.analysis.distributions import distributions, timeline
 from evalharness.analysis.effects import effects
-from evalharness.analysis.frame import COLUMNS, Frame
+from evalharness.analysis.frame import COLUMNS, WIDE, Frame
 from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
 from evalharness.analysis.trends import trends
@@ -31,6 +31,7 @@ from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
 from evalharness.report.scoring import Options, scored_run, scoring_facts, stored_config
 from evalharness.store.run import Run
+from evalharness.texts import Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _SCORED = ("finish_reason",)
 _PRICED = ("provider", "model")
 _PHASED = ("measurement", "phase")
+_ATTEMPTS = tuple(dict.fromkeys((*ATTEMPT_COLUMNS, *fate.ATTEMPT_COLUMNS)))
 
 
 DEFAULTS = Options()
@@ -61,7 +63,10 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     settings, prompts = run.table("settings"), run.table("prompts")
     config = stored_config(run)
     load = load_section(run, settings, config.load)
-    records = load.kept(run.table("records", _columns()))
+    texts = Texts()
+    stored = run.snapshot("records")
+    wide = stored.wide(WIDE)
+    records = load.kept(stored.compact(_columns(), texts, numbered=wide is not None))
     held = len(records)
     if not options.everything:
         settings, prompts = _active(settings), _active(prompts)
@@ -75,7 +80,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         raise ConfigError(
             f"run `{run.name}` holds no records yet", hint=f"evalharness run name={run.name}"
         )
-    scored = scored_run(run, records, prompts, options)
+    scored = scored_run(run, records, prompts, options, texts)
     over = [] if options.pricing is None else [options.pricing]
     book = PriceBook.load(
         prices=options.prices or (),
@@ -91,12 +96,17 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         answers=scored.answers,
         scores=scored.scores,
         cost_usd=costs.cost_usd,
+        texts=texts,
+        wide=wide,
     )
+    made = run.snapshot("attempts")
+    attempts = made.compact(_ATTEMPTS, texts)
+    again = made.compact(fate.AGAIN_COLUMNS, texts, keep=_not_final)
     unstable = least_stable(frame)
     axes = _varying(frame)
     data: dict[str, Any] = {
         "run": {
-            **_run_facts(run, records, settings, prompts),
+            **_run_facts(run, records, settings, prompts, attempts),
             "records_outside_plan": held - len(records),
         },
         **summarise(frame),
@@ -113,7 +123,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         "unstable_prompts": unstable_prompts(run, frame, unstable),
         "timeline": timeline(frame),
         "errors": fate.errors(records),
-        "attempts": fate.attempts(run.table("attempts", list(fate.ATTEMPT_COLUMNS))),
+        "attempts": fate.attempts(attempts, again),
         "provenance": provenance(run, settings),
         "load": load.data,
     }
@@ -122,7 +132,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         costs,
         book,
         prompts=prompts,
-        attempts=_belonging(run.table("attempts", list(ATTEMPT_COLUMNS)), settings, prompts),
+        attempts=_belonging(attempts, settings, prompts),
         settings=data["settings"],
         volume=options.volume,
     )
@@ -153,7 +163,15 @@ def _bodies(run: Run) -> pa.Table:
 
 
 def _columns() -> list[str]:
-    return list(dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *_PHASED, *fate.ERROR_COLUMNS)))
+    wanted = dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *_PHASED, *fate.ERROR_COLUMNS))
+    return [name for name in wanted if name not in WIDE]
+
+
+def _not_final(attempts: pa.Table) -> pa.Table:
+    import pyarrow.compute
+
+    compute: Any = pyarrow.compute
+    return attempts.filter(compute.invert(attempts["final"]))
 
 
 def _active(table: pa.Table) -> pa.Table:
@@ -166,10 +184,9 @@ def _belonging(records: pa.Table, settings: pa.Table, prompts: pa.Table) -> pa.T
 
 
 def _run_facts(
-    run: Run, records: pa.Table, settings: pa.Table, prompts: pa.Table
+    run: Run, records: pa.Table, settings: pa.Table, prompts: pa.Table, attempts: pa.Table
 ) -> dict[str, Any]:
     manifest = run.manifest
-    attempts = run.table("attempts", ["trial_id", "outcome"])
     return {
         "name": run.name,
         "status": manifest.status,

@@ -10,6 +10,7 @@ import msgspec
 from evalharness.errors import DatasetError
 from evalharness.records import Status
 from evalharness.scorers.base import Sample
+from evalharness.texts import OUTPUTS, Texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,11 @@ def distinct(
             combined, size = combined.astype(np.int64), len(seen)
         combined, size = combined * count + codes, size * count
     _, first, index = np.unique(combined, return_index=True, return_inverse=True)
-    return first, index
+    # In the order in which they came, which is how texts are stored.
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[order], place[index]
 
 
 def _codes(column: pa.ChunkedArray[Any]) -> tuple[npt.NDArray[np.int64], int]:
@@ -49,6 +54,9 @@ def _codes(column: pa.ChunkedArray[Any]) -> tuple[npt.NDArray[np.int64], int]:
     import numpy as np
     import pyarrow as pa
 
+    if pa.types.is_integer(column.type):  # numbers of texts
+        numbers = np.asarray(column.fill_null(-1), dtype=np.int64) + 1
+        return numbers, int(numbers.max(initial=0)) + 1
     if not pa.types.is_dictionary(column.type):
         column = _wide(column).dictionary_encode()
     chunks: list[Any] = column.unify_dictionaries().chunks
@@ -84,13 +92,21 @@ class Samples:
         records: the records table.
         prompts: the prompts table.
         first: rows of ``records`` to make samples of.
+        texts: what the numbers in columns of outputs stand for, where they hold numbers.
 
     Raises:
         DatasetError: a record of a prompt that ``prompts`` does not hold.
 
     """
 
-    def __init__(self, records: pa.Table, prompts: pa.Table, first: npt.NDArray[np.intp]) -> None:
+    def __init__(
+        self,
+        records: pa.Table,
+        prompts: pa.Table,
+        first: npt.NDArray[np.intp],
+        texts: Texts | None = None,
+    ) -> None:
+        self._texts = texts
         wanted = ("prompt_id", "text", "status", "finish_reason", "tool_calls_json", "answer")
         present = [name for name in wanted if name in records.column_names]
         narrow = records.select(present)
@@ -123,11 +139,19 @@ class Samples:
         return self._rows.column("answer").to_pylist()
 
     def _made(self, start: int, count: int) -> Iterator[Sample]:
+        import numpy as np
+
         rows = self._rows.slice(start, count)
         empty: list[None] = [None] * rows.num_rows
 
         def column(name: str) -> list[Any]:
-            return rows.column(name).to_pylist() if name in rows.column_names else empty
+            if name not in rows.column_names:
+                return empty
+            if self._texts is not None and name in OUTPUTS:
+                numbers = np.asarray(rows.column(name).fill_null(-1), dtype=np.int64)
+                found = self._texts.take(np.maximum(numbers, 0))
+                return [None if n < 0 else t for n, t in zip(numbers, found, strict=True)]
+            return rows.column(name).to_pylist()
 
         answers = empty if self.answers is None else self.answers[start : start + count]
         for prompt_id, text, status, finish_reason, tool_calls, answer in zip(

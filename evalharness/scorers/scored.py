@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from evalharness.texts import Texts
+
 GIVE_UP_AFTER = 10  # texts on which a pattern took too long before it is tried no more
 IMPORTED = "imported"  # name of the scores that came with an import
 _GAVE_UP = f"not tried: the pattern took too long on {GIVE_UP_AFTER} other texts"
@@ -109,6 +111,7 @@ def score_records(
     extractor: Extractor | None,
     *,
     answers_supplied: bool | None = None,
+    texts: Texts | None = None,
 ) -> Scored:
     """Judge every record by every scorer and extract every answer.
 
@@ -125,6 +128,7 @@ def score_records(
         scorers: from :func:`~evalharness.scorers.parse_scoring`.
         extractor: from :func:`~evalharness.scorers.parse_answer_spec`.
         answers_supplied: see above.
+        texts: what the numbers in columns of outputs stand for, where they hold numbers.
 
     Raises:
         ConfigError: a scorer has ``of: answer`` and no answers are defined; two equal labels.
@@ -137,7 +141,7 @@ def score_records(
     judged = _labelled(scorers, answers_known=supplied or extractor is not None)
     columns = [name for name in _OUTPUT if name in records.column_names]
     first, index = distinct(records, [*columns, "answer"] if supplied else columns)
-    samples = Samples(records, prompts, first)
+    samples = Samples(records, prompts, first, texts)
     statuses = None
     if supplied or extractor is not None:
         statuses = _answer(samples, extractor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from evalharness.errors import RunNotFoundError, StorageError
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
 from evalharness.store.columns import attempt_table, record_table, settings_from
+from evalharness.store.compact import Snapshot
 from evalharness.store.entries import (
     FILE_NAME,
     Damage,
@@ -90,6 +92,15 @@ class Run:
             return self._single(name, columns)
         return self._parts_and_journal(name, columns)
 
+    def snapshot(self, name: str) -> Snapshot:
+        """``records`` or ``attempts`` as they are now, to be read part by part."""
+        # The journal first: see _parts_and_journal.
+        fresh = self._fresh(name)
+        paths = sorted((self.root / name).glob(PATTERN))
+        if fresh is not None and len(fresh):
+            fresh = where_not_in(fresh, "trial_id", _ids(name, paths))
+        return Snapshot(name, paths, fresh)
+
     def sample(self, name: str, columns: list[str], most: int) -> pa.Table:
         """Up to ``most`` rows for a look at wide columns: the journal's, else the newest part's.
 
@@ -151,15 +162,7 @@ class Run:
         return pa.concat_tables([sealed, fresh.select(schema.names)])
 
     def _sealed_ids(self, name: str) -> Any:
-        return self.table_of_parts(name, ["trial_id"])["trial_id"]
-
-    def table_of_parts(self, name: str, columns: list[str]) -> pa.Table:
-        """Columns of the sealed parts alone."""
-        import pyarrow as pa
-
-        paths = sorted((self.root / name).glob(PATTERN))
-        schema = only(arrow_schema(name), columns)
-        return pa.concat_tables([schema.empty_table(), *(read_sealed(p, columns) for p in paths)])
+        return _ids(name, sorted((self.root / name).glob(PATTERN)))
 
     def _fresh(self, name: str) -> pa.Table | None:
         self.damage = []
@@ -183,6 +186,14 @@ class Run:
             return attempt_table(results)
         providers = {s.setting_id: s.provider for s in self.setting_list}
         return record_table([r for r in results if r.final], providers)
+
+
+def _ids(name: str, paths: Sequence[Path]) -> Any:
+    """The trials of some parts."""
+    import pyarrow as pa
+
+    empty = only(arrow_schema(name), ["trial_id"]).empty_table()
+    return pa.concat_tables([empty, *(read_sealed(path, ["trial_id"]) for path in paths)])[0]
 
 
 def _frame(table: Any) -> pd.DataFrame:
