@@ -101,7 +101,8 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     )
     made = run.snapshot("attempts")
     attempts = made.compact(_ATTEMPTS, texts)
-    again = made.compact(fate.AGAIN_COLUMNS, texts, keep=_not_final)
+    retried = _not_final(attempts)
+    again = made.compact(fate.AGAIN_COLUMNS, texts, keep=_not_final) if len(retried) else retried
     unstable = least_stable(frame)
     axes = _varying(frame)
     data: dict[str, Any] = {

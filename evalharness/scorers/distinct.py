@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = 16_384
+# Gives the answer of an output from its status and text.
+Answer = Callable[[Status, "str | None"], "str | None"]
 _STATUS = {status.value: status for status in Status}
 _INT64_SAFE = 2**62
 
@@ -76,6 +78,17 @@ def _wide(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     return column
 
 
+def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
+    """The column as a list; of a dictionary, each value is made once."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return column.to_pylist()
+    codes, _ = _codes(column)
+    values: list[Any] = [*column.unify_dictionaries().chunk(0).dictionary.to_pylist(), None]
+    return [values[code] for code in codes.tolist()]
+
+
 class _About(NamedTuple):
     """What a prompt says about its answers."""
 
@@ -129,16 +142,21 @@ class Samples:
     def __getitem__(self, place: int) -> Sample:
         return next(self._made(place, 1))
 
-    def batches(self) -> Iterator[tuple[int, list[Sample]]]:
-        """All samples in order: place of the first, and up to :data:`BATCH` samples."""
+    def batches(self, answer: Answer | None = None) -> Iterator[tuple[int, list[Sample]]]:
+        """All samples in order: place of the first, and up to :data:`BATCH` samples.
+
+        ``answer`` gives the answer of each from its status and text, in order.
+        """
         for start in range(0, len(self), BATCH):
-            yield start, list(self._made(start, BATCH))
+            yield start, list(self._made(start, BATCH, answer))
 
     def supplied_answers(self) -> list[str | None]:
         """List the ``answer`` column."""
         return self._rows.column("answer").to_pylist()
 
-    def _made(self, start: int, count: int) -> Iterator[Sample]:
+    def _made(
+        self, start: int, count: int, answer_of: Answer | None = None
+    ) -> Iterator[Sample]:
         import numpy as np
 
         rows = self._rows.slice(start, count)
@@ -151,7 +169,7 @@ class Samples:
                 numbers = np.asarray(rows.column(name).fill_null(-1), dtype=np.int64)
                 found = self._texts.take(np.maximum(numbers, 0))
                 return [None if n < 0 else t for n, t in zip(numbers, found, strict=True)]
-            return rows.column(name).to_pylist()
+            return _values(rows.column(name))
 
         answers = empty if self.answers is None else self.answers[start : start + count]
         for prompt_id, text, status, finish_reason, tool_calls, answer in zip(
@@ -164,10 +182,13 @@ class Samples:
             strict=True,
         ):
             about = self._about[prompt_id]
+            what = _STATUS[status]
+            if answer_of is not None:
+                answer = answer_of(what, text)
             yield Sample(
                 text=text,
                 target=about.target,
-                status=_STATUS[status],
+                status=what,
                 finish_reason=finish_reason,
                 tool_calls_json=tool_calls,
                 answer=answer,
