@@ -59,9 +59,7 @@ def make(root: Path, shape: Shape, *, part_rows: int = SEAL_TRIALS) -> None:
     settings = [_setting(number) for number in range(shape.settings)]
     prompts = [_prompt(number) for number in range(shape.prompts)]
     folder = RunFolder.open(root, code_version="benchmark")
-    write_table(
-        root / "prompts.parquet", prompt_table(prompts, [p.prompt_id for p in prompts])
-    )
+    write_table(root / "prompts.parquet", prompt_table(prompts, [p.prompt_id for p in prompts]))
     write_table(root / "settings.parquet", setting_table([(s, True) for s in settings]))
     order, sentences = Shuffle(shape.trials, 0), _sentences()
     parts: list[Any] = []
@@ -209,12 +207,15 @@ class _Block:
                         '"message":{"role":"assistant","content":"', self.text, '"}}],'
                         '"usage":{"prompt_tokens":41,"completion_tokens":',
                         pa.array(self.tokens).cast(pa.string()), "}}")  # fmt: skip
-        request = _joined(f'{{"model":"{MODEL}","max_tokens":512,"temperature":',
-                          pa.array(temperature).cast(pa.string()), ',"top_p":',
-                          pa.array(top_p).cast(pa.string()),
-                          ',"messages":[{"role":"user","content":"Question ',
-                          pa.array(self.prompt).cast(pa.string()),
-                          ': how many of the boxes described below are still closed at noon?"}]}')
+        request = _joined(
+            f'{{"model":"{MODEL}","max_tokens":512,"temperature":',
+            pa.array(temperature).cast(pa.string()),
+            ',"top_p":',
+            pa.array(top_p).cast(pa.string()),
+            ',"messages":[{"role":"user","content":"Question ',
+            pa.array(self.prompt).cast(pa.string()),
+            ': how many of the boxes described below are still closed at noon?"}]}',
+        )
         return _table("records", len(self.trial), {
             **common,
             "position": self.position,
@@ -278,5 +279,9 @@ def _table(name: str, rows: int, values: dict[str, Any]) -> pa.Table:
         value = values.get(field.name)
         if value is None or isinstance(value, str):
             value = pa.nulls(rows, field.type) if value is None else pa.repeat(value, rows)
-        columns.append(pa.array(value).cast(field.type) if not isinstance(value, pa.Array) else value.cast(field.type))
+        columns.append(
+            pa.array(value).cast(field.type)
+            if not isinstance(value, pa.Array)
+            else value.cast(field.type)
+        )
     return pa.Table.from_arrays(columns, schema=schema)

@@ -8,8 +8,8 @@ are written to a temporary file and read back from there.
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Texts:
         self._blocks: list[Any] = []  # an array, or its place in the file: (offset, size)
         self._lengths: list[Ints] = []
         self._file: Any = None
-        self._loaded = lru_cache(maxsize=2)(self._load)
+        self._last: tuple[int, Any] = (-1, None)  # the block read last from the file
         self.add(pa.array([""], pa.string()))
 
     def __len__(self) -> int:
@@ -99,7 +99,6 @@ class Texts:
             if len(inside):
                 yield inside + start, self._array(place).take(pa.array(inside))
 
-
     def _kept(self, new: Any) -> Any:
         """The block itself while memory is to spare, else its place in the file."""
         import pyarrow as pa
@@ -109,6 +108,7 @@ class Texts:
             return new
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the texts
+            weakref.finalize(self, self._file.close)
         sink = pa.BufferOutputStream()
         batch = pa.record_batch([new], names=["text"])
         with pa.ipc.new_stream(sink, batch.schema) as writer:
@@ -118,7 +118,11 @@ class Texts:
 
     def _array(self, place: int) -> Any:
         block = self._blocks[place]
-        return self._loaded(*block) if isinstance(block, tuple) else block
+        if not isinstance(block, tuple):
+            return block
+        if self._last[0] != place:
+            self._last = place, self._load(*block)
+        return self._last[1]
 
     def _load(self, offset: int, size: int) -> Any:
         import pyarrow as pa

@@ -59,9 +59,7 @@ def statuses(records: pa.Table) -> Ints:
     return codes
 
 
-def outputs(
-    records: pa.Table, prompt: Ints, status: Ints, texts: Texts | None = None
-) -> Ints:
+def outputs(records: pa.Table, prompt: Ints, status: Ints, texts: Texts | None = None) -> Ints:
     """Encode the outputs; an ok row that holds nothing at all is an output nobody recorded."""
     silent = status == OK
     for column in ("text", "refusal", "tool_calls_json"):

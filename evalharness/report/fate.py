@@ -65,7 +65,10 @@ def attempts(table: pa.Table, again: pa.Table) -> dict[str, Any]:
         "failed": _grouped(again, ("error_kind", "http_status", "outcome")),
         "wait_s_total": compute.sum(_column(table, "wait_s")).as_py() or 0.0,
         "queue_s": _quantiles(_column(table, "queue_s")),
-        "in_flight": {"mean": compute.mean(in_flight).as_py(), "max": compute.max(in_flight).as_py()},
+        "in_flight": {
+            "mean": compute.mean(in_flight).as_py(),
+            "max": compute.max(in_flight).as_py(),
+        },
     }
 
 

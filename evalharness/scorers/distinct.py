@@ -154,9 +154,7 @@ class Samples:
         """List the ``answer`` column."""
         return self._rows.column("answer").to_pylist()
 
-    def _made(
-        self, start: int, count: int, answer_of: Answer | None = None
-    ) -> Iterator[Sample]:
+    def _made(self, start: int, count: int, answer_of: Answer | None = None) -> Iterator[Sample]:
         import numpy as np
 
         rows = self._rows.slice(start, count)

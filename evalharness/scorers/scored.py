@@ -255,9 +255,7 @@ def _status(parsed: Parsed) -> AnswerStatus:
     return AnswerStatus.FAILED if parsed.failed else AnswerStatus.UNPARSED
 
 
-def _broadcast_answers(
-    scored: Scored, answering: _Answering, index: npt.NDArray[np.intp]
-) -> None:
+def _broadcast_answers(scored: Scored, answering: _Answering, index: npt.NDArray[np.intp]) -> None:
     import numpy as np
     import pyarrow
 

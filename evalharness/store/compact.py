@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalharness.arrow import filled_columns, only
+from evalharness.arrow import filled_columns
 from evalharness.schema import TABLES, arrow_schema
 from evalharness.store.parts import read_sealed, reading
 from evalharness.texts import OUTPUTS, Ints, Texts
