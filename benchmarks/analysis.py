@@ -1,13 +1,14 @@
 """Does the analysis scale? Processor time and memory of the commands that read a run.
 
-    python -m benchmarks.analysis [--records 10000 100000 1000000] [--folder DIR] [--commands report …]
+    python -m benchmarks.analysis [--records 10000 100000 1000000] [--folder DIR]
+                                  [--commands report …] [--permutations]
 
-A complete run of each size is made (:mod:`benchmarks.recorded`: ten settings × ten repeats, texts of
-60 to 220 tokens), and each command is run over it in a process of its own. Printed are processor
+A complete run of each size is made (:mod:`benchmarks.recorded`: ten settings × ten repeats, texts
+of 60 to 220 tokens), and each command is run over it in a process of its own. Printed are processor
 seconds of all threads, wall seconds, the most memory that was resident, processor time for 1,000
 records, and at the end the exponent of processor time in the number of records, between each two
-sizes (1 is linear). ``--folder`` keeps the runs and uses them again. With ``--permutations`` the sign
-flips alone are timed: 20 settings × 10⁴ prompts × 9,999 draws, all six metrics.
+sizes (1 is linear). ``--folder`` keeps the runs and uses them again. With ``--permutations`` the
+sign flips alone are timed: 20 settings × 10⁴ prompts × 9,999 draws, all six metrics.
 """
 
 from __future__ import annotations

@@ -27,11 +27,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def figures(root: Path) -> str:
-    """The report as JSON, without what names the folder and its age."""
+    """The report as JSON, without what names the folder and its age.
+
+    Bodies are looked at in the newest part alone, so how many were seen is left out, too.
+    """
     data = build(Run.open(root)).data
     for name in ("name", "created_at", "updated_at"):
         del data["run"][name]
     del data["provenance"]
+    for effect in data["effects"]:
+        effect["evidence"].pop("rows", None)
     return json.dumps(data)
 
 
