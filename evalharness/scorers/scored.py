@@ -48,7 +48,8 @@ class Scored:
     Attributes:
         scores: label → float64 array, one value a record in [0, 1]; NaN is "not scored". Scores
             that came with an import stand last, under ``imported``.
-        answers: parsed answers (Arrow dictionary of strings, null: none); None when no answers are defined.
+        answers: parsed answers (Arrow dictionary of strings, null: none); None when no
+            answers are defined.
         answer_status: :class:`AnswerStatus` of each record (dictionary-encoded), or None.
 
     """

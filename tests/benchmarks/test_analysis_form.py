@@ -85,6 +85,9 @@ def test_compact_rows_are_the_rows_of_the_table(run: Path) -> None:
     for name in ("prompt_id", "repeat", "status", "latency_s"):
         assert compact[name].to_pylist() == table[name].to_pylist()
     for name in ("text", "refusal"):
+        if name not in compact.column_names:  # a column without any value
+            assert table[name].null_count == len(table)
+            continue
         numbers = compact[name].to_pylist()
         known = [number for number in numbers if number is not None]
         found = iter(held.take(np.array(known)))
