@@ -103,8 +103,14 @@ def read_parquet(
     check_footer(path)
     # Not parquet.read_table, which imports pyarrow.dataset and, with it, pandas: half a second
     # before a first request, for a single file.
+    metadata = parquet.read_metadata(path)
+    names = set(metadata.schema.to_arrow_schema().names)
     with parquet.ParquetFile(
-        path, page_checksum_verification=True, read_dictionary=list(dictionaries)
+        path,
+        metadata=metadata,
+        page_checksum_verification=True,
+        # Columns that are younger than the file are not in it.
+        read_dictionary=[name for name in dictionaries if name in names],
     ) as file:
         if columns is not None:
             there = set(file.schema_arrow.names)

@@ -42,9 +42,7 @@ class Loaded(NamedTuple):
         if "phase" not in names or records["phase"].null_count == len(records):
             return records
         number: list[Any] = (
-            records["measurement"].to_pylist()
-            if "measurement" in names
-            else [None] * len(records)
+            records["measurement"].to_pylist() if "measurement" in names else [None] * len(records)
         )
         phase: list[Any] = records["phase"].to_pylist()
         keep = [
