@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from evalharness.config import (
     DatasetConfig,
+    ExecutionConfig,
     LimitsConfig,
     LoadConfig,
     OrderConfig,
@@ -110,6 +111,7 @@ def _suggest_keys(arguments: list[str]) -> None:
         "dataset": DatasetConfig.__struct_fields__,
         "provider": ProviderConfig.__struct_fields__,
         "order": OrderConfig.__struct_fields__,
+        "execution": ExecutionConfig.__struct_fields__,
         "load": LoadConfig.__struct_fields__,
     }
     for argument in arguments:

@@ -135,6 +135,23 @@ class LimitsConfig(_Part, frozen=True):
     trust_env_proxies: bool = False
 
 
+class ExecutionConfig(_Part, frozen=True):
+    """Where the run's requests are sent from.
+
+    Attributes:
+        engine: ``local`` is this process; ``ray`` is ``workers`` processes that Ray starts.
+        workers: how many; no more than ``limits.concurrency``, which is their total.
+        address: of a Ray cluster (``auto``: the one this machine belongs to); None starts a Ray
+            of our own on this machine, for the length of the run.
+        shard_trials: how many trials a worker takes at a time; None: by the size of the plan.
+    """
+
+    engine: Literal["local", "ray"] = "local"
+    workers: Annotated[int, Meta(ge=1, le=10_000)] = 2
+    address: str | None = None
+    shard_trials: Count | None = None
+
+
 class SloConfig(_Part, frozen=True):
     """What a request must meet to count as good; null asks nothing. Seconds, as the user waits.
 
@@ -232,6 +249,7 @@ class RunConfig(_Part, frozen=True):
     transport: Literal["reqwest", "httpx"] = "reqwest"
     keep_chunk_times: bool = False
     results_dir: str = "results"
+    execution: ExecutionConfig = ExecutionConfig()
     # Provider configurations that a `provider` axis refers to, by name; filled by app.
     providers: dict[str, ProviderConfig] = {}
 

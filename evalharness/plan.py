@@ -74,16 +74,22 @@ class Plan:
         return build_body(setting, trial.prompt, messages, self._profiles[setting.provider])
 
     def trials(
-        self, done: NDArray[np.bool_] | None = None, *, provider: str | None = None
+        self,
+        done: NDArray[np.bool_] | None = None,
+        *,
+        provider: str | None = None,
+        start: int = 0,
+        stop: int | None = None,
     ) -> Iterator[Trial]:
         """Every trial that is not ``done``, in the seeded order.
 
-        ``done`` is indexed as :meth:`done_map` returns it; with ``provider`` only its trials come.
+        ``done`` is indexed as :meth:`done_map` returns it; with ``provider`` only its trials come,
+        and only those at positions ``start`` ≤ p < ``stop`` of the order (None: to its end).
         """
         prompts, settings = self.prompts, self.settings
         wanted = [provider in (None, setting.provider) for setting in settings]
         width = len(settings)
-        for position, cells, repeats in self._blocks():
+        for position, cells, repeats in self._blocks(start, len(self) if stop is None else stop):
             keep = None if done is None else ~done[repeats * (len(prompts) * width) + cells]
             rows: Iterator[tuple[int, int]] = zip(cells.tolist(), repeats.tolist(), strict=True)
             for offset, (cell, repeat) in enumerate(rows):
@@ -123,25 +129,40 @@ class Plan:
         )
         return Trial(trial_id, prompt, setting, repeat, position)
 
-    def _blocks(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-        """Blocks of (first position, cell numbers, repeats) in sending order."""
+    def recorded_at(self, done: NDArray[np.bool_], start: int, stop: int) -> NDArray[np.bool_]:
+        """Of each position ``start`` ≤ p < ``stop`` of the order, whether its trial is ``done``."""
+        import numpy as np
+
+        width = len(self.prompts) * len(self.settings)
+        blocks = [done[repeats * width + cells] for _, cells, repeats in self._blocks(start, stop)]
+        return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.bool_)
+
+    def _blocks(
+        self, first: int, stop: int
+    ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Blocks of (first position, cell numbers, repeats) in sending order, of some positions."""
         import numpy as np
 
         cells = len(self.prompts) * len(self.settings)
         order = self.config.order
         if order.spread == "burst":
+            each = self.repeats
             shuffle = Shuffle(cells, order.shuffle_seed)
-            step = max(1, _BLOCK // self.repeats)
-            for start in range(0, cells, step):
+            step = max(1, _BLOCK // each)
+            for start in range(first // each, -(-stop // each), step):
                 block = shuffle.take(start, start + step)
-                repeats = np.tile(np.arange(self.repeats, dtype=np.int64), len(block))
-                yield start * self.repeats, np.repeat(block, self.repeats), repeats
+                repeats = np.tile(np.arange(each, dtype=np.int64), len(block))
+                cut = slice(max(0, first - start * each), max(0, stop - start * each))
+                yield start * each + cut.start, np.repeat(block, each)[cut], repeats[cut]
             return
         for repeat in range(self.repeats):
+            begin, end = max(0, first - repeat * cells), min(cells, stop - repeat * cells)
+            if begin >= end:
+                continue
             # A fresh order every round: no cell always follows the same neighbour.
             shuffle = Shuffle(cells, order.shuffle_seed * 1_000_003 + repeat)
-            for start in range(0, cells, _BLOCK):
-                block = shuffle.take(start, start + _BLOCK)
+            for start in range(begin, end, _BLOCK):
+                block = shuffle.take(start, min(start + _BLOCK, end))
                 yield repeat * cells + start, block, np.full(len(block), repeat, dtype=np.int64)
 
     def done_map(self, recorded: pa.Table) -> NDArray[np.bool_]:
@@ -199,7 +220,16 @@ def _common(configs: Sequence[RunConfig]) -> RunConfig:
     for other in configs[1:]:
         if (first.load is None) != (other.load is None):
             raise ConfigError("some jobs of this multirun have a `load` and others have none")
-        for field in ("name", "repeats", "order", "limits", "scoring", "transport", "results_dir"):
+        for field in (
+            "name",
+            "repeats",
+            "order",
+            "limits",
+            "scoring",
+            "transport",
+            "results_dir",
+            "execution",
+        ):
             if getattr(first, field) != getattr(other, field):
                 raise ConfigError(
                     f"the jobs of this multirun differ in `{field}`, of which a run has one",

@@ -34,6 +34,19 @@ class Progress(Protocol):
         """A trial got its record."""
         ...
 
+    def counted(
+        self, *, finished: int, failed: int, tokens: int, cost_usd: Decimal | None, unknown: int
+    ) -> None:
+        """What a worker elsewhere did since it told last: trials, tokens, dollars.
+
+        ``unknown`` counts attempts whose cost nobody knows.
+        """
+        ...
+
+    def working(self, text: str) -> None:
+        """Who works, shown beside the counts."""
+        ...
+
     def waiting(self, reason: str | None, left_s: float | None = None) -> None:
         """What is waited for, None when nothing holds it up; told about once a second.
 
@@ -59,6 +72,7 @@ class _Counts:
         self.unknown = 0  # attempts whose cost nobody knows: in doubt, or without a price
         self.cost: Decimal | None = None
         self.reason: str | None = None
+        self.workers: str | None = None
         self.began = time.monotonic()
 
     def add(self, reply: Reply, cost_usd: Decimal | None) -> None:
@@ -72,6 +86,16 @@ class _Counts:
     def finish(self, reply: Reply) -> None:
         self.done += 1
         self.failed += reply.status is Status.ERROR
+
+    def add_up(
+        self, finished: int, failed: int, tokens: int, cost_usd: Decimal | None, unknown: int
+    ) -> None:
+        self.done += finished
+        self.failed += failed
+        self.tokens += tokens
+        self.unknown += unknown
+        if cost_usd is not None:
+            self.cost = (self.cost or Decimal(0)) + cost_usd
 
     @property
     def rate(self) -> float:
@@ -95,6 +119,8 @@ class _Counts:
             now = " this session" if self.before else ""
             apart = f" (+ {self.unknown} attempts of unknown cost)" if self.unknown else ""
             parts.append(f"{_dollars(self.cost)}{toward}{now}{apart}")
+        if self.workers:
+            parts.append(self.workers)
         if self.reason:
             parts.append(self.reason)
         return ", ".join(parts)
@@ -153,6 +179,19 @@ class BarProgress:
             self._bar.set_postfix_str(self._counts.details(), refresh=False)
         self._bar.update()
 
+    def counted(
+        self, *, finished: int, failed: int, tokens: int, cost_usd: Decimal | None, unknown: int
+    ) -> None:
+        """Advance by what a worker has done."""
+        self._counts.add_up(finished, failed, tokens, cost_usd, unknown)
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._counts.details(), refresh=False)
+            self._bar.update(finished)
+
+    def working(self, text: str) -> None:
+        """Show who works."""
+        self._counts.workers = text
+
     def waiting(self, reason: str | None, left_s: float | None = None) -> None:
         """Show what is being waited for, counting down."""
         shown = _with_time(reason, left_s)
@@ -200,10 +239,24 @@ class LineProgress:
     def finished(self, reply: Reply) -> None:
         """Say a line when one is due."""
         self._counts.finish(reply)
+        self._say_when_due()
+
+    def _say_when_due(self) -> None:
         now = time.monotonic()
         if now - self._said_at >= _LINE_EVERY_S:
             self._said_at = now
             self.say(self._line())
+
+    def counted(
+        self, *, finished: int, failed: int, tokens: int, cost_usd: Decimal | None, unknown: int
+    ) -> None:
+        """Say a line when one is due."""
+        self._counts.add_up(finished, failed, tokens, cost_usd, unknown)
+        self._say_when_due()
+
+    def working(self, text: str) -> None:
+        """Show who works in the lines to come."""
+        self._counts.workers = text
 
     def waiting(self, reason: str | None, left_s: float | None = None) -> None:
         """Say a reason when it is new, and again every half minute while it holds."""

@@ -128,3 +128,22 @@ def test_a_million_trials_start_at_once_and_hold_no_list(dataset: Path) -> None:
     tracemalloc.stop()
     assert len(set(first)) == 100
     assert peak < 2_000_000  # 10^6 trials as a list would be hundreds of megabytes
+
+
+@pytest.mark.parametrize("spread", ["spread", "burst"])
+@pytest.mark.parametrize("size", [1, 4, 7, 30])
+def test_stretches_of_the_order_make_the_whole(dataset: Path, spread: Any, size: int) -> None:
+    """Positions cut anywhere: the same trials in the same order, done ones left out alike."""
+    made = plan(dataset, order=OrderConfig(spread=spread))
+    whole = list(made.trials())
+    cuts = [(start, min(start + size, 30)) for start in range(0, 30, size)]
+    stretches = [list(made.trials(start=start, stop=stop)) for start, stop in cuts]
+    assert [trial for stretch in stretches for trial in stretch] == whole
+    rows = [(t.prompt.prompt_id, t.setting.setting_id, t.repeat) for t in whole[::3]]
+    names = ["prompt_id", "setting_id", "repeat"]
+    recorded = pa.table({n: [row[i] for row in rows] for i, n in enumerate(names)})
+    done = made.done_map(recorded)
+    left = [t for start, stop in cuts for t in made.trials(done, start=start, stop=stop)]
+    assert left == list(made.trials(done))
+    flags = [flag for cut in cuts for flag in made.recorded_at(done, *cut).tolist()]
+    assert flags == [position % 3 == 0 for position in range(30)]

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from evalharness.commands.interrupt import left_to_the_loop
+from evalharness.runner.turns import quick_turns
 
 T = TypeVar("T")
-
-# Replies, intents and rows hold no cycles: reference counts free them, and looking for cycles
-# among those in flight every 700 allocations (CPython's default) finds nothing.
-_ALLOCATIONS = 50_000
-# The journal's thread and those of the HTTP client need the interpreter's lock a few times a
-# batch, and CPython lets each wait 5 ms for it: as long as a sync of the disk. Much shorter turns
-# cost more in switching, above all while a part is sealed, than they save in waiting.
-_TURN_S = 0.002
 
 
 def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run ``main`` to its end on a fresh event loop, as :func:`asyncio.run` does."""
     import uvloop
 
-    thresholds, turn_s = gc.get_threshold(), sys.getswitchinterval()
-    sys.setswitchinterval(_TURN_S)
-    gc.freeze()  # what was imported and planned so far stays: not to be looked through again
-    gc.set_threshold(_ALLOCATIONS, *thresholds[1:])
-    try:
-        with (
-            left_to_the_loop(),
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            return runner.run(main)
-    finally:
-        sys.setswitchinterval(turn_s)
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
+    with (
+        quick_turns(),
+        left_to_the_loop(),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(main)

@@ -13,6 +13,7 @@ from evalharness import __version__
 from evalharness.app import Job, Result
 from evalharness.commands.closing import closing_lines
 from evalharness.commands.confirm import asks, confirm, recorded
+from evalharness.commands.distributing import check_execution, run_distributed
 from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
@@ -136,6 +137,7 @@ def prepare(configs: Sequence[RunConfig]) -> Prepared:
                 )
     for provider in providers.values():
         check_provider(provider)
+    check_execution(config, providers)
     identities = {name: provider_identity(p) for name, p in providers.items()}
     parse_scoring(config.scoring)
     parse_answer_spec(config.answer)
@@ -186,6 +188,10 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)
         try:
+            if plan.config.execution.engine == "ray":
+                summary = await run_distributed(prepared, store, done, progress)
+                await _finish(store, summary)
+                return summary
             lanes = await open_lanes(prepared, stack, progress)
             money = open_money(prepared, store)
             runner = Runner(plan, store, lanes, money=money, progress=progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -52,16 +53,20 @@ class _Queue:
     """The work for one endpoint."""
 
     def __init__(self, trials: Iterator[Trial]) -> None:
-        self._trials = trials
+        self._stretches = deque([trials])
         self._next: Trial | None = None
-        self._ended = False
         self.waiting: list[tuple[float, int, Job]] = []
+
+    def extend(self, trials: Iterator[Trial]) -> None:
+        """More trials, after those there are."""
+        self._stretches.append(trials)
 
     def fresh(self) -> Trial | None:
         """The next trial that was not started yet; it stays."""
-        if self._next is None and not self._ended:
-            self._next = next(self._trials, None)
-            self._ended = self._next is None
+        while self._next is None and self._stretches:
+            self._next = next(self._stretches[0], None)
+            if self._next is None:
+                self._stretches.popleft()
         return self._next
 
     def draw(self) -> Trial:
@@ -140,6 +145,13 @@ class Backlog:
         if fresh:
             return min(fresh, key=lambda place: place[0])[1].draw(), 0.0
         return None if first is None else first.pop(now)
+
+    async def more(self) -> bool:
+        """Where :meth:`take` gave nothing: wait for more; False when there will be none."""
+        return False
+
+    def finished(self, trial: Trial) -> None:
+        """A trial got its record."""
 
     def adopt(self, trial: Trial, body: bytes, scheduled_at_ns: int) -> Job:
         """Turn a fresh trial into a job that knows its attempts by an earlier process."""

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from evalharness.records import AttemptResult, Outcome, Reply
 from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, read_entries
 from evalharness.store.parts import PATTERN
 from evalharness.store.run import Run
 from evalharness.throttle.estimate import OutputEstimate, tokens_used
-from evalharness.throttle.gate import Gate
 from evalharness.throttle.line import SentBefore
 from evalharness.throttle.retry import asked_wait_s
 
@@ -34,7 +33,28 @@ class _Sent(NamedTuple):
     quiet_until_ns: int | None = None
 
 
-def recall(root: Path, gates: Mapping[str, Gate], max_wait_s: float) -> None:
+class Recalls(Protocol):
+    """What keeps to a limit, and can be told of what went before (see :class:`.gate.Gate`)."""
+
+    @property
+    def memory_s(self) -> float:
+        """How long a request counts, in seconds."""
+        ...
+
+    def recall(self, sent: Iterable[SentBefore]) -> None:
+        """Count requests of earlier processes."""
+        ...
+
+    def probe_first(self) -> None:
+        """Let one request go, and the others after its answer."""
+        ...
+
+    def pause(self, seconds: float, reason: str) -> None:
+        """Let nobody go for so long."""
+        ...
+
+
+def recall(root: Path, gates: Mapping[str, Recalls], max_wait_s: float) -> None:
     """Tell the gates what earlier processes sent; call it before anything is admitted.
 
     A pause the server asked for goes on. Where more than ``max_wait_s`` of it is left, that

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from evalharness.config import LimitsConfig
-from evalharness.throttle.gate import Gate
+from evalharness.throttle.concurrency import LimitRecord
 
 # A run that was continued very often keeps its newest sessions.
 SESSIONS = 50
 
 
+class HasHistory(Protocol):
+    """What knows the concurrency limits there were (see :class:`.throttle.gate.Gate`)."""
+
+    @property
+    def history(self) -> list[LimitRecord]:
+        """Oldest first."""
+        ...
+
+    @property
+    def history_omitted(self) -> int:
+        """How many are not in it."""
+        ...
+
+
 def with_history(
-    before: list[dict[str, Any]], gates: Mapping[str, Gate], limits: LimitsConfig
+    before: list[dict[str, Any]], gates: Mapping[str, HasHistory], limits: LimitsConfig
 ) -> list[dict[str, Any]]:
     """``throttle`` of the manifest: what earlier sessions noted, and this one's endpoints.
 

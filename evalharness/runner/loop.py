@@ -98,19 +98,25 @@ class Runner:
 
         The store stays open: the caller finishes it.
         """
-        summary, began, cpu = self.summary, time.monotonic(), time.process_time()
+        summary = self.summary
         summary.already_recorded = int(done.sum())
         summary.in_doubt.extend(self._store.recovered.newly_in_doubt)
-        self._store.start(
-            in_flight=self._limits.concurrency, answer_bytes=answer_bytes(self._plan.settings)
-        )
         left = summary.planned - summary.already_recorded
         if left:
             recall(self._store.folder.root, self._gates(), self._limits.max_wait_s)
-            await self._work_off(self._backlog(done if summary.already_recorded else None), left)
+        return await self.work_off(self._backlog(done if summary.already_recorded else None), left)
+
+    async def work_off(self, backlog: Backlog, most: int) -> Summary:
+        """Send what a backlog hands out, at most ``most`` at once; see :meth:`run`."""
+        summary, began, cpu = self.summary, time.monotonic(), time.process_time()
+        self._store.start(
+            in_flight=self._limits.concurrency, answer_bytes=answer_bytes(self._plan.settings)
+        )
+        if most:
+            await self._work_off(backlog, most)
         summary.seconds = time.monotonic() - began
         summary.cpu_s = time.process_time() - cpu
-        self._store.note_session(self._session())
+        self._store.note_session(self.session())
         self._over = True
         return summary
 
@@ -182,7 +188,9 @@ class Runner:
             while not self._stopping.is_set():
                 taken = backlog.take(time.monotonic())
                 if taken is None:
-                    return
+                    if not await backlog.more():
+                        return
+                    continue
                 job, wait_s = taken
                 if wait_s and not await self._pause(job, wait_s):
                     return
@@ -328,6 +336,7 @@ class Runner:
         if decision.final:
             self.summary.count(reply)
             self._progress.finished(reply)
+            backlog.finished(job.trial)
         elif not decision.stops:
             wait_s = decision.wait_s or 0.0
             job.failed(reply, decision.reason)
@@ -354,7 +363,7 @@ class Runner:
         with suppress(StorageError):
             self._store.put(result)
 
-    def _session(self) -> dict[str, Any]:
+    def session(self) -> dict[str, Any]:
         """What the manifest keeps of this session."""
         summary = self.summary
         return {

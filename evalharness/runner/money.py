@@ -51,6 +51,11 @@ class Money:
         self._prices = prices
         self.on_freed: Callable[[], None] = lambda: None
 
+    @property
+    def gone(self) -> Decimal:
+        """Spent so far, and in doubt at its worst case."""
+        return self._guard.gone
+
     def worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
         """The most one attempt may cost, in US dollars; None without a price.
 
@@ -81,7 +86,7 @@ class Money:
             return True
         assert worst is not None
         if self._guard.exhausted(worst):
-            raise self._reached(worst)
+            raise self._reached_error(worst)
         return False
 
     def cancel(self, key: str) -> None:
@@ -115,7 +120,7 @@ class Money:
         price = self._prices.get(_id(trial))
         return None if price is None else price.cost(reply.usage)
 
-    def _reached(self, worst: Decimal) -> BudgetReachedError:
+    def _reached_error(self, worst: Decimal) -> BudgetReachedError:
         guard = self._guard
         return BudgetReachedError(
             f"limits.max_cost_usd={self._limit} leaves no room for another request: spent "

@@ -137,6 +137,15 @@ class Journal:
         self._notify()
         return await future
 
+    async def amend(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        """As :meth:`execute`, for work that adds or removes entries beside the queue."""
+
+        def amended(db: sqlite3.Connection) -> None:
+            work(db)
+            self.kept, self.kept_all = [], False  # sealing reads what is in the file
+
+        await self.execute(amended)
+
     async def flush(self) -> None:
         """Wait until everything appended so far is on disk."""
         await self.execute(lambda _db: None)
@@ -165,8 +174,9 @@ class Journal:
             self._wake.acquire()
             self._idle = True
             while self._queue or self._work:
+                due = len(self._work)  # all that was queued before these is written before them
                 self._write_batch()
-                self._run_work()
+                self._run_work(due)
             if self._closing:
                 return
 
@@ -188,8 +198,8 @@ class Journal:
         waiting = [entry.future for entry in batch if entry.future is not None]
         self._on_loop(_settle, waiting, self.failure)
 
-    def _run_work(self) -> None:
-        while self._work:
+    def _run_work(self, count: int) -> None:
+        for _ in range(count):
             work, future = self._work.popleft()
             result = self._attempt(work)
             self._on_loop(_deliver, future, result, self.failure)

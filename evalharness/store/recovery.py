@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from evalharness.records import (
@@ -46,10 +46,22 @@ def recover(db: sqlite3.Connection, damage: Sequence[Damage] = ()) -> Recovered:
     outcome *in doubt*, so that it is listed and never silently forgotten. ``damage`` is what
     opening the journal found.
     """
-    state = Recovered(damage=list(damage))
+    found = list(damage)
+    state, settled = settle(value for _, value in read_entries(db, damage=found))
+    state.damage = found
+    db.execute("BEGIN IMMEDIATE")
+    quarantine(db, state.damage)
+    insert_rows(db, [encode_row(result) for result in settled])
+    db.execute("COMMIT")
+    return state
+
+
+def settle(values: Iterable[Intent | AttemptResult]) -> tuple[Recovered, list[AttemptResult]]:
+    """Sort a journal's entries; also what becomes of intents without a result."""
+    state = Recovered()
     intents: dict[tuple[str, int], Intent] = {}
     done: set[str] = set()
-    for _, value in read_entries(db, damage=state.damage):
+    for value in values:
         if isinstance(value, Intent):
             intents[value.trial_id, value.attempt] = value
             continue
@@ -66,11 +78,7 @@ def recover(db: sqlite3.Connection, damage: Sequence[Damage] = ()) -> Recovered:
     state.newly_in_doubt = lost
     for trial_id in done:
         state.unfinished.pop(trial_id, None)
-    db.execute("BEGIN IMMEDIATE")
-    quarantine(db, state.damage)
-    insert_rows(db, [encode_row(result) for result in settled])
-    db.execute("COMMIT")
-    return state
+    return state, settled
 
 
 def _count(unfinished: dict[str, Unfinished], result: AttemptResult) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,13 @@ from evalharness.schema import arrow_schema
 from evalharness.store.columns import attempt_table, record_table, settings_from
 from evalharness.store.compact import Snapshot
 from evalharness.store.entries import (
-    FILE_NAME,
     Damage,
     connect_for_reading,
     quarantined,
     read_entries,
 )
 from evalharness.store.folder import CONFIG, MANIFEST, Manifest, read_manifest
+from evalharness.store.leftovers import journal_paths
 from evalharness.store.parts import PATTERN, damaged_file, read_sealed
 
 if TYPE_CHECKING:
@@ -164,24 +165,29 @@ class Run:
     def _sealed_ids(self, name: str) -> Any:
         return _ids(name, sorted((self.root / name).glob(PATTERN)))
 
-    def _fresh(self, name: str) -> pa.Table | None:
-        self.damage = []
+    def _read_journal(self, path: Path, found: dict[tuple[str, int], AttemptResult]) -> bool:
+        """Add a journal's results, by trial and attempt; False where there is none to read."""
         try:
-            db = connect_for_reading(self.root / "journal" / FILE_NAME)
+            db = connect_for_reading(path)
         except StorageError as error:  # what is sealed can be read all the same
             self.damage.append(Damage(0, error.message))
-            return None
+            return False
         if db is None:
-            return None
-        try:
-            results = [
-                entry.value
-                for entry in read_entries(db, damage=self.damage)
-                if isinstance(entry.value, AttemptResult)
-            ]
+            return False
+        with closing(db):
+            for _, value in read_entries(db, damage=self.damage):
+                if isinstance(value, AttemptResult):
+                    found[value.intent.trial_id, value.intent.attempt] = value
             self.damage += quarantined(db)
-        finally:
-            db.close()
+        return True
+
+    def _fresh(self, name: str) -> pa.Table | None:
+        self.damage = []
+        found: dict[tuple[str, int], AttemptResult] = {}
+        opened = [self._read_journal(path, found) for path in journal_paths(self.root)]
+        if not any(opened):
+            return None
+        results = list(found.values())
         if name == "attempts":
             return attempt_table(results)
         providers = {s.setting_id: s.provider for s in self.setting_list}

@@ -7,7 +7,7 @@
 3. The manifest lists the parts.
 4. One transaction deletes those entries and the seal row.
 
-A kill before 4 leaves the seal row, and :func:`finish_open_seal` repeats 2–4 with the same names.
+A kill before 4 leaves the seal row, and :func:`finish_open_seals` repeats 2–4 with the same names.
 Readers see a trial in a part or in the journal or, briefly, in both; they keep one.
 """
 
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from evalharness.arrow import read_parquet
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.columns import attempt_table, record_table
+from evalharness.store.entries import Damage, read_entries
 from evalharness.store.folder import RunFolder
 from evalharness.store.parts import Part, describe, part_name, part_number, write_table
 
@@ -53,6 +54,10 @@ class Sealed(NamedTuple):
     statuses: list[str]
     outcomes: list[str]
 
+    def seqs(self, batch: Batch) -> list[int]:
+        """Numbers of the journal entries that are in these parts now."""
+        return [seq for trial in self.trial_ids for seq in batch.seqs.get(trial, [])]
+
 
 def begin(db: sqlite3.Connection, part: int) -> tuple[int, int] | None:
     """Decide a seal over everything committed so far: (part, upto), None when empty."""
@@ -66,6 +71,22 @@ def begin(db: sqlite3.Connection, part: int) -> tuple[int, int] | None:
 def open_seal(db: sqlite3.Connection) -> tuple[int, int] | None:
     """The seal a killed process left unfinished, if any."""
     return db.execute("SELECT part, upto FROM seal ORDER BY part LIMIT 1").fetchone()
+
+
+def finish_open_seals(
+    folder: RunFolder, db: sqlite3.Connection, providers: dict[str, str], damage: list[Damage]
+) -> None:
+    """Repeat steps 2 to 4 of seals that a killed process left unfinished."""
+    while (begun := open_seal(db)) is not None:
+        part, upto = begun
+        batch = collect(read_entries(db, upto=upto, damage=damage))
+        sealed = write_parts(folder, part, batch, providers)
+        if sealed is not None:
+            list_parts(folder, sealed)
+        seqs = [] if sealed is None else sealed.seqs(batch)
+        db.execute("BEGIN IMMEDIATE")
+        drop(db, part, seqs)
+        db.execute("COMMIT")
 
 
 def collect(entries: Iterable[tuple[int, Intent | AttemptResult]]) -> Batch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,15 @@ import msgspec
 
 from evalharness.arrow import missing_only_nullable, read_parquet
 from evalharness.errors import EvalharnessError
-from evalharness.records import Intent, Outcome
+from evalharness.records import AttemptResult, Intent, Outcome
 from evalharness.store.entries import (
-    FILE_NAME,
     Damage,
     connect_for_reading,
     quarantined,
     read_entries,
 )
 from evalharness.store.folder import MANIFEST, UNFINISHED, Manifest, read_manifest
+from evalharness.store.leftovers import journal_paths
 from evalharness.store.parts import PATTERN, describe, part_name
 from evalharness.store.rescue import commits_lost
 from evalharness.store.tally import Tally
@@ -129,14 +129,15 @@ def _manifest(root: Path, report: Report) -> Manifest | None:
 
 def _open_seals(root: Path) -> set[str]:
     """File names of the parts whose seal is not finished."""
-    try:
-        db = connect_for_reading(root / "journal" / FILE_NAME)
-        if db is None:
-            return set()
-        with closing(db):
-            return {part_name(part) for (part,) in db.execute("SELECT part FROM seal")}
-    except (EvalharnessError, sqlite3.Error):
-        return set()  # said when the journal itself is checked
+    names: set[str] = set()
+    for path in journal_paths(root):
+        # What is wrong with a journal is said when it is checked itself.
+        with suppress(EvalharnessError, sqlite3.Error):
+            db = connect_for_reading(path)
+            if db is not None:
+                with closing(db):
+                    names |= {part_name(part) for (part,) in db.execute("SELECT part FROM seal")}
+    return names
 
 
 def _lists(root: Path, report: Report) -> tuple[pa.Table | None, pa.Table | None]:
@@ -186,25 +187,52 @@ def _check_part(
     return table
 
 
+class _Unsealed:
+    """What the journals hold together: an attempt may be in two while it is handed over."""
+
+    def __init__(self) -> None:
+        self.intents: set[tuple[str, int]] = set()
+        self.results: dict[tuple[str, int], tuple[bool, bool]] = {}  # final, in doubt
+
+    def add(self, value: Intent | AttemptResult) -> None:
+        if isinstance(value, Intent):
+            self.intents.add((value.trial_id, value.attempt))
+        else:
+            key = value.intent.trial_id, value.intent.attempt
+            self.results[key] = value.final, value.reply.outcome is Outcome.IN_DOUBT
+
+    def count(self, tally: Tally, report: Report) -> None:
+        # What is in a part already is there with all its attempts.
+        trials = sorted({trial for trial, _ in self.intents | self.results.keys()})
+        sealed = tally.sealed(trials)
+        fresh = [said for (trial, _), said in self.results.items() if trial not in sealed]
+        report.unsealed += sum(final for final, _ in fresh)
+        report.in_doubt += sum(in_doubt for _, in_doubt in fresh)
+        unheard = self.intents - self.results.keys()
+        report.in_doubt += sum(trial not in sealed for trial, _ in unheard)
+
+
 def _check_journal(root: Path, manifest: Manifest | None, tally: Tally, report: Report) -> None:
-    path = root / "journal" / FILE_NAME
-    damage: list[Damage] = []
-    try:
-        db = connect_for_reading(path)
-        if db is None:
-            if manifest is not None and manifest.status in UNFINISHED:
-                report.findings.append(Finding("journal", "the journal is gone"))
-            return
-        with closing(db):
-            lost = commits_lost(path)
-            if lost:
-                problem = f"{lost} commits in the write-ahead log cannot be read"
-                report.findings.append(Finding("journal", problem))
-            _read_journal(db, tally, damage, report)
-    except (EvalharnessError, sqlite3.Error) as error:
-        problem = error.message if isinstance(error, EvalharnessError) else str(error)
-        report.findings.append(Finding("journal", problem))
-    report.findings += [Finding("journal", _said(item)) for item in damage]
+    unsealed = _Unsealed()
+    for path in journal_paths(root):
+        where = path.parent.relative_to(root).as_posix()
+        damage: list[Damage] = []
+        problems: list[str] = []
+        try:
+            db = connect_for_reading(path)
+            if db is None:
+                if where == "journal" and manifest is not None and manifest.status in UNFINISHED:
+                    problems.append("the journal is gone")
+            else:
+                with closing(db):
+                    lost = commits_lost(path)
+                    if lost:
+                        problems.append(f"{lost} commits in the write-ahead log cannot be read")
+                    problems += _read_journal(db, unsealed, damage, report)
+        except (EvalharnessError, sqlite3.Error) as error:
+            problems.append(error.message if isinstance(error, EvalharnessError) else str(error))
+        report.findings += [Finding(where, text) for text in (*problems, *map(_said, damage))]
+    unsealed.count(tally, report)
 
 
 def _said(item: Damage) -> str:
@@ -212,25 +240,12 @@ def _said(item: Damage) -> str:
 
 
 def _read_journal(
-    db: sqlite3.Connection, tally: Tally, damage: list[Damage], report: Report
-) -> None:
-    intents: set[tuple[str, int]] = set()
-    results: dict[tuple[str, int], tuple[bool, bool]] = {}  # final, in doubt
+    db: sqlite3.Connection, unsealed: _Unsealed, damage: list[Damage], report: Report
+) -> list[str]:
     for _, value in read_entries(db, damage=damage):
-        if isinstance(value, Intent):
-            intents.add((value.trial_id, value.attempt))
-        else:
-            key = value.intent.trial_id, value.intent.attempt
-            results[key] = value.final, value.reply.outcome is Outcome.IN_DOUBT
-    # What is in a part already is there with all its attempts.
-    sealed = tally.sealed(sorted({trial for trial, _ in intents | results.keys()}))
-    fresh = [said for (trial, _), said in results.items() if trial not in sealed]
-    report.unsealed += sum(final for final, _ in fresh)
-    report.in_doubt += sum(in_doubt for _, in_doubt in fresh)
-    unheard = intents - results.keys()
-    report.in_doubt += sum(trial not in sealed for trial, _ in unheard)
-    report.quarantined = len(quarantined(db))
-    if not damage:
-        problem = db.execute("PRAGMA quick_check").fetchone()[0]
-        if problem != "ok":
-            report.findings.append(Finding("journal", str(problem)))
+        unsealed.add(value)
+    report.quarantined += len(quarantined(db))
+    if damage:
+        return []
+    problem = db.execute("PRAGMA quick_check").fetchone()[0]
+    return [] if problem == "ok" else [str(problem)]

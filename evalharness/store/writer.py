@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from evalharness.arrow import conform, where_not_in
 from evalharness.errors import ConfigError, StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
-from evalharness.store import reopen, seal
+from evalharness.store import leftovers, reopen, seal
 from evalharness.store.buffers import empty
 from evalharness.store.columns import prompt_table, setting_table, settings_from
 from evalharness.store.entries import (
@@ -54,7 +54,23 @@ class RunStore:
 
     def __init__(self, root: Path, *, code_version: str, lock: int | None = None) -> None:
         held = take_lock(root) if lock is None else lock
-        self.folder = RunFolder.locked(root, held, code_version=code_version)
+        self._begin(RunFolder.locked(root, held, code_version=code_version))
+        try:
+            reopen.relist(self.folder)
+            self._load_providers()
+            damage = self._missing_journal()
+            self._journal = Journal(self.folder.journal_folder, on_failure=self._failed)
+            damage += leftovers.adopt_all(self.folder, self.journal.connection, self._providers)
+            self.recovered = self._recover([*damage, *self._journal.damage])
+        except BaseException:
+            self.close()
+            raise
+        self._unsealed = len(self.recovered.finals)
+        if self.folder.manifest.reopened:
+            self._add_earlier_attempts()
+
+    def _begin(self, folder: RunFolder) -> None:
+        self.folder = folder
         self.failure: StorageError | None = None
         self.on_failure: Callable[[StorageError], None] = lambda _: None
         self._providers: dict[str, str] = {}
@@ -63,18 +79,6 @@ class RunStore:
         self._unsealed = 0
         self._found_sealing: list[Damage] = []
         self._journal: Journal | None = None
-        try:
-            reopen.relist(self.folder)
-            self._load_providers()
-            damage = self._missing_journal()
-            self._journal = Journal(self.folder.journal_folder, on_failure=self._failed)
-            self.recovered = self._recover([*damage, *self._journal.damage])
-        except BaseException:
-            self.close()
-            raise
-        self._unsealed = len(self.recovered.finals)
-        if self.folder.manifest.reopened:
-            self._add_earlier_attempts()
 
     @property
     def journal(self) -> Journal:
@@ -219,7 +223,7 @@ class RunStore:
 
     async def seal(self) -> None:
         """Turn everything finished so far into a part."""
-        number = seal.next_part_number(self.folder)
+        number = await self._part_number()
         begun = await self.journal.execute(lambda db: seal.begin(db, number))
         if begun is None:
             return
@@ -236,6 +240,14 @@ class RunStore:
             self.journal.forget(set(seqs), upto, entries)
 
         await self.journal.execute(drop)
+
+    async def _part_number(self) -> int:
+        """The number of the next part."""
+        return seal.next_part_number(self.folder)
+
+    def _list(self, sealed: seal.Sealed) -> None:
+        """Let the manifest list what was sealed; on the sealing thread."""
+        seal.list_parts(self.folder, sealed)
 
     def _entries(self, upto: int) -> list[Numbered]:
         """What is committed up to a number: as kept, or read where an earlier process wrote it."""
@@ -260,8 +272,8 @@ class RunStore:
         sealed = seal.write_parts(self.folder, part, batch, self._providers)
         if sealed is None:
             return []
-        seal.list_parts(self.folder, sealed)
-        return [seq for trial in sealed.trial_ids for seq in batch.seqs.get(trial, [])]
+        self._list(sealed)
+        return sealed.seqs(batch)
 
     def note_session(self, facts: dict[str, Any]) -> None:
         """Add what a session of the run was like to the manifest, written with its next change."""
@@ -343,13 +355,7 @@ class RunStore:
             db.execute("INSERT OR IGNORE INTO seal (part, upto) VALUES (?, ?)", (number, upto))
 
     def _finish_open_seal(self, db: sqlite3.Connection) -> None:
-        while (begun := seal.open_seal(db)) is not None:
-            part, upto = begun
-            entries = read_entries(db, upto=upto, damage=self._found_sealing)
-            seqs = self._seal_entries(part, entries)
-            db.execute("BEGIN IMMEDIATE")
-            seal.drop(db, part, seqs)
-            db.execute("COMMIT")
+        seal.finish_open_seals(self.folder, db, self._providers, self._found_sealing)
 
     def _note_damage(self) -> None:
         """Keep in the manifest what recovery found, for every later report."""

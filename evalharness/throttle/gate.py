@@ -46,7 +46,7 @@ class Permit:
     __slots__ = ("_gate", "_open", "_tokens", "admitted_at", "in_flight")
 
     def __init__(
-        self, gate: Gate, admitted_at: float, in_flight: int, tokens: Reservation | None
+        self, gate: Gate, admitted_at: float, in_flight: int, tokens: Reservation | int | None
     ) -> None:
         self._gate = gate
         self._open = True
@@ -121,7 +121,7 @@ class Gate:
         now = clock.monotonic()
         self.name = name
         self.policy = RetryPolicy(limits, profile, clock=clock, seed=rng_seed)
-        self.in_flight = 0
+        self.in_flight: int = 0
         self._clock = clock
         self._epoch_ns = clock.now_ns() - round(now * 1e9)
         self._concurrency: Concurrency
@@ -320,7 +320,9 @@ class Gate:
                 waiter.event.set()
             self._prepared.wake_all()
 
-    def release(self, permit: Permit, tokens: Reservation | None, reply: Reply | None) -> None:
+    def release(
+        self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None
+    ) -> None:
         """Take a permit back (see :meth:`Permit.done`)."""
         if not permit.in_flight:
             self._prepared.count -= 1
@@ -329,7 +331,7 @@ class Gate:
         if reply is not None and (self._tokens is not None or not self._fixed):
             now = self._clock.monotonic()
             self._concurrency.feed(signal_of(reply), now, self.in_flight, permit.admitted_at)
-            if self._tokens is not None and tokens is not None:
+            if self._tokens is not None and isinstance(tokens, Reservation):
                 self._tokens.settle(tokens, tokens_used(reply), now)
         self.in_flight -= 1
         self.wake()

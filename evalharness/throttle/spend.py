@@ -13,7 +13,7 @@ _EXACT = Context(prec=100, traps=[Inexact])
 
 
 class SpendGuard:
-    """Keeps ``spent + in_doubt + reserved`` at or below ``max_cost_usd`` at every moment.
+    """Keeps ``spent + in_doubt + reserved`` at or below ``limit`` at every moment.
 
     All amounts are exact US dollars. The promise is as good as the worst cases: a bill above its
     worst case is counted in full, and ends the room for further requests, but it cannot be undone.
@@ -22,6 +22,10 @@ class SpendGuard:
         max_cost_usd: the limit; None keeps the books without limiting anything.
         spent: what earlier sessions of the run spent.
         in_doubt: worst cases of earlier attempts whose charge is unknown.
+
+    Attributes:
+        limit: ``max_cost_usd``; whoever shares a larger limit changes it (see
+            :class:`~evalharness.distributed.purse.Purse`).
     """
 
     def __init__(
@@ -31,7 +35,7 @@ class SpendGuard:
         spent: Decimal = _ZERO,
         in_doubt: Decimal = _ZERO,
     ) -> None:
-        self._limit = max_cost_usd
+        self.limit = max_cost_usd
         self._open: dict[Hashable, Decimal | None] = {}
         self._spent = spent
         self._in_doubt = in_doubt
@@ -53,6 +57,18 @@ class SpendGuard:
     def in_doubt(self) -> Decimal:
         """Worst cases of attempts that may have been charged."""
         return self._in_doubt
+
+    @property
+    def gone(self) -> Decimal:
+        """Spent, and in doubt at its worst case."""
+        return _EXACT.add(self._spent, self._in_doubt)
+
+    @property
+    def room(self) -> Decimal:
+        """What of the limit is neither gone nor set aside; 0 without a limit, or above it."""
+        if self.limit is None:
+            return _ZERO
+        return max(_ZERO, _EXACT.subtract(self.limit, self._with(self._reserved, _ZERO)))
 
     @property
     def assumed(self) -> int:
@@ -79,12 +95,12 @@ class SpendGuard:
         if key in self._open:
             raise ValueError(f"{key!r} is reserved already")
         if worst_case is None:
-            if self._limit is not None:
+            if self.limit is not None:
                 raise _no_price(model)
         else:
             if not worst_case.is_finite() or worst_case < 0:
                 raise ValueError(f"a worst case must be finite and at least 0, got {worst_case}")
-            if self._limit is not None and self._with(self._reserved, worst_case) > self._limit:
+            if self.limit is not None and self._with(self._reserved, worst_case) > self.limit:
                 return False
             self._reserved = _EXACT.add(self._reserved, worst_case)
         self._open[key] = worst_case
@@ -92,7 +108,7 @@ class SpendGuard:
 
     def exhausted(self, worst_case: Decimal) -> bool:
         """Whether there is no room for ``worst_case`` even if all that is in flight were free."""
-        return self._limit is not None and self._with(_ZERO, worst_case) > self._limit
+        return self.limit is not None and self._with(_ZERO, worst_case) > self.limit
 
     def settle(self, key: Hashable, actual: Decimal | None) -> None:
         """Replace a reservation by the charge. Unknown (None, negative, not finite): it stays.

@@ -67,7 +67,7 @@ def test_readers_and_losers_of_a_busy_run(
 ) -> None:
     """report, verify, show, export and load succeed again and again while a run writes and seals."""
     arguments = (
-        "run", "name=busy", *emulator.provider, *PLAN, "repeats=150", "limits.concurrency=4",
+        "run", "name=busy", *emulator.provider, *PLAN, "repeats=400", "limits.concurrency=4",
     )  # fmt: skip
     running = zygote.start(tmp_path, *arguments, seal_trials=25, quiet=True)
     root = tmp_path / "results" / "busy"
@@ -80,7 +80,10 @@ def test_readers_and_losers_of_a_busy_run(
         seen = len(records)
         every_visible_parquet_opens(root)
         if rounds % 4 == 0:
-            assert zygote.run(tmp_path, *arguments).code == EXIT_IN_USE
+            turned_away = zygote.run(tmp_path, *arguments).code
+            if (done := running.poll()) is not None:
+                break  # the run ended while the second one started, which may then have found it so
+            assert turned_away == EXIT_IN_USE
             report = zygote.run(tmp_path, "report", "busy", "--json")
             assert report.code == 0, report.err
             assert json.loads(report.out)["run"]["records"] >= seen
@@ -94,5 +97,5 @@ def test_readers_and_losers_of_a_busy_run(
         rounds += 1
     assert done.code == 0, done.err
     assert rounds >= 2, "the run was over before it could be read"
-    assert len(said(root)) == 4 * 2 * 150
+    assert len(said(root)) == 4 * 2 * 400
     assert verify_folder(root).sound

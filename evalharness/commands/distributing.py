@@ -1,0 +1,120 @@
+"""``execution=ray``: what must hold before it starts, and the run itself."""
+
+from __future__ import annotations
+
+import importlib.util
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from evalharness.commands.opening import open_money
+from evalharness.commands.signals import draining
+from evalharness.config import ProviderConfig, RunConfig
+from evalharness.errors import ConfigError
+from evalharness.progress import Progress
+from evalharness.providers import open_endpoint
+from evalharness.runner import Summary
+from evalharness.store.writer import RunStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evalharness.commands.run import Prepared
+    from evalharness.distributed.messages import Reach
+
+
+def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> None:
+    """Find out before anything is started whether the run can be carried out as asked.
+
+    Raises:
+        ConfigError: Ray is not installed, or ``execution`` does not fit the rest.
+    """
+    execution = config.execution
+    if "://" in config.results_dir:
+        raise ConfigError(
+            f"results_dir={config.results_dir} is a URL, and a run is written to a file system",
+            hint="results_dir=results, for instance; copy the folder when the run is complete",
+        )
+    if execution.engine == "local":
+        return
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigError(
+            "execution.engine=ray, and Ray is not installed", hint="pip install 'evalharness[ray]'"
+        )
+    if config.load is not None:
+        raise ConfigError(
+            "a load is measured from one process, whose lateness is known",
+            hint="execution=local, or load=none",
+        )
+    most = config.limits.concurrency
+    if execution.workers > most:
+        raise ConfigError(
+            f"execution.workers={execution.workers}, and limits.concurrency={most} requests at "
+            "once are not enough for one each",
+            hint=f"execution.workers={most}, or a larger limits.concurrency (the total of all)",
+        )
+    if execution.address is None:
+        return
+    if execution.address.startswith("ray://"):
+        raise ConfigError(
+            f"execution.address={execution.address}: Ray Client runs on a machine outside the "
+            "cluster, which shares no run folder with it",
+            hint="run the command on a machine of the cluster, with execution.address=auto",
+        )
+    for provider in providers.values():
+        if provider.kind != "remote":
+            raise ConfigError(
+                f"execution.address is set, and provider {provider.name!r} (kind {provider.kind}) "
+                "answers on this machine alone",
+                hint="execution.address=null, or a provider with a base_url",
+            )
+
+
+async def run_distributed(
+    prepared: Prepared, store: RunStore, done: NDArray[np.bool_], progress: Progress
+) -> Summary:
+    """Run what is left of a plan on Ray; the store stays open."""
+    from evalharness.distributed.actors import cluster
+    from evalharness.distributed.driver import Driver, Task
+
+    plan = prepared.plan
+    progress.say(f"starting {plan.config.execution.workers} workers on Ray")
+
+    def gone() -> Decimal:
+        return open_money(prepared, store).gone
+
+    async with AsyncExitStack() as stack:
+        reaches = [await _reach(prepared, name, stack, progress) for name in prepared.providers]
+        task = Task(
+            plan=plan,
+            profiles={name: p.profile for name, p in prepared.providers.items()},
+            reaches=reaches,
+            prices={s.setting_id: prepared.price(s) for s in plan.settings},
+            gone=gone,
+        )
+        # Ray sets handlers of its own, which ours replace.
+        driver = Driver(task, store, stack.enter_context(cluster(plan.config.execution)), progress)
+        progress.start(total=len(plan), done=int(done.sum()), label=plan.config.name)
+        with draining(driver, progress):
+            return await driver.run(done)
+
+
+async def _reach(prepared: Prepared, name: str, stack: AsyncExitStack, progress: Progress) -> Reach:
+    """Open an endpoint, and say how workers get there."""
+    from evalharness.distributed.messages import Reach
+
+    provider = prepared.providers[name]
+    endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.say))
+    limits = prepared.plan.config.limits
+    most = min(limits.concurrency, endpoint.concurrency_hint or 10**9)
+    return Reach(
+        name=name,
+        base_url=endpoint.base_url,
+        headers=endpoint.headers,
+        profile=endpoint.profile,
+        api_key_env=provider.api_key_env,
+        limits=structs.replace(limits, concurrency=most),
+    )

@@ -1,0 +1,240 @@
+"""The Ray side: actors around coordinator and workers, and a Ray of our own where none is given.
+
+Ray is imported here and nowhere else. Everything that can be thought about without it is in the
+other modules.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Awaitable, Generator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError
+
+from evalharness.config import ExecutionConfig
+from evalharness.distributed.coordinator import Coordinator
+from evalharness.distributed.desk import Answer, Ask
+from evalharness.distributed.gate import Word
+from evalharness.distributed.messages import (
+    CoordinatorLostError,
+    Counted,
+    Ended,
+    Failed,
+    News,
+    Pulled,
+    Setup,
+    Work,
+)
+from evalharness.distributed.purse import Granted
+from evalharness.distributed.shards import Shard
+from evalharness.distributed.worker import Worker
+from evalharness.errors import ConfigError, EvalharnessError
+from evalharness.runner.outcome import Stop
+from evalharness.runner.turns import quick_turns
+from evalharness.store.seal import Sealed
+
+T = TypeVar("T")
+
+_ANY: Any = ray  # its own annotations leave most of it unknown
+# Plans and messages are small; Ray would take a third of the memory for its object store.
+_STORE_BYTES = 256 * 2**20
+_AUTH = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_MOST_CALLS = 100_000  # each waiting worker holds a few
+
+
+class _Talk:
+    """Calls to the coordinator; a connection that fails is :class:`CoordinatorLostError`."""
+
+    def __init__(self, worker: str, coordinator: Any) -> None:
+        self._worker = worker
+        self._coordinator = coordinator
+
+    def desk(self, endpoint: str) -> _Desk:
+        return _Desk(self, endpoint)
+
+    async def call(self, name: str, *args: Any) -> Any:
+        method = getattr(self._coordinator, name)
+        return await _or_lost(method.remote(*args))
+
+    async def ask(self, endpoint: str, ask: Ask, words: Sequence[Word]) -> Answer:
+        return await self.call("ask", self._worker, endpoint, ask, words)
+
+    async def join(self) -> None:
+        await self.call("join", self._worker)
+
+    async def news(self) -> list[News]:
+        return await self.call("news", self._worker)
+
+    async def stop(self, decision: Stop) -> None:
+        await self.call("stop", decision)
+
+    async def counted(self, counted: Counted) -> None:
+        await self.call("counted", self._worker, counted)
+
+    async def take(self) -> Pulled:
+        return await self.call("take", self._worker)
+
+    async def more(self, need: Decimal, gone: Decimal, unused: Decimal) -> Granted:
+        return await self.call("more", self._worker, need, gone, unused)
+
+    async def told(self, gone: Decimal, unused: Decimal) -> bool:
+        return await self.call("told", self._worker, gone, unused)
+
+    async def give_back(self, amount: Decimal) -> Decimal:
+        return await self.call("give_back", self._worker, amount)
+
+    async def part_number(self) -> int:
+        return await self.call("part_number")
+
+    async def sealed(self, sealed: Sealed) -> str | None:
+        return await self.call("sealed", self._worker, sealed)
+
+    async def finished(self, shards: list[Shard]) -> None:
+        await self.call("finished", self._worker, shards)
+
+
+class _Desk:
+    def __init__(self, talk: _Talk, endpoint: str) -> None:
+        self._talk, self._endpoint = talk, endpoint
+
+    async def ask(self, ask: Ask, words: Sequence[Word]) -> Answer:
+        return await self._talk.ask(self._endpoint, ask, words)
+
+
+async def _or_lost(answer: Awaitable[T]) -> T:
+    try:
+        return await answer
+    except RayError as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CoordinatorLostError(f"the coordinator is gone: {first}") from error
+
+
+class _WorkerActor:
+    """A worker in its own process."""
+
+    def __init__(self, name: str, work: Work, coordinator: Any, journal: str) -> None:
+        self._make = lambda: Worker(name, work, _Talk(name, coordinator), Path(journal))
+        self._worker: Worker | None = None
+        self._abandoned = False
+
+    async def run(self) -> Ended | Failed | None:
+        """See :meth:`.worker.Worker.run`; None where the coordinator was lost while it began."""
+        with quick_turns():
+            try:
+                self._worker = self._make()
+                return await self._worker.run()
+            except CoordinatorLostError:
+                return None
+            except EvalharnessError as error:
+                return Failed(error.message, error.hint, error.exit_code)
+
+    async def abandon(self) -> None:
+        """See :meth:`.worker.Worker.abandon`."""
+        if self._worker is not None:
+            self._worker.abandon()
+
+
+class Cluster:
+    """Starts actors, and calls them."""
+
+    def start_coordinator(self, setup: Setup) -> Any:
+        """A coordinator; its methods are called with :meth:`call`."""
+        actor = _ANY.remote(num_cpus=0, max_concurrency=_MOST_CALLS)(Coordinator)
+        return actor.remote(setup)
+
+    def share(self, work: Work) -> Any:
+        """Put what all workers need where all can read it."""
+        return _ANY.put(work)
+
+    def start_worker(self, name: str, work: Any, coordinator: Any, journal: Path) -> Any:
+        """A worker, on a node that has a processor free for it."""
+        actor = _ANY.remote(num_cpus=1, max_concurrency=16, scheduling_strategy="SPREAD")(
+            _WorkerActor
+        )
+        return actor.remote(name, work, coordinator, str(journal))
+
+    async def call(self, coordinator: Any, name: str, *args: Any) -> Any:
+        """Call the coordinator.
+
+        Raises:
+            CoordinatorLostError: it is gone.
+        """
+        return await _or_lost(getattr(coordinator, name).remote(*args))
+
+    async def run(self, worker: Any) -> Ended | Failed | None:
+        """Let a worker work to its end; None when it, its node or its coordinator is lost."""
+        try:
+            return await worker.run.remote()
+        except (ActorDiedError, ActorUnavailableError):
+            return None
+
+    def abandon(self, worker: Any) -> None:
+        """Tell a worker not to wait for what is in flight."""
+        worker.abandon.remote()
+
+    def end(self, actor: Any) -> None:
+        """End an actor's process."""
+        _ANY.kill(actor)
+
+
+@contextmanager
+def cluster(execution: ExecutionConfig) -> Generator[Cluster]:
+    """Connect to Ray, or start one on this machine that ends with the block.
+
+    Raises:
+        ConfigError: no Ray answers at ``execution.address``, or it has too few processors.
+    """
+    # Ray would send statistics over the network.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    own = execution.address is None
+    # Sockets lie in here, whose paths may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="evh-ray-")) if own else None
+    try:
+        if own:
+            # Ray listens on the network: whoever connects must know a token, which ends with us.
+            if not any(name in os.environ for name in _AUTH):
+                os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+            _ANY.init(
+                num_cpus=execution.workers,
+                include_dashboard=False,
+                object_store_memory=_STORE_BYTES,
+                _temp_dir=str(folder),
+                **quiet,
+            )
+        else:
+            _connect(execution, quiet)
+        try:
+            yield Cluster()
+        finally:
+            _ANY.shutdown()
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connect(execution: ExecutionConfig, quiet: dict[str, Any]) -> None:
+    try:
+        _ANY.init(address=execution.address, **quiet)
+    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"execution.address: no Ray answers at {execution.address!r}: {first}",
+            hint="ray status tells whether one is there, and RAY_AUTH_TOKEN_PATH must lead to its "
+            "token; execution.address=null starts one on this machine",
+        ) from None
+    processors = int(_ANY.cluster_resources().get("CPU", 0))
+    if processors < execution.workers:
+        _ANY.shutdown()
+        raise ConfigError(
+            f"execution.workers={execution.workers}, and the cluster has {processors} processors",
+            hint=f"execution.workers={processors}",
+        )

@@ -1,0 +1,106 @@
+"""The driver takes over what workers leave: journals into the main one, counts into the store."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+from evalharness.distributed.backlog import counted_over
+from evalharness.distributed.messages import Earlier
+from evalharness.records import AttemptResult, Intent
+from evalharness.store import leftovers
+from evalharness.store.entries import Damage, read_entries
+from evalharness.store.parts import PATTERN, read_sealed
+from evalharness.store.recovery import settle
+from evalharness.store.writer import RunStore
+
+
+class Adopted(NamedTuple):
+    """What a worker's journal held that no part does.
+
+    Attributes:
+        finals: answers; they count as recorded.
+        in_doubt: attempts nobody heard back from.
+        attempts: how many attempts there are in all.
+    """
+
+    finals: list[AttemptResult]
+    in_doubt: list[Intent]
+    attempts: int
+
+
+def earlier_attempts(store: RunStore) -> Earlier:
+    """Attempts in the main journal of trials without a record; call it before ``store`` starts."""
+    damage: list[Damage] = []  # recovery has reported it
+    found: Earlier = {}
+    for _, value in read_entries(store.journal.connection, damage=damage):
+        if isinstance(value, AttemptResult) and not value.final:
+            trial = value.intent.trial_id
+            if trial in store.recovered.unfinished:
+                found.setdefault(trial, []).append(value)
+    return found
+
+
+async def adopt(
+    store: RunStore, left: Path, providers: dict[str, str], earlier: Earlier
+) -> Adopted:
+    """Take over the journal of a worker that has ended, and bring ``earlier`` up to date.
+
+    Nobody else may change the manifest meanwhile.
+
+    Raises:
+        RunInUseError: the worker is alive.
+        StorageError: the disk refused; everything is where it was.
+    """
+    entries, damage = await asyncio.to_thread(leftovers.read_left, store.folder, left, providers)
+    state, settled = settle(entries.values())
+    for result in settled:
+        entries[result.intent.trial_id, result.intent.attempt, True] = result
+    await store.journal.amend(lambda db: leftovers.take_over(db, entries))
+    await asyncio.to_thread(leftovers.discard, left)
+    recovered = store.recovered
+    recovered.finals += state.finals
+    recovered.damage += damage
+    for final in state.finals:
+        recovered.unfinished.pop(final.intent.trial_id, None)
+        earlier.pop(final.intent.trial_id, None)
+    for trial in state.unfinished:
+        results = [v for (t, _, _), v in entries.items() if t == trial]
+        mine = earlier.setdefault(trial, [])
+        have = {result.intent.attempt for result in mine}
+        mine += [
+            r for r in results if isinstance(r, AttemptResult) and r.intent.attempt not in have
+        ]
+        recovered.unfinished[trial] = counted_over(mine, recovered.unfinished.get(trial))
+    attempts = len({(trial, attempt) for trial, attempt, _ in entries})
+    return Adopted(state.finals, state.newly_in_doubt, attempts)
+
+
+async def drop_handed_over(store: RunStore, trials: set[str]) -> None:
+    """Remove attempts from the main journal that whoever recorded their trials has sealed."""
+    if trials:
+        sealed = await asyncio.to_thread(_sealed_attempts, store, trials)
+        await store.journal.amend(lambda db: _drop(db, sealed))
+
+
+def _sealed_attempts(store: RunStore, trials: set[str]) -> set[tuple[str, int]]:
+    found: set[tuple[str, int]] = set()
+    for path in (store.folder.root / "attempts").glob(PATTERN):
+        table = read_sealed(path, ["trial_id", "attempt"])
+        ids, numbers = table["trial_id"].to_pylist(), table["attempt"].to_pylist()
+        for trial, number in zip(ids, numbers, strict=True):
+            if trial in trials:
+                found.add((str(trial), int(number or 0)))
+    return found
+
+
+def _drop(db: sqlite3.Connection, sealed: set[tuple[str, int]]) -> None:
+    damage: list[Damage] = []  # recovery finds and reports it
+    gone: list[tuple[int]] = []
+    for seq, value in read_entries(db, damage=damage):
+        intent = value if isinstance(value, Intent) else value.intent
+        if (intent.trial_id, intent.attempt) in sealed:
+            gone.append((seq,))
+    db.executemany("DELETE FROM entry WHERE seq = ?", gone)

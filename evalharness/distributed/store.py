@@ -1,0 +1,135 @@
+"""A worker's view of the shared run folder: a journal of its own, parts under everybody's names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from evalharness.distributed.messages import CoordinatorLostError
+from evalharness.distributed.shards import Shard
+from evalharness.errors import StorageError
+from evalharness.store import seal
+from evalharness.store.entries import FILE_NAME
+from evalharness.store.folder import Manifest, RunFolder, now_iso, take_lock
+from evalharness.store.journal import Journal
+from evalharness.store.recovery import Recovered
+from evalharness.store.writer import RunStore
+
+
+class ListParts(Protocol):
+    """How a worker has its parts listed; raises what the connection raises."""
+
+    async def part_number(self) -> int:
+        """A number that no other part has."""
+        ...
+
+    async def sealed(self, sealed: seal.Sealed) -> str | None:
+        """Wait until the manifest lists these parts; why it cannot, None when it does."""
+        ...
+
+    async def finished(self, shards: list[Shard]) -> None:
+        """Every trial of these shards is in a part."""
+        ...
+
+
+class _SharedFolder(RunFolder):
+    """The run folder as a worker has it: the lock is its journal's, the manifest the driver's."""
+
+    def __init__(self, root: Path, journal: Path) -> None:
+        now = now_iso()
+        unused = Manifest(
+            code_version="", name=root.name, status="running", created_at=now, updated_at=now
+        )
+        super().__init__(root, take_lock(journal), unused)
+        self._own_journal = journal
+
+    @property
+    def journal_folder(self) -> Path:
+        return self._own_journal
+
+    def save_manifest(self, **changes: Any) -> None:
+        raise AssertionError("only the driver writes run.json")
+
+
+class ShardStore(RunStore):
+    """Records what one worker does.
+
+    Args:
+        root: the run folder.
+        journal: folder of this worker's journal; it holds none yet.
+        providers: by setting_id.
+        listing: where parts are numbered and listed.
+    """
+
+    def __init__(
+        self, root: Path, journal: Path, providers: Mapping[str, str], listing: ListParts
+    ) -> None:
+        self._begin(_SharedFolder(root, journal))
+        self._providers = dict(providers)
+        self._listing = listing
+        self._loop = asyncio.get_running_loop()
+        self._complete: list[Shard] = []
+        self.lost = False
+        self.on_lost: Callable[[CoordinatorLostError], None] = lambda _: None
+        self.recovered = Recovered()
+        try:
+            assert not (journal / FILE_NAME).exists()
+            self._journal = Journal(journal, on_failure=self._failed)
+        except BaseException:
+            self.close()
+            raise
+
+    def completed(self, shard: Shard) -> None:
+        """Every trial of a shard has its record; the next seal takes them along."""
+        self._complete.append(shard)
+
+    async def seal(self) -> None:
+        """Seal what is finished; then say which shards are."""
+        complete, self._complete = self._complete, []
+        await super().seal()
+        if complete:
+            await self._listing.finished(complete)
+
+    async def seal_now(self) -> None:
+        """The same, unless there is nothing to say; after a seal that is going on."""
+        if self._sealing is not None:
+            await asyncio.shield(self._sealing)
+        if self._complete and self._sealing is None and self.failure is None:
+            self._sealing = asyncio.create_task(self._seal_in_background())
+            await asyncio.shield(self._sealing)
+
+    async def end(self) -> None:
+        """Seal the rest and close; what the journal still holds is taken over by the driver.
+
+        A failure of the disk is in ``failure`` afterwards.
+        """
+        try:
+            if self.lost:  # nobody lists parts any more; the journal has everything
+                if self._sealing is not None:
+                    await asyncio.wait({self._sealing})
+                with suppress(StorageError):
+                    await self.journal.flush()
+            else:
+                await self._flush_and_seal()
+        finally:
+            self.close()
+
+    def _failed(self, error: StorageError) -> None:
+        """A coordinator that is gone is no failure of the disk: the journal has everything."""
+        if isinstance(error, CoordinatorLostError):
+            self.lost = True
+            self.on_lost(error)
+        else:
+            super()._failed(error)
+
+    async def _part_number(self) -> int:
+        return await self._listing.part_number()
+
+    def _list(self, sealed: seal.Sealed) -> None:
+        waiting = asyncio.run_coroutine_threadsafe(self._listing.sealed(sealed), self._loop)
+        refused = waiting.result()
+        if refused is not None:
+            raise StorageError(refused)

@@ -1,0 +1,360 @@
+"""The real command on real Ray against real emulators: one run, whoever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import evalharness as package
+from evalharness import errors
+from evalharness.store.verify import verify_folder
+from tests.durability.invariants import (
+    every_visible_parquet_opens,
+    final_state_is_sound,
+    in_doubt,
+    nothing_bought_twice_unsaid,
+    said,
+)
+from tests.durability.processes import PATIENCE_S, Command, Done, Emulator, Zygote, emulating
+
+PLAN = (
+    "dataset.limit=6", "sweep.seed=[1,2]", "sweep.temperature=[0,1]", "repeats=10", "scoring=none",
+    "params.max_tokens=8", "limits.concurrency=9", "limits.in_doubt_retries=3",
+)  # fmt: skip
+PLANNED = 6 * 2 * 2 * 10
+
+
+def on_ray(cluster: str, emulator: Emulator, *more: str, name: str = "r") -> tuple[str, ...]:
+    return (
+        "run", f"name={name}", *emulator.provider, *PLAN, "execution=ray", "execution.workers=3",
+        f"execution.address={cluster}", *more,
+    )  # fmt: skip
+
+
+def run(zygote: Zygote, folder: Path, *arguments: str) -> Done:
+    return begin(zygote, folder, *arguments).wait()
+
+
+def begin(zygote: Zygote, folder: Path, *arguments: str) -> Command:
+    tokens = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
+    return zygote.start(folder, *arguments, quiet=True, **tokens)
+
+
+def workers(root: Path) -> list[int]:
+    """Process ids of the workers that hold a journal of a run now."""
+    found = []
+    for lock in sorted(root.glob("journal/worker-*/run.lock")):
+        named = re.match(r"process (\d+) on", lock.read_text())
+        if named is not None and (lock.parent / "journal.sqlite").exists():
+            found.append(int(named[1]))
+    return found
+
+
+def wait_for_workers(root: Path, count: int) -> list[int]:
+    deadline = time.monotonic() + PATIENCE_S
+    while len(pids := workers(root)) < count:
+        assert time.monotonic() < deadline, "the workers did not start"
+        time.sleep(0.01)
+    return pids
+
+
+def ends(pids: list[int]) -> None:
+    """Wait until processes are gone."""
+    deadline = time.monotonic() + PATIENCE_S
+    while any(_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a process stays"
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def as_one_process(zygote: Zygote, emulator: Emulator, folder: Path) -> list[tuple[Any, ...]]:
+    """What the same plan gives in one process, uninterrupted."""
+    arguments = ("run", "name=whole", *emulator.provider, *PLAN)
+    assert zygote.run(folder, *arguments, quiet=True).code == 0
+    return said(folder / "results" / "whole")
+
+
+class Slow(Emulator):
+    """An emulator that answers after 60 ms, and what a test has sent to it."""
+
+    def __init__(self, of: Emulator) -> None:
+        self.__dict__ = dict(of.__dict__)
+        self.begin()
+
+    def begin(self) -> None:
+        self._before = self._received = len(super().ledger())
+
+    def ledger(self) -> list[dict[str, Any]]:
+        return super().ledger()[self._before :]
+
+    def wait_for_more(self, count: int) -> None:
+        """Wait until it has received that many more requests of the test."""
+        self._received += count
+        self.wait_until_received(self._received)
+
+
+@pytest.fixture(scope="module")
+def the_slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
+    with emulating(tmp_path_factory.mktemp("slow"), "--ttft-ms", "60") as one:
+        yield Slow(one)
+
+
+@pytest.fixture(scope="module")
+def expected(
+    zygote: Zygote, the_slow: Slow, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Any, ...]]:
+    return as_one_process(zygote, the_slow, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def slow(the_slow: Slow, expected: Any) -> Slow:
+    the_slow.begin()
+    return the_slow
+
+
+def test_several_workers_make_one_run(
+    zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
+) -> None:
+    """P3 on workers: rows as in one process; report, verify, resume and extension see no other."""
+    done = run(zygote, tmp_path, *on_ray(cluster, slow))
+    assert done.code == 0, done.err
+    root = tmp_path / "results" / "r"
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    ledger = slow.ledger()
+    assert len(ledger) == len({row["client_request_id"] for row in ledger}) == PLANNED
+    assert len(list((root / "records").glob("part-*.parquet"))) >= 2  # more than one has worked
+    assert not list((root / "journal").glob("worker-*"))
+    assert "nothing to send" in run(zygote, tmp_path, *on_ray(cluster, slow)).err
+    more = zygote.run(tmp_path, "run", "name=r", *slow.provider, *PLAN, "repeats=11", quiet=True)
+    assert more.code == 0, more.err
+    assert len(slow.ledger()) == PLANNED + 24
+    assert verify_folder(root).sound
+    session = package.load(root).manifest.sessions[0]
+    assert (session["workers"], session["sent"], session["recorded"]) == (3, PLANNED, PLANNED)
+
+
+def test_killed_workers_are_replaced_and_nothing_is_lost(
+    zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
+) -> None:
+    """P1-P3 on workers: kill -9 of two, one after the other; the run ends with its plan."""
+    command = begin(zygote, tmp_path, *on_ray(cluster, slow))
+    root = tmp_path / "results" / "r"
+    slow.wait_for_more(40)
+    first = wait_for_workers(root, 3)[0]
+    os.kill(first, signal.SIGKILL)
+    slow.wait_for_more(40)
+    os.kill(next(pid for pid in workers(root) if pid != first), signal.SIGKILL)
+    every_visible_parquet_opens(root)
+    done = command.wait()
+    assert done.code == 0, done.err
+    assert done.err.count("is lost") == 2
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    doubts = nothing_bought_twice_unsaid(slow.ledger(), root)
+    assert doubts <= 2 * 9
+    assert f"{doubts} attempt(s) of this run in doubt ({doubts} new)" in done.err or not doubts
+
+
+def test_a_lost_coordinator_is_replaced(
+    zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
+) -> None:
+    """Workers drain, another coordinator starts from the folder, nothing is asked twice."""
+    command = begin(zygote, tmp_path, *on_ray(cluster, slow))
+    slow.wait_for_more(60)
+    os.kill(coordinator(), signal.SIGKILL)
+    done = command.wait()
+    assert done.code == 0, done.err
+    assert "the coordinator was lost" in done.err
+    root = tmp_path / "results" / "r"
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    assert nothing_bought_twice_unsaid(slow.ledger(), root) == 0
+
+
+def coordinator() -> int:
+    """Process id of the coordinator on this test's Ray."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if name.startswith(b"ray::Coordinator") and _descends(int(folder.name)):
+            return int(folder.name)
+    raise AssertionError("no coordinator")
+
+
+def _descends(pid: int) -> bool:
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return False
+
+
+def test_a_killed_driver_leaves_a_run_that_goes_on_in_one_process(
+    zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
+) -> None:
+    """Workers end with their driver; the same command without Ray takes their journals over."""
+    command = begin(zygote, tmp_path, *on_ray(cluster, slow))
+    slow.wait_for_more(60)
+    root = tmp_path / "results" / "r"
+    pids = wait_for_workers(root, 3)
+    command.signal(signal.SIGKILL)
+    assert command.wait().code == -signal.SIGKILL
+    ends(pids)
+    state = verify_folder(root)
+    assert state.sound, state.findings
+    recorded = state.records + state.unsealed
+    assert recorded > 0
+    assert len(package.load(root).records()) == recorded
+    resumed = zygote.run(tmp_path, "run", "name=r", *slow.provider, *PLAN, quiet=True)
+    assert resumed.code == 0, resumed.err
+    assert f"{recorded} were recorded before" in resumed.err
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    assert nothing_bought_twice_unsaid(slow.ledger(), root) <= 9
+
+
+def test_limits_are_those_of_all_workers_together(
+    zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
+) -> None:
+    """P8 on workers: the emulator's own limiter refuses nothing, and one minute is used."""
+    limiter = ["--limit-window-s", "3", "--limit-retry-after", "float", "--rpm", "92"]
+    with emulate(*limiter) as emulator:
+        arguments = on_ray(cluster, emulator, "limits.rpm=1200", "limits.concurrency=60")
+        done = run(zygote, tmp_path, *arguments)
+        assert done.code == 0, done.err
+        assert Counter(row["status"] for row in emulator.ledger()) == {200: PLANNED}
+        assert emulator.stats()["max_in_flight"] <= 60
+
+
+def test_one_refused_account_stops_all(
+    zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
+) -> None:
+    """P11 on workers: a 402 seen by one, exit 3, and the rest of the plan is not sent."""
+    with emulate("--error-rate", "0.1", "--error-status", "402", "--ttft-ms", "60") as emulator:
+        done = run(zygote, tmp_path, *on_ray(cluster, emulator))
+        assert done.code == errors.EXIT_ACCOUNT, done.err
+        ledger = emulator.ledger()
+        first = min(row["received_at_ns"] for row in ledger if row["status"] == 402)
+        assert len(ledger) < PLANNED
+        # What was in flight, and what went while the word spread: a turn of the slots at most.
+        assert sum(row["received_at_ns"] > first + 5 * 10**8 for row in ledger) == 0
+        assert verify_folder(tmp_path / "results" / "r").sound
+
+
+def test_the_money_limit_is_one_for_all(
+    zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
+) -> None:
+    """P12 on workers: exit 4, never above the limit, and more than 90 % of it used."""
+    dear = (
+        "pricing.prices=[{model: qwen-plus, price_usd_per_mtok: {prompt: 0.4, completion: 1000}}]"
+    )
+    with emulate("--price-completion", "1000", "--output-tokens", "8") as emulator:
+        arguments = on_ray(cluster, emulator, dear, "limits.max_cost_usd=1.0")
+        done = run(zygote, tmp_path, *arguments)
+        assert done.code == errors.EXIT_BUDGET, done.err
+        assert 0.9 < float(emulator.stats()["billed_usd"]) <= 1.0
+        assert run(zygote, tmp_path, *arguments, "limits.max_cost_usd=10").code == 0
+        assert len(emulator.ledger()) == PLANNED
+
+
+def test_an_interrupt_drains_everywhere(
+    zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
+) -> None:
+    """Ctrl-C: exit 130, nothing in doubt, and the command on the last line goes on."""
+    command = begin(zygote, tmp_path, *on_ray(cluster, slow))
+    slow.wait_for_more(60)
+    command.signal(signal.SIGINT)
+    done = command.wait()
+    assert done.code == errors.EXIT_INTERRUPTED, done.err
+    root = tmp_path / "results" / "r"
+    assert in_doubt(root) == set()
+    assert len(slow.ledger()) == len(package.load(root).records()) < PLANNED
+    assert "to go on: evalharness run name=r" in done.last_line
+    assert run(zygote, tmp_path, *on_ray(cluster, slow)).code == 0
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    assert len(slow.ledger()) == PLANNED
+
+
+def test_a_ray_of_its_own_goes_with_its_driver(
+    zygote: Zygote, emulator: Emulator, tmp_path: Path
+) -> None:
+    """address=null: kill -9 of the driver ends workers, coordinator and Ray.
+
+    Only two agents of Ray's look for their raylet once a minute; they touch nothing of ours.
+    """
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    arguments = (
+        "run", "name=own", *emulator.provider, *PLAN, "repeats=400", "execution=ray",
+    )  # fmt: skip
+    command = zygote.start(tmp_path, *arguments, quiet=True)
+    pids = wait_for_workers(tmp_path / "results" / "own", 2)
+    family = descendants(command.pid)
+    assert set(pids) < set(family)
+    agents = {pid for pid in family if b"Agent" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    command.signal(signal.SIGKILL)
+    command.wait()
+    ends([pid for pid in family if pid not in agents])
+
+
+def descendants(pid: int) -> list[int]:
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text()
+        except OSError:
+            continue
+        parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
+    found = [pid]
+    for parent in found:
+        found += [child for child, above in parents.items() if above == parent]
+    return found[1:]
+
+
+def test_a_cluster_cannot_reach_what_answers_on_this_machine_alone(
+    zygote: Zygote, tmp_path: Path
+) -> None:
+    """P18: the emulator as a child process and an address: exit 2 before anything starts."""
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    done = zygote.run(
+        tmp_path, "run", "provider=emulator", "execution=ray", "execution.address=auto"
+    )
+    assert done.code == errors.EXIT_CONFIG
+    assert "execution.address=null" in done.err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["execution.workers=9", "limits.concurrency=4"], "execution.workers=4"),
+        (["execution.address=ray://h:1"], "execution.address=auto"),
+        (["execution.engine=dask"], "execution.engine"),
+        (["execution.worker=2"], "execution.workers"),
+        (["load=closed"], "execution=local"),
+        (["results_dir=s3://bucket/results"], "results_dir=results"),
+    ],
+)
+def test_what_cannot_be_run_so_is_refused_before_anything_starts(
+    zygote: Zygote, emulator: Emulator, tmp_path: Path, overrides: list[str], words: str
+) -> None:
+    """P18: exit 2, and what to type instead."""
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    base = ("run", "name=no", *emulator.provider, *PLAN, "execution=ray")
+    done = zygote.run(tmp_path, *base, *overrides)
+    assert done.code == errors.EXIT_CONFIG
+    assert words in done.err
+    assert json.dumps(done.err).count("Traceback") == 0

@@ -1,0 +1,119 @@
+"""What killed workers leave in a run folder is read with the rest, and taken over once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from evalharness.store import leftovers, seal
+from evalharness.store.entries import encode_row, insert_rows, read_entries
+from evalharness.store.folder import take_lock
+from evalharness.store.rescue import open_for_writing
+from evalharness.store.run import Run
+from evalharness.store.verify import verify_folder
+from tests.store.helpers import SETTING, intent, result
+from tests.store.test_store import open_store
+
+
+def leave(root: Path, name: str, *values: object, part: int | None = None) -> Path:
+    """A worker's journal with these entries, and a seal over all of them that was only begun."""
+    folder = root / "journal" / name
+    folder.mkdir()
+    (folder / "run.lock").write_text("process 1 on nowhere")
+    db = open_for_writing(folder / "journal.sqlite", [])
+    insert_rows(db, [encode_row(value) for value in values])  # type: ignore[arg-type]
+    if part is not None:
+        seal.begin(db, part)
+    db.close()
+    return folder
+
+
+def begun(root: Path) -> Path:
+    """A run that was begun and whose process is gone."""
+    store = open_store(root)
+    store.start()
+    store.close()
+    return root
+
+
+async def test_a_worker_s_journal_is_read_and_taken_over(tmp_path: Path) -> None:
+    """An answer counts, a try is a try, an intent alone is in doubt; each trial is sealed once."""
+    root = begun(tmp_path / "run")
+    leave(root, "worker-0001", intent(0), result(0), intent(1), result(1, final=False), intent(2))
+    assert list(Run.open(root).records()["prompt_id"]) == ["p0"]
+    state = verify_folder(root)
+    assert (state.findings, state.unsealed, state.in_doubt) == ([], 1, 1)
+    again = open_store(root)
+    assert not list((root / "journal").glob("worker-*"))
+    assert [r.intent.prompt_id for r in again.recovered.finals] == ["p0"]
+    assert [i.prompt_id for i in again.recovered.newly_in_doubt] == ["p2"]
+    assert again.recovered.unfinished[intent(1).trial_id].attempts == 1
+    again.start()
+    for number in (1, 2):
+        await again.append(result(number, attempt=2))
+    await again.finish(status="complete", reason=None)
+    attempts = Run.open(root).attempts().sort_values(["prompt_id", "attempt"])
+    said = list(zip(attempts["prompt_id"], attempts["outcome"], strict=True))
+    assert said == [
+        ("p0", "delivered"), ("p1", "rejected"), ("p1", "delivered"), ("p2", "in_doubt"),
+        ("p2", "delivered"),
+    ]  # fmt: skip
+    assert verify_folder(root).sound
+
+
+async def test_taking_over_twice_changes_nothing(tmp_path: Path) -> None:
+    """A kill between taking over and removing: the same journal comes again."""
+    root = begun(tmp_path / "run")
+    left = leave(root, "worker-0001", intent(0), result(0), intent(2))
+    shutil.copytree(left, tmp_path / "copy")
+    open_store(root).close()
+    shutil.copytree(tmp_path / "copy", left)
+    again = open_store(root)
+    assert len(again.recovered.finals) == 1
+    again.start()
+    await again.finish(status="interrupted", reason=None)
+    assert len(Run.open(root).records()) == 1
+    attempts = Run.open(root).attempts()
+    assert sorted(attempts["outcome"]) == ["delivered", "in_doubt"]
+
+
+async def test_seals_of_several_workers_are_finished_under_their_own_numbers(
+    tmp_path: Path,
+) -> None:
+    """Two were killed while sealing: one before its part had a name, one after."""
+    root = begun(tmp_path / "run")
+    leave(root, "worker-0001", result(0), result(1), part=1)
+    second = leave(root, "worker-0002", result(2), part=2)
+    store = open_store(tmp_path / "other")
+    db = open_for_writing(second / "journal.sqlite", [])
+    batch = seal.collect(read_entries(db, damage=[]))
+    db.close()
+    store.folder.root = root
+    seal.write_parts(store.folder, 2, batch, {SETTING.setting_id: SETTING.provider})
+    store.close()
+    assert verify_folder(root).sound
+    again = open_store(root)
+    assert not again.recovered.finals
+    names = sorted(path.name for path in (root / "records").iterdir())
+    assert names == ["part-000001.parquet", "part-000002.parquet"]
+    again.start()
+    await again.finish(status="interrupted", reason=None)
+    assert sorted(Run.open(root).records()["prompt_id"]) == ["p0", "p1", "p2"]
+    assert verify_folder(root).sound
+
+
+async def test_a_worker_that_lives_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its journal is locked: nothing is touched, and the folder is not opened."""
+    from evalharness.errors import RunInUseError
+
+    root = begun(tmp_path / "run")
+    left = leave(root, "worker-0001", result(0))
+    monkeypatch.setattr(leftovers, "_PATIENCE_S", 0.0)
+    take_lock(left)
+    with pytest.raises(RunInUseError, match="worker-0001"):
+        open_store(root)
+    assert (left / "journal.sqlite").exists()
