@@ -87,8 +87,12 @@ def check_footer(path: Path) -> None:
         raise OSError("the footer does not match its checksum")
 
 
-def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read_parquet(
+    path: Path, columns: list[str] | None = None, *, dictionaries: Sequence[str] = ()
+) -> pa.Table:
     """A Parquet file with its checksums verified, of pages and footer; absent columns are left out.
+
+    Text columns named in ``dictionaries`` are read as dictionaries.
 
     Raises:
         pyarrow.ArrowException, OSError: it cannot be read, or is not what was written.
@@ -99,11 +103,42 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     check_footer(path)
     # Not parquet.read_table, which imports pyarrow.dataset and, with it, pandas: half a second
     # before a first request, for a single file.
-    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+    metadata = parquet.read_metadata(path)
+    names = set(metadata.schema.to_arrow_schema().names)
+    with parquet.ParquetFile(
+        path,
+        metadata=metadata,
+        page_checksum_verification=True,
+        # Columns that are younger than the file are not in it.
+        read_dictionary=[name for name in dictionaries if name in names],
+    ) as file:
         if columns is not None:
             there = set(file.schema_arrow.names)
             columns = [name for name in columns if name in there]
         return file.read(columns=columns)
+
+
+def filled_columns(path: Path, columns: Sequence[str]) -> tuple[int, list[str]]:
+    """How many rows a Parquet file has, and which columns may hold a value by its statistics."""
+    import pyarrow.parquet
+
+    parquet: Any = pyarrow.parquet
+    check_footer(path)
+    metadata = parquet.read_metadata(path)
+    places = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    filled: list[str] = []
+    for name in columns:
+        if name not in places:
+            continue
+        found = [group.column(places[name]) for group in groups]
+        nulls = sum(
+            c.statistics.null_count if c.is_stats_set and c.statistics.has_null_count else 0
+            for c in found
+        )
+        if nulls < metadata.num_rows:
+            filled.append(name)
+    return metadata.num_rows, filled
 
 
 def batches(
@@ -128,14 +163,19 @@ def only(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
     return pa.schema([whole.field(name) for name in columns], metadata=whole.metadata)
 
 
-def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def conform(table: pa.Table, schema: pa.Schema, dictionaries: Sequence[str] = ()) -> pa.Table:
     """The table with exactly the columns of ``schema``: those an older version lacked are null.
+
+    Text columns named in ``dictionaries`` are dictionaries of texts.
 
     Raises:
         pyarrow.ArrowException: a column has a type that cannot become the schema's.
     """
     import pyarrow as pa
 
+    encoded = pa.dictionary(pa.int32(), pa.string())
+    fields = [f.with_type(encoded) if f.name in dictionaries else f for f in _fields(schema)]
+    schema = pa.schema(fields, metadata=schema.metadata)
     columns: list[Any] = [
         table[f.name] if f.name in table.column_names else pa.nulls(len(table), f.type)
         for f in _fields(schema)

@@ -128,7 +128,7 @@ def _in_flight(frame: Frame, pairs: Pairs) -> Groups:
 
 
 def _output_length(frame: Frame, pairs: Pairs) -> Groups:
-    chars = text_lengths(frame.records, "text")[frame.rows]
+    chars = text_lengths(frame.records, "text", frame.held)[frame.rows]
     longer = np.maximum(chars[pairs.left], chars[pairs.right])
     return _binned(longer, _LENGTHS, _LENGTH_NAMES)
 

@@ -17,6 +17,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from evalharness.texts import Texts
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -26,8 +28,8 @@ UNKNOWN = -1  # the code of a value that is not there
 _BATCH_BYTES = 64 * 1024 * 1024
 
 
-def _arrow() -> tuple[Any, Any]:
-    """``pyarrow`` and ``pyarrow.compute``, which have no complete types, imported on use."""
+def arrow() -> tuple[Any, Any]:
+    """Give ``pyarrow`` and ``pyarrow.compute``, which have no complete types, imported on use."""
     import pyarrow
     import pyarrow.compute
 
@@ -36,7 +38,7 @@ def _arrow() -> tuple[Any, Any]:
 
 def chunked(column: Any) -> Any:
     """Return any Arrow array as a chunked one, dictionary columns decoded."""
-    pa, _ = _arrow()
+    pa, _ = arrow()
     if isinstance(column, pa.Array):
         column = pa.chunked_array([column])
     if pa.types.is_dictionary(column.type):
@@ -46,8 +48,12 @@ def chunked(column: Any) -> Any:
 
 def dictionary(column: Any) -> tuple[Ints, Any]:
     """Encode a text column: codes (null is :data:`UNKNOWN`), and the Arrow array they index."""
-    pa, pc = _arrow()
-    encoded = pc.dictionary_encode(chunked(column))
+    pa, pc = arrow()
+    if pa.types.is_dictionary(column.type):
+        encoded = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
+        encoded = encoded.unify_dictionaries()
+    else:
+        encoded = pc.dictionary_encode(chunked(column))
     if not encoded.num_chunks:
         return np.zeros(0, np.int64), pa.array([], pa.string())
     pieces = [_numpy(piece.indices.fill_null(UNKNOWN)) for piece in encoded.chunks]
@@ -66,19 +72,20 @@ def positions(column: Any, known: list[str]) -> tuple[Ints, list[str]]:
         depend on the order of the rows.
 
     """
-    pa, pc = _arrow()
-    texts = chunked(column).cast(pa.string())
-    codes = _numpy(pc.fill_null(_index_in(texts, known), UNKNOWN))
-    missing = codes == UNKNOWN
-    if not missing.any():
-        return codes, []
-    strangers: Any = pc.unique(texts.filter(pa.array(missing)))
-    extra = sorted(strangers.to_pylist())
-    return _numpy(pc.fill_null(_index_in(texts, known + extra), UNKNOWN)), extra
+    pa, pc = arrow()
+    codes, values = dictionary(column)
+    found = _numpy(pc.fill_null(_index_in(values.cast(pa.string()), known), UNKNOWN))
+    # A dictionary may hold values that no row has.
+    used = np.bincount(codes, minlength=len(values)) > 0
+    strangers = np.flatnonzero((found == UNKNOWN) & used)
+    names: list[str] = values.take(pa.array(strangers)).to_pylist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    found[strangers[order]] = len(known) + np.arange(len(names))
+    return found[codes], [names[place] for place in order]
 
 
 def _index_in(texts: Any, known: list[str]) -> Any:
-    pa, pc = _arrow()
+    pa, pc = arrow()
     return pc.index_in(texts, value_set=pa.array(known, pa.string()))
 
 
@@ -91,7 +98,7 @@ def floats(column: Any) -> Floats:
 
     Timestamps become seconds since the epoch (a double keeps them to about a microsecond).
     """
-    pa, _ = _arrow()
+    pa, _ = arrow()
     column = chunked(column)
     if pa.types.is_timestamp(column.type):
         nanoseconds = column.cast(pa.timestamp("ns", tz=column.type.tz)).cast(pa.int64())
@@ -113,7 +120,7 @@ def text_codes(column: Any, group: Ints) -> Ints:
         One code a row, ``>= 0`` or :data:`UNKNOWN`.
 
     """
-    pa, _ = _arrow()
+    pa, _ = arrow()
     column = chunked(column)
     batches = max(1, -(-column.nbytes // _BATCH_BYTES))
     out = np.full(len(column), UNKNOWN, np.int64)
@@ -139,7 +146,7 @@ def object_codes(values: Any) -> Ints:
     Integer arrays are taken as they are (negative: unparsed). Objects that are not text are
     compared by their canonical JSON, so ``1`` and ``"1"`` differ.
     """
-    pa, _ = _arrow()
+    pa, _ = arrow()
     if isinstance(values, np.ndarray):
         array = cast("npt.NDArray[Any]", values)
         if array.dtype.kind in "iu":
@@ -157,11 +164,13 @@ def _answer_text(value: object) -> str | None:
     return "\x00" + msgspec.json.encode(value, order="deterministic").decode()
 
 
-def output_codes(records: pa.Table, group: Ints, unknown: Bools) -> Ints:
+def output_codes(
+    records: pa.Table, group: Ints, unknown: Bools, texts: Texts | None = None
+) -> Ints:
     """Encode what a record said as one code: text, refusal and tool calls together.
 
     An absent text is an empty one, except in rows of ``unknown``, whose code is :data:`UNKNOWN`.
-    Codes compare within a group only.
+    Codes compare within a group only. With ``texts`` the columns hold numbers of texts.
     """
     codes = np.zeros(len(group), np.int64)
     names = set(records.column_names)
@@ -171,6 +180,12 @@ def output_codes(records: pa.Table, group: Ints, unknown: Bools) -> Ints:
         column = chunked(records[name])
         if column.null_count == len(column):
             continue
+        if texts is not None:
+            numbers = _numpy(column.fill_null(0))  # the number of the empty text
+            if name == "tool_calls_json":
+                numbers = _bare_numbers(numbers, texts)
+            codes = _pair(codes, numbers)
+            continue
         blank = _bare_calls if name == "tool_calls_json" else _blank_nulls
         column = blank(column)
         codes = _pair(codes, text_codes(column, group))
@@ -179,7 +194,7 @@ def output_codes(records: pa.Table, group: Ints, unknown: Bools) -> Ints:
 
 
 def _blank_nulls(column: Any) -> Any:
-    _, pc = _arrow()
+    _, pc = arrow()
     return pc.fill_null(column, "") if column.null_count else column
 
 
@@ -193,10 +208,17 @@ def _pair(left: Ints, right: Ints) -> Ints:
 
 def _bare_calls(column: Any) -> Any:
     """Tool calls without the id each response invents: what is called, with which arguments."""
-    pa, _ = _arrow()
+    pa, _ = arrow()
     codes, calls = dictionary(column)
     bare = pa.array([without_call_ids(text) for text in calls.to_pylist()], pa.string())
     return pa.chunked_array([bare.take(pa.array(codes, mask=codes == UNKNOWN))])
+
+
+def _bare_numbers(numbers: Ints, texts: Texts) -> Ints:
+    """Codes of tool calls, given by the numbers of their texts, without the ids."""
+    distinct, inverse = np.unique(numbers, return_inverse=True)
+    bare = [without_call_ids(text) for text in texts.take(distinct)]
+    return np.unique(bare, return_inverse=True)[1].astype(np.int64)[inverse]
 
 
 def without_call_ids(text: str) -> str:
@@ -217,10 +239,12 @@ def without_call_ids(text: str) -> str:
     return msgspec.json.encode(bare).decode()
 
 
-def text_lengths(table: Any, column: str) -> Floats:
+def text_lengths(table: Any, column: str, texts: Texts | None = None) -> Floats:
     """Return the length of each text in characters; a null text, or column, has length 0."""
-    _, pc = _arrow()
+    _, pc = arrow()
     if column not in table.column_names:
         return np.zeros(int(table.num_rows))
+    if texts is not None:
+        return texts.lengths.astype(np.float64)[_numpy(chunked(table[column]).fill_null(0))]
     lengths = floats(pc.utf8_length(chunked(table[column])))
     return np.where(np.isnan(lengths), 0.0, lengths)

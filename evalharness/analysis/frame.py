@@ -16,11 +16,15 @@ import numpy.typing as npt
 from evalharness.analysis import encode, loading, variants
 from evalharness.analysis.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.analysis.loading import ERROR, STATUSES
+from evalharness.texts import OUTPUTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
+
+    from evalharness.store.compact import Wide
+    from evalharness.texts import Texts
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -33,6 +37,10 @@ COLUMNS = (
     "completion_tokens", "cached_tokens", "reasoning_tokens", "billed_usd", "sent_at",
     "latency_s", "ttft_s", "in_flight", "answer", "score", "cost_usd_imported",
 )  # fmt: skip
+
+
+#: Those of them that are read for a few records alone.
+WIDE = ("logprobs",)
 
 
 class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
@@ -54,6 +62,8 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         has_target: one entry a prompt.
         clusters: one cluster number a prompt (a prompt without one is alone in its own); None
             when no prompt names a cluster.
+        held: when given, the columns of outputs in ``records`` are numbers of its texts.
+        wide: what gives columns that are too wide to be held, by the ``row`` column of records.
 
     """
 
@@ -72,6 +82,8 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     cost_usd: Floats | None
     has_target: Bools
     clusters: Ints | None
+    held: Texts | None = None
+    wide: Wide | None = None
 
     @classmethod
     def build(
@@ -83,6 +95,8 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         answers: Any = None,
         scores: Mapping[str, npt.NDArray[Any]] | None = None,
         cost_usd: npt.NDArray[Any] | None = None,
+        texts: Texts | None = None,
+        wide: Wide | None = None,
     ) -> Frame:
         """Encode a run.
 
@@ -96,6 +110,8 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             scores: by scorer name, float64, NaN not scored; the first is the primary. Default: the
                 records' ``score`` column when any row of it is filled.
             cost_usd: one a record, NaN unknown. Default: the imported cost when any is filled.
+            texts: what the numbers in the columns of outputs stand for, where they hold numbers.
+            wide: see the attribute.
 
         Raises:
             DatasetError: a status that is not one of :data:`STATUSES`.
@@ -125,12 +141,14 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             prompt=prompt[rows],
             repeat=repeat[rows],
             status=status[rows],
-            output=loading.outputs(records, prompt, status)[rows],
+            output=loading.outputs(records, prompt, status, texts)[rows],
             answer=None if answer is None else answer[rows],
             scores={name: score[rows] for name, score in final.items()},
             cost_usd=None if cost is None else cost[rows],
             has_target=has_target,
             clusters=loading.cluster_codes(prompts, len(strangers)),
+            held=texts,
+            wide=wide,
         )
 
     # --- what there is -------------------------------------------------------------------------
@@ -213,11 +231,31 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
 
     def texts(self, rows: Ints, column: str = "text") -> list[str | None]:
         """Texts of a few records, given by their places in the frame's order."""
+        if self.wide is not None and column in self.wide.columns:
+            return self.wide.take(column, self.values("row")[rows].astype(np.int64))
         if column not in self.records.column_names:
             return [None] * len(rows)
         data = encode.chunked(self.records[column])
+        if self.held is not None and column in OUTPUTS:
+            numbers = np.asarray(data.take(self.rows[rows]).fill_null(-1), dtype=np.int64)
+            found: list[str | None] = list(self.held.take(np.maximum(numbers, 0)))
+            return [None if n < 0 else text for n, text in zip(numbers, found, strict=True)]
         # One by one: taking from a chunked text column may have to join all of its chunks.
         return [data[int(row)].as_py() for row in self.rows[rows]]
+
+    def counted_texts(self, rows: Ints) -> Iterator[tuple[Any, Ints]]:
+        """The distinct texts of some records, as Arrow arrays, with how many records have each."""
+        pa, pc = encode.arrow()
+        chosen = pc.take(encode.chunked(self.records["text"]), pa.array(self.rows[rows]))
+        if self.held is None:
+            counted = chosen.value_counts()
+            yield counted.field("values"), np.asarray(counted.field("counts"))
+            return
+        if chosen.null_count:
+            yield pa.nulls(1, pa.string()), np.array([chosen.null_count])
+        counts = np.bincount(np.asarray(chosen.drop_null()), minlength=len(self.held))
+        for numbers, texts in self.held.blocks(counts > 0):
+            yield texts, counts[numbers]
 
     def said(self, rows: Ints) -> list[str]:
         """Return a few records' outputs as one text each: text, then refusal, then tool calls."""

@@ -9,7 +9,7 @@ runner-up is biased upwards; the intervals say by how much at most.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,25 +38,53 @@ def leaders(frame: Frame, *, seed: int = 0) -> dict[str, Any]:
         the leader, over the ``n`` prompts both have), ``ci95``, ``p`` and ``p_adjusted``.
 
     """
-    return {metric: _leader(frame, metric, sign, seed) for metric, sign in DIRECTIONS.items()}
+    led = {metric: _Lead.of(frame, metric, sign) for metric, sign in DIRECTIONS.items()}
+    known = [lead for lead in led.values() if lead is not None]
+    if not known:
+        return dict.fromkeys(led)
+    # All metrics at once: drawing the signs costs more than multiplying with them.
+    p = stats.sign_flip(
+        np.concatenate([lead.differences for lead in known], axis=1),
+        clusters=frame.clusters,
+        seed=seed,
+    )
+    ends = np.cumsum([len(lead.others) for lead in known])[:-1]
+    found = dict(zip((lead.metric for lead in known), np.split(p, ends), strict=True))
+    return {
+        metric: None if lead is None else _described(frame, lead, found[metric], seed)
+        for metric, lead in led.items()
+    }
 
 
-def _leader(frame: Frame, metric: str, sign: int, seed: int) -> dict[str, Any] | None:
-    table = frame.per_prompt(metric)
-    means = [_mean(table[:, s]) for s in range(table.shape[1])]
-    known = [s for s, mean in enumerate(means) if mean is not None]
-    if len(known) < 2:
-        return None
-    best = max(known, key=lambda s: (sign * (means[s] or 0.0), -s))
-    others = [s for s in known if s != best]
-    differences = table[:, others] - table[:, [best]]
-    raw = stats.sign_flip(differences, clusters=frame.clusters, seed=seed)
+class _Lead(NamedTuple):
+    """The leader in a metric; ``differences`` of the others to it, prompts × others."""
+
+    metric: str
+    best: int
+    others: list[int]
+    means: list[float | None]
+    differences: Floats
+
+    @classmethod
+    def of(cls, frame: Frame, metric: str, sign: int) -> _Lead | None:
+        table = frame.per_prompt(metric)
+        means = [_mean(table[:, s]) for s in range(table.shape[1])]
+        known = [s for s, mean in enumerate(means) if mean is not None]
+        if len(known) < 2:
+            return None
+        best = max(known, key=lambda s: (sign * (means[s] or 0.0), -s))
+        others = [s for s in known if s != best]
+        return cls(metric, best, others, means, table[:, others] - table[:, [best]])
+
+
+def _described(frame: Frame, lead: _Lead, raw: Floats, seed: int) -> dict[str, Any]:
+    metric, best, means = lead.metric, lead.best, lead.means
     # A setting that shares no prompt with the leader has no p, and cannot be told from it.
     adjusted, _ = stats.holm(raw)
     rows = [
-        _other(frame, s, metric, means[s], differences[:, i], seed)
+        _other(frame, s, metric, means[s], lead.differences[:, i], seed)
         | {"p": number(raw[i]), "p_adjusted": number(adjusted[i])}
-        for i, s in enumerate(others)
+        for i, s in enumerate(lead.others)
     ]
     level = [r["setting_id"] for r in rows if r["p_adjusted"] is None or r["p_adjusted"] >= LEVEL]
     return {

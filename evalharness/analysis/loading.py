@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from evalharness.texts import Texts
+
 STATUSES: tuple[str, ...] = tuple(status.value for status in Status)
 OK = STATUSES.index(Status.OK)
 TRUNCATED = STATUSES.index(Status.TRUNCATED)
@@ -57,13 +59,13 @@ def statuses(records: pa.Table) -> Ints:
     return codes
 
 
-def outputs(records: pa.Table, prompt: Ints, status: Ints) -> Ints:
+def outputs(records: pa.Table, prompt: Ints, status: Ints, texts: Texts | None = None) -> Ints:
     """Encode the outputs; an ok row that holds nothing at all is an output nobody recorded."""
     silent = status == OK
     for column in ("text", "refusal", "tool_calls_json"):
         if column in records.column_names:
             silent &= np.asarray(records[column].is_null().to_numpy(), dtype=np.bool_)
-    return encode.output_codes(records, prompt, silent)
+    return encode.output_codes(records, prompt, silent, texts)
 
 
 def answer_codes(records: pa.Table, answers: Any) -> Ints | None:

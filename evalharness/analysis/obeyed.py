@@ -6,14 +6,14 @@ the verdict is ``undetectable`` where the limit was never put to the test.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.encode import Bools, Floats, Ints
+from evalharness.analysis.encode import Floats, Ints
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.loading import OK, STATUSES
 from evalharness.analysis.plain import interval
@@ -100,10 +100,10 @@ def _stop(frame: Frame) -> dict[str, Any] | None:
         sequences.update(wanted)
         rows = _delivered(frame, index)
         n += rows.size
-        broken += int(_containing(frame, rows, wanted).sum())
+        broken += _containing(frame, rows, wanted)
     free = [i for i in range(len(frame.setting_ids)) if frame.params(i).get("stop") is None]
     rows = np.concatenate([_delivered(frame, i) for i in free]) if free else np.zeros(0, np.int64)
-    without = int(_containing(frame, rows, sorted(sequences)).sum())
+    without = _containing(frame, rows, sorted(sequences))
     return _judged(
         "stop",
         broken,
@@ -120,19 +120,19 @@ def _delivered(frame: Frame, setting: int) -> Ints:
     return rows[frame.usable[rows]]
 
 
-def _containing(frame: Frame, rows: Ints, sequences: list[str]) -> Bools:
-    """Which of the records' texts hold any of the sequences."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def _containing(frame: Frame, rows: Ints, sequences: list[str]) -> int:
+    """Count the records whose text holds any of the sequences."""
+    import pyarrow.compute
 
-    if not rows.size:
-        return np.zeros(0, np.bool_)
-    texts: Any = frame.records["text"].take(pa.array(frame.rows[rows]))
-    held = np.zeros(rows.size, np.bool_)
-    for sequence in sequences:
-        match: Any = pc.fill_null(cast("Any", pc).match_substring(texts, sequence), False)
-        held |= np.asarray(match.to_numpy(), dtype=np.bool_)
-    return held
+    compute: Any = pyarrow.compute
+    total = 0
+    for texts, counts in frame.counted_texts(rows):
+        held = np.zeros(len(counts), np.bool_)
+        for sequence in sequences:
+            match = compute.fill_null(compute.match_substring(texts, sequence), False)
+            held |= np.asarray(match, dtype=np.bool_)
+        total += int(counts[held].sum())
+    return total
 
 
 def _choices(frame: Frame, bodies: Any) -> dict[str, Any] | None:
@@ -182,12 +182,10 @@ def _response_format(frame: Frame) -> dict[str, Any] | None:
     return _judged("response_format", broken, n, n, "fail to be the JSON asked for")
 
 
-def _counted_texts(frame: Frame, rows: Ints) -> list[tuple[str | None, int]]:
+def _counted_texts(frame: Frame, rows: Ints) -> Iterator[tuple[str | None, int]]:
     """Distinct texts of some records with how often each occurs."""
-    import pyarrow as pa
-
-    texts: Any = frame.records["text"].take(pa.array(frame.rows[rows]))
-    return [(item["values"], item["counts"]) for item in texts.value_counts().to_pylist()]
+    for texts, counts in frame.counted_texts(rows):
+        yield from zip(texts.to_pylist(), counts.tolist(), strict=True)
 
 
 def _format(value: dict[str, Any]) -> Callable[[str], bool]:

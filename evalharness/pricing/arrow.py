@@ -107,8 +107,23 @@ def read_codes(records: pa.Table, name: str) -> tuple[list[Any], Ints]:
     column = _column(records, name)
     if column is None:
         return [None], np.zeros(records.num_rows, np.int64)
+    if is_dictionary(column):
+        values = [*column.dictionary.to_pylist(), None]
+        codes = column.indices.fill_null(len(values) - 1).to_numpy().astype(np.int64)
+        # Only the values that some row has, as a fresh encoding would give.
+        used = np.flatnonzero(np.bincount(codes, minlength=len(values)))
+        place = np.zeros(len(values), np.int64)
+        place[used] = np.arange(len(used))
+        return [values[code] for code in used.tolist()], place[codes]
     encoded = column.dictionary_encode(null_encoding="encode")
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+
+
+def is_dictionary(column: Any) -> bool:
+    """Whether an Arrow column is a dictionary of values."""
+    import pyarrow as pa
+
+    return pa.types.is_dictionary(column.type)
 
 
 def delivered(records: pa.Table) -> Bools:

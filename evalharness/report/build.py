@@ -13,7 +13,7 @@ from evalharness.analysis.breakdowns import breakdowns
 from evalharness.analysis.compare import compare
 from evalharness.analysis.distributions import distributions, timeline
 from evalharness.analysis.effects import effects
-from evalharness.analysis.frame import COLUMNS, Frame
+from evalharness.analysis.frame import COLUMNS, WIDE, Frame
 from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
 from evalharness.analysis.trends import trends
@@ -33,6 +33,7 @@ from evalharness.report.scoring import Options, scored_run, scoring_facts, store
 from evalharness.store.asked import Asked
 from evalharness.store.folder import CONFIG
 from evalharness.store.run import Run
+from evalharness.texts import Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 _SCORED = ("finish_reason",)
 _PRICED = ("provider", "model")
 _PHASED = ("measurement", "phase")
-
 
 DEFAULTS = Options()
 
@@ -64,7 +64,10 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     asked = None if options.everything else Asked(settings, prompts, run.manifest)
     config = stored_config(run)
     load = load_section(run, settings, config.load)
-    records = load.kept(run.table("records", _columns()))
+    texts = Texts()
+    stored = run.snapshot("records")
+    wide = stored.wide(WIDE)
+    records = load.kept(stored.compact(_columns(), texts, numbered=wide is not None))
     held = len(records)
     if asked is not None:
         settings, prompts, records = asked.settings, asked.prompts, asked.rows(records)
@@ -79,7 +82,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
             hint="the command that made it, once more, sends what it asks for "
             f"(its configuration: {run.root / CONFIG})",
         )
-    scored = scored_run(run, records, prompts, options)
+    scored = scored_run(run, records, prompts, options, texts)
     over = [] if options.pricing is None else [options.pricing]
     book = PriceBook.load(
         prices=options.prices or (),
@@ -95,12 +98,18 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         answers=scored.answers,
         scores=scored.scores,
         cost_usd=costs.cost_usd,
+        texts=texts,
+        wide=wide,
     )
+    made = run.snapshot("attempts")
+    attempts = made.compact(_ATTEMPTS, texts)
+    retried = _not_final(attempts)
+    again = made.compact(fate.AGAIN_COLUMNS, texts, keep=_not_final) if len(retried) else retried
     unstable = least_stable(frame)
     axes = _varying(frame)
     data: dict[str, Any] = {
         "run": {
-            **_run_facts(run, records, settings, prompts),
+            **_run_facts(run, records, settings, prompts, attempts),
             "records_outside_plan": held - len(records),
         },
         **summarise(frame),
@@ -117,11 +126,10 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         "unstable_prompts": unstable_prompts(run, frame, unstable),
         "timeline": timeline(frame),
         "errors": fate.errors(records),
-        "attempts": fate.attempts(run.table("attempts", list(fate.ATTEMPT_COLUMNS))),
+        "attempts": fate.attempts(attempts, again),
         "provenance": provenance(run, settings),
         "load": load.data,
     }
-    attempts = run.table("attempts", list(dict.fromkeys((*ATTEMPT_COLUMNS, *_CELL))))
     data["money"] = money(
         frame,
         costs,
@@ -141,6 +149,7 @@ def build_all(names: Sequence[str], options: Options) -> list[Built]:
 
 # What tells whether the plan asks for a row.
 _CELL = ("prompt_id", "setting_id", "repeat")
+_ATTEMPTS = tuple(dict.fromkeys((*ATTEMPT_COLUMNS, *fate.ATTEMPT_COLUMNS, *_CELL)))
 # Bodies are read for what was sent and echoed; a sample says as much as all of them.
 _SAMPLED_BODIES = 2_000
 
@@ -160,14 +169,21 @@ def _bodies(run: Run) -> pa.Table:
 
 
 def _columns() -> list[str]:
-    return list(dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *_PHASED, *fate.ERROR_COLUMNS)))
+    wanted = dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *_PHASED, *fate.ERROR_COLUMNS))
+    return [name for name in wanted if name not in WIDE]
+
+
+def _not_final(attempts: pa.Table) -> pa.Table:
+    import pyarrow.compute
+
+    compute: Any = pyarrow.compute
+    return attempts.filter(compute.invert(attempts["final"]))
 
 
 def _run_facts(
-    run: Run, records: pa.Table, settings: pa.Table, prompts: pa.Table
+    run: Run, records: pa.Table, settings: pa.Table, prompts: pa.Table, attempts: pa.Table
 ) -> dict[str, Any]:
     manifest = run.manifest
-    attempts = run.table("attempts", ["trial_id", "outcome"])
     return {
         "name": run.name,
         "status": manifest.status,

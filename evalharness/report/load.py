@@ -38,9 +38,12 @@ class Loaded(NamedTuple):
 
         An import of a benchmark's records has no list of measurements: its warm-up stays out.
         """
-        if records["phase"].null_count == len(records):
+        names = records.column_names  # without those that hold nothing
+        if "phase" not in names or records["phase"].null_count == len(records):
             return records
-        number: list[Any] = records["measurement"].to_pylist()
+        number: list[Any] = (
+            records["measurement"].to_pylist() if "measurement" in names else [None] * len(records)
+        )
         phase: list[Any] = records["phase"].to_pylist()
         keep = [
             m is None or (p == "measured" and (self.data is None or m in self.numbers))

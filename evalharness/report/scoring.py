@@ -24,6 +24,8 @@ from evalharness.strict_yaml import load as load_yaml
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from evalharness.texts import Texts
+
 REASONS = 5  # reasons a scorer that are named; the texts of exceptions can be without number
 
 
@@ -71,8 +73,16 @@ def stored_config(run: Run) -> StoredConfig:
     return msgspec.convert(load_yaml(first), StoredConfig)
 
 
-def scored_run(run: Run, records: pa.Table, prompts: pa.Table, options: Options) -> Scored:
+def scored_run(
+    run: Run,
+    records: pa.Table,
+    prompts: pa.Table,
+    options: Options,
+    texts: Texts | None = None,
+) -> Scored:
     """Judge records of a run by its scoring, or by the one that replaces it.
+
+    With ``texts`` the columns of outputs hold numbers of texts.
 
     Raises:
         ConfigError: the scoring cannot be read.
@@ -86,6 +96,7 @@ def scored_run(run: Run, records: pa.Table, prompts: pa.Table, options: Options)
         bind(scorers, run),
         parse_answer_spec(answer),
         answers_supplied=run.manifest.answers_supplied,
+        texts=texts,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from evalharness.errors import DatasetError
 from evalharness.records import Status
 from evalharness.scorers.base import Sample
+from evalharness.texts import OUTPUTS, Texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = 16_384
+# Gives the answer of an output from its status and text.
+Answer = Callable[[Status, "str | None"], "str | None"]
 _STATUS = {status.value: status for status in Status}
 _INT64_SAFE = 2**62
 
@@ -41,7 +44,11 @@ def distinct(
             combined, size = combined.astype(np.int64), len(seen)
         combined, size = combined * count + codes, size * count
     _, first, index = np.unique(combined, return_index=True, return_inverse=True)
-    return first, index
+    # In the order in which they came, which is how texts are stored.
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[order], place[index]
 
 
 def _codes(column: pa.ChunkedArray[Any]) -> tuple[npt.NDArray[np.int64], int]:
@@ -49,6 +56,9 @@ def _codes(column: pa.ChunkedArray[Any]) -> tuple[npt.NDArray[np.int64], int]:
     import numpy as np
     import pyarrow as pa
 
+    if pa.types.is_integer(column.type):  # numbers of texts
+        numbers = np.asarray(column.fill_null(-1), dtype=np.int64) + 1
+        return numbers, int(numbers.max(initial=0)) + 1
     if not pa.types.is_dictionary(column.type):
         column = _wide(column).dictionary_encode()
     chunks: list[Any] = column.unify_dictionaries().chunks
@@ -68,6 +78,17 @@ def _wide(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     return column
 
 
+def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
+    """The column as a list; of a dictionary, each value is made once."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return column.to_pylist()
+    codes, _ = _codes(column)
+    values: list[Any] = [*column.unify_dictionaries().chunk(0).dictionary.to_pylist(), None]
+    return [values[code] for code in codes.tolist()]
+
+
 class _About(NamedTuple):
     """What a prompt says about its answers."""
 
@@ -84,13 +105,21 @@ class Samples:
         records: the records table.
         prompts: the prompts table.
         first: rows of ``records`` to make samples of.
+        texts: what the numbers in columns of outputs stand for, where they hold numbers.
 
     Raises:
         DatasetError: a record of a prompt that ``prompts`` does not hold.
 
     """
 
-    def __init__(self, records: pa.Table, prompts: pa.Table, first: npt.NDArray[np.intp]) -> None:
+    def __init__(
+        self,
+        records: pa.Table,
+        prompts: pa.Table,
+        first: npt.NDArray[np.intp],
+        texts: Texts | None = None,
+    ) -> None:
+        self._texts = texts
         wanted = ("prompt_id", "text", "status", "finish_reason", "tool_calls_json", "answer")
         present = [name for name in wanted if name in records.column_names]
         narrow = records.select(present)
@@ -113,21 +142,32 @@ class Samples:
     def __getitem__(self, place: int) -> Sample:
         return next(self._made(place, 1))
 
-    def batches(self) -> Iterator[tuple[int, list[Sample]]]:
-        """All samples in order: place of the first, and up to :data:`BATCH` samples."""
+    def batches(self, answer: Answer | None = None) -> Iterator[tuple[int, list[Sample]]]:
+        """All samples in order: place of the first, and up to :data:`BATCH` samples.
+
+        ``answer`` gives the answer of each from its status and text, in order.
+        """
         for start in range(0, len(self), BATCH):
-            yield start, list(self._made(start, BATCH))
+            yield start, list(self._made(start, BATCH, answer))
 
     def supplied_answers(self) -> list[str | None]:
         """List the ``answer`` column."""
         return self._rows.column("answer").to_pylist()
 
-    def _made(self, start: int, count: int) -> Iterator[Sample]:
+    def _made(self, start: int, count: int, answer_of: Answer | None = None) -> Iterator[Sample]:
+        import numpy as np
+
         rows = self._rows.slice(start, count)
         empty: list[None] = [None] * rows.num_rows
 
         def column(name: str) -> list[Any]:
-            return rows.column(name).to_pylist() if name in rows.column_names else empty
+            if name not in rows.column_names:
+                return empty
+            if self._texts is not None and name in OUTPUTS:
+                numbers = np.asarray(rows.column(name).fill_null(-1), dtype=np.int64)
+                found = self._texts.take(np.maximum(numbers, 0))
+                return [None if n < 0 else t for n, t in zip(numbers, found, strict=True)]
+            return _values(rows.column(name))
 
         answers = empty if self.answers is None else self.answers[start : start + count]
         for prompt_id, text, status, finish_reason, tool_calls, answer in zip(
@@ -140,10 +180,13 @@ class Samples:
             strict=True,
         ):
             about = self._about[prompt_id]
+            what = _STATUS[status]
+            if answer_of is not None:
+                answer = answer_of(what, text)
             yield Sample(
                 text=text,
                 target=about.target,
-                status=_STATUS[status],
+                status=what,
                 finish_reason=finish_reason,
                 tool_calls_json=tool_calls,
                 answer=answer,

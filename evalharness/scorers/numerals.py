@@ -52,15 +52,30 @@ def _decimal(match: re.Match[str]) -> Decimal | None:
 def pick(text: str, which: Literal["first", "last", "only"]) -> Decimal | None:
     """Find the first, last or only number; None when there is none (or not only one)."""
     if which == "last":
-        for match in reversed(list(_NUMBER.finditer(text))):
-            number = _decimal(match)
-            if number is not None:
-                return number
-        return None
+        return _last(text)
     found = list(islice(numbers(text), 2))
     if not found or (which == "only" and len(found) > 1):
         return None
     return found[0]
+
+
+# Greedy, so that they end at the last digit, or white space: no number has white space inside.
+_TO_LAST_DIGIT = re.compile(r"(?s).*\d")
+_TO_LAST_SPACE = re.compile(r"(?s).*\s")
+
+
+def _last(text: str) -> Decimal | None:
+    """Find the last number, looking from the end at one word with a digit after the other."""
+    end = len(text)
+    while digit := _TO_LAST_DIGIT.match(text, 0, end):
+        space = _TO_LAST_SPACE.match(text, 0, digit.end())
+        start = space.end() if space else 0
+        for match in reversed(list(_NUMBER.finditer(text[start:end]))):
+            number = _decimal(match)
+            if number is not None:
+                return number
+        end = start
+    return None
 
 
 def written(number: Decimal) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from evalharness.texts import Texts
+
 GIVE_UP_AFTER = 10  # texts on which a pattern took too long before it is tried no more
 IMPORTED = "imported"  # name of the scores that came with an import
 _GAVE_UP = f"not tried: the pattern took too long on {GIVE_UP_AFTER} other texts"
@@ -46,7 +48,8 @@ class Scored:
     Attributes:
         scores: label → float64 array, one value a record in [0, 1]; NaN is "not scored". Scores
             that came with an import stand last, under ``imported``.
-        answers: parsed answers (Arrow strings, null: none); None when no answers are defined.
+        answers: parsed answers (Arrow dictionary of strings, null: none); None when no
+            answers are defined.
         answer_status: :class:`AnswerStatus` of each record (dictionary-encoded), or None.
 
     """
@@ -57,7 +60,7 @@ class Scored:
         self.scores: dict[str, npt.NDArray[np.float64]] = {
             label: one.values[index] for label, one in judged.items()
         }
-        self.answers: pa.Array[Any] | None = None
+        self.answers: pa.DictionaryArray[Any, Any] | None = None
         self.answer_status: pa.DictionaryArray[Any, Any] | None = None
         self._samples = samples
         self._index = index
@@ -109,6 +112,7 @@ def score_records(
     extractor: Extractor | None,
     *,
     answers_supplied: bool | None = None,
+    texts: Texts | None = None,
 ) -> Scored:
     """Judge every record by every scorer and extract every answer.
 
@@ -125,6 +129,7 @@ def score_records(
         scorers: from :func:`~evalharness.scorers.parse_scoring`.
         extractor: from :func:`~evalharness.scorers.parse_answer_spec`.
         answers_supplied: see above.
+        texts: what the numbers in columns of outputs stand for, where they hold numbers.
 
     Raises:
         ConfigError: a scorer has ``of: answer`` and no answers are defined; two equal labels.
@@ -137,18 +142,19 @@ def score_records(
     judged = _labelled(scorers, answers_known=supplied or extractor is not None)
     columns = [name for name in _OUTPUT if name in records.column_names]
     first, index = distinct(records, [*columns, "answer"] if supplied else columns)
-    samples = Samples(records, prompts, first)
-    statuses = None
+    samples = Samples(records, prompts, first, texts)
+    answering = None
     if supplied or extractor is not None:
-        statuses = _answer(samples, extractor)
-    for start, batch in samples.batches():
+        answering = _Answering(extractor, samples.supplied_answers() if supplied else None)
+    for start, batch in samples.batches(None if answering is None else answering.answer):
         for one in judged.values():
             one.judge(start, batch)
     scored = Scored(samples, index, {label: one.finished() for label, one in judged.items()})
     if _any_value(records, "score") and IMPORTED not in scored.scores:
         scored.add_imported(_imported(records, prompts), _errors(records))
-    if statuses is not None:
-        _broadcast_answers(scored, samples, statuses, index)
+    if answering is not None:
+        samples.answers = answering.answers
+        _broadcast_answers(scored, answering, index)
     return scored
 
 
@@ -208,31 +214,40 @@ def _any_value(records: pa.Table, name: str) -> bool:
     return name in records.column_names and records.column(name).null_count < records.num_rows
 
 
-def _answer(samples: Samples, extractor: Extractor | None) -> list[AnswerStatus]:
-    """Put answers into the samples; without an extractor, those that were supplied."""
-    supplied = samples.supplied_answers() if extractor is None else None
-    answers: list[str | None] = []
-    statuses: list[AnswerStatus] = []
-    timeouts = 0
-    for start, batch in samples.batches():
-        for place, sample in enumerate(batch, start):
-            if sample.status is Status.ERROR:
-                one, status = None, AnswerStatus.NONE
-            elif extractor is None:
-                one = supplied[place] if supplied is not None else None
-                status = AnswerStatus.UNPARSED if one is None else AnswerStatus.PARSED
-            else:
-                parsed = (
-                    Parsed(None, _GAVE_UP, failed=True)
-                    if timeouts >= GIVE_UP_AFTER
-                    else extractor.parse(sample.text)
-                )
-                timeouts += parsed.reason == TIMED_OUT
-                one, status = parsed.answer, _status(parsed)
-            answers.append(one)
-            statuses.append(status)
-    samples.answers = answers
-    return statuses
+class _Answering:
+    """Takes the answer out of one output after the other; without an extractor, the supplied one.
+
+    Attributes:
+        answers: of the outputs so far, None where there is none.
+        statuses: what it came to.
+
+    """
+
+    def __init__(self, extractor: Extractor | None, supplied: list[str | None] | None) -> None:
+        self.answers: list[str | None] = []
+        self.statuses: list[AnswerStatus] = []
+        self._extractor = extractor
+        self._supplied = supplied
+        self._timeouts = 0
+
+    def answer(self, status: Status, text: str | None) -> str | None:
+        """Answer of the next output."""
+        if status is Status.ERROR:
+            one, found = None, AnswerStatus.NONE
+        elif self._extractor is None:
+            one = self._supplied[len(self.answers)] if self._supplied is not None else None
+            found = AnswerStatus.UNPARSED if one is None else AnswerStatus.PARSED
+        else:
+            parsed = (
+                Parsed(None, _GAVE_UP, failed=True)
+                if self._timeouts >= GIVE_UP_AFTER
+                else self._extractor.parse(text)
+            )
+            self._timeouts += parsed.reason == TIMED_OUT
+            one, found = parsed.answer, _status(parsed)
+        self.answers.append(one)
+        self.statuses.append(found)
+        return one
 
 
 def _status(parsed: Parsed) -> AnswerStatus:
@@ -241,16 +256,15 @@ def _status(parsed: Parsed) -> AnswerStatus:
     return AnswerStatus.FAILED if parsed.failed else AnswerStatus.UNPARSED
 
 
-def _broadcast_answers(
-    scored: Scored, samples: Samples, statuses: list[AnswerStatus], index: npt.NDArray[np.intp]
-) -> None:
+def _broadcast_answers(scored: Scored, answering: _Answering, index: npt.NDArray[np.intp]) -> None:
     import numpy as np
     import pyarrow
 
     pa: Any = pyarrow
-    scored.answers = pa.array(samples.answers, type=pa.string()).take(pa.array(index))
+    distinct = pa.array(answering.answers, type=pa.string()).dictionary_encode()
+    scored.answers = distinct.take(pa.array(index))
     places = {status: place for place, status in enumerate(AnswerStatus)}
-    codes = np.array([places[status] for status in statuses], dtype=np.int8)
+    codes = np.array([places[status] for status in answering.statuses], dtype=np.int8)
     words = pa.array([status.value for status in AnswerStatus])
     scored.answer_status = pa.DictionaryArray.from_arrays(pa.array(codes[index]), words)
 

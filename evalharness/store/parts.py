@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,20 +44,30 @@ def part_number(path: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def read_sealed(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read_sealed(
+    path: Path, columns: list[str] | None = None, *, dictionaries: Sequence[str] = ()
+) -> pa.Table:
     """A sealed file of a run folder, its page checksums verified, with the columns of the schema.
 
-    A column that was added since the file was written is null.
+    A column that was added since the file was written is null; ``dictionaries`` names those that
+    are read as dictionaries.
 
     Raises:
         StorageError: it is not what was written; the message names it and says what to do.
     """
+    schema = arrow_schema(path.parent.name if path.name.startswith("part-") else path.stem)
+    wanted = schema if columns is None else only(schema, columns)
+    with reading(path):
+        return conform(read_parquet(path, columns, dictionaries=dictionaries), wanted, dictionaries)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a sealed file is read into :func:`damaged_file`."""
     import pyarrow as pa
 
-    schema = arrow_schema(path.parent.name if path.name.startswith("part-") else path.stem)
     try:
-        table = read_parquet(path, columns)
-        return conform(table, schema if columns is None else only(schema, columns))
+        yield
     except (pa.ArrowException, OSError) as error:
         raise damaged_file(path, error) from error
 

@@ -13,6 +13,7 @@ from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
 from evalharness.store.buffers import empty
 from evalharness.store.columns import attempt_table, record_table, settings_from
+from evalharness.store.compact import Snapshot
 from evalharness.store.entries import (
     Damage,
     connect_for_reading,
@@ -91,6 +92,15 @@ class Run:
         if name in ("prompts", "settings"):
             return self._single(name, columns)
         return self._parts_and_journal(name, columns)
+
+    def snapshot(self, name: str) -> Snapshot:
+        """``records`` or ``attempts`` as they are now, to be read part by part."""
+        # The journal first: see _parts_and_journal.
+        fresh = self._fresh(name)
+        paths = sorted((self.root / name).glob(PATTERN))
+        if fresh is not None and len(fresh):
+            fresh = where_not_in(fresh, "trial_id", self._sealed_ids(name))
+        return Snapshot(name, paths, fresh)
 
     def sample(self, name: str, columns: list[str], most: int) -> pa.Table:
         """Up to ``most`` rows for a look at wide columns: the journal's, else the newest part's.

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 DRAWS = 9_999
 _EXACT_UP_TO = 13  # non-zero units: 2^13 = 8,192 sign patterns, fewer than the draws
-_BLOCK = 4_000_000  # signs at a time: 32 MB as floats
+_BLOCK = 4_000_000  # signs at a time: 32 MB as floats; small products wait for threads in vain
 
 
 def sign_flip(
@@ -93,10 +93,11 @@ def _count_extreme(sums: Floats, slack: Floats, seed: int, draws: int) -> NDArra
     rng = np.random.default_rng(seed)
     extreme = np.zeros(sums.shape[1], dtype=np.int64)
     rows = max(1, _BLOCK // units)
+    plus = np.empty((min(rows, draws), units))
     for start in range(0, draws, rows):
         count = min(rows, draws - start)
         packed = rng.integers(0, 256, size=(count, (units + 7) // 8), dtype=np.uint8)
-        plus = np.unpackbits(packed, axis=1, count=units).astype(np.float64)
-        flipped = 2.0 * (plus @ sums) - total
+        np.copyto(plus[:count], np.unpackbits(packed, axis=1, count=units))
+        flipped = 2.0 * (plus[:count] @ sums) - total
         extreme += (np.abs(flipped) >= bound).sum(axis=0)
     return extreme

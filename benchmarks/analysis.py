@@ -1,0 +1,153 @@
+"""Does the analysis scale? Processor time and memory of the commands that read a run.
+
+    python -m benchmarks.analysis [--records 10000 100000 1000000] [--folder DIR]
+                                  [--commands report …] [--permutations]
+
+A complete run of each size is made (:mod:`benchmarks.recorded`: ten settings × ten repeats, texts
+of 60 to 220 tokens), and each command is run over it in a process of its own. Printed are processor
+seconds of all threads, wall seconds, the most memory that was resident, processor time for 1,000
+records, and at the end the exponent of processor time in the number of records, between each two
+sizes (1 is linear). ``--folder`` keeps the runs and uses them again. With ``--permutations`` the
+sign flips alone are timed: 20 settings × 10⁴ prompts × 9,999 draws, all six metrics.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.recorded import Shape, make
+from evalharness.analysis import stats
+
+COMMANDS: dict[str, list[str]] = {
+    "report": ["report", "{run}"],
+    "json": ["report", "{run}", "--json"],
+    "html": ["report", "{run}", "--json", "--html", "{run}.html"],
+    "compare": ["compare", "{run}", "--by", "temperature", "--json"],
+    "check": ["check", "{run}", "--min-agreement", "0"],
+    "verify": ["verify", "{run}", "--json"],
+}
+
+
+class Took(NamedTuple):
+    """One command over one run; ``output`` is what it wrote to stdout."""
+
+    cpu_s: float
+    wall_s: float
+    memory_mib: float
+    output: str
+
+
+def run_command(name: str, run: Path) -> Took:
+    """Run a command of :data:`COMMANDS` in a process of its own.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    words = [word.format(run=run) for word in COMMANDS[name]]
+    with tempfile.TemporaryFile() as output:
+        began = time.perf_counter()
+        child = subprocess.Popen([sys.executable, "-m", "evalharness", *words], stdout=output)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.perf_counter() - began
+        output.seek(0)
+        text = output.read().decode()
+    if child.returncode:
+        raise SystemExit(f"evalharness {' '.join(words)}: exit code {child.returncode}\n{text}")
+    return Took(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1024, text)
+
+
+def made(folder: Path, records: int) -> Path:
+    """The run of about so many records below ``folder``, made unless it is there."""
+    shape = Shape(prompts=max(1, records // 100))
+    root = folder / f"records-{shape.trials}"
+    if not (root / "run.json").exists():
+        make(root, shape)
+    return root
+
+
+def checked(name: str, took: Took, records: int) -> None:
+    """Stop unless a command looked at every record.
+
+    Raises:
+        SystemExit: it did not.
+    """
+    if name in ("json", "html"):
+        seen = json.loads(took.output)["run"]["records"]
+    elif name == "verify":
+        found = json.loads(took.output)
+        seen = found["records"] if not found["findings"] else found["findings"]
+    else:
+        return
+    if seen != records:
+        raise SystemExit(f"{name}: {seen} of {records} records")
+
+
+def exponents(sizes: Sequence[int], seconds: Sequence[float]) -> list[float]:
+    """How processor time grows between each two sizes: 1 is linear."""
+    pairs = zip(sizes, sizes[1:], seconds, seconds[1:], strict=False)
+    return [math.log(after / before) / math.log(more / less) for less, more, before, after in pairs]
+
+
+def permutations(prompts: int = 10_000, settings: int = 20, metrics: int = 6) -> dict[str, Any]:
+    """Time the sign flips of one comparison: each setting against the first, in every metric."""
+    rng = np.random.default_rng(0)
+    shares = rng.integers(-5, 6, (prompts, (settings - 1) * metrics)) / 5.0
+    wall, cpu = time.perf_counter(), time.process_time()
+    p = stats.sign_flip(shares)
+    return {
+        "columns": len(p), "draws": stats.DRAWS, "prompts": prompts,
+        "cpu_s": round(time.process_time() - cpu, 2),
+        "wall_s": round(time.perf_counter() - wall, 2),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Print one line a command and size, and the exponents."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--records", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--folder", type=Path, help="keep the runs here, and use them again")
+    parser.add_argument("--permutations", action="store_true", help="time the sign flips alone")
+    options = parser.parse_args()
+    print(f"load average {os.getloadavg()[0]:.1f}")
+    if options.permutations:
+        print(json.dumps(permutations()))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.folder or Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        runs = [made(folder, records) for records in options.records]
+        for name in options.commands:
+            seconds: list[float] = []
+            for run in runs:
+                records = int(run.name.split("-")[1])
+                took = run_command(name, run)
+                checked(name, took, records)
+                seconds.append(took.cpu_s)
+                print(
+                    f"{name} of {records}: {took.cpu_s:.1f} s of processor time "
+                    f"({1e6 * took.cpu_s / records:.0f} µs a record), {took.wall_s:.1f} s, "
+                    f"{took.memory_mib:.0f} MiB"
+                )
+            grown = exponents([int(r.name.split("-")[1]) for r in runs], seconds)
+            if grown:
+                print(f"{name}: exponents {', '.join(f'{value:.2f}' for value in grown)}")
+
+
+if __name__ == "__main__":
+    main()
