@@ -175,7 +175,8 @@ def conform(table: pa.Table, schema: pa.Schema, dictionaries: Sequence[str] = ()
 
     encoded = pa.dictionary(pa.int32(), pa.string())
     fields = [f.with_type(encoded) if f.name in dictionaries else f for f in _fields(schema)]
-    schema = pa.schema(fields, metadata=schema.metadata)
+    whole: Any = schema
+    schema = pa.schema(fields, metadata=whole.metadata)
     columns: list[Any] = [
         table[f.name] if f.name in table.column_names else pa.nulls(len(table), f.type)
         for f in _fields(schema)

@@ -1,7 +1,7 @@
 """Distinct texts under small numbers, so that millions of outputs are held once or not at all.
 
-Two texts are one when 128 bits of their hashes are equal (SipHash-2-4 under two keys): among 10⁹
-different texts two would be taken for one with a chance of 10⁻²¹. Texts beyond a budget of memory
+Two texts are one when 128 bits of their hashes are equal (XXH3): among 10⁹ different texts two
+would be taken for one with a chance of 10⁻²¹. Texts beyond a budget of memory
 are written to a temporary file and read back from there.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,6 @@ Hashes = NDArray[np.uint64]
 OUTPUTS = ("text", "refusal", "tool_calls_json")
 
 HELD_BYTES = 512 * 2**20  # of texts in memory; the rest is in a file
-_KEYS = ("evalharness-text", "text-evalharness")  # of the two hashes, 16 bytes each
 
 
 class Texts:
@@ -43,6 +43,7 @@ class Texts:
         self._starts: list[int] = []  # the first number of each block of texts
         self._blocks: list[Any] = []  # an array, or its place in the file: (offset, size)
         self._lengths: list[Ints] = []
+        self._in_file: set[int] = set()  # the blocks that are
         self._file: Any = None
         self._last: tuple[int, Any] = (-1, None)  # the block read last from the file
         self.add(pa.array([""], pa.string()))
@@ -61,18 +62,20 @@ class Texts:
         import pyarrow.compute
 
         compute: Any = pyarrow.compute
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
-        encoded: Any = column.dictionary_encode()
-        distinct = encoded.dictionary
+        chunked: Any = pa.ChunkedArray
+        whole = column.combine_chunks() if isinstance(column, chunked) else column
         before = len(self._seen)
-        numbers = self._seen.of(*_hashes(distinct))
-        new = distinct.take(pa.array(np.flatnonzero(numbers >= before)))
-        if len(new):
+        rows = np.flatnonzero(np.asarray(whole.is_valid()))
+        there = whole if len(rows) == len(whole) else whole.drop_null()
+        numbers, first = self._seen.of(*_hashes(there))
+        if len(first):
+            new = there.take(pa.array(first))
             self._starts.append(before)
             self._lengths.append(np.asarray(compute.utf8_length(new), dtype=np.int64))
             self._blocks.append(self._kept(new))
-        return pa.array(numbers.astype(np.int32)).take(encoded.indices)
+        found, absent = np.zeros(len(whole), np.int32), np.ones(len(whole), np.bool_)
+        found[rows], absent[rows] = numbers, False
+        return pa.array(found, mask=absent)
 
     def take(self, numbers: Sequence[int] | Ints) -> list[str]:
         """The texts of some numbers, in their order."""
@@ -111,14 +114,16 @@ class Texts:
             weakref.finalize(self, self._file.close)
         sink = pa.BufferOutputStream()
         batch = pa.record_batch([new], names=["text"])
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer: Any = pa.ipc.new_stream(sink, batch.schema)
+        with writer:
             writer.write_batch(batch)
         offset = self._file.seek(0, 2)
+        self._in_file.add(len(self._blocks))
         return offset, self._file.write(sink.getvalue())
 
     def _array(self, place: int) -> Any:
         block = self._blocks[place]
-        if not isinstance(block, tuple):
+        if place not in self._in_file:
             return block
         if self._last[0] != place:
             self._last = place, self._load(*block)
@@ -133,11 +138,17 @@ class Texts:
 
 
 def _hashes(texts: Any) -> tuple[Hashes, Hashes]:
-    from pandas.util import hash_array
+    """The two halves of the hash of each text of an Arrow array without nulls."""
+    from xxhash import xxh3_128_digest
 
-    values = texts.to_numpy(zero_copy_only=False).astype(object, copy=False)
-    first, second = (hash_array(values, hash_key=key, categorize=False) for key in _KEYS)
-    return first, second
+    if not len(texts):
+        return np.zeros(0, np.uint64), np.zeros(0, np.uint64)
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int32)[texts.offset :][: len(texts) + 1].tolist()
+    view = memoryview(b"" if data is None else data)
+    digests = b"".join([xxh3_128_digest(view[a:b]) for a, b in pairwise(ends)])
+    halves = np.frombuffer(digests, np.uint64).reshape(-1, 2)
+    return halves[:, 0].copy(), halves[:, 1].copy()
 
 
 class _Numbers:
@@ -152,14 +163,26 @@ class _Numbers:
     def __len__(self) -> int:
         return self._count
 
-    def of(self, first: Hashes, second: Hashes) -> Ints:
-        """The number of each key; new keys, which must differ, get the next ones in their order."""
+    def of(self, first: Hashes, second: Hashes) -> tuple[Ints, Ints]:
+        """The number of each key, and where each new one first stands.
+
+        New keys get the next numbers, in the order in which they come.
+        """
         numbers = self._find(first, second)
         new = np.flatnonzero(numbers < 0)
-        if len(new):
-            numbers[new] = np.arange(self._count, self._count + len(new))
-            self._append(first[new], second[new])
-        return numbers
+        if not len(new):
+            return numbers, new
+        order = new[np.lexsort((second[new], first[new]))]
+        other = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
+        starts = np.flatnonzero(np.r_[True, other])
+        found = order[starts]  # the first of equal ones, since the sort is stable
+        by_place = np.argsort(found)
+        rank = np.empty_like(by_place)
+        rank[by_place] = np.arange(self._count, self._count + len(found))
+        numbers[order] = np.repeat(rank, np.diff(np.r_[starts, len(order)]))
+        found = found[by_place]
+        self._append(first[found], second[found])
+        return numbers, found
 
     def _find(self, first: Hashes, second: Hashes) -> Ints:
         """The number of each key, −1 where it is new."""

@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import plain
-from evalharness.analysis.circumstances import COMPARED, contrasts
+from evalharness.analysis.circumstances import COMPARED, Compared, chosen, contrasts
 from evalharness.analysis.encode import UNKNOWN, Floats, Ints, text_lengths
 from evalharness.analysis.frame import Frame
-from evalharness.analysis.pairs import LIMIT, Pairs, mean_agreement, pairs_of_repeats
+from evalharness.analysis.pairs import (
+    LIMIT,
+    Pairs,
+    counted,
+    mean_agreement,
+    pairs_of_repeats,
+)
 
 #: A table of groups: their names, and the group of each pair (-1: in none).
 Groups = tuple[list[str], Ints]
@@ -63,25 +69,25 @@ def breakdowns(frame: Frame, limit: int = LIMIT) -> list[dict[str, Any]]:
         "cached_tokens": lambda f, p: [_cached(f, p)],
     }
     out: list[dict[str, Any]] = [{"all_pairs": pairs.complete} for _ in frame.setting_ids]
-    compared: dict[str, Groups] = {}
+    compared: dict[str, Compared] = {}
     for name, table in tables.items():
         for row in out:
             row[name] = []
-        found = table(frame, pairs)
-        for groups in found:
-            _append(frame, pairs, groups, [row[name] for row in out])
-        if name in COMPARED:
-            compared[name] = found[0]
-    for row, told in zip(out, contrasts(frame, pairs, compared), strict=True):
+        for place, (names, group) in enumerate(table(frame, pairs)):
+            every, same = counted(pairs, group, len(names), frame.cells)
+            _append(frame, names, every, same, [row[name] for row in out])
+            if name in COMPARED and place == 0:
+                ends = chosen(name, every)
+                if ends is not None:
+                    compared[name] = Compared(names, ends, every[list(ends)], same[list(ends)])
+    for row, told in zip(out, contrasts(frame, compared), strict=True):
         row["contrasts"] = told
     return out
 
 
-def _append(frame: Frame, pairs: Pairs, groups: Groups, rows: list[list[Any]]) -> None:
-    names, group = groups
-    prompts, settings = frame.shape
+def _append(frame: Frame, names: list[str], every: Ints, same: Ints, rows: list[list[Any]]) -> None:
     for index, name in enumerate(names):
-        share, n, with_pairs = mean_agreement(pairs, group == index, prompts, settings)
+        share, n, with_pairs = mean_agreement(every[index], same[index], len(frame.prompt_ids))
         for s in np.flatnonzero(n).tolist():
             rows[s].append(
                 {

@@ -8,14 +8,13 @@ other, over the prompts that have pairs in both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from evalharness.analysis import plain, stats
-from evalharness.analysis.encode import Bools, Floats, Ints
+from evalharness.analysis.encode import Floats, Ints
 from evalharness.analysis.frame import Frame
-from evalharness.analysis.pairs import Pairs
 
 #: Which two groups are compared, by place; None: the last against the first that occurs.
 _GROUPS: dict[str, tuple[int, int] | None] = {
@@ -29,15 +28,28 @@ COMPARED = frozenset(_GROUPS)
 LEAST_PROMPTS = 6  # fewer can never be significant
 
 
-def contrasts(
-    frame: Frame, pairs: Pairs, tables: Mapping[str, tuple[list[str], Ints]]
-) -> list[list[dict[str, Any]]]:
+class Compared(NamedTuple):
+    """Two groups of a breakdown.
+
+    Attributes:
+        names: of all groups, the last of them the unknown.
+        ends: the two that are compared, by place: the one, and the one that it is held against.
+        every, same: their pairs and equal pairs, 2 × cells.
+
+    """
+
+    names: list[str]
+    ends: tuple[int, int]
+    every: Ints
+    same: Ints
+
+
+def contrasts(frame: Frame, tables: Mapping[str, Compared]) -> list[list[dict[str, Any]]]:
     """Compare two groups of each breakdown in every setting.
 
     Args:
         frame: the run.
-        pairs: the pairs that were sorted into groups.
-        tables: by breakdown its groups' names, the last of them the unknown, and each pair's group.
+        tables: the breakdowns in which two groups occur.
 
     Returns:
         One list a setting, an entry for each breakdown with at least six prompts in both groups:
@@ -49,16 +61,14 @@ def contrasts(
     out: list[list[dict[str, Any]]] = [[] for _ in frame.setting_ids]
     found: list[dict[str, Any]] = []
     columns: list[Floats] = []
-    for name, (names, group) in tables.items():
-        ends = _ends(name, names, group)
-        if ends is None:
-            continue
-        compared, against = (_by_cell(frame, pairs, group == end) for end in ends)
-        for setting, values in enumerate(compared - against):
+    for name, table in tables.items():
+        group, against = (table.names[end] for end in table.ends)
+        shares = np.where(table.every > 0, table.same / np.maximum(table.every, 1), np.nan)
+        for setting, values in enumerate((shares[0] - shares[1]).reshape(len(out), -1)):
             prompts = int(np.isfinite(values).sum())
             if prompts < LEAST_PROMPTS:
                 continue
-            row = {"by": name, "group": names[ends[0]], "against": names[ends[1]]}
+            row = {"by": name, "group": group, "against": against}
             found.append({**row, "difference": plain.mean(values), "prompts": prompts})
             out[setting].append(found[-1])
             columns.append(values)
@@ -69,18 +79,16 @@ def contrasts(
     return out
 
 
-def _ends(name: str, names: list[str], group: Ints) -> tuple[int, int] | None:
-    """The two groups to compare; None where fewer than two occur."""
-    known = np.unique(group[(group >= 0) & (group < len(names) - 1)]).tolist()
+def chosen(name: str, every: Ints) -> tuple[int, int] | None:
+    """The two groups to compare; None where fewer than two occur.
+
+    Args:
+        name: of the breakdown.
+        every: pairs by group and cell, the last group the unknown.
+
+    """
+    known = np.flatnonzero(every[:-1].any(axis=1)).tolist()
     if len(known) < 2:
         return None
     ends = _GROUPS[name] or (known[-1], known[0])
     return ends if set(ends) <= set(known) else None
-
-
-def _by_cell(frame: Frame, pairs: Pairs, members: Bools) -> Floats:
-    """Settings × prompts: the share of equal pairs among some pairs; NaN without any."""
-    every = np.bincount(pairs.cell[members], minlength=frame.cells)
-    same = np.bincount(pairs.cell[members & pairs.equal], minlength=frame.cells)
-    share = np.where(every > 0, same / np.maximum(every, 1), np.nan)
-    return share.reshape(len(frame.setting_ids), -1)

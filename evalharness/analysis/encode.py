@@ -8,6 +8,7 @@ count as a difference).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -191,6 +192,21 @@ def output_codes(
         codes = _pair(codes, text_codes(column, group))
     codes[unknown] = UNKNOWN
     return codes
+
+
+def ordered(*keys: Ints) -> Ints:
+    """The order of rows by several keys of at least 0, the first above all; equal rows keep theirs.
+
+    Keys and row number share one integer where they fit, as sorting that is far quicker.
+    """
+    rows = len(keys[0])
+    widths = [int(key.max(initial=0)) + 1 for key in keys]
+    if math.prod(widths) * max(1, rows) >= 2**63 or any(key.min(initial=0) < 0 for key in keys):
+        return np.lexsort(keys[::-1])
+    combined = np.zeros(rows, np.int64)
+    for key, width in zip(keys, widths, strict=True):
+        combined = combined * width + key
+    return np.argsort(combined * rows + np.arange(rows))
 
 
 def _blank_nulls(column: Any) -> Any:

@@ -125,7 +125,7 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         prompt_ids = [str(name) for name in prompts["prompt_id"].to_pylist()]
         prompt, strangers = encode.positions(records["prompt_id"], prompt_ids)
         repeat = loading.filled(records, "repeat", 0).astype(np.int64)
-        rows = np.lexsort((repeat, prompt, setting))
+        rows = encode.ordered(setting, prompt, repeat)
         status = loading.statuses(records)
         has_target = loading.targets(prompts, len(strangers))
         answer = loading.answer_codes(records, answers)

@@ -70,21 +70,43 @@ def _distances(sizes: Ints, limit: int) -> Ints:
     return np.unique(np.linspace(1, len(sizes), keep).round().astype(np.int64))
 
 
-def mean_agreement(
-    pairs: Pairs, members: Bools, prompts: int, settings: int
-) -> tuple[Floats, Ints, Ints]:
-    """Agreement over some of the pairs: per setting, the mean over prompts of the share equal.
+def counted(pairs: Pairs, group: Ints, groups: int, cells: int) -> tuple[Ints, Ints]:
+    """Count pairs, and equal pairs, by group and cell.
+
+    Args:
+        pairs: the pairs.
+        group: the group of each; negative: in none.
+        groups: how many groups there are.
+        cells: how many cells there are.
+
+    Returns:
+        Two arrays, groups × cells.
+
+    """
+    # Those in no group are counted in one more, which costs less than picking the others.
+    place = np.where(group < 0, groups, group) * cells + pairs.cell
+    shape = groups + 1, cells
+    every = np.bincount(place, minlength=shape[0] * cells).reshape(shape)
+    same = np.bincount(place[pairs.equal], minlength=shape[0] * cells).reshape(shape)
+    return every[:groups], same[:groups]
+
+
+def mean_agreement(every: Ints, same: Ints, prompts: int) -> tuple[Floats, Ints, Ints]:
+    """Agreement over some pairs: per setting, the mean over prompts of the share equal.
+
+    Args:
+        every: how many of the pairs each cell has.
+        same: how many of them are equal.
+        prompts: how many cells a setting has.
 
     Returns:
         ``(agreement, pairs, prompts)``, one entry a setting; agreement is NaN without pairs.
 
     """
-    cell, equal = pairs.cell[members], pairs.equal[members]
-    every = np.bincount(cell, minlength=prompts * settings)
-    same = np.bincount(cell[equal], minlength=prompts * settings)
+    settings = len(every) // max(1, prompts)
     used = np.flatnonzero(every)
     setting = used // prompts
     with_pairs = np.bincount(setting, minlength=settings)
     total = np.bincount(setting, same[used] / every[used], minlength=settings)
     share = np.where(with_pairs > 0, total / np.maximum(with_pairs, 1), np.nan)
-    return share, np.bincount(cell // prompts, minlength=settings), with_pairs
+    return share, every.reshape(settings, prompts).sum(axis=1), with_pairs

@@ -18,7 +18,7 @@ from evalharness.analysis import plain, stats
 from evalharness.analysis.encode import Bools, Floats, Ints
 from evalharness.analysis.frame import Frame
 from evalharness.pricing import PriceBook, picodollars
-from evalharness.pricing.columns import Costs, cost_columns
+from evalharness.pricing.columns import Costs, exact_costs
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,11 +108,10 @@ def _without_cache(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
     dropped = [n for n in ("cached_tokens", "cost_usd_imported") if n in records.column_names]
     nothing = pa.array(np.zeros(records.num_rows, np.int64))
     bare: Any = records.drop_columns(dropped)
-    whole = cost_columns(bare.append_column("cached_tokens", nothing), book).cost_usd
-    known = np.isfinite(whole)
+    whole, known = exact_costs(bare.append_column("cached_tokens", nothing), book)
     if "cost_usd_imported" in records.column_names:
         known &= np.asarray(records["cost_usd_imported"].is_null().to_numpy(), dtype=np.bool_)
-    return picodollars.from_usd(whole), known
+    return whole, known
 
 
 def describe(spending: Spending, rows: Ints) -> dict[str, Any]:

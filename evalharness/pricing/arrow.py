@@ -139,21 +139,27 @@ def day_groups(
     providers, provider = read_codes(records, "provider")
     models, model = read_codes(records, "model")
     days = _days(records)
-    keys = np.stack([provider, model, days], axis=1) if records.num_rows else None
-    if keys is None:
+    if not records.num_rows:
         return []
     first_day = int(days.min())
     span = int(days.max()) - first_day + 1
     code = (provider * len(models) + model) * span + (days - first_day)
-    order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=code[order[0]] - 1))
     groups: list[tuple[tuple[str | None, str | None, date | None], Ints]] = []
-    for members in np.split(order, starts[1:]):
+    for members in _members(code):
         row = members[0]
         number = int(days[row])
         day = at if number < 0 else _EPOCH + timedelta(days=number)
         groups.append(((providers[provider[row]], models[model[row]], day), members))
     return groups
+
+
+def _members(code: Ints) -> list[Ints]:
+    """Row numbers of each distinct code, by rising code."""
+    if int(code.min()) == int(code.max()):
+        return [np.arange(len(code))]
+    order = np.argsort(code, kind="stable")
+    starts = np.flatnonzero(np.diff(code[order], prepend=code[order[0]] - 1))
+    return np.split(order, starts[1:])
 
 
 def _days(records: pa.Table) -> Ints:

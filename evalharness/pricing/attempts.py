@@ -15,7 +15,7 @@ import numpy as np
 from evalharness.pricing import picodollars
 from evalharness.pricing.arrow import Bools, Ints, read_codes
 from evalharness.pricing.book import PriceBook
-from evalharness.pricing.columns import cost_columns
+from evalharness.pricing.columns import exact_costs
 from evalharness.records import Outcome
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ class AttemptCosts:
         book: PriceBook,
     ) -> None:
         billed, is_billed = picodollars.money_column(attempts, "billed_usd")
-        computed = cost_columns(_with_names(attempts, named), book).cost_usd
+        computed, is_computed = exact_costs(_with_names(attempts, named), book)
         unserved = _is_one_of(attempts, "outcome", _FREE)
         self.in_doubt: Bools = _is_one_of(attempts, "outcome", (Outcome.IN_DOUBT.value,))
-        self.known: Bools = is_billed | unserved | np.isfinite(computed)
-        priced = np.where(unserved, 0, picodollars.from_usd(computed))
+        self.known: Bools = is_billed | unserved | is_computed
+        priced = np.where(unserved, 0, computed)
         self.pico: Ints = np.where(is_billed, billed, priced)
         self.reserved, self.reserved_known = picodollars.money_column(attempts, "reserved_usd")
 

@@ -121,28 +121,18 @@ def cost_columns(records: pa.Table, book: PriceBook, *, at: date | None = None) 
     """
     rows = records.num_rows
     usage = read_usage(records)
-    pico = np.zeros(rows, np.int64)
-    known, rough_known, priced = (np.zeros(rows, np.bool_) for _ in range(3))
-    rough = np.zeros(rows, np.int64)
+    by_price, unpriced = _by_price(records, book, at)
+    pico, known = _exact_of_all(records, usage, by_price)
+    rough, rough_known = np.zeros(rows, np.int64), np.zeros(rows, np.bool_)
+    priced = known.copy()
     prices: list[Price] = []
-    unpriced: list[tuple[str | None, str | None]] = []
-    for (provider, model, day), members in day_groups(records, at):
-        price = None if model is None else book.find(provider, model, day)
-        if price is None:
-            if (provider, model) not in unpriced:
-                unpriced.append((provider, model))
-            continue
+    for price, members in by_price:
         if price not in prices:
             prices.append(price)
         priced[members] = True
-        part = usage.take(members)
-        pico[members], known[members] = _exact(price, part)
-        rough[members], rough_known[members] = _without_details(price, part)
-    imported = read_money(records, "cost_usd_imported")
-    small = imported.known & (imported.high == 0) & (imported.low < 2**62)
-    pico[small] = imported.low[small].astype(np.int64)
-    known |= small
-    priced |= small
+        # Of the others no estimate is made.
+        guessed = members[~known[members]]
+        rough[guessed], rough_known[guessed] = _without_details(price, usage.take(guessed))
     setting_ids, codes = read_codes(records, "setting_id")
     wanted = delivered(records) & priced & ~known
     estimate = _estimates(pico, known, rough, rough_known, wanted, codes)
@@ -160,6 +150,46 @@ def cost_columns(records: pa.Table, book: PriceBook, *, at: date | None = None) 
         prices=prices,
         unpriced=unpriced,
     )
+
+
+def exact_costs(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
+    """What each record cost, in pico-dollars, and where it is known: no estimates, no sums.
+
+    Args:
+        records: as for :func:`cost_columns`.
+        book: the prices.
+    """
+    return _exact_of_all(records, read_usage(records), _by_price(records, book, None)[0])
+
+
+def _by_price(
+    records: pa.Table, book: PriceBook, at: date | None
+) -> tuple[list[tuple[Price, Ints]], list[tuple[str | None, str | None]]]:
+    """Row numbers of the records that share a price; provider and model of those without one."""
+    found: list[tuple[Price, Ints]] = []
+    unpriced: list[tuple[str | None, str | None]] = []
+    for (provider, model, day), members in day_groups(records, at):
+        price = None if model is None else book.find(provider, model, day)
+        if price is not None:
+            found.append((price, members))
+        elif (provider, model) not in unpriced:
+            unpriced.append((provider, model))
+    return found, unpriced
+
+
+def _exact_of_all(
+    records: pa.Table, usage: Usage, by_price: list[tuple[Price, Ints]]
+) -> tuple[Ints, Bools]:
+    """Pico-dollars of each record, and where they are known; imported ones stand over others."""
+    pico, known = np.zeros(records.num_rows, np.int64), np.zeros(records.num_rows, np.bool_)
+    for price, members in by_price:
+        pico[members], known[members] = _exact(price, usage.take(members))
+    if "cost_usd_imported" in records.column_names:
+        imported = read_money(records, "cost_usd_imported")
+        small = imported.known & (imported.high == 0) & (imported.low < 2**62)
+        pico[small] = imported.low[small].astype(np.int64)
+        known |= small
+    return pico, known
 
 
 def _exact(price: Price, usage: Usage) -> tuple[Ints, Bools]:

@@ -38,7 +38,8 @@ def money_column(table: pa.Table, name: str) -> tuple[Ints, Bools]:
 
 def total(pico: Ints) -> Decimal:
     """The exact sum in dollars."""
-    return by_group(pico, np.zeros(len(pico), np.int64), 1)[0]
+    high, low = int((pico >> 32).sum()), int((pico & 0xFFFFFFFF).sum())
+    return to_usd((high << 32) + low)
 
 
 def by_group(pico: Ints, group: Ints, groups: int) -> list[Decimal]:

@@ -51,7 +51,7 @@ def distinct(
     return first[order], place[index]
 
 
-def _codes(column: pa.ChunkedArray[Any]) -> tuple[npt.NDArray[np.int64], int]:
+def _codes(column: Any) -> tuple[npt.NDArray[np.int64], int]:
     """Give each value a small integer, and say how many there can be."""
     import numpy as np
     import pyarrow as pa
@@ -78,7 +78,7 @@ def _wide(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     return column
 
 
-def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
+def _values(column: Any) -> list[Any]:
     """The column as a list; of a dictionary, each value is made once."""
     import pyarrow as pa
 
@@ -157,7 +157,7 @@ class Samples:
     def _made(self, start: int, count: int, answer_of: Answer | None = None) -> Iterator[Sample]:
         import numpy as np
 
-        rows = self._rows.slice(start, count)
+        rows: Any = self._rows.slice(start, count)
         empty: list[None] = [None] * rows.num_rows
 
         def column(name: str) -> list[Any]:

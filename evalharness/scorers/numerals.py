@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
 
@@ -62,6 +63,7 @@ def pick(text: str, which: Literal["first", "last", "only"]) -> Decimal | None:
 # Greedy, so that they end at the last digit, or white space: no number has white space inside.
 _TO_LAST_DIGIT = re.compile(r"(?s).*\d")
 _TO_LAST_SPACE = re.compile(r"(?s).*\s")
+_SHORT = 32  # characters of words whose numbers are kept
 
 
 def _last(text: str) -> Decimal | None:
@@ -70,14 +72,26 @@ def _last(text: str) -> Decimal | None:
     while digit := _TO_LAST_DIGIT.match(text, 0, end):
         space = _TO_LAST_SPACE.match(text, 0, digit.end())
         start = space.end() if space else 0
-        for match in reversed(list(_NUMBER.finditer(text[start:end]))):
-            number = _decimal(match)
-            if number is not None:
-                return number
+        word = text[start:end]
+        number = (_kept if len(word) <= _SHORT else _last_in)(word)
+        if number is not None:
+            return number
         end = start
     return None
 
 
+def _last_in(word: str) -> Decimal | None:
+    for match in reversed(list(_NUMBER.finditer(word))):
+        number = _decimal(match)
+        if number is not None:
+            return number
+    return None
+
+
+_kept = lru_cache(maxsize=4096)(_last_in)  # a million outputs end in few different words
+
+
+@lru_cache(maxsize=4096)
 def written(number: Decimal) -> str:
     """One spelling for equal numbers: ``1,234.50`` and ``1234.5`` both give ``1234.5``."""
     if not number:

@@ -116,11 +116,12 @@ class Wide:
 
         found: list[Any] = [None] * len(rows)
         part = np.searchsorted(self._starts, rows, side="right") - 1
-        for number in np.unique(part).tolist():
+        numbers: list[int] = np.unique(part).tolist()
+        for number in numbers:
             here = np.flatnonzero(part == number)
             last = number == len(self._paths)
-            table = self._fresh if last else read_sealed(self._paths[number], [column])
-            chosen: Any = table[column].take(pa.array(rows[here] - self._starts[number]))
+            table: Any = self._fresh if last else read_sealed(self._paths[number], [column])
+            chosen = table[column].take(pa.array(rows[here] - self._starts[number]))
             for place, value in zip(here.tolist(), chosen.to_pylist(), strict=True):
                 found[place] = value
         return found

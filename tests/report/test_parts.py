@@ -127,7 +127,8 @@ def test_attempts_are_described_by_outcome() -> None:
     rows = [row, {**row, "attempt": 2}, {**row, "attempt": 3, "final": True, "outcome": "delivered",
             "status": "ok", "error_kind": None, "http_status": 200}]  # fmt: skip
     table = pa.Table.from_pylist(rows, schema=arrow_schema("attempts"))
-    found = fate.attempts(table.select(list(fate.ATTEMPT_COLUMNS)))
+    again = table.select(list(fate.AGAIN_COLUMNS)).slice(0, 2)
+    found = fate.attempts(table.select(list(fate.ATTEMPT_COLUMNS)), again)
     assert (found["made"], found["trials_retried"]) == (3, 1)
     assert found["outcomes"] == {"rejected": 2, "delivered": 1}
     assert found["failed"][0]["count"] == 2

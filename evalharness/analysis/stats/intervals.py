@@ -210,9 +210,12 @@ def _constant(data: Floats) -> bool:
 
 def _cluster_sums(data: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
     """Sum and size of each cluster, in the order of the sorted labels."""
-    _, codes = np.unique(labels, return_inverse=True)
-    sums = np.bincount(codes, weights=data).astype(np.float64)
-    return sums, np.bincount(codes).astype(np.float64)
+    if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() > 4 * len(labels):
+        labels = np.unique(labels, return_inverse=True)[1]
+    sizes = np.bincount(labels)
+    sums = np.bincount(labels, weights=data).astype(np.float64)
+    there = sizes > 0  # labels need not be without gaps
+    return sums[there], sizes[there].astype(np.float64)
 
 
 def _constant_ci(value: float, n: int, scale: Scale, level: float) -> Interval | None:

@@ -46,15 +46,12 @@ def quantile_differences(
     """
     if not a[0].size or not b[0].size:
         return []
-    units = np.unique(np.concatenate([a[1], b[1]]))
-    labels = units if clusters is None else np.asarray(clusters)[units]
-    codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)
-    owners = [codes[np.searchsorted(units, side[1])] for side in (a, b)]
-    count = int(codes.max()) + 1
+    codes, count = _units(a[1], b[1], clusters)
+    owners = [codes[side[1]] for side in (a, b)]
     ordered = [np.sort(side[0]) for side in (a, b)]
     found: list[tuple[float, float, tuple[float, float] | None]] = []
     for share in shares:
-        points = [float(np.quantile(values, share)) for values in ordered]
+        points = [_quantile(values, share) for values in ordered]
         residuals: list[Floats] = [
             np.bincount(owner, (side[0] <= point) - share, minlength=count).astype(np.float64)
             for side, owner, point in zip((a, b), owners, points, strict=True)
@@ -67,6 +64,26 @@ def quantile_differences(
     return found
 
 
+def _units(a: Ints, b: Ints, clusters: NDArray[Any] | None) -> tuple[Ints, int]:
+    """The code of the prompt (or cluster) of each prompt number, and how many codes there are."""
+    there = np.zeros(max(int(a.max()), int(b.max())) + 1, np.bool_)
+    there[a] = there[b] = True
+    units = np.flatnonzero(there)
+    labels = units if clusters is None else np.asarray(clusters)[units]
+    codes = np.zeros(len(there), np.int64)
+    distinct, codes[units] = np.unique(labels, return_inverse=True)
+    return codes, len(distinct)
+
+
+def _quantile(ordered: Floats, share: float) -> float:
+    """What ``numpy.quantile`` gives, which would look for the order of ordered values again."""
+    place = (ordered.size - 1) * share
+    below = min(int(place), ordered.size - 1)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, ordered.size - 1)])
+    part = place - below
+    return low + (high - low) * part if part < 0.5 else high - (high - low) * (1.0 - part)
+
+
 def _woodruff(
     ordered: Floats, share: float, residuals: Floats, level: float
 ) -> tuple[float, float] | None:
@@ -77,8 +94,7 @@ def _woodruff(
         return None
     error = math.sqrt(units / (units - 1) * float(residuals @ residuals)) / trials
     half = normal_quantile((1.0 + level) / 2.0) * error
-    ends = np.quantile(ordered, np.clip([share - half, share + half], 0.0, 1.0))
-    return float(ends[0]), float(ends[1])
+    return _quantile(ordered, max(share - half, 0.0)), _quantile(ordered, min(share + half, 1.0))
 
 
 def _combined(
