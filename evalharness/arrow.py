@@ -88,11 +88,16 @@ def check_footer(path: Path) -> None:
 
 
 def read_parquet(
-    path: Path, columns: list[str] | None = None, *, dictionaries: Sequence[str] = ()
+    path: Path,
+    columns: list[str] | None = None,
+    *,
+    dictionaries: Sequence[str] = (),
+    threads: bool = True,
 ) -> pa.Table:
     """A Parquet file with its checksums verified, of pages and footer; absent columns are left out.
 
-    Text columns named in ``dictionaries`` are read as dictionaries.
+    Text columns named in ``dictionaries`` are read as dictionaries. ``threads`` decodes columns in
+    parallel, which a small file is not worth when another thread has work, too.
 
     Raises:
         pyarrow.ArrowException, OSError: it cannot be read, or is not what was written.
@@ -115,7 +120,7 @@ def read_parquet(
         if columns is not None:
             there = set(file.schema_arrow.names)
             columns = [name for name in columns if name in there]
-        return file.read(columns=columns)
+        return file.read(columns=columns, use_threads=threads)
 
 
 def filled_columns(path: Path, columns: Sequence[str]) -> tuple[int, list[str]]:

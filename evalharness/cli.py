@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -113,6 +114,10 @@ def _dispatch(arguments: list[str]) -> int:
             f"there is no command `{command}`",
             hint=f"did you mean {close[0]}?" if close else f"one of {', '.join(_COMMANDS)}",
         )
+    if command in ("report", "compare", "check"):
+        # Their own threads share the work. Those of numpy's linear algebra library would wait for
+        # one another, spinning, after every product; it reads this once, when it is imported.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = _parse(arguments)
     call: Callable[[argparse.Namespace], int] = options.call
     return call(options)

@@ -63,7 +63,9 @@ class Snapshot:
 
         wanted = list(columns)
         keys = _key_columns(self._name, columns)
-        parts = _ahead(self._paths, lambda path: read_sealed(path, wanted, dictionaries=keys))
+        parts = _ahead(
+            self._paths, lambda path: read_sealed(path, wanted, dictionaries=keys, threads=False)
+        )
         tables: list[pa.Table] = []
         start = 0
         for rows in (*parts, self._fresh.select(wanted)):

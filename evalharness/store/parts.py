@@ -45,12 +45,16 @@ def part_number(path: Path) -> int:
 
 
 def read_sealed(
-    path: Path, columns: list[str] | None = None, *, dictionaries: Sequence[str] = ()
+    path: Path,
+    columns: list[str] | None = None,
+    *,
+    dictionaries: Sequence[str] = (),
+    threads: bool = True,
 ) -> pa.Table:
     """A sealed file of a run folder, its page checksums verified, with the columns of the schema.
 
     A column that was added since the file was written is null; ``dictionaries`` names those that
-    are read as dictionaries.
+    are read as dictionaries, ``threads`` is that of :func:`~evalharness.arrow.read_parquet`.
 
     Raises:
         StorageError: it is not what was written; the message names it and says what to do.
@@ -58,7 +62,8 @@ def read_sealed(
     schema = arrow_schema(path.parent.name if path.name.startswith("part-") else path.stem)
     wanted = schema if columns is None else only(schema, columns)
     with reading(path):
-        return conform(read_parquet(path, columns, dictionaries=dictionaries), wanted, dictionaries)
+        found = read_parquet(path, columns, dictionaries=dictionaries, threads=threads)
+        return conform(found, wanted, dictionaries)
 
 
 @contextmanager
