@@ -183,7 +183,10 @@ def _exact_of_all(
     """Pico-dollars of each record, and where they are known; imported ones stand over others."""
     pico, known = np.zeros(records.num_rows, np.int64), np.zeros(records.num_rows, np.bool_)
     for price, members in by_price:
-        pico[members], known[members] = _exact(price, usage.take(members))
+        if len(members) == records.num_rows:
+            pico, known = _exact(price, usage)
+        else:
+            pico[members], known[members] = _exact(price, usage.take(members))
     if "cost_usd_imported" in records.column_names:
         imported = read_money(records, "cost_usd_imported")
         small = imported.known & (imported.high == 0) & (imported.low < 2**62)
@@ -231,11 +234,14 @@ def _plausible(usage: Usage, cached: Ints, reasoning: Ints) -> Bools:
 
 
 def _rates_by_row(price: Price, prompt_tokens: Ints) -> dict[str, Ints]:
-    """Pico-dollars per token of each row's tier."""
+    """Pico-dollars per token of each row's tier; one for all rows where there is one tier."""
+    names = ("prompt", "cached", "completion", "reasoning")
+    if not price.tiers:
+        only = price.rates.per_token()
+        return {name: np.array([getattr(only, name)], np.int64) for name in names}
     starts = np.array([tier.above_prompt_tokens for tier in price.tiers], np.int64)
     tier = np.searchsorted(starts, prompt_tokens, side="left")  # starts strictly below the prompt
     table = [r.per_token() for r in (price.rates, *(t.rates for t in price.tiers))]
-    names = ("prompt", "cached", "completion", "reasoning")
     return {n: np.array([getattr(r, n) for r in table], np.int64)[tier] for n in names}
 
 

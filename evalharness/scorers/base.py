@@ -26,7 +26,9 @@ from evalharness.scorers.patterns import TIMED_OUT, PatternTimeoutError
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
+# Neither samples nor scores refer to themselves: looking for cycles among a million of them would
+# cost more than making them.
+class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One record as a scorer sees it, with what its prompt says about the right answer.
 
     ``text`` is None where no content was delivered. ``answer`` is what the answer extraction
@@ -46,7 +48,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[dict[str, Any]] | None = None
 
 
-class Score(msgspec.Struct, frozen=True):
+class Score(msgspec.Struct, frozen=True, gc=False):
     """A record judged: ``value`` in [0, 1], None when it could not be judged.
 
     ``answer`` is the part of the output that was judged, None when there was none.

@@ -80,7 +80,7 @@ def mean_ci(
     groups = None if labels is None else _cluster_sums(data, labels)
     n = data.size if groups is None else groups[0].size
     if _constant(data):
-        return _constant_ci(float(data[0]), n, scale, level)
+        return _constant_ci(float(np.median(data)), n, scale, level)
     if n < 2:
         return None
     if groups is not None and _constant(groups[0] / groups[1]):
