@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
 from typing import Any
 
@@ -143,6 +142,8 @@ def both_known(values: Floats, pair: Pair) -> tuple[Floats, Floats]:
     a, b = np.where(known, a, np.nan), np.where(known, b, np.nan)
     if not pair.pooled:
         return a[:, 0], b[:, 0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a prompt known in no stratum stays NaN
-        return np.nanmean(a, axis=1), np.nanmean(b, axis=1)
+    strata = known.sum(axis=1)
+    with np.errstate(invalid="ignore"):  # 0 / 0: a prompt known in no stratum stays NaN
+        sums = (np.where(known, side, 0.0).sum(axis=1) for side in (a, b))
+        first, second = (total / strata for total in sums)
+    return first, second

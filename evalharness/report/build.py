@@ -6,7 +6,8 @@ a new scorer or price needs no new request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.analysis.breakdowns import breakdowns
@@ -19,6 +20,7 @@ from evalharness.analysis.summary import summarise
 from evalharness.analysis.trends import trends
 from evalharness.analysis.unstable import least_stable
 from evalharness.arrow import where_equal
+from evalharness.cores import cores
 from evalharness.errors import ConfigError
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
@@ -82,7 +84,11 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
             hint="the command that made it, once more, sends what it asks for "
             f"(its configuration: {run.root / CONFIG})",
         )
-    scored = scored_run(run, records, prompts, options, texts)
+    made = run.snapshot("attempts")
+    with ThreadPoolExecutor(1) as pool:  # reads while texts are judged
+        reading = pool.submit(made.compact, _ATTEMPTS, texts)
+        scored = scored_run(run, records, prompts, options, texts)
+        attempts = reading.result()
     over = [] if options.pricing is None else [options.pricing]
     book = PriceBook.load(
         prices=options.prices or (),
@@ -101,45 +107,62 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         texts=texts,
         wide=wide,
     )
-    made = run.snapshot("attempts")
-    attempts = made.compact(_ATTEMPTS, texts)
     retried = _not_final(attempts)
     again = made.compact(fate.AGAIN_COLUMNS, texts, keep=_not_final) if len(retried) else retried
-    unstable = least_stable(frame)
-    axes = _varying(frame)
     data: dict[str, Any] = {
         "run": {
             **_run_facts(run, records, settings, prompts, attempts),
             "records_outside_plan": held - len(records),
         },
-        **summarise(frame),
         **scoring_facts(scored),
-        "comparisons": [row for axis in axes for row in compare(frame, by=axis)],
-        "trends": [row for axis in axes for row in trends(frame, by=axis)],
-        "effects": effects(frame, bodies=_bodies(run)),
         "judges": judges(run),
-        "least_stable": unstable,
-        "breakdowns": breakdowns(frame),
         "prices": prices_used(costs, book),
-        "leaders": leaders(frame),
-        "distributions": distributions(frame),
-        "unstable_prompts": unstable_prompts(run, frame, unstable),
-        "timeline": timeline(frame),
         "errors": fate.errors(records),
         "attempts": fate.attempts(attempts, again),
         "provenance": provenance(run, settings),
         "load": load.data,
     }
-    data["money"] = money(
-        frame,
-        costs,
-        book,
-        prompts=prompts,
-        attempts=attempts if asked is None else asked.rows(attempts),
-        settings=data["settings"],
-        volume=options.volume,
-    )
-    return Built(data, frame, run)
+
+    def spent(settings: list[dict[str, Any]]) -> dict[str, Any]:
+        made = attempts if asked is None else asked.rows(attempts)
+        return money(
+            frame, costs, book, prompts=prompts, attempts=made, settings=settings,
+            volume=options.volume,
+        )  # fmt: skip
+
+    data |= _figures(frame, _bodies(run), spent)
+    data["unstable_prompts"] = unstable_prompts(run, frame, data["least_stable"])
+    return Built({name: data[name] for name in _ORDER}, frame, run)
+
+
+def _figures(
+    frame: Frame, bodies: pa.Table, spent: Callable[[list[dict[str, Any]]], dict[str, Any]]
+) -> dict[str, Any]:
+    """The parts of a report that depend on nothing but the frame, side by side in a few threads.
+
+    What they do most of the time, numpy does without the interpreter's lock.
+    """
+    axes = _varying(frame)
+    with ThreadPoolExecutor(min(cores(), _THREADS)) as pool:
+        summary = pool.submit(summarise, frame)
+        compared = [pool.submit(compare, frame, by=axis) for axis in axes]
+        parts: dict[str, Future[Any]] = {
+            "breakdowns": pool.submit(breakdowns, frame),
+            "effects": pool.submit(effects, frame, bodies=bodies),
+            "leaders": pool.submit(leaders, frame),
+            "timeline": pool.submit(timeline, frame),
+            "distributions": pool.submit(distributions, frame),
+            "least_stable": pool.submit(least_stable, frame),
+        }
+        followed = [pool.submit(trends, frame, by=axis) for axis in axes]
+        found = summary.result()
+        parts["money"] = pool.submit(spent, found["settings"])
+        return {
+            **found,
+            "comparisons": [row for one in compared for row in one.result()],
+            "trends": [row for one in followed for row in one.result()],
+            **{name: part.result() for name, part in parts.items()},
+        }
 
 
 def build_all(names: Sequence[str], options: Options) -> list[Built]:
@@ -147,6 +170,13 @@ def build_all(names: Sequence[str], options: Options) -> list[Built]:
     return [build(Run.open(name), options) for name in names]
 
 
+# The parts of a report, as they stand in its JSON.
+_ORDER = (
+    "run", "settings", "scorers", "answers", "comparisons", "trends", "effects", "judges",
+    "least_stable", "breakdowns", "prices", "leaders", "distributions", "unstable_prompts",
+    "timeline", "errors", "attempts", "provenance", "load", "money",
+)  # fmt: skip
+_THREADS = 4  # at most: each holds some arrays of a number a record
 # What tells whether the plan asks for a row.
 _CELL = ("prompt_id", "setting_id", "repeat")
 _ATTEMPTS = tuple(dict.fromkeys((*ATTEMPT_COLUMNS, *fate.ATTEMPT_COLUMNS, *_CELL)))

@@ -8,13 +8,14 @@ Where prompts form clusters, a cluster changes sign as a whole.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from evalharness.cores import cores
 
 Floats = NDArray[np.float64]
 
@@ -114,13 +115,6 @@ def _enumerate(units: Floats, slack: float) -> float:
     return float(np.mean(np.abs(flipped) >= abs(float(units.sum())) - slack))
 
 
-def _cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _count_extreme(sums: Floats, slack: Floats, seed: int, draws: int) -> NDArray[np.int64]:
     """How many of ``draws`` random sign patterns are at least as extreme, for each column.
 
@@ -132,7 +126,7 @@ def _count_extreme(sums: Floats, slack: Floats, seed: int, draws: int) -> NDArra
     bound = np.abs(total) - slack
     rng = np.random.default_rng(seed)
     step = max(1, _PRODUCT // units)
-    threads = min(_cores(), -(-draws // step))
+    threads = min(cores(), -(-draws // step))
     buffers = SimpleQueue[Floats]()
     for _ in range(threads):
         buffers.put(np.empty((min(step, draws), units)))
