@@ -151,7 +151,9 @@ class Samples:
             yield start, list(self._made(start, BATCH, answer))
 
     def supplied_answers(self) -> list[str | None]:
-        """List the ``answer`` column."""
+        """List the ``answer`` column; it is absent where no output has an answer."""
+        if "answer" not in self._rows.column_names:
+            return [None] * len(self)
         return self._rows.column("answer").to_pylist()
 
     def _made(self, start: int, count: int, answer_of: Answer | None = None) -> Iterator[Sample]:

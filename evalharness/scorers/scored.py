@@ -138,10 +138,10 @@ def score_records(
     """
     if answers_supplied is None:
         answers_supplied = _any_value(records, "answer")
-    supplied = extractor is None and answers_supplied and "answer" in records.column_names
+    supplied = extractor is None and answers_supplied
     judged = _labelled(scorers, answers_known=supplied or extractor is not None)
-    columns = [name for name in _OUTPUT if name in records.column_names]
-    first, index = distinct(records, [*columns, "answer"] if supplied else columns)
+    columns = [*_OUTPUT, "answer"] if supplied else _OUTPUT
+    first, index = distinct(records, [name for name in columns if name in records.column_names])
     samples = Samples(records, prompts, first, texts)
     answering = None
     if supplied or extractor is not None:
