@@ -99,7 +99,7 @@ def make(root: Path, plan: Plan, *, every: int) -> int:
     for number, trials in enumerate(_blocks(kept), start=1):
         results = {t.trial_id: recorded(t, plan.body(t)) for t in trials}
         batch = Batch(results, {key: [value] for key, value in results.items()}, {})
-        sealed = seal.write_parts(store.folder, number, batch, providers)
+        sealed = seal.write_parts(store.folder.root, number, batch, providers)
         assert sealed is not None
         seal.list_parts(store.folder, sealed)
         count += len(results)
