@@ -5,8 +5,9 @@
 A run folder of that many recorded trials is made with the store's own writers (an answer of 200
 bytes each; every ``trials/missing``-th trial is left out). Then a fresh process does what
 ``evalharness run`` does before it sends: opens the store, saves the plan, reads what is recorded,
-and draws the first trial that is left. Another one verifies the folder. Both say seconds and the
-most memory they held. The counts are checked: what is left must be what was left out.
+tells the throttle what was sent before, and draws the first trial that is left. Another one
+verifies the folder. Both say seconds and the most memory they held. The counts are checked: what
+is left must be what was left out.
 """
 
 from __future__ import annotations
@@ -33,9 +34,12 @@ from evalharness.records import (
     Trial,
     Usage,
 )
+from evalharness.runner.before import recall
 from evalharness.store import seal
 from evalharness.store.seal import Batch
 from evalharness.store.writer import RunStore
+from evalharness.throttle.clock import SystemClock
+from evalharness.throttle.gate import Gate
 
 SETTINGS, REPEATS = 10, 10
 TEXT = "The capital of that country is a city on a river, known for its markets. " * 3
@@ -99,7 +103,7 @@ def make(root: Path, plan: Plan, *, every: int) -> int:
     for number, trials in enumerate(_blocks(kept), start=1):
         results = {t.trial_id: recorded(t, plan.body(t)) for t in trials}
         batch = Batch(results, {key: [value] for key, value in results.items()}, {})
-        sealed = seal.write_parts(store.folder, number, batch, providers)
+        sealed = seal.write_parts(store.folder.root, number, batch, providers)
         assert sealed is not None
         seal.list_parts(store.folder, sealed)
         count += len(results)
@@ -132,6 +136,11 @@ def measure(root: Path, config: RunConfig) -> dict[str, Any]:
     at = step("save_plan_s", at)
     done = plan.done_map(store.done_keys())
     at = step("done_s", at)
+    limits = config.limits
+    gate = Gate("canned", limits, plan.profile("canned"), SystemClock())
+    recall(root, {"canned": gate}, limits.max_wait_s)
+    assert gate.policy.reached
+    at = step("recall_s", at)
     next(plan.trials(done), None)
     step("first_trial_s", at)
     step("decide_s", begin)

@@ -83,7 +83,7 @@ class Phase(StrEnum):
     MEASURED = "measured"
 
 
-class Usage(msgspec.Struct, frozen=True, array_like=True):
+class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tokens as the provider counted them; None where it did not say.
 
     ``prompt_tokens`` includes ``cached_tokens``; ``completion_tokens`` includes
@@ -101,7 +101,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     rejected_prediction_tokens: int | None = None
 
 
-class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False):
     """What one HTTP attempt came to: one classified value for any bytes a server can send.
 
     Texts are valid UTF-8 without lone surrogates (``text_sanitized`` tells when characters had to
@@ -203,7 +203,7 @@ class Trial(msgspec.Struct, frozen=True):
     position: int
 
 
-class Intent(msgspec.Struct, frozen=True, array_like=True):
+class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An attempt about to be sent, made durable first.
 
     An intent without an :class:`AttemptResult` after a crash is *in doubt*: it may have been
@@ -225,7 +225,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     phase: Phase | None = None
 
 
-class AttemptResult(msgspec.Struct, frozen=True, array_like=True):
+class AttemptResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What came of one attempt. ``final`` means it is also the trial's record.
 
     ``body`` is the exact request body, kept with the final attempt only. ``queue_s`` is the

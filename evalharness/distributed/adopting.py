@@ -58,7 +58,7 @@ async def adopt(
     state, settled = settle(entries.values())
     for result in settled:
         entries[result.intent.trial_id, result.intent.attempt, True] = result
-    await store.journal.amend(lambda db: leftovers.take_over(db, entries))
+    await store.journal.execute(lambda db: leftovers.take_over(db, entries))
     await asyncio.to_thread(leftovers.discard, left)
     recovered = store.recovered
     recovered.finals += state.finals
@@ -82,7 +82,7 @@ async def drop_handed_over(store: RunStore, trials: set[str]) -> None:
     """Remove attempts from the main journal that whoever recorded their trials has sealed."""
     if trials:
         sealed = await asyncio.to_thread(_sealed_attempts, store, trials)
-        await store.journal.amend(lambda db: _drop(db, sealed))
+        await store.journal.execute(lambda db: _drop(db, sealed))
 
 
 def _sealed_attempts(store: RunStore, trials: set[str]) -> set[tuple[str, int]]:

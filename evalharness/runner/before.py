@@ -16,7 +16,7 @@ from evalharness.arrow import where_equal
 from evalharness.records import AttemptResult, Outcome, Reply
 from evalharness.store.columns import settings_from
 from evalharness.store.entries import FILE_NAME, Damage, connect_for_reading, read_entries
-from evalharness.store.parts import PATTERN
+from evalharness.store.parts import PATTERN, read_sealed
 from evalharness.store.run import Run
 from evalharness.throttle.estimate import OutputEstimate, tokens_used
 from evalharness.throttle.line import SentBefore
@@ -25,6 +25,7 @@ from evalharness.throttle.retry import asked_wait_s
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_ANSWERS = (Outcome.DELIVERED, Outcome.REJECTED)
 _COLUMNS = ["setting_id", "admitted_at", "outcome", "prompt_tokens", "completion_tokens"]
 
 
@@ -33,6 +34,7 @@ class _Sent(NamedTuple):
     at_ns: int
     tokens: int | None
     quiet_until_ns: int | None = None
+    answered: bool = False
 
 
 class Recalls(Protocol):
@@ -97,19 +99,30 @@ def recall(root: Path, gates: Mapping[str, Recalls], max_wait_s: float) -> None:
 def _recall_reached(run: Run, gates: Mapping[str, Recalls]) -> None:
     """Tell the gates which endpoints an earlier process reached, under the address of today.
 
-    Where a provider's address changed, its settings are others.
+    Where a provider's address changed, its settings are others. The newest part nearly always
+    tells of every endpoint, and then no other is opened.
     """
-    settings = settings_from(run.table("settings"))
-    provider = {s.setting_id: s.provider for s, active in settings if active}
-    attempts = run.table("attempts", ["trial_id", "setting_id", "outcome"])
-    if not len(attempts):
-        return
-    for outcome in (Outcome.DELIVERED, Outcome.REJECTED):
-        answered = where_equal(attempts, "outcome", outcome.value)
-        for setting_id in answered["setting_id"].unique().to_pylist():
-            gate = gates.get(provider.get(str(setting_id), ""))
-            if gate is not None:
-                gate.reached()
+    provider = {
+        s.setting_id: s.provider for s, active in settings_from(run.table("settings")) if active
+    }
+    unknown = set(gates)
+    for answered in _answered(run.root):
+        for name in {provider.get(setting_id, "") for setting_id in answered} & unknown:
+            gates[name].reached()
+            unknown.discard(name)
+        if not unknown:
+            return
+
+
+def _answered(root: Path) -> Iterator[set[str]]:
+    """Settings whose endpoint answered: by the journal, then by each part, the newest first."""
+    yield {sent.setting_id for sent in _in_journal(root) if sent.answered}
+    for path in sorted((root / "attempts").glob(PATTERN), reverse=True):
+        table = read_sealed(path, ["setting_id", "outcome"])
+        found: set[str] = set()
+        for outcome in _ANSWERS:
+            found |= set(where_equal(table, "outcome", outcome.value)["setting_id"].to_pylist())
+        yield found
 
 
 def _tokens(sent: _Sent, largest: int, caps: Mapping[str, object]) -> int:
@@ -130,7 +143,11 @@ def _in_journal(root: Path) -> Iterator[_Sent]:
             if isinstance(value, AttemptResult):
                 intent, reply = value.intent, value.reply
                 yield _Sent(
-                    intent.setting_id, intent.admitted_at_ns, tokens_used(reply), _quiet(reply)
+                    intent.setting_id,
+                    intent.admitted_at_ns,
+                    tokens_used(reply),
+                    _quiet(reply),
+                    reply.outcome in _ANSWERS,
                 )
     finally:
         db.close()

@@ -77,19 +77,18 @@ def encode_row(value: Intent | AttemptResult) -> Row:
     return kind, payload, checksum(kind, payload)
 
 
-def insert_rows(db: sqlite3.Connection, rows: Sequence[Row]) -> int:
-    """Append rows in order, many a statement; the number of the last, which has them consecutive.
+def insert_rows(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Append rows in order, many a statement.
 
     More than :data:`AT_ONCE` rows need the caller's transaction to be written whole or not at all.
     """
-    start, last = 0, 0
+    start = 0
     while start < len(rows):
         left = len(rows) - start
         n = next((n for n in _AT_ONCE if left >= n), left)
         values = itertools.chain.from_iterable(rows[start : start + n])
-        last = db.execute(_INSERTS[n], tuple(values)).lastrowid or 0
+        db.execute(_INSERTS[n], tuple(values))
         start += n
-    return last
 
 
 def checksum(kind: int, payload: bytes) -> int:

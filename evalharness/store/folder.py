@@ -124,6 +124,11 @@ class RunFolder:
             leftover.unlink(missing_ok=True)
 
     @property
+    def lock(self) -> int:
+        """File descriptor of the lock."""
+        return self._lock
+
+    @property
     def journal_folder(self) -> Path:
         """Where the journal lives."""
         return self.root / "journal"

@@ -40,11 +40,8 @@ CHECKPOINT_BYTES = 4 * 2**20
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 _PAGE = 4096
 
-Numbered = tuple[int, Intent | AttemptResult]
-
 
 class _Queued(NamedTuple):
-    value: Intent | AttemptResult
     row: Row
     final: bool
     future: asyncio.Future[None] | None
@@ -66,10 +63,6 @@ class Journal:
         self.pending_bytes = 0
         # Records taken for durable that the failing disk did not take.
         self.lost_records = 0
-        # What was committed and is not sealed yet, so that sealing need not read it back;
-        # `kept_all` tells whether entries of an earlier process are only in the file.
-        self.kept: list[Numbered] = []
-        self.kept_all = False
         self._on_failure = on_failure
         self._reserve = Reserve(folder / "reserve.bin")
         self._queue: deque[_Queued] = deque()
@@ -96,7 +89,6 @@ class Journal:
         """
         self._reserve.expect(in_flight, answer_bytes)
         self._loop = asyncio.get_running_loop()
-        self.kept_all = self.connection.execute("SELECT 1 FROM entry LIMIT 1").fetchone() is None
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
@@ -124,7 +116,7 @@ class Journal:
         if refused is not None:
             raise refused
         final = isinstance(value, AttemptResult) and value.final
-        self._queue.append(_Queued(value, encode_row(value), final, future))
+        self._queue.append(_Queued(encode_row(value), final, future))
         self._notify()
 
     async def execute(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -136,15 +128,6 @@ class Journal:
         self._work.append((work, future))
         self._notify()
         return await future
-
-    async def amend(self, work: Callable[[sqlite3.Connection], Any]) -> None:
-        """As :meth:`execute`, for work that adds or removes entries beside the queue."""
-
-        def amended(db: sqlite3.Connection) -> None:
-            work(db)
-            self.kept, self.kept_all = [], False  # sealing reads what is in the file
-
-        await self.execute(amended)
 
     async def flush(self) -> None:
         """Wait until everything appended so far is on disk."""
@@ -185,10 +168,8 @@ class Journal:
         if not batch:
             return
         rows = [entry.row for entry in batch]
-        last = self._attempt(lambda db: insert_rows(db, rows), whole=len(rows) <= AT_ONCE)
+        self._attempt(lambda db: insert_rows(db, rows), whole=len(rows) <= AT_ONCE)
         if self.failure is None:
-            numbers = range(last - len(rows) + 1, last + 1)
-            self.kept.extend(zip(numbers, (entry.value for entry in batch), strict=True))
             size = sum(len(payload) for _, payload, _ in rows)
             self.pending_bytes += size
             self._checkpoint_when_due(size)
@@ -203,12 +184,6 @@ class Journal:
             work, future = self._work.popleft()
             result = self._attempt(work)
             self._on_loop(_deliver, future, result, self.failure)
-
-    def forget(self, sealed: set[int], upto: int, earlier: list[Numbered]) -> None:
-        """Keep what is not sealed: ``earlier`` entries up to ``upto`` are all there were."""
-        left = [entry for entry in earlier if entry[0] not in sealed]
-        self.kept = left + [entry for entry in self.kept if entry[0] > upto]
-        self.kept_all = True
 
     def _attempt(self, work: Callable[[sqlite3.Connection], Any], *, whole: bool = False) -> Any:
         """Run one transaction. A full disk is met once with the reserve; all else is final.

@@ -146,7 +146,7 @@ def _list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
     for path in sorted((folder.root / "records").glob(PATTERN)):
         if path.relative_to(folder.root).as_posix() in listed:
             continue
-        sealed = seal.write_parts(folder, part_number(path), seal.Batch({}, {}, {}), providers)
+        sealed = seal.write_parts(folder.root, part_number(path), seal.Batch({}, {}, {}), providers)
         if sealed is not None:
             seal.list_parts(folder, sealed)
             trials.update(sealed.trial_ids)

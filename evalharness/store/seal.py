@@ -80,7 +80,7 @@ def finish_open_seals(
     while (begun := open_seal(db)) is not None:
         part, upto = begun
         batch = collect(read_entries(db, upto=upto, damage=damage))
-        sealed = write_parts(folder, part, batch, providers)
+        sealed = write_parts(folder.root, part, batch, providers)
         if sealed is not None:
             list_parts(folder, sealed)
         seqs = [] if sealed is None else sealed.seqs(batch)
@@ -104,29 +104,27 @@ def collect(entries: Iterable[tuple[int, Intent | AttemptResult]]) -> Batch:
     return Batch(finals, results, seqs)
 
 
-def write_parts(
-    folder: RunFolder, part: int, batch: Batch, providers: dict[str, str]
-) -> Sealed | None:
+def write_parts(root: Path, part: int, batch: Batch, providers: dict[str, str]) -> Sealed | None:
     """Write both parts of a batch, or keep those an interrupted seal has written; None for nothing.
 
     Raises:
         StorageError: the disk refused.
     """
-    known = _kept(folder, "records", part, ["trial_id", "status"])
+    known = _kept(root, "records", part, ["trial_id", "status"])
     if known is None and not batch.finals:
         return None
     if known is None:
         known = record_table(list(batch.finals.values()), providers)
-        write_table(folder.root / "records" / part_name(part), known)
+        write_table(root / "records" / part_name(part), known)
     trial_ids = [str(trial) for trial in known["trial_id"].to_pylist()]
-    tried = _kept(folder, "attempts", part, ["outcome"])
+    tried = _kept(root, "attempts", part, ["outcome"])
     if tried is None:
         results = [result for trial in trial_ids for result in batch.attempts.get(trial, [])]
         tried = attempt_table(results)
-        write_table(folder.root / "attempts" / part_name(part), tried)
+        write_table(root / "attempts" / part_name(part), tried)
     return Sealed(
         parts=[
-            describe(folder.root, folder.root / name / part_name(part), rows=len(table))
+            describe(root, root / name / part_name(part), rows=len(table))
             for name, table in (("records", known), ("attempts", tried))
         ],
         trial_ids=trial_ids,
@@ -135,11 +133,11 @@ def write_parts(
     )
 
 
-def _kept(folder: RunFolder, table: str, part: int, columns: list[str]) -> pa.Table | None:
+def _kept(root: Path, table: str, part: int, columns: list[str]) -> pa.Table | None:
     """Columns of a part that has its name already, None when it has not or is damaged."""
     import pyarrow as pa
 
-    path = folder.root / table / part_name(part)
+    path = root / table / part_name(part)
     try:
         return read_parquet(path, columns) if path.exists() else None
     except (pa.ArrowException, OSError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +20,6 @@ from evalharness.store.columns import prompt_table, setting_table, settings_from
 from evalharness.store.entries import (
     FILE_NAME,
     Damage,
-    connect_for_reading,
-    read_entries,
     unreadable,
 )
 from evalharness.store.files import publish_bytes
@@ -33,9 +31,10 @@ from evalharness.store.folder import (
     now_iso,
     take_lock,
 )
-from evalharness.store.journal import Journal, Numbered
+from evalharness.store.journal import Journal
 from evalharness.store.parts import PATTERN, read_sealed, write_table
 from evalharness.store.recovery import Recovered, Unfinished, recover
+from evalharness.store.sealer import Sealer, Work
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +73,8 @@ class RunStore:
         self.failure: StorageError | None = None
         self.on_failure: Callable[[StorageError], None] = lambda _: None
         self._providers: dict[str, str] = {}
-        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="seal")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="seal")
+        self._sealer = Sealer(folder.lock)
         self._sealing: asyncio.Task[None] | None = None
         self._unsealed = 0
         self._found_sealing: list[Damage] = []
@@ -206,6 +206,7 @@ class RunStore:
             self._unsealed += 1
             # What room a failing disk has is for answers in flight.
             if self._sealing is None and self.failure is None and self._seal_is_due():
+                self._sealer.move_out()
                 self._sealing = asyncio.create_task(self._seal_in_background())
 
     def _seal_is_due(self) -> bool:
@@ -230,17 +231,12 @@ class RunStore:
             return
         part, upto = begun
         self._unsealed, self.journal.pending_bytes = 0, 0
+        work = Work(str(self.folder.root), str(self.journal.path), part, upto, self._providers)
         loop = asyncio.get_running_loop()
-        entries = await loop.run_in_executor(self._sealer, self._entries, upto)
-        seqs = await loop.run_in_executor(self._sealer, self._write_parts, part, entries)
+        seqs = await loop.run_in_executor(self._executor, self._make_part, work)
         if self.failure is not None:  # the next session finds the seal begun, and repeats it
             return
-
-        def drop(db: sqlite3.Connection) -> None:
-            seal.drop(db, part, seqs)
-            self.journal.forget(set(seqs), upto, entries)
-
-        await self.journal.execute(drop)
+        await self.journal.execute(lambda db: seal.drop(db, part, seqs))
 
     async def _part_number(self) -> int:
         """The number of the next part."""
@@ -250,31 +246,13 @@ class RunStore:
         """Let the manifest list what was sealed; on the sealing thread."""
         seal.list_parts(self.folder, sealed)
 
-    def _entries(self, upto: int) -> list[Numbered]:
-        """What is committed up to a number: as kept, or read where an earlier process wrote it."""
-        if self.journal.kept_all:
-            return [entry for entry in self.journal.kept[:] if entry[0] <= upto]
-        db = connect_for_reading(self.journal.path)
-        assert db is not None
-        try:
-            return list(read_entries(db, upto=upto, damage=self._found_sealing))
-        finally:
-            db.close()
-
-    def _write_parts(self, part: int, entries: list[Numbered]) -> list[int]:
-        try:
-            return self._seal_entries(part, entries)
-        except OSError as error:
-            raise StorageError(f"records cannot be sealed: {error}") from error
-
-    def _seal_entries(self, part: int, entries: Iterable[Numbered]) -> list[int]:
-        """Write the finished trials among these entries; the numbers of what is sealed then."""
-        batch = seal.collect(entries)
-        sealed = seal.write_parts(self.folder, part, batch, self._providers)
-        if sealed is None:
-            return []
-        self._list(sealed)
-        return sealed.seqs(batch)
+    def _make_part(self, work: Work) -> list[int]:
+        """Write and list a part; the numbers of the entries that are in it then."""
+        done = self._sealer.make_part(work)
+        self._found_sealing += done.damage
+        if done.sealed is not None:
+            self._list(done.sealed)
+        return done.seqs
 
     def note_session(self, facts: dict[str, Any]) -> None:
         """Add what a session of the run was like to the manifest, written with its next change."""
@@ -314,7 +292,8 @@ class RunStore:
 
     def close(self) -> None:
         """Stop threads and release the lock, saving nothing more."""
-        self._sealer.shutdown()
+        self._executor.shutdown()
+        self._sealer.close()
         if self._journal is not None:
             self._journal.close()
         self.folder.close()

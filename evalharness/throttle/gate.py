@@ -242,8 +242,12 @@ class Gate:
 
     async def stand_ready(self, permit: Permit) -> None:
         """Wait for a slot: see :meth:`Permit.slot`."""
+        line, now = self._prepared.line, self._clock.monotonic()
+        if not line and self._stopped is None and (self._hold(now) or self._no_slot(now)) is None:
+            self._prepared.count -= 1
+            self._give_slot(permit, now)
+            return
         event = asyncio.Event()
-        line = self._prepared.line
         line.append((permit, event))
         try:
             while True:
@@ -403,10 +407,13 @@ class Gate:
                 return block
             permit, event = line.popleft()
             self._prepared.count -= 1
-            self._take_slot(now)
-            permit.admitted_at, permit.in_flight = now, self.in_flight
+            self._give_slot(permit, now)
             event.set()
         return None
+
+    def _give_slot(self, permit: Permit, now: float) -> None:
+        self._take_slot(now)
+        permit.admitted_at, permit.in_flight = now, self.in_flight
 
     def _may_prepare(self, now: float) -> bool:
         """Whether a slot is all that a request may have to wait for."""
@@ -417,8 +424,7 @@ class Gate:
     def _hold(self, now: float) -> Hold | None:
         """What keeps everybody back, whatever the request."""
         outage = self.policy.outage
-        probe = outage.delay(now)
-        if probe > 0 and now + probe > self._pause.until:
+        if outage.active and (probe := outage.delay(now)) > 0 and now + probe > self._pause.until:
             why = f" ({outage.why})" if outage.why else ""
             return Hold(f"the endpoint serves nothing{why}; next probe", now + probe)
         if now < self._pause.until:

@@ -69,9 +69,13 @@ NO_MONEY = Block("room under limits.max_cost_usd", None)
 
 
 class Waiter:
-    """One request in line (arguments as of :meth:`~evalharness.throttle.gate.Gate.admit`)."""
+    """One request (arguments as of :meth:`~evalharness.throttle.gate.Gate.admit`).
 
-    __slots__ = ("_take", "early", "event", "patient", "short", "tokens")
+    Attributes:
+        short: whether what is needed beside the endpoint was missing when last asked for.
+    """
+
+    __slots__ = ("_event", "_take", "early", "patient", "short", "tokens")
 
     def __init__(
         self, tokens: int, take: Callable[[], bool] | None, *, patient: bool, early: bool
@@ -79,12 +83,19 @@ class Waiter:
         self.tokens = tokens
         self.patient = patient
         self.early = early
-        self.event = asyncio.Event()
+        self._event: asyncio.Event | None = None
         self.short = False
         self._take = take
 
+    @property
+    def event(self) -> asyncio.Event:
+        """Wakes it while it stands in the queue; most requests never do."""
+        if self._event is None:
+            self._event = asyncio.Event()
+        return self._event
+
     def takes(self) -> bool:
-        """Take what is needed beside the endpoint; ``short`` tells whether it was missing."""
+        """Take what is needed beside the endpoint, if it is there."""
         self.short = self._take is not None and not self._take()
         return not self.short
 

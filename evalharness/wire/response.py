@@ -18,6 +18,7 @@ from evalharness.wire.completion import (
     billed_in_headers,
     read_completion,
 )
+from evalharness.wire.documented import read_documented
 from evalharness.wire.failures import Failure, http_failure, network_failure
 from evalharness.wire.kept import (
     RAW_LIMIT,
@@ -102,7 +103,10 @@ def _interpret(
     if exchange.failure is ErrorKind.TOO_LARGE or exchange.failure is ErrorKind.BAD_ENCODING:
         failure = network_failure(exchange.failure, exchange.message, reached=True)
         return Reply(**fields | failed(failure) | kept_raw(body))
-    if _is_stream(exchange, body, streamed):
+    plain = read_documented(body) if exchange.failure is None and body[:1] == b"{" else None
+    if plain is not None:
+        found = plain
+    elif _is_stream(exchange, body, streamed):
         found = read_stream(exchange, body, keep_chunk_times, profile)
     else:
         found = _read_json(exchange, body, profile)

@@ -91,7 +91,7 @@ async def test_seals_of_several_workers_are_finished_under_their_own_numbers(
     batch = seal.collect(read_entries(db, damage=[]))
     db.close()
     store.folder.root = root
-    seal.write_parts(store.folder, 2, batch, {SETTING.setting_id: SETTING.provider})
+    seal.write_parts(store.folder.root, 2, batch, {SETTING.setting_id: SETTING.provider})
     store.close()
     assert verify_folder(root).sound
     again = open_store(root)

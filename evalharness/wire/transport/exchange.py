@@ -18,6 +18,7 @@ IDLE_SECONDS = 4.0
 
 
 STREAMED = b'"stream":true'
+_IDENTITY_ONLY = {"accept-encoding": "identity"}
 
 
 def outgoing(url: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
@@ -28,13 +29,12 @@ def outgoing(url: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
     means a server nearby, where a new connection costs one short round trip and no TLS, so there
     a streamed request asks for its connection to be closed.
     """
-    sent = {**headers, "accept-encoding": "identity"}
     if STREAMED in body and url.startswith("http://"):
-        sent["connection"] = "close"
-    return sent
+        return {**headers, **_IDENTITY_ONLY, "connection": "close"}
+    return {**headers, **_IDENTITY_ONLY}
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything observed of one POST.
 
     Attributes:

@@ -16,6 +16,7 @@ from typing import Self
 
 from pyreqwest import exceptions
 from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.http import Url
 from pyreqwest.response import Response
 
 from evalharness.config import LimitsConfig
@@ -41,6 +42,7 @@ class ReqwestTransport:
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
         self._client: Client | None = None
+        self._last_url = "", Url("http://localhost")
 
     async def __aenter__(self) -> Self:
         limits = self._limits
@@ -79,10 +81,11 @@ class ReqwestTransport:
         limits = self._limits
         recorder = Recorder(limits)
         upload = _Upload(body) if len(body) > _PIECE else None
-        watch = _UploadWatch(limits, upload)
+        watch = _watch(limits) if upload is None else _UploadWatch(limits, upload)
         try:
             with watch:
-                builder = self._client.post(url).headers(outgoing(url, headers, body))
+                builder = self._client.post(self._parsed(url))
+                builder = builder.headers(outgoing(url, headers, body))
                 if upload is None:
                     builder = builder.body_bytes(body)
                 else:
@@ -112,6 +115,12 @@ class ReqwestTransport:
         watch.own()  # a deadline that passed in the very moment of completion
         watch.check()
         return recorder.done()
+
+    def _parsed(self, url: str) -> Url:
+        """The URL as the library wants it; nearly always the same one, so the last is kept."""
+        if url != self._last_url[0]:
+            self._last_url = url, Url(url)
+        return self._last_url[1]
 
     async def _read(self, response: Response, recorder: Recorder, watch: Watch) -> None:
         # An announced length tells the end without asking once more.
@@ -145,19 +154,27 @@ class _Upload:
         self.done = True
 
 
+def _watch(limits: LimitsConfig) -> Watch:
+    """Waits for the first byte from the start on."""
+    return Watch(
+        limits.timeout_total_s,
+        ErrorKind.FIRST_BYTE_TIMEOUT,
+        limits.timeout_first_byte_s,
+        least_s=limits.timeout_stall_s,
+    )
+
+
 class _UploadWatch(Watch):
     """A watch that waits for the first byte only once a long body has been handed over."""
 
     __slots__ = ("_first_byte_s", "_upload", "_write_s")
 
-    def __init__(self, limits: LimitsConfig, upload: _Upload | None) -> None:
-        self._upload = upload
+    def __init__(self, limits: LimitsConfig, upload: _Upload) -> None:
+        self._upload: _Upload | None = upload
         self._write_s = limits.timeout_write_s
         self._first_byte_s = limits.timeout_first_byte_s
-        kind, seconds = ErrorKind.FIRST_BYTE_TIMEOUT, self._first_byte_s
-        if upload is not None:
-            kind, seconds = ErrorKind.WRITE_TIMEOUT, self._write_s
-        super().__init__(limits.timeout_total_s, kind, seconds, least_s=limits.timeout_stall_s)
+        kind, stall_s = ErrorKind.WRITE_TIMEOUT, limits.timeout_stall_s
+        super().__init__(limits.timeout_total_s, kind, self._write_s, least_s=stall_s)
 
     def phase(self, kind: ErrorKind, seconds: float) -> None:
         self._upload = None  # the server answers: whatever it left unread no longer matters
