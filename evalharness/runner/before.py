@@ -121,7 +121,8 @@ def _answered(root: Path) -> Iterator[set[str]]:
         table = read_sealed(path, ["setting_id", "outcome"])
         found: set[str] = set()
         for outcome in _ANSWERS:
-            found |= set(where_equal(table, "outcome", outcome.value)["setting_id"].to_pylist())
+            answered = where_equal(table, "outcome", outcome.value)
+            found.update(map(str, answered["setting_id"].unique().to_pylist()))
         yield found
 
 

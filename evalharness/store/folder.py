@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import re
 import socket
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +27,8 @@ from evalharness.store.parts import Part
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
 LOCK = "run.lock"
+_PROCESS = re.compile(r"process ([0-9]{1,10}) on (.+)")
+_HELPER_S = 10.0
 # Statuses of a run whose journal may hold answers that no part holds.
 UNFINISHED = ("running", "interrupted", "stopped")
 
@@ -225,16 +229,51 @@ def _lock(root: Path) -> int:
     files.make_folder(root)
     path = root / LOCK
     lock = os.open(path, os.O_RDWR | os.O_CREAT, files.FILE_MODE)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(lock, 200).decode(errors="replace").strip() or "another process"
+    if not _taken(lock):
+        holder = _holder(lock)
         os.close(lock)
         raise RunInUseError(
-            f"run folder {root} is being written by {holder}",
+            f"run folder {root} is being written by {holder or 'another process'}",
             hint="wait for it, or choose another folder with name=…",
-        ) from None
+        )
     with suppress(OSError):  # only a courtesy to whoever is turned away
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return lock
+
+
+def _taken(lock: int) -> bool:
+    """Take the lock, unless a process that lives has it.
+
+    One that was killed may leave its helper (:mod:`.sealer`) with the lock for the moment it needs
+    to notice; that moment is waited for.
+    """
+    until = time.monotonic() + _HELPER_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not _is_gone(_holder(lock)) or time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def _holder(lock: int) -> str:
+    """Who wrote into the lock file that it has it."""
+    return os.pread(lock, 200, 0).decode(errors="replace").strip()
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether that is a process of this machine that does not exist any more."""
+    found = _PROCESS.fullmatch(holder)
+    if found is None or found[2] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

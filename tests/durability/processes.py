@@ -109,6 +109,7 @@ class Zygote:
         cwd: Path,
         *arguments: str,
         seal_trials: int | None = None,
+        seal_here: bool = False,
         fault: Fault | None = None,
         composed: bool = False,
         quiet: bool = False,
@@ -120,6 +121,7 @@ class Zygote:
             cwd: the folder.
             arguments: of the command.
             seal_trials: trials a part, instead of 16,384.
+            seal_here: make parts in the process itself, where faults are injected.
             fault: to be injected.
             composed: let Hydra work on these arguments once only, however often they are run.
             quiet: make no report at the end, which takes a second.
@@ -133,6 +135,7 @@ class Zygote:
             {
                 "arguments": list(arguments), "cwd": str(cwd), "env": environment,
                 "out": str(out), "err": str(err), "seal_trials": seal_trials,
+                "seal_here": seal_here,
                 "composed": composed, "quiet": quiet,
                 "fault": None if fault is None else fault._asdict(),
             }

@@ -30,7 +30,7 @@ PLAN = (
     "params.max_tokens=4", "limits.concurrency=2",
 )  # fmt: skip
 PLANNED = 4
-OPTIONS: dict[str, Any] = {"seal_trials": 2, "composed": True, "quiet": True}
+OPTIONS: dict[str, Any] = {"seal_trials": 2, "seal_here": True, "composed": True, "quiet": True}
 EVERYTHING = bool(os.environ.get("EVALHARNESS_EVERY_WRITE"))
 MOST = 1_000
 
@@ -39,6 +39,7 @@ class Round:
     """One fresh run folder, struck once and then continued to its end."""
 
     def __init__(self, zygote: Zygote, emulator: Emulator, cwd: Path) -> None:
+        self.options = OPTIONS
         self._zygote, self._emulator, self._cwd = zygote, emulator, cwd
         self.root = cwd / "results" / "struck"
         self._arguments = ("run", "name=struck", *emulator.provider, *PLAN)
@@ -50,7 +51,7 @@ class Round:
         """Run until the fault strikes, or to the end."""
         shutil.rmtree(self.root, ignore_errors=True)
         self._begin = len(self._emulator.ledger())
-        return self._zygote.run(self._cwd, *self._arguments, fault=fault, **OPTIONS)
+        return self._zygote.run(self._cwd, *self._arguments, fault=fault, **self.options)
 
     def continue_and_check(self) -> None:
         """What was recorded stays; the same command ends with the plan, bought once."""
@@ -60,7 +61,7 @@ class Round:
             assert report.sound, report.findings
         every_visible_parquet_opens(self.root)
         recorded = recorded_requests(self.root)
-        done = self._zygote.run(self._cwd, *self._arguments, **OPTIONS)
+        done = self._zygote.run(self._cwd, *self._arguments, **self.options)
         assert done.code == 0, done.err
         final_state_is_sound(self.root, expected=self._expected, planned=PLANNED)
         assert recorded <= recorded_requests(self.root)
@@ -92,6 +93,20 @@ def test_killed_at_every_nth_change(one: Round) -> None:
         one.continue_and_check()
     assert done.code == 0
     assert struck * step > 100
+
+
+def test_killed_while_a_helper_makes_the_parts(one: Round) -> None:
+    """The same where the helper lives a moment longer, in the middle of a part or of a write."""
+    one.options = OPTIONS | {"seal_here": False}
+    step, struck = (1 if EVERYTHING else 23), 0
+    for n in range(40, MOST, step):
+        done = one.strike(Fault(n, KILL))
+        if done.code != -signal.SIGKILL:
+            break
+        struck += 1
+        one.continue_and_check()
+    assert done.code == 0
+    assert struck
 
 
 def test_every_nth_failed_sync_stops_the_run(one: Round) -> None:

@@ -68,6 +68,10 @@ def _become(command: dict[str, Any]) -> int:
         from evalharness.store import seal
 
         seal.SEAL_TRIALS = command["seal_trials"]
+    if command["seal_here"]:
+        from evalharness.store.sealer import Sealer
+
+        Sealer.move_out = lambda _: None
     fault = command["fault"]
     if fault is not None:
         preloaded = ctypes.CDLL(None)
