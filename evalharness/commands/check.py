@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from evalharness.analysis.summary import summarise
 from evalharness.commands.junit import as_junit
 from evalharness.errors import EXIT_FAILED, EXIT_OK, ConfigError
-from evalharness.report.build import build
+from evalharness.report.gather import Gathered, gather
 from evalharness.report.overrides import parse_overrides
 from evalharness.report.text import printable
 from evalharness.store.files import NAMED_MODE, publish_bytes
@@ -196,16 +197,16 @@ def check(run: str, limits: dict[str, float], asked: Asked) -> int:
     """
     _check_limits(limits)
     pricing = None if asked.pricing is None else Path(asked.pricing)
-    built = build(Run.open(run), parse_overrides(asked.overrides, pricing=pricing))
-    rows = _chosen(built.data["settings"], asked.settings)
+    found = gather(Run.open(run), parse_overrides(asked.overrides, pricing=pricing))
+    rows = _chosen(summarise(found.frame)["settings"], asked.settings)
     verdicts = list(_verdicts(rows, limits, asked))
     for verdict in verdicts:
         print(printable(verdict.sentence))
-    unfinished = None if asked.partial else _unfinished(built.data["run"])
+    unfinished = None if asked.partial else _unfinished(found)
     if unfinished is not None:
         print(f"FAIL the run: {printable(unfinished)}")
     if asked.junit is not None:
-        page = as_junit(built.run.name, verdicts, unfinished)
+        page = as_junit(found.run.name, verdicts, unfinished)
         publish_bytes(Path(asked.junit), page, mode=NAMED_MODE)
     failed = [v for v in verdicts if not v.holds]
     print(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks hold", file=sys.stderr)
@@ -239,12 +240,13 @@ def _chosen(rows: list[Row], names: Sequence[str]) -> list[Row]:
     return [row for row in rows if row["label"] in names or row["setting_id"] in names]
 
 
-def _unfinished(run: Row) -> str | None:
-    if run["status"] in ("complete", "imported"):
+def _unfinished(found: Gathered) -> str | None:
+    manifest = found.run.manifest
+    if manifest.status in ("complete", "imported"):
         return None
-    planned = "" if run["planned"] is None else f" of {run['planned']} planned trials"
-    recorded = f"{run['records']}{planned} recorded"
-    return f"it is {run['status']}, with {recorded}; --partial checks it as it is"
+    planned = "" if manifest.planned is None else f" of {manifest.planned} planned trials"
+    recorded = f"{len(found.records)}{planned} recorded"
+    return f"it is {manifest.status}, with {recorded}; --partial checks it as it is"
 
 
 def _verdicts(rows: list[Row], limits: dict[str, float], asked: Asked) -> Iterator[Verdict]:

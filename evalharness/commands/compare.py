@@ -11,10 +11,11 @@ from evalharness.analysis.compare import compare as compare_settings
 from evalharness.analysis.compare import compare_runs
 from evalharness.analysis.trends import trends
 from evalharness.errors import EXIT_OK, ConfigError
-from evalharness.report.build import build_all
 from evalharness.report.comparison import Compared, print_comparisons
+from evalharness.report.gather import Gathered, gather
 from evalharness.report.json import as_json_text
 from evalharness.report.overrides import parse_overrides
+from evalharness.store.run import Run
 
 
 class Asked(NamedTuple):
@@ -39,14 +40,15 @@ def compare(arguments: Sequence[str], asked: Asked) -> int:
         raise ConfigError(
             "compare needs a run", hint="evalharness compare quickstart --by temperature"
         )
-    built = build_all(runs, parse_overrides([a for a in arguments if "=" in a]))
-    names = [one.run.name for one in built]
+    options = parse_overrides([a for a in arguments if "=" in a])
+    found = [gather(Run.open(run), options) for run in runs]
+    names = [one.run.name for one in found]
     if len(set(names)) < len(names):
         raise ConfigError(f"the runs {', '.join(names)} do not have different names")
-    frames = {one.run.name: one.frame for one in built}
-    by = "run" if asked.by is None and len(built) > 1 else asked.by
+    frames = {one.run.name: one.frame for one in found}
+    by = "run" if asked.by is None and len(found) > 1 else asked.by
     if by is None:
-        raise ConfigError("compare needs an axis", hint=f"--by {_axes(built)[0]}")
+        raise ConfigError("compare needs an axis", hint=f"--by {_axes(found)[0]}")
     rows: list[dict[str, Any]]
     slopes: list[dict[str, Any]] = []
     if by == "run":
@@ -72,10 +74,10 @@ def _again(arguments: Sequence[str], by: str, asked: Asked) -> str:
     return shlex.join(words)
 
 
-def _axes(built: Sequence[Any]) -> list[str]:
+def _axes(found: Sequence[Gathered]) -> list[str]:
     axes = [
         name
-        for one in built
+        for one in found
         for i in range(len(one.frame.setting_ids))
         for name in one.frame.axes(i)
     ]

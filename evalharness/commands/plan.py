@@ -132,9 +132,9 @@ def detection(
     wanted = parse_difference(difference)
     pilot = None
     if from_run is not None:
-        from evalharness.report.build import build
+        from evalharness.report.gather import gather
 
-        pilot = build(Run.open(from_run)).frame
+        pilot = gather(Run.open(from_run)).frame
     cost = facts["cost_usd"]
     expected = None if cost is None else cost["expected"]
     each = expected / facts["to_send"] if expected is not None and facts["to_send"] else None

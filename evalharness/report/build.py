@@ -14,38 +14,26 @@ from evalharness.analysis.breakdowns import breakdowns
 from evalharness.analysis.compare import compare
 from evalharness.analysis.distributions import distributions, timeline
 from evalharness.analysis.effects import effects
-from evalharness.analysis.frame import COLUMNS, WIDE, Frame
+from evalharness.analysis.frame import Frame
 from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
 from evalharness.analysis.trends import trends
 from evalharness.analysis.unstable import least_stable
 from evalharness.arrow import where_equal
 from evalharness.cores import cores
-from evalharness.errors import ConfigError
-from evalharness.pricing import PriceBook
-from evalharness.pricing.columns import cost_columns
 from evalharness.records import canonical_json
 from evalharness.report import fate
+from evalharness.report.gather import DEFAULTS, Gathered, gather
 from evalharness.report.judges import judges
-from evalharness.report.load import load_section
 from evalharness.report.money import ATTEMPT_COLUMNS, money, prices_used
 from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
-from evalharness.report.scoring import Options, scored_run, scoring_facts, stored_config
-from evalharness.store.asked import Asked
-from evalharness.store.folder import CONFIG
+from evalharness.report.scoring import Options, scoring_facts
 from evalharness.store.run import Run
 from evalharness.texts import Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-# What scorers read beside what the analysis reads.
-_SCORED = ("finish_reason",)
-_PRICED = ("provider", "model")
-_PHASED = ("measurement", "phase")
-
-DEFAULTS = Options()
 
 
 class Built(NamedTuple):
@@ -62,77 +50,38 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     Raises:
         ConfigError: the run has no records, or its scoring cannot be read.
     """
-    settings, prompts = run.table("settings"), run.table("prompts")
-    asked = None if options.everything else Asked(settings, prompts, run.manifest)
-    config = stored_config(run)
-    load = load_section(run, settings, config.load)
     texts = Texts()
-    stored = run.snapshot("records")
-    wide = stored.wide(WIDE)
-    records = load.kept(stored.compact(_columns(), texts, numbered=wide is not None))
-    held = len(records)
-    if asked is not None:
-        settings, prompts, records = asked.settings, asked.prompts, asked.rows(records)
-    if not len(records) and load.data is not None:
-        raise ConfigError(
-            f"no load point of run `{run.name}` was measured to its end",
-            hint="the same evalharness run measures what is left",
-        )
-    if not len(records):
-        raise ConfigError(
-            f"run `{run.name}` holds no records yet",
-            hint="the command that made it, once more, sends what it asks for "
-            f"(its configuration: {run.root / CONFIG})",
-        )
     made = run.snapshot("attempts")
     with ThreadPoolExecutor(1) as pool:  # reads while texts are judged
         reading = pool.submit(made.compact, _ATTEMPTS, texts)
-        scored = scored_run(run, records, prompts, options, texts)
+        found = gather(run, options)
         attempts = reading.result()
-    over = [] if options.pricing is None else [options.pricing]
-    book = PriceBook.load(
-        prices=options.prices or (),
-        files=over,
-        overrides=config.pricing,
-        aliases=config.price_aliases(),
-    )
-    costs = cost_columns(records, book)
-    frame = Frame.build(
-        records,
-        prompts,
-        settings,
-        answers=scored.answers,
-        scores=scored.scores,
-        cost_usd=costs.cost_usd,
-        texts=texts,
-        wide=wide,
-    )
     retried = _not_final(attempts)
     again = made.compact(fate.AGAIN_COLUMNS, texts, keep=_not_final) if len(retried) else retried
     data: dict[str, Any] = {
         "run": {
-            **_run_facts(run, records, settings, prompts, attempts),
-            "records_outside_plan": held - len(records),
+            **_run_facts(found, attempts),
+            "records_outside_plan": found.outside,
         },
-        **scoring_facts(scored),
+        **scoring_facts(found.scored),
         "judges": judges(run),
-        "prices": prices_used(costs, book),
-        "errors": fate.errors(records),
+        "prices": prices_used(found.costs, found.book),
+        "errors": fate.errors(found.records),
         "attempts": fate.attempts(attempts, again),
-        "provenance": provenance(run, settings),
-        "load": load.data,
+        "provenance": provenance(run, found.settings),
+        "load": found.load.data,
     }
 
     def spent(settings: list[dict[str, Any]]) -> dict[str, Any]:
-        made = attempts if asked is None else asked.rows(attempts)
+        made = attempts if found.asked is None else found.asked.rows(attempts)
         return money(
-            frame, costs, book, prompts=prompts, attempts=made, settings=settings,
-            volume=options.volume,
+            found.frame, found.costs, found.book, prompts=found.prompts, attempts=made,
+            settings=settings, volume=options.volume,
         )  # fmt: skip
 
-    data |= _figures(frame, _bodies(run), spent)
-    data["unstable_prompts"] = unstable_prompts(run, frame, data["least_stable"])
-    return Built({name: data[name] for name in _ORDER}, frame, run)
+    data |= _figures(found.frame, _bodies(run), spent)
+    data["unstable_prompts"] = unstable_prompts(run, found.frame, data["least_stable"])
+    return Built({name: data[name] for name in _ORDER}, found.frame, run)
 
 
 def _figures(
@@ -198,11 +147,6 @@ def _bodies(run: Run) -> pa.Table:
     return run.sample("records", columns, _SAMPLED_BODIES)
 
 
-def _columns() -> list[str]:
-    wanted = dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *_PHASED, *fate.ERROR_COLUMNS))
-    return [name for name in wanted if name not in WIDE]
-
-
 def _not_final(attempts: pa.Table) -> pa.Table:
     import pyarrow.compute
 
@@ -210,10 +154,8 @@ def _not_final(attempts: pa.Table) -> pa.Table:
     return attempts.filter(compute.invert(attempts["final"]))
 
 
-def _run_facts(
-    run: Run, records: pa.Table, settings: pa.Table, prompts: pa.Table, attempts: pa.Table
-) -> dict[str, Any]:
-    manifest = run.manifest
+def _run_facts(found: Gathered, attempts: pa.Table) -> dict[str, Any]:
+    run, manifest = found.run, found.run.manifest
     return {
         "name": run.name,
         "status": manifest.status,
@@ -223,9 +165,9 @@ def _run_facts(
         "code_version": manifest.code_version,
         "schema_version": manifest.schema_version,
         "planned": manifest.planned,
-        "records": len(records),
-        "settings": len(settings),
-        "prompts": len(prompts),
+        "records": len(found.records),
+        "settings": len(found.settings),
+        "prompts": len(found.prompts),
         "attempts": len(attempts),
         "attempts_in_doubt": len(where_equal(attempts, "outcome", "in_doubt")),
         "damaged_journal_entries": len(run.damage),
