@@ -3,8 +3,8 @@
     python -m benchmarks.memory [--trials 10000 1000000] [--concurrency 64]
 
 Each size is a run of its own in a process of its own against nginx; printed is the most memory that
-was resident at any moment (the kernel's ``VmHWM``) until all was sealed, the report left out: of the
-process that sends, and of its helper that makes parts.
+was resident at any moment (the kernel's ``VmHWM``) until all was sealed, the report left out: of
+the process that sends, and of its helper that makes parts.
 """
 
 from __future__ import annotations
