@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 _EVERY_S = 0.02
 _LEAST_S = 1e-4
 _GROWTH = 1.1
+_LOG_GROWTH = math.log(_GROWTH)
 
 
 class Lateness:
@@ -28,9 +29,10 @@ class Lateness:
 
     def add(self, seconds: float) -> None:
         """Count one value."""
-        above = max(seconds, _LEAST_S) / _LEAST_S
-        self._buckets[math.ceil(math.log(above, _GROWTH))] += 1
-        self._most = max(self._most, seconds)
+        bucket = math.ceil(math.log(seconds / _LEAST_S) / _LOG_GROWTH) if seconds > _LEAST_S else 0
+        self._buckets[bucket] += 1
+        if seconds > self._most:
+            self._most = seconds
 
     def quantile(self, q: float) -> float | None:
         """The upper edge of the bucket that holds quantile ``q`` (0..1); None without values."""

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from evalharness.errors import StorageError
@@ -67,7 +68,7 @@ class Journal:
         self._reserve = Reserve(folder / "reserve.bin")
         self._queue: deque[_Queued] = deque()
         self._work: deque[tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]] = deque()
-        self._wake = threading.Semaphore(0)
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._since_checkpoint = 0
         self._idle = True
         self._closing = False
@@ -136,7 +137,7 @@ class Journal:
     def close(self) -> None:
         """Stop the thread after what is queued, close the file, give back the reserve."""
         self._closing = True
-        self._wake.release()
+        self._wake.put(None)
         if self._thread is not None:
             self._thread.join()
         if self.failure is not None:
@@ -150,11 +151,11 @@ class Journal:
     def _notify(self) -> None:
         if self._idle:
             self._idle = False
-            self._wake.release()
+            self._wake.put(None)
 
     def _write_forever(self) -> None:
         while True:
-            self._wake.acquire()
+            self._wake.get()
             self._idle = True
             while self._queue or self._work:
                 due = len(self._work)  # all that was queued before these is written before them

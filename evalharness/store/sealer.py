@@ -97,12 +97,15 @@ class Sealer:
 
     Args:
         lock: file descriptor of the run folder's lock, which the helper holds too.
+
+    Attributes:
+        process: the helper, while there is one.
     """
 
     def __init__(self, lock: int) -> None:
         self._lock = lock
         self._apart = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def move_out(self) -> None:
         """From now on parts are made in a process of their own."""
@@ -110,9 +113,9 @@ class Sealer:
 
     def make_part(self, work: Work) -> Done:
         """As :func:`make_part`. Where there can be no helper, or it is gone, it is done here."""
-        if self._apart and self._process is None:
-            self._process = self._start()
-        process = self._process
+        if self._apart and self.process is None:
+            self.process = self._start()
+        process = self.process
         if process is None or process.stdin is None or process.stdout is None:
             return make_part(work)
         try:
@@ -131,7 +134,7 @@ class Sealer:
 
     def close(self) -> None:
         """End the helper, after the part it may be making."""
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             assert process.stdin is not None
             assert process.stdout is not None

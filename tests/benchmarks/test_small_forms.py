@@ -65,7 +65,9 @@ def test_parts_are_smaller_than_json_lines(tmp_path: Path) -> None:
 
 def test_memory_is_measured_in_a_process_of_its_own(server: str) -> None:
     """A run ends whole and tells its peak."""
-    assert memory.peak_mib(server, 200, 8) > 0
+    small = memory.peaks_of(server, 200, 8)
+    assert small.run > 0
+    assert small.helper == 0, "200 trials fill no part"
 
 
 def test_commands_start_and_do_what_is_timed(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ async def test_the_helper_makes_the_part_that_would_be_made_here(tmp_path: Path)
     apart = Sealer(there.folder.lock)
     apart.move_out()
     mine, its = Sealer(here.folder.lock).make_part(work), apart.make_part(far)
-    process = apart._process
+    process = apart.process
     assert process is not None
     assert process.pid != os.getpid()
     assert mine.seqs == its.seqs
@@ -62,12 +62,12 @@ async def test_a_killed_helper_loses_nothing(tmp_path: Path) -> None:
     store, work = await committed(tmp_path / "run", 5)
     apart = Sealer(store.folder.lock)
     apart.move_out()
-    apart._process = apart._start()
-    assert apart._process is not None
-    os.kill(apart._process.pid, signal.SIGKILL)
+    apart.process = apart._start()
+    assert apart.process is not None
+    os.kill(apart.process.pid, signal.SIGKILL)
     done = apart.make_part(work)
     assert len(done.seqs) == 10
-    assert apart._process is None
+    assert apart.process is None
     store.close()
     again = open_store(tmp_path / "run", 5)
     again.start()
@@ -100,7 +100,7 @@ async def test_a_run_that_fills_a_part_seals_apart(
         await store.append(result(number))
     while store._sealing is not None:
         await store._sealing
-    process = store._sealer._process
+    process = store._sealer.process
     assert process is not None
     await store.finish(status="complete", reason=None)
     assert process.returncode == 0
