@@ -296,40 +296,39 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             KeyError: an unknown metric.
 
         """
-        if metric not in self._averages:
-            self._averages[metric] = self._average(metric)
-            self._averages[metric].flags.writeable = False
-        return self._averages[metric]
-
-    @cached_property
-    def _averages(self) -> dict[str, Floats]:
-        """What :meth:`per_prompt` has computed so far."""
-        return {}
-
-    def _average(self, metric: str) -> Floats:
-        if metric == "agreement":
-            return self.matrix(variants.pairwise(self.output_variants))
-        if metric == "agreement_answer":
-            counted = self.answer_variants
-            return self._nothing() if counted is None else self.matrix(variants.pairwise(counted))
-        values = self._metric(metric)
-        if values is None:
-            return self._nothing()
-        rows = np.flatnonzero(~np.isnan(values))
-        n = np.bincount(self.cell[rows], minlength=self.cells)
-        total = np.bincount(self.cell[rows], values[rows], minlength=self.cells)
-        return self.matrix(np.where(n > 0, total / np.maximum(n, 1), np.nan))
+        return self._averaged(metric)[0]
 
     def repeats(self, metric: str) -> Ints:
         """How many usable repeats stand behind each value of :meth:`per_prompt`; same shape."""
-        if metric == "agreement":
-            return self.matrix(self.output_variants.n)
-        if metric == "agreement_answer":
-            counted = self.answer_variants
-            return self.matrix(np.zeros(self.cells, np.int64) if counted is None else counted.n)
+        return self._averaged(metric)[1]
+
+    def _averaged(self, metric: str) -> tuple[Floats, Ints]:
+        if metric not in self._averages:
+            by_cell = self._average(metric)
+            means, counts = (np.full(self.cells, np.nan), None) if by_cell is None else by_cell
+            counts = np.zeros(self.cells, np.int64) if counts is None else counts
+            means.flags.writeable = counts.flags.writeable = False
+            self._averages[metric] = self.matrix(means), self.matrix(counts)
+        return self._averages[metric]
+
+    @cached_property
+    def _averages(self) -> dict[str, tuple[Floats, Ints]]:
+        """Means of prompts, and how many repeats they are of, as far as somebody asked for them."""
+        return {}
+
+    def _average(self, metric: str) -> tuple[Floats, Ints] | None:
+        """The metric's mean in each cell, and of how many repeats; None when it has no value."""
+        if metric in ("agreement", "agreement_answer"):
+            answers = metric == "agreement_answer"
+            counted = self.answer_variants if answers else self.output_variants
+            return None if counted is None else (variants.pairwise(counted), counted.n)
         values = self._metric(metric)
-        rows = slice(0) if values is None else ~np.isnan(values)
-        return self.matrix(np.bincount(self.cell[rows], minlength=self.cells))
+        if values is None:
+            return None
+        rows = np.flatnonzero(~np.isnan(values))
+        n = np.bincount(self.cell[rows], minlength=self.cells)
+        total = np.bincount(self.cell[rows], values[rows], minlength=self.cells)
+        return np.where(n > 0, total / np.maximum(n, 1), np.nan), n
 
     def counts(self, status: str | None = None) -> Ints:
         """Trials of each prompt under each setting, of one status or of all; prompts × settings."""
@@ -339,9 +338,6 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def matrix(self, by_cell: npt.NDArray[_T]) -> npt.NDArray[_T]:
         """One value a cell, as prompts × settings."""
         return by_cell.reshape(len(self.setting_ids), len(self.prompt_ids)).T
-
-    def _nothing(self) -> Floats:
-        return np.full(self.shape, np.nan)
 
     def _metric(self, metric: str) -> Floats | None:
         """Return the usable records' values of an averaged metric; None when there are none."""

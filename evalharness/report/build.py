@@ -93,8 +93,9 @@ def _figures(
     """
     axes = _varying(frame)
     with ThreadPoolExecutor(min(cores(), _THREADS)) as pool:
+        # The longest first; axes one after the other, since they share their averages.
+        compared = pool.submit(lambda: [row for axis in axes for row in compare(frame, by=axis)])
         summary = pool.submit(summarise, frame)
-        compared = [pool.submit(compare, frame, by=axis) for axis in axes]
         parts: dict[str, Future[Any]] = {
             "breakdowns": pool.submit(breakdowns, frame),
             "effects": pool.submit(effects, frame, bodies=bodies),
@@ -103,13 +104,12 @@ def _figures(
             "distributions": pool.submit(distributions, frame),
             "least_stable": pool.submit(least_stable, frame),
         }
-        followed = [pool.submit(trends, frame, by=axis) for axis in axes]
         found = summary.result()
         parts["money"] = pool.submit(spent, found["settings"])
         return {
             **found,
-            "comparisons": [row for one in compared for row in one.result()],
-            "trends": [row for one in followed for row in one.result()],
+            "comparisons": compared.result(),
+            "trends": [row for axis in axes for row in trends(frame, by=axis)],
             **{name: part.result() for name, part in parts.items()},
         }
 
