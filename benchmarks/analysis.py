@@ -7,8 +7,9 @@ A complete run of each size is made (:mod:`benchmarks.recorded`: ten settings ×
 of 60 to 220 tokens), and each command is run over it in a process of its own. Printed are processor
 seconds of all threads, wall seconds, the most memory that was resident, processor time for 1,000
 records, and at the end the exponent of processor time in the number of records, between each two
-sizes (1 is linear). ``--folder`` keeps the runs and uses them again. With ``--permutations`` the
-sign flips alone are timed: 20 settings × 10⁴ prompts × 9,999 draws, all six metrics.
+sizes (1 is linear). ``--folder`` keeps the runs and uses them again. With ``--permutations`` a
+comparison alone is timed: 20 settings × 10⁴ prompts × five repeats, 9,999 draws, all six metrics;
+reading the run is told apart.
 """
 
 from __future__ import annotations
@@ -25,10 +26,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# As the commands do, before numpy is imported (evalharness/cli.py).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 
 from benchmarks.recorded import Shape, make
 from evalharness.analysis import stats
+from evalharness.analysis.compare import compare
+from evalharness.report.gather import gather
+from evalharness.store.run import Run
+
+COMPARED = Shape(prompts=10_000, settings=20, repeats=5)
 
 COMMANDS: dict[str, list[str]] = {
     "report": ["report", "{run}"],
@@ -101,16 +110,20 @@ def exponents(sizes: Sequence[int], seconds: Sequence[float]) -> list[float]:
     return [math.log(after / before) / math.log(more / less) for less, more, before, after in pairs]
 
 
-def permutations(prompts: int = 10_000, settings: int = 20, metrics: int = 6) -> dict[str, Any]:
-    """Time the sign flips of one comparison: each setting against the first, in every metric."""
-    rng = np.random.default_rng(0)
-    shares = rng.integers(-5, 6, (prompts, (settings - 1) * metrics)) / 5.0
-    wall, cpu = time.perf_counter(), time.process_time()
-    p = stats.sign_flip(shares)
+def comparison(root: Path, shape: Shape = COMPARED) -> dict[str, Any]:
+    """Time the comparison of the settings of a run along their temperature; make it if need be."""
+    if not (root / "run.json").exists():
+        make(root, shape)
+    marks = [(time.process_time(), time.perf_counter())]
+    frame = gather(Run.open(root)).frame
+    marks.append((time.process_time(), time.perf_counter()))
+    rows = compare(frame, by="temperature")
+    marks.append((time.process_time(), time.perf_counter()))
+    (read_cpu, read_wall), (cpu, wall) = np.diff(marks, axis=0).round(2).tolist()
     return {
-        "columns": len(p), "draws": stats.DRAWS, "prompts": prompts,
-        "cpu_s": round(time.process_time() - cpu, 2),
-        "wall_s": round(time.perf_counter() - wall, 2),
+        "settings": len(frame.setting_ids), "prompts": len(frame.prompt_ids),
+        "draws": stats.DRAWS, "comparisons": len(rows),
+        "read_cpu_s": read_cpu, "read_wall_s": read_wall, "cpu_s": cpu, "wall_s": wall,
     }  # fmt: skip
 
 
@@ -122,15 +135,15 @@ def main() -> None:
     parser.add_argument("--records", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     parser.add_argument("--folder", type=Path, help="keep the runs here, and use them again")
-    parser.add_argument("--permutations", action="store_true", help="time the sign flips alone")
+    parser.add_argument("--permutations", action="store_true", help="time a comparison alone")
     options = parser.parse_args()
     print(f"load average {os.getloadavg()[0]:.1f}")
-    if options.permutations:
-        print(json.dumps(permutations()))
-        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        if options.permutations:
+            print(json.dumps(comparison(folder / "settings-20")))
+            return
         runs = [made(folder, records) for records in options.records]
         for name in options.commands:
             seconds: list[float] = []

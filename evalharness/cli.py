@@ -115,8 +115,8 @@ def _dispatch(arguments: list[str]) -> int:
             hint=f"did you mean {close[0]}?" if close else f"one of {', '.join(_COMMANDS)}",
         )
     if command in ("report", "compare", "check"):
-        # Their own threads share the work. Those of numpy's linear algebra library would wait for
-        # one another, spinning, after every product; it reads this once, when it is imported.
+        # Their own threads share the work (analysis/stats/permutation.py). numpy's linear algebra
+        # library reads this once, when it is imported.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = _parse(arguments)
     call: Callable[[argparse.Namespace], int] = options.call

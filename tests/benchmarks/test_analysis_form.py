@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks import analysis
 from benchmarks.recorded import Shape, make
+from evalharness.analysis.frame import METRICS
+from evalharness.analysis.stats import permutation
 from evalharness.report.build import build
 from evalharness.store.run import Run
 from evalharness.store.verify import verify_folder
@@ -62,9 +65,43 @@ def test_linear_growth_has_the_exponent_one() -> None:
     assert analysis.exponents([10, 100, 1000], [1.0, 10.0, 1000.0]) == pytest.approx([1.0, 2.0])
 
 
-def test_sign_flips_test_every_column() -> None:
-    """The timed product has a column for each setting but one, in each metric."""
-    assert analysis.permutations(prompts=30, settings=4, metrics=2)["columns"] == 6
+def test_the_timed_comparison_compares_every_setting(tmp_path: Path) -> None:
+    """Three temperatures in two strata: two differences in each and two pooled, in every metric."""
+    found = analysis.comparison(tmp_path / "run", Shape(prompts=15, settings=6, repeats=2))
+    assert (found["settings"], found["prompts"], found["draws"]) == (6, 15, 9_999)
+    assert found["comparisons"] == 6 * len(METRICS)
+
+
+def test_equal_columns_are_flipped_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of equal columns one is tried, of those no pattern can reach none: p is the same."""
+    rng = np.random.default_rng(0)
+    column = rng.normal(size=200)
+    tried: list[int] = []
+    count = permutation._count_extreme
+
+    def counted(sums: Any, *rest: Any) -> Any:
+        tried.append(sums.shape[1])
+        return count(sums, *rest)
+
+    monkeypatch.setattr(permutation, "_count_extreme", counted)
+    table = np.column_stack([column, column + 2.0, column, np.zeros(200), column + 0.1])
+    p = permutation.sign_flip(table)
+    assert tried == [2]
+    assert p[0] == p[2] == permutation.sign_flip(column)[0]
+    assert p[4] == permutation.sign_flip(column + 0.1)[0]
+    assert p[1] == 1e-4  # what trying it gives, too:
+    assert count((column + 2.0)[:, None], np.zeros(1), 0, 9_999).tolist() == [0]
+    assert p[3] == 1.0
+
+
+@pytest.mark.parametrize("blas", ["1", "2"])
+def test_sign_flips_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch, blas: str) -> None:
+    """Whoever shares the products, and in whatever blocks: the same patterns, the same p."""
+    table = np.random.default_rng(1).normal(0.01, 1.0, size=(700, 3))
+    expected = permutation.sign_flip(table)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", blas)
+    monkeypatch.setattr(permutation, "_PRODUCT", 7_001)
+    assert permutation.sign_flip(table).tolist() == expected.tolist()
 
 
 def test_a_report_does_not_depend_on_the_parts(
@@ -107,3 +144,10 @@ def test_texts_are_numbered_once() -> None:
     assert held.add(pa.array(many[::-1])).to_pylist() == first.to_pylist()[:1:-1]
     assert len(held) == 20_001
     assert held.take(np.array([20_000, 0, 5])) == ["text 19999", "", "text 4"]
+    again = pa.array(["b", "text 4", "a", None, "b", "é", "a", ""])
+    assert held.add(again.slice(1)).to_pylist() == [5, 20_001, None, 20_002, 20_003, 20_001, 0]
+    assert held.take([20_001, 20_002, 20_003]) == ["a", "b", "é"]
+    assert held.lengths[-3:].tolist() == [1, 1, 1]
+    assert held.add(pa.chunked_array([again, again])).to_pylist()[8:] == [
+        20_002, 5, 20_001, None, 20_002, 20_003, 20_001, 0,
+    ]  # fmt: skip

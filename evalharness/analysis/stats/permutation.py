@@ -8,6 +8,7 @@ Where prompts form clusters, a cluster changes sign as a whole.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -125,8 +126,11 @@ def _count_extreme(sums: Floats, slack: Floats, seed: int, draws: int) -> NDArra
     total = sums.sum(axis=0)
     bound = np.abs(total) - slack
     rng = np.random.default_rng(seed)
-    step = max(1, _PRODUCT // units)
-    threads = min(cores(), -(-draws // step))
+    # Either these threads share the products, or those of the linear algebra library do: together
+    # they would wait for one another, spinning.
+    ours = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+    step = max(1, (_PRODUCT if ours else _DRAWN) // units)
+    threads = min(cores(), -(-draws // step)) if ours else 1
     buffers = SimpleQueue[Floats]()
     for _ in range(threads):
         buffers.put(np.empty((min(step, draws), units)))
