@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import variants
-from evalharness.analysis.encode import Floats, Ints
+from evalharness.analysis.encode import Floats, Ints, ordered
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.matching import normalise
 
@@ -64,7 +64,10 @@ def counted_draws(frame: Frame, settings: list[int], most: Ints | None = None) -
     rows = _taken(frame, settings, most)
     seeds: dict[Any, int] = {normalise(None): 0}
     numbers = {s: seeds.setdefault(key(frame, s, "seed"), len(seeds)) for s in settings}
-    seed = np.array([numbers[s] for s in frame.setting[rows].tolist()], dtype=np.int64)
+    by_setting = np.zeros(len(frame.setting_ids), np.int64)
+    for setting, number in numbers.items():
+        by_setting[setting] = number
+    seed = by_setting[frame.setting[rows]]
     draw = frame.output[rows] * len(seeds) + seed
     # A negative code is equal to nothing.
     draw = np.where(seed == 0, -1, draw)
@@ -85,7 +88,7 @@ def _taken(frame: Frame, settings: list[int], most: Ints | None) -> Ints:
     rows = known_rows(frame, settings)
     if most is None:
         return rows
-    rows = rows[np.lexsort((frame.setting[rows], frame.repeat[rows], frame.prompt[rows]))]
+    rows = rows[ordered(frame.prompt[rows], frame.repeat[rows], frame.setting[rows])]
     prompt = frame.prompt[rows]
     return rows[np.arange(rows.size) - np.searchsorted(prompt, prompt) < most[prompt]]
 
