@@ -368,19 +368,21 @@ def _add_export(commands: Commands) -> None:
     parser.add_argument(
         "--raw-cells", action="store_true", help="CSV: do not neutralise spreadsheet formulas"
     )
+    parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
     parser.set_defaults(call=_export)
 
 
 def _export(options: argparse.Namespace) -> int:
-    from evalharness.commands.export import export
+    from evalharness.commands.export import Asked, export
 
-    return export(
-        options.run,
+    asked = Asked(
         options.format,
         out=options.out,
         raw_cells=options.raw_cells,
         overrides=options.overrides,
+        pricing=options.pricing,
     )
+    return export(options.run, asked)
 
 
 def _add_import(commands: Commands) -> None:

@@ -20,7 +20,6 @@ from evalharness.analysis.trends import trends
 from evalharness.analysis.unstable import least_stable
 from evalharness.arrow import where_equal
 from evalharness.errors import ConfigError
-from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import cost_columns
 from evalharness.records import canonical_json
 from evalharness.report import fate
@@ -29,7 +28,13 @@ from evalharness.report.load import load_section
 from evalharness.report.money import ATTEMPT_COLUMNS, money, prices_used
 from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
-from evalharness.report.scoring import Options, scored_run, scoring_facts, stored_config
+from evalharness.report.scoring import (
+    Options,
+    price_book,
+    scored_run,
+    scoring_facts,
+    stored_config,
+)
 from evalharness.store.asked import Asked
 from evalharness.store.folder import CONFIG
 from evalharness.store.run import Run
@@ -80,13 +85,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
             f"(its configuration: {run.root / CONFIG})",
         )
     scored = scored_run(run, records, prompts, options)
-    over = [] if options.pricing is None else [options.pricing]
-    book = PriceBook.load(
-        prices=options.prices or (),
-        files=over,
-        overrides=config.pricing,
-        aliases=config.price_aliases(),
-    )
+    book = price_book(options, config)
     costs = cost_columns(records, book)
     frame = Frame.build(
         records,
