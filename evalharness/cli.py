@@ -191,12 +191,27 @@ def _plan(arguments: list[str]) -> int:
     from evalharness.commands.plan import plan_command
 
     # What is not known here is Hydra's.
-    parser = _Parser(prog="evalharness plan", add_help=False, allow_abbrev=False)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--pilot", type=int, metavar="N")
-    parser.add_argument("--detect", metavar="2pp")
-    parser.add_argument("--from", dest="from_run", metavar="RUN")
-    parser.add_argument("--yes", action="store_true")
+    parser = _Parser(
+        prog="evalharness plan",
+        usage="evalharness plan [options] [OVERRIDE…] [hydra flags]",
+        description="What `evalharness run` with the same overrides would send, take and cost. "
+        "Nothing is sent without --pilot.",
+        epilog="Groups, keys and examples of overrides: evalharness run --help",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="all of it as JSON on stdout")
+    parser.add_argument(
+        "--pilot", type=int, metavar="N",
+        help="first send N trials of each setting (they count for the run), then extrapolate",
+    )  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="send a dear pilot without asking")
+    parser.add_argument(
+        "--detect", metavar="2pp", help="how many prompts and repeats show such a score difference"
+    )
+    parser.add_argument(
+        "--from", dest="from_run", metavar="RUN",
+        help="for --detect: take from this run how much scores vary",
+    )  # fmt: skip
     options, overrides = parser.parse_known_args(arguments)
     execute = plan_command(
         overrides,

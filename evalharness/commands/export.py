@@ -20,9 +20,9 @@ from evalharness.importing.columns import COLUMN_PARAMS
 from evalharness.pricing.columns import cost_columns
 from evalharness.report.overrides import parse_overrides
 from evalharness.report.scoring import Options, price_book, scored_run, stored_config
-from evalharness.report.text import plural
 from evalharness.schema import RECORDS
 from evalharness.store.run import Run
+from evalharness.wording import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -179,6 +179,7 @@ def _run_facts(
         "records": len(records),
         "settings": len(settings),
         "prompts": len(prompts),
+        "prompts_with_target": len(prompts) - prompts["target_json"].null_count,
         "attempts": len(attempts),
         "attempts_in_doubt": len(where_equal(attempts, "outcome", "in_doubt")),
         "damaged_journal_entries": len(run.damage),

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from evalharness.analysis.sentences import is_hopeless
-from evalharness.report.text import plural as plural
+from evalharness.wording import plural as plural
 
 DASH = "—"
 _S = "\u00a0"  # between a number and its unit, so that lines do not part them

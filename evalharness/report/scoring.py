@@ -139,3 +139,8 @@ def _answers(scored: Scored) -> dict[str, int] | None:
     codes = np.asarray(scored.answer_status.indices)
     counts: list[int] = np.bincount(codes, minlength=len(scored.answer_status.dictionary)).tolist()
     return dict(zip(words, counts, strict=True))
+
+
+def unscored(reasons: list[dict[str, Any]]) -> str:
+    """Why records have no score, with how many."""
+    return "; ".join(f"{one['reason']} ({one['n']:,})" for one in reasons)

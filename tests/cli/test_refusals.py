@@ -22,6 +22,7 @@ KEY = "sk-proj-" + "a1B2" * 8
         (["parms.seed=3"], "did you mean params.seed?"),
         (["load.rate=3"], "load.rate needs a load that has it"),
         (["provider=openai", "model=m"], "did you mean provider.model=m?"),
+        (["pricing=qwen"], "shipped prices always apply; yours: pricing.files=[FILE]"),
         (["provider=emulater"], "did you mean provider=emulator?"),
         (["scoring=exactly"], "did you mean scoring=exact?"),
         (["experiment=quikstart"], "did you mean experiment=quickstart?"),
