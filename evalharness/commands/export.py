@@ -121,7 +121,7 @@ def _named(run: Run, records: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     labels = {setting.setting_id: setting.label for setting in run.setting_list}
-    found = [labels.get(setting_id) for setting_id in records["setting_id"].to_pylist()]
+    found = [labels.get(str(setting_id)) for setting_id in records["setting_id"].to_pylist()]
     place = records.column_names.index("setting_id") + 1
     return records.add_column(place, "label", pa.array(found, pa.string()))
 
