@@ -23,7 +23,8 @@ def effects(data: Row) -> Iterator[Caveat]:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
+    first = text.partition(" ")[0]  # a name as it is typed is not a word
+    return (text if "_" in first else text[:1].upper() + text[1:]).rstrip(".") + "."
 
 
 def unequal_losses(data: Row) -> Iterator[Caveat]:
