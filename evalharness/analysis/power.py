@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import combinations
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from evalharness.errors import ConfigError
 from evalharness.wording import plural
 
 REPEATS = (1, 2, 3, 5, 10)
+WIDTH = 100  # of lines for people
 
 
 def parse_difference(text: str) -> float:
@@ -199,7 +201,8 @@ def _lines(
             f"  the {plural(prompts, 'prompt')} of this plan {'shows' if prompts == 1 else 'show'} "
             f"{shown}, with {plural(most['repeats'], 'repeat')}"
         )
-    return [*lines, f"  how much scores vary: from {source}"]
+    rests_on = f"how much scores vary: from {source}"
+    return [*lines, *wrap(rests_on, WIDTH, initial_indent="  ", subsequent_indent="    ")]
 
 
 def _size(option: dict[str, Any]) -> str:
