@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# As the commands do, before numpy is imported (evalharness/cli.py).
+# As the commands do, before numpy is imported (evalharness/cli/__init__.py).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np

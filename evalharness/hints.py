@@ -55,6 +55,8 @@ def _parts() -> dict[str, tuple[str, ...]]:
 
 def for_key(key: str, value: str = "") -> str | None:
     """The key that was probably meant by an unknown one, with the value typed for it."""
+    if key == "pricing":  # a folder of tables that are all in use, not a choice of one
+        return "shipped prices always apply; yours: pricing.files=[FILE] or pricing.prices=[…]"
     parts = _parts()
     group, _, name = key.rpartition(".")
     given = f"={value}" if value else ""

@@ -16,10 +16,11 @@ from evalharness.arrow import positions
 from evalharness.config import DatasetConfig, Profile, RunConfig
 from evalharness.datasets import Renderer, load_prompts, prompt_digest, resolve_template
 from evalharness.errors import ConfigError, DatasetError
+from evalharness.labels import label
 from evalharness.loads import check_loads, visits
 from evalharness.order import Shuffle
 from evalharness.records import Prompt, Setting, Trial, digest
-from evalharness.sweep import expand, label
+from evalharness.sweep import expand
 from evalharness.wire.request import build_body, check_messages, check_params, known_params
 
 if TYPE_CHECKING:

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
-
-from msgspec import structs
 
 from evalharness.config import ProviderConfig, RunConfig
 from evalharness.errors import ConfigError
@@ -186,7 +183,7 @@ def _at(name: str, axis: Axis, u: float) -> Any:
 def expand(
     config: RunConfig, identities: Mapping[str, str], known_params: frozenset[str]
 ) -> list[Setting]:
-    """The settings of one run configuration, not labelled yet (see :func:`label`).
+    """The settings of one run configuration, not labelled yet (see :mod:`.labels`).
 
     ``identities`` maps provider names to who answers (a base URL, a hash of weights).
 
@@ -249,56 +246,3 @@ def _plain_number(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value
-
-
-_SHORT = {"temperature": "T", "load.rate": "rate", "load.concurrency": "concurrency"}
-
-
-def label(settings: Sequence[Setting]) -> list[Setting]:
-    """Give every setting a label naming only what varies, and refuse two that are the same.
-
-    Raises:
-        ConfigError: two combinations ask exactly the same.
-    """
-    described = [_description(s) for s in settings]
-    keys = list(dict.fromkeys(key for d in described for key in d))
-    varying = [k for k in keys if len({canonical_json(d.get(k)) for d in described}) > 1]
-    labelled: list[Setting] = []
-    seen: dict[str, Setting] = {}
-    for setting, description in zip(settings, described, strict=True):
-        if setting.setting_id in seen:
-            raise ConfigError(
-                f"two settings ask exactly the same: {setting.axes} and "
-                f"{seen[setting.setting_id].axes}",
-                hint="drop one of the values that make no difference",
-            )
-        seen[setting.setting_id] = setting
-        shown = ", ".join(f"{_SHORT.get(k, k)}={_show(description.get(k))}" for k in varying)
-        axes = {**setting.axes, **{k: description.get(k) for k in varying}}
-        labelled.append(structs.replace(setting, label=shown or setting.model, axes=axes))
-    return labelled
-
-
-def _description(setting: Setting) -> dict[str, Any]:
-    shaping: dict[str, Any] = {"provider": setting.provider, "model": setting.model}
-    params = {k: v for k, v in setting.params.items() if k != "extra"}
-    extra: dict[str, Any] = setting.params.get("extra") or {}
-    # Axes first and in the order given: a label reads like the sweep that made it.
-    order = dict.fromkeys(setting.axes)
-    rest: dict[str, Any] = {
-        **shaping,
-        **params,
-        **{f"extra.{k}": v for k, v in extra.items()},
-        "system": setting.system,
-        "template": setting.template,
-        **{f"load.{k}": v for k, v in setting.load.items()},
-    }
-    return {**{k: rest.get(k) for k in order}, **rest}
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "none"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = " ".join(text.split())
-    return text if len(text) <= 24 else text[:23] + "…"

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from hypothesis import settings
+
+# The parent of a worker process has these from readline; what commands print here is for no
+# terminal.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 # A slow moment of the machine is no failure of the code.
 settings.register_profile("evalharness", deadline=None)
 settings.load_profile("evalharness")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers for the whole suite; a part is done before a second one has started."""
+    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from evalharness.config import DatasetConfig, ProviderConfig, RunConfig
 from evalharness.errors import ConfigError
+from evalharness.labels import label
 from evalharness.records import Setting
-from evalharness.sweep import expand, label
+from evalharness.sweep import expand
 
 KNOWN = frozenset({"temperature", "top_p", "seed", "max_tokens", "tools"})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import combinations
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from evalharness.analysis import stats
 from evalharness.analysis.encode import Floats
 from evalharness.analysis.frame import Frame
 from evalharness.errors import ConfigError
+from evalharness.wording import plural
 
 REPEATS = (1, 2, 3, 5, 10)
+WIDTH = 100  # of lines for people
 
 
 def parse_difference(text: str) -> float:
@@ -38,6 +41,7 @@ def plan_detection(
     difference: float,
     *,
     pilot: Frame | None = None,
+    pilot_name: str = "pilot",
     cost_per_trial_usd: float | None = None,
     prompts: int | None = None,
     repeats: Sequence[int] = REPEATS,
@@ -51,6 +55,7 @@ def plan_detection(
         pilot: a scored run with at least two repeats; its pair of settings that needs the most
             prompts is taken. With one setting only, the between-prompt variance of the
             difference is assumed. None assumes all components from published runs.
+        pilot_name: what the pilot is called in ``source``.
         cost_per_trial_usd: mean cost of a trial; None takes the pilot's, if it is known.
         prompts: how many prompts there are; None takes the pilot's number.
         repeats: which K to tabulate.
@@ -61,12 +66,14 @@ def plan_detection(
         ``components`` (variances, 0..1 scale) with ``source`` in words and ``assumed`` names;
         ``options``: for each K the ``prompts`` needed, ``trials`` for both settings together,
         ``cost_usd`` (None unknown), ``mde`` with the prompts there are (None unknown) and
-        ``enough`` (whether these do); ``sentence``.
+        ``enough`` (whether these do); ``lines``, the same for people.
 
     """
-    components, source, assumed = stats.TYPICAL, "published runs at T=0 against T=1", ["all"]
+    components, assumed = stats.TYPICAL, ["all"]
+    source = "published runs at T=0 against T=1 (--from RUN takes one of yours)"
     if pilot is not None:
-        components, source, assumed = pilot_components(pilot)
+        components, said, assumed = pilot_components(pilot)
+        source = f"{pilot_name}: {said}"
         cost_per_trial_usd = cost_per_trial_usd or _mean_cost(pilot)
         prompts = prompts or len(pilot.prompt_ids)
     options: list[dict[str, Any]] = []
@@ -98,7 +105,7 @@ def plan_detection(
         "source": source,
         "assumed": assumed,
         "options": options,
-        "sentence": _sentence(difference, power, options, prompts, source),
+        "lines": _lines(difference, power, options, prompts, source),
     }
 
 
@@ -115,12 +122,15 @@ def pilot_components(pilot: Frame) -> tuple[stats.Components, str, list[str]]:
         components = stats.variance_components(tables[a], tables[b])
         if components is not None:
             worst = stats.minimum_detectable(components, 100, 1)
-            found.append((worst, components, f"{pilot.label(a)} against {pilot.label(b)}"))
+            pair = f"{pilot.label(a)} against {pilot.label(b)}"
+            found.append((worst, components, pair))
     if found:
         worst, components, names = max(found, key=lambda item: item[0])
+        if len(found) > 1:
+            names += " (of its pairs the one that needs most)"
         if worst == 0.0:
             return _bounded(components, names)
-        return components, f"pilot, {names}, {components.prompts} prompts", []
+        return components, f"{names}, {plural(components.prompts or 0, 'prompt')}", []
     for index, table in enumerate(tables):
         single = stats.variance_components(table, table)
         if single is not None:
@@ -128,7 +138,7 @@ def pilot_components(pilot: Frame) -> tuple[stats.Components, str, list[str]]:
             assumed = stats.Components(
                 omega2=stats.TYPICAL.omega2, within_a=within, within_b=within
             )
-            source = f"pilot, {pilot.label(index)}; between-prompt variance from published runs"
+            source = f"{pilot.label(index)}; between-prompt variance from published runs"
             return assumed, source, ["omega2"]
     raise ConfigError(
         "the pilot run has no prompts with two scored repeats: its noise cannot be estimated",
@@ -144,7 +154,7 @@ def _bounded(seen: stats.Components, names: str) -> tuple[stats.Components, str,
     components = stats.Components(
         omega2=error**2 * prompts, within_a=0.0, within_b=0.0, prompts=prompts
     )
-    source = f"pilot, {names}, {prompts} prompts: no score varied, so this is an upper bound"
+    source = f"{names}, {plural(prompts, 'prompt')}: no score varied, so this is an upper bound"
     return components, source, ["omega2"]
 
 
@@ -167,35 +177,37 @@ def _mean_cost(pilot: Frame) -> float | None:
     return float(np.nanmean(pilot.cost_usd))
 
 
-def _sentence(
+def _lines(
     difference: float,
     power: float,
     options: list[dict[str, Any]],
     prompts: int | None,
     source: str,
-) -> str:
-    points = f"{100 * difference:g} pp"
+) -> list[str]:
     affordable = [option for option in options if option["enough"]]
     best = min(affordable or options, key=lambda option: (option["trials"], option["repeats"]))
-    need = (
-        f"To see {points} with {100 * power:.0f} % chance: {best['prompts']:,} prompts × "
-        f"{best['repeats']} repeat{'s' if best['repeats'] > 1 else ''} × 2 settings = "
-        f"{best['trials']} trials{_cost(best)} (from {source})"
-    )
-    if prompts is None or affordable:
-        return need
-    most = options[-1]
     fewest = min(options, key=lambda option: option["prompts"])
-    text = (
-        f"{prompts:,} prompts cannot show {points} at up to K={most['repeats']} (they show "
-        f"{100 * most['mde']:.1f} pp). {need}"
-    )
-    if fewest["prompts"] < best["prompts"]:
-        text += (
-            f". With {fewest['repeats']} repeats {fewest['prompts']:,} prompts would do: "
-            f"{fewest['trials']} trials{_cost(fewest)}"
+    lines = [
+        f"to see a difference of {100 * difference:g} pp in the mean score of two settings, with "
+        f"{100 * power:.0f} % chance:",
+        f"  {_size(best)}",
+    ]
+    if not affordable and fewest["prompts"] < best["prompts"]:
+        lines.append(f"  or, with the fewest prompts, {_size(fewest)}")
+    if prompts is not None and not affordable:
+        most = options[-1]
+        shown = "no difference" if most["mde"] is None else f"{100 * most['mde']:.1f} pp at best"
+        lines.append(
+            f"  the {plural(prompts, 'prompt')} of this plan {'shows' if prompts == 1 else 'show'} "
+            f"{shown}, with {plural(most['repeats'], 'repeat')}"
         )
-    return text
+    rests_on = f"how much scores vary: from {source}"
+    return [*lines, *wrap(rests_on, WIDTH, initial_indent="  ", subsequent_indent="    ")]
+
+
+def _size(option: dict[str, Any]) -> str:
+    prompts, repeats = plural(option["prompts"], "prompt"), plural(option["repeats"], "repeat")
+    return f"{prompts} × {repeats} × 2 settings = {option['trials']:,} trials{_cost(option)}"
 
 
 def _cost(option: dict[str, Any]) -> str:

@@ -90,7 +90,9 @@ def _adjust(rows: list[dict[str, Any]]) -> None:
 def slopes_over(points: Floats, table: Floats) -> Floats:
     """Return the least-squares slope of each row over ``points``; NaN where a value is missing."""
     centred = points - points.mean()
-    return table @ centred / float(centred @ centred)
+    # Without this, equal values would come to a slope of 1e-15.
+    change = table - table[:, :1]
+    return change @ centred / float(centred @ centred)
 
 
 def _interval(slope: Floats, joined: Joined, seed: int) -> list[float] | None:

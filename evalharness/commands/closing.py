@@ -9,9 +9,9 @@ from pathlib import Path
 from evalharness.arrow import where_equal
 from evalharness.errors import EXIT_BUDGET, EXIT_CONFIG, EXIT_STORAGE, EvalharnessError
 from evalharness.report.html import PAGE
-from evalharness.report.text import plural
 from evalharness.runner import Summary
 from evalharness.store.run import Run
+from evalharness.wording import plural
 
 _LIMIT = "limits.max_cost_usd"
 

@@ -11,15 +11,18 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from evalharness.commands.targets import target_of
 from evalharness.errors import EXIT_OK
 from evalharness.importing.columns import COLUMN_PARAMS
+from evalharness.pricing.columns import cost_columns
 from evalharness.report.overrides import parse_overrides
-from evalharness.report.scoring import Options, scored_run
+from evalharness.report.scoring import Options, price_book, scored_run, stored_config
 from evalharness.schema import RECORDS
 from evalharness.store.run import Run
+from evalharness.wording import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,27 +34,42 @@ _RECORDED = frozenset(COLUMN_PARAMS)  # parameters that every record holds
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def export(
-    run_name: str, form: str, *, out: str | None, raw_cells: bool, overrides: Sequence[str] = ()
-) -> int:
+class Asked(NamedTuple):
+    """What was asked for besides the run.
+
+    ``form`` is csv or jsonl; ``out`` a file, None is stdout; ``overrides`` are ``scoring=…`` and
+    the like; ``pricing`` is a price file over the run's own and the shipped ones.
+    """
+
+    form: str
+    out: str | None = None
+    raw_cells: bool = False
+    overrides: Sequence[str] = ()
+    pricing: str | None = None
+
+
+def export(run_name: str, asked: Asked) -> int:
     """Write every record with its answer, its score and what it was asked; whole or not at all.
 
-    The columns are those of the records table, and beside them what ``import`` needs to make the
-    same run of the file: see :func:`_beside`. ``answer`` and the primary ``score`` are those of the
-    run's scoring, or of ``scoring=…`` and ``answer=…`` in ``overrides``; without a scorer (without
-    an extraction) the column is left out, for an empty one would say that none was found.
+    The columns are those of the records table, with the ``label`` of the setting and ``cost_usd``,
+    and beside them what ``import`` needs to make the same run of it: see :func:`_beside`.
+    ``answer`` and the primary ``score`` are those of the run's scoring, or of ``scoring=…`` and
+    ``answer=…`` among the overrides; without a scorer (without an extraction) the column is left
+    out, for an empty one would say that none was found. ``cost_usd`` is by the prices of now, in US
+    dollars; null where it is not known.
 
     In CSV, text cells a spreadsheet would run as a formula get a leading ``'`` unless
-    ``raw_cells``; JSONL and Parquet are always exact.
+    ``raw_cells``; JSONL is always exact.
     """
-    options = parse_overrides(overrides)
+    pricing = None if asked.pricing is None else Path(asked.pricing)
+    options = parse_overrides(asked.overrides, pricing=pricing)
     run = Run.open(run_name)
     table = run.table("records")
-    columns = _judged(run, table, options)
-    beside = _beside(run, cells=form == "csv")
+    columns = _named(run, _priced(run, _judged(run, table, options), options))
+    beside = _beside(run, cells=asked.form == "csv")
     names = [*columns.column_names, *beside.names]
-    with _target(out) as file:
-        if form == "jsonl":
+    with _target(asked.out) as file:
+        if asked.form == "jsonl":
             for row in _rows(columns):
                 whole = {**row, **beside.of(row)}
                 file.write(json.dumps(whole, ensure_ascii=False, default=_plain) + "\n")
@@ -62,9 +80,9 @@ def export(
             writer.writerow(names)
             for row in _rows(columns):
                 whole = {**row, **beside.of(row)}
-                writer.writerow([_cell(whole.get(name), raw=raw_cells) for name in names])
-    if out is not None:
-        print(f"{len(table)} records written to {out}", file=sys.stderr)
+                writer.writerow([_cell(whole.get(name), raw=asked.raw_cells) for name in names])
+    if asked.out is not None:
+        print(f"{plural(len(table), 'record')} written to {asked.out}", file=sys.stderr)
     return EXIT_OK
 
 
@@ -85,6 +103,27 @@ def _judged(run: Run, records: pa.Table, options: Options) -> pa.Table:
         else:
             records = records.set_column(place, name, found)
     return records
+
+
+def _priced(run: Run, records: pa.Table, options: Options) -> pa.Table:
+    """The records with ``cost_usd``, in the place of a cost they were imported with."""
+    import numpy as np
+    import pyarrow as pa
+
+    costs = cost_columns(records, price_book(options, stored_config(run))).cost_usd
+    place = records.column_names.index("cost_usd_imported")
+    filled = pa.array(costs, pa.float64(), mask=np.isnan(costs))
+    return records.set_column(place, "cost_usd", filled)
+
+
+def _named(run: Run, records: pa.Table) -> pa.Table:
+    """The records with the ``label`` of their setting, as reports show it, behind its id."""
+    import pyarrow as pa
+
+    labels = {setting.setting_id: setting.label for setting in run.setting_list}
+    found = [labels.get(str(setting_id)) for setting_id in records["setting_id"].to_pylist()]
+    place = records.column_names.index("setting_id") + 1
+    return records.add_column(place, "label", pa.array(found, pa.string()))
 
 
 class Beside(NamedTuple):

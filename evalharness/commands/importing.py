@@ -9,8 +9,8 @@ from pathlib import Path
 from evalharness import __version__
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.importing import read_import
-from evalharness.report.text import plural
 from evalharness.store.imported import write_imported
+from evalharness.wording import plural
 
 
 def import_file(file: str, run: str, mapping: Sequence[str], results: str = "results") -> int:

@@ -34,6 +34,7 @@ from evalharness.judging.config import (
     read_config,
 )
 from evalharness.judging.outputs import Outputs
+from evalharness.labels import label
 from evalharness.paths import shipped
 from evalharness.plan import Plan
 from evalharness.progress import progress_for_terminal
@@ -47,7 +48,7 @@ from evalharness.store.files import publish_bytes
 from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
 from evalharness.strict_yaml import load
-from evalharness.sweep import expand, label
+from evalharness.sweep import expand
 from evalharness.wire.params import check_params, known_params
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ from evalharness.app import Job
 from evalharness.commands.confirm import asks, confirm, recorded
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
-from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.errors import ConfigError
 from evalharness.estimate.pilot import choose
 from evalharness.progress import progress_for_terminal
-from evalharness.runner import Runner, Summary
+from evalharness.runner import Runner, Stop, Summary
 from evalharness.store.writer import RunStore
+from evalharness.wording import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from evalharness.commands.run import Prepared
 
 
-async def send_pilot(jobs: list[Job], prepared: Prepared, size: int, *, yes: bool = False) -> int:
-    """Send what a pilot of ``size`` trials a setting still lacks; the exit code.
+async def send_pilot(
+    jobs: list[Job], prepared: Prepared, size: int, *, yes: bool = False
+) -> Stop | None:
+    """Send what a pilot of ``size`` trials a setting still lacks; why it stopped before its end.
 
     The trials are those a run would send, recorded where it would record them: they are not bought
     again. The folder stays resumable by ``evalharness run``.
@@ -63,13 +66,15 @@ async def send_pilot(jobs: list[Job], prepared: Prepared, size: int, *, yes: boo
     except BaseException:
         store.close()
         raise
-    left = len(plan) - int(done.sum()) - summary.recorded
-    await store.finish(
-        status="interrupted" if left else "complete",
-        reason=f"pilot of {size} trials a setting" if left else None,
+    left, stop = len(plan) - int(done.sum()) - summary.recorded, summary.stop
+    status, reason = (
+        ("interrupted", f"pilot of {size} trials a setting") if left else ("complete", None)
     )
+    if stop is not None and left:
+        status, reason = stop.status, stop.reason
+    await store.finish(status=status, reason=reason)
     _say(summary, wanted)
-    return EXIT_OK if summary.stop is None else summary.stop.exit_code
+    return stop
 
 
 async def _send(prepared: Prepared, store: RunStore, keep: NDArray[np.bool_]) -> Summary:
@@ -88,7 +93,8 @@ def _say(summary: Summary, wanted: int) -> None:
     if not wanted:
         print("pilot: every setting has that many answers; 0 requests sent", file=sys.stderr)
         return
-    text = f"pilot: {summary.recorded} of {wanted} trials recorded, {summary.sent} requests sent"
+    text = f"pilot: {summary.recorded} of {plural(wanted, 'trial')} recorded, "
+    text += f"{plural(summary.sent, 'request')} sent"
     if summary.failed:
         text += f", {summary.failed} failed"
     print(text, file=sys.stderr)

@@ -11,13 +11,15 @@ from typing import Any
 import msgspec
 
 from evalharness.app import Job, Result
+from evalharness.commands.closing import with_new_limit
 from evalharness.commands.confirm import recorded, worst_case_usd
 from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.load_plan import load_points_of, point_line
 from evalharness.commands.pilot import send_pilot
 from evalharness.commands.run import Prepared, prepare
-from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.errors import EXIT_BUDGET, EXIT_OK, ConfigError
 from evalharness.store.run import Run
+from evalharness.wording import plural
 
 _SHOWN_SETTINGS = 20
 
@@ -44,11 +46,18 @@ def plan_command(
 
     def execute(jobs: list[Job]) -> Result:
         prepared = prepare([job.config for job in jobs], sends=pilot is not None)
-        exit_code = EXIT_OK
+        exit_code, onward = EXIT_OK, list(arguments)
         if pilot is not None and prepared.plan.config.load is not None:
             raise ConfigError("--pilot sends no load points", hint="--pilot … load=none")
         if pilot is not None:
-            exit_code = run_on_loop(send_pilot(jobs, prepared, pilot, yes=yes))
+            stop = run_on_loop(send_pilot(jobs, prepared, pilot, yes=yes))
+            exit_code = EXIT_OK if stop is None else stop.exit_code
+            if exit_code == EXIT_BUDGET:
+                onward = with_new_limit(arguments)
+            if stop is not None:
+                typed = ["--pilot", str(pilot), *(["--yes"] if yes else []), *onward]
+                again = shlex.join(["evalharness", "plan", *typed])
+                print(f"to go on with the pilot: {again}", file=sys.stderr)
         facts = describe(prepared)
         if detect is not None:
             facts["detect"] = detection(prepared, facts, detect, from_run)
@@ -57,7 +66,7 @@ def plan_command(
 
             sys.stdout.write(as_json_text(facts))
         else:
-            for line in lines(facts, arguments):
+            for line in lines(facts, onward, piloted=pilot is not None):
                 print(line)
         return Result(exit_code)
 
@@ -139,15 +148,19 @@ def detection(
     expected = None if cost is None else cost["expected"]
     each = expected / facts["to_send"] if expected is not None and facts["to_send"] else None
     return plan_detection(
-        wanted, pilot=pilot, cost_per_trial_usd=each, prompts=len(prepared.plan.prompts)
+        wanted,
+        pilot=pilot,
+        pilot_name=f"run `{from_run}`",
+        cost_per_trial_usd=each,
+        prompts=len(prepared.plan.prompts),
     )
 
 
 # ── for a person ─────────────────────────────────────────────────────────────────────────────────
 
 
-def lines(facts: dict[str, Any], arguments: Sequence[str]) -> list[str]:
-    """The facts for a person, and last the command that goes on."""
+def lines(facts: dict[str, Any], arguments: Sequence[str], *, piloted: bool = False) -> list[str]:
+    """The facts for a person, and last the command that goes on; after a pilot none is offered."""
     run = shlex.join(["evalharness", "run", *arguments])
     settings: list[str] = facts["settings"]
     shown = [f"  {label}" for label in settings[:_SHOWN_SETTINGS]]
@@ -156,8 +169,9 @@ def lines(facts: dict[str, Any], arguments: Sequence[str]) -> list[str]:
     if facts["load_points"]:
         return [*_load_lines(facts), f"to measure what is left: {run}"]
     out = [
-        f"{facts['name']}: {facts['prompts']} prompts × {len(settings)} settings × "
-        f"{facts['repeats']} repeats = {facts['trials']} trials",
+        f"{facts['name']}: {plural(facts['prompts'], 'prompt')} × "
+        f"{plural(len(settings), 'setting')} × {plural(facts['repeats'], 'repeat')} = "
+        f"{plural(facts['trials'], 'trial')}",
         *shown,
         f"recorded already, and free: {facts['recorded']} · to send: {facts['to_send']}",
     ]
@@ -170,9 +184,9 @@ def lines(facts: dict[str, Any], arguments: Sequence[str]) -> list[str]:
     ]
     out += [f"run `{name}` cannot be read and was left out" for name in facts["unreadable_runs"]]
     if "detect" in facts:
-        out.append(facts["detect"]["sentence"])
+        out += facts["detect"]["lines"]
     guessed = any(not s["extrapolated"] and s["to_send"] for s in facts["by_setting"])
-    if guessed and facts["to_send"]:
+    if guessed and facts["to_send"] and not piloted:
         pilot = shlex.join(["evalharness", "plan", "--pilot", "5", *arguments])
         out.append(f"a few trials first narrow this down: {pilot}")
     if not facts["to_send"]:
@@ -183,7 +197,9 @@ def lines(facts: dict[str, Any], arguments: Sequence[str]) -> list[str]:
 def _load_lines(facts: dict[str, Any]) -> list[str]:
     """A benchmark for a person: its load points, and what they cost at most."""
     points: list[dict[str, Any]] = facts["load_points"]
-    out = [f"{facts['name']}: {facts['prompts']} prompts, load points one after the other:"]
+    out = [
+        f"{facts['name']}: {plural(facts['prompts'], 'prompt')}, load points one after the other:"
+    ]
     out += [point_line(point, _span) for point in points[:_SHOWN_SETTINGS]]
     if len(points) > _SHOWN_SETTINGS:
         out.append(f"  … and {len(points) - _SHOWN_SETTINGS} more")

@@ -30,7 +30,6 @@ from evalharness.plan import Plan, build_plan
 from evalharness.progress import progress_for_terminal
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
-from evalharness.report.text import plural
 from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
@@ -39,6 +38,7 @@ from evalharness.store.folder import hold_existing
 from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
 from evalharness.streams import caused_by, settle
+from evalharness.wording import plural
 
 if TYPE_CHECKING:
     import numpy as np

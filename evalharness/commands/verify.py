@@ -7,9 +7,9 @@ import sys
 import msgspec
 
 from evalharness.errors import EXIT_FAILED, EXIT_OK
-from evalharness.report.text import plural
 from evalharness.store.run import find_run
 from evalharness.store.verify import verify_folder
+from evalharness.wording import plural
 
 
 def verify(run: str, *, as_json: bool) -> int:

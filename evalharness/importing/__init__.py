@@ -105,7 +105,9 @@ def _header(file: str, present: list[str], mapping: Mapping[str, str], columns: 
     unknown: list[str] = []
     for theirs in present:
         ours = columns.canonical(mapping.get(theirs, theirs))
-        if ours is None:
+        # Elsewhere a label is rather what a classifier says, or should say.
+        foreign = ours == "label" and theirs not in mapping and not set(present) >= _OWN_IDS
+        if ours is None or foreign:
             unknown.append(theirs)
         elif ours in known.values():
             other = next(name for name, meaning in known.items() if meaning == ours)
@@ -141,6 +143,10 @@ def _said_aloud(unknown: list[str], columns: Columns) -> list[str]:
     for name in unknown:
         if name in _OWN_IDS and len(_OWN_IDS & set(unknown)) == len(_OWN_IDS):
             continue  # an export of ours, whose ids come out of the content again
+        if name == "label":
+            advice = "; if it is what settings are called: --map label=label"
+            notes.append(f"column `label` has no meaning here and is kept in extra_json{advice}")
+            continue
         near = _TIMES.get(name.lower()) or nearest(name, columns.names())
         advice = f"; did you mean `{near}`? then: --map {name}={near}" if near else ""
         if name in _OWN_IDS:

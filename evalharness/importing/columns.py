@@ -90,6 +90,7 @@ class Columns:
             **self.params,
             "system": cells.text,
             "template": cells.text,
+            "label": cells.text,
         }
 
     def _record_cell(self, name: str, kind: str) -> Cell:

@@ -12,10 +12,10 @@ from evalharness.datasets.rows import Row
 from evalharness.errors import DatasetError
 from evalharness.importing.cells import CellError, shown
 from evalharness.importing.columns import PROMPT, SHAPING, Columns
+from evalharness.labels import label, named
 from evalharness.records import Prompt, Setting, Status, canonical_json, digest
 from evalharness.schema import RECORDS, arrow_schema, arrow_type
 from evalharness.store.columns import prompt_table, setting_table
-from evalharness.sweep import label
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,6 +76,7 @@ class Gathered:
         self._prompts: dict[str, dict[str, _Fact]] = {}
         self._sources: dict[str, str] = {}
         self._settings: dict[bytes, Setting] = {}
+        self._called: dict[str, set[str | None]] = {}
         self._repeats: Counter[tuple[str, str]] = Counter()
         self._places: dict[tuple[str, str, int], str] = {}
         filled = self._meanings | _MADE
@@ -96,6 +97,7 @@ class Gathered:
             raise DatasetError(f"{row.place}: `prompt_id` is missing")
         self._about_prompt(prompt_id, values, row.place)
         setting = self._setting(values)
+        self._called.setdefault(setting.setting_id, set()).add(values.get("label"))
         values["repeat"] = self._repeat(prompt_id, setting.setting_id, values, row.place)
         values["setting_id"] = setting.setting_id
         identity = [prompt_id, setting.setting_id, values["repeat"]]
@@ -267,20 +269,29 @@ class Gathered:
         return digest(b"imported", prompt.prompt_id.encode())
 
     def settings(self) -> pa.Table:
-        """Make the settings table, in order of first appearance, labelled by what varies."""
+        """Make the settings table, in order of first appearance, labelled by what varies.
+
+        Labels in the file are kept where they tell its settings apart.
+        """
         import pyarrow as pa
 
-        labelled = label(list(self._settings.values()))
-        named = [
+        found, names = list(self._settings.values()), self._names()
+        labelled = [
             s if s.label else msgspec.structs.replace(s, label=s.provider or "imported")
-            for s in labelled
+            for s in (label(found) if names is None else named(found, names))
         ]
-        table = setting_table([(setting, True) for setting in named])
+        table = setting_table([(setting, True) for setting in labelled])
         for name in ("provider", "endpoint", "model"):
             values = [value or None for value in table.column(name).to_pylist()]
             place = table.column_names.index(name)
             table = table.set_column(place, name, pa.array(values, pa.string()))
         return table.cast(arrow_schema("settings"))
+
+    def _names(self) -> list[str] | None:
+        """What the file calls each setting; None where it does not name each differently."""
+        given = [self._called[setting.setting_id] for setting in self._settings.values()]
+        names = [name for each in given for name in each if name]
+        return names if len(given) == len(names) == len(set(names)) else None
 
     def notes(self) -> list[str]:
         """Say what was taken for granted, to be said aloud."""
@@ -288,6 +299,11 @@ class Gathered:
         naive = self._columns.instants.without_zone
         if naive:
             notes.append(f"{naive} times without a time zone were read as UTC")
+        if "label" in self._meanings and self._names() is None:
+            notes.append(
+                "column `label` does not give every setting one name of its own: labels were made "
+                "of what varies"
+            )
         if "answer" in self._meanings and not self._answered:
             notes.append("column `answer` is empty in every row: all answers count as unparsed")
         return notes

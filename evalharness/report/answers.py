@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from evalharness.report import numbers as n
+from evalharness.report.scoring import unscored
 from evalharness.report.text import one_line
 
 Row = dict[str, Any]
@@ -147,7 +149,6 @@ _UNKNOWN = "Not known"
 _NONE_CAME = "Every trial ended in an error: there is nothing to compare."
 _WHY_NONE = {
     "agreement": "No prompt has two usable repeats: repeatability needs repeats=2 or more.",
-    "score": "Nothing was scored: no scorer, or no prompt has a target.",
     "latency_s": "No latency is known.",
     "cost_usd": "No price is known for these models.",
 }
@@ -160,7 +161,26 @@ def _why_none(data: Row, metric: str) -> str:
     )
     if metric == "agreement" and open_repeats:
         return "Not yet: no prompt has two usable repeats; finish the run."
-    return _WHY_NONE[metric]
+    return _why_unscored(data) if metric == "score" else _WHY_NONE[metric]
+
+
+def _why_unscored(data: Row) -> str:
+    """Why there is no score, and what to type where targets wait for a scorer."""
+    run, scorers = data["run"], data["scorers"]
+    if scorers:
+        first = scorers[0]
+        return f"Scorer {first['name']} gave no score: {unscored(first['unscored'])}."
+    if run["prompts_with_target"]:
+        have = n.plural(run["prompts_with_target"], "prompt")
+        has = "has" if run["prompts_with_target"] == 1 else "have"
+        return (
+            f"No scorer is chosen; {have} {has} a target: evalharness report "
+            f"{shlex.quote(run['name'])} scoring=exact"
+        )
+    return (
+        "No scorer is chosen, and no prompt has a `target` to score against; some scorers need "
+        f"none: evalharness report {shlex.quote(run['name'])} scoring=json_valid"
+    )
 
 
 def _none_came(data: Row) -> bool:

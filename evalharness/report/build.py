@@ -170,6 +170,7 @@ def _run_facts(found: Gathered, attempts: pa.Table) -> dict[str, Any]:
         "records": len(found.records),
         "settings": len(found.settings),
         "prompts": len(found.prompts),
+        "prompts_with_target": len(found.prompts) - found.prompts["target_json"].null_count,
         "attempts": len(attempts),
         "attempts_in_doubt": len(where_equal(attempts, "outcome", "in_doubt")),
         "damaged_journal_entries": len(run.damage),

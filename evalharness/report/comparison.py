@@ -11,7 +11,15 @@ from evalharness.analysis.sentences import is_hopeless, remarks
 from evalharness.report import numbers as n
 from evalharness.report.columns import Column, fitting
 from evalharness.report.console import console_for_report, say
-from evalharness.report.differences import all_tied, differences, noun_of, prompts_of, rank, slopes
+from evalharness.report.differences import (
+    all_tied,
+    differences,
+    noun_of,
+    prompts_of,
+    rank,
+    slope_of,
+    slopes,
+)
 
 Row = dict[str, Any]
 
@@ -123,16 +131,8 @@ def _ends(row: Row, beside: float) -> str:
 
 
 def _slope(row: Row) -> str:
-    metric, slope = row["metric"], row["slope"]
-    ci: list[float] | None = row["ci95"]
-    beside: float = max(map(abs, [slope, *(ci or ())]))
-    if ci is None:
-        ends = "[alike]"
-    elif metric == "latency_s":
-        ends = n.difference_interval(metric, ci, beside)
-    else:  # a slope of a share has no bounds
-        ends = n.slope_interval(metric, ci)
-    return f"{n.difference_of(metric, slope, beside)} {ends}"
+    size, ends = slope_of(row)
+    return f"{size} {'[alike]' if row['ci95'] is None else ends}"
 
 
 def _p(row: Row) -> str:

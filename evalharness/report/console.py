@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from evalharness.report.answers import Answer
-from evalharness.report.caveats import unscored
 from evalharness.report.columns import Column, fitting
 from evalharness.report.judges import judge_lines
 from evalharness.report.load_text import FOOTNOTE, load_lines, load_tables
 from evalharness.report.numbers import dollars
 from evalharness.report.provenance import concurrency_lines
+from evalharness.report.scoring import unscored
 from evalharness.report.spending import money_lines, money_tables
 from evalharness.report.story import Story, facts, tell
 from evalharness.report.text import one_line, printable

@@ -110,9 +110,23 @@ def slopes(trends: Sequence[Row]) -> list[str]:
 
 
 def _slope(row: Row) -> str:
-    metric, size = row["metric"], n.size_of(row["metric"], row["slope"])
-    ends = n.slope_interval(metric, row["ci95"])
-    return f"Per unit of {row['by']}{_stratum(row)}: {_verb(metric, row['slope'], size)} {ends}"
+    metric, slope = row["metric"], row["slope"]
+    _, ends = slope_of(row)
+    words = _verb(metric, slope, n.size_of(metric, slope, _largest(row)))
+    return f"Per unit of {row['by']}{_stratum(row)}: {words} {ends}"
+
+
+def slope_of(row: Row) -> tuple[str, str]:
+    """A trend's slope, signed and with its unit, and its interval in the same unit."""
+    metric, beside = row["metric"], _largest(row)
+    return (
+        n.difference_of(metric, row["slope"], beside),
+        n.slope_interval(metric, row["ci95"], beside),
+    )
+
+
+def _largest(row: Row) -> float:
+    return max(map(abs, (row["slope"] or 0.0, *(row["ci95"] or ()))))
 
 
 def is_real(row: Row) -> bool:

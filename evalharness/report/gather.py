@@ -10,7 +10,7 @@ from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import Costs, cost_columns
 from evalharness.report import fate
 from evalharness.report.load import Loaded, load_section
-from evalharness.report.scoring import Options, scored_run, stored_config
+from evalharness.report.scoring import Options, price_book, scored_run, stored_config
 from evalharness.scorers import Scored
 from evalharness.store.asked import Asked
 from evalharness.store.folder import CONFIG
@@ -84,13 +84,7 @@ def gather(run: Run, options: Options = DEFAULTS) -> Gathered:
             f"(its configuration: {run.root / CONFIG})",
         )
     scored = scored_run(run, records, prompts, options, texts)
-    over = [] if options.pricing is None else [options.pricing]
-    book = PriceBook.load(
-        prices=options.prices or (),
-        files=over,
-        overrides=config.pricing,
-        aliases=config.price_aliases(),
-    )
+    book = price_book(options, config)
     costs = cost_columns(records, book)
     frame = Frame.build(
         records,

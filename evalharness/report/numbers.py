@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from evalharness.analysis.sentences import is_hopeless
-from evalharness.report.text import plural as plural
+from evalharness.wording import plural as plural
 
 DASH = "—"
 _S = "\u00a0"  # between a number and its unit, so that lines do not part them
@@ -173,31 +173,30 @@ def difference_interval(
 
     An interval of two prompts or more is undefined only where all differ by the same amount.
     """
+    if ci is None or not is_share(metric):
+        return slope_interval(metric, ci, beside)
+    # A difference of shares lies between −100 and 100 points; a t interval may not know.
+    return _interval([f"{100 * min(1.0, max(-1.0, end)):+.1f}" for end in ci])
+
+
+def slope_interval(metric: str, ci: Sequence[float] | None, beside: float | None = None) -> str:
+    """The same of a slope, which has no bounds."""
     if ci is None:
         return "[alike for every prompt]"
+    scale, figure = (100.0 if is_share(metric) else 1.0), _significant
     if metric == "latency_s":
         _, scale = time_unit(max(map(abs, ci)) if beside is None else beside)
-        ci = [scale * end for end in ci]
-    if is_share(metric):
-        # A difference of shares lies between −100 and 100 points; a t interval may not know.
-        ends = [f"{100 * min(1.0, max(-1.0, end)):+.1f}" for end in ci]
     elif metric == "cost_usd":
-        ends = [f"{'-' if end < 0 else '+'}{dollars(abs(end)).removeprefix('$')}" for end in ci]
-    else:
-        ends = [f"{'-' if end < 0 else '+'}{_significant(abs(end))}" for end in ci]
+        figure = _bare_dollars
+    return _interval([f"{'-' if end < 0 else '+'}{figure(scale * abs(end))}" for end in ci])
+
+
+def _interval(ends: Sequence[str]) -> str:
     return "[" + f",{_S}".join(end.replace("-", MINUS) for end in ends) + "]"
 
 
-def slope_interval(metric: str, ci: Sequence[float] | None) -> str:
-    """The interval of a slope in the unit of :func:`difference_of`; a slope has no bounds."""
-    if ci is None:
-        return "[alike for every prompt]"
-    scale = 100 if is_share(metric) else 1
-    return "[" + f",{_S}".join(_signed(scale * end) for end in ci) + "]"
-
-
-def _signed(value: float) -> str:
-    return f"{MINUS if value < 0 else '+'}{_significant(abs(value))}"
+def _bare_dollars(value: float) -> str:
+    return dollars(value).removeprefix("$")
 
 
 def p_value(p: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The scoring of *now* over stored records, and what it left without a score.
+"""The scoring and the prices of *now* for stored records, and what was left without a score.
 
 Report, ``show`` and ``export`` read scores here, so that all three say the same.
 """
@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from evalharness.judging import bind
+from evalharness.pricing import PriceBook
 from evalharness.scorers import (
     Scored,
     parse_answer_spec,
@@ -71,6 +72,20 @@ def stored_config(run: Run) -> StoredConfig:
     first = text.split("\n--- ", 1)[0] if "--- # job" not in text else text.split("--- # job")[1]
     first = first.split("\n", 1)[1] if "--- # job" in text else first
     return msgspec.convert(load_yaml(first), StoredConfig)
+
+
+def price_book(options: Options, config: StoredConfig) -> PriceBook:
+    """The prices of now: those of the options over the run's own, over the shipped ones.
+
+    Raises:
+        ConfigError: a price table cannot be read.
+    """
+    return PriceBook.load(
+        prices=options.prices or (),
+        files=[] if options.pricing is None else [options.pricing],
+        overrides=config.pricing,
+        aliases=config.price_aliases(),
+    )
 
 
 def scored_run(
@@ -135,3 +150,8 @@ def _answers(scored: Scored) -> dict[str, int] | None:
     codes = np.asarray(scored.answer_status.indices)
     counts: list[int] = np.bincount(codes, minlength=len(scored.answer_status.dictionary)).tolist()
     return dict(zip(words, counts, strict=True))
+
+
+def unscored(reasons: list[dict[str, Any]]) -> str:
+    """Why records have no score, with how many."""
+    return "; ".join(f"{one['reason']} ({one['n']:,})" for one in reasons)

@@ -11,7 +11,8 @@ import msgspec
 
 from evalharness.report import numbers as n
 from evalharness.report.answers import Answer, answers, listing
-from evalharness.report.caveats import Caveat, asked_repeats, caveats
+from evalharness.report.caveats import Caveat, caveats
+from evalharness.report.caveats.evidence import asked_repeats
 from evalharness.report.differences import Difference, differences, slopes
 
 Row = dict[str, Any]

@@ -37,8 +37,3 @@ def common_prefix(a: str, b: str) -> int:
         if a[index] != b[index]:
             return index
     return limit
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 prompt``, ``12 prompts``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -68,7 +68,7 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of every scorer; subclasses add their arguments and :meth:`grade`.
 
     Attributes:
-        label: name of the score in tables; None takes the scorer's own name.
+        label: name of the score in tables; None takes what :meth:`called` says.
         negated: written ``not`` in configuration; the value becomes ``1 - value``.
         of: judge the whole ``text`` or the extracted ``answer``.
         target: the expected value for every prompt, in place of the prompts' own.
@@ -106,6 +106,10 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         May raise anything; :class:`UnscorableError` for a reason meant to be read.
         """
         raise NotImplementedError
+
+    def called(self, name: str) -> str:
+        """Say what the score is called where it has no label; ``name`` is the scorer's own."""
+        return name
 
     def said(self, sample: Sample) -> str:
         """Choose the text to judge: the answer with ``of: answer``, else the text, "" for none."""

@@ -23,7 +23,8 @@ _OWN = re.compile(r"`(?P<key>\w+)`: (?P<problem>.+)", re.DOTALL)
 def parse_with(raw: Sequence[Mapping[str, Any]], table: Mapping[str, type[Scorer]]) -> list[Scorer]:
     """Scorers of a ``scoring`` list, in its order, each with a ``label`` of its own.
 
-    A scorer without a label takes its name; the second of a name becomes ``name_2``.
+    A scorer without a label takes its name (a function's own, of ``python``); the second of a name
+    becomes ``name_2``.
 
     Raises:
         ConfigError: an unknown scorer or argument, a wrong type or range, two equal labels.
@@ -36,10 +37,11 @@ def parse_with(raw: Sequence[Mapping[str, Any]], table: Mapping[str, type[Scorer
         name, scorer = _parse_one(entry, where, table)
         label = scorer.label
         if label is None:
-            label, count = name, 1
+            own = scorer.called(name)
+            label, count = own, 1
             while label in taken:
                 count += 1
-                label = f"{name}_{count}"
+                label = f"{own}_{count}"
         elif label in taken:
             raise ConfigError(f"configuration key `{where}.label`: {label!r} is already taken")
         taken.add(label)

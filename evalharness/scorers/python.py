@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -39,6 +40,10 @@ class Python(Scorer, frozen=True, kw_only=True):
             _function(self.path)
         except ValueError as error:
             raise ValueError(f"`path`: {error}") from None
+
+    def called(self, name: str) -> str:
+        """Name the function: several of them may judge one run."""
+        return re.split(r"[.:]", self.path)[-1]
 
     def grade(self, sample: Sample) -> Score:
         """Call the function."""

@@ -39,6 +39,8 @@ from evalharness.store.reserve import Reserve
 CHECKPOINT_BYTES = 4 * 2**20
 # Writes refused for want of room: of the log itself, or of its index, which SQLite names otherwise.
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
+# A quota used up is to SQLite a write that failed, like a broken disk.
+_PERHAPS_FULL = "SQLITE_IOERR_WRITE"
 _PAGE = 4096
 
 
@@ -168,17 +170,24 @@ class Journal:
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
         if not batch:
             return
-        rows = [entry.row for entry in batch]
-        self._attempt(lambda db: insert_rows(db, rows), whole=len(rows) <= AT_ONCE)
-        if self.failure is None:
-            size = sum(len(payload) for _, payload, _ in rows)
-            self.pending_bytes += size
-            self._checkpoint_when_due(size)
-            self._keep_reserve(rows)
-        else:
-            self.lost_records += sum(entry.final for entry in batch)
+        try:
+            self._commit(batch)
+        except Exception as error:
+            # Who waits for these entries must hear of it, or the run stands still for ever.
+            self._fail(error)
         waiting = [entry.future for entry in batch if entry.future is not None]
         self._on_loop(_settle, waiting, self.failure)
+
+    def _commit(self, batch: list[_Queued]) -> None:
+        rows = [entry.row for entry in batch]
+        self._attempt(lambda db: insert_rows(db, rows), whole=len(rows) <= AT_ONCE)
+        if self.failure is not None:
+            self.lost_records += sum(entry.final for entry in batch)
+            return
+        size = sum(len(payload) for _, payload, _ in rows)
+        self.pending_bytes += size
+        self._checkpoint_when_due(size)
+        self._keep_reserve(rows)
 
     def _run_work(self, count: int) -> None:
         for _ in range(count):
@@ -195,16 +204,23 @@ class Journal:
         if self.failure is not None:
             return None
         try:
-            return work(self.connection) if whole else self._transaction(work)
-        except Exception as error:
-            # Whatever it is, the thread goes on: others wait for it, and must hear of a failure.
-            if _name(error) not in _FULL or not self._reserve.release():
-                return self._fail(error)
-        self._stop_sending("the disk is full: sending stopped, answers in flight are being saved")
-        try:
+            try:
+                return work(self.connection) if whole else self._transaction(work)
+            except Exception as error:
+                if not self._is_full(error) or not self._reserve.release():
+                    raise
+            self._stop_sending(
+                "the disk is full: sending stopped, answers in flight are being saved"
+            )
             return self._transaction(work)
         except Exception as error:
+            # Whatever it is, the thread goes on: others wait for it, and must hear of a failure.
             return self._fail(error)
+
+    def _is_full(self, error: Exception) -> bool:
+        """Whether a write was refused for want of room, on the disk or in a quota."""
+        name = _name(error)
+        return name in _FULL or (name == _PERHAPS_FULL and self._reserve.is_starved())
 
     def _keep_reserve(self, rows: list[Row]) -> None:
         """Set more aside as answers turn out larger; stop sending where the disk has no more."""
@@ -230,7 +246,7 @@ class Journal:
             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             # The log holds everything, so a full disk can wait for the next commit to notice.
-            if _name(error) not in _FULL:
+            if not self._is_full(error):
                 self._fail(error)
 
     def _fail(self, error: Exception) -> None:

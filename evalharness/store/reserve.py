@@ -7,6 +7,7 @@ that much a request set aside for answers of a few kilobytes.
 
 from __future__ import annotations
 
+import errno
 import heapq
 import os
 from collections.abc import Iterable
@@ -23,6 +24,8 @@ _ENOUGH_SEEN = 16
 # What an answer takes in the journal: as text and as the server's JSON, with its request.
 _BYTES_AROUND = 16 * 1024
 _BYTES_PER_TOKEN = 8
+# Less free than this is full: a write that was refused asked for a page of the journal.
+_PROBE_BYTES = 64 * 1024
 
 
 def answer_bytes(settings: Iterable[Setting]) -> int:
@@ -111,6 +114,17 @@ class Reserve:
         except FileNotFoundError:
             return False
         return True
+
+    def is_starved(self) -> bool:
+        """Whether there is no room for a few pages more, on the disk or in a quota."""
+        probe = self._path.with_name("probe.bin")
+        try:
+            _allocate(probe, _PROBE_BYTES)
+        except OSError as error:
+            return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        finally:
+            probe.unlink(missing_ok=True)
+        return False
 
     def _grow(self, size: int) -> None:
         try:

@@ -12,7 +12,7 @@ import pytest
 from evalharness.analysis import stats
 from evalharness.analysis.compare import compare, compare_runs
 from evalharness.analysis.frame import Frame
-from evalharness.analysis.trends import trends
+from evalharness.analysis.trends import slopes_over, trends
 from evalharness.errors import ConfigError
 from evalharness.report import numbers
 from tests.analysis_b.frames import frame, said, scored
@@ -445,3 +445,9 @@ def test_pass_fail_trend_has_cochrans_q() -> None:
     expected = stats.cochran_q(np.array(list(outcomes.values())))
     assert expected is not None
     assert found["cochran_q"] == {"q": expected[0], "p": expected[1]}
+
+
+def test_what_is_alike_everywhere_has_no_slope() -> None:
+    """18.3 at every setting is a slope of 0, not one of 1e-14 with a direction."""
+    table = np.tile(np.array([[18.3], [0.1], [7.7]]), 3)
+    assert slopes_over(np.array([0.3, 0.8, 1.0]), table).tolist() == [0.0, 0.0, 0.0]

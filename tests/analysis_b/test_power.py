@@ -47,7 +47,7 @@ def test_defaults_are_stated_and_give_the_published_table() -> None:
     shown = [round(100 * option["mde"], 1) for option in plan["options"]]
     assert shown == [5.1, 4.2, 4.0, 3.8]
     assert all(option["cost_usd"] is None for option in plan["options"])
-    assert "500 prompts cannot show 2 pp" in plan["sentence"]
+    assert "the 500 prompts of this plan show" in "\n".join(plan["lines"])
 
 
 def test_a_pilot_gives_components_and_cost() -> None:
@@ -70,13 +70,14 @@ def test_a_plan_that_the_prompts_do_not_allow_says_what_it_would_take() -> None:
     cheapest, fewest = plan["options"][0], plan["options"][-1]
     assert not cheapest["enough"]
     for text in (
-        f"{cheapest['prompts']:,} prompts × 1 repeat × 2 settings = {cheapest['trials']} trials, "
+        f"{cheapest['prompts']:,} prompts × 1 repeat × 2 settings = {cheapest['trials']:,} trials, "
         f"about ${cheapest['cost_usd']:.2f}",
-        f"With 10 repeats {fewest['prompts']:,} prompts would do: {fewest['trials']} trials, "
+        f"or, with the fewest prompts, {fewest['prompts']:,} prompts × 10 repeats × 2 settings = "
+        f"{fewest['trials']:,} trials, "
         f"about ${fewest['cost_usd']:.2f}",
     ):
-        assert text in plan["sentence"]
-    assert "cost unknown" in plan_detection(0.02, prompts=12)["sentence"]
+        assert text in "\n".join(plan["lines"])
+    assert "cost unknown" in "\n".join(plan_detection(0.02, prompts=12)["lines"])
 
 
 def test_no_plan_asks_for_fewer_prompts_than_any_test_needs() -> None:
@@ -90,7 +91,7 @@ def test_more_repeats_never_need_more_prompts() -> None:
     needed = [option["prompts"] for option in plan["options"]]
     assert needed == sorted(needed, reverse=True)
     cheapest = min(option["trials"] for option in plan["options"])
-    assert f"= {cheapest} trials" in plan["sentence"]
+    assert f"= {cheapest:,} trials" in "\n".join(plan["lines"])
 
 
 def test_one_setting_leaves_the_between_prompt_variance_assumed() -> None:
@@ -112,7 +113,8 @@ def test_a_pilot_in_which_nothing_varied_bounds_what_it_missed(prompts: int, nee
     unseen = 1.959964**2 / (prompts + 1.959964**2)
     assert plan["components"]["omega2"] == pytest.approx(unseen, rel=1e-6)
     assert plan["options"][0]["prompts"] == needed
-    assert "no score varied, so this is an upper bound" in plan["sentence"]
+    assert "no score varied, so this is an upper bound" in " ".join("".join(plan["lines"]).split())
+    assert max(map(len, plan["lines"])) <= 100
     assert plan["assumed"] == ["omega2"]
 
 

@@ -22,6 +22,7 @@ KEY = "sk-proj-" + "a1B2" * 8
         (["parms.seed=3"], "did you mean params.seed?"),
         (["load.rate=3"], "load.rate needs a load that has it"),
         (["provider=openai", "model=m"], "did you mean provider.model=m?"),
+        (["pricing=qwen"], "shipped prices always apply; yours: pricing.files=[FILE]"),
         (["provider=emulater"], "did you mean provider=emulator?"),
         (["scoring=exactly"], "did you mean scoring=exact?"),
         (["experiment=quikstart"], "did you mean experiment=quickstart?"),
@@ -221,15 +222,15 @@ def test_own_prompts_get_nothing_of_the_quickstart(
     (tmp_path / "d.csv").write_text("prompt\nhello\n")
     own = ["plan", "provider=emulator", "dataset.path=d.csv"]
     assert main(own) == 0
-    assert "1 prompts × 1 settings × 3 repeats" in capfd.readouterr().out
+    assert "1 prompt × 1 setting × 3 repeats" in capfd.readouterr().out
     assert main([*own, "sweep.temperature=[0,1]"]) == 0
-    assert "1 prompts × 2 settings" in capfd.readouterr().out
+    assert "1 prompt × 2 settings" in capfd.readouterr().out
     assert main(["run", *own[1:], "--cfg", "job"]) == 0
     composed = capfd.readouterr().out
     assert "max_tokens: null" in composed
     assert "scoring: []" in composed
     assert main([*own, "experiment=quickstart"]) == 0
-    assert "1 prompts × 6 settings" in capfd.readouterr().out
+    assert "1 prompt × 6 settings" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum { KILL = 1, TEAR = 2, SYNC_EIO = 3 };
+enum { KILL = 1, TEAR = 2, SYNC_EIO = 3, QUOTA = 4 };
 enum { CHANGE, WRITE, SYNC };
 
 static char marker[256];
@@ -24,6 +24,7 @@ static atomic_long seen;
 static atomic_long resyncs;
 static dev_t failed_device;
 static ino_t failed_inode;
+static atomic_int over_quota; /* no file gets another byte until one is deleted */
 static atomic_int aside; /* the file set aside that was written last */
 
 #define REAL(type, name, ...) \
@@ -35,6 +36,7 @@ void faults_arm(const char *folder, long n, int what) {
     atomic_store(&seen, 0);
     atomic_store(&aside, -1);
     atomic_store(&resyncs, 0);
+    atomic_store(&over_quota, 0);
     failed_inode = 0;
     strike_at = n;
     action = what;
@@ -80,6 +82,7 @@ static int strikes(int mine, int kind) {
     if (!mine || (action == SYNC_EIO && kind != SYNC)) return 0;
     long now = atomic_fetch_add(&seen, 1) + 1;
     if (now != strike_at) return 0;
+    if (action == QUOTA) { atomic_store(&over_quota, 1); return 0; }
     if (action == KILL || (action == TEAR && kind != WRITE)) kill(getpid(), SIGKILL);
     return 1;
 }
@@ -96,24 +99,31 @@ static int sync_fails(int fd) {
     return 1;
 }
 
+/* Whether a call for more room is refused. */
+static int is_over_quota(int fd) {
+    if (!atomic_load(&over_quota) || !mine_fd(fd)) return 0;
+    errno = EDQUOT;
+    return 1;
+}
+
 static void die_torn(void) { kill(getpid(), SIGKILL); }
 
 ssize_t write(int fd, const void *data, size_t size) {
     REAL(ssize_t, "write", int, const void *, size_t);
     if (strikes(mine_write(fd), WRITE) && action == TEAR) { real(fd, data, size / 2); die_torn(); }
-    return real(fd, data, size);
+    return is_over_quota(fd) ? -1 : real(fd, data, size);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
     REAL(ssize_t, "pwrite", int, const void *, size_t, off_t);
     if (strikes(mine_fd(fd), WRITE) && action == TEAR) { real(fd, data, size / 2, at); die_torn(); }
-    return real(fd, data, size, at);
+    return is_over_quota(fd) ? -1 : real(fd, data, size, at);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
     REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t);
     if (strikes(mine_fd(fd), WRITE) && action == TEAR) { real(fd, data, size / 2, at); die_torn(); }
-    return real(fd, data, size, at);
+    return is_over_quota(fd) ? -1 : real(fd, data, size, at);
 }
 
 int fsync(int fd) {
@@ -150,6 +160,7 @@ int unlink(const char *path) {
     REAL(int, "unlink", const char *);
     struct stat file;
     strikes(mine_path(path), CHANGE);
+    if (mine_path(path) && !stat(path, &file) && file.st_size) atomic_store(&over_quota, 0);
     /* The number of a file that is gone may be given to another. */
     if (failed_inode && !stat(path, &file) && file.st_ino == failed_inode) failed_inode = 0;
     return real(path);
@@ -164,11 +175,11 @@ int mkdir(const char *path, mode_t mode) {
 int posix_fallocate(int fd, off_t at, off_t size) {
     REAL(int, "posix_fallocate", int, off_t, off_t);
     strikes(mine_fd(fd), CHANGE);
-    return real(fd, at, size);
+    return is_over_quota(fd) ? EDQUOT : real(fd, at, size);
 }
 
 int posix_fallocate64(int fd, off64_t at, off64_t size) {
     REAL(int, "posix_fallocate64", int, off64_t, off64_t);
     strikes(mine_fd(fd), CHANGE);
-    return real(fd, at, size);
+    return is_over_quota(fd) ? EDQUOT : real(fd, at, size);
 }

@@ -15,13 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-KILL, TEAR, SYNC_EIO = 1, 2, 3
+KILL, TEAR, SYNC_EIO, QUOTA = 1, 2, 3, 4
 # Patience, not timing: whatever takes longer is stuck.
 PATIENCE_S = 60.0
 
 
 class Fault(NamedTuple):
-    """Strike at the n-th call that changes the run folder (with SYNC_EIO: the n-th sync)."""
+    """Strike at the n-th call that changes the run folder (with SYNC_EIO: the n-th sync).
+
+    ``QUOTA`` refuses every further byte as a quota that is used up does, until a file is deleted.
+    """
 
     at: int
     action: int

@@ -18,7 +18,7 @@ from tests.durability.invariants import (
     recorded_requests,
     said,
 )
-from tests.durability.processes import Emulator, Zygote, emulating
+from tests.durability.processes import QUOTA, Emulator, Fault, Zygote, emulating
 
 # 20 answers of about 250 kB: more than 19 MiB less the 16 MiB that are set aside.
 PLAN = (
@@ -84,6 +84,24 @@ def test_a_full_disk_loses_no_answer(zygote: Zygote, small_disk: Path, tmp_path:
         assert nothing_bought_twice_unsaid(emulator.ledger(), root) == 0
         assert zygote.run(tmp_path, *whole, quiet=True).code == 0
         final_state_is_sound(root, expected=said(tmp_path / "results" / "whole"), planned=PLANNED)
+
+
+@pytest.mark.parametrize("at", [120, 123])
+def test_a_quota_used_up_is_a_full_disk(faulty: Zygote, tmp_path: Path, at: int) -> None:
+    """P6: refused with EDQUOT, which SQLite takes for a broken disk, answers are saved all the same."""
+    with emulating(tmp_path) as emulator:
+        arguments = ("run", "name=q", *emulator.provider, "dataset.limit=10", "sweep=none",
+                     "repeats=4", "limits.concurrency=2")  # fmt: skip
+        stopped = faulty.run(tmp_path, *arguments, quiet=True, fault=Fault(at, QUOTA))
+        assert stopped.code == EXIT_STORAGE, stopped.err
+        assert "the disk is full" in stopped.err
+        assert "could not be saved" not in stopped.err
+        sent = {request["client_request_id"] for request in emulator.ledger()}
+        root = tmp_path / "results" / "q"
+        assert 0 < len(sent) < 40
+        assert sent <= recorded_requests(root), "an answer that arrived was not saved"
+        assert faulty.run(tmp_path, *arguments, quiet=True).code == 0
+        assert len(emulator.ledger()) == 40, "something was bought twice"
 
 
 def test_the_reserve_grows_with_the_answers_in_flight(

@@ -203,9 +203,9 @@ def test_junit_holds_any_name(run: str, reason: str) -> None:
 
 def test_flags_of_the_command_line_are_the_gates() -> None:
     """A gate without a flag, or a flag without a gate, would never be checked."""
-    from evalharness.cli import _GATES
+    from evalharness.cli.reading import GATES as FLAGS
 
-    assert list(_GATES) == [gate.flag for gate in GATES]
+    assert list(FLAGS) == [gate.flag for gate in GATES]
 
 
 def test_a_bound_of_a_share_lies_within_0_and_1() -> None:

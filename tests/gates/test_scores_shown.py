@@ -72,13 +72,13 @@ def test_console_markdown_and_page_say_it_too(scoring: str, capsys: Said, work: 
     assert "mean score by scorer" in console
     row = next(line for line in console.splitlines() if line.startswith("T=0") and "50%" in line)
     assert row.split("[")[0].split() == ["T=0", "0%"]
-    assert "Scorer python gave no score to 1 of 6 records: the scorer failed: ValueError: boom" in (
+    assert "Scorer half gave no score to 1 of 6 records: the scorer failed: ValueError: boom" in (
         console
     )
     assert "exact: 4 of 6 records scored; not scored: no target (1)" in console
     assert "\x1b" not in console
     markdown = _report(capsys, scoring, "--markdown")
-    assert "| score | num | python |" in markdown
+    assert "| score | half | num |" in markdown
     assert "the scorer failed: ValueError: boom &lt;b>" in markdown
     _report(capsys, scoring, "--html", "page.html")
     page = (work / "page.html").read_text()
@@ -154,9 +154,9 @@ def test_show_says_value_part_and_reason(scoring: str, capsys: Said) -> None:
         "→ answer: 4",
         "→ exact 0: differs from the target",
         "→ num 1 [4]: within tolerance",
-        "→ python 0.5: by the function",
+        "→ half 0.5: by the function",
     ]
-    assert "→ python not scored: the scorer failed: ValueError: boom <b>" in lines
+    assert "→ half not scored: the scorer failed: ValueError: boom <b>" in lines
     assert "→ no answer found" in lines
     assert main(["show", "r", "b", scoring]) == 0
     shown = capsys.readouterr().out

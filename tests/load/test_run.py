@@ -162,7 +162,7 @@ def test_a_search_finds_where_the_server_is_full_and_draws_the_curve(
     assert done.code in (0, 1), done.stderr
     found = load_of(evalharness, "sat")
     (search,) = found["searches"]
-    assert search["rates"][0] == 10 or search["low"] is None
+    assert 10 in search["rates"]
     assert search["high"] is not None
     assert search["high"] - (search["low"] or 0) <= 0.4 * search["high"] or search["low"] is None
     rates = [p["load"]["rate"] for p in found["points"]]

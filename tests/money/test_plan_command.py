@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import evalharness as package
+from evalharness.cli import main
 from evalharness.report.console import money
 from evalharness.report.numbers import dollars
 from tests.money.conftest import EMULATOR_PRICE
@@ -131,6 +132,44 @@ def test_a_price_is_corrected_afterwards_in_one_line(
     assert "not a list" in refused.stderr
 
 
+def test_a_pilot_that_reached_its_budget_says_how_to_go_on(
+    inside: Any, prompts: Path, tmp_path: Path
+) -> None:
+    """The commands to type hold a new limit in the place of the old one, and the first works."""
+    arguments = _arguments(prompts)
+    stopped = inside("plan", "--pilot", "5", "--yes", *arguments, "limits.max_cost_usd=0.0003")
+    assert stopped.returncode == 4
+    again = stopped.stderr.splitlines()[-1]
+    assert again.startswith("to go on with the pilot: evalharness plan --pilot 5 --yes ")
+    assert again.endswith(" limits.max_cost_usd=NEW")
+    assert "max_cost_usd=0.0003" not in again
+    assert "--pilot" not in stopped.stdout, "a pilot is not offered to who has just sent one"
+    assert stopped.stdout.splitlines()[-1].endswith(" limits.max_cost_usd=NEW")
+    manifest = package.load(tmp_path / "results" / "p").manifest
+    assert (manifest.status, "max_cost_usd" in (manifest.reason or "")) == ("stopped", True)
+    command = again.removeprefix("to go on with the pilot: ").replace("NEW", "1")
+    assert inside(*shlex.split(command)[1:]).returncode == 0
+    assert len(package.load(tmp_path / "results" / "p").records()) == 10
+
+
+def test_one_repeat_is_no_plural(inside: Any, prompts: Path) -> None:
+    """Numbers agree with their nouns."""
+    one = inside(
+        "plan", *_arguments(prompts), "repeats=1", "dataset.limit=1", "sweep.temperature=[1]"
+    )
+    assert one.stdout.startswith("p: 1 prompt × 1 setting × 1 repeat = 1 trial\n")
+
+
+def test_help_is_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """`plan --help` is about plan, and says where overrides are explained."""
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for text in ("usage: evalharness plan", "--pilot N", "--from RUN", "evalharness run --help"):
+        assert text in shown
+
+
 def test_detect_says_what_a_difference_takes(inside: Any, prompts: Path) -> None:
     """--detect adds prompts, repeats and dollars; a value that is no difference is refused."""
     arguments = _arguments(prompts)
@@ -141,7 +180,7 @@ def test_detect_says_what_a_difference_takes(inside: Any, prompts: Path) -> None
     assert detect["options"][0]["prompts"] > 24
     assert not detect["options"][0]["enough"]
     shown = inside("plan", "--detect", "2pp", *arguments)
-    assert detect["sentence"] in shown.stdout
+    assert "\n".join(detect["lines"]) in shown.stdout
     wrong = inside("plan", "--detect", "lots", *arguments)
     assert wrong.returncode == 2
     assert "--detect" in wrong.stderr

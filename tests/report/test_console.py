@@ -17,9 +17,12 @@ import pytest
 from rich.console import Console
 
 from evalharness.commands.importing import import_file
-from evalharness.report.build import Built
+from evalharness.report.build import Built, build
 from evalharness.report.console import print_report, settings_tables
 from evalharness.report.numbers import DASH
+from evalharness.report.overrides import parse_overrides
+from evalharness.store.run import Run
+from tests.judging.conftest import write_run
 
 Row = dict[str, Any]
 
@@ -105,6 +108,29 @@ def test_the_console_tells_what_stands_in_the_way(sweep: Built) -> None:
     assert "no other setting is detectably worse at this size." in shown
     assert "Cheapest: Not known. No price is known for these models." in shown
     assert f"Not known, {DASH}" not in shown
+
+
+@pytest.mark.parametrize(
+    ("target", "overrides", "told"),
+    [
+        (
+            "Rome",
+            (),
+            "No scorer is chosen; 1 prompt has a target: evalharness report r scoring=exact",
+        ),
+        (None, (), "No scorer is chosen, and no prompt has a `target` to score against"),
+        (None, ("scoring=exact",), "Scorer exact gave no score: no target (2)."),
+    ],
+)
+def test_the_console_tells_why_nothing_is_scored(
+    target: str | None, overrides: tuple[str, ...], told: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Which of the three it is, and what to type where targets wait for a scorer."""
+    monkeypatch.chdir(tmp_path)
+    write_run([{"prompt_id": "p", "temperature": t, "text": "a", "target": target} for t in (0, 1)])
+    shown = printed(build(Run.open("r"), parse_overrides(overrides)).data, 400)
+    assert f"Best score: Not known. {told}" in shown
 
 
 # --- one prompt ----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from evalharness.report.answers import answers, listing
 from evalharness.report.build import Built
 from evalharness.report.caveats import caveats
 from evalharness.report.differences import differences, in_words, is_real
+from evalharness.report.html.view import view_of
 from evalharness.report.markdown import as_markdown, escaped
 from evalharness.report.story import tell
 from evalharness.report.verdicts import together
@@ -281,6 +282,36 @@ def test_real_trends_are_told_and_no_others(data: Row) -> None:
         "Per unit of temperature at seed not sent: score 38.8\u00a0pp lower [−66.8,\u00a0−10.9]"
     )
     assert text.split("[")[0] in as_markdown(data)
+
+
+@pytest.mark.parametrize(
+    ("metric", "slope", "ci95", "expected"),
+    [
+        ("cost_usd", 1.82e-5, [6.62e-6, 2.98e-5],
+         "a request costs $0.0000182 more [+0.00000662,\u00a0+0.0000298]"),
+        ("latency_s", -0.0052, [-0.0278, -0.0013], "answers take 5.2\u00a0ms less [−27.8,\u00a0−1.3]"),
+        ("agreement", -1.5, [-2.1, -1.2], "the same text 150.0\u00a0pp less often [−210,\u00a0−120]"),
+    ],
+)  # fmt: skip
+def test_a_slope_and_its_interval_share_a_unit_people_read(
+    data: Row, metric: str, slope: float, ci95: list[float], expected: str
+) -> None:
+    """No power of ten, no seconds beside milliseconds, and a slope of shares has no bounds."""
+    data["trends"] = [{"metric": metric, "by": "top_p", "stratum": {}, "slope": slope,
+                       "ci95": ci95, "p": 0.01, "p_adjusted": 0.01, "n": 9}]  # fmt: skip
+    assert tell(data).slopes == [f"Per unit of top_p: {expected}"]
+    (row,) = view_of(data)[0].trends
+    assert row["interval"] == expected.partition(" [")[1].strip() + expected.partition(" [")[2]
+
+
+def test_a_parameter_keeps_its_name_at_the_beginning_of_a_sentence(data: Row) -> None:
+    """`Top_p` is nothing that can be typed."""
+    said = [f"{name} undetectable: too few" for name in ("top_p", "temperature")]
+    data["effects"] = [
+        {"parameter": text.split()[0], "verdict": "undetectable", "sentence": text} for text in said
+    ]
+    told = {caveat.text for caveat in caveats(data)}
+    assert {"top_p undetectable: too few.", "Temperature undetectable: too few."} <= told
 
 
 def test_an_ignored_seed_is_a_serious_caveat(data: Row) -> None:

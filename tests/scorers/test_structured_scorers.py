@@ -282,6 +282,10 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "out of order" in judge("python", "abc", path=f"{path}.broken").explanation
     assert judge("python", "abc", path=f"{path}.broken").value is None
     assert "outside 0..1" in judge("python", "abc", path=f"{path}.huge").explanation
-    rich = parse_scoring([{"name": "python", "path": f"{path}.rich"}])[0]
+    entries = [{"path": f"{path}.rich"}, {"path": f"{path}:half"}, {"path": f"{path}.half"},
+               {"path": f"{path}.half", "label": "mine"}]  # fmt: skip
+    scorers = parse_scoring([{"name": "python", **entry} for entry in entries])
+    assert [scorer.label for scorer in scorers] == ["rich", "half", "half_2", "mine"]
+    rich = scorers[0]
     score = rich.score(Sample(text="abc", fields={"why": "of the field"}))
     assert score == Score(1.0, "x", "because of the field")

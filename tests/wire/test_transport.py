@@ -260,7 +260,7 @@ async def test_slow_drip_meets_the_total_limit(opened: Opened, body: bytes) -> N
             await asyncio.sleep(0.01)
 
     async with serving(handler) as server:
-        seen = await post(opened(timeout_total_s=0.4, timeout_stall_s=5), server.url, body)
+        seen = await post(opened(timeout_total_s=1, timeout_stall_s=5), server.url, body)
     assert seen.failure is ErrorKind.TOTAL_TIMEOUT
     assert seen.chunks
 

@@ -9,8 +9,8 @@ import msgspec
 
 from evalharness.report import numbers as n
 from evalharness.report.circumstances import circumstance_tables
-from evalharness.report.differences import is_real
 from evalharness.report.html import words
+from evalharness.report.html.comparisons import comparison_row, trend_row
 from evalharness.report.html.series import Series, series_of
 from evalharness.report.html.table import SettingsTable, settings_table
 from evalharness.report.judges import judge_lines
@@ -56,7 +56,7 @@ class View(msgspec.Struct, frozen=True):
     left_out: int
     comparisons: list[Row]
     comparisons_left_out: int
-    trends: list[str]
+    trends: list[Row]
     verdicts: list[tuple[str, str, str, str]]
     routine: list[str]
     prompts: list[PromptView]
@@ -86,9 +86,9 @@ def view_of(data: Row) -> tuple[View, dict[str, Series]]:
         table=settings_table(data),
         series=list(series.values()),
         left_out=len(labels) - len(series),
-        comparisons=[_comparison(row) for row in chosen[:COMPARISONS]],
+        comparisons=[comparison_row(row) for row in chosen[:COMPARISONS]],
         comparisons_left_out=max(0, len(chosen) - COMPARISONS),
-        trends=[row["sentence"] for row in data["trends"][:COMPARISONS]],
+        trends=[trend_row(row) for row in data["trends"][:COMPARISONS]],
         verdicts=[_verdict(e) for e in together(data["effects"]) if e["verdict"] != "as asked"],
         routine=[
             e["sentence"].replace(" as asked: ", " ", 1)
@@ -181,26 +181,6 @@ def _variant(variant: Row, after: int) -> Row:
             variant["text"], variant["first_difference_chars"], variant["chars"], after
         ),
         "empty": variant["chars"] == 0,
-    }
-
-
-def _comparison(row: Row) -> Row:
-    metric, beside = row["metric"], n.largest_of(row)
-    stratum = ", ".join(f"{k} {n.parameter(v)}" for k, v in row["stratum"].items())
-    size = len(row["a_settings"])
-    return {
-        "metric": metric,
-        "what": f"{row['by']} {n.parameter(row['a_value'])} − {n.parameter(row['b_value'])}",
-        "where": f"pooled over {size} pairs" if row["pooled"] else stratum or "all else equal",
-        "difference": n.difference_of(metric, row["difference"], beside),
-        "sort": row["difference"],
-        "interval": n.difference_interval(metric, row["ci95"], beside) if row["n"] else "",
-        "p": n.p_value(row["p_adjusted"]),
-        "p_sort": row["p_adjusted"],
-        "n": row["n"],
-        "tally": f"{row['wins']} / {row['losses']} / {row['ties']}",
-        "detectable": n.detectable(row),
-        "real": is_real(row),
     }
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalharness.report.html.charts import comparisons, load, repeats, speed, sweeps, tradeoffs
+from evalharness.report.html.charts import (
+    comparisons,
+    load,
+    repeats,
+    speed,
+    sweeps,
+    timeline,
+    tradeoffs,
+)
 from evalharness.report.html.charts.parts import Chart
 from evalharness.report.html.series import Series
 
@@ -27,5 +35,5 @@ def charts_of(data: Row, series: dict[str, Series]) -> dict[str, list[Chart]]:
         "load": load.load(data, series),
         "tradeoffs": tradeoffs.tradeoffs(data),
         "comparisons": comparisons.forest(data),
-        "timeline": speed.timeline(data),
+        "timeline": timeline.timeline(data),
     }

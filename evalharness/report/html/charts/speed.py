@@ -1,4 +1,4 @@
-"""Time and tokens: latency distributions, output lengths, the run as it went."""
+"""Time and tokens: latency distributions and output lengths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from evalharness.report.html.charts.parts import Chart, Row
 from evalharness.report.html.series import Series
 
 BARS = 30
-_UNITS = (("hours", 3600.0, 7200.0), ("minutes", 60.0, 120.0), ("seconds", 1.0, -1.0))
 _LOG_FROM = 20.0  # a range of this factor is drawn on a logarithmic scale
 
 
@@ -102,76 +101,3 @@ def _lengths(data: Row) -> Chart | None:
     beside = f"; the first {BARS} of {len(rows)} settings" if len(rows) > BARS else ""
     caption = f"median, middle half, 5 % to 95 %; n\u00a0=\u00a0{size} outputs a setting{beside}"
     return Chart("Length of outputs", caption, spec)
-
-
-def timeline(data: Row) -> list[Chart]:
-    """The run as it went: trials sent over time by fate, and the median latency."""
-    found = data["timeline"]
-    if found is None or len([b for b in found["bins"] if b["trials"]]) < 3:
-        return []
-    total = found["bin_s"] * len(found["bins"])
-    unit, scale = next((u, s) for u, s, least in _UNITS if total > least)
-    x = parts.quantity("x", f"{unit} since the first request", axis={"tickCount": 6})
-    bars: list[Row] = []
-    latency: list[Row] = []
-    answered: list[int] = []
-    for place in found["bins"]:
-        at, end = place["at_s"] / scale, (place["at_s"] + found["bin_s"]) / scale
-        whole = place["trials"] - place["errors"] - place["truncated"]
-        for fate, count in (("0", whole), ("1", place["truncated"]), ("2", place["errors"])):
-            bars.append({"x": at, "x2": end, "fate": fate, "count": count})
-        if place["latency_p50_s"] is not None:
-            answered.append(place["trials"] - place["errors"])
-            latency.append({"x": (at + end) / 2, "value": place["latency_p50_s"]})
-    fates = (("complete", palette.SERIES[0]), ("cut", palette.SERIES[5]), ("error", palette.BAD))
-    spec = {
-        "width": 460,
-        "height": 120,
-        "data": {"values": bars},
-        "mark": {"type": "bar"},
-        "encoding": {
-            "x": {**x, "bin": {"binned": True}},
-            "x2": {"field": "x2"},
-            "y": parts.quantity("count", "trials", axis={"tickCount": 4}),
-            "color": {
-                "field": "fate", "type": "nominal", "legend": None,
-                "scale": {"domain": ["0", "1", "2"], "range": [colour for _, colour in fates]},
-            },
-        },
-    }  # fmt: skip
-    legend = tuple(
-        Series(key=str(i), label=name, colour=colour, dash=(), shape="square")
-        for i, (name, colour) in enumerate(fates)
-    )
-    trials = sum(place["trials"] for place in found["bins"])
-    width = f"{n.seconds(found['bin_s'])} a bar"
-    charts = [
-        Chart(
-            "Trials over time",
-            f"by when they were sent, {width}; n\u00a0=\u00a0{trials:,} trials",
-            spec,
-            legend,
-            wide=True,
-        )
-    ]
-    if latency:
-        time, factor = n.time_unit(max(value["value"] for value in latency))
-        for value in latency:
-            value["value"] *= factor
-        line = {
-            "width": 460, "height": 120, "data": {"values": latency},
-            "mark": {
-                "type": "line", "color": palette.SERIES[0],
-                "point": {"size": 14, "color": palette.SERIES[0]},
-            },
-            "encoding": {"x": x, "y": parts.quantity("value", f"median latency ({time})")},
-        }  # fmt: skip
-        charts.append(
-            Chart(
-                "Latency over time",
-                f"median of the answers sent in each bar; n\u00a0=\u00a0{sum(answered):,} answers",
-                line,
-                wide=True,
-            )
-        )
-    return charts

@@ -1,0 +1,72 @@
+"""Whatever goes wrong on the journal's thread reaches the run: it neither hangs nor goes on unsaved."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+import evalharness
+from evalharness.cli import main
+from evalharness.errors import EXIT_STORAGE, StorageError
+from evalharness.store.reserve import Reserve
+from tests.store.helpers import intent, result
+from tests.store.test_store import open_store
+
+RUN = ["run", "provider=emulator", "name=r", "dataset.limit=4", "repeats=2", "sweep=none",
+       "limits.concurrency=2"]  # fmt: skip
+
+
+class DefectError(Exception):
+    """Nothing that anybody expects."""
+
+
+async def test_who_waits_for_an_entry_hears_of_a_defect_after_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its future ends in an error, as do all later ones; what was committed is there afterwards."""
+    store = open_store(tmp_path / "run", 2)
+    store.start()
+    await store.append(intent(0))
+
+    def fails(*_: object) -> bool:
+        raise DefectError("out of order")
+
+    monkeypatch.setattr(Reserve, "keep_up", fails)
+    with pytest.raises(StorageError, match="out of order"):
+        await store.append(result(0))
+    with pytest.raises(StorageError, match="out of order"):
+        await store.append(intent(1))
+    store.close()
+    monkeypatch.undo()
+    again = open_store(tmp_path / "run", 2)
+    assert len(again.done_keys()) == 1
+    again.close()
+
+
+def test_a_run_ends_with_74_and_can_be_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reason is said, the last line is to type, and nothing is bought twice."""
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as broken:
+        left = iter(range(3))
+
+        def fails(*_: object) -> bool:
+            next(left)  # StopIteration is no OSError either
+            return True
+
+        broken.setattr(Reserve, "keep_up", fails)
+        assert main(RUN) == EXIT_STORAGE
+    said = capsys.readouterr().err
+    assert "the journal journal.sqlite cannot be written" in said
+    assert "StopIteration" in said
+    command = said.strip().splitlines()[-1].rpartition("to go on: ")[2]
+    assert shlex.split(command)[1:] == RUN
+    assert main(RUN) == 0
+    records = evalharness.load("results/r").records()
+    assert (len(records), records["trial_id"].nunique()) == (8, 8)
+    attempts = evalharness.load("results/r").attempts()
+    known = attempts[attempts["outcome"] != "in_doubt"]
+    assert known["trial_id"].nunique() == len(known), "something was bought twice unsaid"
