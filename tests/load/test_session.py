@@ -107,6 +107,23 @@ async def test_a_closed_loop_keeps_its_requests_in_flight(tmp_path: Path) -> Non
     assert len(server.received) == 48
 
 
+async def test_a_timer_that_rings_early_makes_no_warm_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event loop may wake a waiter up to a millisecond before its time."""
+    bench = Bench(tmp_path, {"arrival": "closed", "concurrency": 2, "requests": 12})
+    wait_for = bench.clock.wait_for
+
+    async def early(event: asyncio.Event, timeout_s: float | None) -> bool:
+        shorter = timeout_s is not None and timeout_s > 0.001
+        return await wait_for(event, timeout_s - 0.001 if shorter and timeout_s else timeout_s)
+
+    monkeypatch.setattr(bench.clock, "wait_for", early)
+    found = (await bench.run(bench.server(0.5))).facts
+    assert found["requests"]["warmup"] == 0
+    assert {r.intent.phase for r in bench.disk.results} == {"measured"}
+
+
 async def test_a_closed_loop_ends_by_time_and_says_what_it_did_not_send(tmp_path: Path) -> None:
     bench = Bench(tmp_path, {"arrival": "closed", "concurrency": 2, "duration_s": 3.0})
     server = bench.server(0.5)

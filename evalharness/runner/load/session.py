@@ -108,7 +108,7 @@ class Session:
         self._anchor = self._clock.monotonic() + LEAD_S
         self._into.anchor_ns = self._attempts.begin(self._load, self._anchor)
         if self._load.arrival == "closed":
-            await self._clock.wait_for(self._ended, LEAD_S)
+            await self._until(self._anchor)  # before it, requests would count as warm-up
             await self._closed(first)
         else:
             await self._open(first)
@@ -124,9 +124,7 @@ class Session:
             if ready is None:
                 return
             due = self._anchor + at
-            # A loop may wake a timer up to a millisecond early, hence the second look.
-            while (wait_s := due - self._clock.monotonic()) > 0 and not self._ended.is_set():
-                await self._clock.wait_for(self._ended, wait_s)
+            await self._until(due)
             if self._ended.is_set():
                 break
             self._start(self._carry(ready, Due(due, phase)))
@@ -136,6 +134,12 @@ class Session:
             self._window.close()
         if ready is not None:
             self._attempts.discard(ready)
+
+    async def _until(self, due: float) -> None:
+        """Wait for a moment on the clock, or for the end."""
+        # A loop may wake a timer up to a millisecond early, hence the second look.
+        while (wait_s := due - self._clock.monotonic()) > 0 and not self._ended.is_set():
+            await self._clock.wait_for(self._ended, wait_s)
 
     async def _closed(self, first: Ready) -> None:
         """Keep as many in flight as asked for; the next is due when a place is free."""
