@@ -92,8 +92,7 @@ def _figures(
     What they do most of the time, numpy does without the interpreter's lock.
     """
     axes = _varying(frame)
-    threads = max(1, min(cores(), _THREADS, _ROWS // len(frame.rows)))
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(min(cores(), _THREADS)) as pool:
         # The longest first; axes one after the other, since they share their averages.
         compared = pool.submit(lambda: [row for axis in axes for row in compare(frame, by=axis)])
         summary = pool.submit(summarise, frame)
@@ -126,8 +125,7 @@ _ORDER = (
     "least_stable", "breakdowns", "prices", "leaders", "distributions", "unstable_prompts",
     "timeline", "errors", "attempts", "provenance", "load", "money",
 )  # fmt: skip
-_THREADS = 4  # at most: each holds some arrays of a number a record,
-_ROWS = 8_000_000  # so many in all of them together
+_THREADS = 4  # at most: each holds some arrays of a number a record
 # What tells whether the plan asks for a row.
 _CELL = ("prompt_id", "setting_id", "repeat")
 _ATTEMPTS = tuple(dict.fromkeys((*ATTEMPT_COLUMNS, *fate.ATTEMPT_COLUMNS, *_CELL)))
