@@ -237,7 +237,10 @@ class LoadConfig(_Part, frozen=True):
 class RunConfig(_Part, frozen=True):
     """A whole run, as validated. ``sweep`` maps axis names to values (see :mod:`.sweep`).
 
-    ``load`` is None for batch evaluation (closed loop at ``limits.concurrency``).
+    ``load`` is None for batch evaluation (closed loop at ``limits.concurrency``). ``results_dir``
+    is a path, or a URL (``s3://bucket/folder``, ``file:///path``) whose runs are written into a
+    copy below ``staging_dir`` first (None: the user's state folder). ``takeover`` names a copy that
+    is lost for good (see :mod:`evalharness.store.mirror`).
     """
 
     name: RunName
@@ -255,6 +258,8 @@ class RunConfig(_Part, frozen=True):
     transport: Literal["reqwest", "httpx"] = "reqwest"
     keep_chunk_times: bool = False
     results_dir: str = "results"
+    staging_dir: str | None = None
+    takeover: str | None = None
     execution: ExecutionConfig = ExecutionConfig()
     # Provider configurations that a `provider` axis refers to, by name; filled by app.
     providers: dict[str, ProviderConfig] = {}

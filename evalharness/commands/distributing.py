@@ -33,11 +33,6 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
         ConfigError: Ray is not installed, or ``execution`` does not fit the rest.
     """
     execution = config.execution
-    if "://" in config.results_dir:
-        raise ConfigError(
-            f"results_dir={config.results_dir} is a URL, and a run is written to a file system",
-            hint="results_dir=results, for instance; copy the folder when the run is complete",
-        )
     if execution.engine == "local":
         return
     if importlib.util.find_spec("ray") is None:

@@ -34,7 +34,7 @@ from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
 from evalharness.store.asked import Asked
-from evalharness.store.folder import hold_existing
+from evalharness.store.place import hold, publish, run_root
 from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
 from evalharness.streams import caused_by, settle
@@ -70,8 +70,8 @@ def execute_run(
             "--retry-errors would take errors out of load points that were measured",
             hint="another name=… measures them anew",
         )
-    root = Path(config.results_dir) / config.name
-    lock = hold_existing(root) if lock is None else lock
+    root = run_root(config)
+    lock = hold(config) if lock is None else lock
     try:
         prepared = prepare([job.config for job in jobs])
         if asks(prepared, yes=yes):
@@ -261,6 +261,7 @@ def _report(root: Path) -> tuple[float | None, int]:
     try:
         objective = print_report(root)
         sys.stdout.flush()
+        publish(root)
     except EvalharnessError as error:
         print(f"no report: {error}", file=sys.stderr)
         return None, error.exit_code

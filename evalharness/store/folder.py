@@ -22,6 +22,7 @@ import msgspec
 from evalharness.errors import ConfigError, RunInUseError, RunNotFoundError, StorageError
 from evalharness.records import SCHEMA_VERSION
 from evalharness.store import files
+from evalharness.store.mirror import Mirror, mirror_of
 from evalharness.store.parts import Part
 
 MANIFEST = "run.json"
@@ -93,6 +94,7 @@ class RunFolder:
         self.root = root
         self.manifest = manifest
         self._lock = lock
+        self._mirror: Mirror | None = None
 
     @classmethod
     def open(cls, root: Path, *, code_version: str) -> RunFolder:
@@ -109,7 +111,12 @@ class RunFolder:
     def locked(cls, root: Path, lock: int, *, code_version: str) -> RunFolder:
         """The rest of :meth:`open`, for a lock that is held already; it is released on failure."""
         try:
+            mirror = mirror_of(root)
+            if mirror is not None:
+                mirror.fetch(writing=True)
+                mirror.claim()
             folder = cls(root, lock, _existing_or_new(root, code_version))
+            folder._mirror = mirror
             for name in ("records", "attempts", "journal"):
                 files.make_folder(root / name)
             files.sync_folder(root)
@@ -138,17 +145,26 @@ class RunFolder:
         return self.root / "journal"
 
     def save_manifest(self, **changes: Any) -> None:
-        """Write ``run.json`` with some fields changed."""
+        """Write ``run.json`` with some fields changed; where there is a store, also there.
+
+        Raises:
+            StorageError: the disk refused, or the store; the parts it lists may not be there then.
+        """
         for key, value in changes.items():
             setattr(self.manifest, key, value)
         self.manifest.updated_at = now_iso()
         content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=1)
         files.publish_bytes(self.root / MANIFEST, content)
+        if self._mirror is not None:
+            self._mirror.push(self.manifest.parts)
 
     def close(self) -> None:
         """Release the lock; a second call changes nothing."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
+            if self._mirror is not None:
+                with suppress(StorageError):  # then the store goes on saying that this copy is open
+                    self._mirror.release()
             os.close(lock)
 
 

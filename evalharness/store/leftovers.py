@@ -56,7 +56,7 @@ def adopt_all(
             stack.callback(os.close, _lock(left))
             with closing(_settled(folder, left, providers, damage)) as db:
                 entries.update(_sound(db, left.name, damage))
-        recorded = _list_unlisted(folder, providers) if found else set[str]()
+        recorded = list_unlisted(folder, providers) if found else set[str]()
         take_over(main, {k: v for k, v in entries.items() if k[0] not in recorded})
         for left in found:
             discard(left)
@@ -136,7 +136,7 @@ def _elsewhere(name: str, item: Damage) -> Damage:
     return Damage(0, f"journal of {name}: {item.reason}", item.size)
 
 
-def _list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
+def list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
     """List parts whose seal a damaged journal has forgotten; the trials recorded in them.
 
     A part has its name only once it is whole.
