@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.durability.conftest import emulate, emulator, zygote
+from tests.remote.conftest import s3
 
-__all__ = ["cluster", "emulate", "emulator", "zygote"]
+__all__ = ["cluster", "emulate", "emulator", "s3", "zygote"]
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from tests.durability.invariants import (
     said,
 )
 from tests.durability.processes import PATIENCE_S, Command, Done, Emulator, Zygote, emulating
+from tests.remote.s3 import keys
 
 PLAN = (
     "dataset.limit=6", "sweep.seed=[1,2]", "sweep.temperature=[0,1]", "repeats=10", "scoring=none",
@@ -40,13 +41,13 @@ def on_ray(cluster: str, emulator: Emulator, *more: str, name: str = "r") -> tup
     )  # fmt: skip
 
 
-def run(zygote: Zygote, folder: Path, *arguments: str) -> Done:
-    return begin(zygote, folder, *arguments).wait()
+def run(zygote: Zygote, folder: Path, *arguments: str, **environment: str) -> Done:
+    return begin(zygote, folder, *arguments, **environment).wait()
 
 
-def begin(zygote: Zygote, folder: Path, *arguments: str) -> Command:
+def begin(zygote: Zygote, folder: Path, *arguments: str, **environment: str) -> Command:
     tokens = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
-    return zygote.start(folder, *arguments, quiet=True, **tokens)
+    return zygote.start(folder, *arguments, quiet=True, **tokens, **environment)
 
 
 def workers(root: Path) -> list[int]:
@@ -186,6 +187,27 @@ def test_a_lost_coordinator_is_replaced(
     assert nothing_bought_twice_unsaid(slow.ledger(), root) == 0
 
 
+def test_workers_write_to_a_store(
+    zygote: Zygote, slow: Slow, cluster: str, s3: str, tmp_path: Path, expected: Any
+) -> None:
+    """A run on a URL and on workers, one of them killed: the store has it all, whole."""
+    url = s3.format("ray")
+    copies = {"EVALHARNESS_STAGING": str(tmp_path / "copies"), **keys()}
+    arguments = on_ray(cluster, slow, f"results_dir={url}")
+    command = begin(zygote, tmp_path, *arguments, **copies)
+    slow.wait_for_more(40)
+    (root,) = tmp_path.glob("copies/*/r")
+    os.kill(wait_for_workers(root, 3)[0], signal.SIGKILL)
+    done = command.wait()
+    assert done.code == 0, done.err
+    elsewhere = {**copies, "EVALHARNESS_STAGING": str(tmp_path / "elsewhere")}
+    read = run(zygote, tmp_path, "verify", url.replace("?", "/r?"), **elsewhere)
+    assert read.code == 0, read.out
+    (other,) = tmp_path.glob("elsewhere/*/r")
+    final_state_is_sound(other, expected=expected, planned=PLANNED)
+    nothing_bought_twice_unsaid(slow.ledger(), other)
+
+
 def coordinator() -> int:
     """Process id of the coordinator on this test's Ray."""
     for folder in Path("/proc").glob("[0-9]*"):
@@ -206,6 +228,7 @@ def _descends(pid: int) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_killed_driver_leaves_a_run_that_goes_on_in_one_process(
     zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
 ) -> None:
@@ -229,6 +252,7 @@ def test_a_killed_driver_leaves_a_run_that_goes_on_in_one_process(
     assert nothing_bought_twice_unsaid(slow.ledger(), root) <= 9
 
 
+@pytest.mark.long
 def test_limits_are_those_of_all_workers_together(
     zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
 ) -> None:
@@ -242,6 +266,7 @@ def test_limits_are_those_of_all_workers_together(
         assert emulator.stats()["max_in_flight"] <= 60
 
 
+@pytest.mark.long
 def test_one_refused_account_stops_all(
     zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
 ) -> None:
@@ -257,6 +282,7 @@ def test_one_refused_account_stops_all(
         assert verify_folder(tmp_path / "results" / "r").sound
 
 
+@pytest.mark.long
 def test_the_money_limit_is_one_for_all(
     zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
 ) -> None:
@@ -273,6 +299,7 @@ def test_the_money_limit_is_one_for_all(
         assert len(emulator.ledger()) == PLANNED
 
 
+@pytest.mark.long
 def test_an_interrupt_drains_everywhere(
     zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
 ) -> None:
@@ -291,6 +318,7 @@ def test_an_interrupt_drains_everywhere(
     assert len(slow.ledger()) == PLANNED
 
 
+@pytest.mark.long
 def test_a_ray_of_its_own_goes_with_its_driver(
     zygote: Zygote, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -346,7 +374,7 @@ def test_a_cluster_cannot_reach_what_answers_on_this_machine_alone(
         (["execution.engine=dask"], "execution.engine"),
         (["execution.worker=2"], "execution.workers"),
         (["load=closed"], "execution=local"),
-        (["results_dir=s3://bucket/results"], "results_dir=results"),
+        (["results_dir=ftp://host/results"], "s3://"),
     ],
 )
 def test_what_cannot_be_run_so_is_refused_before_anything_starts(
