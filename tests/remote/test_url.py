@@ -95,7 +95,7 @@ def test_a_run_on_a_url_is_read_and_extended_from_another_machine(
     names = Remote(run_of(store)).names()
     assert {"run.json", "config.yaml", "prompts.parquet", "settings.parquet"} < {*names}
     assert {"summary.json", "report.html"} < {*names}
-    assert len([n for n in names if n.startswith("records/part-")]) > 2
+    assert len([n for n in names if n.startswith("records/part-")]) >= 2
     assert not any("journal" in n or "lock" in n for n in names)
     url = run_of(store)
     verified = there.run("verify", url)
