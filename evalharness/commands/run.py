@@ -18,6 +18,7 @@ from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
+from evalharness.distributed.leases import refuse_open
 from evalharness.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -199,6 +200,7 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
                 summary = await run_distributed(prepared, store, done, progress)
                 await _finish(store, summary)
                 return summary
+            refuse_open(store.folder.root)
             lanes = await open_lanes(prepared, stack, progress)
             money = open_money(prepared, store)
             runner = Runner(plan, store, lanes, money=money, progress=progress)

@@ -19,6 +19,7 @@ from evalharness.distributed.messages import (
     Again,
     Counted,
     Heard,
+    Lease,
     News,
     Pulled,
     Seal,
@@ -58,7 +59,8 @@ class Coordinator:
         self._heard = Heard()
         self._driver = asyncio.Event()
         self._unlisted: dict[int, asyncio.Future[str | None]] = {}
-        self._seals = 0
+        self._numbers = 0
+        self._ledger = setup.ledger
 
     # ── limits ───────────────────────────────────────────────────────────────────────────────
 
@@ -105,6 +107,12 @@ class Coordinator:
         shard = None if self._stop is not None else self._board.take(worker)
         if shard is None:
             return Pulled(None, over=self._board.done or self._stop is not None)
+        if self._ledger:
+            number, noted = self._question()
+            self._heard.leases.append(Lease(number, worker, shard))
+            self._driver.set()
+            if await noted is not None:  # the driver stops everybody
+                return Pulled(None, over=True)
         return Pulled(shard, over=False, again=self._again.get(shard))
 
     async def finished(self, worker: str, shards: Sequence[Shard]) -> None:
@@ -122,11 +130,16 @@ class Coordinator:
 
         Returns why it could not, None when it has.
         """
-        self._seals += 1
-        listed = self._unlisted[self._seals] = asyncio.get_running_loop().create_future()
-        self._heard.seals.append(Seal(self._seals, worker, sealed))
+        number, listed = self._question()
+        self._heard.seals.append(Seal(number, worker, sealed))
         self._driver.set()
         return await listed
+
+    def _question(self) -> tuple[int, asyncio.Future[str | None]]:
+        """A number, and what the driver will answer to it."""
+        self._numbers += 1
+        answer = self._unlisted[self._numbers] = asyncio.get_running_loop().create_future()
+        return self._numbers, answer
 
     # ── news ─────────────────────────────────────────────────────────────────────────────────
 
@@ -175,7 +188,7 @@ class Coordinator:
         return heard
 
     async def listed(self, number: int, refused: str | None) -> None:
-        """The driver has listed a worker's parts, or the disk refused."""
+        """The driver has listed a worker's parts or noted its shard, or the disk refused."""
         listed = self._unlisted.pop(number)
         if not listed.done():
             listed.set_result(refused)

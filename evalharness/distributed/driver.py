@@ -8,39 +8,42 @@ itself is killed, the same command does the same.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.config import Profile
-from evalharness.distributed.adopting import adopt, drop_handed_over, earlier_attempts
+from evalharness.distributed.adopting import drop_handed_over
 from evalharness.distributed.desk import Desk
+from evalharness.distributed.estate import Estate
+from evalharness.distributed.leases import Leases, Where, fingerprint
 from evalharness.distributed.messages import (
-    Again,
     CoordinatorLostError,
     Counted,
     Ended,
     Failed,
-    Memory,
+    Lease,
     Reach,
     Seal,
     Setup,
     Work,
 )
+from evalharness.distributed.recalled import Recalled
 from evalharness.distributed.shards import Shard
 from evalharness.errors import EXIT_STORAGE, StorageError
 from evalharness.plan import Plan
 from evalharness.progress import Progress
 from evalharness.runner.before import recall
 from evalharness.runner.history import with_history
-from evalharness.runner.money import Price
+from evalharness.runner.money import Money, Price
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.store import seal
 from evalharness.store.writer import RunStore
 from evalharness.throttle.concurrency import LimitRecord
-from evalharness.throttle.line import SentBefore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
 _LISTEN_S = 0.5
 # A shard is at most this, so that a dead worker leaves little to look up.
 _MOST_SHARD = 1_024
+# Where journals are on workers' own disks, what a lost one may have sent is told by the shard.
+_MOST_LEASED = 64
 _SHARDS_A_WORKER = 16
 _MOST_SHARDS = 20_000
 _MOST_ROUNDS = 5
@@ -91,8 +96,6 @@ class Driver:
         self._cluster = cluster
         self._progress = progress
         self._execution = task.plan.config.execution
-        self._providers = {s.setting_id: s.provider for s in task.plan.settings}
-        self._listing = asyncio.Lock()
         self._coordinator: Any = None
         self._workers: dict[str, Any] = {}
         self._generation = 0
@@ -104,8 +107,14 @@ class Driver:
         self._told_at = time.monotonic()
         self._ended: list[Ended] = []
         self._throttle_before = store.folder.manifest.throttle
-        self._earlier = earlier_attempts(store)
         self.summary = Summary(planned=len(task.plan))
+        self._session_name = secrets.token_hex(4)
+        folder = store.folder.journal_folder
+        self._leases = (
+            None if self._execution.journal_dir is None else Leases(folder, fingerprint(task.plan))
+        )
+        money = Money(None, task.prices)
+        self._estate = Estate(self._plan, store, cluster, self._leases, money, self.summary)
         store.on_failure = self._storage_failed
 
     async def run(self, done: NDArray[np.bool_]) -> Summary:
@@ -118,18 +127,20 @@ class Driver:
             self._store.seal()
         )  # what an earlier session left, so that parts are counted from here
         self._store.recovered.finals.clear()
+        if await self._estate.adopt_rest():  # journals on workers' own disks
+            done = self._estate.done()
         manifest = self._store.folder.manifest
         recorded, statuses = manifest.recorded, Counter(manifest.by_status)
         for _ in range(_MOST_ROUNDS):
             lost = await self._round(done)
-            await self._adopt_rest()
+            await self._estate.adopt_rest()
             if not lost or summary.stop is not None:
                 break
             self._progress.say("the coordinator was lost: going on with another one")
-            done = self._done()
+            done = self._estate.done()
         else:
             self.stop(Stop("coordinators were lost again and again", EXIT_STORAGE))
-        await drop_handed_over(self._store, set(self._earlier))
+        await drop_handed_over(self._store, set(self._estate.earlier))
         finals = self._store.recovered.finals
         summary.recorded = manifest.recorded - recorded + len(finals)
         summary.by_status = Counter(manifest.by_status)
@@ -193,11 +204,13 @@ class Driver:
 
     def _setup(self, done: NDArray[np.bool_]) -> Setup:
         limits = self._plan.config.limits
-        memories = {r.name: _Recalled(r) for r in self._task.reaches}
+        memories = {r.name: Recalled(r) for r in self._task.reaches}
         recall(self._store.folder.root, memories, limits.max_wait_s)
         planned, left = len(self._plan), int((~done).sum())
         by_work = left // (self._execution.workers * _SHARDS_A_WORKER)
         size = max(1, min(_MOST_SHARD, max(by_work, planned // _MOST_SHARDS)))
+        if self._leases is not None:
+            size = min(size, _MOST_LEASED)
         return Setup(
             reaches=self._task.reaches,
             memory={name: memory.all() for name, memory in memories.items()},
@@ -206,6 +219,7 @@ class Driver:
             max_cost_usd=limits.max_cost_usd,
             gone=self._task.gone(),
             next_part=seal.next_part_number(self._store.folder),
+            ledger=self._leases is not None,
         )
 
     def _work(self, done: NDArray[np.bool_], needs_leave: dict[str, bool]) -> Work:
@@ -222,7 +236,7 @@ class Driver:
             prices=self._task.prices,
             limited=plan.config.limits.max_cost_usd is not None,
             unfinished=self._store.recovered.unfinished,
-            earlier=self._earlier,
+            earlier=self._estate.earlier,
             root=self._store.folder.root.resolve(),
             needs_leave=needs_leave,
         )
@@ -230,10 +244,30 @@ class Driver:
     def _start_worker(self) -> tuple[asyncio.Task[Ended | Failed | None], str]:
         self._generation += 1
         name = f"worker-{self._generation:04d}"
-        journal = self._store.folder.root.resolve() / "journal" / name
+        journal = self._journals() / name
         actor = self._cluster.start_worker(name, self._shared, self._coordinator, journal)
         self._workers[name] = actor
-        return asyncio.create_task(self._cluster.run(actor)), name
+        return asyncio.create_task(self._let_work(name, actor, journal)), name
+
+    def _journals(self) -> Path:
+        """The folder of workers' journals, on every node."""
+        root, own = self._store.folder.root.resolve(), self._execution.journal_dir
+        if own is None:
+            return root / "journal"
+        # A journal left on a lost node must never be met again under the same name.
+        return Path(own) / f"{root.name}-{self._session_name}"
+
+    async def _let_work(self, name: str, actor: Any, journal: Path) -> Ended | Failed | None:
+        if self._leases is not None:
+            node = await self._cluster.node_of(actor)
+            if node is None:
+                return None
+            try:
+                where = Where(node, str(journal))
+                await asyncio.to_thread(self._leases.begin, name, where)
+            except StorageError as error:
+                return Failed(error.message, error.hint, error.exit_code)
+        return await self._cluster.run(actor)
 
     async def _worker_ended(self, name: str, how: Ended | Failed | None, lost: bool) -> bool:
         """Take over what a worker leaves; whether another one must take its place."""
@@ -250,11 +284,11 @@ class Driver:
         shards: list[Shard] = []
         if not lost:
             shards = await self._cluster.call(self._coordinator, "gone", name)
-        adopted = await self._adopt(name)
+        adopted = await self._estate.adopt(name)
         self.summary.sent += adopted
         if lost:
             return False
-        await self._cluster.call(self._coordinator, "again", name, self._known(shards))
+        await self._cluster.call(self._coordinator, "again", name, self._estate.known(shards))
         return how is None and self._may_replace()
 
     def _may_replace(self) -> bool:
@@ -268,40 +302,6 @@ class Driver:
                 )
             )
         return self.summary.stop is None
-
-    def _known(self, shards: Sequence[Shard]) -> list[Again]:
-        import numpy as np
-
-        done = self._done() if shards else np.zeros(0, dtype=np.bool_)
-        by_shard: list[Again] = []
-        for shard in shards:
-            flags = self._plan.recorded_at(done, *shard)
-            mine = {
-                trial: results
-                for trial, results in self._earlier.items()
-                if shard.start <= results[-1].intent.position < shard.stop
-            }
-            by_shard.append(Again(np.packbits(flags).tobytes(), mine))
-        return by_shard
-
-    def _done(self) -> NDArray[np.bool_]:
-        return self._plan.done_map(self._store.done_keys())
-
-    # ── what workers leave ───────────────────────────────────────────────────────────────────
-
-    async def _adopt(self, name: str) -> int:
-        """Take over a journal where there is one; how many attempts were in it."""
-        left = self._store.folder.journal_folder / name
-        if not left.exists():
-            return 0
-        async with self._listing:
-            adopted = await adopt(self._store, left, self._providers, self._earlier)
-        self.summary.in_doubt.extend(adopted.in_doubt)
-        return adopted.attempts
-
-    async def _adopt_rest(self) -> None:
-        for left in sorted(self._store.folder.journal_folder.glob("worker-*/")):
-            await self._adopt(left.name)
 
     def _add(self, ended: Ended) -> None:
         summary = self.summary
@@ -325,6 +325,10 @@ class Driver:
 
     async def _hear(self, wait_s: float = 0.0) -> None:
         heard = await self._cluster.call(self._coordinator, "heard", wait_s)
+        if heard.leases:
+            refused = await self._lease(heard.leases)
+            for lease in heard.leases:
+                await self._cluster.call(self._coordinator, "listed", lease.number, refused)
         for one in heard.seals:
             refused = await self._list(one)
             await self._cluster.call(self._coordinator, "listed", one.number, refused)
@@ -332,8 +336,17 @@ class Driver:
             self.summary.stop = heard.stop
         self._show(heard.counted)
 
+    async def _lease(self, leases: Sequence[Lease]) -> str | None:
+        assert self._leases is not None
+        try:
+            await asyncio.to_thread(self._leases.lease, leases)
+        except StorageError as error:
+            self._storage_failed(error)
+            return error.message
+        return None
+
     async def _list(self, one: Seal) -> str | None:
-        async with self._listing:
+        async with self._estate.listing:
             try:
                 await asyncio.to_thread(seal.list_parts, self._store.folder, one.sealed)
             except StorageError as error:
@@ -404,33 +417,6 @@ class Driver:
 class _History(NamedTuple):
     history: list[LimitRecord]
     history_omitted: int
-
-
-class _Recalled:
-    """Keeps what :func:`~evalharness.runner.before.recall` finds, for the coordinator's desk."""
-
-    def __init__(self, reach: Reach) -> None:
-        self.memory_s = Desk(reach.limits, reach.profile, 0.0).memory_s
-        self._memory = Memory()
-
-    def recall(self, sent: Iterable[SentBefore]) -> None:
-        """Keep them."""
-        self._memory = self._memory._replace(sent=list(sent))
-
-    def reached(self) -> None:
-        """Workers take every address for right: another of them may have been answered."""
-
-    def probe_first(self) -> None:
-        """Keep that."""
-        self._memory = self._memory._replace(probe_first=True)
-
-    def pause(self, seconds: float, reason: str) -> None:
-        """Keep it."""
-        self._memory = self._memory._replace(pause=(seconds, reason))
-
-    def all(self) -> Memory:
-        """What was kept."""
-        return self._memory
 
 
 def _is_lost(listening: asyncio.Task[None]) -> bool:

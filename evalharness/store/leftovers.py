@@ -13,8 +13,8 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from evalharness.errors import RunInUseError
@@ -73,12 +73,8 @@ def read_left(
         StorageError: the disk refused.
     """
     damage: list[Damage] = []
-    lock = _lock(left)
-    try:
-        with closing(_settled(folder, left, providers, damage)) as db:
-            return dict(_sound(db, left.name, damage)), damage
-    finally:
-        os.close(lock)
+    with locked(left), closing(_settled(folder, left, providers, damage)) as db:
+        return dict(_sound(db, left.name, damage)), damage
 
 
 def take_over(main: sqlite3.Connection, entries: dict[_Key, Intent | AttemptResult]) -> None:
@@ -151,6 +147,20 @@ def list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
             seal.list_parts(folder, sealed)
             trials.update(sealed.trial_ids)
     return trials
+
+
+@contextmanager
+def locked(left: Path) -> Generator[None]:
+    """Hold a journal whose worker has ended, or does within some 30 s.
+
+    Raises:
+        RunInUseError: it is still alive then.
+    """
+    lock = _lock(left)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _lock(left: Path) -> int:

@@ -53,7 +53,7 @@ def begin(zygote: Zygote, folder: Path, *arguments: str, **environment: str) -> 
 def workers(root: Path) -> list[int]:
     """Process ids of the workers that hold a journal of a run now."""
     found = []
-    for lock in sorted(root.glob("journal/worker-*/run.lock")):
+    for lock in sorted(root.glob("*/worker-*/run.lock")):
         named = re.match(r"process (\d+) on", lock.read_text())
         if named is not None and (lock.parent / "journal.sqlite").exists():
             found.append(int(named[1]))
@@ -226,6 +226,74 @@ def _descends(pid: int) -> bool:
             return True
         pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return False
+
+
+def own_disk(tmp_path: Path) -> str:
+    return f"execution.journal_dir={tmp_path}/disk"
+
+
+def test_journals_on_workers_own_disks_are_fetched(
+    zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
+) -> None:
+    """A worker killed on a node that lives: its answers count, as with a journal in the folder."""
+    command = begin(zygote, tmp_path, *on_ray(cluster, slow, own_disk(tmp_path)))
+    root = tmp_path / "results" / "r"
+    slow.wait_for_more(60)
+    os.kill(wait_for_workers(tmp_path / "disk", 3)[0], signal.SIGKILL)
+    done = command.wait()
+    assert done.code == 0, done.err
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    assert nothing_bought_twice_unsaid(slow.ledger(), root) <= 9
+    assert not [*tmp_path.glob("disk/*/*")]
+    assert not [*root.glob("journal/worker-*"), *root.glob("journal/leases.jsonl")]
+
+
+def test_what_a_lost_node_had_is_in_doubt_and_asked_again(
+    zygote: Zygote, slow: Slow, two_nodes: Any, tmp_path: Path, expected: Any
+) -> None:
+    """Its journals are gone with it: all that may have been sent is listed, the run goes on."""
+    address, lose = two_nodes
+    command = begin(
+        zygote, tmp_path, *on_ray(address, slow, own_disk(tmp_path), "execution.shard_trials=8")
+    )
+    root = tmp_path / "results" / "r"
+    slow.wait_for_more(90)
+    wait_for_workers(tmp_path / "disk", 3)
+    lose()
+    done = command.wait()
+    assert done.code == 0, done.err
+    assert "is lost" in done.err
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    doubts = nothing_bought_twice_unsaid(slow.ledger(), root)
+    # Whatever was served twice is in the list; beyond that at most the shards the workers had open.
+    served_twice = len(slow.ledger()) - PLANNED
+    assert 0 < served_twice <= doubts == len(in_doubt(root))
+    assert f"{doubts} attempts of this run in doubt ({doubts} new)" in done.err
+
+
+@pytest.mark.long
+def test_a_killed_driver_leaves_journals_on_other_disks_to_the_next_on_ray(
+    zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
+) -> None:
+    """The next session fetches them; one without Ray, or of another plan, is refused."""
+    arguments = on_ray(cluster, slow, own_disk(tmp_path))
+    command = begin(zygote, tmp_path, *arguments)
+    slow.wait_for_more(60)
+    pids = wait_for_workers(tmp_path / "disk", 3)
+    command.signal(signal.SIGKILL)
+    command.wait()
+    ends(pids)
+    alone = zygote.run(tmp_path, "run", "name=r", *slow.provider, *PLAN, quiet=True)
+    assert alone.code == errors.EXIT_STORAGE, alone.err
+    assert "execution=ray" in alone.err
+    other = run(zygote, tmp_path, *arguments, "repeats=11")
+    assert other.code == errors.EXIT_STORAGE, other.err
+    assert "another plan" in other.err
+    done = run(zygote, tmp_path, *arguments)
+    assert done.code == 0, done.err
+    root = tmp_path / "results" / "r"
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    assert nothing_bought_twice_unsaid(slow.ledger(), root) <= 9
 
 
 @pytest.mark.long
