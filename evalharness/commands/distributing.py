@@ -15,11 +15,12 @@ from evalharness.config import ProviderConfig, RunConfig
 from evalharness.errors import ConfigError
 from evalharness.progress import Progress
 from evalharness.providers import open_endpoint
-from evalharness.runner import Summary
+from evalharness.runner import Summary, money
 from evalharness.store.writer import RunStore
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from evalharness.commands.run import Prepared
@@ -81,6 +82,10 @@ async def run_distributed(
     def gone() -> Decimal:
         return open_money(prepared, store).gone
 
+    def spent_in(attempts: pa.Table) -> Decimal:
+        found = money.spent_in(attempts, plan.settings, prepared.book)
+        return found.spent + found.in_doubt
+
     async with AsyncExitStack() as stack:
         reaches = [await _reach(prepared, name, stack, progress) for name in prepared.providers]
         task = Task(
@@ -89,6 +94,7 @@ async def run_distributed(
             reaches=reaches,
             prices={s.setting_id: prepared.price(s) for s in plan.settings},
             gone=gone,
+            spent_in=spent_in,
         )
         # Ray sets handlers of its own, which ours replace.
         driver = Driver(task, store, stack.enter_context(cluster(plan.config.execution)), progress)

@@ -24,11 +24,13 @@ class Adopted(NamedTuple):
         finals: answers; they count as recorded.
         in_doubt: attempts nobody heard back from.
         attempts: how many attempts there are in all.
+        results: what came of them.
     """
 
     finals: list[AttemptResult]
     in_doubt: list[Intent]
     attempts: int
+    results: list[AttemptResult]
 
 
 def earlier_attempts(store: RunStore) -> Earlier:
@@ -99,7 +101,8 @@ async def take_in(
         ]
         recovered.unfinished[trial] = counted_over(mine, recovered.unfinished.get(trial))
     attempts = len({(trial, attempt) for trial, attempt, _ in entries})
-    return Adopted(state.finals, state.newly_in_doubt, attempts)
+    results = [value for value in entries.values() if isinstance(value, AttemptResult)]
+    return Adopted(state.finals, state.newly_in_doubt, attempts, results)
 
 
 def _recorded(store: RunStore, trials: set[str]) -> set[str]:

@@ -204,8 +204,13 @@ class Coordinator:
         self._rung.pop(worker, None)
         return self._board.held(worker)
 
-    async def again(self, worker: str, known: Sequence[Again]) -> None:
-        """The shards of a dead worker go to others, with what is known of each."""
+    async def again(self, worker: str, known: Sequence[Again], spent: Decimal) -> None:
+        """The shards of a dead worker go to others, with what is known of each.
+
+        ``spent`` is what it spent, in US dollars, with what is in doubt.
+        """
+        if self._purse is not None:
+            self._purse.settled(worker, spent)
         self._again.update(zip(self._board.lost(worker), known, strict=True))
 
     async def history(self) -> dict[str, tuple[list[LimitRecord], int]]:

@@ -47,6 +47,7 @@ from evalharness.throttle.concurrency import LimitRecord
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from evalharness.distributed.actors import Cluster
@@ -70,6 +71,7 @@ class Task(NamedTuple):
         reaches: endpoints, open.
         prices: by setting_id.
         gone: dollars that the run folder shows to be spent or in doubt; asked at each round.
+        spent_in: the same of a table of attempts.
     """
 
     plan: Plan
@@ -77,6 +79,7 @@ class Task(NamedTuple):
     reaches: Sequence[Reach]
     prices: Mapping[str, Price | None]
     gone: Callable[[], Decimal]
+    spent_in: Callable[[pa.Table], Decimal]
 
 
 class Driver:
@@ -98,6 +101,7 @@ class Driver:
         self._execution = task.plan.config.execution
         self._coordinator: Any = None
         self._workers: dict[str, Any] = {}
+        self._parts: dict[str, list[str]] = {}  # that each of them sealed
         self._generation = 0
         self._deaths = 0  # since a trial was finished
         self._abandoned = False
@@ -285,10 +289,15 @@ class Driver:
         if not lost:
             shards = await self._cluster.call(self._coordinator, "gone", name)
         adopted = await self._estate.adopt(name)
-        self.summary.sent += adopted
+        self.summary.sent += len(adopted)
+        parts = self._parts.pop(name, [])
         if lost:
             return False
-        await self._cluster.call(self._coordinator, "again", name, self._estate.known(shards))
+        spent = Decimal(0)
+        if self._plan.config.limits.max_cost_usd is not None:
+            spent = self._task.spent_in(self._estate.attempts(parts, adopted))
+        known = self._estate.known(shards)
+        await self._cluster.call(self._coordinator, "again", name, known, spent)
         return how is None and self._may_replace()
 
     def _may_replace(self) -> bool:
@@ -349,6 +358,8 @@ class Driver:
         async with self._estate.listing:
             try:
                 await asyncio.to_thread(seal.list_parts, self._store.folder, one.sealed)
+                mine = self._parts.setdefault(one.worker, [])
+                mine += [part.path for part in one.sealed.parts]
             except StorageError as error:
                 self._storage_failed(error)
                 return error.message

@@ -15,14 +15,18 @@ from evalharness.distributed.messages import Again
 from evalharness.distributed.shards import Shard
 from evalharness.errors import RunInUseError
 from evalharness.plan import Plan
+from evalharness.records import AttemptResult
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Summary
 from evalharness.store import files, leftovers
+from evalharness.store.columns import attempt_table
 from evalharness.store.entries import FILE_NAME
+from evalharness.store.parts import read_sealed
 from evalharness.store.writer import RunStore
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 
@@ -97,8 +101,8 @@ class Estate:
             by_shard.append(Again(np.packbits(flags).tobytes(), mine))
         return by_shard
 
-    async def adopt(self, name: str) -> int:
-        """Take over what a worker left where there is something; how many attempts that were.
+    async def adopt(self, name: str) -> list[AttemptResult]:
+        """Take over what a worker left where there is something; attempts that no part holds.
 
         Raises:
             RunInUseError: it is alive.
@@ -108,18 +112,19 @@ class Estate:
             where = None if self._leases is None else self._leases.journals.get(name)
             lost = where is not None and not await self._fetch(name, where)
             left = self._store.folder.journal_folder / name
-            attempts = 0
+            found: list[Adopted] = []
             if left.exists():
-                recorded = where is not None  # it may have been taken over before, and dropped
-                adopted = await adopt(
-                    self._store, left, self._providers, self.earlier, again=recorded
+                again = where is not None  # it may have been taken over before, and dropped
+                found.append(
+                    await adopt(self._store, left, self._providers, self.earlier, again=again)
                 )
-                attempts += self._count(adopted)
             if lost:
-                attempts += self._count(await self._put_in_doubt(name))
+                found.append(await self._put_in_doubt(name))
             if self._leases is not None:
                 await asyncio.to_thread(self._leases.over, name)
-        return attempts
+        for adopted in found:
+            self._summary.in_doubt.extend(adopted.in_doubt)
+        return [result for adopted in found for result in adopted.results]
 
     async def adopt_rest(self) -> bool:
         """Take over everything that is left; whether there was something."""
@@ -130,9 +135,13 @@ class Estate:
             await self.adopt(name)
         return bool(names)
 
-    def _count(self, adopted: Adopted) -> int:
-        self._summary.in_doubt.extend(adopted.in_doubt)
-        return adopted.attempts
+    def attempts(self, parts: Sequence[str], results: list[AttemptResult]) -> pa.Table:
+        """Attempts in some parts and some that are in none, as a table."""
+        import pyarrow as pa
+
+        root = self._store.folder.root
+        sealed = [read_sealed(root / part) for part in parts if part.startswith("attempts/")]
+        return pa.concat_tables([attempt_table(results), *sealed])
 
     async def _fetch(self, name: str, where: Where) -> bool:
         """Bring a journal from its disk into the shared folder; whether all it held is here."""
