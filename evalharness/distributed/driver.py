@@ -32,6 +32,7 @@ from evalharness.distributed.messages import (
     Setup,
     Work,
 )
+from evalharness.distributed.rates import Rates
 from evalharness.distributed.recalled import Recalled
 from evalharness.distributed.shards import Shard
 from evalharness.errors import EXIT_STORAGE, StorageError
@@ -107,8 +108,7 @@ class Driver:
         self._abandoned = False
         self._background: set[asyncio.Task[Any]] = set()
         self._shared: Any = None
-        self._rates: dict[str, float] = {}
-        self._told_at = time.monotonic()
+        self._rates = Rates(time.monotonic())
         self._ended: list[Ended] = []
         self._throttle_before = store.folder.manifest.throttle
         self.summary = Summary(planned=len(task.plan))
@@ -276,7 +276,6 @@ class Driver:
     async def _worker_ended(self, name: str, how: Ended | Failed | None, lost: bool) -> bool:
         """Take over what a worker leaves; whether another one must take its place."""
         actor = self._workers.pop(name)
-        self._rates.pop(name, None)
         if isinstance(how, Failed):
             self.stop(Stop(how.message, how.exit_code, hint=how.hint))
         if isinstance(how, Ended):
@@ -366,11 +365,7 @@ class Driver:
         return None
 
     def _show(self, counted: Mapping[str, Counted]) -> None:
-        now = time.monotonic()
-        waits = [c.waiting for c in counted.values() if c.waiting is not None]
-        for name, one in counted.items():
-            if name in self._workers:
-                self._rates[name] = one.finished / max(0.1, now - self._told_at)
+        for one in counted.values():
             self._deaths = 0 if one.finished else self._deaths
             self._progress.counted(
                 finished=one.finished,
@@ -380,9 +375,8 @@ class Driver:
                 unknown=one.unknown,
             )
         if counted:
-            self._told_at = now
-            rates = " ".join(f"{rate:.0f}" for rate in self._rates.values())
-            self._progress.working(f"{len(self._workers)} workers ({rates} /s)")
+            self._progress.working(self._rates.told(counted, [*self._workers], time.monotonic()))
+            waits = [c.waiting for c in counted.values() if c.waiting is not None]
             self._progress.waiting(*(waits[0] if waits else (None, None)))
 
     async def _note_throttle(self) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from evalharness.errors import RunInUseError, StorageError
-from evalharness.store import files
+from evalharness.store import files, parts_log
 from evalharness.store.entries import FILE_NAME, connect_for_reading
 from evalharness.store.parts import Part
 from evalharness.store.remote import Remote
@@ -166,6 +166,13 @@ class Mirror:
         Raises:
             StorageError: the store refused, or another copy has taken the run over.
         """
+        self.push_parts(parts)
+        for name in self._others():
+            self._put_if_changed(name)
+        self._put_if_changed(_MANIFEST)
+
+    def push_parts(self, parts: Sequence[Part]) -> None:
+        """Upload parts that are not there yet; errors as of :meth:`push`."""
         owner = self._owner()
         if owner is None or owner.copy != self._copy:
             by = "somebody" if owner is None else owner.host
@@ -177,9 +184,6 @@ class Mirror:
             known = self._uploaded.get(part.path)
             if (known is None or known.sha256 != part.sha256) and (self._root / part.path).exists():
                 self._put(part.path)
-        for name in self._others():
-            self._put_if_changed(name)
-        self._put_if_changed(_MANIFEST)
 
     def release(self) -> None:
         """Say that the store lacks nothing, unless the journal holds something."""
@@ -228,6 +232,8 @@ class Mirror:
         journal = self._root / "journal" / FILE_NAME
         files.make_folder(journal.parent)
         open_for_writing(journal, []).close()
+        for log in self._root.glob(parts_log.PATTERN):  # of an earlier manifest of this copy
+            log.unlink()
         files.publish_bytes(self._root / _MANIFEST, content)
 
     def _fetch_inner(self, names: list[str]) -> None:
@@ -249,7 +255,7 @@ class Mirror:
         """Files that are no parts and not this machine's alone."""
         for path in sorted(self._root.iterdir()):
             if path.is_file() and path.name not in (_MANIFEST, "run.lock", OWNER):
-                if not path.name.startswith("."):
+                if not path.name.startswith(".") and not path.match(parts_log.PATTERN):
                     yield path.name
             elif path.is_dir() and path.name not in (*_PARTS, *_LOCAL):
                 inside = sorted(p for p in path.rglob("*") if p.is_file())
@@ -296,6 +302,7 @@ def _inner(names: list[str]) -> list[str]:
 
 class _Parts(msgspec.Struct):
     parts: list[Part] = []
+    parts_log: int = 0
 
 
 def _parts_in(manifest: bytes) -> list[Part]:
@@ -303,8 +310,9 @@ def _parts_in(manifest: bytes) -> list[Part]:
 
 
 def _listed(root: Path) -> list[Part]:
-    path = root / _MANIFEST
-    return _parts_in(path.read_bytes()) if path.exists() else []
+    manifest = (root / _MANIFEST).read_bytes()
+    number = msgspec.json.decode(manifest, type=_Parts).parts_log
+    return parts_log.merged(_parts_in(manifest), parts_log.read(parts_log.path_of(root, number)))
 
 
 def _has_entries(root: Path) -> bool:
