@@ -74,7 +74,8 @@ async def run_distributed(
 ) -> Summary:
     """Run what is left of a plan on Ray; the store stays open."""
     from evalharness.distributed.actors import cluster
-    from evalharness.distributed.driver import Driver, Task
+    from evalharness.distributed.driver import Driver
+    from evalharness.distributed.opening import Task
 
     plan = prepared.plan
     progress.say(f"starting {plan.config.execution.workers} workers on Ray")

@@ -11,6 +11,7 @@ from evalharness.app import Job
 from evalharness.commands.confirm import asks, confirm, recorded
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
+from evalharness.distributed.leases import refuse_open
 from evalharness.errors import ConfigError
 from evalharness.estimate.pilot import choose
 from evalharness.progress import progress_for_terminal
@@ -78,6 +79,7 @@ async def send_pilot(
 
 
 async def _send(prepared: Prepared, store: RunStore, keep: NDArray[np.bool_]) -> Summary:
+    refuse_open(store.folder.root)
     progress = progress_for_terminal()
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)

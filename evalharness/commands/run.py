@@ -248,9 +248,20 @@ def _conclude(root: Path, summary: Summary, arguments: Sequence[str]) -> Result:
     objective, failed = None, EXIT_OK
     if summary.already_recorded or summary.recorded:
         objective, failed = _report(root)
+        failed = _uploaded(root) or failed
     for line in closing_lines(root, summary, arguments):
         print(line, file=sys.stderr)
     return Result(summary.exit_code or failed, objective)
+
+
+def _uploaded(root: Path) -> int:
+    """Upload the report where the run is in an object store; an exit code where that failed."""
+    try:
+        publish(root)
+    except StorageError as error:
+        print(f"the report is not uploaded: {error}", file=sys.stderr)
+        return error.exit_code
+    return EXIT_OK
 
 
 def _report(root: Path) -> tuple[float | None, int]:
@@ -263,7 +274,6 @@ def _report(root: Path) -> tuple[float | None, int]:
     try:
         objective = print_report(root)
         sys.stdout.flush()
-        publish(root)
     except EvalharnessError as error:
         print(f"no report: {error}", file=sys.stderr)
         return None, error.exit_code

@@ -11,14 +11,12 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evalharness.config import Profile
 from evalharness.distributed.adopting import drop_handed_over
-from evalharness.distributed.desk import Desk
 from evalharness.distributed.estate import Estate
 from evalharness.distributed.leases import Leases, Where, fingerprint
 from evalharness.distributed.messages import (
@@ -27,20 +25,15 @@ from evalharness.distributed.messages import (
     Ended,
     Failed,
     Lease,
-    Reach,
     Seal,
-    Setup,
-    Work,
 )
+from evalharness.distributed.opening import Task, setup_of, work_of
 from evalharness.distributed.rates import Rates
-from evalharness.distributed.recalled import Recalled
 from evalharness.distributed.shards import Shard
 from evalharness.errors import EXIT_STORAGE, StorageError
-from evalharness.plan import Plan
 from evalharness.progress import Progress
-from evalharness.runner.before import recall
 from evalharness.runner.history import with_history
-from evalharness.runner.money import Money, Price
+from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.store import seal
 from evalharness.store.writer import RunStore
@@ -48,39 +41,12 @@ from evalharness.throttle.concurrency import LimitRecord
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from evalharness.distributed.actors import Cluster
 
 _LISTEN_S = 0.5
-# A shard is at most this, so that a dead worker leaves little to look up.
-_MOST_SHARD = 1_024
-# Where journals are on workers' own disks, what a lost one may have sent is told by the shard.
-_MOST_LEASED = 64
-_SHARDS_A_WORKER = 16
-_MOST_SHARDS = 20_000
 _MOST_ROUNDS = 5
-
-
-class Task(NamedTuple):
-    """What is to be run.
-
-    Attributes:
-        plan: what to ask.
-        profiles: by provider name.
-        reaches: endpoints, open.
-        prices: by setting_id.
-        gone: dollars that the run folder shows to be spent or in doubt; asked at each round.
-        spent_in: the same of a table of attempts.
-    """
-
-    plan: Plan
-    profiles: Mapping[str, Profile]
-    reaches: Sequence[Reach]
-    prices: Mapping[str, Price | None]
-    gone: Callable[[], Decimal]
-    spent_in: Callable[[pa.Table], Decimal]
 
 
 class Driver:
@@ -171,9 +137,8 @@ class Driver:
 
     async def _round(self, done: NDArray[np.bool_]) -> bool:
         """Work with one coordinator until all is done or stopped; whether it was lost."""
-        setup = self._setup(done)
-        desks = {r.name: Desk(r.limits, r.profile, 0.0) for r in setup.reaches}
-        work = self._work(done, {name: desk.needs_leave for name, desk in desks.items()})
+        setup = setup_of(self._task, self._store, done, ledger=self._leases is not None)
+        work = work_of(self._task, self._store, done, self._estate.earlier)
         self._coordinator = self._cluster.start_coordinator(setup)
         self._shared = self._cluster.share(work)
         running = dict(self._start_worker() for _ in range(self._execution.workers))
@@ -205,45 +170,6 @@ class Driver:
             coordinator, self._coordinator = self._coordinator, None
             self._cluster.end(coordinator)
         return lost
-
-    def _setup(self, done: NDArray[np.bool_]) -> Setup:
-        limits = self._plan.config.limits
-        memories = {r.name: Recalled(r) for r in self._task.reaches}
-        recall(self._store.folder.root, memories, limits.max_wait_s)
-        planned, left = len(self._plan), int((~done).sum())
-        by_work = left // (self._execution.workers * _SHARDS_A_WORKER)
-        size = max(1, min(_MOST_SHARD, max(by_work, planned // _MOST_SHARDS)))
-        if self._leases is not None:
-            size = min(size, _MOST_LEASED)
-        return Setup(
-            reaches=self._task.reaches,
-            memory={name: memory.all() for name, memory in memories.items()},
-            planned=planned,
-            shard_trials=self._execution.shard_trials or size,
-            max_cost_usd=limits.max_cost_usd,
-            gone=self._task.gone(),
-            next_part=seal.next_part_number(self._store.folder),
-            ledger=self._leases is not None,
-        )
-
-    def _work(self, done: NDArray[np.bool_], needs_leave: dict[str, bool]) -> Work:
-        import numpy as np
-
-        plan = self._plan
-        return Work(
-            config=plan.config,
-            prompts=plan.prompts,
-            settings=plan.settings,
-            profiles=self._task.profiles,
-            reaches=self._task.reaches,
-            done=np.packbits(done).tobytes(),
-            prices=self._task.prices,
-            limited=plan.config.limits.max_cost_usd is not None,
-            unfinished=self._store.recovered.unfinished,
-            earlier=self._estate.earlier,
-            root=self._store.folder.root.resolve(),
-            needs_leave=needs_leave,
-        )
 
     def _start_worker(self) -> tuple[asyncio.Task[Ended | Failed | None], str]:
         self._generation += 1

@@ -172,6 +172,7 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(
     assert f"{doubts} {noun} of this run in doubt ({doubts} new)" in done.err or not doubts
 
 
+@pytest.mark.long
 def test_a_lost_coordinator_is_replaced(
     zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
 ) -> None:
@@ -248,6 +249,7 @@ def test_journals_on_workers_own_disks_are_fetched(
     assert not [*root.glob("journal/worker-*"), *root.glob("journal/leases.jsonl")]
 
 
+@pytest.mark.long
 def test_what_a_lost_node_had_is_in_doubt_and_asked_again(
     zygote: Zygote, slow: Slow, two_nodes: Any, tmp_path: Path, expected: Any
 ) -> None:
