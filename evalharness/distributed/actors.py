@@ -27,7 +27,6 @@ from evalharness.config import ExecutionConfig
 from evalharness.distributed import estate
 from evalharness.distributed.coordinator import Coordinator
 from evalharness.distributed.desk import Answer, Ask
-from evalharness.distributed.gate import Word
 from evalharness.distributed.messages import (
     CoordinatorLostError,
     Counted,
@@ -40,6 +39,7 @@ from evalharness.distributed.messages import (
 )
 from evalharness.distributed.purse import Granted
 from evalharness.distributed.shards import Shard
+from evalharness.distributed.words import Word
 from evalharness.distributed.worker import Worker
 from evalharness.errors import ConfigError, EvalharnessError, RunInUseError
 from evalharness.runner.outcome import Stop

@@ -14,7 +14,6 @@ from contextlib import suppress
 from decimal import Decimal
 
 from evalharness.distributed.desk import Answer, Ask, Desk
-from evalharness.distributed.gate import Word
 from evalharness.distributed.messages import (
     Again,
     Counted,
@@ -27,6 +26,7 @@ from evalharness.distributed.messages import (
 )
 from evalharness.distributed.purse import Granted, Purse
 from evalharness.distributed.shards import Board, Shard
+from evalharness.distributed.words import Word
 from evalharness.runner.outcome import Stop
 from evalharness.store.seal import Sealed
 from evalharness.throttle.concurrency import LimitRecord

@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from evalharness.distributed.adopting import drop_handed_over
+from evalharness.distributed.ended import add_ended, session_of, throttle_of
 from evalharness.distributed.estate import Estate
 from evalharness.distributed.leases import Leases, Where, fingerprint
 from evalharness.distributed.messages import (
@@ -32,12 +33,10 @@ from evalharness.distributed.rates import Rates
 from evalharness.distributed.shards import Shard
 from evalharness.errors import EXIT_STORAGE, StorageError
 from evalharness.progress import Progress
-from evalharness.runner.history import with_history
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.store import seal
 from evalharness.store.writer import RunStore
-from evalharness.throttle.concurrency import LimitRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,7 +116,7 @@ class Driver:
         summary.by_status.subtract(statuses)
         summary.by_status.update(final.reply.status.value for final in finals)
         summary.seconds = time.monotonic() - began
-        self._store.note_session(self._session())
+        self._store.note_session(session_of(summary, self._ended, self._execution.workers))
         return summary
 
     def stop(self, decision: Stop) -> None:
@@ -238,16 +237,8 @@ class Driver:
         return self.summary.stop is None
 
     def _add(self, ended: Ended) -> None:
-        summary = self.summary
         self._ended.append(ended)
-        summary.sent += ended.sent
-        summary.retried += ended.retried
-        summary.in_doubt += ended.in_doubt
-        summary.prompt_tokens += ended.prompt_tokens
-        summary.completion_tokens += ended.completion_tokens
-        summary.unsaved += ended.unsaved
-        if ended.billed_usd is not None:
-            summary.billed_usd = (summary.billed_usd or Decimal(0)) + ended.billed_usd
+        add_ended(self.summary, ended)
         if ended.stop is not None and ended.lost is None:
             self.stop(ended.stop)
 
@@ -308,28 +299,8 @@ class Driver:
     async def _note_throttle(self) -> None:
         """Put the history where the last save of the manifest takes it along."""
         told = await self._cluster.call(self._coordinator, "history")
-        histories = {name: _History(*changes) for name, changes in told.items()}
-        self._store.folder.manifest.throttle = with_history(
-            self._throttle_before, histories, self._plan.config.limits
-        )
-
-    def _session(self) -> dict[str, Any]:
-        """As of one process; times are those of the worker that was worst off."""
-        summary, all_of = self.summary, [ended.session for ended in self._ended]
-        summary.cpu_s = max((one["cpu_s"] for one in all_of), default=0.0)
-        worst = {
-            key: max((one[key] for one in all_of), key=lambda lag: lag["p99"] or 0.0)
-            for key in ("loop_lag_s", "commit_wait_s")
-            if all_of
-        }
-        return {
-            "seconds": round(summary.seconds, 3),
-            "cpu_s": round(summary.cpu_s, 3),
-            "sent": summary.sent,
-            "recorded": summary.recorded,
-            "workers": self._execution.workers,
-            **worst,
-        }
+        limits = self._plan.config.limits
+        self._store.folder.manifest.throttle = throttle_of(self._throttle_before, told, limits)
 
     def _storage_failed(self, error: StorageError) -> None:
         self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
@@ -343,11 +314,6 @@ class Driver:
         self._background.discard(task)
         if not task.cancelled():
             task.exception()  # that the coordinator is gone is noticed by whoever listens to it
-
-
-class _History(NamedTuple):
-    history: list[LimitRecord]
-    history_omitted: int
 
 
 def _is_lost(listening: asyncio.Task[None]) -> bool:

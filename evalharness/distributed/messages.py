@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalharness.config import LimitsConfig, Profile, RunConfig
-from evalharness.distributed.gate import Word
 from evalharness.distributed.shards import Shard
+from evalharness.distributed.words import Word
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.runner.money import Price
