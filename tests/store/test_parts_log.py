@@ -86,6 +86,12 @@ async def test_a_kill_loses_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     manifest = read_manifest(root)
     assert manifest is not None
     assert len(manifest.parts) == 2 * number
+    with monkeypatch.context() as killed:  # once more, as soon as the seal is repeated
+        killed.setattr(parts_log, "is_due", lambda *_: False)
+        RunStore(root, code_version="0").close()
+    manifest = read_manifest(root)
+    assert manifest is not None
+    assert len(manifest.parts) == 2 * number + 2
     (log,) = root.glob(parts_log.PATTERN)
     stale = log.read_bytes()
     again = opened(root, 40)
