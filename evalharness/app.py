@@ -65,6 +65,16 @@ class _Invocation:
 _invocation = _Invocation()
 
 
+def _on_this_machine(results_dir: str) -> str:
+    """Where Hydra may put its own files of a multirun whose results root may be a URL."""
+    from evalharness.store.place import results_root
+
+    return str(results_root(results_dir))
+
+
+OmegaConf.register_new_resolver("on_this_machine", _on_this_machine, replace=True)
+
+
 def hydra_command(arguments: list[str], execute: Execute) -> int:
     """Compose ``arguments`` with Hydra, call ``execute`` and return the exit code.
 
@@ -157,6 +167,9 @@ def _addable(argument: str) -> str:
     if argument.startswith("scoring=["):
         # Hydra takes a list given to a group for names of options; a list of scorers is a value.
         return f"++{_SCORERS}={argument.removeprefix('scoring=')}"
+    name, _, value = argument.partition("=")
+    if name == "results_dir" and re.match(r"\w+://[^'\"]*=[^'\"]*$", value):
+        return f"{name}='{value}'"  # Hydra reads a `=` in a value only between quotes
     if argument.startswith(("sweep.", "params.extra.", "provider.emulator.", "provider.headers.")):
         return f"++{argument}"
     return argument

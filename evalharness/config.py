@@ -149,12 +149,15 @@ class ExecutionConfig(_Part, frozen=True):
         workers: how many; no more than ``limits.concurrency``, which is their total.
         address: of a Ray cluster (``auto``: the one this machine belongs to); None starts a Ray
             of our own on this machine, for the length of the run.
+        journal_dir: folder on each node's own disk for its workers' journals; None keeps them in
+            the run folder.
         shard_trials: how many trials a worker takes at a time; None: by the size of the plan.
     """
 
     engine: Literal["local", "ray"] = "local"
     workers: Annotated[int, Meta(ge=1, le=10_000)] = 2
     address: str | None = None
+    journal_dir: str | None = None
     shard_trials: Count | None = None
 
 
@@ -237,7 +240,10 @@ class LoadConfig(_Part, frozen=True):
 class RunConfig(_Part, frozen=True):
     """A whole run, as validated. ``sweep`` maps axis names to values (see :mod:`.sweep`).
 
-    ``load`` is None for batch evaluation (closed loop at ``limits.concurrency``).
+    ``load`` is None for batch evaluation (closed loop at ``limits.concurrency``). ``results_dir``
+    is a path, or a URL (``s3://bucket/folder``, ``file:///path``) whose runs are written into a
+    copy below ``staging_dir`` first (None: the user's state folder). ``takeover`` names a copy that
+    is lost for good (see :mod:`evalharness.store.mirror`).
     """
 
     name: RunName
@@ -255,6 +261,8 @@ class RunConfig(_Part, frozen=True):
     transport: Literal["reqwest", "httpx"] = "reqwest"
     keep_chunk_times: bool = False
     results_dir: str = "results"
+    staging_dir: str | None = None
+    takeover: str | None = None
     execution: ExecutionConfig = ExecutionConfig()
     # Provider configurations that a `provider` axis refers to, by name; filled by app.
     providers: dict[str, ProviderConfig] = {}

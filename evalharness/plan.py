@@ -229,6 +229,7 @@ def _common(configs: Sequence[RunConfig]) -> RunConfig:
             "scoring",
             "transport",
             "results_dir",
+            "staging_dir",
             "execution",
         ):
             if getattr(first, field) != getattr(other, field):

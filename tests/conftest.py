@@ -20,3 +20,12 @@ settings.load_profile("evalharness")
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two workers for the whole suite; a part is done before a second one has started."""
     return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave long tests out unless they are asked for."""
+    if os.environ.get("EVALHARNESS_LONG"):
+        return
+    for item in items:
+        if item.get_closest_marker("long") is not None:
+            item.add_marker(pytest.mark.skip(reason="long: EVALHARNESS_LONG=1 runs it"))

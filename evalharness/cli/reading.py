@@ -10,7 +10,9 @@ from evalharness.cli.parser import Commands
 def add_report(commands: Commands) -> None:
     """Add ``report``."""
     parser = commands.add_parser("report", help="tables of one or more runs")
-    parser.add_argument("run", nargs="+", metavar="RUN", help="a name under results/, or a path")
+    parser.add_argument(
+        "run", nargs="+", metavar="RUN", help="a name under results/, a path or a URL"
+    )
     parser.add_argument("--json", action="store_true", help="the whole result as JSON on stdout")
     parser.add_argument("--html", metavar="FILE", help="one self-contained page")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")

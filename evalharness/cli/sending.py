@@ -65,7 +65,7 @@ def judge(arguments: list[str]) -> int:
 
     # A parser of its own: a command's positionals may not stand on both sides of an option.
     parser = Parser(prog="evalharness judge", allow_abbrev=False)
-    parser.add_argument("run", metavar="RUN", help="a name under results/, or a path")
+    parser.add_argument("run", metavar="RUN", help="a name under results/, a path or a URL")
     parser.add_argument(
         "overrides",
         nargs="*",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from evalharness.app import Job, Result
-from evalharness.store.folder import hold_existing
+from evalharness.store.place import hold
 
 
 def run_command(
@@ -19,7 +18,7 @@ def run_command(
 
     def execute(jobs: list[Job]) -> Result:
         config = jobs[0].config
-        lock = hold_existing(Path(config.results_dir) / config.name)
+        lock = hold(config)
         from evalharness.commands.run import execute_run
 
         return execute_run(jobs, arguments=arguments, yes=yes, retry_errors=retry_errors, lock=lock)

@@ -10,6 +10,7 @@ from evalharness.arrow import where_equal
 from evalharness.errors import EXIT_BUDGET, EXIT_CONFIG, EXIT_STORAGE, EvalharnessError
 from evalharness.report.html import PAGE
 from evalharness.runner import Summary
+from evalharness.store.place import shown
 from evalharness.store.run import Run
 from evalharness.wording import plural
 
@@ -19,9 +20,10 @@ _LIMIT = "limits.max_cost_usd"
 def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> list[str]:
     """What was sent, what is in doubt, and the command that goes on; the last line is to type."""
     lines: list[str] = []
+    place = shown(root)
     if not summary.recorded and not summary.remaining:
         lines.append(
-            f"nothing to send: all {summary.planned} trials are recorded in {root} "
+            f"nothing to send: all {summary.planned} trials are recorded in {place} "
             "(raise repeats=…, or add a value to an axis)"
         )
     else:
@@ -35,7 +37,8 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
     if in_doubt:
         lines.append(
             f"{plural(in_doubt, 'attempt')} of this run in doubt ({len(summary.in_doubt)} new): "
-            f"sent, outcome unknown, may have been billed (outcome = 'in_doubt' in {root}/attempts)"
+            "sent, outcome unknown, may have been billed "
+            f"(outcome = 'in_doubt' in {place}/attempts)"
         )
     if summary.unsaved:
         lines.append(
@@ -64,7 +67,7 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
         page = root / PAGE
         if page.is_file():
             lines.append(f"with figures, in a browser: {page}")
-        lines.append(f"again: evalharness report {shlex.quote(str(root))}")
+        lines.append(f"again: evalharness report {shlex.quote(place)}")
     return lines
 
 

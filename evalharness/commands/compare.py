@@ -15,6 +15,7 @@ from evalharness.report.comparison import Compared, print_comparisons
 from evalharness.report.gather import Gathered, gather
 from evalharness.report.json import as_json_text
 from evalharness.report.overrides import parse_overrides
+from evalharness.store.place import runs_and_overrides
 from evalharness.store.run import Run
 
 
@@ -35,12 +36,12 @@ def compare(arguments: Sequence[str], asked: Asked) -> int:
     over an axis of three or more numbers. Several runs are joined by prompt; with ``--by run`` they
     are compared with each other.
     """
-    runs = [a for a in arguments if "=" not in a]
+    runs, overrides = runs_and_overrides(arguments)
     if not runs:
         raise ConfigError(
             "compare needs a run", hint="evalharness compare quickstart --by temperature"
         )
-    options = parse_overrides([a for a in arguments if "=" in a])
+    options = parse_overrides(overrides)
     found = [gather(Run.open(run), options) for run in runs]
     names = [one.run.name for one in found]
     if len(set(names)) < len(names):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from evalharness.errors import ConfigError
 from evalharness.store.folder import MANIFEST
+from evalharness.store.place import readable_root
 from evalharness.store.run import Run
 from evalharness.wire.client import is_loopback
 
@@ -29,7 +29,7 @@ def recorded(prepared: Prepared) -> tuple[NDArray[np.bool_], Any]:
     from evalharness.store.buffers import empty
 
     plan = prepared.plan
-    root = Path(plan.config.results_dir) / plan.config.name
+    root = readable_root(plan.config)
     columns: list[str] = [*COLUMNS]
     if (root / MANIFEST).exists():
         table = Run.open(root).table("records", columns)

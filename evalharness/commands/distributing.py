@@ -15,11 +15,12 @@ from evalharness.config import ProviderConfig, RunConfig
 from evalharness.errors import ConfigError
 from evalharness.progress import Progress
 from evalharness.providers import open_endpoint
-from evalharness.runner import Summary
+from evalharness.runner import Summary, money
 from evalharness.store.writer import RunStore
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from evalharness.commands.run import Prepared
@@ -33,11 +34,6 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
         ConfigError: Ray is not installed, or ``execution`` does not fit the rest.
     """
     execution = config.execution
-    if "://" in config.results_dir:
-        raise ConfigError(
-            f"results_dir={config.results_dir} is a URL, and a run is written to a file system",
-            hint="results_dir=results, for instance; copy the folder when the run is complete",
-        )
     if execution.engine == "local":
         return
     if importlib.util.find_spec("ray") is None:
@@ -78,13 +74,18 @@ async def run_distributed(
 ) -> Summary:
     """Run what is left of a plan on Ray; the store stays open."""
     from evalharness.distributed.actors import cluster
-    from evalharness.distributed.driver import Driver, Task
+    from evalharness.distributed.driver import Driver
+    from evalharness.distributed.opening import Task
 
     plan = prepared.plan
     progress.say(f"starting {plan.config.execution.workers} workers on Ray")
 
     def gone() -> Decimal:
         return open_money(prepared, store).gone
+
+    def spent_in(attempts: pa.Table) -> Decimal:
+        found = money.spent_in(attempts, plan.settings, prepared.book)
+        return found.spent + found.in_doubt
 
     async with AsyncExitStack() as stack:
         reaches = [await _reach(prepared, name, stack, progress) for name in prepared.providers]
@@ -94,6 +95,7 @@ async def run_distributed(
             reaches=reaches,
             prices={s.setting_id: prepared.price(s) for s in plan.settings},
             gone=gone,
+            spent_in=spent_in,
         )
         # Ray sets handlers of its own, which ours replace.
         driver = Driver(task, store, stack.enter_context(cluster(plan.config.execution)), progress)

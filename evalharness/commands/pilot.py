@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalharness import __version__
@@ -12,10 +11,12 @@ from evalharness.app import Job
 from evalharness.commands.confirm import asks, confirm, recorded
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
+from evalharness.distributed.leases import refuse_open
 from evalharness.errors import ConfigError
 from evalharness.estimate.pilot import choose
 from evalharness.progress import progress_for_terminal
 from evalharness.runner import Runner, Stop, Summary
+from evalharness.store.place import hold, run_root
 from evalharness.store.writer import RunStore
 from evalharness.wording import plural
 
@@ -42,7 +43,7 @@ async def send_pilot(
     plan = prepared.plan
     if asks(prepared, yes=yes):
         confirm(prepared, choose(plan, recorded(prepared)[0], size), what="This pilot")
-    store = RunStore(Path(plan.config.results_dir) / plan.config.name, code_version=__version__)
+    store = RunStore(run_root(plan.config), code_version=__version__, lock=hold(plan.config))
     try:
         store.save_plan(
             config_yaml=config_yaml(jobs),
@@ -78,6 +79,7 @@ async def send_pilot(
 
 
 async def _send(prepared: Prepared, store: RunStore, keep: NDArray[np.bool_]) -> Summary:
+    refuse_open(store.folder.root)
     progress = progress_for_terminal()
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from evalharness.commands.load_plan import load_points_of, point_line
 from evalharness.commands.pilot import send_pilot
 from evalharness.commands.run import Prepared, prepare
 from evalharness.errors import EXIT_BUDGET, EXIT_OK, ConfigError
+from evalharness.store.place import results_root
 from evalharness.store.run import Run
 from evalharness.wording import plural
 
@@ -82,7 +82,9 @@ def describe(prepared: Prepared) -> dict[str, Any]:
     plan, config = prepared.plan, prepared.plan.config
     done, records = recorded(prepared)
     models = dict.fromkeys((s.provider, s.model) for s in plan.settings)
-    known, unreadable = read_models(Path(config.results_dir), models, first=[config.name])
+    known, unreadable = read_models(
+        results_root(config.results_dir, config.staging_dir), models, first=[config.name]
+    )
     found = estimate(
         plan,
         done,

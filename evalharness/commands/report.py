@@ -16,6 +16,7 @@ from evalharness.report.json import as_json_text, write_summary
 from evalharness.report.markdown import as_markdown
 from evalharness.report.overrides import parse_overrides
 from evalharness.store.files import FILE_MODE, NAMED_MODE
+from evalharness.store.place import runs_and_overrides
 from evalharness.store.run import Run
 
 
@@ -33,13 +34,13 @@ class Asked(NamedTuple):
 
 def report(arguments: Sequence[str], asked: Asked) -> int:
     """Print the report of runs; ``scoring=…`` and ``answer=…`` replace a run's own."""
-    names = [a for a in arguments if "=" not in a]
+    names, overrides = runs_and_overrides(arguments)
     if not names:
         raise ConfigError("report needs a run", hint="evalharness report quickstart")
     if (asked.html or asked.open_html) and len(names) > 1:
         raise ConfigError("--html and --open take one run at a time")
     options = parse_overrides(
-        [a for a in arguments if "=" in a],
+        overrides,
         everything=asked.everything,
         pricing=None if asked.pricing is None else Path(asked.pricing),
         volume=asked.volume,

@@ -18,6 +18,7 @@ from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
+from evalharness.distributed.leases import refuse_open
 from evalharness.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -34,7 +35,7 @@ from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
 from evalharness.store.asked import Asked
-from evalharness.store.folder import hold_existing
+from evalharness.store.place import hold, publish, run_root
 from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
 from evalharness.streams import caused_by, settle
@@ -70,8 +71,8 @@ def execute_run(
             "--retry-errors would take errors out of load points that were measured",
             hint="another name=… measures them anew",
         )
-    root = Path(config.results_dir) / config.name
-    lock = hold_existing(root) if lock is None else lock
+    root = run_root(config)
+    lock = hold(config) if lock is None else lock
     try:
         prepared = prepare([job.config for job in jobs])
         if asks(prepared, yes=yes):
@@ -199,6 +200,7 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
                 summary = await run_distributed(prepared, store, done, progress)
                 await _finish(store, summary)
                 return summary
+            refuse_open(store.folder.root)
             lanes = await open_lanes(prepared, stack, progress)
             money = open_money(prepared, store)
             runner = Runner(plan, store, lanes, money=money, progress=progress)
@@ -246,9 +248,20 @@ def _conclude(root: Path, summary: Summary, arguments: Sequence[str]) -> Result:
     objective, failed = None, EXIT_OK
     if summary.already_recorded or summary.recorded:
         objective, failed = _report(root)
+        failed = _uploaded(root) or failed
     for line in closing_lines(root, summary, arguments):
         print(line, file=sys.stderr)
     return Result(summary.exit_code or failed, objective)
+
+
+def _uploaded(root: Path) -> int:
+    """Upload the report where the run is in an object store; an exit code where that failed."""
+    try:
+        publish(root)
+    except StorageError as error:
+        print(f"the report is not uploaded: {error}", file=sys.stderr)
+        return error.exit_code
+    return EXIT_OK
 
 
 def _report(root: Path) -> tuple[float | None, int]:

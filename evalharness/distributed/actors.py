@@ -8,11 +8,12 @@ other modules.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -20,11 +21,12 @@ from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from evalharness.config import ExecutionConfig
+from evalharness.distributed import estate
 from evalharness.distributed.coordinator import Coordinator
 from evalharness.distributed.desk import Answer, Ask
-from evalharness.distributed.gate import Word
 from evalharness.distributed.messages import (
     CoordinatorLostError,
     Counted,
@@ -37,8 +39,9 @@ from evalharness.distributed.messages import (
 )
 from evalharness.distributed.purse import Granted
 from evalharness.distributed.shards import Shard
+from evalharness.distributed.words import Word
 from evalharness.distributed.worker import Worker
-from evalharness.errors import ConfigError, EvalharnessError
+from evalharness.errors import ConfigError, EvalharnessError, RunInUseError
 from evalharness.runner.outcome import Stop
 from evalharness.runner.turns import quick_turns
 from evalharness.store.seal import Sealed
@@ -49,6 +52,9 @@ _ANY: Any = ray  # its own annotations leave most of it unknown
 # Plans and messages are small; Ray would take a third of the memory for its object store.
 _STORE_BYTES = 256 * 2**20
 _AUTH = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_LOST: Any = object()
+# What is asked of another node; a worker that still lives may take half of that.
+_NODE_S = 60.0
 _MOST_CALLS = 100_000  # each waiting worker holds a few
 
 
@@ -138,6 +144,10 @@ class _WorkerActor:
             except EvalharnessError as error:
                 return Failed(error.message, error.hint, error.exit_code)
 
+    async def node(self) -> str:
+        """The node it is on."""
+        return _ANY.get_runtime_context().get_node_id()
+
     async def abandon(self) -> None:
         """See :meth:`.worker.Worker.abandon`."""
         if self._worker is not None:
@@ -149,8 +159,48 @@ class Cluster:
 
     def start_coordinator(self, setup: Setup) -> Any:
         """A coordinator; its methods are called with :meth:`call`."""
-        actor = _ANY.remote(num_cpus=0, max_concurrency=_MOST_CALLS)(Coordinator)
+        here = NodeAffinitySchedulingStrategy(
+            node_id=_ANY.get_runtime_context().get_node_id(), soft=True
+        )  # so that no other machine's loss is the coordinator's
+        actor = _ANY.remote(num_cpus=0, max_concurrency=_MOST_CALLS, scheduling_strategy=here)(
+            Coordinator
+        )
         return actor.remote(setup)
+
+    def alive(self) -> list[str]:
+        """See :class:`.estate.Nodes`."""
+        return [node["NodeID"] for node in _ANY.nodes() if node["Alive"]]
+
+    async def node_of(self, worker: Any) -> str | None:
+        """The node a worker is on, once it is there; None when it is lost."""
+        try:
+            return await worker.node.remote()
+        except (ActorDiedError, ActorUnavailableError):
+            return None
+
+    async def read_journal(self, node: str, folder: str) -> dict[str, bytes] | None:
+        """See :class:`.estate.Nodes`."""
+        found = await self._on_node(node, estate.read_journal, folder)
+        if found is _LOST:
+            return None
+        if found is None:
+            raise RunInUseError(f"the worker of {folder} is still alive")
+        return found
+
+    async def discard(self, node: str, folder: str) -> None:
+        """See :class:`.estate.Nodes`."""
+        await self._on_node(node, estate.discard_journal, folder)
+
+    async def _on_node(self, node: str, what: Callable[[str], Any], folder: str) -> Any:
+        """Call something on a node; ``_LOST`` where there is none of that name."""
+        if node not in self.alive():
+            return _LOST
+        there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        task = _ANY.remote(num_cpus=0, scheduling_strategy=there, max_retries=0)(what)
+        try:
+            return await asyncio.wait_for(task.remote(folder), _NODE_S)
+        except (RayError, TimeoutError):
+            return _LOST
 
     def share(self, work: Work) -> Any:
         """Put what all workers need where all can read it."""

@@ -24,11 +24,13 @@ class Adopted(NamedTuple):
         finals: answers; they count as recorded.
         in_doubt: attempts nobody heard back from.
         attempts: how many attempts there are in all.
+        results: what came of them.
     """
 
     finals: list[AttemptResult]
     in_doubt: list[Intent]
     attempts: int
+    results: list[AttemptResult]
 
 
 def earlier_attempts(store: RunStore) -> Earlier:
@@ -44,30 +46,54 @@ def earlier_attempts(store: RunStore) -> Earlier:
 
 
 async def adopt(
-    store: RunStore, left: Path, providers: dict[str, str], earlier: Earlier
+    store: RunStore,
+    left: Path,
+    providers: dict[str, str],
+    earlier: Earlier,
+    *,
+    again: bool = False,
 ) -> Adopted:
     """Take over the journal of a worker that has ended, and bring ``earlier`` up to date.
 
-    Nobody else may change the manifest meanwhile.
+    Nobody else may change the manifest meanwhile. With ``again`` it may have been taken over
+    before: what is in parts since then is left out.
 
     Raises:
         RunInUseError: the worker is alive.
         StorageError: the disk refused; everything is where it was.
     """
     entries, damage = await asyncio.to_thread(leftovers.read_left, store.folder, left, providers)
+    if again and entries:
+        recorded = await asyncio.to_thread(_recorded, store, {trial for trial, _, _ in entries})
+        entries = {key: value for key, value in entries.items() if key[0] not in recorded}
+    adopted = await take_in(store, entries, earlier)
+    await asyncio.to_thread(leftovers.discard, left)
+    store.recovered.damage += damage
+    return adopted
+
+
+async def take_in(
+    store: RunStore, entries: dict[tuple[str, int, bool], Intent | AttemptResult], earlier: Earlier
+) -> Adopted:
+    """Add entries to the main journal; an intent without a result is in doubt from now on.
+
+    Raises:
+        StorageError: the disk refused.
+    """
     state, settled = settle(entries.values())
     for result in settled:
         entries[result.intent.trial_id, result.intent.attempt, True] = result
     await store.journal.execute(lambda db: leftovers.take_over(db, entries))
-    await asyncio.to_thread(leftovers.discard, left)
     recovered = store.recovered
     recovered.finals += state.finals
-    recovered.damage += damage
     for final in state.finals:
         recovered.unfinished.pop(final.intent.trial_id, None)
         earlier.pop(final.intent.trial_id, None)
+    by_trial: dict[str, list[Intent | AttemptResult]] = {}
+    for (trial, _, _), value in entries.items():
+        by_trial.setdefault(trial, []).append(value)
     for trial in state.unfinished:
-        results = [v for (t, _, _), v in entries.items() if t == trial]
+        results = by_trial[trial]
         mine = earlier.setdefault(trial, [])
         have = {result.intent.attempt for result in mine}
         mine += [
@@ -75,7 +101,15 @@ async def adopt(
         ]
         recovered.unfinished[trial] = counted_over(mine, recovered.unfinished.get(trial))
     attempts = len({(trial, attempt) for trial, attempt, _ in entries})
-    return Adopted(state.finals, state.newly_in_doubt, attempts)
+    results = [value for value in entries.values() if isinstance(value, AttemptResult)]
+    return Adopted(state.finals, state.newly_in_doubt, attempts, results)
+
+
+def _recorded(store: RunStore, trials: set[str]) -> set[str]:
+    found: set[str] = set()
+    for path in (store.folder.root / "records").glob(PATTERN):
+        found.update(trials.intersection(read_sealed(path, ["trial_id"])["trial_id"].to_pylist()))
+    return found
 
 
 async def drop_handed_over(store: RunStore, trials: set[str]) -> None:

@@ -14,11 +14,11 @@ from contextlib import suppress
 from decimal import Decimal
 
 from evalharness.distributed.desk import Answer, Ask, Desk
-from evalharness.distributed.gate import Word
 from evalharness.distributed.messages import (
     Again,
     Counted,
     Heard,
+    Lease,
     News,
     Pulled,
     Seal,
@@ -26,6 +26,7 @@ from evalharness.distributed.messages import (
 )
 from evalharness.distributed.purse import Granted, Purse
 from evalharness.distributed.shards import Board, Shard
+from evalharness.distributed.words import Word
 from evalharness.runner.outcome import Stop
 from evalharness.store.seal import Sealed
 from evalharness.throttle.concurrency import LimitRecord
@@ -58,7 +59,8 @@ class Coordinator:
         self._heard = Heard()
         self._driver = asyncio.Event()
         self._unlisted: dict[int, asyncio.Future[str | None]] = {}
-        self._seals = 0
+        self._numbers = 0
+        self._ledger = setup.ledger
 
     # ── limits ───────────────────────────────────────────────────────────────────────────────
 
@@ -105,6 +107,12 @@ class Coordinator:
         shard = None if self._stop is not None else self._board.take(worker)
         if shard is None:
             return Pulled(None, over=self._board.done or self._stop is not None)
+        if self._ledger:
+            number, noted = self._question()
+            self._heard.leases.append(Lease(number, worker, shard))
+            self._driver.set()
+            if await noted is not None:  # the driver stops everybody
+                return Pulled(None, over=True)
         return Pulled(shard, over=False, again=self._again.get(shard))
 
     async def finished(self, worker: str, shards: Sequence[Shard]) -> None:
@@ -122,11 +130,16 @@ class Coordinator:
 
         Returns why it could not, None when it has.
         """
-        self._seals += 1
-        listed = self._unlisted[self._seals] = asyncio.get_running_loop().create_future()
-        self._heard.seals.append(Seal(self._seals, worker, sealed))
+        number, listed = self._question()
+        self._heard.seals.append(Seal(number, worker, sealed))
         self._driver.set()
         return await listed
+
+    def _question(self) -> tuple[int, asyncio.Future[str | None]]:
+        """A number, and what the driver will answer to it."""
+        self._numbers += 1
+        answer = self._unlisted[self._numbers] = asyncio.get_running_loop().create_future()
+        return self._numbers, answer
 
     # ── news ─────────────────────────────────────────────────────────────────────────────────
 
@@ -175,7 +188,7 @@ class Coordinator:
         return heard
 
     async def listed(self, number: int, refused: str | None) -> None:
-        """The driver has listed a worker's parts, or the disk refused."""
+        """The driver has listed a worker's parts or noted its shard, or the disk refused."""
         listed = self._unlisted.pop(number)
         if not listed.done():
             listed.set_result(refused)
@@ -191,8 +204,13 @@ class Coordinator:
         self._rung.pop(worker, None)
         return self._board.held(worker)
 
-    async def again(self, worker: str, known: Sequence[Again]) -> None:
-        """The shards of a dead worker go to others, with what is known of each."""
+    async def again(self, worker: str, known: Sequence[Again], spent: Decimal) -> None:
+        """The shards of a dead worker go to others, with what is known of each.
+
+        ``spent`` is what it spent, in US dollars, with what is in doubt.
+        """
+        if self._purse is not None:
+            self._purse.settled(worker, spent)
         self._again.update(zip(self._board.lost(worker), known, strict=True))
 
     async def history(self) -> dict[str, tuple[list[LimitRecord], int]]:

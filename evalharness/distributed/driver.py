@@ -8,39 +8,35 @@ itself is killed, the same command does the same.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from evalharness.config import Profile
-from evalharness.distributed.adopting import adopt, drop_handed_over, earlier_attempts
-from evalharness.distributed.desk import Desk
+from evalharness.distributed.adopting import drop_handed_over
+from evalharness.distributed.ended import add_ended, session_of, throttle_of
+from evalharness.distributed.estate import Estate
+from evalharness.distributed.leases import Leases, Where, fingerprint
 from evalharness.distributed.messages import (
-    Again,
     CoordinatorLostError,
     Counted,
     Ended,
     Failed,
-    Memory,
-    Reach,
+    Lease,
     Seal,
-    Setup,
-    Work,
 )
+from evalharness.distributed.opening import Task, setup_of, work_of
+from evalharness.distributed.rates import Rates
 from evalharness.distributed.shards import Shard
 from evalharness.errors import EXIT_STORAGE, StorageError
-from evalharness.plan import Plan
 from evalharness.progress import Progress
-from evalharness.runner.before import recall
-from evalharness.runner.history import with_history
-from evalharness.runner.money import Price
+from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.store import seal
 from evalharness.store.writer import RunStore
-from evalharness.throttle.concurrency import LimitRecord
-from evalharness.throttle.line import SentBefore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,29 +45,7 @@ if TYPE_CHECKING:
     from evalharness.distributed.actors import Cluster
 
 _LISTEN_S = 0.5
-# A shard is at most this, so that a dead worker leaves little to look up.
-_MOST_SHARD = 1_024
-_SHARDS_A_WORKER = 16
-_MOST_SHARDS = 20_000
 _MOST_ROUNDS = 5
-
-
-class Task(NamedTuple):
-    """What is to be run.
-
-    Attributes:
-        plan: what to ask.
-        profiles: by provider name.
-        reaches: endpoints, open.
-        prices: by setting_id.
-        gone: dollars that the run folder shows to be spent or in doubt; asked at each round.
-    """
-
-    plan: Plan
-    profiles: Mapping[str, Profile]
-    reaches: Sequence[Reach]
-    prices: Mapping[str, Price | None]
-    gone: Callable[[], Decimal]
 
 
 class Driver:
@@ -91,21 +65,25 @@ class Driver:
         self._cluster = cluster
         self._progress = progress
         self._execution = task.plan.config.execution
-        self._providers = {s.setting_id: s.provider for s in task.plan.settings}
-        self._listing = asyncio.Lock()
         self._coordinator: Any = None
         self._workers: dict[str, Any] = {}
+        self._parts: dict[str, list[str]] = {}  # that each of them sealed
         self._generation = 0
         self._deaths = 0  # since a trial was finished
         self._abandoned = False
         self._background: set[asyncio.Task[Any]] = set()
         self._shared: Any = None
-        self._rates: dict[str, float] = {}
-        self._told_at = time.monotonic()
+        self._rates = Rates(time.monotonic())
         self._ended: list[Ended] = []
         self._throttle_before = store.folder.manifest.throttle
-        self._earlier = earlier_attempts(store)
         self.summary = Summary(planned=len(task.plan))
+        self._session_name = secrets.token_hex(4)
+        folder = store.folder.journal_folder
+        self._leases = (
+            None if self._execution.journal_dir is None else Leases(folder, fingerprint(task.plan))
+        )
+        money = Money(None, task.prices)
+        self._estate = Estate(self._plan, store, cluster, self._leases, money, self.summary)
         store.on_failure = self._storage_failed
 
     async def run(self, done: NDArray[np.bool_]) -> Summary:
@@ -118,25 +96,27 @@ class Driver:
             self._store.seal()
         )  # what an earlier session left, so that parts are counted from here
         self._store.recovered.finals.clear()
+        if await self._estate.adopt_rest():  # journals on workers' own disks
+            done = self._estate.done()
         manifest = self._store.folder.manifest
         recorded, statuses = manifest.recorded, Counter(manifest.by_status)
         for _ in range(_MOST_ROUNDS):
             lost = await self._round(done)
-            await self._adopt_rest()
+            await self._estate.adopt_rest()
             if not lost or summary.stop is not None:
                 break
             self._progress.say("the coordinator was lost: going on with another one")
-            done = self._done()
+            done = self._estate.done()
         else:
             self.stop(Stop("coordinators were lost again and again", EXIT_STORAGE))
-        await drop_handed_over(self._store, set(self._earlier))
+        await drop_handed_over(self._store, set(self._estate.earlier))
         finals = self._store.recovered.finals
         summary.recorded = manifest.recorded - recorded + len(finals)
         summary.by_status = Counter(manifest.by_status)
         summary.by_status.subtract(statuses)
         summary.by_status.update(final.reply.status.value for final in finals)
         summary.seconds = time.monotonic() - began
-        self._store.note_session(self._session())
+        self._store.note_session(session_of(summary, self._ended, self._execution.workers))
         return summary
 
     def stop(self, decision: Stop) -> None:
@@ -156,9 +136,8 @@ class Driver:
 
     async def _round(self, done: NDArray[np.bool_]) -> bool:
         """Work with one coordinator until all is done or stopped; whether it was lost."""
-        setup = self._setup(done)
-        desks = {r.name: Desk(r.limits, r.profile, 0.0) for r in setup.reaches}
-        work = self._work(done, {name: desk.needs_leave for name, desk in desks.items()})
+        setup = setup_of(self._task, self._store, done, ledger=self._leases is not None)
+        work = work_of(self._task, self._store, done, self._estate.earlier)
         self._coordinator = self._cluster.start_coordinator(setup)
         self._shared = self._cluster.share(work)
         running = dict(self._start_worker() for _ in range(self._execution.workers))
@@ -191,54 +170,37 @@ class Driver:
             self._cluster.end(coordinator)
         return lost
 
-    def _setup(self, done: NDArray[np.bool_]) -> Setup:
-        limits = self._plan.config.limits
-        memories = {r.name: _Recalled(r) for r in self._task.reaches}
-        recall(self._store.folder.root, memories, limits.max_wait_s)
-        planned, left = len(self._plan), int((~done).sum())
-        by_work = left // (self._execution.workers * _SHARDS_A_WORKER)
-        size = max(1, min(_MOST_SHARD, max(by_work, planned // _MOST_SHARDS)))
-        return Setup(
-            reaches=self._task.reaches,
-            memory={name: memory.all() for name, memory in memories.items()},
-            planned=planned,
-            shard_trials=self._execution.shard_trials or size,
-            max_cost_usd=limits.max_cost_usd,
-            gone=self._task.gone(),
-            next_part=seal.next_part_number(self._store.folder),
-        )
-
-    def _work(self, done: NDArray[np.bool_], needs_leave: dict[str, bool]) -> Work:
-        import numpy as np
-
-        plan = self._plan
-        return Work(
-            config=plan.config,
-            prompts=plan.prompts,
-            settings=plan.settings,
-            profiles=self._task.profiles,
-            reaches=self._task.reaches,
-            done=np.packbits(done).tobytes(),
-            prices=self._task.prices,
-            limited=plan.config.limits.max_cost_usd is not None,
-            unfinished=self._store.recovered.unfinished,
-            earlier=self._earlier,
-            root=self._store.folder.root.resolve(),
-            needs_leave=needs_leave,
-        )
-
     def _start_worker(self) -> tuple[asyncio.Task[Ended | Failed | None], str]:
         self._generation += 1
         name = f"worker-{self._generation:04d}"
-        journal = self._store.folder.root.resolve() / "journal" / name
+        journal = self._journals() / name
         actor = self._cluster.start_worker(name, self._shared, self._coordinator, journal)
         self._workers[name] = actor
-        return asyncio.create_task(self._cluster.run(actor)), name
+        return asyncio.create_task(self._let_work(name, actor, journal)), name
+
+    def _journals(self) -> Path:
+        """The folder of workers' journals, on every node."""
+        root, own = self._store.folder.root.resolve(), self._execution.journal_dir
+        if own is None:
+            return root / "journal"
+        # A journal left on a lost node must never be met again under the same name.
+        return Path(own) / f"{root.name}-{self._session_name}"
+
+    async def _let_work(self, name: str, actor: Any, journal: Path) -> Ended | Failed | None:
+        if self._leases is not None:
+            node = await self._cluster.node_of(actor)
+            if node is None:
+                return None
+            try:
+                where = Where(node, str(journal))
+                await asyncio.to_thread(self._leases.begin, name, where)
+            except StorageError as error:
+                return Failed(error.message, error.hint, error.exit_code)
+        return await self._cluster.run(actor)
 
     async def _worker_ended(self, name: str, how: Ended | Failed | None, lost: bool) -> bool:
         """Take over what a worker leaves; whether another one must take its place."""
         actor = self._workers.pop(name)
-        self._rates.pop(name, None)
         if isinstance(how, Failed):
             self.stop(Stop(how.message, how.exit_code, hint=how.hint))
         if isinstance(how, Ended):
@@ -250,11 +212,16 @@ class Driver:
         shards: list[Shard] = []
         if not lost:
             shards = await self._cluster.call(self._coordinator, "gone", name)
-        adopted = await self._adopt(name)
-        self.summary.sent += adopted
+        adopted = await self._estate.adopt(name)
+        self.summary.sent += len(adopted)
+        parts = self._parts.pop(name, [])
         if lost:
             return False
-        await self._cluster.call(self._coordinator, "again", name, self._known(shards))
+        spent = Decimal(0)
+        if self._plan.config.limits.max_cost_usd is not None:
+            spent = self._task.spent_in(self._estate.attempts(parts, adopted))
+        known = self._estate.known(shards)
+        await self._cluster.call(self._coordinator, "again", name, known, spent)
         return how is None and self._may_replace()
 
     def _may_replace(self) -> bool:
@@ -269,51 +236,9 @@ class Driver:
             )
         return self.summary.stop is None
 
-    def _known(self, shards: Sequence[Shard]) -> list[Again]:
-        import numpy as np
-
-        done = self._done() if shards else np.zeros(0, dtype=np.bool_)
-        by_shard: list[Again] = []
-        for shard in shards:
-            flags = self._plan.recorded_at(done, *shard)
-            mine = {
-                trial: results
-                for trial, results in self._earlier.items()
-                if shard.start <= results[-1].intent.position < shard.stop
-            }
-            by_shard.append(Again(np.packbits(flags).tobytes(), mine))
-        return by_shard
-
-    def _done(self) -> NDArray[np.bool_]:
-        return self._plan.done_map(self._store.done_keys())
-
-    # ── what workers leave ───────────────────────────────────────────────────────────────────
-
-    async def _adopt(self, name: str) -> int:
-        """Take over a journal where there is one; how many attempts were in it."""
-        left = self._store.folder.journal_folder / name
-        if not left.exists():
-            return 0
-        async with self._listing:
-            adopted = await adopt(self._store, left, self._providers, self._earlier)
-        self.summary.in_doubt.extend(adopted.in_doubt)
-        return adopted.attempts
-
-    async def _adopt_rest(self) -> None:
-        for left in sorted(self._store.folder.journal_folder.glob("worker-*/")):
-            await self._adopt(left.name)
-
     def _add(self, ended: Ended) -> None:
-        summary = self.summary
         self._ended.append(ended)
-        summary.sent += ended.sent
-        summary.retried += ended.retried
-        summary.in_doubt += ended.in_doubt
-        summary.prompt_tokens += ended.prompt_tokens
-        summary.completion_tokens += ended.completion_tokens
-        summary.unsaved += ended.unsaved
-        if ended.billed_usd is not None:
-            summary.billed_usd = (summary.billed_usd or Decimal(0)) + ended.billed_usd
+        add_ended(self.summary, ended)
         if ended.stop is not None and ended.lost is None:
             self.stop(ended.stop)
 
@@ -325,6 +250,10 @@ class Driver:
 
     async def _hear(self, wait_s: float = 0.0) -> None:
         heard = await self._cluster.call(self._coordinator, "heard", wait_s)
+        if heard.leases:
+            refused = await self._lease(heard.leases)
+            for lease in heard.leases:
+                await self._cluster.call(self._coordinator, "listed", lease.number, refused)
         for one in heard.seals:
             refused = await self._list(one)
             await self._cluster.call(self._coordinator, "listed", one.number, refused)
@@ -332,21 +261,28 @@ class Driver:
             self.summary.stop = heard.stop
         self._show(heard.counted)
 
+    async def _lease(self, leases: Sequence[Lease]) -> str | None:
+        assert self._leases is not None
+        try:
+            await asyncio.to_thread(self._leases.lease, leases)
+        except StorageError as error:
+            self._storage_failed(error)
+            return error.message
+        return None
+
     async def _list(self, one: Seal) -> str | None:
-        async with self._listing:
+        async with self._estate.listing:
             try:
                 await asyncio.to_thread(seal.list_parts, self._store.folder, one.sealed)
+                mine = self._parts.setdefault(one.worker, [])
+                mine += [part.path for part in one.sealed.parts]
             except StorageError as error:
                 self._storage_failed(error)
                 return error.message
         return None
 
     def _show(self, counted: Mapping[str, Counted]) -> None:
-        now = time.monotonic()
-        waits = [c.waiting for c in counted.values() if c.waiting is not None]
-        for name, one in counted.items():
-            if name in self._workers:
-                self._rates[name] = one.finished / max(0.1, now - self._told_at)
+        for one in counted.values():
             self._deaths = 0 if one.finished else self._deaths
             self._progress.counted(
                 finished=one.finished,
@@ -356,36 +292,15 @@ class Driver:
                 unknown=one.unknown,
             )
         if counted:
-            self._told_at = now
-            rates = " ".join(f"{rate:.0f}" for rate in self._rates.values())
-            self._progress.working(f"{len(self._workers)} workers ({rates} /s)")
+            self._progress.working(self._rates.told(counted, [*self._workers], time.monotonic()))
+            waits = [c.waiting for c in counted.values() if c.waiting is not None]
             self._progress.waiting(*(waits[0] if waits else (None, None)))
 
     async def _note_throttle(self) -> None:
         """Put the history where the last save of the manifest takes it along."""
         told = await self._cluster.call(self._coordinator, "history")
-        histories = {name: _History(*changes) for name, changes in told.items()}
-        self._store.folder.manifest.throttle = with_history(
-            self._throttle_before, histories, self._plan.config.limits
-        )
-
-    def _session(self) -> dict[str, Any]:
-        """As of one process; times are those of the worker that was worst off."""
-        summary, all_of = self.summary, [ended.session for ended in self._ended]
-        summary.cpu_s = max((one["cpu_s"] for one in all_of), default=0.0)
-        worst = {
-            key: max((one[key] for one in all_of), key=lambda lag: lag["p99"] or 0.0)
-            for key in ("loop_lag_s", "commit_wait_s")
-            if all_of
-        }
-        return {
-            "seconds": round(summary.seconds, 3),
-            "cpu_s": round(summary.cpu_s, 3),
-            "sent": summary.sent,
-            "recorded": summary.recorded,
-            "workers": self._execution.workers,
-            **worst,
-        }
+        limits = self._plan.config.limits
+        self._store.folder.manifest.throttle = throttle_of(self._throttle_before, told, limits)
 
     def _storage_failed(self, error: StorageError) -> None:
         self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
@@ -399,38 +314,6 @@ class Driver:
         self._background.discard(task)
         if not task.cancelled():
             task.exception()  # that the coordinator is gone is noticed by whoever listens to it
-
-
-class _History(NamedTuple):
-    history: list[LimitRecord]
-    history_omitted: int
-
-
-class _Recalled:
-    """Keeps what :func:`~evalharness.runner.before.recall` finds, for the coordinator's desk."""
-
-    def __init__(self, reach: Reach) -> None:
-        self.memory_s = Desk(reach.limits, reach.profile, 0.0).memory_s
-        self._memory = Memory()
-
-    def recall(self, sent: Iterable[SentBefore]) -> None:
-        """Keep them."""
-        self._memory = self._memory._replace(sent=list(sent))
-
-    def reached(self) -> None:
-        """Workers take every address for right: another of them may have been answered."""
-
-    def probe_first(self) -> None:
-        """Keep that."""
-        self._memory = self._memory._replace(probe_first=True)
-
-    def pause(self, seconds: float, reason: str) -> None:
-        """Keep it."""
-        self._memory = self._memory._replace(pause=(seconds, reason))
-
-    def all(self) -> Memory:
-        """What was kept."""
-        return self._memory
 
 
 def _is_lost(listening: asyncio.Task[None]) -> bool:

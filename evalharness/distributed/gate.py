@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
 
 from msgspec import structs
 
 from evalharness.config import LimitsConfig, Profile
 from evalharness.distributed.desk import Answer, Ask, Signalled
+from evalharness.distributed.words import AskDesk, Word
 from evalharness.records import Reply
 from evalharness.throttle.clock import Clock
 from evalharness.throttle.concurrency import signal_of
@@ -30,29 +30,6 @@ MESSAGE_EVERY_S = 0.01
 # A worker that holds slots says so at least this often, and learns what it may keep.
 HEARTBEAT_S = 0.25
 _MOST_ASKED = 1_024
-
-
-class Word(NamedTuple):
-    """What one worker tells all: a pause, the beginning or end of an outage.
-
-    Attributes:
-        pause_s: seconds for which nobody may send; None is no pause.
-        reason: why.
-        serving: False when the endpoint serves nobody, True when it serves again, None for
-            neither.
-    """
-
-    pause_s: float | None = None
-    reason: str = ""
-    serving: bool | None = None
-
-
-class AskDesk(Protocol):
-    """How a worker reaches the desk of its endpoint."""
-
-    async def ask(self, ask: Ask, words: Sequence[Word]) -> Answer:
-        """Tell ``words``, then ask. Raises what the connection raises."""
-        ...
 
 
 class _Waiter(Waiter):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalharness.config import LimitsConfig, Profile, RunConfig
-from evalharness.distributed.gate import Word
 from evalharness.distributed.shards import Shard
+from evalharness.distributed.words import Word
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.runner.money import Price
@@ -89,6 +89,7 @@ class Setup(NamedTuple):
         max_cost_usd: None is no limit.
         gone: dollars spent or in doubt before.
         next_part: number of the first part that will be sealed.
+        ledger: a shard goes to a worker only once the driver has noted it (:mod:`.leases`).
     """
 
     reaches: Sequence[Reach]
@@ -98,6 +99,7 @@ class Setup(NamedTuple):
     max_cost_usd: Decimal | None
     gone: Decimal
     next_part: int
+    ledger: bool = False
 
 
 class Pulled(NamedTuple):
@@ -154,11 +156,20 @@ class Seal(NamedTuple):
     sealed: Sealed
 
 
+class Lease(NamedTuple):
+    """A shard that a worker may have once the ledger says so; ``number`` is for the answer."""
+
+    number: int
+    worker: str
+    shard: Shard
+
+
 @dataclass
 class Heard:
     """What the coordinator has for the driver."""
 
     seals: list[Seal] = field(default_factory=list[Seal])
+    leases: list[Lease] = field(default_factory=list[Lease])
     counted: dict[str, Counted] = field(default_factory=dict[str, Counted])
     stop: Stop | None = None
 

@@ -48,6 +48,7 @@ class Purse:
         self._limit = limit
         self._gone = gone
         self._accounts: dict[str, _Account] = {}
+        self._lost: dict[str, Decimal] = {}  # what dead workers count for until they are settled
 
     @property
     def free(self) -> Decimal:
@@ -88,6 +89,7 @@ class Purse:
         free = self.free
         if missing > free:
             held = sum((a.allowance - a.gone for a in self._accounts.values()), _ZERO)
+            held += sum(self._lost.values(), _ZERO)
             return Granted(account.allowance, reached=need > free + held)
         ahead = min(need * _AHEAD, free / (2 * len(self._accounts)))
         extra = max(missing, ahead)
@@ -103,9 +105,14 @@ class Purse:
     def lost(self, worker: str) -> None:
         """A worker is dead: all that it was allowed counts as gone.
 
-        It may have spent that much without having told. What it did spend is in the run folder,
-        so the next session has the rest back.
+        It may have spent that much without having told. :meth:`settled` gives back the rest.
         """
         account = self._accounts.pop(worker, None)
         if account is not None:
-            self._gone += max(account.allowance, account.gone)
+            self._lost[worker] = max(account.allowance, account.gone)
+            self._gone += self._lost[worker]
+
+    def settled(self, worker: str, spent: Decimal) -> None:
+        """What a dead worker spent is known, with what is in doubt: the rest is free again."""
+        counted = self._lost.pop(worker, _ZERO)
+        self._gone -= max(_ZERO, counted - spent)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evalharness.distributed.backlog import PulledBacklog, PullShards
-from evalharness.distributed.gate import AskDesk, SharedGate
+from evalharness.distributed.gate import SharedGate
 from evalharness.distributed.messages import (
     CoordinatorLostError,
     Counted,
@@ -22,6 +22,7 @@ from evalharness.distributed.messages import (
 )
 from evalharness.distributed.money import AskPurse, SharedMoney
 from evalharness.distributed.store import ListParts, ShardStore
+from evalharness.distributed.words import AskDesk
 from evalharness.errors import EXIT_STORAGE
 from evalharness.plan import Plan
 from evalharness.progress import Progress

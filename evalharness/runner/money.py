@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from evalharness.errors import BudgetReachedError, ConfigError
 from evalharness.pricing import PriceBook, usd_text
 from evalharness.records import Intent, Outcome, Reply, Setting, Trial, Usage
 from evalharness.store.run import Run
 from evalharness.throttle.spend import SpendGuard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Price(Protocol):
@@ -192,12 +195,18 @@ def spent_before(run: Run, book: PriceBook) -> SpentBefore:
         run: the folder.
         book: today's prices.
     """
-    from evalharness.pricing import picodollars
-    from evalharness.pricing.attempts import COLUMNS, AttemptCosts
+    from evalharness.pricing.attempts import COLUMNS
 
-    table = run.table("attempts", list(COLUMNS))
-    named = {s.setting_id: (s.provider or None, s.model or None) for s in run.setting_list}
-    costs = AttemptCosts(table, named, book)
+    return spent_in(run.table("attempts", list(COLUMNS)), run.setting_list, book)
+
+
+def spent_in(attempts: pa.Table, settings: Sequence[Setting], book: PriceBook) -> SpentBefore:
+    """Add up attempts, given with the columns that :mod:`~evalharness.pricing.attempts` names."""
+    from evalharness.pricing import picodollars
+    from evalharness.pricing.attempts import AttemptCosts
+
+    named = {s.setting_id: (s.provider or None, s.model or None) for s in settings}
+    costs = AttemptCosts(attempts, named, book)
     assumed = ~costs.known & costs.reserved_known
     spent = picodollars.total(costs.pico[costs.known])
     return SpentBefore(

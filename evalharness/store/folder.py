@@ -21,7 +21,8 @@ import msgspec
 
 from evalharness.errors import ConfigError, RunInUseError, RunNotFoundError, StorageError
 from evalharness.records import SCHEMA_VERSION
-from evalharness.store import files
+from evalharness.store import files, parts_log
+from evalharness.store.mirror import Mirror, mirror_of
 from evalharness.store.parts import Part
 
 MANIFEST = "run.json"
@@ -45,6 +46,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there
     is an unparsed answer); None for runs. ``rewriting`` names parts whose content is being
     replaced, and ``reopened`` says that trials lost their record again (see :mod:`.reopen`).
+    ``parts_log`` is the number of the log that holds newer parts (see :mod:`.parts_log`).
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -66,6 +68,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     answers_supplied: bool | None = None
     rewriting: list[str] = []
     reopened: bool = False
+    parts_log: int = 0
 
 
 def now_iso() -> str:
@@ -93,6 +96,9 @@ class RunFolder:
         self.root = root
         self.manifest = manifest
         self._lock = lock
+        self._mirror: Mirror | None = None
+        log = parts_log.path_of(root, manifest.parts_log)
+        self._logged = sum(len(line.parts) for line in parts_log.read(log))
 
     @classmethod
     def open(cls, root: Path, *, code_version: str) -> RunFolder:
@@ -109,7 +115,12 @@ class RunFolder:
     def locked(cls, root: Path, lock: int, *, code_version: str) -> RunFolder:
         """The rest of :meth:`open`, for a lock that is held already; it is released on failure."""
         try:
+            mirror = mirror_of(root)
+            if mirror is not None:
+                mirror.fetch(writing=True)
+                mirror.claim()
             folder = cls(root, lock, _existing_or_new(root, code_version))
+            folder._mirror = mirror
             for name in ("records", "attempts", "journal"):
                 files.make_folder(root / name)
             files.sync_folder(root)
@@ -138,30 +149,91 @@ class RunFolder:
         return self.root / "journal"
 
     def save_manifest(self, **changes: Any) -> None:
-        """Write ``run.json`` with some fields changed."""
+        """Write ``run.json`` with some fields changed; where there is a store, also there.
+
+        Raises:
+            StorageError: the disk refused, or the store; the parts it lists may not be there then.
+        """
         for key, value in changes.items():
             setattr(self.manifest, key, value)
         self.manifest.updated_at = now_iso()
+        if self._logged:
+            self.manifest.parts_log += 1
+            self._logged = 0
         content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=1)
         files.publish_bytes(self.root / MANIFEST, content)
+        for log in self.root.glob(parts_log.PATTERN):
+            log.unlink()
+        if self._mirror is not None:
+            self._mirror.push(self.manifest.parts)
+
+    def save_parts(
+        self, added: list[Part], *, parts: list[Part], by_status: dict[str, int], in_doubt: int
+    ) -> None:
+        """Note sealed parts: in ``run.json``, or in a line beside it where there are many.
+
+        Raises:
+            StorageError: as :meth:`save_manifest`.
+        """
+        manifest = self.manifest
+        manifest.parts, manifest.by_status, manifest.in_doubt = parts, by_status, in_doubt
+        manifest.recorded = sum(p.rows for p in parts if p.path.startswith("records/"))
+        if parts_log.is_due(len(parts), self._logged + len(added)):
+            self.save_manifest()
+            return
+        line = parts_log.Line(
+            parts=added, recorded=manifest.recorded, by_status=by_status, in_doubt=in_doubt
+        )
+        try:
+            parts_log.append(parts_log.path_of(self.root, manifest.parts_log), line)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.root}: {error.strerror}") from error
+        self._logged += len(added)
+        if self._mirror is not None:
+            self._mirror.push_parts(added)
 
     def close(self) -> None:
         """Release the lock; a second call changes nothing."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
+            if self._mirror is not None:
+                with suppress(StorageError):  # then the store goes on saying that this copy is open
+                    self._mirror.release()
             os.close(lock)
 
 
 def read_manifest(root: Path) -> Manifest | None:
-    """The manifest of a folder, or None when it has none.
+    """The manifest of a folder with what its log adds, or None when it has none.
 
     Raises:
         RunNotFoundError: ``run.json`` is there and cannot be read.
     """
+    while True:
+        try:
+            content = (root / MANIFEST).read_bytes()
+        except FileNotFoundError:
+            return None
+        manifest = _decoded(root, content)
+        lines = parts_log.read(parts_log.path_of(root, manifest.parts_log))
+        if lines:
+            last = lines[-1]
+            manifest.parts = parts_log.merged(manifest.parts, lines)
+            manifest.recorded, manifest.in_doubt = last.recorded, last.in_doubt
+            manifest.by_status = last.by_status
+            return manifest
+        # With many parts the log may have been taken in between the two.
+        if len(manifest.parts) < parts_log.FEW_PARTS or _still(root, content):
+            return manifest
+
+
+def _still(root: Path, content: bytes) -> bool:
     try:
-        content = (root / MANIFEST).read_bytes()
+        return (root / MANIFEST).read_bytes() == content
     except FileNotFoundError:
-        return None
+        return False
+
+
+def _decoded(root: Path, content: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except msgspec.MsgspecError as error:

@@ -13,8 +13,8 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from evalharness.errors import RunInUseError
@@ -56,7 +56,7 @@ def adopt_all(
             stack.callback(os.close, _lock(left))
             with closing(_settled(folder, left, providers, damage)) as db:
                 entries.update(_sound(db, left.name, damage))
-        recorded = _list_unlisted(folder, providers) if found else set[str]()
+        recorded = list_unlisted(folder, providers) if found else set[str]()
         take_over(main, {k: v for k, v in entries.items() if k[0] not in recorded})
         for left in found:
             discard(left)
@@ -73,12 +73,8 @@ def read_left(
         StorageError: the disk refused.
     """
     damage: list[Damage] = []
-    lock = _lock(left)
-    try:
-        with closing(_settled(folder, left, providers, damage)) as db:
-            return dict(_sound(db, left.name, damage)), damage
-    finally:
-        os.close(lock)
+    with locked(left), closing(_settled(folder, left, providers, damage)) as db:
+        return dict(_sound(db, left.name, damage)), damage
 
 
 def take_over(main: sqlite3.Connection, entries: dict[_Key, Intent | AttemptResult]) -> None:
@@ -136,7 +132,7 @@ def _elsewhere(name: str, item: Damage) -> Damage:
     return Damage(0, f"journal of {name}: {item.reason}", item.size)
 
 
-def _list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
+def list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
     """List parts whose seal a damaged journal has forgotten; the trials recorded in them.
 
     A part has its name only once it is whole.
@@ -151,6 +147,20 @@ def _list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
             seal.list_parts(folder, sealed)
             trials.update(sealed.trial_ids)
     return trials
+
+
+@contextmanager
+def locked(left: Path) -> Generator[None]:
+    """Hold a journal whose worker has ended, or does within some 30 s.
+
+    Raises:
+        RunInUseError: it is still alive then.
+    """
+    lock = _lock(left)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _lock(left: Path) -> int:

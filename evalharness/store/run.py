@@ -23,6 +23,7 @@ from evalharness.store.entries import (
 from evalharness.store.folder import CONFIG, MANIFEST, Manifest, read_manifest
 from evalharness.store.leftovers import journal_paths
 from evalharness.store.parts import PATTERN, damaged_file, read_sealed
+from evalharness.store.remote import is_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +31,16 @@ if TYPE_CHECKING:
 
 
 def find_run(run: str | Path, *, results: Path = Path("results")) -> Path:
-    """The folder of a run given by name or path.
+    """The folder of a run given by name, path or URL (then the local copy, brought up to date).
 
     Raises:
         RunNotFoundError: there is none; the message lists the runs there are.
+        StorageError: an object store refused.
     """
+    if is_url(str(run)):
+        from evalharness.store.place import fetched
+
+        return fetched(str(run))
     for candidate in (results / run, Path(run)):
         if (candidate / MANIFEST).is_file():
             return candidate

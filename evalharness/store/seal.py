@@ -155,11 +155,8 @@ def list_parts(folder: RunFolder, sealed: Sealed) -> None:
     if not already:
         counts.update(sealed.statuses)
         in_doubt += sealed.outcomes.count("in_doubt")
-    folder.save_manifest(
-        parts=all_parts,
-        recorded=sum(p.rows for p in all_parts if p.path.startswith("records/")),
-        by_status=dict(sorted(counts.items())),
-        in_doubt=in_doubt,
+    folder.save_parts(
+        sealed.parts, parts=all_parts, by_status=dict(sorted(counts.items())), in_doubt=in_doubt
     )
 
 

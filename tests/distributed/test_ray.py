@@ -25,6 +25,7 @@ from tests.durability.invariants import (
     said,
 )
 from tests.durability.processes import PATIENCE_S, Command, Done, Emulator, Zygote, emulating
+from tests.remote.s3 import keys
 
 PLAN = (
     "dataset.limit=6", "sweep.seed=[1,2]", "sweep.temperature=[0,1]", "repeats=10", "scoring=none",
@@ -40,19 +41,19 @@ def on_ray(cluster: str, emulator: Emulator, *more: str, name: str = "r") -> tup
     )  # fmt: skip
 
 
-def run(zygote: Zygote, folder: Path, *arguments: str) -> Done:
-    return begin(zygote, folder, *arguments).wait()
+def run(zygote: Zygote, folder: Path, *arguments: str, **environment: str) -> Done:
+    return begin(zygote, folder, *arguments, **environment).wait()
 
 
-def begin(zygote: Zygote, folder: Path, *arguments: str) -> Command:
+def begin(zygote: Zygote, folder: Path, *arguments: str, **environment: str) -> Command:
     tokens = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
-    return zygote.start(folder, *arguments, quiet=True, **tokens)
+    return zygote.start(folder, *arguments, quiet=True, **tokens, **environment)
 
 
 def workers(root: Path) -> list[int]:
     """Process ids of the workers that hold a journal of a run now."""
     found = []
-    for lock in sorted(root.glob("journal/worker-*/run.lock")):
+    for lock in sorted(root.glob("*/worker-*/run.lock")):
         named = re.match(r"process (\d+) on", lock.read_text())
         if named is not None and (lock.parent / "journal.sqlite").exists():
             found.append(int(named[1]))
@@ -171,6 +172,7 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(
     assert f"{doubts} {noun} of this run in doubt ({doubts} new)" in done.err or not doubts
 
 
+@pytest.mark.long
 def test_a_lost_coordinator_is_replaced(
     zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
 ) -> None:
@@ -184,6 +186,27 @@ def test_a_lost_coordinator_is_replaced(
     root = tmp_path / "results" / "r"
     final_state_is_sound(root, expected=expected, planned=PLANNED)
     assert nothing_bought_twice_unsaid(slow.ledger(), root) == 0
+
+
+def test_workers_write_to_a_store(
+    zygote: Zygote, slow: Slow, cluster: str, s3: str, tmp_path: Path, expected: Any
+) -> None:
+    """A run on a URL and on workers, one of them killed: the store has it all, whole."""
+    url = s3.format("ray")
+    copies = {"EVALHARNESS_STAGING": str(tmp_path / "copies"), **keys()}
+    arguments = on_ray(cluster, slow, f"results_dir={url}")
+    command = begin(zygote, tmp_path, *arguments, **copies)
+    slow.wait_for_more(40)
+    (root,) = tmp_path.glob("copies/*/r")
+    os.kill(wait_for_workers(root, 3)[0], signal.SIGKILL)
+    done = command.wait()
+    assert done.code == 0, done.err
+    elsewhere = {**copies, "EVALHARNESS_STAGING": str(tmp_path / "elsewhere")}
+    read = run(zygote, tmp_path, "verify", url.replace("?", "/r?"), **elsewhere)
+    assert read.code == 0, read.out
+    (other,) = tmp_path.glob("elsewhere/*/r")
+    final_state_is_sound(other, expected=expected, planned=PLANNED)
+    nothing_bought_twice_unsaid(slow.ledger(), other)
 
 
 def coordinator() -> int:
@@ -206,6 +229,76 @@ def _descends(pid: int) -> bool:
     return False
 
 
+def own_disk(tmp_path: Path) -> str:
+    return f"execution.journal_dir={tmp_path}/disk"
+
+
+def test_journals_on_workers_own_disks_are_fetched(
+    zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
+) -> None:
+    """A worker killed on a node that lives: its answers count, as with a journal in the folder."""
+    command = begin(zygote, tmp_path, *on_ray(cluster, slow, own_disk(tmp_path)))
+    root = tmp_path / "results" / "r"
+    slow.wait_for_more(60)
+    os.kill(wait_for_workers(tmp_path / "disk", 3)[0], signal.SIGKILL)
+    done = command.wait()
+    assert done.code == 0, done.err
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    assert nothing_bought_twice_unsaid(slow.ledger(), root) <= 9
+    assert not [*tmp_path.glob("disk/*/*")]
+    assert not [*root.glob("journal/worker-*"), *root.glob("journal/leases.jsonl")]
+
+
+@pytest.mark.long
+def test_what_a_lost_node_had_is_in_doubt_and_asked_again(
+    zygote: Zygote, slow: Slow, two_nodes: Any, tmp_path: Path, expected: Any
+) -> None:
+    """Its journals are gone with it: all that may have been sent is listed, the run goes on."""
+    address, lose = two_nodes
+    command = begin(
+        zygote, tmp_path, *on_ray(address, slow, own_disk(tmp_path), "execution.shard_trials=8")
+    )
+    root = tmp_path / "results" / "r"
+    slow.wait_for_more(90)
+    wait_for_workers(tmp_path / "disk", 3)
+    lose()
+    done = command.wait()
+    assert done.code == 0, done.err
+    assert "is lost" in done.err
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    doubts = nothing_bought_twice_unsaid(slow.ledger(), root)
+    # Whatever was served twice is in the list; beyond that at most the shards the workers had open.
+    served_twice = len(slow.ledger()) - PLANNED
+    assert 0 < served_twice <= doubts == len(in_doubt(root))
+    assert f"{doubts} attempts of this run in doubt ({doubts} new)" in done.err
+
+
+@pytest.mark.long
+def test_a_killed_driver_leaves_journals_on_other_disks_to_the_next_on_ray(
+    zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
+) -> None:
+    """The next session fetches them; one without Ray, or of another plan, is refused."""
+    arguments = on_ray(cluster, slow, own_disk(tmp_path))
+    command = begin(zygote, tmp_path, *arguments)
+    slow.wait_for_more(60)
+    pids = wait_for_workers(tmp_path / "disk", 3)
+    command.signal(signal.SIGKILL)
+    command.wait()
+    ends(pids)
+    alone = zygote.run(tmp_path, "run", "name=r", *slow.provider, *PLAN, quiet=True)
+    assert alone.code == errors.EXIT_STORAGE, alone.err
+    assert "execution=ray" in alone.err
+    other = run(zygote, tmp_path, *arguments, "repeats=11")
+    assert other.code == errors.EXIT_STORAGE, other.err
+    assert "another plan" in other.err
+    done = run(zygote, tmp_path, *arguments)
+    assert done.code == 0, done.err
+    root = tmp_path / "results" / "r"
+    final_state_is_sound(root, expected=expected, planned=PLANNED)
+    assert nothing_bought_twice_unsaid(slow.ledger(), root) <= 9
+
+
+@pytest.mark.long
 def test_a_killed_driver_leaves_a_run_that_goes_on_in_one_process(
     zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
 ) -> None:
@@ -229,6 +322,7 @@ def test_a_killed_driver_leaves_a_run_that_goes_on_in_one_process(
     assert nothing_bought_twice_unsaid(slow.ledger(), root) <= 9
 
 
+@pytest.mark.long
 def test_limits_are_those_of_all_workers_together(
     zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
 ) -> None:
@@ -242,6 +336,7 @@ def test_limits_are_those_of_all_workers_together(
         assert emulator.stats()["max_in_flight"] <= 60
 
 
+@pytest.mark.long
 def test_one_refused_account_stops_all(
     zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
 ) -> None:
@@ -257,6 +352,7 @@ def test_one_refused_account_stops_all(
         assert verify_folder(tmp_path / "results" / "r").sound
 
 
+@pytest.mark.long
 def test_the_money_limit_is_one_for_all(
     zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
 ) -> None:
@@ -264,15 +360,21 @@ def test_the_money_limit_is_one_for_all(
     dear = (
         "pricing.prices=[{model: qwen-plus, price_usd_per_mtok: {prompt: 0.4, completion: 1000}}]"
     )
-    with emulate("--price-completion", "1000", "--output-tokens", "8") as emulator:
+    answers = ("--price-completion", "1000", "--output-tokens", "8", "--ttft-ms", "60")
+    with emulate(*answers) as emulator:
         arguments = on_ray(cluster, emulator, dear, "limits.max_cost_usd=1.0")
-        done = run(zygote, tmp_path, *arguments)
+        command = begin(zygote, tmp_path, *arguments)
+        emulator.wait_until_received(30)  # of some 125
+        root = tmp_path / "results" / "r"
+        os.kill(wait_for_workers(root, 3)[0], signal.SIGKILL)  # its allowance comes back
+        done = command.wait()
         assert done.code == errors.EXIT_BUDGET, done.err
         assert 0.9 < float(emulator.stats()["billed_usd"]) <= 1.0
         assert run(zygote, tmp_path, *arguments, "limits.max_cost_usd=10").code == 0
-        assert len(emulator.ledger()) == PLANNED
+        nothing_bought_twice_unsaid(emulator.ledger(), root)
 
 
+@pytest.mark.long
 def test_an_interrupt_drains_everywhere(
     zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
 ) -> None:
@@ -291,6 +393,7 @@ def test_an_interrupt_drains_everywhere(
     assert len(slow.ledger()) == PLANNED
 
 
+@pytest.mark.long
 def test_a_ray_of_its_own_goes_with_its_driver(
     zygote: Zygote, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -346,7 +449,7 @@ def test_a_cluster_cannot_reach_what_answers_on_this_machine_alone(
         (["execution.engine=dask"], "execution.engine"),
         (["execution.worker=2"], "execution.workers"),
         (["load=closed"], "execution=local"),
-        (["results_dir=s3://bucket/results"], "results_dir=results"),
+        (["results_dir=ftp://host/results"], "s3://"),
     ],
 )
 def test_what_cannot_be_run_so_is_refused_before_anything_starts(

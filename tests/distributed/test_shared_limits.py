@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from evalharness.config import LimitsConfig, Profile
 from evalharness.distributed.desk import Answer, Ask, Desk
-from evalharness.distributed.gate import SharedGate, Word
+from evalharness.distributed.gate import SharedGate
 from evalharness.distributed.money import SharedMoney
 from evalharness.distributed.purse import Purse
 from evalharness.distributed.shards import Board, Shard
+from evalharness.distributed.words import Word
 from evalharness.errors import BudgetReachedError
 from evalharness.records import ErrorKind
 from evalharness.throttle.clock import ManualClock
@@ -230,10 +231,33 @@ def test_allowances_never_exceed_the_limit(data):
             allowance[name] = purse.give_back(name, unused)
         elif what == "die":
             purse.lost(name)
-            before += allowance[name]
+            if data.draw(st.booleans()):
+                purse.settled(name, gone[name])
+                before += gone[name]
+            else:
+                before += allowance[name]
+            del allowance[name], gone[name]
+            free = limit - before - sum(allowance.values())
+            assert abs(purse.free - free) < Decimal("1e-20")  # 28 digits are kept
+            names[names.index(name)] = name = f"{name}'"  # no name is used twice
             allowance[name] = gone[name] = Decimal(0)
         if limit >= before:
             assert before + sum(allowance.values()) <= limit
+
+
+def test_what_a_dead_worker_did_not_spend_is_free_again():
+    """Until that is known nobody is told that the limit is reached for good."""
+    purse = Purse(Decimal(10))
+    assert purse.more("a", Decimal(6)).allowance >= 6
+    purse.told("a", gone=Decimal(2), unused=Decimal(4))
+    purse.lost("a")
+    assert not purse.more("b", Decimal(7)).reached
+    purse.settled("a", Decimal(3))
+    assert purse.free == 7
+    assert purse.more("b", Decimal(7)).allowance == 7
+    purse.lost("b")
+    purse.settled("b", Decimal(9))  # more than it was allowed: attempts that it took along
+    assert purse.more("c", Decimal(1)).reached
 
 
 def test_near_the_limit_nobody_keeps_the_last_dollars():

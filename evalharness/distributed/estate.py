@@ -1,0 +1,203 @@
+"""What workers leave, taken over by the driver: from the shared folder, or from their own disks."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from evalharness.distributed.adopting import Adopted, adopt, earlier_attempts, take_in
+from evalharness.distributed.leases import Leases, Where, perhaps_sent
+from evalharness.distributed.messages import Again
+from evalharness.distributed.shards import Shard
+from evalharness.errors import RunInUseError
+from evalharness.plan import Plan
+from evalharness.records import AttemptResult
+from evalharness.runner.money import Money
+from evalharness.runner.outcome import Summary
+from evalharness.store import files, leftovers
+from evalharness.store.columns import attempt_table
+from evalharness.store.entries import FILE_NAME
+from evalharness.store.parts import read_sealed
+from evalharness.store.writer import RunStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+class Nodes(Protocol):
+    """The machines of a cluster."""
+
+    def alive(self) -> list[str]:
+        """Those that answer."""
+        ...
+
+    async def read_journal(self, node: str, folder: str) -> dict[str, bytes] | None:
+        """See :func:`read_journal`; None where the node is lost.
+
+        Raises:
+            RunInUseError: the worker is alive.
+        """
+        ...
+
+    async def discard(self, node: str, folder: str) -> None:
+        """Remove a journal that was taken over; nothing where the node is lost."""
+        ...
+
+
+class Estate:
+    """Takes over journals, and knows what is done.
+
+    Args:
+        plan: of the run.
+        store: of the driver; not yet started.
+        nodes: where journals on workers' own disks are.
+        leases: who had what; None where journals are in the shared folder.
+        money: says what an attempt may cost at most.
+        summary: told what is in doubt.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: RunStore,
+        nodes: Nodes,
+        leases: Leases | None,
+        money: Money,
+        summary: Summary,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._nodes = nodes
+        self._leases = leases
+        self._money = money
+        self._summary = summary
+        self._providers = {s.setting_id: s.provider for s in plan.settings}
+        self.listing = asyncio.Lock()  # whoever holds it may change the manifest
+        self.earlier = earlier_attempts(store)
+
+    def done(self) -> NDArray[np.bool_]:
+        """Which trials of the plan have their record."""
+        return self._plan.done_map(self._store.done_keys())
+
+    def known(self, shards: Sequence[Shard]) -> list[Again]:
+        """What is known of shards whose worker was lost, and taken over."""
+        import numpy as np
+
+        done = self.done() if shards else np.zeros(0, dtype=np.bool_)
+        by_shard: list[Again] = []
+        for shard in shards:
+            flags = self._plan.recorded_at(done, *shard)
+            mine = {
+                trial: results
+                for trial, results in self.earlier.items()
+                if shard.start <= results[-1].intent.position < shard.stop
+            }
+            by_shard.append(Again(np.packbits(flags).tobytes(), mine))
+        return by_shard
+
+    async def adopt(self, name: str) -> list[AttemptResult]:
+        """Take over what a worker left where there is something; attempts that no part holds.
+
+        Raises:
+            RunInUseError: it is alive.
+            StorageError: the disk refused.
+        """
+        async with self.listing:
+            where = None if self._leases is None else self._leases.journals.get(name)
+            lost = where is not None and not await self._fetch(name, where)
+            left = self._store.folder.journal_folder / name
+            found: list[Adopted] = []
+            if left.exists():
+                again = where is not None  # it may have been taken over before, and dropped
+                found.append(
+                    await adopt(self._store, left, self._providers, self.earlier, again=again)
+                )
+            if lost:
+                found.append(await self._put_in_doubt(name))
+            if self._leases is not None:
+                await asyncio.to_thread(self._leases.over, name)
+        for adopted in found:
+            self._summary.in_doubt.extend(adopted.in_doubt)
+        return [result for adopted in found for result in adopted.results]
+
+    async def adopt_rest(self) -> bool:
+        """Take over everything that is left; whether there was something."""
+        folders = self._store.folder.journal_folder.glob("worker-*/")
+        names = {left.name for left in folders}
+        names |= set() if self._leases is None else {*self._leases.journals}
+        for name in sorted(names):
+            await self.adopt(name)
+        return bool(names)
+
+    def attempts(self, parts: Sequence[str], results: list[AttemptResult]) -> pa.Table:
+        """Attempts in some parts and some that are in none, as a table."""
+        import pyarrow as pa
+
+        root = self._store.folder.root
+        sealed = [read_sealed(root / part) for part in parts if part.startswith("attempts/")]
+        return pa.concat_tables([attempt_table(results), *sealed])
+
+    async def _fetch(self, name: str, where: Where) -> bool:
+        """Bring a journal from its disk into the shared folder; whether all it held is here."""
+        assert self._leases is not None
+        for node in (where.node, *(n for n in self._nodes.alive() if n != where.node)):
+            found = await self._nodes.read_journal(node, where.folder)
+            if found:
+                await asyncio.to_thread(self._keep, name, found)
+                await self._nodes.discard(node, where.folder)
+                return True
+        return not self._leases.shards.get(name)  # without a shard there was nothing to send
+
+    def _keep(self, name: str, found: dict[str, bytes]) -> None:
+        folder = self._store.folder.journal_folder / name
+        files.make_folder(folder)
+        # The log first: without the file itself nobody takes the folder for a journal.
+        for file in sorted(found, key=lambda file: file == FILE_NAME):
+            files.publish_bytes(folder / file, found[file])
+        files.sync_folder(folder.parent)
+
+    async def _put_in_doubt(self, name: str) -> Adopted:
+        """A journal is lost: what its worker had and no part holds may have been sent."""
+        assert self._leases is not None
+        # A part may have its name already; who would have listed it is lost.
+        await asyncio.to_thread(leftovers.list_unlisted, self._store.folder, self._providers)
+        done, unfinished = self.done(), self._store.recovered.unfinished
+        intents = [
+            intent
+            for start, stop in self._leases.shards.get(name, ())
+            for intent in perhaps_sent(
+                self._plan.trials(done, start=start, stop=stop),
+                lambda trial: unfinished[trial].attempts if trial in unfinished else 0,
+                lambda trial: self._money.worst_case(trial, self._plan.body(trial)),
+                time.time_ns(),
+            )
+        ]
+        entries = {(one.trial_id, one.attempt, False): one for one in intents}
+        return await take_in(self._store, dict(entries), self.earlier)
+
+
+def read_journal(folder: str) -> dict[str, bytes] | None:
+    """Files of a journal on this machine, {} where there is none, None while its worker lives.
+
+    Nobody writes to it meanwhile: its lock is held.
+    """
+    path = Path(folder)
+    if not (path / FILE_NAME).exists():
+        return {}
+    try:
+        with leftovers.locked(path):
+            names = (FILE_NAME, f"{FILE_NAME}-wal")
+            return {n: (path / n).read_bytes() for n in names if (path / n).exists()}
+    except RunInUseError:
+        return None
+
+
+def discard_journal(folder: str) -> None:
+    """Remove a journal on this machine."""
+    shutil.rmtree(folder, ignore_errors=True)

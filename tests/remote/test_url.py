@@ -1,0 +1,291 @@
+"""A results root by URL: sealed parts in the store, the journal on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import evalharness as package
+from evalharness import errors
+from evalharness.store import mirror, remote
+from evalharness.store.place import results_root
+from evalharness.store.remote import Remote
+from evalharness.store.verify import verify_folder
+from evalharness.store.writer import RunStore
+from tests.durability.invariants import (
+    final_state_is_sound,
+    nothing_bought_twice_unsaid,
+    said,
+)
+from tests.durability.processes import Done, Emulator, Zygote
+from tests.remote.s3 import keys
+from tests.store.helpers import SETTING, digests, intent, prompt, result
+
+PLAN = (
+    "dataset.limit=6", "sweep.seed=[1,2]", "sweep.temperature=[0,1]", "repeats=4", "scoring=none",
+    "params.max_tokens=8", "limits.concurrency=6", "limits.in_doubt_retries=3",
+)  # fmt: skip
+PLANNED = 6 * 2 * 2 * 4
+
+
+class Machine:
+    """A machine of its own, as far as local copies go."""
+
+    def __init__(self, zygote: Zygote, folder: Path) -> None:
+        self._zygote, self._folder = zygote, folder
+        folder.mkdir()
+        self.environment = {mirror_name: str(folder / "copies") for mirror_name in [STAGING]}
+
+    def start(self, *arguments: str, **options: Any) -> Any:
+        return self._zygote.start(self._folder, *arguments, **options, **self.environment, **keys())
+
+    def run(self, *arguments: str, **options: Any) -> Done:
+        return self.start(*arguments, **options).wait()
+
+    @property
+    def copy(self) -> Path:
+        (found,) = self._folder.glob("copies/*/r")
+        return found
+
+
+STAGING = "EVALHARNESS_STAGING"
+
+
+@pytest.fixture
+def here(zygote: Zygote, tmp_path: Path) -> Machine:
+    return Machine(zygote, tmp_path / "here")
+
+
+@pytest.fixture
+def there(zygote: Zygote, tmp_path: Path) -> Machine:
+    return Machine(zygote, tmp_path / "there")
+
+
+def run_of(store: str) -> str:
+    base, _, query = store.partition("?")
+    return f"{base}/r?{query}" if query else f"{base}/r"
+
+
+def command(emulator: Emulator, store: str, *more: str) -> tuple[str, ...]:
+    return ("run", "name=r", *emulator.provider, *PLAN, f"results_dir={store}", *more)
+
+
+@pytest.fixture(scope="module")
+def expected(zygote: Zygote, emulator: Emulator, tmp_path_factory: Any) -> list[tuple[Any, ...]]:
+    folder = tmp_path_factory.mktemp("whole")
+    done = zygote.run(folder, "run", "name=whole", *emulator.provider, *PLAN, quiet=True)
+    assert done.code == 0, done.err
+    return said(folder / "results" / "whole")
+
+
+@pytest.mark.parametrize("store", ["file", "s3"], indirect=True)
+def test_a_run_on_a_url_is_read_and_extended_from_another_machine(
+    here: Machine, there: Machine, emulator: Emulator, store: str, expected: Any
+) -> None:
+    """Parts, manifest and report are in the store; nothing is asked twice anywhere."""
+    begin = len(emulator.ledger())
+    done = here.run(*command(emulator, store), seal_trials=16)
+    assert done.code == 0, done.err
+    assert f"evalharness report {run_of(store)}" in done.last_line.replace("'", "")
+    names = Remote(run_of(store)).names()
+    assert {"run.json", "config.yaml", "prompts.parquet", "settings.parquet"} < {*names}
+    assert {"summary.json", "report.html"} < {*names}
+    assert len([n for n in names if n.startswith("records/part-")]) >= 2
+    assert not any("journal" in n or "lock" in n for n in names)
+    url = run_of(store)
+    verified = there.run("verify", url)
+    assert verified.code == 0, verified.err
+    assert f"{PLANNED} records" in verified.out
+    final_state_is_sound(there.copy, expected=expected, planned=PLANNED)
+    report = json.loads(there.run("report", url, "--json").out)
+    assert report["run"]["status"] == "complete"
+    shown = there.run("show", url, expected[0][0])
+    assert shown.code == 0, shown.err
+    assert "nothing to send" in there.run(*command(emulator, store), quiet=True).err
+    more = there.run(*command(emulator, store, "repeats=5"), quiet=True)
+    assert more.code == 0, more.err
+    again = here.run(*command(emulator, store, "repeats=5"), quiet=True)
+    assert "nothing to send" in again.err
+    assert len(emulator.ledger()) - begin == PLANNED + 24
+
+
+def test_killed_it_goes_on_here_and_nowhere_else(
+    here: Machine, there: Machine, emulator: Emulator, store: str, expected: Any
+) -> None:
+    """P1-P4 with a store: what the journal holds is not bought again by anybody."""
+    begin, arguments = len(emulator.ledger()), command(emulator, store)
+    for _ in range(2):
+        running = here.start(*arguments, seal_trials=16, quiet=True)
+        emulator.wait_until_served(emulator.served() + 36, by=running)
+        running.signal(signal.SIGKILL)
+        running.wait()
+    refused = there.run(*arguments, quiet=True)
+    assert refused.code == errors.EXIT_IN_USE, refused.err
+    assert "takeover=" in refused.err
+    assert there.run("verify", run_of(store)).code == 0  # what is sealed can be read anywhere
+    done = here.run(*arguments, seal_trials=16, quiet=True)
+    assert done.code == 0, done.err
+    final_state_is_sound(here.copy, expected=expected, planned=PLANNED)
+    nothing_bought_twice_unsaid(emulator.ledger()[begin:], here.copy)
+    assert there.run("verify", run_of(store)).code == 0
+    assert said(there.copy) == said(here.copy)
+
+
+def test_a_lost_machine_is_taken_over_and_stays_out(
+    here: Machine, there: Machine, emulator: Emulator, store: str, expected: Any
+) -> None:
+    """Its journal is said to be lost; the old machine may not go on beside the new one."""
+    arguments = command(emulator, store)
+    running = here.start(*arguments, seal_trials=16, quiet=True)
+    emulator.wait_until_served(emulator.served() + 40, by=running)
+    running.signal(signal.SIGKILL)
+    running.wait()
+    refused = there.run(*arguments, quiet=True)
+    name = re.search(r"takeover=(\w+)", refused.err)
+    assert name is not None, refused.err
+    done = there.run(*arguments, name[0], quiet=True)
+    assert done.code == 0, done.err
+    final_state_is_sound(there.copy, expected=expected, planned=PLANNED)
+    assert "whose journal is lost" in " ".join(package.load(there.copy).manifest.notes)
+    late = here.run(*arguments, quiet=True)
+    assert late.code == errors.EXIT_STORAGE
+    assert "journal in" in late.err
+    assert ".old" in late.err
+
+
+def test_whoever_was_taken_over_while_it_ran_stops(
+    here: Machine, there: Machine, emulate: Any, store: str
+) -> None:
+    with emulate("--ttft-ms", "400") as slow:
+        arguments = command(slow, store)
+        running = here.start(*arguments, seal_trials=8, quiet=True)
+        slow.wait_until_served(12)
+        name = re.search(r"takeover=(\w+)", there.run(*arguments, quiet=True).err)
+        assert name is not None
+        assert there.run(*arguments, name[0], "dataset.limit=1", quiet=True).code == 0
+        done = running.wait()
+    assert done.code == errors.EXIT_STORAGE
+    assert "taken over" in done.err
+
+
+def filled(root: Path, trials: range) -> RunStore:
+    one = RunStore(root, code_version="0")
+    prompts = [prompt(n) for n in range(20)]
+    one.save_plan(
+        config_yaml="", prompts=prompts, digests=digests(prompts), settings=[SETTING], planned=20
+    )
+    one.start()
+    for number in trials:
+        one.append(intent(number))
+        one.append(result(number))
+    return one
+
+
+async def test_a_store_that_refuses_costs_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal drops nothing that is not there: exit 74, and the next session uploads it."""
+    monkeypatch.setattr(remote, "_WAITS_S", (0.01,))
+    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    place = f"file://{tmp_path}/shared"
+    root = results_root(place, str(tmp_path / "copies")) / "r"
+    one = filled(root, range(5))
+    in_the_way = tmp_path / "shared" / "r" / "attempts"
+    in_the_way.write_text("")
+    with pytest.raises(errors.StorageError, match="attempts/part-000001"):
+        await one.finish(status="complete", reason=None)
+    assert verify_folder(root).sealing == 2  # the seal is not over: the journal holds all
+    assert b'"open":true' in (tmp_path / "shared" / "r" / "owner.json").read_bytes()
+    in_the_way.unlink()
+    again = filled(root, range(5, 20))
+    await again.finish(status="complete", reason=None)
+    report = verify_folder(tmp_path / "shared" / "r")
+    assert report.sound, report.findings
+    assert report.records == 20
+    assert b'"open":false' in (tmp_path / "shared" / "r" / "owner.json").read_bytes()
+
+
+async def test_what_does_not_read_back_is_not_taken_for_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
+    one = filled(root, range(5))
+    chunks = Remote._chunks
+    monkeypatch.setattr(
+        Remote, "_chunks",
+        lambda self, name: (c[::-1] if name.startswith("records/") else c for c in chunks(self, name)),
+    )  # fmt: skip
+    with pytest.raises(errors.StorageError, match="does not read back"):
+        await one.finish(status="complete", reason=None)
+    monkeypatch.undo()
+    assert "records/part-000001.parquet" not in (root / ".uploaded").read_text()
+    assert verify_folder(root).sealing == 2
+
+
+def test_a_part_that_is_gone_here_comes_back_and_a_damaged_one_is_said(
+    here: Machine, there: Machine, emulator: Emulator, store: str, tmp_path: Path
+) -> None:
+    assert here.run(*command(emulator, store), quiet=True).code == 0
+    part = here.copy / "records" / "part-000001.parquet"
+    content = part.read_bytes()
+    part.unlink()
+    assert "nothing to send" in here.run(*command(emulator, store), quiet=True).err
+    assert part.read_bytes() == content
+    Remote(run_of(store)).write("records/part-000001.parquet", content[:-1] + b"?")
+    damaged = there.run("verify", run_of(store))
+    assert damaged.code == errors.EXIT_STORAGE
+    assert "records/part-000001.parquet is not what was sealed" in damaged.err
+
+
+def test_a_key_in_the_url_is_refused_and_not_repeated(
+    here: Machine, emulator: Emulator, tmp_path: Path
+) -> None:
+    """P17: exit 2, and the key is nowhere."""
+    for verb in (
+        command(emulator, "s3://AKIAX:hushhush@bucket/x"),
+        ("report", "s3://AKIAX:hushhush@b/r"),
+    ):
+        done = here.run(*verb)
+        assert done.code == errors.EXIT_CONFIG
+        assert "AWS_ACCESS_KEY_ID" in done.err
+        assert "hushhush" not in done.err + done.out
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"hushhush" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("ftp://host/x", "s3://"), ("s3:///x", "bucket"), ("file://host/x", "three slashes")],
+)
+def test_other_places_are_refused(here: Machine, emulator: Emulator, url: str, words: str) -> None:
+    done = here.run(*command(emulator, url))
+    assert done.code == errors.EXIT_CONFIG
+    assert words in done.err
+
+
+def test_a_judging_goes_with_its_run(
+    here: Machine, there: Machine, emulator: Emulator, store: str
+) -> None:
+    """`judge URL` records into the store as well; the other machine's report has it."""
+    assert here.run(*command(emulator, store), quiet=True).code == 0
+    judged = here.run(
+        "judge",
+        run_of(store),
+        "--name",
+        "j",
+        "--yes",
+        "provider=openai_compatible",
+        f"provider.base_url={emulator.base_url}",
+        "provider.model=m",
+        "params.max_tokens=8",
+    )
+    assert judged.code in (0, 1), judged.err
+    assert there.run("verify", run_of(store)).code == 0
+    assert (there.copy / "judge" / "j" / "run.json").is_file()
+    assert verify_folder(there.copy / "judge" / "j").sound

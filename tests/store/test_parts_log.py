@@ -1,0 +1,103 @@
+"""Many parts: the manifest is written now and then, and always says them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evalharness.errors import StorageError
+from evalharness.store import files, parts_log
+from evalharness.store.folder import MANIFEST, read_manifest
+from evalharness.store.run import Run
+from evalharness.store.verify import verify_folder
+from evalharness.store.writer import RunStore
+from tests.store.helpers import SETTING, digests, intent, prompt, result
+
+
+def opened(root: Path, planned: int) -> RunStore:
+    store = RunStore(root, code_version="0")
+    prompts = [prompt(n) for n in range(planned)]
+    store.save_plan(
+        config_yaml="", prompts=prompts, digests=digests(prompts), settings=[SETTING],
+        planned=planned,
+    )  # fmt: skip
+    store.start()
+    return store
+
+
+async def seal(store: RunStore, numbers: range) -> None:
+    for number in numbers:
+        store.put(intent(number))
+        await store.append(result(number))
+        await store.seal()
+
+
+async def test_what_is_written_grows_with_the_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts_log, "FEW_PARTS", 8)
+    root = tmp_path / "r"
+    written: list[int] = []
+    publish = files.publish_bytes
+
+    def counted(target: Path, content: bytes, **options: int) -> None:
+        if target.name == MANIFEST:
+            written.append(content.count(b'"sha256"'))
+        publish(target, content, **options)
+
+    monkeypatch.setattr(files, "publish_bytes", counted)
+    store = opened(root, 60)
+    for number in range(60):
+        await seal(store, range(number, number + 1))
+        manifest = read_manifest(root)
+        assert manifest is not None
+        assert [p.path for p in manifest.parts] == [p.path for p in store.folder.manifest.parts]
+        assert manifest.recorded == number + 1 == sum(manifest.by_status.values())
+    assert sum(written) < 10 * 120  # entries; each time all of them would be 3,660
+    assert verify_folder(root).sound
+    await store.finish(status="complete", reason=None)
+    assert not list(root.glob(parts_log.PATTERN))
+    assert written[-1] == 120
+    assert verify_folder(root).sound
+
+
+async def test_a_kill_loses_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that is whole counts, one that was cut off is written again by the repeated seal."""
+    monkeypatch.setattr(parts_log, "FEW_PARTS", 4)
+    root = tmp_path / "r"
+    store = opened(root, 40)
+    number = 0
+    while not list(root.glob(parts_log.PATTERN)):
+        await seal(store, range(number, number + 1))
+        number += 1
+
+    def cut(path: Path, line: parts_log.Line) -> None:
+        with path.open("ab") as file:
+            file.write(b'\n{"parts":[{"path":"recor')
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(parts_log, "append", cut)
+        broken.setattr(parts_log, "is_due", lambda *_: False)
+        with pytest.raises(StorageError):
+            await seal(store, range(number, number + 1))
+    store.close()  # as a kill: run.json is not written any more
+    manifest = read_manifest(root)
+    assert manifest is not None
+    assert len(manifest.parts) == 2 * number
+    with monkeypatch.context() as killed:  # once more, as soon as the seal is repeated
+        killed.setattr(parts_log, "is_due", lambda *_: False)
+        RunStore(root, code_version="0").close()
+    manifest = read_manifest(root)
+    assert manifest is not None
+    assert len(manifest.parts) == 2 * number + 2
+    (log,) = root.glob(parts_log.PATTERN)
+    stale = log.read_bytes()
+    again = opened(root, 40)
+    log.write_bytes(stale)  # a kill before the old log was removed
+    await seal(again, range(number + 1, 40))
+    assert verify_folder(root).sound
+    await again.finish(status="complete", reason=None)
+    assert verify_folder(root).sound
+    assert len(Run.open(root).table("records", ["trial_id"])) == 40
