@@ -235,6 +235,12 @@ class SharedGate(Gate):
         if self._line or self._needs_leave:
             self._speak.set()
 
+    def hand_on(
+        self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None
+    ) -> None:
+        """As :meth:`release`: nobody stands ready here, for a slot may be wanted elsewhere."""
+        self.release(permit, tokens, reply)
+
     # ── slots ────────────────────────────────────────────────────────────────────────────────
 
     @property

@@ -3,7 +3,8 @@
 For one attempt: the throttle admits it, the money guard sets its worst case aside, the intent is
 made durable, the request is sent, the result is made durable. A worker does not wait for its
 result's sync: the next intent's sync, which it must wait for anyway, covers both, because the
-journal keeps order. Nothing sleeps while it holds a place in the throttle.
+journal keeps order. Nothing sleeps while it holds a place in the throttle. Where others have made
+their requests ready meanwhile, a worker whose request has ended sends the first of them at once.
 """
 
 from __future__ import annotations
@@ -53,6 +54,14 @@ class Lane(NamedTuple):
     client: ChatClient
     gate: Gate
     estimate: OutputEstimate
+
+
+class _Ready(NamedTuple):
+    """An attempt whose intent is durable: only a slot is missing."""
+
+    job: Job
+    intent: Intent
+    permit: Permit
 
 
 class Runner:
@@ -235,18 +244,42 @@ class Runner:
             job.reason = held.reason
             backlog.put_back(job, time.monotonic() + held.seconds)
             return
-        answer: Reply | None = None
         try:
             intent = self._intent(job, key, worst)
             await self._commit(intent, key)
-            intent = await self._slot(permit, intent, key)
-            answer = reply = await self._send(lane.client, job, intent)
+            ready = await self._slot(_Ready(job, intent, permit))
+        except BaseException:
+            if not permit.carried:
+                permit.done(None)
+            raise
+        while ready is not None:
+            ready = await self._exchange(lane, ready, backlog)
+
+    async def _exchange(self, lane: Lane, ready: _Ready, backlog: Backlog) -> _Ready | None:
+        """Send a request and settle its reply; what is to be sent next, where something is ready.
+
+        Raises:
+            Stopped: the run stops, and what was ready is recorded as not sent.
+        """
+        job, intent, permit = ready
+        reply: Reply | None = None
+        try:
+            reply = await self._send(lane.client, job, intent)
             decision = permit.decide(reply, job.tries, job.doubts, kind_so_far=job.failures(reply))
-        finally:
-            permit.done(answer)
-        self._settle(job, intent, reply, decision, backlog)
-        if lane.gate.counts_tokens:
-            lane.estimate.observe(_task(job), len(job.body), reply.usage)
+            self._settle(job, intent, reply, decision, backlog)
+            if lane.gate.counts_tokens:
+                lane.estimate.observe(_task(job), len(job.body), reply.usage)
+        except BaseException:
+            permit.done(reply)
+            raise
+        following: _Ready | None = permit.hand_on(reply)
+        if following is None:
+            return None
+        if self._stopping.is_set():
+            self._unsent(following.intent)
+            following.permit.done(None)
+            raise Stopped
+        return self._going(following, waited=True)
 
     async def _commit(self, intent: Intent, key: str) -> None:
         """Make an intent durable: without that nothing is sent."""
@@ -254,28 +287,38 @@ class Runner:
         try:
             await self._store.append(intent)
         except asyncio.CancelledError:
-            self._unsent(intent, key)
+            self._unsent(intent)
             raise
         except BaseException:
             self._money.cancel(key)
             raise
         self._commit_wait.add(time.perf_counter() - began)
 
-    async def _slot(self, permit: Permit, intent: Intent, key: str) -> Intent:
-        """Wait for a slot; the intent with the moment and the number of those on the wire then.
+    async def _slot(self, ready: _Ready) -> _Ready | None:
+        """Wait for a slot; None where somebody whose request had ended has sent it meanwhile.
 
         Raises:
             Stopped: the run stops, and the attempt is recorded as not sent.
         """
+        permit = ready.permit
         try:
-            waited = await permit.slot()
+            waited = await permit.slot(ready)
+            if permit.carried:
+                return None
             if self._stopping.is_set():  # while the intent was being written
                 raise Stopped
         except (Stopped, asyncio.CancelledError):
-            self._unsent(intent, key)
+            if not permit.carried:
+                self._unsent(ready.intent)
             raise
-        admitted_ns = time.time_ns() if waited else intent.admitted_at_ns
-        return structs.replace(intent, admitted_at_ns=admitted_ns, in_flight=self._in_flight + 1)
+        return self._going(ready, waited=waited)
+
+    def _going(self, ready: _Ready, *, waited: bool) -> _Ready:
+        """The same with the moment it goes, and the number of those on the wire then."""
+        intent, in_flight = ready.intent, self._in_flight + 1
+        at_ns = time.time_ns() if waited else intent.admitted_at_ns
+        intent = structs.replace(intent, admitted_at_ns=at_ns, in_flight=in_flight)
+        return ready._replace(intent=intent)
 
     async def _send(self, client: ChatClient, job: Job, intent: Intent) -> Reply:
         self._in_flight += 1
@@ -353,9 +396,9 @@ class Runner:
             self.summary.unsaved += 1
             raise
 
-    def _unsent(self, intent: Intent, key: str) -> None:
+    def _unsent(self, intent: Intent) -> None:
         """A stop came between deciding to send and sending: the journal must know of it."""
-        self._money.cancel(key)
+        self._money.cancel(f"{intent.trial_id}.{intent.attempt}")
         self._abandoned(interrupted(intent, sent=False))
 
     def _abandoned(self, result: AttemptResult) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from evalharness.config import LimitsConfig, Profile
 from evalharness.records import Reply
@@ -28,7 +29,7 @@ from evalharness.throttle.line import (
     WaitState,
 )
 from evalharness.throttle.pause import Pause
-from evalharness.throttle.prepared import Prepared, beyond
+from evalharness.throttle.prepared import Entry, Prepared, beyond
 from evalharness.throttle.rate import RequestRate, Reservation, TokenBudget
 from evalharness.throttle.retry import Decision, RetryPolicy
 
@@ -41,9 +42,11 @@ class Permit:
     Attributes:
         admitted_at: clock time (monotonic seconds) at which it was granted, with its slot.
         in_flight: requests in flight then, this one included; 0 while it has no slot.
+        carried: whether somebody else sends what stood ready with it (see :meth:`hand_on`), and
+            gives it back.
     """
 
-    __slots__ = ("_gate", "_open", "_tokens", "admitted_at", "in_flight")
+    __slots__ = ("_gate", "_open", "_tokens", "admitted_at", "carried", "in_flight")
 
     def __init__(
         self, gate: Gate, admitted_at: float, in_flight: int, tokens: Reservation | int | None
@@ -53,16 +56,21 @@ class Permit:
         self._tokens = tokens
         self.admitted_at = admitted_at
         self.in_flight = in_flight
+        self.carried = False
 
-    async def slot(self) -> bool:
+    async def slot(self, cargo: Any = None) -> bool:
         """Wait until the request may really go; False when it was not admitted early, but to go.
+
+        Args:
+            cargo: what is to be sent. With one given, somebody else may do that meanwhile; then
+                :attr:`carried` is true afterwards, also after an error.
 
         Raises:
             Stopped: the gate was closed meanwhile.
         """
         if self.in_flight:
             return False
-        await self._gate.stand_ready(self)
+        await self._gate.stand_ready(self, cargo)
         return True
 
     def decide(
@@ -93,6 +101,18 @@ class Permit:
         if self._open:
             self._open = False
             self._gate.release(self, self._tokens, reply)
+
+    def hand_on(self, reply: Reply) -> Any:
+        """As :meth:`done`, and take over what the first in line has ready; None where nothing goes.
+
+        The caller sends it at once. Were its owner woken instead, it would go in the next turn of
+        the event loop only: after every other reply that is there, so that of a thousand requests
+        each would wait for all, and keep doing so.
+        """
+        if not self._open:
+            return None
+        self._open = False
+        return self._gate.hand_on(self, self._tokens, reply)
 
 
 class Gate:
@@ -240,7 +260,7 @@ class Gate:
             self._queue.remove(waiter)
             self.wake()
 
-    async def stand_ready(self, permit: Permit) -> None:
+    async def stand_ready(self, permit: Permit, cargo: Any = None) -> None:
         """Wait for a slot: see :meth:`Permit.slot`."""
         line, now = self._prepared.line, self._clock.monotonic()
         if not line and self._stopped is None and (self._hold(now) or self._no_slot(now)) is None:
@@ -248,16 +268,16 @@ class Gate:
             self._give_slot(permit, now)
             return
         event = asyncio.Event()
-        line.append((permit, event))
+        line.append(Entry(permit, event, cargo))
         try:
-            while True:
+            while not permit.carried:
                 if self._stopped is not None:
                     raise Stopped(self._stopped.decision)
                 if permit.in_flight and self._clock.monotonic() < self._pause.until:
                     # A pause began between the handing out and now.
                     self.in_flight, permit.in_flight = self.in_flight - 1, 0
                     self._prepared.count += 1
-                    line.appendleft((permit, event))
+                    line.appendleft(Entry(permit, event, cargo))
                 block = self._hand_out_slots()
                 if permit.in_flight:
                     return
@@ -335,9 +355,26 @@ class Gate:
         self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None
     ) -> None:
         """Take a permit back (see :meth:`Permit.done`)."""
+        self._take_back(permit, tokens, reply)
+        self.wake()
+
+    def hand_on(self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None) -> Any:
+        """Take a permit back and give its slot on (see :meth:`Permit.hand_on`)."""
+        self._take_back(permit, tokens, reply)
+        cargo, line, now = None, self._prepared.line, self._clock.monotonic()
+        if line and self._stopped is None and (self._hold(now) or self._no_slot(now)) is None:
+            cargo = line[0].cargo
+            if cargo is not None:
+                line[0].permit.carried = True
+                self._hand_out_first(now)
+        self.wake()
+        return cargo
+
+    def _take_back(
+        self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None
+    ) -> None:
         if not permit.in_flight:
             self._prepared.count -= 1
-            self.wake()
             return
         if reply is not None and (self._tokens is not None or not self._fixed):
             now = self._clock.monotonic()
@@ -345,7 +382,6 @@ class Gate:
             if self._tokens is not None and isinstance(tokens, Reservation):
                 self._tokens.settle(tokens, tokens_used(reply), now)
         self.in_flight -= 1
-        self.wake()
 
     @property
     def _fixed(self) -> bool:
@@ -403,13 +439,16 @@ class Gate:
             block = self._hold(now) or self._no_slot(now)
             if block is not None:
                 if block.until is not None:
-                    line[0][1].set()  # it sets itself a timer
+                    line[0].event.set()  # it sets itself a timer
                 return block
-            permit, event = line.popleft()
-            self._prepared.count -= 1
-            self._give_slot(permit, now)
-            event.set()
+            self._hand_out_first(now)
         return None
+
+    def _hand_out_first(self, now: float) -> None:
+        first = self._prepared.line.popleft()
+        self._prepared.count -= 1
+        self._give_slot(first.permit, now)
+        first.event.set()
 
     def _give_slot(self, permit: Permit, now: float) -> None:
         self._take_slot(now)

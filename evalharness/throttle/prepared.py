@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from evalharness.throttle.gate import Permit
@@ -25,6 +25,14 @@ def beyond(limit: int) -> int:
     return max(1, min(limit // _SHARE, _MOST))
 
 
+class Entry(NamedTuple):
+    """One that stands ready: its permit, what wakes it, and what it is going to send."""
+
+    permit: Permit
+    event: asyncio.Event
+    cargo: Any
+
+
 class Prepared:
     """Those without a slot yet.
 
@@ -35,15 +43,15 @@ class Prepared:
 
     def __init__(self) -> None:
         self.count = 0
-        self.line: deque[tuple[Permit, asyncio.Event]] = deque()
+        self.line: deque[Entry] = deque()
 
     def wake_all(self) -> None:
         """Let everybody look again: the gate was closed."""
-        for _, event in self.line:
-            event.set()
+        for entry in self.line:
+            entry.event.set()
 
     def forget(self, permit: Permit) -> None:
         """Take one out that gave up waiting; no harm where it is not in line."""
-        found = next((entry for entry in self.line if entry[0] is permit), None)
+        found = next((entry for entry in self.line if entry.permit is permit), None)
         if found is not None:
             self.line.remove(found)

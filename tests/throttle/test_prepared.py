@@ -160,3 +160,103 @@ async def test_closing_turns_those_away_who_stand_ready():
     door.close()
     await clock.settle()
     assert isinstance(tasks[1].exception(), Stopped)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), limit=st.integers(1, 20))
+def test_what_stands_ready_is_sent_once_by_its_owner_or_by_whoever_ends_first(seed, limit):
+    """Whatever is cancelled or ends when: nothing is sent twice, no slot is lost, in order."""
+
+    async def main() -> None:
+        rng = random.Random(seed)
+        clock = ManualClock()
+        door = gate(clock, concurrency=limit)
+        on_wire = 0
+        sent: list[int] = []
+
+        async def send(number: int, permit: Permit) -> None:
+            nonlocal on_wire
+            while True:
+                sent.append(number)
+                on_wire += 1
+                assert on_wire == door.in_flight <= limit
+                try:
+                    await clock.sleep_until(clock.monotonic() + rng.random())
+                except BaseException:
+                    on_wire -= 1
+                    permit.done(None)
+                    raise
+                on_wire -= 1
+                following = permit.hand_on(delivered())
+                if following is None:
+                    return
+                number, permit = following
+
+        async def visitor(number: int) -> None:
+            permit = await door.admit(early=True)
+            try:
+                await permit.slot((number, permit))
+            except BaseException:
+                if not permit.carried:
+                    permit.done(None)
+                raise
+            if not permit.carried:
+                await send(number, permit)
+
+        tasks = [asyncio.create_task(visitor(i)) for i in range(limit * 4)]
+        await clock.settle()
+        assert on_wire == limit
+        for task in rng.sample(tasks, k=len(tasks) // 3):
+            task.cancel()
+            await clock.advance(rng.random() * 0.2)
+        await clock.advance(60.0)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert door.in_flight == on_wire == 0
+        assert sent == sorted(set(sent))
+        given_up = [n for n, task in enumerate(tasks) if task.cancelled()]
+        assert set(sent) | set(given_up) == set(range(limit * 4))
+
+    asyncio.run(main())
+
+
+async def test_a_request_goes_in_the_turn_in_which_its_slot_is_freed():
+    """Not in the next one, behind every other reply that is there already."""
+    clock = ManualClock()
+    door = gate(clock, concurrency=1)
+    first = await door.admit(early=True)
+    await first.slot("first")
+    second = await door.admit(early=True)
+    waiting = asyncio.create_task(second.slot("second"))
+    await clock.settle()
+    assert first.hand_on(delivered()) == "second"
+    assert second.carried
+    assert second.in_flight == door.in_flight == 1
+    await clock.settle()
+    assert waiting.done()
+    assert second.hand_on(delivered()) is None
+    assert door.in_flight == 0
+
+
+async def test_nothing_is_handed_on_in_a_pause_or_at_a_closed_gate():
+    clock = ManualClock()
+    door = gate(clock, concurrency=1)
+    first = await door.admit(early=True)
+    await first.slot("first")
+    second = await door.admit(early=True)
+    waiting = asyncio.create_task(second.slot("second"))
+    await clock.settle()
+    door.pause(5.0, "test")
+    assert first.hand_on(delivered()) is None
+    await clock.advance(4.0)
+    assert not waiting.done()
+    await clock.advance(2.0)
+    assert waiting.done()
+    assert not second.carried
+    await clock.advance(10.0)  # slots come back one by one after a pause
+    third = await door.admit(early=True)
+    waiting = asyncio.create_task(third.slot("third"))
+    await clock.settle()
+    door.close()
+    assert second.hand_on(delivered()) is None
+    with pytest.raises(Stopped):
+        await waiting
