@@ -133,9 +133,10 @@ def _elsewhere(name: str, item: Damage) -> Damage:
 
 
 def list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
-    """List parts whose seal a damaged journal has forgotten; the trials recorded in them.
+    """List parts that no journal and no list knows of (any more); the trials recorded in them.
 
-    A part has its name only once it is whole.
+    That is so when a journal was damaged or lost with a seal it was in, or when the disk has lost
+    a line of the parts' log. A part has its name only once it is whole.
     """
     listed = {part.path for part in folder.manifest.parts}
     trials: set[str] = set()

@@ -53,12 +53,11 @@ def append(path: Path, line: Line) -> None:
     """
     new = not path.exists()
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, files.FILE_MODE)
-    try:
+    with os.fdopen(fd, "wb") as file:  # which writes all of it or raises, os.write a part of it
         # On a line of its own also where a kill has cut off the one before.
-        os.write(fd, b"\n" + msgspec.json.encode(line) + b"\n")
+        file.write(b"\n" + msgspec.json.encode(line) + b"\n")
+        file.flush()
         files.ops.fsync(fd)
-    finally:
-        os.close(fd)
     if new:
         files.sync_folder(path.parent)
 

@@ -322,6 +322,7 @@ class RunStore:
             if damage:
                 self._reopen_last_seal(db)
             self._finish_open_seal(db)
+            leftovers.list_unlisted(self.folder, self._providers)
             self._found_sealing.clear()  # recovery finds and reports it again
             return recover(db, damage)
         except sqlite3.Error as error:

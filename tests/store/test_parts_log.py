@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,46 @@ async def test_a_kill_loses_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     log.write_bytes(stale)  # a kill before the old log was removed
     await seal(again, range(number + 1, 40))
     assert verify_folder(root).sound
+    await again.finish(status="complete", reason=None)
+    assert verify_folder(root).sound
+    assert len(Run.open(root).table("records", ["trial_id"])) == 40
+
+
+def test_a_line_that_is_only_half_written_is_an_error(tmp_path: Path) -> None:
+    """A disk that takes a few bytes and then none: the seal must not pass for listed."""
+    log = tmp_path / "parts-0.jsonl"
+    line = parts_log.Line(parts=[], recorded=1, by_status={"ok": 1}, in_doubt=0)
+    parts_log.append(log, line)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 10, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            parts_log.append(log, line)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    parts_log.append(log, line)
+    assert parts_log.read(log) == [line, line]
+
+
+async def test_a_part_that_nothing_lists_is_listed_when_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has dropped its entries already: a line that the disk has lost costs nothing."""
+    monkeypatch.setattr(parts_log, "FEW_PARTS", 4)
+    root = tmp_path / "r"
+    store = opened(root, 40)
+    number = 0
+    while not list(root.glob(parts_log.PATTERN)):
+        await seal(store, range(number, number + 1))
+        number += 1
+    store.close()
+    (log,) = root.glob(parts_log.PATTERN)
+    log.unlink()
+    assert not verify_folder(root).sound
+    again = opened(root, 40)
+    assert again.folder.manifest.recorded == number
+    assert verify_folder(root).sound
+    await seal(again, range(number, 40))
     await again.finish(status="complete", reason=None)
     assert verify_folder(root).sound
     assert len(Run.open(root).table("records", ["trial_id"])) == 40
