@@ -21,7 +21,7 @@ from evalharness.errors import RunInUseError
 from evalharness.records import AttemptResult, Intent
 from evalharness.store import seal
 from evalharness.store.entries import FILE_NAME, Damage, encode_row, insert_rows, read_entries
-from evalharness.store.folder import RunFolder, take_lock
+from evalharness.store.folder import RunFolder, now_iso, take_lock
 from evalharness.store.parts import PATTERN, part_number
 from evalharness.store.rescue import open_for_writing
 
@@ -136,18 +136,33 @@ def list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
     """List parts that no journal and no list knows of (any more); the trials recorded in them.
 
     That is so when a journal was damaged or lost with a seal it was in, or when the disk has lost
-    a line of the parts' log. A part has its name only once it is whole.
+    a line of the parts' log. A part has its name only once it is whole. Attempts whose records
+    were never written are listed, too: they were sent, and their numbers are not used again.
     """
-    listed = {part.path for part in folder.manifest.parts}
     trials: set[str] = set()
-    for path in sorted((folder.root / "records").glob(PATTERN)):
-        if path.relative_to(folder.root).as_posix() in listed:
-            continue
+    for path in _unlisted(folder, "records"):
+        if not (folder.root / "attempts" / path.name).exists():
+            folder.manifest.notes.append(
+                f"{now_iso()}: the attempts of records/{path.name} are gone: what they cost is "
+                "not counted"
+            )
         sealed = seal.write_parts(folder.root, part_number(path), seal.Batch({}, {}, {}), providers)
         if sealed is not None:
             seal.list_parts(folder, sealed)
             trials.update(sealed.trial_ids)
+    for path in _unlisted(folder, "attempts"):
+        alone = not (folder.root / "records" / path.name).exists()
+        sealed = seal.kept_attempts(folder.root, part_number(path)) if alone else None
+        if sealed is not None:
+            folder.manifest.reopened = True
+            seal.list_parts(folder, sealed)
     return trials
+
+
+def _unlisted(folder: RunFolder, table: str) -> list[Path]:
+    listed = {part.path for part in folder.manifest.parts}
+    found = sorted((folder.root / table).glob(PATTERN))
+    return [path for path in found if f"{table}/{path.name}" not in listed]
 
 
 @contextmanager

@@ -180,7 +180,7 @@ class Mirror:
                 f"{self.url} has been taken over by {by}: nothing more is uploaded",
                 hint=f"what is not there yet is in {self._root}",
             )
-        for part in parts:
+        for part in sorted(parts, key=lambda part: part.path):  # attempts before their records
             known = self._uploaded.get(part.path)
             if (known is None or known.sha256 != part.sha256) and (self._root / part.path).exists():
                 self._put(part.path)

@@ -1,9 +1,10 @@
 """Sealing: journal entries become Parquet parts, repeatably after a kill at any point.
 
 1. ``seal(part, upto)`` is committed in the journal: from here on the part's content is decided.
-2. The entries up to ``upto`` of every *finished* trial are written as ``records/part-N`` and
-   ``attempts/part-N`` (aside, synced, verified, renamed, folder synced). A part that has its name
-   already is whole, and is kept: should an entry be damaged meanwhile, its record is still there.
+2. The entries up to ``upto`` of every *finished* trial are written as ``attempts/part-N``, then as
+   ``records/part-N`` (aside, synced, verified, renamed, folder synced): a record is never without
+   its attempts, also where the journal is lost then. Once both have their names they are whole,
+   and are kept: should an entry be damaged meanwhile, its record is still there.
 3. The manifest lists the parts.
 4. One transaction deletes those entries and the seal row.
 
@@ -110,18 +111,19 @@ def write_parts(root: Path, part: int, batch: Batch, providers: dict[str, str]) 
     Raises:
         StorageError: the disk refused.
     """
-    known = _kept(root, "records", part, ["trial_id", "status"])
-    if known is None and not batch.finals:
+    kept = _kept(root, "records", part, ["trial_id", "status"])
+    if kept is None and not batch.finals:
         return None
-    if known is None:
-        known = record_table(list(batch.finals.values()), providers)
-        write_table(root / "records" / part_name(part), known)
+    known = record_table(list(batch.finals.values()), providers) if kept is None else kept
     trial_ids = [str(trial) for trial in known["trial_id"].to_pylist()]
-    tried = _kept(root, "attempts", part, ["outcome"])
+    # Attempts without records are written again: they must be those of the records to come.
+    tried = None if kept is None else _kept(root, "attempts", part, ["outcome"])
     if tried is None:
         results = [result for trial in trial_ids for result in batch.attempts.get(trial, [])]
         tried = attempt_table(results)
         write_table(root / "attempts" / part_name(part), tried)
+    if kept is None:
+        write_table(root / "records" / part_name(part), known)
     return Sealed(
         parts=[
             describe(root, root / name / part_name(part), rows=len(table))
@@ -129,8 +131,21 @@ def write_parts(root: Path, part: int, batch: Batch, providers: dict[str, str]) 
         ],
         trial_ids=trial_ids,
         statuses=[str(status) for status in known["status"].to_pylist()],
-        outcomes=[str(outcome) for outcome in tried["outcome"].to_pylist()],
+        outcomes=_outcomes(tried),
     )
+
+
+def kept_attempts(root: Path, part: int) -> Sealed | None:
+    """An attempts part alone, whose records were never written; None where it is damaged."""
+    tried = _kept(root, "attempts", part, ["outcome"])
+    if tried is None:
+        return None
+    described = describe(root, root / "attempts" / part_name(part), rows=len(tried))
+    return Sealed(parts=[described], trial_ids=[], statuses=[], outcomes=_outcomes(tried))
+
+
+def _outcomes(attempts: pa.Table) -> list[str]:
+    return [str(outcome) for outcome in attempts["outcome"].to_pylist()]
 
 
 def _kept(root: Path, table: str, part: int, columns: list[str]) -> pa.Table | None:
@@ -147,13 +162,14 @@ def _kept(root: Path, table: str, part: int, columns: list[str]) -> pa.Table | N
 def list_parts(folder: RunFolder, sealed: Sealed) -> None:
     """Put sealed parts into the manifest; a repeated seal replaces its own earlier entries."""
     names = {p.path for p in sealed.parts}
-    already = any(p.path in names for p in folder.manifest.parts)
+    fresh = {name.split("/")[0] for name in names - {p.path for p in folder.manifest.parts}}
     kept = [p for p in folder.manifest.parts if p.path not in names]
     all_parts = sorted([*kept, *sealed.parts], key=lambda p: p.path)
     counts = Counter(folder.manifest.by_status)
     in_doubt = folder.manifest.in_doubt
-    if not already:
+    if "records" in fresh:
         counts.update(sealed.statuses)
+    if "attempts" in fresh:
         in_doubt += sealed.outcomes.count("in_doubt")
     folder.save_parts(
         sealed.parts, parts=all_parts, by_status=dict(sorted(counts.items())), in_doubt=in_doubt

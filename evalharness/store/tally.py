@@ -36,10 +36,7 @@ class Tally:
         self._with_attempts: list[pa.Table] = []
 
     def add_records(self, rows: pa.Table, *, listed: bool, paired: bool) -> None:
-        """Add the rows of a record part; ``paired``: its attempts part was added, too.
-
-        A writer names the record part first.
-        """
+        """Add the rows of a record part; ``paired``: its attempts part was added, too."""
         self._cells.append(rows.select(["trial_id", *_CELL]).cast(_schema()))
         self.records += len(rows)
         if paired:

@@ -117,3 +117,52 @@ async def test_a_worker_that_lives_is_waited_for(
     with pytest.raises(RunInUseError, match="worker-0001"):
         open_store(root)
     assert (left / "journal.sqlite").exists()
+
+
+async def test_attempts_whose_records_were_never_written_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two names, and the journal is lost: what was sent is not forgotten."""
+    root = begun(tmp_path / "run")
+    whole = seal.write_table
+
+    def killed(target: Path, table: object) -> None:
+        if target.parent.name == "records":
+            raise KeyboardInterrupt
+        whole(target, table)  # type: ignore[arg-type]
+
+    batch = seal.collect(enumerate([intent(0), result(0), intent(1), result(1)]))
+    with monkeypatch.context() as patch:
+        patch.setattr(seal, "write_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            seal.write_parts(root, 1, batch, {SETTING.setting_id: SETTING.provider})
+    assert not list((root / "records").iterdir())
+    again = open_store(root)
+    assert again.folder.manifest.recorded == 0
+    assert again.recovered.unfinished[intent(0).trial_id].attempts == 1
+    again.start()
+    for number in (0, 1):
+        await again.append(result(number, attempt=2))
+    await again.finish(status="interrupted", reason=None)
+    assert len(Run.open(root).attempts()) == 4
+    assert len(Run.open(root).records()) == 2
+    assert verify_folder(root).sound
+
+
+async def test_a_seal_that_is_repeated_after_its_attempts_were_listed_counts_once(
+    tmp_path: Path,
+) -> None:
+    """Listed alone, as its journal was elsewhere; then that comes back and is finished."""
+    root = begun(tmp_path / "run")
+    entries = [intent(0), result(0, final=False), result(0, attempt=2)]
+    batch = seal.collect(enumerate(entries))
+    seal.write_parts(root, 1, batch, {SETTING.setting_id: SETTING.provider})
+    (root / "records" / "part-000001.parquet").unlink()
+    open_store(root).close()
+    leave(root, "worker-0001", *entries, part=1)
+    again = open_store(root)
+    assert again.folder.manifest.recorded == 1
+    again.start()
+    await again.finish(status="interrupted", reason=None)
+    assert len(Run.open(root).attempts()) == 2
+    assert verify_folder(root).sound
