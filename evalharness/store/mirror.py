@@ -34,6 +34,7 @@ _LEDGER = ".uploaded"
 _MANIFEST = "run.json"
 _PARTS = ("records", "attempts")
 _LOCAL = ("journal",)
+_LEASES = "leases.jsonl"  # there while workers have journals elsewhere
 _AT_ONCE = 8
 # Two that claim a run at the same moment both see the later one's name after this.
 _SETTLE_S = 1.0
@@ -97,6 +98,7 @@ class Mirror:
         self.remote = remote
         self._copy = copy
         self._uploaded = self._read_ledger()
+        self._whole = False  # the manifest there is this copy's, and all it lists is there
 
     @property
     def url(self) -> str:
@@ -122,7 +124,9 @@ class Mirror:
         """
         self.remote.patient = False
         owner = self._owner()
-        if owner is not None and owner.copy == self._copy and (self._root / _MANIFEST).exists():
+        has_manifest = (self._root / _MANIFEST).exists()
+        if owner is not None and owner.copy == self._copy and has_manifest:
+            self._whole = not owner.open
             self._heal()
             if not writing:
                 self._fetch_inner(self.remote.names())
@@ -136,9 +140,11 @@ class Mirror:
                 hint=f"run it there; if that machine is lost for good, takeover={taken.copy} asks "
                 "again what its journal held",
             )
+        self._whole = taken is None and not has_manifest
         if _MANIFEST in names:
             self._pull(names, unlisted=writing)
             self._fetch_inner(names)
+            self._whole = taken is None
         return taken
 
     def claim(self) -> None:
@@ -170,9 +176,11 @@ class Mirror:
         for name in self._others():
             self._put_if_changed(name)
         self._put_if_changed(_MANIFEST)
+        self._whole = True
 
     def push_parts(self, parts: Sequence[Part]) -> None:
         """Upload parts that are not there yet; errors as of :meth:`push`."""
+        self._whole = False
         owner = self._owner()
         if owner is None or owner.copy != self._copy:
             by = "somebody" if owner is None else owner.host
@@ -186,10 +194,10 @@ class Mirror:
                 self._put(part.path)
 
     def release(self) -> None:
-        """Say that the store lacks nothing, unless the journal holds something."""
+        """Say that the store lacks nothing, unless it does or a journal holds something."""
         owner = self._owner()
         if owner is not None and owner.copy == self._copy:
-            self._say(is_open=_has_entries(self._root))
+            self._say(is_open=not self._whole or _has_entries(self._root))
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────
 
@@ -316,7 +324,9 @@ def _listed(root: Path) -> list[Part]:
 
 
 def _has_entries(root: Path) -> bool:
-    """Whether a run's journals hold anything."""
+    """Whether a run's journals hold anything, here or on workers' own disks."""
+    if (root / "journal" / _LEASES).exists():
+        return True
     for path in (root / "journal").rglob(FILE_NAME):
         db = connect_for_reading(path)
         if db is not None:

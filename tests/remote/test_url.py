@@ -12,6 +12,7 @@ import pytest
 
 import evalharness as package
 from evalharness import errors
+from evalharness.distributed import leases
 from evalharness.store import mirror, remote
 from evalharness.store.place import results_root
 from evalharness.store.remote import Remote
@@ -208,6 +209,51 @@ async def test_a_store_that_refuses_costs_no_answer(
     assert report.sound, report.findings
     assert report.records == 20
     assert b'"open":false' in (tmp_path / "shared" / "r" / "owner.json").read_bytes()
+
+
+async def test_a_manifest_that_was_not_uploaded_keeps_the_run_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every part is there and the journal is empty; what the store says of the run is old."""
+    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
+    owner = tmp_path / "shared" / "r" / "owner.json"
+    one = filled(root, range(20))
+    await one.seal()
+    put = Remote.put
+
+    def refused(self: Remote, name: str, path: Path) -> str:
+        if name == "run.json":
+            raise errors.StorageError("refused, this once")
+        return put(self, name, path)
+
+    with monkeypatch.context() as once:
+        once.setattr(Remote, "put", refused)
+        with pytest.raises(errors.StorageError, match="this once"):
+            await one.finish(status="complete", reason=None)
+    assert b'"open":true' in owner.read_bytes()
+    again = filled(root, range(0))
+    await again.finish(status="complete", reason=None)
+    assert b'"open":false' in owner.read_bytes()
+    RunStore(root, code_version="0").close()  # ends before anything is written
+    assert b'"open":false' in owner.read_bytes()
+    assert verify_folder(tmp_path / "shared" / "r").sound
+
+
+async def test_journals_on_workers_disks_keep_the_run_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
+    one = filled(root, range(5))
+    ledger = leases.Leases(root / "journal", "plan")
+    ledger.begin("worker-0001", leases.Where("node", "folder"))
+    await one.finish(status="stopped", reason=None)
+    owner = tmp_path / "shared" / "r" / "owner.json"
+    assert b'"open":true' in owner.read_bytes()
+    ledger.over("worker-0001")
+    await filled(root, range(0)).finish(status="stopped", reason=None)
+    assert b'"open":false' in owner.read_bytes()
 
 
 async def test_what_does_not_read_back_is_not_taken_for_saved(
