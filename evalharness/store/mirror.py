@@ -211,9 +211,9 @@ class Mirror:
 
     def _heal(self) -> None:
         """Fetch parts that the manifest lists and that are gone from this copy."""
-        for part in _listed(self._root):
-            if not (self._root / part.path).exists() and part.path in self._uploaded:
-                self._fetch(part.path, part.sha256)
+        for name, sha256 in _listed(self._root).items():
+            if not (self._root / name).exists() and name in self._uploaded:
+                self._fetch(name, sha256)
 
     def _pull(self, names: list[str], *, unlisted: bool) -> None:
         """Fetch what another copy wrote, the manifest last.
@@ -228,7 +228,7 @@ class Mirror:
             )
         content = self.remote.read(_MANIFEST)
         assert content is not None
-        listed = {part.path: part.sha256 for part in _parts_in(content)}
+        listed = _sums(msgspec.json.decode(content, type=_Parts))
         inner = tuple(_inner(names))
         wanted = [n for n in names if n not in (_MANIFEST, OWNER) and not n.startswith(inner)]
         if not unlisted:
@@ -311,16 +311,19 @@ def _inner(names: list[str]) -> list[str]:
 class _Parts(msgspec.Struct):
     parts: list[Part] = []
     parts_log: int = 0
+    rewriting: list[str] = []
 
 
-def _parts_in(manifest: bytes) -> list[Part]:
-    return msgspec.json.decode(manifest, type=_Parts).parts
+def _sums(manifest: _Parts) -> dict[str, str | None]:
+    """SHA-256 of each part; None while it is rewritten, when it is that of before or after."""
+    return {p.path: None if p.path in manifest.rewriting else p.sha256 for p in manifest.parts}
 
 
-def _listed(root: Path) -> list[Part]:
-    manifest = (root / _MANIFEST).read_bytes()
-    number = msgspec.json.decode(manifest, type=_Parts).parts_log
-    return parts_log.merged(_parts_in(manifest), parts_log.read(parts_log.path_of(root, number)))
+def _listed(root: Path) -> dict[str, str | None]:
+    manifest = msgspec.json.decode((root / _MANIFEST).read_bytes(), type=_Parts)
+    lines = parts_log.read(parts_log.path_of(root, manifest.parts_log))
+    manifest.parts = parts_log.merged(manifest.parts, lines)
+    return _sums(manifest)
 
 
 def _has_entries(root: Path) -> bool:

@@ -20,6 +20,7 @@ from evalharness.store.folder import (
 from evalharness.store.leftovers import list_unlisted
 from evalharness.store.mirror import Owner, make_copy_folder, mirror_of
 from evalharness.store.remote import Remote, is_url
+from evalharness.store.reopen import relist
 
 #: Where local copies are kept, for commands that have no configuration.
 STAGING = "EVALHARNESS_STAGING"
@@ -123,13 +124,14 @@ def _note_takeover(root: Path, owner: Owner) -> None:
     manifest = read_manifest(root)
     if manifest is None:
         return
+    folder = RunFolder(root, -1, manifest)
+    relist(folder)
+    list_unlisted(folder, {})
     left = "" if manifest.planned is None else f" (up to {manifest.planned - manifest.recorded})"
     manifest.notes.append(
         f"{now_iso()}: taken over from {owner.host}, whose journal is lost: trials without a "
         f"record{left} may have been sent and billed there, and are asked again"
     )
-    folder = RunFolder(root, -1, manifest)
-    list_unlisted(folder, {})
     folder.save_manifest()
 
 

@@ -6,15 +6,17 @@ import json
 import re
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 import evalharness as package
 from evalharness import errors
 from evalharness.distributed import leases
 from evalharness.store import mirror, remote
-from evalharness.store.place import results_root
+from evalharness.store.place import fetched, hold, results_root
 from evalharness.store.remote import Remote
 from evalharness.store.verify import verify_folder
 from evalharness.store.writer import RunStore
@@ -238,6 +240,48 @@ async def test_a_manifest_that_was_not_uploaded_keeps_the_run_here(
     RunStore(root, code_version="0").close()  # ends before anything is written
     assert b'"open":false' in owner.read_bytes()
     assert verify_folder(tmp_path / "shared" / "r").sound
+
+
+async def test_a_machine_lost_while_errors_were_reopened_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part is there as it is now, and the manifest as it was: either content is whole."""
+    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    place = f"file://{tmp_path}/shared"
+    here = results_root(place, str(tmp_path / "here")) / "r"
+    one = filled(here, range(18))
+    for number in (18, 19):
+        one.append(intent(number))
+        one.append(structs.replace(result(number, final=False), final=True))
+    await one.finish(status="complete", reason=None)
+    again = filled(here, range(0))
+
+    def killed(self: mirror.Mirror, name: str) -> None:
+        if name == "run.json" and '"rewriting": []' in (here / name).read_text():
+            raise KeyboardInterrupt
+        put(self, name)
+
+    put = mirror.Mirror._put_if_changed
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror.Mirror, "_put_if_changed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            again.reopen_errors(prompts=[prompt(n) for n in range(20)], repeats=1)
+    again.close()
+    monkeypatch.setenv(STAGING, str(tmp_path / "reader"))
+    assert verify_folder(fetched(f"{place}/r")).records == 18
+    owner = json.loads((tmp_path / "shared" / "r" / "owner.json").read_bytes())
+    assert owner["open"]
+    there = results_root(place, str(tmp_path / "there")) / "r"
+    lock = hold(SimpleNamespace(
+        results_dir=place, staging_dir=str(tmp_path / "there"), name="r", takeover=owner["copy"]
+    ))  # fmt: skip
+    last = RunStore(there, code_version="0", lock=lock)
+    assert "without a record (up to 2)" in " ".join(last.folder.manifest.notes)
+    assert last.folder.manifest.recorded == 18
+    last.start()
+    await last.finish(status="interrupted", reason=None)
+    assert verify_folder(there).sound
+    assert verify_folder(fetched(f"{url}/r")).records == 18
 
 
 async def test_journals_on_workers_disks_keep_the_run_here(
