@@ -130,7 +130,8 @@ def _note_takeover(root: Path, owner: Owner) -> None:
     left = "" if manifest.planned is None else f" (up to {manifest.planned - manifest.recorded})"
     manifest.notes.append(
         f"{now_iso()}: taken over from {owner.host}, whose journal is lost: trials without a "
-        f"record{left} may have been sent and billed there, and are asked again"
+        f"record{left} may have been sent and billed there, and are asked again; what they cost "
+        "there counts towards no limit"
     )
     folder.save_manifest()
 

@@ -154,7 +154,9 @@ def test_a_lost_machine_is_taken_over_and_stays_out(
     done = there.run(*arguments, name[0], quiet=True)
     assert done.code == 0, done.err
     final_state_is_sound(there.copy, expected=expected, planned=PLANNED)
-    assert "whose journal is lost" in " ".join(package.load(there.copy).manifest.notes)
+    notes = " ".join(package.load(there.copy).manifest.notes)
+    assert "whose journal is lost" in notes
+    assert "counts towards no limit" in notes
     late = here.run(*arguments, quiet=True)
     assert late.code == errors.EXIT_STORAGE
     assert "journal in" in late.err
