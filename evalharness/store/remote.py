@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from evalharness.errors import ConfigError, StorageError
 from evalharness.store import files
@@ -26,6 +26,13 @@ _CHUNK = 2**20
 # Between tries of a request that failed, in seconds; pyarrow itself tries three times, quickly.
 _WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 _EXAMPLE = "results_dir=s3://bucket/folder"
+_CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or AWS_PROFILE"
+_BUCKET = re.compile(r"[A-Za-z0-9._-]+")
+# What pyarrow takes from a URL's query and a run needs; none of it is secret.
+_OPTIONS = (
+    "region", "scheme", "endpoint_override", "allow_bucket_creation", "allow_delayed_open",
+    "tls_ca_file_path", "tls_ca_dir_path", "tls_verify_certificates",
+)  # fmt: skip
 
 
 def is_url(place: str) -> bool:
@@ -37,23 +44,36 @@ def check_url(url: str) -> SplitResult:
     """Take a URL apart.
 
     Raises:
-        ConfigError: it cannot be written to, or holds a password. The message never shows one.
+        ConfigError: it cannot be written to, or may hold a key, wherever it is: one with a slash in
+            it looks like a path. No message shows more than the scheme.
     """
-    parts = urlsplit(url)
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError(
-            f"results_dir={parts.scheme}://… has a name or a key before the @",
-            hint="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or AWS_PROFILE",
-        )
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # whose message shows what it cannot read
+        raise ConfigError("results_dir=…://… cannot be read as a URL", hint=_EXAMPLE) from None
+    start = f"results_dir={parts.scheme}://…"
     if parts.scheme not in SCHEMES:
         raise ConfigError(
-            f"results_dir={url}: only {' and '.join(f'{s}://' for s in SCHEMES)} are supported",
+            f"{start}: only {' and '.join(f'{s}://' for s in SCHEMES)} are supported",
             hint=_EXAMPLE,
         )
-    if parts.scheme == "s3" and not parts.netloc:
-        raise ConfigError(f"results_dir={url} names no bucket", hint=_EXAMPLE)
-    if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
-        raise ConfigError(f"results_dir={url}: file:///PATH has three slashes")
+    if parts.scheme == "file":
+        if parts.netloc or not parts.path.startswith("/"):
+            raise ConfigError(f"{start}: file:///PATH has three slashes")
+        if parts.query or parts.fragment:
+            raise ConfigError(f"{start}: a path has no ? and no # in it")
+        return parts
+    if not parts.netloc:
+        raise ConfigError(f"{start} names no bucket", hint=_EXAMPLE)
+    if "@" in unquote(url):
+        raise ConfigError(f"{start} has an @ in it, as before it a key would be", hint=_CREDENTIALS)
+    if not _BUCKET.fullmatch(parts.netloc) or parts.fragment:
+        raise ConfigError(f"{start}: what follows is no bucket and folder", hint=_CREDENTIALS)
+    if any(name not in _OPTIONS for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ConfigError(
+            f"{start} has an option after the ? that is none of {', '.join(_OPTIONS)}",
+            hint=_CREDENTIALS,
+        )
     return parts
 
 

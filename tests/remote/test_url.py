@@ -341,7 +341,9 @@ def test_a_key_in_the_url_is_refused_and_not_repeated(
     """P17: exit 2, and the key is nowhere."""
     for verb in (
         command(emulator, "s3://AKIAX:hushhush@bucket/x"),
+        command(emulator, "s3://AKIAX:hush/hushhush@bucket/x"),
         ("report", "s3://AKIAX:hushhush@b/r"),
+        ("report", "s3://b/r?secret_key=hushhush"),
     ):
         done = here.run(*verb)
         assert done.code == errors.EXIT_CONFIG
@@ -349,6 +351,45 @@ def test_a_key_in_the_url_is_refused_and_not_repeated(
         assert "hushhush" not in done.err + done.out
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or b"hushhush" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIAX:hush/hush@bucket/x",
+        "s3://AKIAX:hush/hush%40bucket/x",
+        "s3://AKIAX%3Ahush%2Fhush%40bucket/x",
+        "s3://AKIAX:hush",
+        "s3://AKIAX:hush/x",
+        "s3://bucket/x?endpoint_override=http://AKIAX:hush@host",
+        "s3://bucket/x?endpoint_override=http%3A%2F%2FAKIAX%3Ahush%40host",
+        "s3://bucket/x?secret_key=hush",
+        "s3://bucket/x?region=eu-west-1&access_key=hush",
+        "s3://AKIAX#hush",
+        "s3://[AKIAX:hush/x",
+        "s3://AKIAX:hush\u2100@b/x",
+        "gs://AKIAX:hush/hush@bucket/x",
+        "file://AKIAX:hush@host/x",
+        "file:///x?secret_key=hush",
+    ],
+)
+def test_a_key_is_found_anywhere_in_a_url(url: str) -> None:
+    with pytest.raises(errors.ConfigError) as refused:
+        remote.check_url(url)
+    assert "hush" not in f"{refused.value.message} {refused.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket",
+        "s3://my.bucket-1/a b/c=1?endpoint_override=http://127.0.0.1:9000&scheme=http",
+        "s3://bucket/x?region=eu-west-1&tls_ca_file_path=/etc/ca.pem",
+        "file:///home/me@work/results",
+    ],
+)
+def test_a_url_without_a_key_is_taken(url: str) -> None:
+    assert remote.check_url(url).geturl() == url
 
 
 @pytest.mark.parametrize(
