@@ -11,6 +11,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
@@ -75,6 +76,28 @@ def check_url(url: str) -> SplitResult:
             hint=_CREDENTIALS,
         )
     return parts
+
+
+def _upload(fs: Any, key: str, chunks: Iterator[bytes]) -> None:
+    """Put an object whose content may turn out to be unreadable half-way.
+
+    A stream that is closed makes an object of what it was given, and pyarrow has no other way to
+    end one: so nothing is begun before the first chunk is there, and what ends early is deleted.
+    """
+    chunk = next(chunks, b"")
+    reading = False
+    try:
+        with fs.open_output_stream(key) as stream:
+            while chunk:
+                stream.write(chunk)
+                reading = True
+                chunk = next(chunks, b"")
+                reading = False
+    except BaseException:
+        if reading:  # a store that refuses completes nothing, and keeps what it had
+            with suppress(OSError):
+                fs.delete_file(key)
+        raise
 
 
 class _ReadError(Exception):
@@ -218,8 +241,7 @@ class Remote:
 
             files.publish(target, aside)
             return
-        with fs.open_output_stream(key) as stream:
-            write(stream)
+        _upload(fs, key, chunks)
 
     def _chunks(self, name: str) -> Iterator[bytes]:
         """An object's content; the store's errors are told from those of a disk it is written to.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -318,6 +319,23 @@ async def test_what_does_not_read_back_is_not_taken_for_saved(
     monkeypatch.undo()
     assert "records/part-000001.parquet" not in (root / ".uploaded").read_text()
     assert verify_folder(root).sealing == 2
+
+
+@pytest.mark.parametrize("store", ["file", "s3"], indirect=True)
+@pytest.mark.parametrize("good", [0, 1, 3])
+def test_a_file_that_cannot_be_read_to_its_end_leaves_nothing_there(store: str, good: int) -> None:
+    """Half a part under the part's name would pass for one."""
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(good):
+            yield b"chunk"
+        raise OSError(5, "Input/output error")
+
+    place = Remote(run_of(store))
+    fs, root = place._fs()
+    with pytest.raises((OSError, errors.StorageError), match="Input/output"):
+        place._store(fs, f"{root}/records/part-000001.parquet", chunks())
+    assert place.names() == []
 
 
 def test_a_part_that_is_gone_here_comes_back_and_a_damaged_one_is_said(
