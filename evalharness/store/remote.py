@@ -239,7 +239,12 @@ class Remote:
                 with path.open("wb") as file:
                     write(file)
 
-            files.publish(target, aside)
+            try:
+                files.publish(target, aside)
+            except StorageError as error:  # here the disk is the store, and is asked again
+                if isinstance(error.__cause__, OSError):
+                    raise error.__cause__ from None
+                raise
             return
         _upload(fs, key, chunks)
 

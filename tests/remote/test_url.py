@@ -303,6 +303,30 @@ async def test_journals_on_workers_disks_keep_the_run_here(
     assert b'"open":false' in owner.read_bytes()
 
 
+def test_a_shared_path_that_refuses_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a store over the network is."""
+    in_the_way = tmp_path / "shared" / ".x.tmp"  # where the file is written aside
+    in_the_way.mkdir(parents=True)
+    waits: list[float] = []
+
+    def gone_the_third_time(wait_s: float) -> None:
+        waits.append(wait_s)
+        if len(waits) == 3:
+            in_the_way.rmdir()
+
+    place = Remote(f"file://{tmp_path}/shared")
+    place.patient = False
+    with pytest.raises(errors.StorageError, match="/shared/x"):
+        place.write("x", b"content")
+    monkeypatch.setattr(remote.time, "sleep", gone_the_third_time)
+    place.patient = True
+    place.write("x", b"content")
+    assert waits == [0.5, 1.0, 2.0]
+    assert place.read("x") == b"content"
+
+
 async def test_what_does_not_read_back_is_not_taken_for_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
