@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from evalharness.store.leftovers import list_unlisted
 from evalharness.store.mirror import Owner, make_copy_folder, mirror_of
 from evalharness.store.remote import Remote, is_url
 from evalharness.store.reopen import relist
+
+_LOOK_EVERY_S = 0.1
 
 #: Where local copies are kept, for commands that have no configuration.
 STAGING = "EVALHARNESS_STAGING"
@@ -137,16 +140,28 @@ def _note_takeover(root: Path, owner: Owner) -> None:
 
 
 def _refresh(root: Path) -> None:
+    """Bring a local copy up to date, unless somebody writes it or does the same.
+
+    What is there already is read then; the first copy of a run is waited for.
+    """
     mirror = mirror_of(root)
     assert mirror is not None
-    try:
-        lock = take_lock(root)
-    except RunInUseError:  # it is being written here: nothing in the store is newer
-        return
+    while (lock := _lock_for_reading(root)) is None:
+        if (root / MANIFEST).is_file():
+            return
+        time.sleep(_LOOK_EVERY_S)
     try:
         mirror.fetch(writing=False)
     finally:
         os.close(lock)
+
+
+def _lock_for_reading(root: Path) -> int | None:
+    """The lock; None while the run is written here, or another reader fetches it."""
+    try:
+        return take_lock(root)
+    except RunInUseError:
+        return None
 
 
 def _staging(named: str | None) -> Path:

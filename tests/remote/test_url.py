@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +19,8 @@ from msgspec import structs
 import evalharness as package
 from evalharness import errors
 from evalharness.distributed import leases
-from evalharness.store import mirror, remote
+from evalharness.store import mirror, place, remote
+from evalharness.store.folder import take_lock
 from evalharness.store.place import fetched, hold, results_root
 from evalharness.store.remote import Remote
 from evalharness.store.verify import verify_folder
@@ -198,8 +202,8 @@ async def test_a_store_that_refuses_costs_no_answer(
     """The journal drops nothing that is not there: exit 74, and the next session uploads it."""
     monkeypatch.setattr(remote, "_WAITS_S", (0.01,))
     monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
-    place = f"file://{tmp_path}/shared"
-    root = results_root(place, str(tmp_path / "copies")) / "r"
+    url = f"file://{tmp_path}/shared"
+    root = results_root(url, str(tmp_path / "copies")) / "r"
     one = filled(root, range(5))
     in_the_way = tmp_path / "shared" / "r" / "attempts"
     in_the_way.write_text("")
@@ -250,8 +254,8 @@ async def test_a_machine_lost_while_errors_were_reopened_is_taken_over(
 ) -> None:
     """A part is there as it is now, and the manifest as it was: either content is whole."""
     monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
-    place = f"file://{tmp_path}/shared"
-    here = results_root(place, str(tmp_path / "here")) / "r"
+    url = f"file://{tmp_path}/shared"
+    here = results_root(url, str(tmp_path / "here")) / "r"
     one = filled(here, range(18))
     for number in (18, 19):
         one.append(intent(number))
@@ -271,12 +275,12 @@ async def test_a_machine_lost_while_errors_were_reopened_is_taken_over(
             again.reopen_errors(prompts=[prompt(n) for n in range(20)], repeats=1)
     again.close()
     monkeypatch.setenv(STAGING, str(tmp_path / "reader"))
-    assert verify_folder(fetched(f"{place}/r")).records == 18
+    assert verify_folder(fetched(f"{url}/r")).records == 18
     owner = json.loads((tmp_path / "shared" / "r" / "owner.json").read_bytes())
     assert owner["open"]
-    there = results_root(place, str(tmp_path / "there")) / "r"
+    there = results_root(url, str(tmp_path / "there")) / "r"
     lock = hold(SimpleNamespace(
-        results_dir=place, staging_dir=str(tmp_path / "there"), name="r", takeover=owner["copy"]
+        results_dir=url, staging_dir=str(tmp_path / "there"), name="r", takeover=owner["copy"]
     ))  # fmt: skip
     last = RunStore(there, code_version="0", lock=lock)
     assert "without a record (up to 2)" in " ".join(last.folder.manifest.notes)
@@ -303,6 +307,33 @@ async def test_journals_on_workers_disks_keep_the_run_here(
     assert b'"open":false' in owner.read_bytes()
 
 
+async def test_a_second_reader_waits_for_the_first_one_s_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    url = f"file://{tmp_path}/shared"
+    one = filled(results_root(url, str(tmp_path / "here")) / "r", range(20))
+    await one.finish(status="complete", reason=None)
+    monkeypatch.setenv(STAGING, str(tmp_path / "there"))
+    root = results_root(url) / "r"
+    first, turned_away, take = take_lock(root), threading.Event(), place.take_lock
+
+    def noticed(folder: Path) -> int:
+        try:
+            return take(folder)
+        except errors.RunInUseError:
+            turned_away.set()
+            raise
+
+    monkeypatch.setattr(place, "take_lock", noticed)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(fetched, f"{url}/r")
+        assert turned_away.wait(60)
+        assert not second.done()
+        os.close(first)
+        assert verify_folder(second.result()).records == 20
+
+
 def test_a_shared_path_that_refuses_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,15 +347,15 @@ def test_a_shared_path_that_refuses_is_asked_again(
         if len(waits) == 3:
             in_the_way.rmdir()
 
-    place = Remote(f"file://{tmp_path}/shared")
-    place.patient = False
+    there = Remote(f"file://{tmp_path}/shared")
+    there.patient = False
     with pytest.raises(errors.StorageError, match="/shared/x"):
-        place.write("x", b"content")
+        there.write("x", b"content")
     monkeypatch.setattr(remote.time, "sleep", gone_the_third_time)
-    place.patient = True
-    place.write("x", b"content")
+    there.patient = True
+    there.write("x", b"content")
     assert waits == [0.5, 1.0, 2.0]
-    assert place.read("x") == b"content"
+    assert there.read("x") == b"content"
 
 
 async def test_what_does_not_read_back_is_not_taken_for_saved(
@@ -355,11 +386,11 @@ def test_a_file_that_cannot_be_read_to_its_end_leaves_nothing_there(store: str, 
             yield b"chunk"
         raise OSError(5, "Input/output error")
 
-    place = Remote(run_of(store))
-    fs, root = place._fs()
+    there = Remote(run_of(store))
+    fs, root = there._fs()
     with pytest.raises((OSError, errors.StorageError), match="Input/output"):
-        place._store(fs, f"{root}/records/part-000001.parquet", chunks())
-    assert place.names() == []
+        there._store(fs, f"{root}/records/part-000001.parquet", chunks())
+    assert there.names() == []
 
 
 def test_a_part_that_is_gone_here_comes_back_and_a_damaged_one_is_said(
