@@ -18,7 +18,7 @@ __all__ = ["__version__", "load"]
 
 
 def load(run: str | Path) -> LoadedRun:
-    """Open a run by its name under ``results/`` or by path.
+    """Open a run by its name under ``results/``, by path or by URL.
 
     Raises:
         RunNotFoundError: when there is no such folder or it holds no run.

@@ -28,7 +28,7 @@ class LoadedRun(Run):
 
     @classmethod
     def open(cls, run: str | Path) -> LoadedRun:
-        """Open by name under ``results/`` or by path.
+        """Open by name under ``results/``, by path or by URL.
 
         Raises:
             RunNotFoundError: there is no such run, or its manifest is damaged.

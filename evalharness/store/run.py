@@ -68,7 +68,7 @@ class Run:
 
     @classmethod
     def open(cls, run: str | Path) -> Run:
-        """Open by name under ``results/`` or by path.
+        """Open by name under ``results/``, by path or by URL.
 
         Raises:
             RunNotFoundError: there is no such run, or its manifest is damaged.

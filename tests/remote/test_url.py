@@ -122,6 +122,39 @@ def test_a_run_on_a_url_is_read_and_extended_from_another_machine(
     assert len(emulator.ledger()) - begin == PLANNED + 24
 
 
+def test_compare_check_and_load_take_the_url(
+    here: Machine, there: Machine, emulator: Emulator, store: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """On a machine that has no copy, and again when its copy is behind; as on the first machine."""
+    assert here.run(*command(emulator, store), quiet=True).code == 0
+    url = run_of(store)
+    compared = there.run("compare", url, "--by", "temperature", "--json")
+    assert compared.code == 0, compared.err
+    rows = json.loads(compared.out)["comparisons"]
+    assert any(row["n"] for row in rows)
+    assert compared.out == here.run("compare", str(here.copy), "--by", "temperature", "--json").out
+    held = there.run("check", url, "--max-error-share", "0")
+    assert (held.code, held.out.count("ok  ")) == (0, 4), held.err
+    broken = there.run("check", url, "--max-latency-p50-s", "0")
+    assert (broken.code, broken.out.count("FAIL")) == (1, 4), broken.err
+    monkeypatch.setenv(STAGING, str(tmp_path / "notebook"))
+    loaded = package.load(url)
+    assert len(loaded.records()) == PLANNED
+    found = loaded.compare(by="temperature")
+    known = [row["difference"] for row in rows if row["difference"] is not None]
+    assert found["difference"].dropna().tolist() == known
+    more = here.run(*command(emulator, store, "repeats=5"), quiet=True)
+    assert more.code == 0, more.err
+    assert len(package.load(url).records()) == PLANNED + 24
+    again = there.run("compare", url, "--by", "temperature", "--json")
+    assert again.out == here.run("compare", str(here.copy), "--by", "temperature", "--json").out
+    assert again.out != compared.out
+    none = there.run("check", run_of(store.replace("results", "none")), "--max-error-share", "0")
+    assert none.code == errors.EXIT_CONFIG
+    assert "no run at" in none.err
+
+
 def test_killed_it_goes_on_here_and_nowhere_else(
     here: Machine, there: Machine, emulator: Emulator, store: str, expected: Any
 ) -> None:
