@@ -121,18 +121,23 @@ class Leases:
             raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
 
 
+def out(root: Path) -> bool:
+    """Whether workers of a run have journals on disks of their own that are not settled."""
+    return (root / "journal" / FILE).exists()
+
+
 def refuse_open(root: Path) -> None:
-    """Stop a session without Ray while journals are on other machines.
+    """Stop a session that would not fetch them while journals are on other machines.
 
     Raises:
         StorageError: there are some.
     """
-    path = root / "journal" / FILE
-    if path.exists():
+    if out(root):
         raise StorageError(
-            f"{path}: workers have journals on disks of their own, with answers not sealed yet",
-            hint="go on with execution=ray and the same cluster, which fetches them or, where a "
-            "machine is lost, lists in doubt what it had",
+            f"{root / 'journal' / FILE}: workers have journals on disks of their own, with answers "
+            "not sealed yet",
+            hint="go on with execution=ray, execution.journal_dir=… and the same cluster, which "
+            "fetches them or, where a machine is lost, lists in doubt what it had",
         )
 
 

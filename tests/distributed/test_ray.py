@@ -273,6 +273,34 @@ def test_what_a_lost_node_had_is_in_doubt_and_asked_again(
     assert f"{doubts} attempts of this run in doubt ({doubts} new)" in done.err
 
 
+@pytest.mark.parametrize(
+    "session",
+    [
+        ["run"],
+        ["run", "execution=ray"],
+        ["run", "execution.journal_dir=/nowhere"],
+        ["run", "load=closed"],
+        ["plan", "--pilot", "1", "--yes"],
+    ],
+)
+def test_a_session_that_would_not_fetch_journals_from_other_disks_is_refused(
+    zygote: Zygote, emulator: Emulator, tmp_path: Path, session: list[str]
+) -> None:
+    """What they hold is paid for: nothing is sent, nothing is changed, also when all is recorded."""
+    if "execution=ray" in session:
+        pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    plan = ("name=r", *emulator.provider, *PLAN, "dataset.limit=1", "repeats=1")
+    assert zygote.run(tmp_path, "run", *plan, quiet=True).code == 0
+    root = tmp_path / "results" / "r"
+    (root / "journal" / "leases.jsonl").write_text('{"worker":"worker-0001"}\n')
+    before, sent = (root / "run.json").read_bytes(), len(emulator.ledger())
+    done = zygote.run(tmp_path, *session, *plan, quiet=True)
+    assert done.code == errors.EXIT_STORAGE, done.err
+    assert "execution.journal_dir" in done.err
+    assert len(emulator.ledger()) == sent
+    assert (root / "run.json").read_bytes() == before
+
+
 @pytest.mark.long
 def test_a_killed_driver_leaves_journals_on_other_disks_to_the_next_on_ray(
     zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
@@ -288,6 +316,8 @@ def test_a_killed_driver_leaves_journals_on_other_disks_to_the_next_on_ray(
     alone = zygote.run(tmp_path, "run", "name=r", *slow.provider, *PLAN, quiet=True)
     assert alone.code == errors.EXIT_STORAGE, alone.err
     assert "execution=ray" in alone.err
+    shared = run(zygote, tmp_path, *on_ray(cluster, slow))
+    assert shared.code == errors.EXIT_STORAGE, shared.err
     other = run(zygote, tmp_path, *arguments, "repeats=11")
     assert other.code == errors.EXIT_STORAGE, other.err
     assert "another plan" in other.err
@@ -446,6 +476,8 @@ def test_a_cluster_cannot_reach_what_answers_on_this_machine_alone(
     [
         (["execution.workers=9", "limits.concurrency=4"], "execution.workers=4"),
         (["execution.address=ray://h:1"], "execution.address=auto"),
+        (["execution.journal_dir=disk"], "/disk, or another absolute path"),
+        (["execution.journal_dir='~/disk'"], "another absolute path"),
         (["execution.engine=dask"], "execution.engine"),
         (["execution.worker=2"], "execution.workers"),
         (["load=closed"], "execution=local"),
