@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import msgspec
+import pytest
 
 from evalharness.distributed.backlog import counted_over
+from evalharness.distributed.leases import FILE, Leases, Where
+from evalharness.distributed.messages import Lease
+from evalharness.distributed.shards import Shard
+from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Outcome
 from evalharness.store.recovery import Unfinished
 from tests.store.helpers import result
@@ -22,3 +30,55 @@ def test_attempts_of_others_are_counted_over_those_of_earlier_sessions() -> None
     assert counted_over(more, known) == Unfinished(attempts=5, sent=3, in_doubt=2)
     assert known == Unfinished(attempts=3, sent=2, in_doubt=1)
     assert counted_over(more[1:], None) == Unfinished(attempts=5, sent=1, in_doubt=1)
+
+
+def test_a_line_of_the_ledger_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
+    """A kill while a line was written: the next session writes on, and all it writes is read."""
+    ledger = Leases(tmp_path, "plan")
+    ledger.begin("worker-0001", Where("node", "/one"))
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b'{"worker":"worker-0001","sh')
+    ledger = Leases(tmp_path, "plan")
+    ledger.lease([Lease(1, "worker-0001", Shard(0, 8))])
+    ledger.begin("worker-0002", Where("node", "/two"))
+    read = Leases(tmp_path, "plan")
+    assert read.journals == {
+        "worker-0001": Where("node", "/one"), "worker-0002": Where("node", "/two"),
+    }  # fmt: skip
+    assert read.shards == {"worker-0001": [Shard(0, 8)]}
+
+
+def test_a_ledger_whose_first_line_was_cut_off_still_says_its_plan(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b'{"pla')
+    Leases(tmp_path, "plan").begin("worker-0001", Where("node", "/one"))
+    with pytest.raises(StorageError, match="another plan"):
+        Leases(tmp_path, "other")
+
+
+def test_a_shard_for_a_worker_that_is_settled_is_not_noted(tmp_path: Path) -> None:
+    """Its ledger may be gone already: it must not come back without its plan."""
+    ledger = Leases(tmp_path, "plan")
+    ledger.begin("worker-0001", Where("node", "/one"))
+    ledger.over("worker-0001")
+    ledger.lease([Lease(1, "worker-0001", Shard(0, 8))])
+    assert ledger.shards == {}
+    assert not (tmp_path / FILE).exists()
+
+
+def test_one_worker_begins_while_another_is_settled(tmp_path: Path) -> None:
+    """Whoever has begun and is not over is in the file, in whatever order threads come."""
+    ledger = Leases(tmp_path, "plan")
+
+    def live(number: int) -> None:
+        name = f"worker-{number:04d}"
+        ledger.begin(name, Where("node", f"/{number}"))
+        ledger.lease([Lease(number, name, Shard(number, number + 1))])
+        if number % 4:
+            ledger.over(name)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(live, range(60)))
+    read = Leases(tmp_path, "plan")
+    assert sorted(read.journals) == [f"worker-{number:04d}" for number in range(0, 60, 4)]
+    assert read.journals == ledger.journals
+    assert read.shards == ledger.shards
