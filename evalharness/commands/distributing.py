@@ -13,6 +13,7 @@ from msgspec import structs
 from evalharness.commands.opening import open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ExecutionConfig, ProviderConfig, RunConfig
+from evalharness.distributed.token import ask_for_token
 from evalharness.errors import ConfigError
 from evalharness.progress import Progress
 from evalharness.providers import open_endpoint
@@ -86,6 +87,8 @@ async def run_distributed(
     prepared: Prepared, store: RunStore, done: NDArray[np.bool_], progress: Progress
 ) -> Summary:
     """Run what is left of a plan on Ray; the store stays open."""
+    if prepared.plan.config.execution.address is None:
+        ask_for_token()
     from evalharness.distributed.actors import cluster
     from evalharness.distributed.driver import Driver
     from evalharness.distributed.opening import Task
