@@ -23,13 +23,11 @@ class Adopted(NamedTuple):
     Attributes:
         finals: answers; they count as recorded.
         in_doubt: attempts nobody heard back from.
-        attempts: how many attempts there are in all.
-        results: what came of them.
+        results: what came of all attempts.
     """
 
     finals: list[AttemptResult]
     in_doubt: list[Intent]
-    attempts: int
     results: list[AttemptResult]
 
 
@@ -55,8 +53,9 @@ async def adopt(
 ) -> Adopted:
     """Take over the journal of a worker that has ended, and bring ``earlier`` up to date.
 
-    Nobody else may change the manifest meanwhile. With ``again`` it may have been taken over
-    before: what is in parts since then is left out.
+    Nobody else may change the manifest meanwhile. Attempts of others that it carried are in
+    ``earlier``, and stay. With ``again`` it may have been taken over before: what is in parts
+    since then is left out.
 
     Raises:
         RunInUseError: the worker is alive.
@@ -66,6 +65,8 @@ async def adopt(
     if again and entries:
         recorded = await asyncio.to_thread(_recorded, store, {trial for trial, _, _ in entries})
         entries = {key: value for key, value in entries.items() if key[0] not in recorded}
+    have = {(trial, r.intent.attempt) for trial, results in earlier.items() for r in results}
+    entries = {key: value for key, value in entries.items() if key[:2] not in have}
     adopted = await take_in(store, entries, earlier)
     await asyncio.to_thread(leftovers.discard, left)
     store.recovered.damage += damage
@@ -100,9 +101,8 @@ async def take_in(
             r for r in results if isinstance(r, AttemptResult) and r.intent.attempt not in have
         ]
         recovered.unfinished[trial] = counted_over(mine, recovered.unfinished.get(trial))
-    attempts = len({(trial, attempt) for trial, attempt, _ in entries})
     results = [value for value in entries.values() if isinstance(value, AttemptResult)]
-    return Adopted(state.finals, state.newly_in_doubt, attempts, results)
+    return Adopted(state.finals, state.newly_in_doubt, results)
 
 
 def _recorded(store: RunStore, trials: set[str]) -> set[str]:
