@@ -259,11 +259,11 @@ class Driver:
         heard = await self._cluster.call(self._coordinator, "heard", wait_s)
         if heard.leases:
             refused = await self._lease(heard.leases)
-            for lease in heard.leases:
-                await self._cluster.call(self._coordinator, "listed", lease.number, refused)
+            numbers = [lease.number for lease in heard.leases]
+            await self._cluster.call(self._coordinator, "listed", numbers, refused)
         for one in heard.seals:
             refused = await self._list(one)
-            await self._cluster.call(self._coordinator, "listed", one.number, refused)
+            await self._cluster.call(self._coordinator, "listed", [one.number], refused)
         if heard.stop is not None and self.summary.stop is None:
             self.summary.stop = heard.stop
         self._show(heard.counted)
