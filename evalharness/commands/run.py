@@ -39,6 +39,7 @@ from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
 from evalharness.store.asked import Asked
+from evalharness.store.handed_over import drop_recorded
 from evalharness.store.place import hold, publish, run_root
 from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
@@ -99,6 +100,7 @@ def execute_run(
         if retry_errors:
             _reopen(store, prepared.plan)
         keys = store.done_keys()
+        drop_recorded(store, keys)
         done = prepared.plan.done_map(keys)
     except BaseException:
         store.close()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
 from evalharness.distributed.backlog import counted_over
 from evalharness.distributed.messages import Earlier
 from evalharness.records import AttemptResult, Intent
-from evalharness.store import leftovers
+from evalharness.store import handed_over, leftovers
 from evalharness.store.entries import Damage, read_entries
 from evalharness.store.parts import PATTERN, read_sealed
 from evalharness.store.recovery import settle
@@ -115,26 +114,5 @@ def _recorded(store: RunStore, trials: set[str]) -> set[str]:
 async def drop_handed_over(store: RunStore, trials: set[str]) -> None:
     """Remove attempts from the main journal that whoever recorded their trials has sealed."""
     if trials:
-        sealed = await asyncio.to_thread(_sealed_attempts, store, trials)
-        await store.journal.execute(lambda db: _drop(db, sealed))
-
-
-def _sealed_attempts(store: RunStore, trials: set[str]) -> set[tuple[str, int]]:
-    found: set[tuple[str, int]] = set()
-    for path in (store.folder.root / "attempts").glob(PATTERN):
-        table = read_sealed(path, ["trial_id", "attempt"])
-        ids, numbers = table["trial_id"].to_pylist(), table["attempt"].to_pylist()
-        for trial, number in zip(ids, numbers, strict=True):
-            if trial in trials:
-                found.add((str(trial), int(number or 0)))
-    return found
-
-
-def _drop(db: sqlite3.Connection, sealed: set[tuple[str, int]]) -> None:
-    damage: list[Damage] = []  # recovery finds and reports it
-    gone: list[tuple[int]] = []
-    for seq, value in read_entries(db, damage=damage):
-        intent = value if isinstance(value, Intent) else value.intent
-        if (intent.trial_id, intent.attempt) in sealed:
-            gone.append((seq,))
-    db.executemany("DELETE FROM entry WHERE seq = ?", gone)
+        sealed = await asyncio.to_thread(handed_over.sealed_attempts, store.folder.root, trials)
+        await store.journal.execute(lambda db: handed_over.drop(db, sealed))
