@@ -321,6 +321,15 @@ def test_a_killed_driver_leaves_journals_on_other_disks_to_the_next_on_ray(
     other = run(zygote, tmp_path, *arguments, "repeats=11")
     assert other.code == errors.EXIT_STORAGE, other.err
     assert "another plan" in other.err
+    journal = next(tmp_path.glob("disk/*/worker-*/journal.sqlite"))
+    journal.rename(journal.with_suffix(".aside"))
+    journal.mkdir()  # what cannot be read on a node that lives is not lost
+    unreadable = run(zygote, tmp_path, *arguments)
+    assert unreadable.code == errors.EXIT_STORAGE, unreadable.err
+    assert "is alive" in unreadable.err
+    assert in_doubt(tmp_path / "results" / "r") == set()
+    journal.rmdir()
+    journal.with_suffix(".aside").rename(journal)
     done = run(zygote, tmp_path, *arguments)
     assert done.code == 0, done.err
     root = tmp_path / "results" / "r"
@@ -439,6 +448,10 @@ def test_a_ray_of_its_own_goes_with_its_driver(
     pids = wait_for_workers(tmp_path / "results" / "own", 2)
     family = descendants(command.pid)
     assert set(pids) < set(family)
+    for pid in family:  # none of them takes whoever connects
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert b"RAY_AUTH_MODE=token" in environment
+        assert any(re.fullmatch(rb"RAY_AUTH_TOKEN=\w{64}", one) for one in environment)
     agents = {pid for pid in family if b"Agent" in Path(f"/proc/{pid}/cmdline").read_bytes()}
     command.signal(signal.SIGKILL)
     command.wait()
