@@ -57,7 +57,7 @@ def kill_while_sealing(root: Path, emulator: Any) -> int:
     """Kill a worker and its helper in the middle of a seal; the number of the part."""
     worker, helper = stopped_helper(root)
     (lock,) = (p for p in root.glob("*/worker-*/run.lock") if f"process {worker} " in p.read_text())
-    emulator.wait_until_received(len(emulator.ledger()) + 20)
+    emulator.wait_until_received(emulator.stats()["requests"] + 20)
     address = f"file:{lock.with_name('journal.sqlite')}?mode=ro"
     with closing(sqlite3.connect(address, uri=True)) as db:
         ((part,),) = db.execute("SELECT part FROM seal").fetchall()
