@@ -80,7 +80,6 @@ def test_a_worker_is_killed_with_its_helper_while_sealing(
     assert done.code == 0, done.err
     assert done.err.count("is lost") == 1
     assert (root / "records" / part_name(part)).exists()
-    assert len(list((root / "records").glob("part-*.parquet"))) > PLANNED // 16 // 2
     final_state_is_sound(root, expected=expected, planned=PLANNED)
     assert nothing_bought_twice_unsaid(slow.ledger(), root) <= 9
 
