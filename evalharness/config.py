@@ -149,8 +149,8 @@ class ExecutionConfig(_Part, frozen=True):
         workers: how many; no more than ``limits.concurrency``, which is their total.
         address: of a Ray cluster (``auto``: the one this machine belongs to); None starts a Ray
             of our own on this machine, for the length of the run.
-        journal_dir: folder on each node's own disk for its workers' journals; None keeps them in
-            the run folder.
+        journal_dir: absolute path of a folder on each node's own disk for its workers' journals;
+            None keeps them in the run folder.
         shard_trials: how many trials a worker takes at a time; None: by the size of the plan.
     """
 

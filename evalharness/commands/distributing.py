@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from evalharness.commands.opening import open_money
 from evalharness.commands.signals import draining
-from evalharness.config import ProviderConfig, RunConfig
+from evalharness.config import ExecutionConfig, ProviderConfig, RunConfig
+from evalharness.distributed.token import ask_for_token
 from evalharness.errors import ConfigError
 from evalharness.progress import Progress
 from evalharness.providers import open_endpoint
@@ -52,6 +54,13 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
             "once are not enough for one each",
             hint=f"execution.workers={most}, or a larger limits.concurrency (the total of all)",
         )
+    folder = execution.journal_dir
+    if folder is not None and not PurePath(folder).is_absolute():
+        raise ConfigError(
+            f"execution.journal_dir={folder} is another folder in each process that reads it",
+            hint=f"execution.journal_dir={Path(folder).expanduser().absolute()}, or another "
+            "absolute path",
+        )
     if execution.address is None:
         return
     if execution.address.startswith("ray://"):
@@ -69,10 +78,17 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
             )
 
 
+def fetches_journals(execution: ExecutionConfig) -> bool:
+    """Whether a session can fetch journals that workers have on disks of their own."""
+    return execution.engine == "ray" and execution.journal_dir is not None
+
+
 async def run_distributed(
     prepared: Prepared, store: RunStore, done: NDArray[np.bool_], progress: Progress
 ) -> Summary:
     """Run what is left of a plan on Ray; the store stays open."""
+    if prepared.plan.config.execution.address is None:
+        ask_for_token()
     from evalharness.distributed.actors import cluster
     from evalharness.distributed.driver import Driver
     from evalharness.distributed.opening import Task

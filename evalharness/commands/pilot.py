@@ -45,6 +45,7 @@ async def send_pilot(
         confirm(prepared, choose(plan, recorded(prepared)[0], size), what="This pilot")
     store = RunStore(run_root(plan.config), code_version=__version__, lock=hold(plan.config))
     try:
+        refuse_open(store.folder.root)
         store.save_plan(
             config_yaml=config_yaml(jobs),
             prompts=plan.prompts,
@@ -79,7 +80,6 @@ async def send_pilot(
 
 
 async def _send(prepared: Prepared, store: RunStore, keep: NDArray[np.bool_]) -> Summary:
-    refuse_open(store.folder.root)
     progress = progress_for_terminal()
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)

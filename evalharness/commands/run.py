@@ -13,12 +13,16 @@ from evalharness import __version__
 from evalharness.app import Job, Result
 from evalharness.commands.closing import closing_lines
 from evalharness.commands.confirm import asks, confirm, recorded
-from evalharness.commands.distributing import check_execution, run_distributed
+from evalharness.commands.distributing import (
+    check_execution,
+    fetches_journals,
+    run_distributed,
+)
 from evalharness.commands.eventloop import run_on_loop
 from evalharness.commands.opening import config_yaml, open_lanes, open_money
 from evalharness.commands.signals import draining
 from evalharness.config import ProviderConfig, RunConfig
-from evalharness.distributed.leases import refuse_open
+from evalharness.distributed.leases import out, refuse_open
 from evalharness.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -35,6 +39,7 @@ from evalharness.runner import Runner, Stop, Summary
 from evalharness.scorers import parse_answer_spec, parse_scoring
 from evalharness.secrets_guard import refuse_in_prompts
 from evalharness.store.asked import Asked
+from evalharness.store.handed_over import drop_recorded
 from evalharness.store.place import hold, publish, run_root
 from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
@@ -83,6 +88,8 @@ def execute_run(
         raise
     store = RunStore(root, code_version=__version__, lock=lock)
     try:
+        if not fetches_journals(config.execution):
+            refuse_open(root)
         orphaned = store.save_plan(
             config_yaml=config_yaml(jobs),
             prompts=prepared.plan.prompts,
@@ -93,6 +100,7 @@ def execute_run(
         if retry_errors:
             _reopen(store, prepared.plan)
         keys = store.done_keys()
+        drop_recorded(store, keys)
         done = prepared.plan.done_map(keys)
     except BaseException:
         store.close()
@@ -100,7 +108,7 @@ def execute_run(
     _say_orphans(orphaned, len(keys) - len(Asked.of(Run.open(root)).rows(keys)))
     if config.load is not None:
         summary = run_on_loop(_run_load(prepared, store))
-    elif done.all():
+    elif done.all() and not out(root):
         summary = run_on_loop(_nothing_to_send(store, prepared.plan))
     else:
         summary = run_on_loop(_run(prepared, store, done))
@@ -200,7 +208,6 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
                 summary = await run_distributed(prepared, store, done, progress)
                 await _finish(store, summary)
                 return summary
-            refuse_open(store.folder.root)
             lanes = await open_lanes(prepared, stack, progress)
             money = open_money(prepared, store)
             runner = Runner(plan, store, lanes, money=money, progress=progress)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from evalharness.config import ExecutionConfig
@@ -41,7 +41,7 @@ from evalharness.distributed.purse import Granted
 from evalharness.distributed.shards import Shard
 from evalharness.distributed.words import Word
 from evalharness.distributed.worker import Worker
-from evalharness.errors import ConfigError, EvalharnessError, RunInUseError
+from evalharness.errors import ConfigError, EvalharnessError, RunInUseError, StorageError
 from evalharness.runner.outcome import Stop
 from evalharness.runner.turns import quick_turns
 from evalharness.store.seal import Sealed
@@ -51,10 +51,11 @@ T = TypeVar("T")
 _ANY: Any = ray  # its own annotations leave most of it unknown
 # Plans and messages are small; Ray would take a third of the memory for its object store.
 _STORE_BYTES = 256 * 2**20
-_AUTH = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _LOST: Any = object()
-# What is asked of another node; a worker that still lives may take half of that.
+# What is asked of another node; a worker that still lives may take half of that. It is also more
+# than Ray takes to notice that a node is lost.
 _NODE_S = 60.0
+_ASK_NODE_S = 1.0
 _MOST_CALLS = 100_000  # each waiting worker holds a few
 
 
@@ -131,7 +132,6 @@ class _WorkerActor:
     def __init__(self, name: str, work: Work, coordinator: Any, journal: str) -> None:
         self._make = lambda: Worker(name, work, _Talk(name, coordinator), Path(journal))
         self._worker: Worker | None = None
-        self._abandoned = False
 
     async def run(self) -> Ended | Failed | None:
         """See :meth:`.worker.Worker.run`; None where the coordinator was lost while it began."""
@@ -192,15 +192,26 @@ class Cluster:
         await self._on_node(node, estate.discard_journal, folder)
 
     async def _on_node(self, node: str, what: Callable[[str], Any], folder: str) -> Any:
-        """Call something on a node; ``_LOST`` where there is none of that name."""
-        if node not in self.alive():
-            return _LOST
+        """Call something on a node; ``_LOST`` where there is none of that name, or no more.
+
+        Raises:
+            StorageError: the node lives, and cannot do it: what is there is not lost.
+        """
         there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
         task = _ANY.remote(num_cpus=0, scheduling_strategy=there, max_retries=0)(what)
-        try:
-            return await asyncio.wait_for(task.remote(folder), _NODE_S)
-        except (RayError, TimeoutError):
-            return _LOST
+        deadline = time.monotonic() + _NODE_S
+        while node in self.alive():
+            try:
+                left_s = max(_ASK_NODE_S, deadline - time.monotonic())
+                return await asyncio.wait_for(task.remote(folder), left_s)
+            except RayTaskError as error:
+                raise _unreachable(node, folder, error) from error
+            except (RayError, TimeoutError) as error:
+                # That a node is lost is known only when it has been silent for a while.
+                if time.monotonic() > deadline and node in self.alive():
+                    raise _unreachable(node, folder, error) from error
+            await asyncio.sleep(_ASK_NODE_S)
+        return _LOST
 
     def share(self, work: Work) -> Any:
         """Put what all workers need where all can read it."""
@@ -237,9 +248,19 @@ class Cluster:
         _ANY.kill(actor)
 
 
+def _unreachable(node: str, folder: str, error: Exception) -> StorageError:
+    last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return StorageError(
+        f"node {node} is alive, and {folder} on it cannot be reached: {last}",
+        hint="nothing there is lost; the same command fetches it once the node answers",
+    )
+
+
 @contextmanager
 def cluster(execution: ExecutionConfig) -> Generator[Cluster]:
     """Connect to Ray, or start one on this machine that ends with the block.
+
+    One of our own asks for a token where :func:`.token.ask_for_token` was called before.
 
     Raises:
         ConfigError: no Ray answers at ``execution.address``, or it has too few processors.
@@ -252,9 +273,6 @@ def cluster(execution: ExecutionConfig) -> Generator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="evh-ray-")) if own else None
     try:
         if own:
-            # Ray listens on the network: whoever connects must know a token, which ends with us.
-            if not any(name in os.environ for name in _AUTH):
-                os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
             _ANY.init(
                 num_cpus=execution.workers,
                 include_dashboard=False,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
 from evalharness.distributed.backlog import counted_over
 from evalharness.distributed.messages import Earlier
 from evalharness.records import AttemptResult, Intent
-from evalharness.store import leftovers
+from evalharness.store import handed_over, leftovers
 from evalharness.store.entries import Damage, read_entries
 from evalharness.store.parts import PATTERN, read_sealed
 from evalharness.store.recovery import settle
@@ -23,13 +22,11 @@ class Adopted(NamedTuple):
     Attributes:
         finals: answers; they count as recorded.
         in_doubt: attempts nobody heard back from.
-        attempts: how many attempts there are in all.
-        results: what came of them.
+        results: what came of all attempts.
     """
 
     finals: list[AttemptResult]
     in_doubt: list[Intent]
-    attempts: int
     results: list[AttemptResult]
 
 
@@ -55,8 +52,9 @@ async def adopt(
 ) -> Adopted:
     """Take over the journal of a worker that has ended, and bring ``earlier`` up to date.
 
-    Nobody else may change the manifest meanwhile. With ``again`` it may have been taken over
-    before: what is in parts since then is left out.
+    Nobody else may change the manifest meanwhile. Attempts of others that it carried are in
+    ``earlier``, and stay. With ``again`` it may have been taken over before: what is in parts
+    since then is left out.
 
     Raises:
         RunInUseError: the worker is alive.
@@ -66,6 +64,8 @@ async def adopt(
     if again and entries:
         recorded = await asyncio.to_thread(_recorded, store, {trial for trial, _, _ in entries})
         entries = {key: value for key, value in entries.items() if key[0] not in recorded}
+    have = {(trial, r.intent.attempt) for trial, results in earlier.items() for r in results}
+    entries = {key: value for key, value in entries.items() if key[:2] not in have}
     adopted = await take_in(store, entries, earlier)
     await asyncio.to_thread(leftovers.discard, left)
     store.recovered.damage += damage
@@ -100,9 +100,8 @@ async def take_in(
             r for r in results if isinstance(r, AttemptResult) and r.intent.attempt not in have
         ]
         recovered.unfinished[trial] = counted_over(mine, recovered.unfinished.get(trial))
-    attempts = len({(trial, attempt) for trial, attempt, _ in entries})
     results = [value for value in entries.values() if isinstance(value, AttemptResult)]
-    return Adopted(state.finals, state.newly_in_doubt, attempts, results)
+    return Adopted(state.finals, state.newly_in_doubt, results)
 
 
 def _recorded(store: RunStore, trials: set[str]) -> set[str]:
@@ -115,26 +114,5 @@ def _recorded(store: RunStore, trials: set[str]) -> set[str]:
 async def drop_handed_over(store: RunStore, trials: set[str]) -> None:
     """Remove attempts from the main journal that whoever recorded their trials has sealed."""
     if trials:
-        sealed = await asyncio.to_thread(_sealed_attempts, store, trials)
-        await store.journal.execute(lambda db: _drop(db, sealed))
-
-
-def _sealed_attempts(store: RunStore, trials: set[str]) -> set[tuple[str, int]]:
-    found: set[tuple[str, int]] = set()
-    for path in (store.folder.root / "attempts").glob(PATTERN):
-        table = read_sealed(path, ["trial_id", "attempt"])
-        ids, numbers = table["trial_id"].to_pylist(), table["attempt"].to_pylist()
-        for trial, number in zip(ids, numbers, strict=True):
-            if trial in trials:
-                found.add((str(trial), int(number or 0)))
-    return found
-
-
-def _drop(db: sqlite3.Connection, sealed: set[tuple[str, int]]) -> None:
-    damage: list[Damage] = []  # recovery finds and reports it
-    gone: list[tuple[int]] = []
-    for seq, value in read_entries(db, damage=damage):
-        intent = value if isinstance(value, Intent) else value.intent
-        if (intent.trial_id, intent.attempt) in sealed:
-            gone.append((seq,))
-    db.executemany("DELETE FROM entry WHERE seq = ?", gone)
+        sealed = await asyncio.to_thread(handed_over.sealed_attempts, store.folder.root, trials)
+        await store.journal.execute(lambda db: handed_over.drop(db, sealed))

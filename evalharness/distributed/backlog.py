@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from evalharness.distributed.messages import Pulled
 from evalharness.distributed.shards import Shard
-from evalharness.records import AttemptResult, Trial
+from evalharness.records import AttemptResult, Outcome, Trial
 from evalharness.runner.backlog import Backlog, Job
 from evalharness.store.recovery import Unfinished
 
@@ -147,9 +148,10 @@ class PulledBacklog(Backlog):
 
 def counted_over(results: list[AttemptResult], known: Unfinished | None) -> Unfinished:
     """Counts of attempts that other workers made, over those of earlier sessions."""
-    found = Unfinished() if known is None else Unfinished(known.attempts, known.in_doubt)
+    found = Unfinished() if known is None else replace(known)
     for result in results:
         if result.intent.attempt > found.attempts:
             found.attempts = result.intent.attempt
-            found.in_doubt += result.reply.outcome == "in_doubt"
+            found.sent += result.reply.outcome is not Outcome.NOT_SENT
+            found.in_doubt += result.reply.outcome is Outcome.IN_DOUBT
     return found

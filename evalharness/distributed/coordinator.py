@@ -187,11 +187,12 @@ class Coordinator:
         heard, self._heard = self._heard, Heard()
         return heard
 
-    async def listed(self, number: int, refused: str | None) -> None:
-        """The driver has listed a worker's parts or noted its shard, or the disk refused."""
-        listed = self._unlisted.pop(number)
-        if not listed.done():
-            listed.set_result(refused)
+    async def listed(self, numbers: Sequence[int], refused: str | None) -> None:
+        """The driver has listed workers' parts or noted their shards, or the disk refused."""
+        for number in numbers:
+            listed = self._unlisted.pop(number)
+            if not listed.done():
+                listed.set_result(refused)
 
     async def gone(self, worker: str) -> list[Shard]:
         """A worker is dead: its slots are free. Returns what it had, for :meth:`again`."""

@@ -33,6 +33,7 @@ from evalharness.distributed.rates import Rates
 from evalharness.distributed.shards import Shard
 from evalharness.errors import EXIT_STORAGE, StorageError
 from evalharness.progress import Progress
+from evalharness.records import Outcome
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.store import seal
@@ -70,7 +71,6 @@ class Driver:
         self._parts: dict[str, list[str]] = {}  # that each of them sealed
         self._generation = 0
         self._deaths = 0  # since a trial was finished
-        self._abandoned = False
         self._background: set[asyncio.Task[Any]] = set()
         self._shared: Any = None
         self._rates = Rates(time.monotonic())
@@ -102,7 +102,10 @@ class Driver:
         recorded, statuses = manifest.recorded, Counter(manifest.by_status)
         for _ in range(_MOST_ROUNDS):
             lost = await self._round(done)
-            await self._estate.adopt_rest()
+            try:
+                await self._estate.adopt_rest()
+            except StorageError as error:
+                self._storage_failed(error)
             if not lost or summary.stop is not None:
                 break
             self._progress.say("the coordinator was lost: going on with another one")
@@ -128,7 +131,6 @@ class Driver:
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
-        self._abandoned = True
         for actor in self._workers.values():
             self._cluster.abandon(actor)
 
@@ -212,14 +214,19 @@ class Driver:
         shards: list[Shard] = []
         if not lost:
             shards = await self._cluster.call(self._coordinator, "gone", name)
-        adopted = await self._estate.adopt(name)
-        self.summary.sent += len(adopted)
-        parts = self._parts.pop(name, [])
+        try:
+            left = await self._estate.adopt(name)
+        except StorageError as error:  # it stays where it is: the others end, a resume takes it
+            self._storage_failed(error)
+            return False
+        outcomes = [result.reply.outcome for result in left.results]
+        self.summary.sent += len(outcomes) - outcomes.count(Outcome.NOT_SENT)
+        parts = {*self._parts.pop(name, []), *left.parts}
         if lost:
             return False
         spent = Decimal(0)
         if self._plan.config.limits.max_cost_usd is not None:
-            spent = self._task.spent_in(self._estate.attempts(parts, adopted))
+            spent = self._task.spent_in(self._estate.attempts(parts, left.results))
         known = self._estate.known(shards)
         await self._cluster.call(self._coordinator, "again", name, known, spent)
         return how is None and self._may_replace()
@@ -252,11 +259,11 @@ class Driver:
         heard = await self._cluster.call(self._coordinator, "heard", wait_s)
         if heard.leases:
             refused = await self._lease(heard.leases)
-            for lease in heard.leases:
-                await self._cluster.call(self._coordinator, "listed", lease.number, refused)
+            numbers = [lease.number for lease in heard.leases]
+            await self._cluster.call(self._coordinator, "listed", numbers, refused)
         for one in heard.seals:
             refused = await self._list(one)
-            await self._cluster.call(self._coordinator, "listed", one.number, refused)
+            await self._cluster.call(self._coordinator, "listed", [one.number], refused)
         if heard.stop is not None and self.summary.stop is None:
             self.summary.stop = heard.stop
         self._show(heard.counted)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from evalharness.distributed.adopting import Adopted, adopt, earlier_attempts, take_in
 from evalharness.distributed.leases import Leases, Where, perhaps_sent
 from evalharness.distributed.messages import Again
 from evalharness.distributed.shards import Shard
-from evalharness.errors import RunInUseError
+from evalharness.errors import RunInUseError, StorageError
 from evalharness.plan import Plan
 from evalharness.records import AttemptResult
 from evalharness.runner.money import Money
@@ -42,12 +43,29 @@ class Nodes(Protocol):
 
         Raises:
             RunInUseError: the worker is alive.
+            StorageError: the node is alive, and the journal cannot be read.
         """
         ...
 
     async def discard(self, node: str, folder: str) -> None:
-        """Remove a journal that was taken over; nothing where the node is lost."""
+        """Remove a journal that was taken over; nothing where the node is lost.
+
+        Raises:
+            StorageError: the node is alive, and does not answer.
+        """
         ...
+
+
+class Left(NamedTuple):
+    """What a worker left.
+
+    Attributes:
+        results: attempts of its own that its journal held and no part does.
+        parts: that were listed only now: it was making them.
+    """
+
+    results: list[AttemptResult]
+    parts: list[str]
 
 
 class Estate:
@@ -101,16 +119,19 @@ class Estate:
             by_shard.append(Again(np.packbits(flags).tobytes(), mine))
         return by_shard
 
-    async def adopt(self, name: str) -> list[AttemptResult]:
-        """Take over what a worker left where there is something; attempts that no part holds.
+    async def adopt(self, name: str) -> Left:
+        """Take over what a worker left where there is something.
 
         Raises:
             RunInUseError: it is alive.
-            StorageError: the disk refused.
+            StorageError: the disk refused, or the journal's node does.
         """
         async with self.listing:
+            listed = {part.path for part in self._store.folder.manifest.parts}
             where = None if self._leases is None else self._leases.journals.get(name)
-            lost = where is not None and not await self._fetch(name, where)
+            node = None if where is None else await self._fetch(name, where)
+            # Without a shard there was nothing to send.
+            lost = node is None and self._leases is not None and name in self._leases.shards
             left = self._store.folder.journal_folder / name
             found: list[Adopted] = []
             if left.exists():
@@ -122,9 +143,17 @@ class Estate:
                 found.append(await self._put_in_doubt(name))
             if self._leases is not None:
                 await asyncio.to_thread(self._leases.over, name)
+            if where is not None and node is not None:
+                # Not before all it held is settled: a kill in between would put that in doubt.
+                with suppress(StorageError):  # nobody will look there again
+                    await self._nodes.discard(node, where.folder)
+            parts = [part.path for part in self._store.folder.manifest.parts]
         for adopted in found:
             self._summary.in_doubt.extend(adopted.in_doubt)
-        return [result for adopted in found for result in adopted.results]
+        return Left(
+            [result for adopted in found for result in adopted.results],
+            [path for path in parts if path not in listed],
+        )
 
     async def adopt_rest(self) -> bool:
         """Take over everything that is left; whether there was something."""
@@ -135,7 +164,7 @@ class Estate:
             await self.adopt(name)
         return bool(names)
 
-    def attempts(self, parts: Sequence[str], results: list[AttemptResult]) -> pa.Table:
+    def attempts(self, parts: Collection[str], results: list[AttemptResult]) -> pa.Table:
         """Attempts in some parts and some that are in none, as a table."""
         import pyarrow as pa
 
@@ -143,16 +172,14 @@ class Estate:
         sealed = [read_sealed(root / part) for part in parts if part.startswith("attempts/")]
         return pa.concat_tables([attempt_table(results), *sealed])
 
-    async def _fetch(self, name: str, where: Where) -> bool:
-        """Bring a journal from its disk into the shared folder; whether all it held is here."""
-        assert self._leases is not None
+    async def _fetch(self, name: str, where: Where) -> str | None:
+        """Bring a journal from its disk into the shared folder; the node that had it."""
         for node in (where.node, *(n for n in self._nodes.alive() if n != where.node)):
             found = await self._nodes.read_journal(node, where.folder)
             if found:
                 await asyncio.to_thread(self._keep, name, found)
-                await self._nodes.discard(node, where.folder)
-                return True
-        return not self._leases.shards.get(name)  # without a shard there was nothing to send
+                return node
+        return None
 
     def _keep(self, name: str, found: dict[str, bytes]) -> None:
         folder = self._store.folder.journal_folder / name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -62,6 +63,8 @@ class Leases:
     def __init__(self, folder: Path, plan: str) -> None:
         self._path = folder / FILE
         self._plan = plan
+        self._headed = False  # the file says which plan it is about
+        self._changing = threading.Lock()  # each call is made in a thread of its own
         self.journals: dict[str, Where] = {}
         self.shards: dict[str, list[Shard]] = {}
         for line in _lines(self._path):
@@ -70,27 +73,35 @@ class Leases:
     def begin(self, worker: str, where: Where) -> None:
         """A worker begins, with its journal there."""
         lines = [_Line(worker=worker, node=where.node, folder=where.folder)]
-        if not self._path.exists():
-            lines.insert(0, _Line(plan=self._plan))
-        self._append(lines)
-        self.journals[worker] = where
+        with self._changing:
+            if not self._headed:
+                lines.insert(0, _Line(plan=self._plan))
+            self._append(lines)
+            self._headed = True
+            self.journals[worker] = where
 
     def lease(self, leases: Sequence[Lease]) -> None:
-        """Workers get shards."""
-        self._append([_Line(worker=one.worker, shard=one.shard) for one in leases])
-        for one in leases:
-            self.shards.setdefault(one.worker, []).append(one.shard)
+        """Workers get shards; one that is settled meanwhile is dead, and gets none."""
+        with self._changing:
+            alive = [one for one in leases if one.worker in self.journals]
+            if not alive:
+                return
+            self._append([_Line(worker=one.worker, shard=one.shard) for one in alive])
+            for one in alive:
+                self.shards.setdefault(one.worker, []).append(one.shard)
 
     def over(self, worker: str) -> None:
         """All that a worker had is recorded, in the main journal, or in doubt."""
-        if self.journals.pop(worker, None) is None:
-            return
-        self.shards.pop(worker, None)
-        if self.journals:
-            self._append([_Line(worker=worker, over=True)])
-        else:
-            self._path.unlink(missing_ok=True)
-            files.sync_folder(self._path.parent)
+        with self._changing:
+            if self.journals.pop(worker, None) is None:
+                return
+            self.shards.pop(worker, None)
+            if self.journals:
+                self._append([_Line(worker=worker, over=True)])
+            else:
+                self._path.unlink(missing_ok=True)
+                self._headed = False
+                files.sync_folder(self._path.parent)
 
     def _read(self, line: _Line) -> None:
         if line.plan is not None and line.plan != self._plan:
@@ -98,6 +109,7 @@ class Leases:
                 f"{self._path}: journals of workers are out with another plan",
                 hint="run once more what was run last, which settles them; then change the plan",
             )
+        self._headed |= line.plan is not None
         if line.worker is None:
             return
         if line.over:
@@ -109,7 +121,8 @@ class Leases:
             self.journals[line.worker] = Where(line.node or "", line.folder or "")
 
     def _append(self, lines: list[_Line]) -> None:
-        content = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+        # On lines of their own also where a kill or a full disk has cut off the one before.
+        content = b"\n" + b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
         try:
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, files.FILE_MODE)
             with os.fdopen(fd, "wb") as file:
@@ -121,18 +134,23 @@ class Leases:
             raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
 
 
+def out(root: Path) -> bool:
+    """Whether workers of a run have journals on disks of their own that are not settled."""
+    return (root / "journal" / FILE).exists()
+
+
 def refuse_open(root: Path) -> None:
-    """Stop a session without Ray while journals are on other machines.
+    """Stop a session that would not fetch them while journals are on other machines.
 
     Raises:
         StorageError: there are some.
     """
-    path = root / "journal" / FILE
-    if path.exists():
+    if out(root):
         raise StorageError(
-            f"{path}: workers have journals on disks of their own, with answers not sealed yet",
-            hint="go on with execution=ray and the same cluster, which fetches them or, where a "
-            "machine is lost, lists in doubt what it had",
+            f"{root / 'journal' / FILE}: workers have journals on disks of their own, with answers "
+            "not sealed yet",
+            hint="go on with execution=ray, execution.journal_dir=… and the same cluster, which "
+            "fetches them or, where a machine is lost, lists in doubt what it had",
         )
 
 

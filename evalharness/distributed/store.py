@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +19,8 @@ from evalharness.store.folder import Manifest, RunFolder, now_iso, take_lock
 from evalharness.store.journal import Journal
 from evalharness.store.recovery import Recovered
 from evalharness.store.writer import RunStore
+
+_CLOSED = "the run ended while records were sealed"
 
 
 class ListParts(Protocol):
@@ -72,6 +76,9 @@ class ShardStore(RunStore):
         self._listing = listing
         self._loop = asyncio.get_running_loop()
         self._complete: list[Shard] = []
+        self._asking = threading.Lock()
+        self._asked: Future[str | None] | None = None  # whether parts are listed
+        self._closed = False
         self.lost = False
         self.on_lost: Callable[[CoordinatorLostError], None] = lambda _: None
         self.recovered = Recovered()
@@ -117,6 +124,18 @@ class ShardStore(RunStore):
         finally:
             self.close()
 
+    def close(self) -> None:
+        """As :meth:`RunStore.close`; a seal that waits for its listing is given up.
+
+        Its answer would come on the event loop, which this call holds until sealing ends. Whoever
+        takes the journal over finds the seal begun, and repeats it.
+        """
+        with self._asking:
+            self._closed = True
+            if self._asked is not None:
+                self._asked.cancel()
+        super().close()
+
     def _failed(self, error: StorageError) -> None:
         """A coordinator that is gone is no failure of the disk: the journal has everything."""
         if isinstance(error, CoordinatorLostError):
@@ -129,7 +148,14 @@ class ShardStore(RunStore):
         return await self._listing.part_number()
 
     def _list(self, sealed: seal.Sealed) -> None:
-        waiting = asyncio.run_coroutine_threadsafe(self._listing.sealed(sealed), self._loop)
-        refused = waiting.result()
+        with self._asking:
+            if self._closed:
+                raise StorageError(_CLOSED)
+            listing = self._listing.sealed(sealed)
+            self._asked = asyncio.run_coroutine_threadsafe(listing, self._loop)
+        try:
+            refused = self._asked.result()
+        except CancelledError:
+            raise StorageError(_CLOSED) from None
         if refused is not None:
             raise StorageError(refused)

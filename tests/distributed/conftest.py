@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 import sys
@@ -24,6 +25,14 @@ def cluster() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def small_seals() -> Iterator[str]:
+    """The address of a Ray whose workers seal every 16 trials."""
+    folder = Path(__file__).with_name("small_seals")
+    with started("head.py", PYTHONPATH=str(folder)) as (address, _):
+        yield address
+
+
 @pytest.fixture
 def two_nodes() -> Iterator[tuple[str, Callable[[], None]]]:
     """The address of a Ray of two nodes, and what kills the one that the driver is not on."""
@@ -41,15 +50,23 @@ def two_nodes() -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 @contextmanager
-def started(program: str) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
-    """A Ray in a process of its own: its address, and the process."""
+def started(program: str, **more: str) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
+    """A Ray in a process of its own: its address, and the process.
+
+    Args:
+        program: that starts it, beside this file.
+        more: environment variables of it and of all that it starts.
+    """
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
     # Whoever connects to it must know the token.
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_AUTH_MODE", "token")
     patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     command = [sys.executable, str(Path(__file__).with_name(program))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as head:
+    environment = {**os.environ, **more}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as head:
         assert head.stdin is not None
         assert head.stdout is not None
         try:

@@ -79,7 +79,7 @@ def ends(pids: list[int]) -> None:
 def _alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
 
@@ -273,6 +273,33 @@ def test_what_a_lost_node_had_is_in_doubt_and_asked_again(
     assert f"{doubts} attempts of this run in doubt ({doubts} new)" in done.err
 
 
+@pytest.mark.parametrize(
+    "session",
+    [
+        ["run"],
+        ["run", "execution=ray"],
+        ["run", "load=closed"],
+        ["plan", "--pilot", "1", "--yes"],
+    ],
+)
+def test_a_session_that_would_not_fetch_journals_from_other_disks_is_refused(
+    zygote: Zygote, emulator: Emulator, tmp_path: Path, session: list[str]
+) -> None:
+    """What they hold is paid for: nothing is sent, nothing is changed, also when all is recorded."""
+    if "execution=ray" in session:
+        pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    plan = ("name=r", *emulator.provider, *PLAN, "dataset.limit=1", "repeats=1")
+    assert zygote.run(tmp_path, "run", *plan, quiet=True).code == 0
+    root = tmp_path / "results" / "r"
+    (root / "journal" / "leases.jsonl").write_text('{"worker":"worker-0001"}\n')
+    before, sent = (root / "run.json").read_bytes(), len(emulator.ledger())
+    done = zygote.run(tmp_path, *session, *plan, quiet=True)
+    assert done.code == errors.EXIT_STORAGE, done.err
+    assert "execution.journal_dir" in done.err
+    assert len(emulator.ledger()) == sent
+    assert (root / "run.json").read_bytes() == before
+
+
 @pytest.mark.long
 def test_a_killed_driver_leaves_journals_on_other_disks_to_the_next_on_ray(
     zygote: Zygote, slow: Slow, cluster: str, tmp_path: Path, expected: Any
@@ -288,9 +315,19 @@ def test_a_killed_driver_leaves_journals_on_other_disks_to_the_next_on_ray(
     alone = zygote.run(tmp_path, "run", "name=r", *slow.provider, *PLAN, quiet=True)
     assert alone.code == errors.EXIT_STORAGE, alone.err
     assert "execution=ray" in alone.err
+    shared = run(zygote, tmp_path, *on_ray(cluster, slow))
+    assert shared.code == errors.EXIT_STORAGE, shared.err
     other = run(zygote, tmp_path, *arguments, "repeats=11")
     assert other.code == errors.EXIT_STORAGE, other.err
     assert "another plan" in other.err
+    journal = next(tmp_path.glob("disk/*/worker-*/journal.sqlite"))
+    journal.rename(journal.with_suffix(".aside"))
+    journal.mkdir()  # what cannot be read on a node that lives is not lost
+    unreadable = run(zygote, tmp_path, *arguments)
+    assert unreadable.code == errors.EXIT_STORAGE, unreadable.err
+    assert "is alive" in unreadable.err
+    journal.rmdir()
+    journal.with_suffix(".aside").rename(journal)
     done = run(zygote, tmp_path, *arguments)
     assert done.code == 0, done.err
     root = tmp_path / "results" / "r"
@@ -409,10 +446,20 @@ def test_a_ray_of_its_own_goes_with_its_driver(
     pids = wait_for_workers(tmp_path / "results" / "own", 2)
     family = descendants(command.pid)
     assert set(pids) < set(family)
+    servers = [pid for pid in family if _program(pid) in ("gcs_server", "raylet")]
+    assert len(servers) == 2
+    for pid in servers:  # neither of them takes whoever connects
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert b"RAY_AUTH_MODE=token" in environment
+        assert any(re.fullmatch(rb"RAY_AUTH_TOKEN=\w{64}", one) for one in environment)
     agents = {pid for pid in family if b"Agent" in Path(f"/proc/{pid}/cmdline").read_bytes()}
     command.signal(signal.SIGKILL)
     command.wait()
     ends([pid for pid in family if pid not in agents])
+
+
+def _program(pid: int) -> str:
+    return Path(f"/proc/{pid}/exe").readlink().name
 
 
 def descendants(pid: int) -> list[int]:
@@ -446,6 +493,8 @@ def test_a_cluster_cannot_reach_what_answers_on_this_machine_alone(
     [
         (["execution.workers=9", "limits.concurrency=4"], "execution.workers=4"),
         (["execution.address=ray://h:1"], "execution.address=auto"),
+        (["execution.journal_dir=disk"], "/disk, or another absolute path"),
+        (["execution.journal_dir='~/disk'"], "another absolute path"),
         (["execution.engine=dask"], "execution.engine"),
         (["execution.worker=2"], "execution.workers"),
         (["load=closed"], "execution=local"),

@@ -10,6 +10,7 @@ import pytest
 from evalharness.store import leftovers, seal
 from evalharness.store.entries import encode_row, insert_rows, read_entries
 from evalharness.store.folder import take_lock
+from evalharness.store.handed_over import drop_recorded
 from evalharness.store.rescue import open_for_writing
 from evalharness.store.run import Run
 from evalharness.store.verify import verify_folder
@@ -165,4 +166,32 @@ async def test_a_seal_that_is_repeated_after_its_attempts_were_listed_counts_onc
     again.start()
     await again.finish(status="interrupted", reason=None)
     assert len(Run.open(root).attempts()) == 2
+
+
+async def test_attempts_that_others_have_sealed_are_no_more_in_the_main_journal(
+    tmp_path: Path,
+) -> None:
+    """The trial was recorded elsewhere with them: at the next opening they go, others stay."""
+    root = begun(tmp_path / "run")
+    store = open_store(root)
+    db = open_for_writing(root / "journal" / "journal.sqlite", [])
+    seal.finish_open_seals(store.folder, db, {}, [])
+    batch = seal.collect(enumerate([result(0, final=False), result(0, attempt=2)]))
+    sealed = seal.write_parts(root, 1, batch, {SETTING.setting_id: "local"})
+    assert sealed is not None
+    seal.list_parts(store.folder, sealed)
+    insert_rows(db, [encode_row(result(n, final=False)) for n in (0, 1)])
+    db.close()
+    store.close()
+    again = open_store(root)
+    assert set(again.recovered.unfinished) == {intent(0).trial_id, intent(1).trial_id}
+    drop_recorded(again, again.done_keys())
+    assert set(again.recovered.unfinished) == {intent(1).trial_id}
+    left = [value for _, value in read_entries(again.journal.connection, damage=[])]
+    assert left == [result(1, final=False)]
+    again.close()
+    attempts = Run.open(root).attempts().sort_values(["prompt_id", "attempt"])
+    assert list(zip(attempts["prompt_id"], attempts["attempt"], strict=True)) == [
+        ("p0", 1), ("p0", 2), ("p1", 1),
+    ]  # fmt: skip
     assert verify_folder(root).sound

@@ -1,0 +1,217 @@
+"""What a lost worker leaves is taken over once: real folders, journals and ledgers, without Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from evalharness.distributed import estate
+from evalharness.distributed.estate import Estate
+from evalharness.distributed.leases import FILE, Leases, Where, perhaps_sent
+from evalharness.distributed.messages import Lease
+from evalharness.distributed.shards import Shard
+from evalharness.distributed.store import ShardStore
+from evalharness.errors import StorageError
+from evalharness.plan import Plan
+from evalharness.records import AttemptResult, Intent
+from evalharness.runner.money import Money
+from evalharness.runner.outcome import Summary
+from evalharness.store.run import Run
+from evalharness.store.seal import Sealed
+from evalharness.store.verify import verify_folder
+from evalharness.store.writer import RunStore
+from tests.store.helpers import result
+from tests.store.test_leftovers import leave
+from tests.test_plan import dataset, plan
+
+__all__ = ["dataset"]
+
+
+def intents(of: Plan, attempt: int = 1) -> list[Intent]:
+    """One for each trial of a plan, in its order."""
+    return perhaps_sent(of.trials(), lambda _: attempt - 1, lambda _: None, 1)
+
+
+def answered(intent: Intent, *, final: bool = True) -> AttemptResult:
+    return msgspec.structs.replace(result(0, final=final), intent=intent)
+
+
+def opened(root: Path, of: Plan) -> RunStore:
+    store = RunStore(root, code_version="test")
+    store.save_plan(
+        config_yaml="name: x\n", prompts=of.prompts, digests=of.digests, settings=of.settings,
+        planned=len(of),
+    )  # fmt: skip
+    return store
+
+
+class Disks:
+    """One node, whose disks are folders of this machine, read as a node reads them."""
+
+    def __init__(self, ledger: Path) -> None:
+        self.ledger = ledger
+        self.settled_before = False
+
+    def alive(self) -> list[str]:
+        return ["node"]
+
+    async def read_journal(self, node: str, folder: str) -> dict[str, bytes] | None:
+        return await asyncio.to_thread(estate.read_journal, folder)
+
+    async def discard(self, node: str, folder: str) -> None:
+        self.settled_before = not self.ledger.exists()
+        raise StorageError("the node does not answer any more")
+
+
+def over(store: RunStore, of: Plan, disks: Disks, leases: Leases | None) -> Estate:
+    return Estate(of, store, disks, leases, Money(None, {}), Summary(planned=len(of)))
+
+
+def on_disk(tmp_path: Path, root: Path, *values: object) -> Where:
+    """A journal of a lost worker on a node's own disk."""
+    left = leave(root, "worker-0001", *values)
+    folder = tmp_path / "disk" / "worker-0001"
+    folder.parent.mkdir()
+    shutil.move(left, folder)
+    return Where("node", str(folder))
+
+
+async def test_the_part_a_lost_worker_was_making_counts_as_its_own(
+    tmp_path: Path, dataset: Path
+) -> None:
+    """It is in no journal and was listed for nobody: what it cost must not be free again."""
+    made, root = plan(dataset), tmp_path / "run"
+    store = opened(root, made)
+    first, second, *_ = intents(made)
+    leave(root, "worker-0001", answered(first), first, second, part=3)
+    all_of_it = over(store, made, Disks(root), None)
+    store.start()
+    left = await all_of_it.adopt("worker-0001")
+    assert left.parts == ["attempts/part-000003.parquet", "records/part-000003.parquet"]
+    assert [r.reply.outcome for r in left.results] == ["in_doubt"]
+    table = all_of_it.attempts(left.parts, left.results)
+    assert set(table["trial_id"].to_pylist()) == {first.trial_id, second.trial_id}
+    await store.finish(status="interrupted", reason=None)
+    assert verify_folder(root).sound
+
+
+async def test_attempts_a_worker_carried_for_others_are_not_its_own(
+    tmp_path: Path, dataset: Path
+) -> None:
+    made, root = plan(dataset), tmp_path / "run"
+    first = intents(made)[0]
+    store = opened(root, made)
+    store.start()
+    await store.append(answered(first, final=False))
+    store.close()
+    store = opened(root, made)
+    again = msgspec.structs.replace(first, attempt=2)
+    both = [answered(first, final=False), answered(again, final=False)]
+    leave(root, "worker-0001", *both)
+    all_of_it = over(store, made, Disks(root), None)
+    store.start()
+    left = await all_of_it.adopt("worker-0001")
+    assert left.results == [answered(again, final=False)]
+    assert all_of_it.earlier == {first.trial_id: both}
+    assert store.recovered.unfinished[first.trial_id].attempts == 2
+    await store.finish(status="interrupted", reason=None)
+    assert list(Run.open(root).attempts()["attempt"]) == [1, 2]
+
+
+async def test_a_journal_on_another_disk_goes_only_once_all_it_held_is_settled(
+    tmp_path: Path, dataset: Path
+) -> None:
+    """With the driver killed before: the next one fetches it again, and nothing is there twice."""
+    made, root = plan(dataset), tmp_path / "run"
+    store = opened(root, made)
+    first, second, *_ = intents(made)
+    where = on_disk(tmp_path, root, first, answered(first), second)
+    ledger = root / "journal" / FILE
+    leases = Leases(ledger.parent, "plan")
+    leases.begin("worker-0001", where)
+    leases.lease([Lease(1, "worker-0001", Shard(0, 4))])
+    shutil.copy(ledger, tmp_path / FILE)
+    disks = Disks(ledger)
+    all_of_it = over(store, made, disks, leases)
+    store.start()
+    left = await all_of_it.adopt("worker-0001")
+    assert len(left.results) == 2
+    assert disks.settled_before
+    store.close()
+
+    shutil.copy(tmp_path / FILE, ledger)  # as if it had not come to this
+    store = opened(root, made)
+    all_of_it = over(store, made, disks, Leases(ledger.parent, "plan"))
+    store.start()
+    await store.seal()
+    store.recovered.finals.clear()
+    left = await all_of_it.adopt("worker-0001")
+    assert left.results == []
+    assert not ledger.exists()
+    await store.finish(status="interrupted", reason=None)
+    assert list(Run.open(root).records()["trial_id"]) == [first.trial_id]
+    assert sorted(Run.open(root).attempts()["outcome"]) == ["delivered", "in_doubt"]
+    assert verify_folder(root).sound
+
+
+class Silent:
+    """A coordinator that never answers whether parts are listed."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    async def part_number(self) -> int:
+        return 1
+
+    async def sealed(self, sealed: Sealed) -> str | None:
+        self.asked.set()
+        return await asyncio.Future()
+
+    async def finished(self, shards: list[Shard]) -> None:
+        raise AssertionError("nothing was listed")
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_worker_s_store_closes_while_a_seal_waits_for_its_listing(
+    tmp_path: Path, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the seal comes to ask only while it is closed: closing holds the event loop."""
+    opened_at, closing = tmp_path / "run", threading.Event()
+    for name in ("records", "attempts", "journal"):
+        (opened_at / name).mkdir(parents=True)
+    silent = Silent()
+    store = ShardStore(opened_at, opened_at / "journal" / "worker-0001", {"s" * 16: "x"}, silent)
+    ask = store._list
+
+    def wait_and_ask(sealed: Sealed) -> None:
+        silent.asked.set()
+        assert closing.wait(60)
+        ask(sealed)
+
+    if late:
+        monkeypatch.setattr(store, "_list", wait_and_ask)
+        monkeypatch.setattr(store._executor, "shutdown", _and_then(closing, store._executor))
+    store.start()
+    await store.append(result(0))
+    sealing = asyncio.create_task(store.seal())
+    while not silent.asked.is_set():
+        await asyncio.sleep(0)
+    store.close()
+    with pytest.raises(StorageError, match="run ended"):
+        await sealing
+
+
+def _and_then(closing: threading.Event, executor: Any) -> Any:
+    shutdown = executor.shutdown
+
+    def close(*arguments: Any, **named: Any) -> None:
+        closing.set()
+        shutdown(*arguments, **named)
+
+    return close
