@@ -29,6 +29,16 @@ if TYPE_CHECKING:
     from evalharness.distributed.messages import Reach
 
 
+def _nothing_of_ray(execution: ExecutionConfig) -> None:
+    """What only workers have is not left unheeded in one process."""
+    for key in ("address", "journal_dir", "shard_trials"):
+        if (value := getattr(execution, key)) is not None:
+            raise ConfigError(
+                f"execution.{key}={value} has no meaning in one process",
+                hint=f"execution=ray execution.{key}={value}, or execution.{key}=null",
+            )
+
+
 def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> None:
     """Find out before anything is started whether the run can be carried out as asked.
 
@@ -37,6 +47,7 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
     """
     execution = config.execution
     if execution.engine == "local":
+        _nothing_of_ray(execution)
         return
     if importlib.util.find_spec("ray") is None:
         raise ConfigError(

@@ -511,3 +511,13 @@ def test_what_cannot_be_run_so_is_refused_before_anything_starts(
     assert done.code == errors.EXIT_CONFIG
     assert words in done.err
     assert json.dumps(done.err).count("Traceback") == 0
+
+
+def test_what_only_workers_have_is_not_left_unheeded_in_one_process(
+    zygote: Zygote, emulator: Emulator, tmp_path: Path
+) -> None:
+    done = zygote.run(
+        tmp_path, "run", "name=no", *emulator.provider, *PLAN, f"execution.journal_dir={tmp_path}"
+    )
+    assert done.code == errors.EXIT_CONFIG
+    assert f"execution=ray execution.journal_dir={tmp_path}" in done.err

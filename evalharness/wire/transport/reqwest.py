@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +32,8 @@ from evalharness.wire.transport.exchange import (
 )
 from evalharness.wire.transport.watch import Watch
 
+# An endpoint's URL is the same for every request, and reading it takes longer than posting.
+_parsed = lru_cache(16)(Url)
 # A body up to this size goes into socket buffers at once; sending a longer one can take time, so
 # it is handed over in pieces and its progress is watched.
 _PIECE = 256 * 1024
@@ -42,7 +45,6 @@ class ReqwestTransport:
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
         self._client: Client | None = None
-        self._last_url = "", Url("http://localhost")
 
     async def __aenter__(self) -> Self:
         limits = self._limits
@@ -84,7 +86,7 @@ class ReqwestTransport:
         watch = _watch(limits) if upload is None else _UploadWatch(limits, upload)
         try:
             with watch:
-                builder = self._client.post(self._parsed(url))
+                builder = self._client.post(_parsed(url))
                 builder = builder.headers(outgoing(url, headers, body))
                 if upload is None:
                     builder = builder.body_bytes(body)
@@ -115,12 +117,6 @@ class ReqwestTransport:
         watch.own()  # a deadline that passed in the very moment of completion
         watch.check()
         return recorder.done()
-
-    def _parsed(self, url: str) -> Url:
-        """The URL as the library wants it; nearly always the same one, so the last is kept."""
-        if url != self._last_url[0]:
-            self._last_url = url, Url(url)
-        return self._last_url[1]
 
     async def _read(self, response: Response, recorder: Recorder, watch: Watch) -> None:
         # An announced length tells the end without asking once more.
