@@ -10,7 +10,7 @@ from evalharness.wire.transport import Transport, open_transport
 from tests.wire.server import limits
 
 
-@pytest.fixture(params=["reqwest", "httpx"])
+@pytest.fixture(params=["auto", "reqwest", "httpx"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Each of the two transports."""
     return request.param

@@ -15,7 +15,7 @@ __all__ = ["Exchange", "Transport", "open_transport"]
 
 
 def open_transport(
-    kind: Literal["reqwest", "httpx"],
+    kind: Literal["auto", "reqwest", "httpx"],
     limits: LimitsConfig,
     *,
     httpx_transport: Any = None,
@@ -37,6 +37,10 @@ def open_transport(
         return HttpxTransport(limits, transport=httpx_transport, auth=httpx_auth)
     if httpx_transport is not None or httpx_auth is not None:
         raise ValueError("httpx_transport and httpx_auth need kind='httpx'")
+    if kind == "auto":
+        from evalharness.wire.transport.auto import AutoTransport
+
+        return AutoTransport(limits)
     from evalharness.wire.transport.reqwest import ReqwestTransport
 
     return ReqwestTransport(limits)

@@ -95,9 +95,20 @@ class RefusedError(Exception):
 class Recorder:
     """Collects an Exchange while it happens."""
 
-    __slots__ = ("_chunks", "_headers", "_headers_ns", "_start", "_times", "left", "sent", "status")
+    __slots__ = (
+        "_chunks",
+        "_headers",
+        "_headers_ns",
+        "_limits",
+        "_start",
+        "_times",
+        "left",
+        "sent",
+        "status",
+    )
 
     def __init__(self, limits: LimitsConfig) -> None:
+        self._limits = limits
         self.left = int(limits.max_response_mib * 1024 * 1024)
         self.status: int | None = None
         self._headers: dict[str, str] = {}
@@ -107,17 +118,28 @@ class Recorder:
         self.sent = time.time_ns()
         self._start = time.perf_counter_ns()
 
-    def head(self, status: int, headers: list[tuple[str, str]]) -> int | None:
+    def anew(self) -> Recorder:
+        """Another one, which begins now: for a request that goes out once more."""
+        return Recorder(self._limits)
+
+    def elapsed_ns(self) -> int:
+        """Nanoseconds since sending began."""
+        return time.perf_counter_ns() - self._start
+
+    def head(
+        self, status: int, headers: list[tuple[str, str]], at_ns: int | None = None
+    ) -> int | None:
         """Note the response head; return the announced body length, None when not announced.
 
         Args:
             status: the HTTP status.
             headers: names in lower case, repeated ones several times.
+            at_ns: when it came (see :meth:`elapsed_ns`); None: now.
 
         Raises:
             RefusedError: the announced body is over the limit or not ``identity`` encoded.
         """
-        self._headers_ns = time.perf_counter_ns() - self._start
+        self._headers_ns = self.elapsed_ns() if at_ns is None else at_ns
         self.status = status
         self._headers = found = dict(headers)
         if len(found) < len(headers):
@@ -139,8 +161,8 @@ class Recorder:
             )
         return int(length)
 
-    def chunk(self, data: bytes) -> None:
-        """Note body bytes.
+    def chunk(self, data: bytes, at_ns: int | None = None) -> None:
+        """Note body bytes that came ``at_ns`` (None: now).
 
         Raises:
             RefusedError: the body is over the limit.
@@ -149,7 +171,7 @@ class Recorder:
         if self.left < 0:
             raise RefusedError(ErrorKind.TOO_LARGE, "the response is longer than the limit")
         self._chunks.append(data)
-        self._times.append(time.perf_counter_ns() - self._start)
+        self._times.append(self.elapsed_ns() if at_ns is None else at_ns)
 
     def done(
         self, failure: ErrorKind | None = None, message: str | None = None, *, reached: bool = True

@@ -1,0 +1,272 @@
+"""One plain HTTP/1.1 connection: a request out, the pieces of its response in, each with its time.
+
+Parsing is llhttp's (Node's parser, through httptools). What is here is what a measurement needs of
+a connection and no library gives: every piece is noted in the very callback that the event loop
+calls for it, with no thread, task or queue between the socket and the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from evalharness.config import LimitsConfig
+from evalharness.records import ErrorKind
+from evalharness.wire.transport.exchange import Exchange, Recorder, RefusedError
+
+# No sensible head is longer, and the parser has no limit of its own.
+_MOST_HEAD_BYTES = 256 * 1024
+
+
+class Request(NamedTuple):
+    """What goes out.
+
+    Attributes:
+        data: head and body.
+        total_at: loop time at which all must be over, in seconds.
+        last: the connection is not used again, whatever the server says.
+    """
+
+    data: bytes
+    total_at: float
+    last: bool
+
+
+class Connection(asyncio.Protocol):
+    """A connection that carries one request at a time.
+
+    Args:
+        limits: how long to wait for what.
+        freed: called once a response is whole and another request may follow.
+        lost: called once, when the connection is over.
+
+    Attributes:
+        idle_since: loop time since which it has been free, in seconds.
+    """
+
+    __slots__ = (
+        "_at_ns",
+        "_freed",
+        "_head_bytes",
+        "_headers",
+        "_limits",
+        "_last",
+        "_loop",
+        "_lost",
+        "_moved_at",
+        "_parser",
+        "_recorder",
+        "_timer",
+        "_total_at",
+        "_transport",
+        "_unsent",
+        "_until_end",
+        "_waiter",
+        "idle_since",
+    )
+
+    def __init__(
+        self,
+        limits: LimitsConfig,
+        freed: Callable[[Connection], None],
+        lost: Callable[[Connection], None],
+    ) -> None:
+        self._limits, self._freed, self._lost = limits, freed, lost
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        # Of the request on its way; the last two are None while there is none.
+        self._headers: list[tuple[str, str]] = []
+        self._head_bytes = self._unsent = 0
+        self._until_end = self._last = False
+        self._total_at = self._moved_at = 0.0
+        self._at_ns = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._recorder: Recorder | None = None
+        self._waiter: asyncio.Future[Exchange] | None = None
+        self.idle_since = 0.0
+
+    # ── for the pool ─────────────────────────────────────────────────────────────────────────
+
+    def send(self, request: Request, recorder: Recorder) -> asyncio.Future[Exchange]:
+        """Send a request; the future gets what came of it, whatever that is.
+
+        Args:
+            request: head, body and what holds for them.
+            recorder: began when the request did.
+        """
+        assert self._transport is not None
+        limits, now = self._limits, self._loop.time()
+        self._headers, self._head_bytes, self._until_end = [], 0, False
+        self._recorder, self._last, self._total_at = recorder, request.last, request.total_at
+        self._waiter = waiter = self._loop.create_future()
+        self._transport.write(request.data)
+        self._unsent, self._moved_at = len(request.data), now
+        soonest = min(limits.timeout_first_byte_s, limits.timeout_stall_s, limits.timeout_write_s)
+        self._timer = self._loop.call_at(min(request.total_at, now + soonest), self._ring)
+        return waiter
+
+    def usable(self) -> bool:
+        """Whether nothing has come since the last response: neither bytes nor the end.
+
+        What the event loop has not been told of yet is asked of the socket itself.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """End the connection at once; a request on its way gets no answer any more."""
+        self._forget()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ── called by the event loop ─────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; the parser calls the ``on_`` methods below."""
+        recorder, parser = self._recorder, self._parser
+        if recorder is None or parser is None:
+            self.close()  # nobody asked for it
+            return
+        self._at_ns = recorder.elapsed_ns()
+        if recorder.status is None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MOST_HEAD_BYTES:
+                self._fail(ErrorKind.BAD_RESPONSE, "the response head does not end")
+                return
+        try:
+            parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if self._recorder is recorder and self._waiter is not None:
+                answered = recorder.status is not None
+                kind = ErrorKind.CONNECTION_LOST if answered else ErrorKind.BAD_RESPONSE
+                self._fail(kind, f"what came is not HTTP: {error}")
+            else:
+                self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Conclude: the end of the connection is that of a response without a length."""
+        if self._recorder is not None:
+            if exc is None and self._until_end:
+                self._conclude(self._recorder.done())
+            else:
+                self._fail(
+                    ErrorKind.CONNECTION_LOST,
+                    str(exc or "the connection ended before the response did"),
+                )
+        self._parser = None  # the two hold each other
+        self._lost(self)
+
+    def resume_writing(self) -> None:
+        """A long request is nearly through: waiting for the first byte begins."""
+        self._moved_at = self._loop.time()
+
+    # ── called by the parser ─────────────────────────────────────────────────────────────────
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; one that is no text is left out, and so is what follows the body."""
+        try:
+            self._headers.append((name.decode().lower(), value.decode()))
+        except UnicodeDecodeError:
+            return
+
+    def on_headers_complete(self) -> None:
+        """Note the head of a response, unless it only announces another one."""
+        recorder, parser = self._recorder, self._parser
+        if recorder is None or parser is None:
+            return
+        status = parser.get_status_code()
+        if 100 <= status < 200:
+            return
+        try:
+            length = recorder.head(status, self._headers, self._at_ns)
+        except RefusedError as error:
+            self._fail(error.kind, error.message)
+            return
+        self._until_end = length is None and not any(
+            name == "transfer-encoding" for name, _ in self._headers
+        )
+
+    def on_body(self, body: bytes) -> None:
+        """Note a piece of the body."""
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.chunk(body, self._at_ns)
+        except RefusedError as error:
+            self._fail(error.kind, error.message)
+
+    def on_message_complete(self) -> None:
+        """The response is whole."""
+        recorder, parser = self._recorder, self._parser
+        if recorder is None or parser is None:
+            return
+        if recorder.status is None:  # an announcement: the response itself follows
+            self._headers, self._head_bytes = [], 0
+            return
+        again = not self._last and parser.should_keep_alive() and not self._buffered()
+        self._conclude(recorder.done())
+        if again:
+            self.idle_since = self._loop.time()
+            self._freed(self)
+        elif self._transport is not None:
+            self._transport.close()
+
+    # ── how it ends ──────────────────────────────────────────────────────────────────────────
+
+    def _ring(self) -> None:
+        """A time limit may have passed: fail, or look again when the next one can."""
+        recorder, now = self._recorder, self._loop.time()
+        if recorder is None:
+            return
+        kind, due = self._limit(recorder, now)
+        if now >= self._total_at:
+            kind = ErrorKind.TOTAL_TIMEOUT
+        elif now < due:
+            self._timer = self._loop.call_at(min(due, self._total_at), self._ring)
+            return
+        self._fail(kind, "a time limit passed", reached=self._buffered() == 0)
+
+    def _limit(self, recorder: Recorder, now: float) -> tuple[ErrorKind, float]:
+        """What is waited for, and until when (loop time)."""
+        limits, unsent = self._limits, self._buffered()
+        if recorder.status is not None:
+            silent_s = (recorder.elapsed_ns() - self._at_ns) / 1e9
+            return ErrorKind.STALL_TIMEOUT, now - silent_s + limits.timeout_stall_s
+        if not unsent:
+            return ErrorKind.FIRST_BYTE_TIMEOUT, self._moved_at + limits.timeout_first_byte_s
+        if unsent < self._unsent:
+            self._unsent, self._moved_at = unsent, now
+        return ErrorKind.WRITE_TIMEOUT, self._moved_at + limits.timeout_write_s
+
+    def _buffered(self) -> int:
+        """Bytes of the request that the system has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def _fail(self, kind: ErrorKind, message: str, *, reached: bool = True) -> None:
+        if self._recorder is not None:
+            self._conclude(self._recorder.done(kind, message, reached=reached))
+        self.close()
+
+    def _conclude(self, exchange: Exchange) -> None:
+        waiter = self._waiter
+        self._forget()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(exchange)
+
+    def _forget(self) -> None:
+        self._recorder = self._waiter = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
