@@ -130,8 +130,14 @@ class Connection(asyncio.Protocol):
     # ── called by the event loop ─────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport, and have it write at once.
+
+        uvloop else collects what is written until the end of its turn: the requests of a turn in
+        which a thousand replies are worked off would all leave after the last of them, and their
+        answers come together again.
+        """
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(0)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; the parser calls the ``on_`` methods below."""
@@ -169,7 +175,7 @@ class Connection(asyncio.Protocol):
         self._lost(self)
 
     def resume_writing(self) -> None:
-        """A long request is nearly through: waiting for the first byte begins."""
+        """A long request is through: waiting for the first byte begins."""
         self._moved_at = self._loop.time()
 
     # ── called by the parser ─────────────────────────────────────────────────────────────────
