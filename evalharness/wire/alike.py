@@ -8,6 +8,7 @@ bytes around its text only that text is read: a fifth of the work.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -18,22 +19,31 @@ _CONTENT = re.compile(rb'"content": ?("(?:[^"\\]|\\.)*")', re.DOTALL)
 _text = msgspec.json.Decoder(str).decode
 
 
+# How an event that is a chunk by itself begins and ends.
+_FRAMES = ((b"data: ", b"\n\n"), (b"data:", b"\n\n"), (b"data: ", b"\r\n\r\n"))
+
+
 class Alike:
-    """The bytes around the text of a chunk; :meth:`text` reads that of another chunk."""
+    """The bytes around the text of an event; :meth:`text` reads that of another one.
 
-    __slots__ = ("_after", "_before", "_least")
+    Neither part holds a line end, as both are of one line, and the text between is strict JSON,
+    which has none: so where both are found, there is one event.
+    """
 
-    def __init__(self, before: bytes, after: bytes) -> None:
+    __slots__ = ("_after", "_before", "_chunk_after", "_chunk_before")
+
+    def __init__(self, before: bytes, after: bytes, frame: tuple[bytes, bytes]) -> None:
         self._before, self._after = before, after
-        self._least = len(before) + len(after) + 2
+        self._chunk_before, self._chunk_after = frame[0] + before, after + frame[1]
 
     @classmethod
-    def of(cls, data: bytes, chunk: dict[str, Any]) -> Alike | None:
+    def of(cls, data: bytes, chunk: dict[str, Any], raw: bytes = b"") -> Alike | None:
         """What is to be found around the next text; None where merging again changes more.
 
         Args:
             data: an event, strict JSON.
             chunk: the same, decoded and merged.
+            raw: the bytes in which it came.
         """
         choices = as_list(chunk.get("choices"))
         if len(choices) != 1 or not _adds_text_only(as_object(choices[0])):
@@ -45,18 +55,37 @@ class Alike:
         # Only then is this text the delta's beyond doubt, and no escape spells the key elsewhere.
         if (before + after).count(b"content") != 1 or b"\\" in before or b"\\" in after:
             return None
-        return cls(before, after)
+        alone = (frame for frame in _FRAMES if raw == frame[0] + data + frame[1])
+        return cls(before, after, next(alone, _FRAMES[0]))
 
     def text(self, data: bytes) -> str:
         """The text of an event, empty where the event differs in more than that."""
         before, after = self._before, self._after
-        if len(data) < self._least or not data.startswith(before) or not data.endswith(after):
+        if not data.startswith(before) or not data.endswith(after):
             return ""
         try:
-            # Exactly one JSON string in its place: the rest is the same JSON as before.
+            # Exactly one JSON string in its place: the rest is the same JSON as before. Where the
+            # two parts overlap, nothing is left for it.
             return _text(data[len(before) : len(data) - len(after)])
         except (msgspec.DecodeError, UnicodeDecodeError):
             return ""
+
+    def run(self, chunks: list[bytes], start: int) -> list[str]:
+        """The texts of the chunks from ``start`` on, as far as each is exactly one such event."""
+        before, after = self._chunk_before, self._chunk_after
+        begin, end = len(before), -len(after)
+        texts: list[str] = []
+        try:
+            for chunk in islice(chunks, start, None):
+                if not chunk.startswith(before) or not chunk.endswith(after):
+                    break
+                text = _text(chunk[begin:end])
+                if not text:
+                    break
+                texts.append(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        return texts
 
 
 def _adds_text_only(choice: dict[str, Any]) -> bool:

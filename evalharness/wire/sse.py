@@ -39,6 +39,13 @@ class SseDecoder:
         self._data_bytes = 0
         self._type = b""
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether the next byte begins an event, whatever it is."""
+        return not (
+            self._partial or self._data or self._type or self._after_cr or self._bom is not None
+        )
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes and return the events they complete.
 
@@ -85,7 +92,7 @@ class SseDecoder:
             and chunk.endswith(b"\n")
             and b"\r" not in chunk
             and len(chunk) <= self._limit
-            and not (self._partial or self._data or self._type)
+            and self.at_rest
         )
 
     def _line(self, line: bytes, events: list[Event]) -> None:

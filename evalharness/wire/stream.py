@@ -64,11 +64,16 @@ class Merger:
             if outputs and self.first_output_ns is None:
                 self.first_output_ns = at_ns
 
-    def add_text(self, text: str, at_ns: int) -> None:
-        """Merge a chunk like the one before, which had a choice with content, but for its text."""
+    def add_texts(self, texts: list[str], times_ns: list[int]) -> None:
+        """Merge chunks like the one before, which had a choice with content, but for their texts.
+
+        Args:
+            texts: one a chunk.
+            times_ns: arrival of each.
+        """
         assert self._spoken is not None
-        self._spoken["content"].append(text)
-        self.times_ns.append(at_ns)
+        self._spoken["content"].extend(texts)
+        self.times_ns.extend(times_ns)
 
     @property
     def finished(self) -> bool:

@@ -28,20 +28,33 @@ class _StreamRead:
         self.last_event_ns: int | None = None
         self._profile = profile
         self._alike: Alike | None = None
-        decoder = SseDecoder()
         try:
-            for chunk, at_ns in zip(exchange.chunks, exchange.times_ns, strict=True):
-                for event in decoder.feed(chunk):
-                    if not self._event(event.data, event.type, at_ns):
-                        return
+            self._read(exchange.chunks, exchange.times_ns)
         except TooLongError as error:
             self.failure = Failure(ErrorKind.BAD_RESPONSE, Outcome.IN_DOUBT, str(error))
 
-    def _event(self, data: bytes, kind: bytes, at_ns: int) -> bool:
-        """Take one event; False ends the reading."""
+    def _read(self, chunks: list[bytes], times_ns: list[int]) -> None:
+        decoder, at = SseDecoder(), 0
+        while at < len(chunks):
+            if self._alike is not None and decoder.at_rest:
+                texts = self._alike.run(chunks, at)
+                if texts:
+                    self._texts(texts, times_ns[at : at + len(texts)])
+                    at += len(texts)
+                    continue
+            for event in decoder.feed(chunks[at]):
+                if not self._event(event.data, event.type, times_ns[at], chunks[at]):
+                    return
+            at += 1
+
+    def _texts(self, texts: list[str], times_ns: list[int]) -> None:
+        self.last_event_ns = times_ns[-1]
+        self.merger.add_texts(texts, times_ns)
+
+    def _event(self, data: bytes, kind: bytes, at_ns: int, raw: bytes) -> bool:
+        """Take one event, found in the bytes ``raw``; False ends the reading."""
         if self._alike is not None and kind != b"error" and (text := self._alike.text(data)):
-            self.last_event_ns = at_ns
-            self.merger.add_text(text, at_ns)
+            self._texts([text], [at_ns])
             return True
         if not data or data.isspace():
             return True
@@ -64,7 +77,7 @@ class _StreamRead:
             self._error(chunk.get("error") or chunk)
             return False
         self.merger.add(chunk, at_ns)
-        self._alike = Alike.of(data, chunk) if document.exact else None
+        self._alike = Alike.of(data, chunk, raw) if document.exact else None
         return True
 
     def _error(self, error: Any) -> None:

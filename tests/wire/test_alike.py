@@ -89,7 +89,7 @@ def test_the_short_way_reads_the_same(
     ]
     short = read(events)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Alike, "of", lambda data, chunk: None)
+        patch.setattr(Alike, "of", lambda data, chunk, raw: None)
         assert short == read(events)
 
 
