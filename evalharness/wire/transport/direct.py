@@ -25,6 +25,7 @@ from evalharness.wire.transport.exchange import (
     outgoing,
 )
 from evalharness.wire.transport.http1 import Connection, Request
+from evalharness.wire.transport.slices import Slices
 
 _HIGHEST_PORT = 65535
 # A connection that answered so short a time ago is used without asking the system about it.
@@ -67,8 +68,10 @@ class DirectTransport:
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
         self._pools: dict[tuple[str, int], _Pool] = {}
+        self._slices: Slices[Exchange] | None = None
 
     async def __aenter__(self) -> Self:
+        self._slices = Slices()
         return self
 
     async def __aexit__(
@@ -82,6 +85,8 @@ class DirectTransport:
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Exchange:
         """Send one request and observe its response to the end."""
+        if self._slices is None:
+            raise RuntimeError("the transport is not open: use it as an async context manager")
         recorder = Recorder(self._limits)
         total_at = asyncio.get_running_loop().time() + self._limits.timeout_total_s
         try:
@@ -91,7 +96,7 @@ class DirectTransport:
             return recorder.done(ErrorKind.BAD_URL, str(error), reached=False)
         pool = self._pools.get(target.place)
         if pool is None:
-            pool = self._pools[target.place] = _Pool(target.place, self._limits)
+            pool = self._pools[target.place] = _Pool(target.place, self._limits, self._slices)
         try:
             await pool.enter(total_at)
         except TimeoutError:
@@ -149,8 +154,10 @@ def _request(target: Target, headers: dict[str, str], body: bytes, total_at: flo
 class _Pool:
     """Connections to one place: never more than requests may be in flight."""
 
-    def __init__(self, place: tuple[str, int], limits: LimitsConfig) -> None:
-        self._place, self._limits = place, limits
+    def __init__(
+        self, place: tuple[str, int], limits: LimitsConfig, slices: Slices[Exchange]
+    ) -> None:
+        self._place, self._limits, self._slices = place, limits, slices
         self._loop = asyncio.get_running_loop()
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
@@ -216,7 +223,7 @@ class _Pool:
         return min(total_at, self._loop.time() + self._limits.timeout_connect_s)
 
     def _made(self) -> Connection:
-        connection = Connection(self._limits, self._idle.append, self._gone)
+        connection = Connection(self._limits, self._slices, self._idle.append, self._gone)
         self._open.add(connection)
         return connection
 

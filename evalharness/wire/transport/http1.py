@@ -17,6 +17,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from evalharness.config import LimitsConfig
 from evalharness.records import ErrorKind
 from evalharness.wire.transport.exchange import Exchange, Recorder, RefusedError
+from evalharness.wire.transport.slices import Slices
 
 # No sensible head is longer, and the parser has no limit of its own.
 _MOST_HEAD_BYTES = 256 * 1024
@@ -41,6 +42,7 @@ class Connection(asyncio.Protocol):
 
     Args:
         limits: how long to wait for what.
+        slices: hands over what requests came to.
         freed: called once a response is whole and another request may follow.
         lost: called once, when the connection is over.
 
@@ -60,6 +62,7 @@ class Connection(asyncio.Protocol):
         "_moved_at",
         "_parser",
         "_recorder",
+        "_slices",
         "_timer",
         "_total_at",
         "_transport",
@@ -72,10 +75,12 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         limits: LimitsConfig,
+        slices: Slices[Exchange],
         freed: Callable[[Connection], None],
         lost: Callable[[Connection], None],
     ) -> None:
-        self._limits, self._freed, self._lost = limits, freed, lost
+        self._limits, self._slices = limits, slices
+        self._freed, self._lost = freed, lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
@@ -268,8 +273,8 @@ class Connection(asyncio.Protocol):
     def _conclude(self, exchange: Exchange) -> None:
         waiter = self._waiter
         self._forget()
-        if waiter is not None and not waiter.done():
-            waiter.set_result(exchange)
+        if waiter is not None:
+            self._slices.put(waiter, exchange)
 
     def _forget(self) -> None:
         self._recorder = self._waiter = None
