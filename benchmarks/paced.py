@@ -24,9 +24,7 @@ from typing import Any
 
 _STREAM = b'"stream":true'
 _DELTA = b'data: {"choices":[{"index":0,"delta":{"content":"%d "}}]}\n\n'
-_FINAL = (
-    b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-)
+_FINAL = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 _TICK_S = 0.001
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\n"
 
@@ -199,7 +197,10 @@ async def _serve(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     pace, delay = _Later(options.gap_s), _Later(options.delay_s)
     server = await loop.create_server(
-        lambda: _Connection(options.chunks, seen, pace, delay), "127.0.0.1", options.port, backlog=4096
+        lambda: _Connection(options.chunks, seen, pace, delay),
+        "127.0.0.1",
+        options.port,
+        backlog=4096,
     )
     print("ready", flush=True)
     async with server:

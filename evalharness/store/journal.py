@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent
+from evalharness.slices import Slices
 from evalharness.store.entries import (
     AT_ONCE,
     FILE_NAME,
@@ -75,6 +76,7 @@ class Journal:
         self._idle = True
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._slices: Slices[None] | None = None
         self._thread: threading.Thread | None = None
         self._reserve.make()
         self.damage: list[Damage] = []
@@ -91,7 +93,7 @@ class Journal:
             StorageError: there is no room to set aside for them.
         """
         self._reserve.expect(in_flight, answer_bytes)
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._slices = asyncio.get_running_loop(), Slices()
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
@@ -176,7 +178,7 @@ class Journal:
             # Who waits for these entries must hear of it, or the run stands still for ever.
             self._fail(error)
         waiting = [entry.future for entry in batch if entry.future is not None]
-        self._on_loop(_settle, waiting, self.failure)
+        self._on_loop(self._settle, waiting)
 
     def _commit(self, batch: list[_Queued]) -> None:
         rows = [entry.row for entry in batch]
@@ -267,6 +269,15 @@ class Journal:
             raise
         return result
 
+    def _settle(self, futures: list[asyncio.Future[None]]) -> None:
+        """Tell those who wait; on the event loop."""
+        assert self._slices is not None
+        for future in futures:
+            if self.failure is None:
+                self._slices.put(future, None)
+            elif not future.done():
+                future.set_exception(self.failure)
+
     def _on_loop(self, callback: Callable[..., Any], *args: Any) -> None:
         # The loop is gone when the run was torn down meanwhile: nobody is left to tell.
         with suppress(RuntimeError):
@@ -277,16 +288,6 @@ class Journal:
 def _name(error: Exception) -> str:
     """SQLite's name of an error; of one that is not SQLite's, its type."""
     return getattr(error, "sqlite_errorname", type(error).__name__)
-
-
-def _settle(futures: list[asyncio.Future[None]], failure: StorageError | None) -> None:
-    for future in futures:
-        if future.done():
-            continue
-        if failure is None:
-            future.set_result(None)
-        else:
-            future.set_exception(failure)
 
 
 def _deliver(future: asyncio.Future[Any], result: Any, failure: StorageError | None) -> None:

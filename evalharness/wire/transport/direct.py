@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from evalharness.config import LimitsConfig
 from evalharness.records import ErrorKind
+from evalharness.slices import Slices
 from evalharness.wire.transport.exchange import (
     IDLE_SECONDS,
     Exchange,
@@ -25,7 +26,6 @@ from evalharness.wire.transport.exchange import (
     outgoing,
 )
 from evalharness.wire.transport.http1 import Connection, Request
-from evalharness.wire.transport.slices import Slices
 
 _HIGHEST_PORT = 65535
 # A connection that answered so short a time ago is used without asking the system about it.

@@ -16,8 +16,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from evalharness.config import LimitsConfig
 from evalharness.records import ErrorKind
+from evalharness.slices import Slices
 from evalharness.wire.transport.exchange import Exchange, Recorder, RefusedError
-from evalharness.wire.transport.slices import Slices
 
 # No sensible head is longer, and the parser has no limit of its own.
 _MOST_HEAD_BYTES = 256 * 1024
@@ -55,8 +55,8 @@ class Connection(asyncio.Protocol):
         "_freed",
         "_head_bytes",
         "_headers",
-        "_limits",
         "_last",
+        "_limits",
         "_loop",
         "_lost",
         "_moved_at",

@@ -1,9 +1,9 @@
-"""Replies handed over a few at a time, so that the event loop sees to its sockets in between.
+"""Futures resolved a few at a time, so that the event loop sees to its sockets in between.
 
 What follows a reply (judging it, writing it down, sending the next request) takes a tenth of a
-millisecond or more. Where a thousand come in one turn of the event loop, it would not look at its
-sockets for as long as all of that takes, and every reply or piece of a stream that arrives meanwhile
-would be noted too late.
+millisecond or more, and so does what follows a commit. Where a thousand come in one turn of the
+event loop, it would not look at its sockets for as long as all of that takes, and every reply or
+piece of a stream that arrives meanwhile would be noted too late.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import Generic, TypeVar
 
-# What a turn of the event loop may take before fewer are handed over in the next.
+# What a turn of the event loop may take before fewer are resolved in the next.
 _TURN_S = 0.001
 _MOST = 256
 
@@ -21,7 +21,10 @@ T = TypeVar("T")
 
 
 class Slices(Generic[T]):
-    """Sets the results of futures, in order, as many a turn of the event loop as it has time for."""
+    """Sets the results of futures, in order, as many a turn of the event loop as it has time for.
+
+    Made and used on one running event loop.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -43,7 +46,7 @@ class Slices(Generic[T]):
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        """A new turn of the event loop: hand over some more."""
+        """A new turn of the event loop: resolve some more."""
         now = time.perf_counter()
         if now - self._turned_at > _TURN_S:
             self._each_turn = max(1, self._each_turn // 2)
