@@ -1,18 +1,30 @@
-"""Both transports, for every test of the contract."""
+"""Every transport on every event loop, for every test of the contract."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from evalharness.wire.transport import Transport, open_transport
 from tests.wire.server import limits
 
 
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Runs send on uvloop, whose sockets behave otherwise than asyncio's in details."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
+    if "opened" in getattr(item, "fixturenames", ()):
+        loops["asyncio"] = asyncio.new_event_loop
+    return loops
+
+
 @pytest.fixture(params=["auto", "reqwest", "httpx"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Each of the two transports."""
+    """Each transport; ``auto`` is the harness's own over plain http."""
     return request.param
 
 

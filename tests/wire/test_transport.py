@@ -1,4 +1,4 @@
-"""The contract of a transport, over real sockets, for both implementations."""
+"""The contract of a transport, over real sockets, for every implementation and event loop."""
 
 from __future__ import annotations
 

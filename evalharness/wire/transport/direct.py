@@ -28,8 +28,6 @@ from evalharness.wire.transport.exchange import (
 from evalharness.wire.transport.http1 import Connection, Request
 
 _HIGHEST_PORT = 65535
-# A connection that answered so short a time ago is used without asking the system about it.
-_JUST_NOW_S = 0.02
 
 
 class Target(NamedTuple):
@@ -132,8 +130,7 @@ async def _observe(connection: Connection, request: Request, recorder: Recorder)
     try:
         return await waiter
     except asyncio.CancelledError:
-        if waiter.cancelled():  # else it was answered in this moment, and may serve another
-            connection.close()
+        connection.abandon(waiter)
         raise
 
 
@@ -197,8 +194,7 @@ class _Pool:
         now = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
-            idle_s = now - connection.idle_since
-            if idle_s < _JUST_NOW_S or (idle_s < IDLE_SECONDS and connection.usable()):
+            if now - connection.idle_since < IDLE_SECONDS and connection.usable():
                 return connection
             connection.close()
         return None

@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
         "_moved_at",
         "_parser",
         "_recorder",
+        "_sending",
         "_slices",
         "_timer",
         "_total_at",
@@ -87,7 +88,7 @@ class Connection(asyncio.Protocol):
         # Of the request on its way; the last two are None while there is none.
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = self._unsent = 0
-        self._until_end = self._last = False
+        self._until_end = self._last = self._sending = False
         self._total_at = self._moved_at = 0.0
         self._at_ns = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -109,8 +110,12 @@ class Connection(asyncio.Protocol):
         self._headers, self._head_bytes, self._until_end = [], 0, False
         self._recorder, self._last, self._total_at = recorder, request.last, request.total_at
         self._waiter = waiter = self._loop.create_future()
-        self._transport.write(request.data)
         self._unsent, self._moved_at = len(request.data), now
+        if not self._transport.is_closing():
+            self._transport.write(request.data)
+        if self._transport.is_closing():  # the system did not take a byte of it
+            self._fail(ErrorKind.CONNECTION_LOST, "the connection was closed", reached=False)
+            return waiter
         soonest = min(limits.timeout_first_byte_s, limits.timeout_stall_s, limits.timeout_write_s)
         self._timer = self._loop.call_at(min(request.total_at, now + soonest), self._ring)
         return waiter
@@ -125,6 +130,14 @@ class Connection(asyncio.Protocol):
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
+
+    def abandon(self, waiter: asyncio.Future[Exchange]) -> None:
+        """End the connection if it still works for this waiter, which nobody waits for any more.
+
+        Where the response was whole in that very moment, it may serve another by now.
+        """
+        if self._waiter is waiter:
+            self.close()
 
     def close(self) -> None:
         """End the connection at once; a request on its way gets no answer any more."""
@@ -172,18 +185,25 @@ class Connection(asyncio.Protocol):
             if exc is None and self._until_end:
                 self._conclude(self._recorder.done())
             else:
-                self._fail(
-                    ErrorKind.CONNECTION_LOST,
-                    str(exc or "the connection ended before the response did"),
-                )
+                message = str(exc or "the connection ended before the response did")
+                self._fail(ErrorKind.CONNECTION_LOST, message, reached=not self._sending)
         self._parser = None  # the two hold each other
         self._lost(self)
 
+    def pause_writing(self) -> None:
+        """The system does not take all of a request at once."""
+        self._sending = True
+
     def resume_writing(self) -> None:
-        """A long request is through: waiting for the first byte begins."""
-        self._moved_at = self._loop.time()
+        """It has taken the rest: waiting for the first byte begins."""
+        self._sending, self._moved_at = False, self._loop.time()
 
     # ── called by the parser ─────────────────────────────────────────────────────────────────
+
+    def on_message_begin(self) -> None:
+        """Let go of a server that says more than it was asked."""
+        if self._recorder is None:
+            self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; one that is no text is left out, and so is what follows the body."""
@@ -206,7 +226,8 @@ class Connection(asyncio.Protocol):
             self._fail(error.kind, error.message)
             return
         self._until_end = length is None and not any(
-            name == "transfer-encoding" for name, _ in self._headers
+            name == "transfer-encoding" and "chunked" in value.lower()
+            for name, value in self._headers
         )
 
     def on_body(self, body: bytes) -> None:
@@ -226,7 +247,7 @@ class Connection(asyncio.Protocol):
         if recorder.status is None:  # an announcement: the response itself follows
             self._headers, self._head_bytes = [], 0
             return
-        again = not self._last and parser.should_keep_alive() and not self._buffered()
+        again = not self._last and parser.should_keep_alive() and not self._sending
         self._conclude(recorder.done())
         if again:
             self.idle_since = self._loop.time()
@@ -247,23 +268,20 @@ class Connection(asyncio.Protocol):
         elif now < due:
             self._timer = self._loop.call_at(min(due, self._total_at), self._ring)
             return
-        self._fail(kind, "a time limit passed", reached=self._buffered() == 0)
+        self._fail(kind, "a time limit passed", reached=not self._sending)
 
     def _limit(self, recorder: Recorder, now: float) -> tuple[ErrorKind, float]:
         """What is waited for, and until when (loop time)."""
-        limits, unsent = self._limits, self._buffered()
+        limits = self._limits
         if recorder.status is not None:
             silent_s = (recorder.elapsed_ns() - self._at_ns) / 1e9
             return ErrorKind.STALL_TIMEOUT, now - silent_s + limits.timeout_stall_s
-        if not unsent:
+        if not self._sending:
             return ErrorKind.FIRST_BYTE_TIMEOUT, self._moved_at + limits.timeout_first_byte_s
+        unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
         if unsent < self._unsent:
             self._unsent, self._moved_at = unsent, now
         return ErrorKind.WRITE_TIMEOUT, self._moved_at + limits.timeout_write_s
-
-    def _buffered(self) -> int:
-        """Bytes of the request that the system has not taken yet."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def _fail(self, kind: ErrorKind, message: str, *, reached: bool = True) -> None:
         if self._recorder is not None:

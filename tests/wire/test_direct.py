@@ -1,0 +1,337 @@
+"""What the harness's own connections promise beyond the contract of every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalharness.config import LimitsConfig
+from evalharness.records import ErrorKind
+from evalharness.slices import Slices
+from evalharness.wire.transport import Exchange
+from evalharness.wire.transport.direct import DirectTransport, target_of
+from evalharness.wire.transport.exchange import Recorder
+from evalharness.wire.transport.http1 import Connection, Request
+from tests.wire.server import ANSWER, Peer, chunked, limits, response, serving
+
+BODY = b'{"model":"m"}'
+
+
+async def test_answers_that_were_announced() -> None:
+    """Informational responses before the response are passed over."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.say(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await peer.say(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + response())
+
+    async with serving(handler) as server, DirectTransport(limits(concurrency=1)) as transport:
+        seen = [await transport.post(server.url, {}, BODY) for _ in range(3)]
+    assert [one.status for one in seen] == [200] * 3
+    assert {b"".join(one.chunks) for one in seen} == {ANSWER}
+    assert "link" not in seen[0].headers
+    assert server.connections == 1
+
+
+async def test_body_until_the_connection_ends() -> None:
+    """A response without a length ends with its connection; a reset is no such end."""
+    resets = False
+
+    async def handler(peer: Peer) -> None:
+        await peer.say(b"HTTP/1.1 200 OK\r\n\r\n", ANSWER)
+        if resets:
+            await asyncio.sleep(0.05)  # else what was said would be lost with the connection
+            peer.reset()
+        peer.writer.close()
+
+    async with serving(handler) as server, DirectTransport(limits()) as transport:
+        whole = await transport.post(server.url, {}, BODY)
+        resets = True
+        cut = await transport.post(server.url, {}, BODY)
+    assert (whole.failure, b"".join(whole.chunks)) == (None, ANSWER)
+    assert (cut.failure, b"".join(cut.chunks)) == (ErrorKind.CONNECTION_LOST, ANSWER)
+
+
+async def test_head_without_an_end() -> None:
+    """A head that never ends is not collected for ever."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.say(b"HTTP/1.1 200 OK\r\n")
+        while not peer.writer.is_closing():
+            await peer.say(b"x-more: " + b"a" * 65536 + b"\r\n")
+
+    async with serving(handler) as server, DirectTransport(limits()) as transport:
+        seen = await transport.post(server.url, {}, BODY)
+    assert seen.failure is ErrorKind.BAD_RESPONSE
+
+
+async def test_answer_before_the_request_is_through() -> None:
+    """A server that refuses a long request without reading it is heard."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.say(response(b"{}", status="413 Content Too Large"))
+        await peer.wait_closed()
+
+    async with (
+        serving(handler, each_request=False) as server,
+        DirectTransport(limits(concurrency=1)) as transport,
+    ):
+        seen = await transport.post(server.url, {}, b"x" * 32_000_000)
+        again = await transport.post(server.url, {}, BODY)
+    assert (seen.status, seen.failure) == (413, None)
+    assert again.status == 413
+    assert server.connections == 2  # the first was in the middle of a request
+
+
+@pytest.mark.parametrize("more", [b"hello", response(b"not asked for"), b"HTTP/1.1 200 OK\r\n"])
+@pytest.mark.parametrize("apart", [True, False])
+async def test_server_that_says_more_than_it_was_asked(more: bytes, apart: bool) -> None:
+    """Nothing of it becomes part of the next answer."""
+
+    async def handler(peer: Peer) -> None:
+        if apart:
+            await peer.say(response(peer.body))
+            await asyncio.sleep(0.01)
+            await peer.say(more)
+        else:
+            await peer.say(response(peer.body) + more)
+
+    async with serving(handler) as server, DirectTransport(limits(concurrency=1)) as transport:
+        for n in range(4):
+            body = b'{"n":%d}' % n
+            seen = await transport.post(server.url, {}, body)
+            assert (seen.failure, b"".join(seen.chunks)) == (None, body)
+            if apart:
+                await asyncio.sleep(0.03)  # for the rest to arrive
+
+
+async def test_end_that_came_unnoticed() -> None:
+    """A connection that ended while the event loop was busy is not used again."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.say(response())
+        peer.writer.close()
+        ended.set()
+
+    ended = asyncio.Event()
+    async with serving(handler) as server, DirectTransport(limits(concurrency=1)) as transport:
+        first = await transport.post(server.url, {}, BODY)
+        await ended.wait()
+        # No turn of the event loop passes between its end and the next request.
+        seen = await transport.post(server.url, {}, BODY)
+    assert (first.failure, seen.failure) == (None, None)
+
+
+async def test_cancelled_while_it_waits_for_a_connection() -> None:
+    """Whoever gives up in the line leaves it to the others."""
+    go = asyncio.Event()
+
+    async def handler(peer: Peer) -> None:
+        await go.wait()
+        await peer.say(response())
+
+    async with serving(handler) as server, DirectTransport(limits(concurrency=1)) as transport:
+        posts = [asyncio.create_task(transport.post(server.url, {}, BODY)) for _ in range(4)]
+        while not server.requests:
+            await asyncio.sleep(0.01)
+        posts[0].cancel()
+        posts[2].cancel()
+        go.set()
+        seen = await asyncio.gather(*posts, return_exceptions=True)
+    kinds = [type(one) for one in seen]
+    assert kinds == [asyncio.CancelledError, Exchange, asyncio.CancelledError, Exchange]
+    assert [one.failure for one in seen if isinstance(one, Exchange)] == [None, None]
+
+
+async def test_cancelled_when_answered() -> None:
+    """A cancellation in the moment of the answer does not hurt who uses the connection next."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.say(response(peer.body))
+
+    async with serving(handler) as server, DirectTransport(limits(concurrency=1)) as transport:
+        for n in range(200):
+            first = asyncio.create_task(transport.post(server.url, {}, BODY))
+            for _ in range(n % 12):
+                await asyncio.sleep(0)
+            second = asyncio.create_task(transport.post(server.url, {}, b"%d" % n))
+            await asyncio.sleep(0)
+            first.cancel()
+            seen = await asyncio.wait_for(second, 10)
+            assert b"".join(seen.chunks) == b"%d" % n
+
+
+async def test_nobody_leaves_the_line_in_time() -> None:
+    """Waiting for a connection has a limit."""
+    async with (
+        serving(Peer.wait_closed) as server,
+        DirectTransport(limits(concurrency=1, timeout_connect_s=0.2)) as transport,
+    ):
+        first = asyncio.create_task(transport.post(server.url, {}, BODY))
+        await asyncio.sleep(0)  # it goes first
+        seen = await transport.post(server.url, {}, BODY)
+        first.cancel()
+    assert seen.failure is ErrorKind.POOL_TIMEOUT
+    assert not seen.reached
+
+
+async def test_header_that_would_be_two() -> None:
+    """A line end in a header is refused, not sent."""
+    async with serving(Peer.wait_closed) as server, DirectTransport(limits()) as transport:
+        seen = await transport.post(server.url, {"x-a": "1\r\nx-b: 2"}, BODY)
+    assert (seen.failure, seen.reached) == (ErrorKind.BAD_URL, False)
+    assert server.connections == 0
+
+
+async def test_ipv6() -> None:
+    """An address in brackets is connected to, and named so in ``Host``."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    heads: list[bytes] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(response())
+        writer.close()
+
+    listener = await asyncio.start_server(accept, "::1", 0)
+    async with listener:
+        port = listener.sockets[0].getsockname()[1]
+        async with DirectTransport(limits()) as transport:
+            seen = await transport.post(f"http://[::1]:{port}/v1/x?a=b c", {}, BODY)
+    assert seen.failure is None
+    assert heads[0].startswith(b"POST /v1/x?a=b%%20c HTTP/1.1\r\nhost: [::1]:%d\r\n" % port)
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "line"),
+    [
+        ("http://a.example", ("a.example", 80), "POST / HTTP/1.1\r\nhost: a.example\r\n"),
+        ("http://a.example:80/v1", ("a.example", 80), "POST /v1 HTTP/1.1\r\nhost: a.example\r\n"),
+        ("http://A.example:81/é", ("a.example", 81), "POST /%C3%A9 HTTP/1.1\r\nhost: a.example:81"),
+        ("http://bücher.example/%20", ("xn--bcher-kva.example", 80), "POST /%20 HTTP/1.1\r\n"),
+    ],
+)
+def test_reading_a_url(url: str, place: tuple[str, int], line: str) -> None:
+    """The place to connect to, and the start of the request."""
+    target = target_of(url)
+    assert target.place == place
+    assert target.start.startswith(line)
+
+
+# ── a connection fed byte by byte ────────────────────────────────────────────────────────────
+
+
+class _Wire(asyncio.Transport):
+    """Takes everything, says nothing: what comes back is fed by the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+
+def fed(pieces: list[bytes]) -> Exchange:
+    """What a request came to whose connection said these pieces and ended."""
+
+    async def main() -> Exchange:
+        freed: list[Connection] = []
+        connection = Connection(LimitsConfig(), Slices(), freed.append, freed.append)
+        wire = _Wire()
+        connection.connection_made(wire)
+        waiter = connection.send(Request(b"x", 1e18, last=False), Recorder(LimitsConfig()))
+        for piece in pieces:
+            if not wire.closed:
+                connection.data_received(piece)
+        connection.connection_lost(None)
+        return await asyncio.wait_for(waiter, 10)
+
+    return asyncio.run(main())
+
+
+def _cut(data: bytes, at: list[int]) -> list[bytes]:
+    borders = sorted({0, len(data), *(n % (len(data) + 1) for n in at)})
+    return [data[a:b] for a, b in itertools.pairwise(borders)]
+
+
+@given(
+    st.sampled_from([response(), b"".join(chunked(b"data: 1\n\n", b"data: 2\n\n"))]),
+    st.lists(st.integers(0, 10_000), max_size=20),
+)
+def test_any_chunking_is_the_same_response(said: bytes, at: list[int]) -> None:
+    """However the network cuts it up."""
+    whole, cut = fed([said]), fed(_cut(said, at))
+    assert (cut.status, cut.failure, cut.headers) == (200, None, whole.headers)
+    assert b"".join(cut.chunks) == b"".join(whole.chunks)
+    assert len(cut.times_ns) == len(cut.chunks)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=5), st.booleans())
+def test_any_bytes_end_in_an_exchange(pieces: list[bytes], headed: bool) -> None:
+    """Nothing that a server says leaves a request without an end."""
+    seen = fed([b"HTTP/1.1 200 OK\r\n", *pieces] if headed else pieces)
+    assert isinstance(seen, Exchange)
+    assert seen.failure is None or seen.message
+
+
+# ── slices ───────────────────────────────────────────────────────────────────────────────────
+
+
+@given(st.lists(st.booleans(), max_size=400))
+def test_slices_resolve_all_in_order(cancelled: list[bool]) -> None:
+    """Every future gets its own result, in the order they were put; a cancelled one stays so."""
+
+    async def main() -> None:
+        slices: Slices[int] = Slices()
+        loop, order = asyncio.get_running_loop(), list[int]()
+        futures = [loop.create_future() for _ in cancelled]
+        for n, future in enumerate(futures):
+            future.add_done_callback(
+                lambda done: None if done.cancelled() else order.append(done.result())
+            )
+            slices.put(future, n)
+            if cancelled[n]:
+                future.cancel()
+        await asyncio.gather(*futures, return_exceptions=True)
+        await asyncio.sleep(0)
+        # The first few were resolved at once, before they could be cancelled.
+        kept = [n for n, future in enumerate(futures) if not future.cancelled()]
+        assert order == kept
+        assert all(futures[n].result() == n for n in kept)
+        assert set(kept) >= {n for n, gone in enumerate(cancelled) if not gone}
+
+    asyncio.run(main())
+
+
+async def test_slices_let_the_loop_look_around() -> None:
+    """While many results wait, other callbacks get their turn between them."""
+    slices: Slices[int] = Slices()
+    loop, seen = asyncio.get_running_loop(), list[str]()
+    futures = [loop.create_future() for _ in range(64)]
+    for n, future in enumerate(futures):
+        future.add_done_callback(lambda _: seen.append("result"))
+        slices.put(future, n)
+    loop.call_soon(seen.append, "other")
+    await asyncio.gather(*futures)
+    assert 0 < seen.index("other") < 64
