@@ -65,7 +65,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     params: dict[str, Any] = msgspec.field(default_factory=default_params)
     limits: LimitsConfig = LimitsConfig()
     pricing: dict[str, Any] = {}
-    transport: Literal["reqwest", "httpx"] = "reqwest"
+    transport: Literal["auto", "reqwest", "httpx"] = "auto"
 
     def __post_init__(self) -> None:
         if not self.scale[0] < self.scale[1]:

@@ -80,7 +80,10 @@ def environment() -> dict[str, Any]:
     """Where a run was made: versions and machine, nothing personal."""
     from importlib.metadata import version
 
-    packages = ("hydra-core", "msgspec", "numpy", "pandas", "pyarrow", "pyreqwest", "httpx")
+    packages = (
+        "hydra-core", "httptools", "httpx", "msgspec", "numpy", "pandas", "pyarrow", "pyreqwest",
+        "uvloop",
+    )  # fmt: skip
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

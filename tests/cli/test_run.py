@@ -136,7 +136,7 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
         "from evalharness.cli import main\n"
         f"with contextlib.suppress(SystemExit): main({command!r})\n"
         "heavy = {'pandas', 'pyarrow', 'numpy', 'scipy', 'hydra', 'omegaconf', 'httpx', 'rich',"
-        " 'pyreqwest', 'msgspec', 'asyncio', 'jinja2', 'sqlite3', 'tqdm'} & set(sys.modules)\n"
+        " 'pyreqwest', 'httptools', 'msgspec', 'asyncio', 'jinja2', 'sqlite3', 'tqdm'} & set(sys.modules)\n"
         "print('HEAVY', sorted(heavy))\n"
     )
     done = subprocess.run(

@@ -25,6 +25,7 @@ def _load() -> None:
     import evalharness.commands.report
     import evalharness.commands.verify
     import evalharness.report.console
+    import evalharness.wire.transport.auto
     import evalharness.wire.transport.reqwest  # noqa: F401
     from evalharness.cli import main as command
     from evalharness.pricing import PriceBook

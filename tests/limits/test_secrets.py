@@ -246,7 +246,7 @@ def test_a_redirect_gets_nothing(zygote: Zygote, tmp_path: Path) -> None:
     """307 to another address: not followed, exit 2, nothing arrives there."""
     with serving(PLAIN) as server:
         server.redirect = True
-        for transport in ("reqwest", "httpx"):
+        for transport in ("auto", "reqwest", "httpx"):
             done = zygote.run(
                 tmp_path, "run", f"name={transport}", *_provider(server), *PLAN,
                 f"transport={transport}", **{VARIABLE: PLAIN},

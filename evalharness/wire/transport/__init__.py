@@ -1,6 +1,6 @@
 """One HTTP POST, observed: the seam between the harness and HTTP libraries.
 
-:func:`open_transport` gives an implementation of :class:`Transport`; both behave the same (the
+:func:`open_transport` gives an implementation of :class:`Transport`; all behave the same (the
 contract tests run over each). Only modules in this package may import an HTTP library.
 """
 
@@ -24,7 +24,8 @@ def open_transport(
     """Create a transport; use it as an async context manager.
 
     Args:
-        kind: ``reqwest`` (pyreqwest) or ``httpx`` (``httpx.AsyncClient``).
+        kind: ``auto`` (own connections over plain http, pyreqwest for TLS and proxies),
+            ``reqwest`` (pyreqwest) or ``httpx`` (``httpx.AsyncClient``).
         limits: time limits, ``concurrency`` (= connections), ``max_response_mib`` and
             ``trust_env_proxies``.
         httpx_transport: an ``httpx.AsyncBaseTransport`` to use below httpx, e.g. a MockTransport

@@ -18,6 +18,7 @@ class AutoTransport:
         self._limits = limits
         self._stack = AsyncExitStack()
         # Opened at their first use: loading a library for TLS takes longer than a first request.
+        # Opening either waits for nothing, so no second post comes between.
         self._direct: Transport | None = None
         self._library: Transport | None = None
 

@@ -1,7 +1,7 @@
 """The other transport: ``httpx.AsyncClient``, for whatever httpx can be given.
 
 Auth classes, proxying transports, ``MockTransport``, in-process ASGI applications. Slower than the
-default one; the same behaviour. httpx has no limit for a whole response and its read timeout
+others; the same behaviour. httpx has no limit for a whole response and its read timeout
 begins anew at every byte, so waiting is limited by a :class:`Watch`; connecting, writing and
 waiting for a free connection by httpx itself.
 """

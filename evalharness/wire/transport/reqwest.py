@@ -1,4 +1,4 @@
-"""The default transport: pyreqwest, whose connections live in Rust.
+"""pyreqwest, whose connections live in Rust: the default for TLS and proxies.
 
 A request costs one or two wake-ups of the event loop. Time limits are kept by one :class:`Watch`
 a request: reqwest itself has a single read timeout for the first byte and for stalls, and none
