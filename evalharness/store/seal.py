@@ -144,6 +144,12 @@ def kept_attempts(root: Path, part: int) -> Sealed | None:
     return Sealed(parts=[described], trial_ids=[], statuses=[], outcomes=_outcomes(tried))
 
 
+def kept_trials(path: Path) -> list[str]:
+    """The trials of a part that has its name already; none where it is damaged."""
+    table = _kept(path.parent.parent, path.parent.name, part_number(path), ["trial_id"])
+    return [] if table is None else [str(trial) for trial in table["trial_id"].to_pylist()]
+
+
 def _outcomes(attempts: pa.Table) -> list[str]:
     return [str(outcome) for outcome in attempts["outcome"].to_pylist()]
 
