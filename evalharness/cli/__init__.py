@@ -121,6 +121,9 @@ def _failed(error: BaseException) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
+    # Our own threads share the work (analysis/stats/permutation.py). numpy's linear algebra library
+    # reads this once, when it is imported, and starting its threads takes as long as all of that.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if command in ("run", "plan"):
         return {"run": sending.run, "plan": sending.plan}[command](arguments[1:])
     if command == "judge":
@@ -138,10 +141,6 @@ def _dispatch(arguments: list[str]) -> int:
             f"there is no command `{command}`",
             hint=f"did you mean {close[0]}?" if close else f"one of {', '.join(_COMMANDS)}",
         )
-    if command in ("report", "compare", "check"):
-        # Their own threads share the work (analysis/stats/permutation.py). numpy's linear algebra
-        # library reads this once, when it is imported.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = _parse(arguments)
     call: Callable[[argparse.Namespace], int] = options.call
     return call(options)
