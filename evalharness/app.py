@@ -7,6 +7,7 @@ with the configurations: one for a plain run, several for a pooled multirun.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -90,7 +91,7 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
         version_base="1.3", config_path=str(shipped("configs").resolve()), config_name="config"
     )(_task)
     try:
-        with _argv(["evalharness", *(_addable(a) for a in arguments)]), _raising():
+        with _process_for_hydra([_addable(a) for a in arguments]):
             entry()
     except HydraException as error:
         raise _in_our_words(error, arguments) from None
@@ -111,15 +112,24 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
 
 
 @contextmanager
-def _raising() -> Generator[None]:
-    """Let Hydra raise what it would print, unless its own reports were asked for."""
-    before = os.environ.get(_FULL)
-    os.environ[_FULL] = "1"
+def _process_for_hydra(arguments: list[str]) -> Generator[None]:
+    """Inside, the process is as Hydra wants it; afterwards, as it was.
+
+    Hydra reads the command line itself, raises what it would print only where a variable says so,
+    and puts handlers on the root logger that write to the standard output of that moment.
+    """
+    root = logging.getLogger()
+    argv, full, handlers, level = sys.argv, os.environ.get(_FULL), [*root.handlers], root.level
+    sys.argv, os.environ[_FULL] = ["evalharness", *arguments], "1"
     try:
         yield
     finally:
-        if before is None:
+        sys.argv, root.handlers[:] = argv, handlers
+        root.setLevel(level)
+        if full is None:
             os.environ.pop(_FULL, None)
+        else:
+            os.environ[_FULL] = full
 
 
 def _in_our_words(error: HydraException, arguments: list[str]) -> ConfigError:
@@ -151,15 +161,6 @@ def _own_dataset(arguments: list[str]) -> list[str]:
     typed = {key: value for key, _, value in (a.lstrip("+").partition("=") for a in arguments)}
     own = "dataset.path" in typed or typed.get("dataset", "quickstart") != "quickstart"
     return ["experiment=none", *arguments] if own and "experiment" not in typed else arguments
-
-
-@contextmanager
-def _argv(arguments: list[str]) -> Generator[None]:
-    before, sys.argv = sys.argv, arguments
-    try:
-        yield
-    finally:
-        sys.argv = before
 
 
 def _addable(argument: str) -> str:

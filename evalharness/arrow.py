@@ -182,6 +182,8 @@ def conform(table: pa.Table, schema: pa.Schema, dictionaries: Sequence[str] = ()
     fields = [f.with_type(encoded) if f.name in dictionaries else f for f in _fields(schema)]
     whole: Any = schema
     schema = pa.schema(fields, metadata=whole.metadata)
+    if table.schema.equals(schema):  # nothing to cast: that imports pyarrow.compute
+        return pa.Table.from_arrays(table.columns, schema=schema)
     columns: list[Any] = [
         table[f.name] if f.name in table.column_names else pa.nulls(len(table), f.type)
         for f in _fields(schema)

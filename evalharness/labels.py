@@ -53,6 +53,29 @@ def named(settings: Sequence[Setting], names: Sequence[str]) -> list[Setting]:
     ]
 
 
+def by_axes(settings: Sequence[Setting]) -> list[Setting]:
+    """Settings that :func:`label` gave their axes, in the order in which a sweep has them.
+
+    The first axis varies most slowly. Numbers rise, after null; values of an axis that has others,
+    too, come in order of first appearance.
+    """
+    places: dict[str, dict[bytes, int]] = {}
+    for name in dict.fromkeys(name for setting in settings for name in setting.axes):
+        values = [setting.axes.get(name) for setting in settings]
+        if all(value is None or _is_number(value) for value in values):
+            values.sort(key=lambda value: (value is not None, value))
+        places[name] = {
+            key: at for at, key in enumerate(dict.fromkeys(map(canonical_json, values)))
+        }
+    return sorted(
+        settings, key=lambda s: [at[canonical_json(s.axes.get(n))] for n, at in places.items()]
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _description(setting: Setting) -> dict[str, Any]:
     shaping: dict[str, Any] = {"provider": setting.provider, "model": setting.model}
     params = {k: v for k, v in setting.params.items() if k != "extra"}

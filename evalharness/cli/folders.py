@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from evalharness.cli.parser import Commands
+from evalharness.cli.parser import Commands, add_pricing, add_scoring
 
 
 def add_import(commands: Commands) -> None:
@@ -26,13 +26,13 @@ def add_export(commands: Commands) -> None:
     """Add ``export``."""
     parser = commands.add_parser("export", help="records as CSV or JSONL")
     parser.add_argument("run", metavar="RUN")
-    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
+    add_scoring(parser)
     parser.add_argument("--format", choices=("csv", "jsonl"), required=True)
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
     parser.add_argument(
         "--raw-cells", action="store_true", help="CSV: do not neutralise spreadsheet formulas"
     )
-    parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
+    add_pricing(parser)
     parser.set_defaults(call=_export)
 
 

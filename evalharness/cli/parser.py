@@ -1,4 +1,4 @@
-"""What argparse lacks for these commands: exit code 2 with our name, and a type to annotate."""
+"""What argparse lacks for these commands, and options that several of them have."""
 
 from __future__ import annotations
 
@@ -20,3 +20,19 @@ class Parser(argparse.ArgumentParser):
 
 # argparse keeps the type of what add_subparsers returns to itself.
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # pyright: ignore[reportPrivateUsage]
+
+
+def add_scoring(parser: argparse.ArgumentParser) -> None:
+    """Overrides of a run's own scoring."""
+    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
+
+
+def add_pricing(parser: argparse.ArgumentParser) -> None:
+    """``--pricing``."""
+    parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
+
+
+def add_page(parser: argparse.ArgumentParser, text: str) -> None:
+    """``--html`` and ``--open``."""
+    parser.add_argument("--html", metavar="FILE", help=text)
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")

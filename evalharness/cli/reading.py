@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from evalharness.cli.parser import Commands
+from evalharness.cli.parser import Commands, add_page, add_pricing, add_scoring
 
 
 def add_report(commands: Commands) -> None:
@@ -14,12 +14,11 @@ def add_report(commands: Commands) -> None:
         "run", nargs="+", metavar="RUN", help="a name under results/, a path or a URL"
     )
     parser.add_argument("--json", action="store_true", help="the whole result as JSON on stdout")
-    parser.add_argument("--html", metavar="FILE", help="one self-contained page")
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    add_page(parser, "one self-contained page")
     parser.add_argument("--markdown", action="store_true", help="for a pull request or CI summary")
     parser.add_argument("--volume", type=float, metavar="N", help="project the cost to N requests")
     parser.add_argument("--all", action="store_true", help="also settings no longer in the plan")
-    parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
+    add_pricing(parser)
     parser.set_defaults(call=_report)
 
 
@@ -84,7 +83,7 @@ def add_check(commands: Commands) -> None:
     """Add ``check``."""
     parser = commands.add_parser("check", help="a gate for CI: exit 1 when something does not hold")
     parser.add_argument("run", metavar="RUN")
-    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
+    add_scoring(parser)
     for name, text in GATES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X", help=text)
     parser.add_argument(
@@ -95,7 +94,7 @@ def add_check(commands: Commands) -> None:
         help="only this setting, by label or id (may be repeated)",
     )  # fmt: skip
     parser.add_argument("--partial", action="store_true", help="also a run that is not complete")
-    parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
+    add_pricing(parser)
     parser.add_argument("--junit", metavar="FILE", help="write the verdicts as JUnit XML")
     parser.set_defaults(call=_check)
 
@@ -120,14 +119,13 @@ def add_show(commands: Commands) -> None:
     parser = commands.add_parser("show", help="all outputs of one prompt, side by side")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("prompt_id", metavar="PROMPT_ID")
-    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
+    add_scoring(parser)
     parser.add_argument(
         "--diff",
         action="store_true",
         help="the two commonest outputs of each setting by word",
     )
-    parser.add_argument("--html", metavar="FILE", help="the prompt as a page of its own")
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    add_page(parser, "the prompt as a page of its own")
     parser.set_defaults(call=_show)
 
 

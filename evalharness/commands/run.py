@@ -105,7 +105,8 @@ def execute_run(
     except BaseException:
         store.close()
         raise
-    _say_orphans(orphaned, len(keys) - len(Asked.of(Run.open(root)).rows(keys)))
+    if len(keys):  # on a first run what looks at them need not be imported
+        _say_orphans(orphaned, len(keys) - len(Asked.of(Run.open(root)).rows(keys)))
     if config.load is not None:
         summary = run_on_loop(_run_load(prepared, store))
     elif done.all() and not out(root):

@@ -129,6 +129,9 @@ class PulledBacklog(Backlog):
 
     def _open(self, shard: Shard, pulled: Pulled) -> None:
         if pulled.again is not None:
+            for trial_id, tried in pulled.again.tried.items():
+                self._known[trial_id] = tried
+                self._earlier.pop(trial_id, None)  # they are in that part, too
             for trial_id, results in pulled.again.earlier.items():
                 mine = self._earlier.setdefault(trial_id, [])
                 have = {result.intent.attempt for result in mine}

@@ -7,22 +7,30 @@ import shutil
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from evalharness.distributed.adopting import Adopted, adopt, earlier_attempts, take_in
+from evalharness.distributed.adopting import (
+    Adopted,
+    adopt,
+    drop_handed_over,
+    earlier_attempts,
+    take_in,
+)
 from evalharness.distributed.leases import Leases, Where, perhaps_sent
 from evalharness.distributed.messages import Again
 from evalharness.distributed.shards import Shard
 from evalharness.errors import RunInUseError, StorageError
 from evalharness.plan import Plan
-from evalharness.records import AttemptResult
+from evalharness.records import AttemptResult, Trial
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Summary
 from evalharness.store import files, leftovers
 from evalharness.store.columns import attempt_table
 from evalharness.store.entries import FILE_NAME
 from evalharness.store.parts import read_sealed
+from evalharness.store.recovery import Unfinished
 from evalharness.store.writer import RunStore
 
 if TYPE_CHECKING:
@@ -98,6 +106,8 @@ class Estate:
         self._providers = {s.setting_id: s.provider for s in plan.settings}
         self.listing = asyncio.Lock()  # whoever holds it may change the manifest
         self.earlier = earlier_attempts(store)
+        # By position: trial_id, and attempts in a part whose records were never written.
+        self._tried: dict[int, tuple[str, Unfinished]] = {}
 
     def done(self) -> NDArray[np.bool_]:
         """Which trials of the plan have their record."""
@@ -116,7 +126,8 @@ class Estate:
                 for trial, results in self.earlier.items()
                 if shard.start <= results[-1].intent.position < shard.stop
             }
-            by_shard.append(Again(np.packbits(flags).tobytes(), mine))
+            tried = dict(one for at, one in self._tried.items() if shard.start <= at < shard.stop)
+            by_shard.append(Again(np.packbits(flags).tobytes(), mine, tried))
         return by_shard
 
     async def adopt(self, name: str) -> Left:
@@ -192,21 +203,48 @@ class Estate:
     async def _put_in_doubt(self, name: str) -> Adopted:
         """A journal is lost: what its worker had and no part holds may have been sent."""
         assert self._leases is not None
+        shards = self._leases.shards.get(name, ())
         # A part may have its name already; who would have listed it is lost.
-        await asyncio.to_thread(leftovers.list_unlisted, self._store.folder, self._providers)
+        ours = self._made_from(shards)
+        listed = await asyncio.to_thread(
+            leftovers.list_unlisted, self._store.folder, self._providers, ours=ours
+        )
         done, unfinished = self.done(), self._store.recovered.unfinished
-        intents = [
-            intent
-            for start, stop in self._leases.shards.get(name, ())
-            for intent in perhaps_sent(
-                self._plan.trials(done, start=start, stop=stop),
-                lambda trial: unfinished[trial].attempts if trial in unfinished else 0,
-                lambda trial: self._money.worst_case(trial, self._plan.body(trial)),
-                time.time_ns(),
-            )
+        trials = [
+            trial
+            for start, stop in shards
+            for trial in self._plan.trials(done, start=start, stop=stop)
         ]
+        await self._ask_again([t for t in trials if t.trial_id in listed.tried], listed.tried)
+        intents = perhaps_sent(
+            (trial for trial in trials if trial.trial_id not in listed.tried),
+            lambda trial: unfinished[trial].attempts if trial in unfinished else 0,
+            lambda trial: self._money.worst_case(trial, self._plan.body(trial)),
+            time.time_ns(),
+        )
         entries = {(one.trial_id, one.attempt, False): one for one in intents}
         return await take_in(self._store, dict(entries), self.earlier)
+
+    def _made_from(self, shards: Sequence[Shard]) -> leftovers.Ours:
+        """Tells whether a part was made by whoever had these shards: nobody else had a trial."""
+
+        @cache
+        def had() -> set[str]:
+            return {
+                trial.trial_id
+                for start, stop in shards
+                for trial in self._plan.trials(start=start, stop=stop)
+            }
+
+        return lambda trials: not had().isdisjoint(trials)
+
+    async def _ask_again(self, trials: Sequence[Trial], tried: dict[str, Unfinished]) -> None:
+        """Note trials whose attempts are in a part, answer included, and whose records are lost."""
+        for trial in trials:
+            state = self._store.recovered.unfinished[trial.trial_id] = tried[trial.trial_id]
+            self._tried[trial.position] = trial.trial_id, state
+            self.earlier.pop(trial.trial_id, None)
+        await drop_handed_over(self._store, {trial.trial_id for trial in trials})
 
 
 def read_journal(folder: str) -> dict[str, bytes] | None:

@@ -13,16 +13,18 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from evalharness.distributed.messages import Lease
 from evalharness.distributed.shards import Shard
 from evalharness.errors import StorageError
-from evalharness.plan import Plan
 from evalharness.records import Intent, Trial
 from evalharness.store import files
+
+if TYPE_CHECKING:
+    from evalharness.distributed.messages import Lease
+    from evalharness.plan import Plan
 
 FILE = "leases.jsonl"
 

@@ -121,11 +121,13 @@ class Again(NamedTuple):
 
     Attributes:
         done: flags of its positions, packed eight a byte: those that have their record.
-        earlier: attempts of its other trials.
+        earlier: attempts of its other trials that are in no part.
+        tried: attempts at them that are in a part whose records were never written, by trial_id.
     """
 
     done: bytes
     earlier: Earlier
+    tried: dict[str, Unfinished]
 
 
 class News(NamedTuple):

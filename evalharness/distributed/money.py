@@ -106,6 +106,8 @@ class SharedMoney(Money):
                     self._too_much = need if self._too_much is None else min(need, self._too_much)
                 self._freed()
                 short = self._guard.room < need
+                if short:  # what is too little here may be enough with what others hold
+                    await self._tell(purse)
                 await asyncio.sleep(ASK_EVERY_S if short else MESSAGE_EVERY_S)
                 if short:  # elsewhere requests may have ended: ask again
                     self._freed()

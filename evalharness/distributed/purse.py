@@ -34,6 +34,7 @@ class _Account:
     allowance: Decimal = _ZERO
     gone: Decimal = _ZERO  # spent, or in doubt at its worst case
     unused: Decimal = _ZERO  # neither gone nor set aside for a request in flight
+    short: Decimal = _ZERO  # needed, when there was too little for it; 0 since it got that
 
 
 class Purse:
@@ -90,7 +91,9 @@ class Purse:
         if missing > free:
             held = sum((a.allowance - a.gone for a in self._accounts.values()), _ZERO)
             held += sum(self._lost.values(), _ZERO)
+            account.short = need
             return Granted(account.allowance, reached=need > free + held)
+        account.short = _ZERO
         ahead = min(need * _AHEAD, free / (2 * len(self._accounts)))
         extra = max(missing, ahead)
         account.allowance += extra
@@ -99,8 +102,11 @@ class Purse:
 
     @property
     def wanted_back(self) -> bool:
-        """Whether allowances hold more unused than is left: others may soon find too little."""
-        return sum((a.unused for a in self._accounts.values()), _ZERO) > self.free
+        """Whether somebody found too little, or soon may: allowances hold more than is left."""
+        accounts = self._accounts.values()
+        if any(a.short > a.unused for a in accounts):
+            return True
+        return sum((a.unused for a in accounts), _ZERO) > self.free
 
     def lost(self, worker: str) -> None:
         """A worker is dead: all that it was allowed counts as gone.

@@ -12,7 +12,7 @@ from evalharness.datasets.rows import Row
 from evalharness.errors import DatasetError
 from evalharness.importing.cells import CellError, shown
 from evalharness.importing.columns import PROMPT, SHAPING, Columns
-from evalharness.labels import label, named
+from evalharness.labels import by_axes, label, named
 from evalharness.records import Prompt, Setting, Status, canonical_json, digest
 from evalharness.schema import RECORDS, arrow_schema, arrow_type
 from evalharness.store.columns import prompt_table, setting_table
@@ -269,7 +269,7 @@ class Gathered:
         return digest(b"imported", prompt.prompt_id.encode())
 
     def settings(self) -> pa.Table:
-        """Make the settings table, in order of first appearance, labelled by what varies.
+        """Make the settings table, in the order of its axes, labelled by what varies.
 
         Labels in the file are kept where they tell its settings apart.
         """
@@ -280,7 +280,7 @@ class Gathered:
             s if s.label else msgspec.structs.replace(s, label=s.provider or "imported")
             for s in (label(found) if names is None else named(found, names))
         ]
-        table = setting_table([(setting, True) for setting in labelled])
+        table = setting_table([(setting, True) for setting in by_axes(labelled)])
         for name in ("provider", "endpoint", "model"):
             values = [value or None for value in table.column(name).to_pylist()]
             place = table.column_names.index(name)

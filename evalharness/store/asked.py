@@ -40,8 +40,6 @@ class Asked:
         Args:
             table: with the columns setting_id and prompt_id, and repeat if that is to count.
         """
-        if not len(table):  # nothing to look for: a first run need not import what looks
-            return table
         table = where_in(table, "setting_id", self.settings["setting_id"])
         table = where_in(table, "prompt_id", self.prompts["prompt_id"])
         if self.repeats is None or "repeat" not in table.column_names:

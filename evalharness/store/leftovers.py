@@ -13,16 +13,19 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from evalharness.errors import RunInUseError
 from evalharness.records import AttemptResult, Intent
 from evalharness.store import seal
 from evalharness.store.entries import FILE_NAME, Damage, encode_row, insert_rows, read_entries
 from evalharness.store.folder import RunFolder, now_iso, take_lock
-from evalharness.store.parts import PATTERN, part_number
+from evalharness.store.parts import PATTERN, part_number, read_sealed
+from evalharness.store.recovery import Unfinished
+from evalharness.store.reopen import COUNTED, count_attempts
 from evalharness.store.rescue import open_for_writing
 
 WORKERS = "worker-*"
@@ -31,6 +34,7 @@ _PATIENCE_S = 30.0
 _LOOK_EVERY_S = 0.1
 
 _Key = tuple[str, int, bool]
+Ours = Callable[[Collection[str]], bool]
 
 
 def journal_paths(root: Path) -> list[Path]:
@@ -56,7 +60,7 @@ def adopt_all(
             stack.callback(os.close, _lock(left))
             with closing(_settled(folder, left, providers, damage)) as db:
                 entries.update(_sound(db, left.name, damage))
-        recorded = list_unlisted(folder, providers) if found else set[str]()
+        recorded = list_unlisted(folder, providers).recorded if found else set[str]()
         take_over(main, {k: v for k, v in entries.items() if k[0] not in recorded})
         for left in found:
             discard(left)
@@ -132,15 +136,38 @@ def _elsewhere(name: str, item: Damage) -> Damage:
     return Damage(0, f"journal of {name}: {item.reason}", item.size)
 
 
-def list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
-    """List parts that no journal and no list knows of (any more); the trials recorded in them.
+class Listed(NamedTuple):
+    """What parts were about that are listed only now.
+
+    Attributes:
+        recorded: trials that have their record in them.
+        tried: attempts at trials whose records were never written, by trial_id.
+    """
+
+    recorded: set[str]
+    tried: dict[str, Unfinished]
+
+
+def list_unlisted(
+    folder: RunFolder,
+    providers: dict[str, str],
+    *,
+    ours: Ours | None = None,
+) -> Listed:
+    """List parts that no journal and no list knows of (any more).
 
     That is so when a journal was damaged or lost with a seal it was in, or when the disk has lost
     a line of the parts' log. A part has its name only once it is whole. Attempts whose records
     were never written are listed, too: they were sent, and their numbers are not used again.
+
+    Args:
+        folder: open for writing.
+        providers: by setting_id.
+        ours: whether a part with these trials is to be listed; None: all are. While others write
+            the folder theirs are not: records may follow, and whoever makes them has them listed.
     """
-    trials: set[str] = set()
-    for path in _unlisted(folder, "records"):
+    found = Listed(set(), {})
+    for path in _unlisted(folder, "records", ours):
         if not (folder.root / "attempts" / path.name).exists():
             folder.manifest.notes.append(
                 f"{now_iso()}: the attempts of records/{path.name} are gone: what they cost is "
@@ -149,20 +176,22 @@ def list_unlisted(folder: RunFolder, providers: dict[str, str]) -> set[str]:
         sealed = seal.write_parts(folder.root, part_number(path), seal.Batch({}, {}, {}), providers)
         if sealed is not None:
             seal.list_parts(folder, sealed)
-            trials.update(sealed.trial_ids)
-    for path in _unlisted(folder, "attempts"):
+            found.recorded.update(sealed.trial_ids)
+    for path in _unlisted(folder, "attempts", ours):
         alone = not (folder.root / "records" / path.name).exists()
         sealed = seal.kept_attempts(folder.root, part_number(path)) if alone else None
         if sealed is not None:
             folder.manifest.reopened = True
             seal.list_parts(folder, sealed)
-    return trials
+            found.tried.update(count_attempts(read_sealed(path, COUNTED)))
+    return found
 
 
-def _unlisted(folder: RunFolder, table: str) -> list[Path]:
+def _unlisted(folder: RunFolder, table: str, ours: Ours | None) -> list[Path]:
     listed = {part.path for part in folder.manifest.parts}
-    found = sorted((folder.root / table).glob(PATTERN))
-    return [path for path in found if f"{table}/{path.name}" not in listed]
+    paths = sorted((folder.root / table).glob(PATTERN))
+    found = [path for path in paths if f"{table}/{path.name}" not in listed]
+    return [path for path in found if ours is None or ours(seal.kept_trials(path))]
 
 
 @contextmanager

@@ -21,6 +21,9 @@ from evalharness.store.recovery import Unfinished
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# What :func:`count_attempts` looks at.
+COUNTED = ["trial_id", "attempt", "outcome"]
+
 
 def relist(folder: RunFolder) -> None:
     """Bring the manifest's list in line with parts that are gone or were being rewritten.
@@ -127,10 +130,15 @@ def earlier_attempts(folder: RunFolder) -> dict[str, Unfinished]:
         empty = pa.table({column: pa.array([], pa.string()) for column in columns})
         return pa.concat_tables([read_sealed(p, columns) for p in paths]) if paths else empty
 
-    attempts = read("attempts", ["trial_id", "attempt", "outcome"])
+    attempts = read("attempts", COUNTED)
     left = where_not_in(attempts, "trial_id", read("records", ["trial_id"])["trial_id"])
+    return count_attempts(left)
+
+
+def count_attempts(table: pa.Table) -> dict[str, Unfinished]:
+    """Attempts as recovery counts them, by trial_id; of a table with the columns ``COUNTED``."""
     found: dict[str, Unfinished] = {}
-    for row in left.to_pylist():
+    for row in table.to_pylist():
         state = found.setdefault(row["trial_id"], Unfinished())
         state.attempts = max(state.attempts, row["attempt"])
         state.sent += row["outcome"] != Outcome.NOT_SENT

@@ -80,14 +80,29 @@ def finish_open_seals(
     """Repeat steps 2 to 4 of seals that a killed process left unfinished."""
     while (begun := open_seal(db)) is not None:
         part, upto = begun
-        batch = collect(read_entries(db, upto=upto, damage=damage))
-        sealed = write_parts(folder.root, part, batch, providers)
+        sealed, seqs = make_parts(db, folder.root, part, upto, providers, damage)
         if sealed is not None:
             list_parts(folder, sealed)
-        seqs = [] if sealed is None else sealed.seqs(batch)
         db.execute("BEGIN IMMEDIATE")
         drop(db, part, seqs)
         db.execute("COMMIT")
+
+
+def make_parts(
+    db: sqlite3.Connection,
+    root: Path,
+    part: int,
+    upto: int,
+    providers: dict[str, str],
+    damage: list[Damage],
+) -> tuple[Sealed | None, list[int]]:
+    """Step 2: write both parts of what the journal holds up to an entry, and say which entries.
+
+    Args and errors are those of :func:`write_parts`; ``damage`` is told of damaged entries.
+    """
+    batch = collect(read_entries(db, upto=upto, damage=damage))
+    sealed = write_parts(root, part, batch, providers)
+    return sealed, [] if sealed is None else sealed.seqs(batch)
 
 
 def collect(entries: Iterable[tuple[int, Intent | AttemptResult]]) -> Batch:
@@ -142,6 +157,12 @@ def kept_attempts(root: Path, part: int) -> Sealed | None:
         return None
     described = describe(root, root / "attempts" / part_name(part), rows=len(tried))
     return Sealed(parts=[described], trial_ids=[], statuses=[], outcomes=_outcomes(tried))
+
+
+def kept_trials(path: Path) -> list[str]:
+    """The trials of a part that has its name already; none where it is damaged."""
+    table = _kept(path.parent.parent, path.parent.name, part_number(path), ["trial_id"])
+    return [] if table is None else [str(trial) for trial in table["trial_id"].to_pylist()]
 
 
 def _outcomes(attempts: pa.Table) -> list[str]:

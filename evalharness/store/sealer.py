@@ -26,8 +26,8 @@ from typing import IO, NamedTuple
 import msgspec
 
 from evalharness.errors import StorageError
-from evalharness.store.entries import Damage, connect_for_reading, read_entries
-from evalharness.store.seal import Sealed, collect, write_parts
+from evalharness.store.entries import Damage, connect_for_reading
+from evalharness.store.seal import Sealed, make_parts
 
 _LENGTH = struct.Struct("<Q")
 
@@ -69,14 +69,13 @@ def make_part(work: Work) -> Done:
     if db is None:
         raise StorageError(f"the journal {work.journal} is gone")
     try:
-        batch = collect(read_entries(db, upto=work.upto, damage=damage))
-    finally:
-        db.close()
-    try:
-        sealed = write_parts(Path(work.root), work.part, batch, work.providers)
+        root = Path(work.root)
+        sealed, seqs = make_parts(db, root, work.part, work.upto, work.providers, damage)
     except OSError as error:
         raise StorageError(f"records cannot be sealed: {error}") from error
-    return Done(sealed, [] if sealed is None else sealed.seqs(batch), damage)
+    finally:
+        db.close()
+    return Done(sealed, seqs, damage)
 
 
 class _Answer(NamedTuple):

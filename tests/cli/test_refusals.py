@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,6 +154,19 @@ def test_hydra_flags_work_and_send_nothing(
     assert "provider" in text
     assert main(["run", "--info", "searchpath"]) == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_what_hydra_changes_in_the_process_is_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--info logs to the standard output of that moment: a later command may have another one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    root = logging.getLogger()
+    before = [*root.handlers], root.level, [*sys.argv]
+    assert main(["run", "--info", "searchpath"]) == 0
+    assert ([*root.handlers], root.level, [*sys.argv]) == before
+    assert os.environ["HYDRA_FULL_ERROR"] == "0"
 
 
 def test_a_project_s_own_configs_come_first(

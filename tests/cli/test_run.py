@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import duckdb
 import pytest
 
 import evalharness as package
+from evalharness.cli import main, sending
 from tests.cli.conftest import SLICE, Command
 
 
@@ -126,6 +128,22 @@ def test_a_small_model_file_that_is_not_there_is_named(evalharness: Command) -> 
     done = evalharness("run", "name=x", "provider.model_path=missing.gguf", *SLICE)
     assert done.returncode == 2
     assert "missing.gguf" in done.stderr
+
+
+def test_what_takes_time_at_the_start_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for cycles in what is imported, and threads of numpy's linear algebra library."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    before, seen = gc.get_threshold(), list[object]()
+
+    def plan(arguments: list[str]) -> int:
+        seen.extend([gc.get_threshold()[0] >= 50_000, os.environ["OPENBLAS_NUM_THREADS"]])
+        return 0
+
+    monkeypatch.setattr(sending, "plan", plan)
+    assert main(["plan"]) == 0
+    assert seen == [True, "1"]
+    assert gc.get_threshold() == before
 
 
 @pytest.mark.parametrize("command", [["--help"], ["report", "--help"], ["--version"]])

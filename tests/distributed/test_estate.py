@@ -22,8 +22,10 @@ from evalharness.plan import Plan
 from evalharness.records import AttemptResult, Intent
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Summary
+from evalharness.store.parts import part_name
+from evalharness.store.recovery import Unfinished
 from evalharness.store.run import Run
-from evalharness.store.seal import Sealed
+from evalharness.store.seal import Sealed, collect, list_parts, write_parts
 from evalharness.store.verify import verify_folder
 from evalharness.store.writer import RunStore
 from tests.store.helpers import result
@@ -157,6 +159,63 @@ async def test_a_journal_on_another_disk_goes_only_once_all_it_held_is_settled(
     await store.finish(status="interrupted", reason=None)
     assert list(Run.open(root).records()["trial_id"]) == [first.trial_id]
     assert sorted(Run.open(root).attempts()["outcome"]) == ["delivered", "in_doubt"]
+    assert verify_folder(root).sound
+
+
+class Lost(Disks):
+    """A cluster that has lost the node with the journals."""
+
+    async def read_journal(self, node: str, folder: str) -> dict[str, bytes] | None:
+        return None
+
+
+async def test_a_lost_disk_puts_in_doubt_only_what_nobody_wrote_down(
+    tmp_path: Path, dataset: Path
+) -> None:
+    """A worker that lives is between the two names of a part meanwhile, as the lost one was.
+
+    Of the lost one's trials the answered one is asked again under the next number, and only the
+    other one is in doubt. The part of the worker that lives is its own: to list, and to pay.
+    """
+    made, root = plan(dataset), tmp_path / "run"
+    store = opened(root, made)
+    first, second, third, *_ = intents(made)
+    ledger = root / "journal" / FILE
+    leases = Leases(ledger.parent, "plan")
+    for name in ("worker-0001", "worker-0002"):
+        leases.begin(name, Where("node", str(tmp_path / name)))
+    shards = [Shard(first.position, second.position + 1), Shard(third.position, len(made))]
+    leases.lease([Lease(1, "worker-0001", shards[0]), Lease(2, "worker-0002", shards[1])])
+    living = collect([(1, third), (2, answered(third))])
+    for part, batch in ((2, living), (3, collect([(1, first), (2, answered(first))]))):
+        write_parts(root, part, batch, {})
+        (root / "records" / part_name(part)).unlink()
+    all_of_it = over(store, made, Lost(ledger), leases)
+    store.start()
+
+    left = await all_of_it.adopt("worker-0001")
+    assert left.parts == ["attempts/part-000003.parquet"]
+    assert [r.intent.trial_id for r in left.results] == [second.trial_id]
+    once = Unfinished(attempts=1, sent=1)
+    mine, others = all_of_it.known(shards)
+    assert mine.tried == {first.trial_id: once}
+    assert list(mine.earlier) == [second.trial_id]
+    assert not others.tried
+    assert store.recovered.unfinished[first.trial_id] == once
+
+    sealed = write_parts(root, 2, living, {})
+    assert sealed is not None
+    list_parts(store.folder, sealed)
+    for intent in (first, second):
+        await store.append(answered(msgspec.structs.replace(intent, attempt=2)))
+    await store.finish(status="interrupted", reason=None)
+    attempts = Run.open(root).attempts().sort_values(["trial_id", "attempt"])
+    wanted = [(first, 1, "delivered"), (first, 2, "delivered"), (second, 1, "in_doubt"),
+              (second, 2, "delivered"), (third, 1, "delivered")]  # fmt: skip
+    assert list(
+        zip(attempts["trial_id"], attempts["attempt"], attempts["outcome"], strict=True)
+    ) == (sorted((intent.trial_id, *rest) for intent, *rest in wanted))
+    assert len(Run.open(root).records()) == 3
     assert verify_folder(root).sound
 
 

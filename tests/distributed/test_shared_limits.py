@@ -273,6 +273,19 @@ def test_near_the_limit_nobody_keeps_the_last_dollars():
     assert purse.more("b", Decimal(6)).allowance >= 6
 
 
+def test_what_is_not_used_is_wanted_back_while_somebody_found_too_little():
+    """Also where more is left than allowances hold."""
+    purse = Purse(Decimal("1.4"))
+    assert purse.more("a", Decimal("0.5")).allowance == purse.free == Decimal("0.7")
+    assert not purse.wanted_back
+    assert not purse.more("b", Decimal(1)).reached
+    assert purse.wanted_back
+    purse.give_back("a", Decimal("0.7"))
+    assert purse.more("b", Decimal(1)).allowance == 1
+    purse.told("b", gone=Decimal(1), unused=Decimal(0))
+    assert not purse.wanted_back
+
+
 class Priced:
     """A fixed worst case."""
 
@@ -283,28 +296,63 @@ class Priced:
         return Decimal(1)
 
 
+class Pocket:
+    """A worker's way to a purse, without a coordinator between them."""
+
+    def __init__(self, purse: Purse, name: str) -> None:
+        self._purse, self._name = purse, name
+
+    async def more(self, need, gone, unused):
+        self._purse.told(self._name, gone=gone, unused=unused)
+        return self._purse.more(self._name, need)
+
+    async def told(self, gone, unused):
+        self._purse.told(self._name, gone=gone, unused=unused)
+        return self._purse.wanted_back
+
+    async def give_back(self, amount):
+        return self._purse.give_back(self._name, amount)
+
+
+async def reserved(money: SharedMoney, freed: asyncio.Event, key: str, worst: str) -> None:
+    """Wait until so much is set aside."""
+    while not money.reserve(key, Decimal(worst), model="m"):
+        await freed.wait()
+        freed.clear()
+
+
+async def test_rests_of_allowances_are_put_together_for_whoever_needs_them():
+    """Each has too little for a request, and both together enough for one; then it is over."""
+    purse = Purse(Decimal("1.2"))
+    holding, bought = [], []
+
+    async def worker(name: str) -> None:
+        freed = asyncio.Event()
+        async with SharedMoney({}, Pocket(purse, name)) as money:
+            money.on_freed = freed.set
+            await reserved(money, freed, "less", "0.6")
+            holding.append(name)
+            while len(holding) < 2:
+                await asyncio.sleep(0)
+            money.cancel("less")
+            await reserved(money, freed, "one", "1")
+            money._guard.settle("one", Decimal(1))
+            bought.append(name)
+            await reserved(money, freed, "another", "1")
+
+    async with asyncio.timeout(60):
+        ended = await asyncio.gather(worker("a"), worker("b"), return_exceptions=True)
+    assert all(isinstance(error, BudgetReachedError) for error in ended)
+    assert len(bought) == 1
+
+
 async def test_workers_spend_one_limit_and_stop_where_it_ends():
     """P12 with the guards of real workers: three of them buy what the limit holds, and no more."""
     purse, sent, bought = Purse(Decimal(100)), [], []
 
-    class Window:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        async def more(self, need, gone, unused):
-            purse.told(self.name, gone=gone, unused=unused)
-            return purse.more(self.name, need)
-
-        async def told(self, gone, unused):
-            purse.told(self.name, gone=gone, unused=unused)
-            return purse.wanted_back
-
-        async def give_back(self, amount):
-            return purse.give_back(self.name, amount)
-
     async def worker(name: str, pause_s: float) -> None:
         freed = asyncio.Event()
-        async with SharedMoney({"s": Priced()}, Window(name)) as money:
+        async with SharedMoney({"s": Priced()}, Pocket(purse, name)) as money:
             money.on_freed = freed.set
             for number in range(200):
                 freed.clear()

@@ -7,6 +7,7 @@ import io
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,28 @@ def test_settings_of_every_parameter_column(tmp_path: Path) -> None:
         "extra.mode": None,
     }
     assert imported.notes == []
+
+
+@settings(max_examples=20)
+@given(order=st.permutations(list(product([0, 0.7, 10], ["b", "a"]))))
+def test_settings_come_in_the_order_of_their_axes(
+    order: list[tuple[float, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever the order of the rows: numbers rise, texts come as they first appear."""
+    rows = [
+        {"prompt_id": "a", "text": "x", "model": "m", "temperature": t, "stop": stop}
+        for t, stop in order
+    ]
+    table = from_jsonl(tmp_path_factory.mktemp("import"), *rows).settings
+    stops = list(dict.fromkeys(stop for _, stop in order))
+    found = [json.loads(axes) for axes in column(table, "axes_json")]
+    wanted = [{"temperature": t, "stop": s} for t, s in product([0, 0.7, 10], stops)]
+    assert found == wanted
+
+
+def test_a_setting_without_a_parameter_comes_before_those_with_it(tmp_path: Path) -> None:
+    rows = [{"prompt_id": "a", "text": "x", "temperature": t} for t in (1, None, 0)]
+    assert column(from_jsonl(tmp_path, *rows).settings, "label") == ["T=none", "T=0", "T=1"]
 
 
 def test_zero_and_zero_point_zero_are_one_setting(tmp_path: Path) -> None:

@@ -251,6 +251,7 @@ def test_every_bundled_price_can_be_read():
 
     from evalharness.pricing import genai
 
+    assert all(genai._named(provider.id) for provider in providers)
     found = [genai.find(p.id, m.id, DAY) for p in providers for m in p.models]
     priced = [price for price in found if price is not None]
     assert len(priced) > len(found) / 2

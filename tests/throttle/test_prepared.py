@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable, Coroutine
 
 import pytest
 from hypothesis import given, settings
@@ -32,6 +33,33 @@ async def ready(door: Gate, count: int) -> list[asyncio.Task[Permit]]:
     return [asyncio.create_task(one()) for _ in range(count)]
 
 
+async def next_one(name: str, door: Gate, clock: ManualClock) -> tuple[Permit, asyncio.Task[None]]:
+    """A caller that was admitted early and waits for its slot."""
+    permit = await door.admit(early=True)
+    waiting = asyncio.create_task(permit.slot(name))
+    await clock.settle()
+    return permit, waiting
+
+
+async def crowd(
+    visitor: Callable[[int], Coroutine[None, None, None]],
+    door: Gate,
+    clock: ManualClock,
+    rng: random.Random,
+) -> list[asyncio.Task[None]]:
+    """Four visitors a slot, a third of them cancelled at some moment; all have ended."""
+    limit = door.limit
+    tasks = [asyncio.create_task(visitor(i)) for i in range(limit * 4)]
+    await clock.settle()
+    assert door.in_flight == limit
+    for task in rng.sample(tasks, k=len(tasks) // 3):
+        task.cancel()
+        await clock.advance(rng.random() * 0.2)
+    await clock.advance(60.0)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return tasks
+
+
 @pytest.mark.parametrize(("limit", "more"), [(1, 1), (8, 1), (64, 8), (1000, 125), (5000, 128)])
 def test_how_many_are_prepared(limit, more):
     """An eighth of the limit, at least one, at most 128."""
@@ -44,8 +72,7 @@ def test_slots_and_places_are_never_exceeded_and_go_in_order(seed, limit):
     """Whatever is cancelled or ends when: bounded on the wire, bounded ahead, first come first."""
 
     async def main() -> None:
-        rng = random.Random(seed)
-        clock = ManualClock()
+        rng, clock = random.Random(seed), ManualClock()
         door = gate(clock, concurrency=limit)
         on_wire = admitted = 0
         admitted_order: list[int] = []
@@ -70,14 +97,7 @@ def test_slots_and_places_are_never_exceeded_and_go_in_order(seed, limit):
                 admitted -= 1
                 permit.done(delivered())
 
-        tasks = [asyncio.create_task(visitor(i)) for i in range(limit * 4)]
-        await clock.settle()
-        assert on_wire == limit
-        for task in rng.sample(tasks, k=len(tasks) // 3):
-            task.cancel()
-            await clock.advance(rng.random() * 0.2)
-        await clock.advance(60.0)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await crowd(visitor, door, clock, rng)
         assert door.in_flight == on_wire == admitted == 0
         assert wire_order == sorted(wire_order)
         assert admitted_order == sorted(admitted_order)
@@ -168,8 +188,7 @@ def test_what_stands_ready_is_sent_once_by_its_owner_or_by_whoever_ends_first(se
     """Whatever is cancelled or ends when: nothing is sent twice, no slot is lost, in order."""
 
     async def main() -> None:
-        rng = random.Random(seed)
-        clock = ManualClock()
+        rng, clock = random.Random(seed), ManualClock()
         door = gate(clock, concurrency=limit)
         on_wire = 0
         sent: list[int] = []
@@ -203,14 +222,7 @@ def test_what_stands_ready_is_sent_once_by_its_owner_or_by_whoever_ends_first(se
             if not permit.carried:
                 await send(number, permit)
 
-        tasks = [asyncio.create_task(visitor(i)) for i in range(limit * 4)]
-        await clock.settle()
-        assert on_wire == limit
-        for task in rng.sample(tasks, k=len(tasks) // 3):
-            task.cancel()
-            await clock.advance(rng.random() * 0.2)
-        await clock.advance(60.0)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = await crowd(visitor, door, clock, rng)
         assert door.in_flight == on_wire == 0
         assert sent == sorted(set(sent))
         given_up = [n for n, task in enumerate(tasks) if task.cancelled()]
@@ -225,9 +237,7 @@ async def test_a_request_goes_in_the_turn_in_which_its_slot_is_freed():
     door = gate(clock, concurrency=1)
     first = await door.admit(early=True)
     await first.slot("first")
-    second = await door.admit(early=True)
-    waiting = asyncio.create_task(second.slot("second"))
-    await clock.settle()
+    second, waiting = await next_one("second", door, clock)
     assert first.hand_on(delivered()) == "second"
     assert second.carried
     assert second.in_flight == door.in_flight == 1
@@ -242,9 +252,7 @@ async def test_nothing_is_handed_on_in_a_pause_or_at_a_closed_gate():
     door = gate(clock, concurrency=1)
     first = await door.admit(early=True)
     await first.slot("first")
-    second = await door.admit(early=True)
-    waiting = asyncio.create_task(second.slot("second"))
-    await clock.settle()
+    second, waiting = await next_one("second", door, clock)
     door.pause(5.0, "test")
     assert first.hand_on(delivered()) is None
     await clock.advance(4.0)
@@ -253,9 +261,7 @@ async def test_nothing_is_handed_on_in_a_pause_or_at_a_closed_gate():
     assert waiting.done()
     assert not second.carried
     await clock.advance(10.0)  # slots come back one by one after a pause
-    third = await door.admit(early=True)
-    waiting = asyncio.create_task(third.slot("third"))
-    await clock.settle()
+    _, waiting = await next_one("third", door, clock)
     door.close()
     assert second.hand_on(delivered()) is None
     with pytest.raises(Stopped):
