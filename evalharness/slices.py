@@ -14,7 +14,7 @@ from collections import deque
 from typing import Generic, TypeVar
 
 # How long what follows may take until the event loop looks at its sockets again.
-_SLICE_S = 0.001
+_SLICE_S = 0.0005
 # What following one is thought to take at first, and how much of that each slice corrects.
 _COST_S = 0.0001
 _NEW_SHARE = 0.2

@@ -31,6 +31,8 @@ from evalharness.store.seal import Sealed, make_parts
 
 _LENGTH = struct.Struct("<Q")
 
+_NICE = 5
+
 
 class Work(NamedTuple):
     """One part to make.
@@ -174,6 +176,8 @@ def main() -> None:
     """The helper: one answer a piece of work, until its parent closes the pipe or is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the parent decides, and then closes the pipe
+    # No part is urgent, and what the event loop notes is late by as long as it waits for a core.
+    os.nice(_NICE)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that is printed may get between answers
     todo: queue.SimpleQueue[Work] = queue.SimpleQueue()
