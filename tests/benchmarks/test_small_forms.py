@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import concurrency, memory, sealing, startup, throughput
+from benchmarks import concurrency, memory, sealing, startup, throughput, transports
 from benchmarks.nginx import canned_server, find_nginx
 from evalharness.store import seal
 
@@ -44,6 +44,16 @@ def test_every_chunk_time_is_after_the_chunk_was_written(tmp_path: Path) -> None
     got = concurrency.streamed(tmp_path, concurrency=10, trials=200, chunks=5)
     assert got.chunks == 1000
     assert got.p50 > 0
+
+
+@pytest.mark.parametrize("kind", transports.KINDS)
+def test_every_transport_sends_all(server: str, kind: transports.Kind) -> None:
+    """Each alone: all requests are answered, and every chunk is noted after it was written."""
+    assert len(transports.whole(kind, server, 60, 6).exchanges) == 60
+    sent, late = transports.streamed(kind, 20, 5, chunks=4)
+    assert len(sent.exchanges) == 20
+    assert len(late) == 80
+    assert min(late) > 0
 
 
 def test_parts_are_sealed_while_the_run_goes_on(

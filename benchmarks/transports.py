@@ -1,0 +1,120 @@
+"""What each way to send costs by itself: requests a second, and how late a stream is noted.
+
+    python -m benchmarks.transports [--requests 20000] [--concurrency 64 1000] [--streams 1000]
+
+Nothing of a run is around them: no throttle, no journal, no interpretation. Requests go to nginx
+with a canned answer; streams come from a server that writes into each chunk when it wrote it. The
+reason for the default is in docs/decisions/0012-direct.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from benchmarks.nginx import canned_server
+from benchmarks.paced import paced_server
+from evalharness.commands.eventloop import run_on_loop
+from evalharness.config import LimitsConfig
+from evalharness.wire.transport import Exchange, open_transport
+
+Kind = Literal["auto", "reqwest", "httpx"]
+KINDS: tuple[Kind, ...] = ("auto", "reqwest", "httpx")
+GAP_S = 0.02
+CHUNKS = 50
+_BODY = b'{"model":"m","messages":[{"role":"user","content":"What is the capital of France?"}]%s}'
+_HEADERS = {"content-type": "application/json"}
+_CONTENT = b'"content":"'
+
+
+class Sent(NamedTuple):
+    """All exchanges of a loop, its seconds, and its processor time in seconds."""
+
+    exchanges: list[Exchange]
+    seconds: float
+    cpu_s: float
+
+
+async def send(kind: Kind, url: str, body: bytes, requests: int, concurrency: int) -> Sent:
+    """Send the same body so many times, so many at once."""
+    turns: Iterator[int] = iter(range(requests))
+    seen: list[Exchange] = []
+
+    async with open_transport(kind, LimitsConfig(concurrency=concurrency)) as transport:
+
+        async def work() -> None:
+            seen.extend([await transport.post(url, _HEADERS, body) for _ in turns])
+
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+        return Sent(seen, time.perf_counter() - began, time.process_time() - cpu)
+
+
+def whole(kind: Kind, base_url: str, requests: int, concurrency: int) -> Sent:
+    """Answers that come at once."""
+    url = f"{base_url}/chat/completions"
+    return _complete(run_on_loop(send(kind, url, _BODY % b"", requests, concurrency)))
+
+
+def streamed(
+    kind: Kind, requests: int, concurrency: int, chunks: int = CHUNKS
+) -> tuple[Sent, list[float]]:
+    """Streams; also by how many seconds each chunk was noted later than it was written."""
+    with paced_server(gap_s=GAP_S, chunks=chunks) as address:
+        url = f"{address}/v1/chat/completions"
+        body = _BODY % b',"stream":true'
+        sent = _complete(run_on_loop(send(kind, url, body, requests, concurrency)))
+    return sent, [late for exchange in sent.exchanges for late in _lateness(exchange)]
+
+
+def _complete(sent: Sent) -> Sent:
+    failed = [one.failure for one in sent.exchanges if one.failure is not None]
+    if failed:
+        raise SystemExit(f"{len(failed)} requests failed, the first with {failed[0]}")
+    return sent
+
+
+def _lateness(exchange: Exchange) -> Iterator[float]:
+    for chunk, at_ns in zip(exchange.chunks, exchange.times_ns, strict=True):
+        start = 0
+        while (at := chunk.find(_CONTENT, start)) >= 0:
+            start = at + len(_CONTENT)
+            written_ns = int(chunk[start:].partition(b" ")[0])
+            yield (exchange.sent_at_ns + at_ns - written_ns) / 1e9
+
+
+def main() -> None:
+    """Print a line for each transport and concurrency."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 1000])
+    parser.add_argument("--streams", type=int, nargs="*", default=[100, 1000])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    options = parser.parse_args()
+    with canned_server() as base_url:
+        for concurrency in options.concurrency:
+            for kind in options.kinds:
+                # httpx takes milliseconds a request at a thousand connections.
+                count = options.requests // (20 if kind == "httpx" else 1)
+                sent = whole(kind, base_url, count, concurrency)
+                print(
+                    f"{kind}, {concurrency} in flight: {count / sent.seconds:.0f} requests/s, "
+                    f"{1e6 * sent.cpu_s / count:.0f} µs of processor each"
+                )
+    for streams in options.streams:
+        for kind in options.kinds:
+            sent, late = streamed(kind, 5 * streams, streams)
+            p50, p99 = (1e3 * np.quantile(late, [0.5, 0.99])).tolist()
+            print(
+                f"{kind}, {streams} streams: {len(late)} chunks, noted late p50 {p50:.2f} ms, "
+                f"p99 {p99:.2f} ms; {1e6 * sent.cpu_s / len(late):.1f} µs of processor a chunk"
+            )
+
+
+if __name__ == "__main__":
+    main()
