@@ -9,24 +9,25 @@ count as a difference).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from evalharness.texts import Texts
 
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.signedinteger[Any]]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 UNKNOWN = -1  # the code of a value that is not there
 
 _BATCH_BYTES = 64 * 1024 * 1024
+_BLOCK = 1_000_000
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 def arrow() -> tuple[Any, Any]:
@@ -56,8 +57,8 @@ def dictionary(column: Any) -> tuple[Ints, Any]:
     else:
         encoded = pc.dictionary_encode(chunked(column))
     if not encoded.num_chunks:
-        return np.zeros(0, np.int64), pa.array([], pa.string())
-    pieces = [_numpy(piece.indices.fill_null(UNKNOWN)) for piece in encoded.chunks]
+        return np.zeros(0, np.int32), pa.array([], pa.string())
+    pieces = [np.asarray(piece.indices.fill_null(UNKNOWN)) for piece in encoded.chunks]
     return np.concatenate(pieces), encoded.chunk(0).dictionary
 
 
@@ -82,7 +83,21 @@ def positions(column: Any, known: list[str]) -> tuple[Ints, list[str]]:
     names: list[str] = values.take(pa.array(strangers)).to_pylist()
     order = sorted(range(len(names)), key=names.__getitem__)
     found[strangers[order]] = len(known) + np.arange(len(names))
-    return found[codes], [names[place] for place in order]
+    return narrow(found)[codes], [names[place] for place in order]
+
+
+def narrow(values: Ints) -> Ints:
+    """The same numbers in 32 bits where they fit."""
+    fits = not len(values) or (int(values.min()) >= -(2**31) and int(values.max()) < 2**31)
+    return values.astype(np.int32) if fits else values
+
+
+def picked(values: npt.NDArray[_T], rows: Ints) -> npt.NDArray[_T]:
+    """``values[rows]``, without a second copy of the row numbers while it is made."""
+    out = np.empty(len(rows), values.dtype)
+    for start in range(0, len(rows), _BLOCK):
+        out[start : start + _BLOCK] = values[rows[start : start + _BLOCK]]
+    return out
 
 
 def _index_in(texts: Any, known: list[str]) -> Any:
@@ -101,10 +116,18 @@ def floats(column: Any) -> Floats:
     """
     pa, _ = arrow()
     column = chunked(column)
-    if pa.types.is_timestamp(column.type):
-        nanoseconds = column.cast(pa.timestamp("ns", tz=column.type.tz)).cast(pa.int64())
-        return floats(nanoseconds) / 1e9
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    out = np.empty(len(column))
+    start = 0
+    for chunk in column.chunks:
+        values = chunk
+        if pa.types.is_timestamp(chunk.type):
+            values = chunk.cast(pa.timestamp("ns", tz=chunk.type.tz)).cast(pa.int64())
+        here = out[start : start + len(chunk)]
+        here[:] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        if pa.types.is_timestamp(chunk.type):
+            here /= 1e9
+        start += len(chunk)
+    return out
 
 
 def text_codes(column: Any, group: Ints) -> Ints:
@@ -165,15 +188,13 @@ def _answer_text(value: object) -> str | None:
     return "\x00" + msgspec.json.encode(value, order="deterministic").decode()
 
 
-def output_codes(
-    records: pa.Table, group: Ints, unknown: Bools, texts: Texts | None = None
-) -> Ints:
+def output_codes(records: Any, group: Ints, unknown: Bools, texts: Texts | None = None) -> Ints:
     """Encode what a record said as one code: text, refusal and tool calls together.
 
     An absent text is an empty one, except in rows of ``unknown``, whose code is :data:`UNKNOWN`.
     Codes compare within a group only. With ``texts`` the columns hold numbers of texts.
     """
-    codes = np.zeros(len(group), np.int64)
+    codes: Ints = np.zeros(len(group), np.int32)
     names = set(records.column_names)
     for name in ("text", "refusal", "tool_calls_json"):
         if name not in names:
@@ -182,7 +203,8 @@ def output_codes(
         if column.null_count == len(column):
             continue
         if texts is not None:
-            numbers = _numpy(column.fill_null(0))  # the number of the empty text
+            # The empty text has the number 0.
+            numbers: Ints = np.concatenate([np.asarray(c.fill_null(0)) for c in column.chunks])
             if name == "tool_calls_json":
                 numbers = _bare_numbers(numbers, texts)
             codes = _pair(codes, numbers)
@@ -205,8 +227,11 @@ def ordered(*keys: Ints) -> Ints:
         return np.lexsort(keys[::-1])
     combined = np.zeros(rows, np.int64)
     for key, width in zip(keys, widths, strict=True):
-        combined = combined * width + key
-    return np.argsort(combined * rows + np.arange(rows))
+        combined *= width
+        combined += key
+    combined *= rows
+    combined += np.arange(rows)
+    return np.argsort(combined)
 
 
 def _blank_nulls(column: Any) -> Any:
@@ -215,11 +240,15 @@ def _blank_nulls(column: Any) -> Any:
 
 
 def _pair(left: Ints, right: Ints) -> Ints:
-    """One code for each pair of codes."""
+    """One code for each pair of codes: the left one wherever the right is 0, as it mostly is."""
     if not left.any():
         return right + 1
-    width = int(right.max(initial=0)) + 2
-    return np.unique(left * width + right + 1, return_inverse=True)[1].astype(np.int64)
+    rows = np.flatnonzero(right)
+    width = int(right.max(initial=0)) + 1
+    pairs = left[rows].astype(np.int64) * width + right[rows]
+    codes = left.copy()
+    codes[rows] = int(left.max()) + 1 + np.unique(pairs, return_inverse=True)[1]
+    return codes
 
 
 def _bare_calls(column: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from evalharness.analysis import encode
 from evalharness.analysis.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.errors import DatasetError
+from evalharness.held import Held
 from evalharness.records import Status
 
 if TYPE_CHECKING:
@@ -36,14 +37,14 @@ def decode_setting(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **decoded}
 
 
-def filled(table: pa.Table, column: str, default: float) -> Floats:
+def filled(table: Any, column: str, default: float) -> Floats:
     """Return a numeric column with its nulls, or its absence, filled."""
     if column not in table.column_names:
         return np.full(table.num_rows, default)
     return np.nan_to_num(encode.floats(table[column]), nan=default)
 
 
-def statuses(records: pa.Table) -> Ints:
+def statuses(records: Any) -> Ints:
     """Return indices into :data:`STATUSES`.
 
     Raises:
@@ -56,10 +57,10 @@ def statuses(records: pa.Table) -> Ints:
             f"records have the unknown status {strangers[0]!r}",
             hint=f"a status is one of {', '.join(STATUSES)}",
         )
-    return codes
+    return codes.astype(np.int8)
 
 
-def outputs(records: pa.Table, prompt: Ints, status: Ints, texts: Texts | None = None) -> Ints:
+def outputs(records: Any, prompt: Ints, status: Ints, texts: Texts | None = None) -> Ints:
     """Encode the outputs; an ok row that holds nothing at all is an output nobody recorded."""
     silent = status == OK
     for column in ("text", "refusal", "tool_calls_json"):
@@ -68,7 +69,7 @@ def outputs(records: pa.Table, prompt: Ints, status: Ints, texts: Texts | None =
     return encode.output_codes(records, prompt, silent, texts)
 
 
-def answer_codes(records: pa.Table, answers: Any) -> Ints | None:
+def answer_codes(records: Any, answers: Any) -> Ints | None:
     """Return the codes of the answers given, else of those in the records; None without any."""
     if answers is None:
         if not _any_filled(records, "answer"):
@@ -81,7 +82,7 @@ def answer_codes(records: pa.Table, answers: Any) -> Ints | None:
 
 
 def final_scores(
-    records: pa.Table, scores: Mapping[str, npt.NDArray[Any]] | None, status: Ints, target: Bools
+    records: Any, scores: Mapping[str, npt.NDArray[Any]] | None, status: Ints, target: Bools
 ) -> dict[str, Floats]:
     """Apply the rules for errors and refusals to scores; ``target``: the record's prompt has one.
 
@@ -91,17 +92,19 @@ def final_scores(
         if not _any_filled(records, "score"):
             return {}
         scores = {"score": encode.floats(records["score"])}
-    on_refusal = np.where(target, 0.0, np.nan)
+    refused, failed = status == REFUSED, status == ERROR
     out: dict[str, Floats] = {}
     for name, values in scores.items():
         if len(values) != len(status):
             raise ValueError(f"{len(values)} scores of {name} for {len(status)} records")
-        score = np.where(status == REFUSED, on_refusal, np.asarray(values, dtype=np.float64))
-        out[name] = np.where(status == ERROR, np.nan, score)
+        score = np.array(values, dtype=np.float64)
+        score[refused & target] = 0.0
+        score[(refused & ~target) | failed] = np.nan
+        out[name] = score
     return out
 
 
-def costs(records: pa.Table, cost_usd: npt.NDArray[Any] | None) -> Floats | None:
+def costs(records: Any, cost_usd: npt.NDArray[Any] | None) -> Floats | None:
     """Return the cost of each record in US dollars as given, else as imported, else None."""
     if cost_usd is not None:
         return np.asarray(cost_usd, dtype=np.float64)
@@ -110,7 +113,9 @@ def costs(records: pa.Table, cost_usd: npt.NDArray[Any] | None) -> Floats | None
     return None
 
 
-def _any_filled(table: pa.Table, column: str) -> bool:
+def _any_filled(table: Any, column: str) -> bool:
+    if isinstance(table, Held):
+        return column in table.column_names
     return column in table.column_names and table[column].null_count < table.num_rows
 
 

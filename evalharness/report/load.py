@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from evalharness.analysis.distributions import ecdf
+from evalharness.analysis.encode import Bools
 from evalharness.analysis.load import ATTEMPT_COLUMNS, RECORD_COLUMNS, Measured, measure
 from evalharness.analysis.load_metrics import metrics
 from evalharness.analysis.load_search import Search
 from evalharness.analysis.load_timeline import timeline
 from evalharness.config import LoadConfig
 from evalharness.loads import load_of
+from evalharness.records import Phase
 from evalharness.store.measurements import Measurement, current, read_measurements
 from evalharness.store.run import Run
 
@@ -33,23 +36,24 @@ class Loaded(NamedTuple):
     data: Row | None
     numbers: frozenset[int]
 
-    def kept(self, records: pa.Table) -> pa.Table:
-        """The records that figures are made from.
+    def kept(self, records: pa.Table, phased: Callable[[], bool]) -> Bools | None:
+        """The records that figures are made from; None for all of them.
 
         An import of a benchmark's records has no list of measurements: its warm-up stays out.
+
+        Args:
+            records: some records of the run.
+            phased: says whether any record of the run has a phase; where none has, all are kept.
         """
-        names = records.column_names  # without those that hold nothing
-        if "phase" not in names or records["phase"].null_count == len(records):
-            return records
-        number: list[Any] = (
-            records["measurement"].to_pylist() if "measurement" in names else [None] * len(records)
-        )
-        phase: list[Any] = records["phase"].to_pylist()
-        keep = [
-            m is None or (p == "measured" and (self.data is None or m in self.numbers))
-            for m, p in zip(number, phase, strict=True)
-        ]
-        return records.filter(np.array(keep, dtype=np.bool_))
+        number, phase = records["measurement"], records["phase"]
+        if number.null_count == len(records):
+            return None
+        if phase.null_count == len(records) and not phased():
+            return None
+        measured = np.array([p == Phase.MEASURED.value for p in phase.to_pylist()], np.bool_)
+        among = [m is None or self.data is None or m in self.numbers for m in number.to_pylist()]
+        outside = np.asarray(number.is_null(), dtype=np.bool_)
+        return outside | (measured & np.array(among, np.bool_))
 
 
 def load_section(run: Run, settings: pa.Table, config: Row | None) -> Loaded:

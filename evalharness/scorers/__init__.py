@@ -9,6 +9,7 @@ of a run. ``docs/scorers.md`` is the page for users.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalharness.scorers.answering import AnswerStatus
 from evalharness.scorers.answers import Extractor, Parsed, parse_answer_spec
 from evalharness.scorers.base import Sample, Score, Scorer, UnscorableError
 from evalharness.scorers.bleu import Bleu
@@ -25,7 +26,7 @@ from evalharness.scorers.parsing import parse_with
 from evalharness.scorers.python import Python
 from evalharness.scorers.regex import Regex
 from evalharness.scorers.rouge import Rouge
-from evalharness.scorers.scored import AnswerStatus, Scored, score_records
+from evalharness.scorers.scored import Grader, Scored, score_records
 from evalharness.scorers.similarity import Similarity
 from evalharness.scorers.startswith import StartsWith
 from evalharness.scorers.tool_call import ToolCall
@@ -53,6 +54,7 @@ __all__ = [
     "TABLE",
     "AnswerStatus",
     "Extractor",
+    "Grader",
     "Parsed",
     "Sample",
     "Score",

@@ -18,6 +18,7 @@ from evalharness.analysis.stats.intervals import (
     greatest_error,
     mean_ci,
     percentile_ci,
+    ratio_ci,
     standard_error,
     wilson,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "percentile_ci",
     "prompts_needed",
     "quantile_differences",
+    "ratio_ci",
     "sign_flip",
     "standard_error",
     "tar_at_k",
