@@ -156,20 +156,21 @@ class Held:
         return np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
 
     def take(self, name: str, rows: NDArray[Any]) -> list[Any]:
-        """The values of a column in a few rows, in their order; None where it has no value."""
+        """The values of a column in a few rows, in their order."""
         found: list[Any] = [None] * len(rows)
-        starts = np.cumsum([0, *self._rows])
-        place = np.searchsorted(starts, rows, side="right") - 1
-        order = np.argsort(place, kind="stable")
-        for here in np.split(order, np.flatnonzero(np.diff(place[order])) + 1):
-            number = (
-                self._pieces[name][place[here[0]]] if name in self._pieces and len(here) else None
-            )
-            if number is not None:
-                values = self._spill[number].take(rows[here] - starts[place[here[0]]]).to_pylist()
-                for at, value in zip(here.tolist(), values, strict=True):
-                    found[at] = value
-        return found
+        ends = np.cumsum(self._rows)
+        piece = np.searchsorted(ends, rows, side="right")
+        for place in np.unique(piece).tolist():
+            number = self._pieces[name][place]
+            if number is None:
+                continue
+            here = np.flatnonzero(piece == place)
+            inside = rows[here] - (ends[place] - self._rows[place])
+            values = self._spill[number].take(inside).to_pylist()
+            for at, value in zip(here.tolist(), values, strict=True):
+                found[at] = value
+        keys = self.keys.get(name)
+        return found if keys is None else [v if v is None else keys.values[v] for v in found]
 
     def tables(self, columns: Sequence[str], rows: int = 131_072) -> Iterator[pa.Table]:
         """Some columns as tables of about so many rows each; columns without a value are absent."""
@@ -187,13 +188,6 @@ class Held:
                 waiting, size = [], 0
         if waiting or not self._rows:
             yield _table(waiting, names) if waiting else pa.table({})
-
-    def select(self, columns: Sequence[str]) -> pa.Table:
-        """Some columns as one table."""
-        import pyarrow as pa
-
-        there = set(self.column_names)
-        return pa.table({name: self[name] for name in columns if name in there})
 
 
 def _table(rows: list[list[Any]], names: list[str]) -> pa.Table:

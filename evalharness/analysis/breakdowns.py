@@ -14,8 +14,9 @@ import numpy as np
 
 from evalharness.analysis import plain
 from evalharness.analysis.circumstances import COMPARED, Compared, chosen, contrasts
-from evalharness.analysis.encode import UNKNOWN, Floats, Ints, picked, text_lengths
+from evalharness.analysis.encode import UNKNOWN, Floats, Ints, picked
 from evalharness.analysis.frame import Frame
+from evalharness.analysis.outputs import text_lengths
 from evalharness.analysis.pairs import (
     BLOCK,
     LIMIT,

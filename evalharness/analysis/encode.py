@@ -9,14 +9,13 @@ count as a difference).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from evalharness.texts import Texts
+from evalharness.held import Held
 
 Ints = npt.NDArray[np.signedinteger[Any]]
 Floats = npt.NDArray[np.float64]
@@ -74,9 +73,21 @@ def positions(column: Any, known: list[str]) -> tuple[Ints, list[str]]:
         depend on the order of the rows.
 
     """
+    return placed(*dictionary(column), known)
+
+
+def dictionary_of(records: Any, column: str) -> tuple[Ints, Any]:
+    """:func:`dictionary` of a column of records, which may be held as codes already."""
+    if isinstance(records, Held) and column in records.keys:
+        pa, _ = arrow()
+        return records.codes(column), pa.array(records.keys[column].values, pa.string())
+    return dictionary(records[column])
+
+
+def placed(codes: Ints, values: Any, known: list[str]) -> tuple[Ints, list[str]]:
+    """:func:`positions` of a column that is encoded already."""
     pa, pc = arrow()
-    codes, values = dictionary(column)
-    found = _numpy(pc.fill_null(_index_in(values.cast(pa.string()), known), UNKNOWN))
+    found = integers(pc.fill_null(_index_in(values.cast(pa.string()), known), UNKNOWN))
     # A dictionary may hold values that no row has.
     used = np.bincount(codes, minlength=len(values)) > 0
     strangers = np.flatnonzero((found == UNKNOWN) & used)
@@ -86,10 +97,14 @@ def positions(column: Any, known: list[str]) -> tuple[Ints, list[str]]:
     return narrow(found)[codes], [names[place] for place in order]
 
 
-def narrow(values: Ints) -> Ints:
-    """The same numbers in 32 bits where they fit."""
-    fits = not len(values) or (int(values.min()) >= -(2**31) and int(values.max()) < 2**31)
-    return values.astype(np.int32) if fits else values
+def narrow(values: Ints, least: type[np.signedinteger[Any]] = np.int32) -> Ints:
+    """The same numbers in the fewest bits they fit into, those of ``least`` or more."""
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    for kind in (np.int8, np.int16, np.int32):
+        limits = np.iinfo(kind)
+        if limits.bits >= np.iinfo(least).bits and limits.min <= low and high <= limits.max:
+            return values.astype(kind)
+    return values
 
 
 def picked(values: npt.NDArray[_T], rows: Ints) -> npt.NDArray[_T]:
@@ -105,7 +120,8 @@ def _index_in(texts: Any, known: list[str]) -> Any:
     return pc.index_in(texts, value_set=pa.array(known, pa.string()))
 
 
-def _numpy(column: Any) -> Ints:
+def integers(column: Any) -> Ints:
+    """Return a column of whole numbers without nulls in 64 bits."""
     return np.asarray(column.to_numpy()).astype(np.int64, copy=False)
 
 
@@ -188,34 +204,6 @@ def _answer_text(value: object) -> str | None:
     return "\x00" + msgspec.json.encode(value, order="deterministic").decode()
 
 
-def output_codes(records: Any, group: Ints, unknown: Bools, texts: Texts | None = None) -> Ints:
-    """Encode what a record said as one code: text, refusal and tool calls together.
-
-    An absent text is an empty one, except in rows of ``unknown``, whose code is :data:`UNKNOWN`.
-    Codes compare within a group only. With ``texts`` the columns hold numbers of texts.
-    """
-    codes: Ints = np.zeros(len(group), np.int32)
-    names = set(records.column_names)
-    for name in ("text", "refusal", "tool_calls_json"):
-        if name not in names:
-            continue
-        column = chunked(records[name])
-        if column.null_count == len(column):
-            continue
-        if texts is not None:
-            # The empty text has the number 0.
-            numbers: Ints = np.concatenate([np.asarray(c.fill_null(0)) for c in column.chunks])
-            if name == "tool_calls_json":
-                numbers = _bare_numbers(numbers, texts)
-            codes = _pair(codes, numbers)
-            continue
-        blank = _bare_calls if name == "tool_calls_json" else _blank_nulls
-        column = blank(column)
-        codes = _pair(codes, text_codes(column, group))
-    codes[unknown] = UNKNOWN
-    return codes
-
-
 def ordered(*keys: Ints) -> Ints:
     """The order of rows by several keys of at least 0, the first above all; equal rows keep theirs.
 
@@ -232,64 +220,3 @@ def ordered(*keys: Ints) -> Ints:
     combined *= rows
     combined += np.arange(rows)
     return np.argsort(combined)
-
-
-def _blank_nulls(column: Any) -> Any:
-    _, pc = arrow()
-    return pc.fill_null(column, "") if column.null_count else column
-
-
-def _pair(left: Ints, right: Ints) -> Ints:
-    """One code for each pair of codes: the left one wherever the right is 0, as it mostly is."""
-    if not left.any():
-        return right + 1
-    rows = np.flatnonzero(right)
-    width = int(right.max(initial=0)) + 1
-    pairs = left[rows].astype(np.int64) * width + right[rows]
-    codes = left.copy()
-    codes[rows] = int(left.max()) + 1 + np.unique(pairs, return_inverse=True)[1]
-    return codes
-
-
-def _bare_calls(column: Any) -> Any:
-    """Tool calls without the id each response invents: what is called, with which arguments."""
-    pa, _ = arrow()
-    codes, calls = dictionary(column)
-    bare = pa.array([without_call_ids(text) for text in calls.to_pylist()], pa.string())
-    return pa.chunked_array([bare.take(pa.array(codes, mask=codes == UNKNOWN))])
-
-
-def _bare_numbers(numbers: Ints, texts: Texts) -> Ints:
-    """Codes of tool calls, given by the numbers of their texts, without the ids."""
-    distinct, inverse = np.unique(numbers, return_inverse=True)
-    bare = [without_call_ids(text) for text in texts.take(distinct)]
-    return np.unique(bare, return_inverse=True)[1].astype(np.int64)[inverse]
-
-
-def without_call_ids(text: str) -> str:
-    """Return tool calls (JSON) without their ids; text that is not a JSON list, unchanged."""
-    try:
-        calls = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
-    if not isinstance(calls, list):
-        return text
-    bare: list[Any] = []
-    for call in cast("list[Any]", calls):
-        if isinstance(call, dict):
-            fields = cast("dict[str, Any]", call)
-            bare.append({key: value for key, value in fields.items() if key != "id"})
-        else:
-            bare.append(call)
-    return msgspec.json.encode(bare).decode()
-
-
-def text_lengths(table: Any, column: str, texts: Texts | None = None) -> Floats:
-    """Return the length of each text in characters; a null text, or column, has length 0."""
-    _, pc = arrow()
-    if column not in table.column_names:
-        return np.zeros(int(table.num_rows))
-    if texts is not None:
-        return texts.lengths.astype(np.float64)[_numpy(chunked(table[column]).fill_null(0))]
-    lengths = floats(pc.utf8_length(chunked(table[column])))
-    return np.where(np.isnan(lengths), 0.0, lengths)

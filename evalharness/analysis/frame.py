@@ -16,7 +16,6 @@ import numpy.typing as npt
 from evalharness.analysis import averages, encode, loading, outputs, variants
 from evalharness.analysis.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.analysis.loading import ERROR, STATUSES
-from evalharness.texts import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,41 +117,9 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             DatasetError: a status that is not one of :data:`STATUSES`.
 
         """
-        setting_rows = [loading.decode_setting(row) for row in settings.to_pylist()]
-        setting_ids = [str(row["setting_id"]) for row in setting_rows]
-        setting, extra = encode.positions(records["setting_id"], setting_ids)
-        strange_rows: list[dict[str, Any]] = [{"setting_id": name, "label": name} for name in extra]
-        setting_rows += [loading.decode_setting(row) for row in strange_rows]
-        prompt_ids = [str(name) for name in prompts["prompt_id"].to_pylist()]
-        prompt, strangers = encode.positions(records["prompt_id"], prompt_ids)
-        repeat = encode.narrow(loading.filled(records, "repeat", 0).astype(np.int64))
-        rows = encode.narrow(encode.ordered(setting, prompt, repeat))
-        status = loading.statuses(records)
-        has_target = loading.targets(prompts, len(strangers))
-        answer = loading.answer_codes(records, answers)
-        final = loading.final_scores(records, scores, status, has_target[prompt])
-        cost = loading.costs(records, cost_usd)
-        output = loading.outputs(records, prompt, status, texts)
-        picked = encode.picked
-        return cls(
-            records=records,
-            setting_ids=setting_ids + extra,
-            prompt_ids=prompt_ids + strangers,
-            setting_rows=setting_rows,
-            rows=rows,
-            setting=picked(setting, rows),
-            prompt=picked(prompt, rows),
-            repeat=picked(repeat, rows),
-            status=picked(status, rows),
-            output=picked(encode.narrow(output), rows),
-            answer=None if answer is None else picked(answer, rows),
-            scores={name: picked(score, rows) for name, score in final.items()},
-            cost_usd=None if cost is None else picked(cost, rows),
-            has_target=has_target,
-            clusters=loading.cluster_codes(prompts, len(strangers)),
-            held=texts,
-            wide=wide,
-        )
+        given = loading.Given(answers, scores, cost_usd, texts)
+        fields = loading.encoded(records, prompts, settings, given)
+        return cls(records=records, held=texts, wide=wide, **fields)
 
     # --- what there is -------------------------------------------------------------------------
 
@@ -197,8 +164,8 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     @cached_property
     def _bounds(self) -> list[int]:
         """Where the records of each setting begin, and where the last ones end."""
-        settings = np.arange(len(self.setting_ids) + 1, dtype=self.setting.dtype)
-        return np.searchsorted(self.setting, settings).tolist()
+        counts = np.bincount(self.setting, minlength=len(self.setting_ids))
+        return [0, *np.cumsum(counts).tolist()]
 
     def index(self, setting: int | str) -> int:
         """Position of a setting given by position or id."""
@@ -244,7 +211,7 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         """Return a text column of few distinct values as codes and names; null is -1."""
         if column not in self.records.column_names:
             return np.full(len(self.rows), UNKNOWN, np.int32), []
-        codes, names = encode.dictionary(self.records[column])
+        codes, names = encode.dictionary_of(self.records, column)
         return encode.picked(codes, self.rows), names.to_pylist()
 
     def texts(self, rows: Ints, column: str = "text") -> list[str | None]:
@@ -257,11 +224,7 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
 
     def said(self, rows: Ints) -> list[str]:
         """Return a few records' outputs as one text each: text, then refusal, then tool calls."""
-        parts = [self.texts(rows, name) for name in OUTPUTS]
-        return [
-            "".join((text or "", refusal or "", encode.without_call_ids(calls) if calls else ""))
-            for text, refusal, calls in zip(*parts, strict=True)
-        ]
+        return outputs.said(self, rows)
 
     # --- prompts × settings --------------------------------------------------------------------
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.analysis import encode
+from evalharness.analysis import encode, outputs
 from evalharness.analysis.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.errors import DatasetError
 from evalharness.held import Held
@@ -27,6 +27,57 @@ TRUNCATED = STATUSES.index(Status.TRUNCATED)
 REFUSED = STATUSES.index(Status.REFUSED)
 EMPTY = STATUSES.index(Status.EMPTY)
 ERROR = STATUSES.index(Status.ERROR)
+
+
+class Given(NamedTuple):
+    """What a frame is given beside the tables: see :meth:`~.frame.Frame.build`."""
+
+    answers: Any
+    scores: Mapping[str, npt.NDArray[Any]] | None
+    cost_usd: npt.NDArray[Any] | None
+    texts: Texts | None
+
+
+def encoded(records: Any, prompts: pa.Table, settings: pa.Table, given: Given) -> dict[str, Any]:
+    """Encode a run: the fields of :class:`~.frame.Frame`, those of records in its order.
+
+    Raises:
+        DatasetError: a status that is not one of :data:`STATUSES`.
+
+    """
+    setting_rows = [decode_setting(row) for row in settings.to_pylist()]
+    setting_ids = [str(row["setting_id"]) for row in setting_rows]
+    setting, extra = encode.placed(*encode.dictionary_of(records, "setting_id"), setting_ids)
+    strange_rows: list[dict[str, Any]] = [{"setting_id": name, "label": name} for name in extra]
+    prompt_ids = [str(name) for name in prompts["prompt_id"].to_pylist()]
+    prompt, strangers = encode.placed(*encode.dictionary_of(records, "prompt_id"), prompt_ids)
+    repeat = filled(records, "repeat", 0).astype(np.int64)
+    rows = encode.narrow(encode.ordered(setting, prompt, repeat))
+    has_target = targets(prompts, len(strangers))
+    picked = encode.picked
+    # Each as soon as it is known, since there may be very many records.
+    fields: dict[str, Any] = {
+        "setting_ids": setting_ids + extra,
+        "prompt_ids": prompt_ids + strangers,
+        "setting_rows": setting_rows + [decode_setting(row) for row in strange_rows],
+        "has_target": has_target,
+        "clusters": cluster_codes(prompts, len(strangers)),
+        "rows": rows,
+        "setting": picked(encode.narrow(setting, least=np.int8), rows),
+        "repeat": picked(encode.narrow(repeat, least=np.int8), rows),
+        "prompt": picked(prompt, rows),
+    }
+    del setting, repeat
+    status = statuses(records)
+    final = final_scores(records, given.scores, status, has_target[prompt])
+    fields["scores"] = {name: picked(score, rows) for name, score in final.items()}
+    del final
+    answer = answer_codes(records, given.answers)
+    fields["answer"] = None if answer is None else picked(answer, rows)
+    cost = costs(records, given.cost_usd)
+    fields["cost_usd"] = None if cost is None else picked(cost, rows)
+    output = encode.narrow(coded_outputs(records, prompt, status, given.texts))
+    return fields | {"status": picked(status, rows), "output": picked(output, rows)}
 
 
 def decode_setting(row: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +102,7 @@ def statuses(records: Any) -> Ints:
         DatasetError: a status that is not one of them.
 
     """
-    codes, strangers = encode.positions(records["status"], list(STATUSES))
+    codes, strangers = encode.placed(*encode.dictionary_of(records, "status"), list(STATUSES))
     if strangers:
         raise DatasetError(
             f"records have the unknown status {strangers[0]!r}",
@@ -60,13 +111,13 @@ def statuses(records: Any) -> Ints:
     return codes.astype(np.int8)
 
 
-def outputs(records: Any, prompt: Ints, status: Ints, texts: Texts | None = None) -> Ints:
+def coded_outputs(records: Any, prompt: Ints, status: Ints, texts: Texts | None = None) -> Ints:
     """Encode the outputs; an ok row that holds nothing at all is an output nobody recorded."""
     silent = status == OK
     for column in ("text", "refusal", "tool_calls_json"):
         if column in records.column_names:
             silent &= np.asarray(records[column].is_null().to_numpy(), dtype=np.bool_)
-    return encode.output_codes(records, prompt, silent, texts)
+    return outputs.output_codes(records, prompt, silent, texts)
 
 
 def answer_codes(records: Any, answers: Any) -> Ints | None:

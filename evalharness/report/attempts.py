@@ -9,6 +9,7 @@ from evalharness.pricing import PriceBook
 from evalharness.pricing.attempts import AttemptCosts
 from evalharness.report import fate
 from evalharness.store.asked import Asked
+from evalharness.store.chosen import Chosen
 from evalharness.store.compact import Snapshot
 
 if TYPE_CHECKING:
@@ -59,15 +60,17 @@ def read_attempts(
         )
     }
     found, waste = fate.Attempts(), Waste()
+    asking = None if asked is None else Chosen(asked)
     retried: set[int] = set()  # parts with attempts that were not the last of their trial
     for number, part in enumerate(stored.parts(_READ)):
         found.add(part)
         if len(_not_final(part)):
             retried.add(number)
-        chosen = part if asked is None else asked.rows(part)
+        chosen = part if asking is None else part.filter(asking.rows_of(part))
         waste.add(chosen, AttemptCosts(chosen, named, book))
     again = [_not_final(p) for p in stored.parts(fate.AGAIN_COLUMNS, only=retried)]
-    facts = found.facts(pa.concat_tables(again).unify_dictionaries())
+    every = pa.concat_tables(again, promote_options="permissive")
+    facts = found.facts(every.unify_dictionaries())
     return AttemptsTold(found.made, found.in_doubt, facts, waste.facts())
 
 

@@ -28,7 +28,7 @@ from evalharness.report.judges import judges
 from evalharness.report.money import money, prices_used
 from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
-from evalharness.report.scoring import Options, scoring_facts
+from evalharness.report.scoring import Options
 from evalharness.store.run import Run
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     stored = run.snapshot("attempts")
     found = gather(run, options)
     facts = {
-        **scoring_facts(found.scored),
+        **found.scoring,
         "judges": judges(run),
         "prices": prices_used(found.costs, found.book),
         "errors": fate.errors(found.records),
@@ -85,7 +85,8 @@ def _figures(
     What they do most of the time, numpy does without the interpreter's lock.
     """
     axes = _varying(frame)
-    with ThreadPoolExecutor(min(cores(), _THREADS)) as pool:
+    threads = _THREADS if len(frame.rows) < _MANY else 1
+    with ThreadPoolExecutor(min(cores(), threads)) as pool:
         # The longest first; axes one after the other, since they share their averages.
         compared = pool.submit(lambda: [row for axis in axes for row in compare(frame, by=axis)])
         summary = pool.submit(summarise, frame)
@@ -119,6 +120,7 @@ _ORDER = (
     "timeline", "errors", "attempts", "provenance", "load", "money",
 )  # fmt: skip
 _THREADS = 4  # at most: each holds some arrays of a number a record
+_MANY = 3_000_000  # records: from here on memory counts for more than time
 # Bodies are read for what was sent and echoed; a sample says as much as all of them.
 _SAMPLED_BODIES = 2_000
 

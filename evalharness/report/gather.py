@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.analysis.frame import COLUMNS, WIDE, Frame
 from evalharness.errors import ConfigError
@@ -12,8 +12,7 @@ from evalharness.pricing.columns import Costs, cost_columns
 from evalharness.report import fate
 from evalharness.report.load import Loaded, load_section
 from evalharness.report.reading import Reader
-from evalharness.report.scoring import Options, grader, price_book, stored_config
-from evalharness.scorers import Scored
+from evalharness.report.scoring import Options, grader, price_book, scoring_facts, stored_config
 from evalharness.store.asked import Asked
 from evalharness.store.folder import CONFIG
 from evalharness.store.run import Run
@@ -40,7 +39,8 @@ class Gathered(NamedTuple):
         asked: the newest plan; None where everything is reported.
         outside: records the plan does not ask for.
         load: the load section.
-        scored, book, costs: the judgements, the prices, and what the records cost by them.
+        scoring: what the judgements came to (:func:`~evalharness.report.scoring.scoring_facts`).
+        book, costs: the prices, and what the records cost by them.
         frame: the records encoded.
     """
 
@@ -51,7 +51,7 @@ class Gathered(NamedTuple):
     asked: Asked | None
     outside: int
     load: Loaded
-    scored: Scored
+    scoring: dict[str, Any]
     book: PriceBook
     costs: Costs
     frame: Frame
@@ -102,8 +102,8 @@ def gather(run: Run, options: Options = DEFAULTS) -> Gathered:
         wide=wide,
     )
     return Gathered(
-        run, settings, prompts, records, asked, reader.outside, load, scored, book, costs,
-        frame,
+        run, settings, prompts, records, asked, reader.outside, load, scoring_facts(scored),
+        book, costs, frame,
     )  # fmt: skip
 
 

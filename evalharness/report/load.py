@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ from evalharness.analysis.load_timeline import timeline
 from evalharness.config import LoadConfig
 from evalharness.loads import load_of
 from evalharness.records import Phase
+from evalharness.store.compact import Snapshot
 from evalharness.store.measurements import Measurement, current, read_measurements
 from evalharness.store.run import Run
 
@@ -72,12 +73,12 @@ def load_section(run: Run, settings: pa.Table, config: Row | None) -> Loaded:
     labels = {str(key): str(name) for key, name in zip(ids, names, strict=True)}
     shown = [one for one in current(every) if set(one.settings) <= labels.keys()]
     shown.sort(key=lambda one: float(one.load["rate"]) if one.searched else 0.0)
-    records = run.table("records", list(RECORD_COLUMNS))
-    attempts = run.table("attempts", list(ATTEMPT_COLUMNS))
+    records = MeasuredRows(run.snapshot("records"), RECORD_COLUMNS)
+    attempts = MeasuredRows(run.snapshot("attempts"), ATTEMPT_COLUMNS)
     asked = _asked(settings)
     points: list[Row] = []
     for one in shown:
-        found = measure_one(one, records, attempts, judge)
+        found = measure_one(one, records.of(one.number), attempts.of(one.number), judge)
         point = _point(one, found, [labels[s] for s in one.settings])
         points.append({**point, "asked": [asked[s] for s in one.settings]})
     numbers, searches = _chosen(shown, points)
@@ -86,10 +87,30 @@ def load_section(run: Run, settings: pa.Table, config: Row | None) -> Loaded:
     return Loaded(data, frozenset(numbers))
 
 
+class MeasuredRows:
+    """The rows of one measurement after the other: only the parts that hold some are read."""
+
+    def __init__(self, stored: Snapshot, columns: Sequence[str]) -> None:
+        self._stored = stored
+        self._columns = columns
+        self._parts: dict[int | None, set[int]] = {}
+        for place, part in enumerate(stored.parts(["measurement"])):
+            for number in part["measurement"].unique().to_pylist():
+                self._parts.setdefault(number, set()).add(place)
+
+    def of(self, number: int) -> pa.Table:
+        """The rows of a measurement."""
+        import pyarrow as pa
+
+        parts = self._stored.parts(self._columns, only=self._parts.get(number, set()))
+        rows = [_of(part, number) for part in parts]
+        return pa.concat_tables(rows, promote_options="permissive").unify_dictionaries()
+
+
 def measure_one(
     one: Measurement, records: pa.Table, attempts: pa.Table, judge: LoadConfig
 ) -> Measured:
-    """Describe one measurement, given the tables of the whole run."""
+    """Describe one measurement, given tables that hold its rows."""
     return measure(
         one, _of(records, one.number), _of(attempts, one.number), load_of(one.load, judge)
     )
@@ -116,8 +137,10 @@ def _asked(settings: pa.Table) -> dict[str, Row]:
 
 
 def _of(table: pa.Table, number: int) -> pa.Table:
-    found: list[Any] = table["measurement"].to_pylist()
-    return table.filter(np.array([m == number for m in found], dtype=np.bool_))
+    import pyarrow.compute
+
+    compute: Any = pyarrow.compute
+    return table.filter(compute.equal(table["measurement"], number))
 
 
 def _point(one: Measurement, found: Measured, labels: list[str]) -> Row:

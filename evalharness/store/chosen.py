@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.held import Codes, Keys
 from evalharness.store.asked import Asked
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Bools = NDArray[np.bool_]
 
@@ -19,6 +22,7 @@ class Chosen:
 
     def __init__(self, asked: Asked) -> None:
         self._repeats = asked.repeats
+        self._keys = {name: Keys() for name in ("setting_id", "prompt_id")}
         self._among = {
             "setting_id": _Among(asked.settings["setting_id"].to_pylist()),
             "prompt_id": _Among(asked.prompts["prompt_id"].to_pylist()),
@@ -38,6 +42,14 @@ class Chosen:
         if self._repeats is not None:
             found &= np.asarray(repeat) < self._repeats
         return found
+
+    def rows_of(self, rows: pa.Table) -> Bools:
+        """The same from the columns themselves, dictionaries of texts."""
+        codes = {
+            name: keys.codes(rows.column(name).combine_chunks())
+            for name, keys in self._keys.items()
+        }
+        return self.rows(self._keys, codes, rows["repeat"])
 
 
 class _Among:

@@ -55,11 +55,14 @@ def sign_flip(
     table = np.asarray(differences, dtype=np.float64)
     table = table[:, None] if table.ndim == 1 else table
     joined = np.isfinite(table).any(axis=0)
-    sums = _unit_sums(np.where(np.isfinite(table), table, 0.0), clusters)
+    sums = _unit_sums(np.nan_to_num(table, posinf=0.0, neginf=0.0), clusters)
     result = np.where(joined, 1.0, np.nan)
-    # How far two sums may differ through rounding alone and still count as a tie.
-    slack = 1e-10 * np.abs(sums).sum(axis=0)
-    nonzero = (np.abs(sums) > 1e-12).sum(axis=0)
+    slack, nonzero = np.empty(len(joined)), np.empty(len(joined), np.int64)
+    for column, values in enumerate(sums.T):  # one at a time, as the table may be large
+        sizes = np.abs(values)
+        # How far two sums may differ through rounding alone and still count as a tie.
+        slack[column] = 1e-10 * sizes.sum()
+        nonzero[column] = np.count_nonzero(sizes > 1e-12)
     for column in np.flatnonzero((nonzero > 0) & (nonzero <= _EXACT_UP_TO)):
         units = sums[np.abs(sums[:, column]) > 1e-12, column]
         result[column] = _enumerate(units, float(slack[column]))
