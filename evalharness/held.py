@@ -37,17 +37,16 @@ class Keys:
 
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        numbers = np.array(
-            [self._number(value) for value in column.dictionary.to_pylist()], np.int32
-        )
-        indices = np.asarray(column.indices.fill_null(len(numbers)))
-        return np.append(numbers, np.int32(UNKNOWN))[indices]
+        numbers = np.array([*self._of(column.dictionary.to_pylist()), UNKNOWN], np.int32)
+        return numbers[np.asarray(column.indices.fill_null(len(numbers) - 1))]
 
-    def _number(self, value: str) -> int:
-        number = self._numbers.setdefault(value, len(self.values))
-        if number == len(self.values):
-            self.values.append(value)
-        return number
+    def _of(self, values: list[str]) -> list[int]:
+        """The numbers of some values, each of which is there once."""
+        found = list(map(self._numbers.get, values))
+        for place in [place for place, number in enumerate(found) if number is None]:
+            found[place] = self._numbers[values[place]] = len(self.values)
+            self.values.append(values[place])
+        return found  # pyright: ignore[reportReturnType]  # none is missing any more
 
 
 class Held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.analysis.waste import COLUMNS, Waste
@@ -10,7 +11,7 @@ from evalharness.pricing.attempts import AttemptCosts
 from evalharness.report import fate
 from evalharness.store.asked import Asked
 from evalharness.store.chosen import Chosen
-from evalharness.store.compact import Snapshot
+from evalharness.store.compact import Snapshot, joined
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,8 +51,6 @@ def read_attempts(
     Raises:
         StorageError: a file is damaged.
     """
-    import pyarrow as pa
-
     columns = ("setting_id", "provider", "model")
     named = {
         str(setting_id): (provider, model)
@@ -62,15 +61,20 @@ def read_attempts(
     found, waste = fate.Attempts(), Waste()
     asking = None if asked is None else Chosen(asked)
     retried: set[int] = set()  # parts with attempts that were not the last of their trial
-    for number, part in enumerate(stored.parts(_READ)):
-        found.add(part)
-        if len(_not_final(part)):
-            retried.add(number)
-        chosen = part if asking is None else part.filter(asking.rows_of(part))
+
+    def parts() -> Iterator[pa.Table]:
+        for number, part in enumerate(stored.parts(_READ)):
+            if len(_not_final(part)):
+                retried.add(number)
+            yield part
+
+    for rows in joined(parts()):
+        found.add(rows)
+        chosen = rows if asking is None else rows.filter(asking.rows_of(rows))
         waste.add(chosen, AttemptCosts(chosen, named, book))
     again = [_not_final(p) for p in stored.parts(fate.AGAIN_COLUMNS, only=retried)]
-    every = pa.concat_tables(again, promote_options="permissive")
-    facts = found.facts(every.unify_dictionaries())
+    (every,) = joined(again, rows=None)
+    facts = found.facts(every)
     return AttemptsTold(found.made, found.in_doubt, facts, waste.facts())
 
 

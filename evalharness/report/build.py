@@ -59,37 +59,52 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         "provenance": provenance(run, found.settings),
         "load": found.load.data,
     }
-    made = read_attempts(stored, found.asked, found.settings, found.book)
-    data: dict[str, Any] = {
-        "run": {**_run_facts(found, made), "records_outside_plan": found.outside},
-        "attempts": made.facts,
-        **facts,
-    }
 
-    def spent(settings: list[dict[str, Any]]) -> dict[str, Any]:
+    def attempts() -> AttemptsTold:
+        return read_attempts(stored, found.asked, found.settings, found.book)
+
+    def spent(settings: list[dict[str, Any]], made: AttemptsTold) -> dict[str, Any]:
         return money(
             found.frame, found.costs, found.book, prompts=found.prompts, attempts=made.spent,
             settings=settings, volume=options.volume,
         )  # fmt: skip
 
-    data |= _figures(found.frame, _bodies(run), spent)
+    figures, made = _figures(found.frame, _bodies(run), attempts, spent)
+    data: dict[str, Any] = {
+        "run": {**_run_facts(found, made), "records_outside_plan": found.outside},
+        "attempts": made.facts,
+        **facts,
+        **figures,
+    }
     data["unstable_prompts"] = unstable_prompts(run, found.frame, data["least_stable"])
     return Built({name: data[name] for name in _ORDER}, found.frame, run)
 
 
 def _figures(
-    frame: Frame, bodies: pa.Table, spent: Callable[[list[dict[str, Any]]], dict[str, Any]]
-) -> dict[str, Any]:
+    frame: Frame,
+    bodies: pa.Table,
+    attempts: Callable[[], AttemptsTold],
+    spent: Callable[[list[dict[str, Any]], AttemptsTold], dict[str, Any]],
+) -> tuple[dict[str, Any], AttemptsTold]:
     """The parts of a report that depend on nothing but the frame, side by side in a few threads.
 
-    What they do most of the time, numpy does without the interpreter's lock.
+    What they do most of the time, numpy does without the interpreter's lock. Attempts are read
+    meanwhile.
     """
     axes = _varying(frame)
+
+    def compared() -> dict[str, Any]:
+        # One axis after the other, since they share their averages.
+        return {
+            "comparisons": [row for axis in axes for row in compare(frame, by=axis)],
+            "trends": [row for axis in axes for row in trends(frame, by=axis)],
+        }
+
     threads = _THREADS if len(frame.rows) < _MANY else 1
     with ThreadPoolExecutor(min(cores(), threads)) as pool:
-        # The longest first; axes one after the other, since they share their averages.
-        compared = pool.submit(lambda: [row for axis in axes for row in compare(frame, by=axis)])
-        summary = pool.submit(summarise, frame)
+        # The longest first.
+        comparisons = pool.submit(compared)
+        summary, made = pool.submit(summarise, frame), pool.submit(attempts)
         parts: dict[str, Future[Any]] = {
             "breakdowns": pool.submit(breakdowns, frame),
             "effects": pool.submit(effects, frame, bodies=bodies),
@@ -99,13 +114,9 @@ def _figures(
             "least_stable": pool.submit(least_stable, frame),
         }
         found = summary.result()
-        parts["money"] = pool.submit(spent, found["settings"])
-        return {
-            **found,
-            "comparisons": compared.result(),
-            "trends": [row for axis in axes for row in trends(frame, by=axis)],
-            **{name: part.result() for name, part in parts.items()},
-        }
+        parts["money"] = pool.submit(spent, found["settings"], made.result())
+        figures = {name: part.result() for name, part in parts.items()}
+        return {**found, **comparisons.result(), **figures}, made.result()
 
 
 def build_all(names: Sequence[str], options: Options) -> list[Built]:

@@ -17,7 +17,7 @@ from evalharness.analysis.load_timeline import timeline
 from evalharness.config import LoadConfig
 from evalharness.loads import load_of
 from evalharness.records import Phase
-from evalharness.store.compact import Snapshot
+from evalharness.store.compact import Snapshot, joined
 from evalharness.store.measurements import Measurement, current, read_measurements
 from evalharness.store.run import Run
 
@@ -100,11 +100,9 @@ class MeasuredRows:
 
     def of(self, number: int) -> pa.Table:
         """The rows of a measurement."""
-        import pyarrow as pa
-
         parts = self._stored.parts(self._columns, only=self._parts.get(number, set()))
-        rows = [_of(part, number) for part in parts]
-        return pa.concat_tables(rows, promote_options="permissive").unify_dictionaries()
+        (rows,) = joined((_of(part, number) for part in parts), rows=None)
+        return rows
 
 
 def measure_one(

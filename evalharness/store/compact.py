@@ -5,7 +5,7 @@ Columns that are too wide to be held are read again for the few rows that are as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import chain
@@ -137,6 +137,20 @@ def key_columns(table: str, columns: Sequence[str]) -> list[str]:
     """Those of some columns that have few distinct values."""
     keys = {column.name for column in TABLES[table] if column.type == "key"}
     return [name for name in columns if name in keys]
+
+
+def joined(parts: Iterable[pa.Table], rows: int | None = 131_072) -> Iterator[pa.Table]:
+    """Parts put together, about so many rows at a time, or all of them; the last may be empty."""
+    import pyarrow as pa
+
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if rows is not None and sum(map(len, waiting)) >= rows:
+            yield pa.concat_tables(waiting, promote_options="permissive").unify_dictionaries()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting, promote_options="permissive").unify_dictionaries()
 
 
 def _encoded(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
