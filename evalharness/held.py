@@ -87,48 +87,35 @@ class Held:
             part: the rows.
             codes: those of the columns of few distinct values, by :attr:`keys`.
         """
+        import pyarrow as pa
+
         for name in part.column_names:
-            values: Any = codes[name] if name in codes else part[name]
-            self._keep(name, values)
+            found = codes.get(name)
+            column: Any = part[name]
+            if found is None:
+                self._keep(name, column.combine_chunks())
+            else:
+                self._keep(name, pa.array(found, mask=found == UNKNOWN))
         self._rows.append(len(part))
 
     def _keep(self, name: str, values: Any) -> None:
-        import pyarrow as pa
-
-        if isinstance(values, np.ndarray):
-            values = pa.array(values, mask=values == UNKNOWN)
-        elif isinstance(values, pa.ChunkedArray):
-            values = values.combine_chunks()
         self._types.setdefault(name, values.type)
         nothing = values.null_count == len(values)
         self._pieces.setdefault(name, []).append(None if nothing else self._spill.add(values))
 
-    def append_column(self, name: str, values: NDArray[Any]) -> None:
-        """Add a column of numbers to all rows; NaN is null."""
-        import pyarrow as pa
-
-        start = 0
-        for rows in self._rows:
-            piece = values[start : start + rows]
-            absent = np.isnan(piece) if piece.dtype.kind == "f" else None
-            self._keep(name, pa.array(piece, mask=absent))
-            start += rows
-
     def pieces(self, name: str) -> Iterator[Any]:
         """The Arrow arrays of a column, in the order of the rows."""
-        import pyarrow as pa
+        import pyarrow
 
+        pa: Any = pyarrow
         keys = self.keys.get(name)
         values = None if keys is None else pa.array(keys.values, pa.string())
         for number, rows in zip(self._pieces[name], self._rows, strict=True):
-            piece: Any = (
-                pa.nulls(rows, self._types[name]) if number is None else self._spill[number]
-            )
-            yield (
-                piece
-                if values is None
-                else pa.DictionaryArray.from_arrays(piece, values, safe=False)
-            )
+            nothing = number is None
+            piece = pa.nulls(rows, self._types[name]) if nothing else self._spill[number]
+            if values is not None:
+                piece = pa.DictionaryArray.from_arrays(piece, values, safe=False)
+            yield piece
 
     def __getitem__(self, name: str) -> pa.ChunkedArray[Any]:
         """A whole column.
@@ -159,12 +146,13 @@ class Held:
         found: list[Any] = [None] * len(rows)
         ends = np.cumsum(self._rows)
         piece = np.searchsorted(ends, rows, side="right")
-        for place in np.unique(piece).tolist():
+        places: list[int] = np.unique(piece).tolist()
+        for place in places:
             number = self._pieces[name][place]
             if number is None:
                 continue
             here = np.flatnonzero(piece == place)
-            inside = rows[here] - (ends[place] - self._rows[place])
+            inside: NDArray[Any] = rows[here] - (ends[place] - self._rows[place])
             values = self._spill[number].take(inside).to_pylist()
             for at, value in zip(here.tolist(), values, strict=True):
                 found[at] = value
@@ -191,8 +179,9 @@ class Held:
 
 def _table(rows: list[list[Any]], names: list[str]) -> pa.Table:
     """Rows given as the arrays of each of their pieces."""
-    import pyarrow as pa
+    import pyarrow
 
+    pa: Any = pyarrow
     columns = zip(names, zip(*rows, strict=True), strict=True)
     return pa.table({name: pa.chunked_array(list(pieces)) for name, pieces in columns})
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 import mmap
 import tempfile
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class _Place(NamedTuple):
+    """Where an array stands in the file, in bytes."""
+
+    offset: int
+    size: int
 
 
 class Spill:
@@ -23,7 +30,7 @@ class Spill:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._kept: list[Any] = []  # an array, or its place in the file: (offset, size)
+        self._kept: list[Any] = []  # an array, or its place in the file
         self._file: Any = None
 
     def add(self, array: Any) -> int:
@@ -38,16 +45,17 @@ class Spill:
 
     def __getitem__(self, number: int) -> Any:
         kept = self._kept[number]
-        if not isinstance(kept, tuple):
+        if not isinstance(kept, _Place):
             return kept
         import pyarrow as pa
 
-        offset, size = kept
-        mapped: Any = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ, offset=offset)
-        with pa.ipc.open_stream(pa.py_buffer(mapped)) as reader:
+        file: int = self._file.fileno()
+        mapped: Any = mmap.mmap(file, kept.size, access=mmap.ACCESS_READ, offset=kept.offset)
+        stream: Any = pa.ipc.open_stream(pa.py_buffer(mapped))
+        with stream as reader:
             return reader.read_next_batch().column(0)
 
-    def _written(self, array: Any) -> tuple[int, int]:
+    def _written(self, array: Any) -> _Place:
         import pyarrow as pa
 
         if self._file is None:
@@ -64,4 +72,4 @@ class Spill:
         self._file.seek(offset)
         size = self._file.write(sink.getvalue())
         self._file.flush()
-        return offset, size
+        return _Place(offset, size)

@@ -95,8 +95,8 @@ def by_setting(bills: Bills, prices: Sequence[Price]) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for s in range(len(frame.setting_ids)):
         part = frame.rows_of(s)
-        start, stop = np.searchsorted(bills.places, [part.start, part.stop])
-        paid = np.arange(start, stop)
+        ends: list[int] = np.searchsorted(bills.places, [part.start, part.stop]).tolist()
+        paid: Ints = np.arange(*ends, dtype=np.int64)
         both = paid[bills.known[paid]]
         computed = picodollars.total(bills.pico[both])
         difference = computed - picodollars.total(bills.billed[both])

@@ -91,8 +91,10 @@ def decode_setting(row: dict[str, Any]) -> dict[str, Any]:
 def filled(table: Any, column: str, default: float) -> Floats:
     """Return a numeric column with its nulls, or its absence, filled."""
     if column not in table.column_names:
-        return np.full(table.num_rows, default)
-    return np.nan_to_num(encode.floats(table[column]), nan=default)
+        return np.full(int(table.num_rows), default)
+    values = encode.floats(table[column])
+    values[np.isnan(values)] = default
+    return values
 
 
 def statuses(records: Any) -> Ints:

@@ -33,7 +33,7 @@ class Amounts(msgspec.Struct, frozen=True, eq=False):
 
     def pico(self) -> Floats:
         """The sum of each cell in pico-dollars, as near as a float comes."""
-        return self.high * float(2**32) + self.low
+        return self.high.astype(np.float64) * 2.0**32 + self.low.astype(np.float64)
 
 
 class PerCell:

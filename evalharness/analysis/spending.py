@@ -209,8 +209,8 @@ def _mean(spending: Spending, cells: Ints, known: int) -> tuple[float | None, li
     frame = spending.frame
     unit = cells % len(frame.prompt_ids)
     unit = unit if frame.clusters is None else frame.clusters[unit]
-    sizes = np.bincount(unit, spending.known[cells])
-    sums = np.bincount(unit, spending.paid.pico()[cells] / PICO)
+    sizes: Floats = np.bincount(unit, spending.known[cells]).astype(np.float64)
+    sums: Floats = np.bincount(unit, spending.paid.pico()[cells] / PICO).astype(np.float64)
     there = sizes > 0
     ends = plain.interval(
         stats.ratio_ci(

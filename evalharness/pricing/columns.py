@@ -176,12 +176,11 @@ class _Rows:
 
     def costs(self, finder: Finder) -> Costs:
         """All rows together, and the sums of each setting."""
-        setting, pico, known, priced, special, wanted = (
+        setting, pico = np.concatenate(self.setting), np.concatenate(self.pico)
+        known, priced, special, wanted = (
             np.concatenate(blocks)
-            for blocks in (
-                self.setting, self.pico, self.known, self.priced, self.special, self.wanted
-            )
-        )  # fmt: skip
+            for blocks in (self.known, self.priced, self.special, self.wanted)
+        )
         guessed, guesses = self._estimates(setting, pico, known, np.flatnonzero(wanted))
         bills = _joined(self.billed)
         settings: dict[str, SettingCost] = {}

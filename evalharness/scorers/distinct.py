@@ -55,7 +55,7 @@ class Samples:
         self._keys = keys
         self._texts = texts
         self._numbers: Numbers | None = Numbers()
-        self._about: list[_About] = []  # by the code of the prompt
+        self._about: dict[int, _About] = {}  # by the code of the prompt
         self._unknown: set[str] = set()
         self._codes: dict[str, list[Codes]] = {}  # of the outputs, by column
         self._index: list[Codes] = []
@@ -119,7 +119,8 @@ class Samples:
         return self._said(self._codes["answer"][block])
 
     def _samples(self, codes: Mapping[str, Codes], answer_of: Answer | None) -> Iterator[Sample]:
-        nothing: list[None] = [None] * len(codes["prompt_id"])
+        nothing: list[str | None] = [None] * len(codes["prompt_id"])
+        places: list[int] = codes["prompt_id"].tolist()
 
         def key(name: str) -> list[Any]:
             if name not in codes:
@@ -131,7 +132,7 @@ class Samples:
             return self._said(codes[name]) if name in codes else nothing
 
         for place, prompt_id, said, status, finish_reason, tool_calls in zip(
-            codes["prompt_id"].tolist(),
+            places,
             key("prompt_id"),
             text("text"),
             key("status"),
@@ -166,7 +167,7 @@ class Samples:
             about = self._told.get(prompt_id)
             if about is None:
                 self._unknown.add(prompt_id)
-            self._about.append(about or _NOTHING)
+            self._about[len(self._about)] = about or _NOTHING
 
 
 def _joined(blocks: list[Codes]) -> Codes:

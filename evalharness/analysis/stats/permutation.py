@@ -57,7 +57,7 @@ def sign_flip(
     joined = np.isfinite(table).any(axis=0)
     sums = _unit_sums(np.nan_to_num(table, posinf=0.0, neginf=0.0), clusters)
     result = np.where(joined, 1.0, np.nan)
-    slack, nonzero = np.empty(len(joined)), np.empty(len(joined), np.int64)
+    slack, nonzero = np.empty(table.shape[1]), np.empty(table.shape[1], np.int64)
     for column, values in enumerate(sums.T):  # one at a time, as the table may be large
         sizes = np.abs(values)
         # How far two sums may differ through rounding alone and still count as a tie.
