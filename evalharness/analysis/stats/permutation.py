@@ -56,8 +56,9 @@ def sign_flip(
     table = table[:, None] if table.ndim == 1 else table
     joined = np.isfinite(table).any(axis=0)
     sums = _unit_sums(np.nan_to_num(table, posinf=0.0, neginf=0.0), clusters)
+    del table, differences  # there may be very many prompts
     result = np.where(joined, 1.0, np.nan)
-    slack, nonzero = np.empty(table.shape[1]), np.empty(table.shape[1], np.int64)
+    slack, nonzero = np.empty(sums.shape[1]), np.empty(sums.shape[1], np.int64)
     for column, values in enumerate(sums.T):  # one at a time, as the table may be large
         sizes = np.abs(values)
         # How far two sums may differ through rounding alone and still count as a tie.
@@ -84,7 +85,8 @@ def _out_of_reach(sums: Floats, slack: Floats) -> NDArray[np.bool_]:
     ``2 exp(-bound^2 / (2 sum s^2))``.
     """
     bound = np.abs(sums.sum(axis=0)) - slack
-    return (bound > 0) & (bound**2 > 2.0 * _NEVER * (sums**2).sum(axis=0))
+    squares = np.array([column @ column for column in sums.T])
+    return (bound > 0) & (bound**2 > 2.0 * _NEVER * squares)
 
 
 def _distinct(sums: Floats, columns: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[int, int]]:
