@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from evalharness.held import Codes, Held
 from evalharness.report.load import Loaded
-from evalharness.scorers import Grader
 from evalharness.scorers.distinct import KEYS, TEXTS
+from evalharness.scorers.scored import Grader
 from evalharness.store.asked import Asked
 from evalharness.store.chosen import Chosen
 from evalharness.store.compact import Snapshot, key_columns

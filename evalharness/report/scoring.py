@@ -16,13 +16,11 @@ from evalharness.judging import bind
 from evalharness.pricing import PriceBook
 from evalharness.scorers import (
     Extractor,
-    Grader,
-    Scored,
     Scorer,
     parse_answer_spec,
     parse_scoring,
-    score_records,
 )
+from evalharness.scorers.scored import Grader, Scored, score_records
 from evalharness.store.run import Run
 from evalharness.strict_yaml import load as load_yaml
 
