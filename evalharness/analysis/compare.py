@@ -123,10 +123,7 @@ class _Tests:
             (a - b for a, b in self.missing),
             (nothing if d is None else d for d in self.strict),
         )
-        table = np.empty((len(nothing), 3 * len(contrasts)))
-        for place, column in enumerate(columns):  # never all of them twice
-            table[:, place] = column
-        p = stats.sign_flip(table, clusters=self.clusters, seed=seed, draws=draws)
+        p = stats.sign_flip_columns(columns, clusters=self.clusters, seed=seed, draws=draws)
         self.p, self.p_missing, self.p_strict = p.reshape(3, len(contrasts))
 
     def percentiles(self, contrast: Contrast) -> dict[str, Any] | None:

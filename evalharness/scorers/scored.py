@@ -135,9 +135,7 @@ class Grader:
     """Judges the records of a run block by block, each distinct output once.
 
     Args:
-        prompts: the prompts table; see :func:`score_records`.
-        scorers: likewise.
-        extractor: likewise.
+        prompts, scorers, extractor: see :func:`score_records`.
         supplied: the answers are those in the ``answer`` column.
         texts: numbers the texts of the outputs.
         keys: numbers of the columns of few values, where somebody else gives them.

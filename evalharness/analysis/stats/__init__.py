@@ -31,7 +31,7 @@ from evalharness.analysis.stats.paired import (
     page_trend,
     tost,
 )
-from evalharness.analysis.stats.permutation import DRAWS, sign_flip
+from evalharness.analysis.stats.permutation import DRAWS, sign_flip, sign_flip_columns
 from evalharness.analysis.stats.quantiles import quantile_differences
 from evalharness.analysis.stats.repeats import (
     all_of_each_k,
@@ -67,6 +67,7 @@ __all__ = [
     "quantile_differences",
     "ratio_ci",
     "sign_flip",
+    "sign_flip_columns",
     "standard_error",
     "tar_at_k",
     "tost",
