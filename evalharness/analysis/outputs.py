@@ -98,15 +98,15 @@ def _blank_nulls(column: Any) -> Any:
 
 
 def _pair(left: Ints, right: Ints) -> Ints:
-    """One code for each pair of codes: the left one wherever the right is 0, as it mostly is."""
+    """One code for each pair of codes, in the order of the pairs; the right one is mostly 0."""
     if not left.any():
         return right + 1
     rows = np.flatnonzero(right)
-    width = int(right.max(initial=0)) + 1
-    pairs = left[rows].astype(np.int64) * width + right[rows]
-    codes = left.copy()
-    codes[rows] = int(left.max()) + 1 + np.unique(pairs, return_inverse=True)[1]
-    return codes
+    distinct, rank = np.unique(right[rows], return_inverse=True)
+    codes = left.astype(np.int64)
+    codes *= len(distinct) + 1
+    codes[rows] += rank + 1
+    return encode.narrow(codes)
 
 
 def _bare_calls(column: Any) -> Any:
