@@ -89,7 +89,7 @@ def sign_flip_columns(
         elif nonzero and _out_of_reach(sums, slack):
             result[-1] = 1.0 / (1.0 + draws)
         elif nonzero:
-            key = hashlib.sha256(sums).digest()
+            key = hashlib.sha256(sums.tobytes()).digest()
             if key not in seen:
                 seen[key] = len(drawn)
                 drawn.append(sums)
