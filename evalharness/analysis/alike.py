@@ -34,9 +34,8 @@ def key(frame: Frame, setting: int, name: str) -> Any:
 
 def known_rows(frame: Frame, settings: list[int]) -> Ints:
     """Places of the records of some settings whose output is known."""
-    every = np.arange(len(frame.rows))
-    rows: Ints = np.concatenate([every[frame.rows_of(s)] for s in settings])
-    return rows[frame.known[rows]]
+    parts = [frame.rows_of(setting) for setting in settings]
+    return np.concatenate([np.flatnonzero(frame.known[part]) + part.start for part in parts])
 
 
 def known_outputs(frame: Frame, settings: list[int]) -> Ints:
@@ -68,7 +67,7 @@ def counted_draws(frame: Frame, settings: list[int], most: Ints | None = None) -
     for setting, number in numbers.items():
         by_setting[setting] = number
     seed = by_setting[frame.setting[rows]]
-    draw = frame.output[rows] * len(seeds) + seed
+    draw = frame.output[rows].astype(np.int64) * len(seeds) + seed
     # A negative code is equal to nothing.
     draw = np.where(seed == 0, -1, draw)
     return variants.count_variants(frame.prompt[rows], draw, len(frame.prompt_ids))

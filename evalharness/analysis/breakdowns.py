@@ -14,9 +14,11 @@ import numpy as np
 
 from evalharness.analysis import plain
 from evalharness.analysis.circumstances import COMPARED, Compared, chosen, contrasts
-from evalharness.analysis.encode import UNKNOWN, Floats, Ints, text_lengths
+from evalharness.analysis.encode import UNKNOWN, Floats, Ints, picked
 from evalharness.analysis.frame import Frame
+from evalharness.analysis.outputs import text_lengths
 from evalharness.analysis.pairs import (
+    BLOCK,
     LIMIT,
     Pairs,
     counted,
@@ -103,7 +105,7 @@ def _shared_value(frame: Frame, pairs: Pairs, column: str) -> list[Groups]:
     codes, names = frame.codes(column)
     left, right = codes[pairs.left], codes[pairs.right]
     known = (left != UNKNOWN) & (right != UNKNOWN)
-    alike = np.where(known, np.where(left == right, 0, 1), 2)
+    alike = np.where(known, left != right, np.int8(2))
     # A value's own row says more only when there are several values.
     if len(names) < 2:
         return [(["equal", "different", "unknown"], alike)]
@@ -116,32 +118,52 @@ def _shared_value(frame: Frame, pairs: Pairs, column: str) -> list[Groups]:
     return [(["equal", "different", "unknown"], alike), ([f"both {names[i]}" for i in top], own)]
 
 
-def _binned(values: Floats, edges: tuple[float, ...], names: list[str]) -> Groups:
-    """Group values by the edges below which they lie; unknown ones come last."""
-    group = np.searchsorted(np.array(edges), values, side="right")
-    return [*names, "unknown"], np.where(np.isnan(values), len(names), group)
+def _grouped(values: Floats, pairs: Pairs, group: Callable[[Floats, Floats], Ints]) -> Ints:
+    """The group of each pair from the values of the two, some pairs at a time."""
+    found = np.empty(len(pairs.left), np.int8)
+    for start in range(0, len(found), BLOCK):
+        part = slice(start, start + BLOCK)
+        found[part] = group(values[pairs.left[part]], values[pairs.right[part]])
+    return found
+
+
+def _binned(
+    values: Floats,
+    pairs: Pairs,
+    joined: Callable[[Floats, Floats], Floats],
+    edges: tuple[float, ...],
+    names: list[str],
+) -> Groups:
+    """Group pairs by the edges below which a figure of theirs lies; unknown ones come last."""
+
+    def group(left: Floats, right: Floats) -> Ints:
+        figures = joined(left, right)
+        place = np.searchsorted(np.array(edges), figures, side="right")
+        return np.where(np.isnan(figures), len(names), place)
+
+    return [*names, "unknown"], _grouped(values, pairs, group)
 
 
 def _time_gap(frame: Frame, pairs: Pairs) -> Groups:
-    sent_at = frame.values("sent_at")
-    return _binned(np.abs(sent_at[pairs.right] - sent_at[pairs.left]), _GAPS_S, _GAP_NAMES)
+    def gap(left: Floats, right: Floats) -> Floats:
+        return np.abs(right - left)
+
+    return _binned(frame.values("sent_at"), pairs, gap, _GAPS_S, _GAP_NAMES)
 
 
 def _in_flight(frame: Frame, pairs: Pairs) -> Groups:
-    in_flight = frame.values("in_flight")
-    larger = np.maximum(in_flight[pairs.left], in_flight[pairs.right])
-    return _binned(larger, _IN_FLIGHT, _IN_FLIGHT_NAMES)
+    return _binned(frame.values("in_flight"), pairs, np.maximum, _IN_FLIGHT, _IN_FLIGHT_NAMES)
 
 
 def _output_length(frame: Frame, pairs: Pairs) -> Groups:
-    chars = text_lengths(frame.records, "text", frame.held)[frame.rows]
-    longer = np.maximum(chars[pairs.left], chars[pairs.right])
-    return _binned(longer, _LENGTHS, _LENGTH_NAMES)
+    chars = picked(text_lengths(frame.records, "text", frame.held), frame.rows)
+    return _binned(chars, pairs, np.maximum, _LENGTHS, _LENGTH_NAMES)
 
 
 def _cached(frame: Frame, pairs: Pairs) -> Groups:
-    cached = frame.values("cached_tokens")
-    left, right = cached[pairs.left], cached[pairs.right]
-    hits = (left > 0).astype(np.int64) + (right > 0)
-    group = np.where(np.isnan(left) | np.isnan(right), 3, hits)
+    def hits(left: Floats, right: Floats) -> Ints:
+        both = (left > 0).astype(np.int64) + (right > 0)
+        return np.where(np.isnan(left) | np.isnan(right), 3, both)
+
+    group = _grouped(frame.values("cached_tokens"), pairs, hits)
     return ["neither", "one", "both", "unknown"], group

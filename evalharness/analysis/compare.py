@@ -10,6 +10,7 @@ Benjamini-Hochberg beyond (such a grid explores; it does not confirm).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -117,12 +118,12 @@ class _Tests:
             for c in contrasts
         ]
         nothing = np.full(len(joined.prompt_ids), np.nan)
-        columns: list[Floats] = [c.differences for c in contrasts]
-        columns += [a - b for a, b in self.missing]
-        columns += [nothing if d is None else d for d in self.strict]
-        p = stats.sign_flip(
-            np.column_stack(columns), clusters=self.clusters, seed=seed, draws=draws
+        columns = chain(
+            (c.differences for c in contrasts),
+            (a - b for a, b in self.missing),
+            (nothing if d is None else d for d in self.strict),
         )
+        p = stats.sign_flip_columns(columns, clusters=self.clusters, seed=seed, draws=draws)
         self.p, self.p_missing, self.p_strict = p.reshape(3, len(contrasts))
 
     def percentiles(self, contrast: Contrast) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis.spending import Spending, describe
-from evalharness.pricing import picodollars
+from evalharness.pricing.price import to_usd
 
 _MOST_PROMPTS = 20  # described one by one, dearest first
 _MOST_TAGS = 50
@@ -20,7 +20,7 @@ _MOST_TAGS = 50
 
 def whole(spending: Spending) -> dict[str, Any]:
     """:func:`describe` of the whole run."""
-    return describe(spending, np.arange(len(spending.pico), dtype=np.int64))
+    return describe(spending, spending.every_cell.ravel())
 
 
 def by_setting(spending: Spending) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def by_setting(spending: Spending) -> list[dict[str, Any]]:
         {
             "setting_id": frame.setting_ids[s],
             "label": frame.label(s),
-            **describe(spending, np.flatnonzero(frame.setting == s)),
+            **describe(spending, spending.every_cell[:, s]),
         }
         for s in range(len(frame.setting_ids))
     ]
@@ -47,7 +47,7 @@ def by_model(spending: Spending) -> list[dict[str, Any]]:
         {
             "provider": provider,
             "model": model,
-            **describe(spending, np.flatnonzero(np.isin(frame.setting, settings))),
+            **describe(spending, spending.every_cell[:, settings].ravel()),
         }
         for (provider, model), settings in members.items()
     ]
@@ -70,7 +70,7 @@ def by_tag(spending: Spending, tags: Sequence[Sequence[str]]) -> list[dict[str, 
     if not members.keys() - {None}:
         return []
     rows: list[dict[str, Any]] = [
-        {"tag": tag, **describe(spending, np.flatnonzero(np.isin(spending.frame.prompt, prompts)))}
+        {"tag": tag, **describe(spending, spending.every_cell[prompts].ravel())}
         for tag, prompts in members.items()
     ]
     rows = [row for row in rows if row["trials"]]
@@ -92,25 +92,24 @@ def by_prompt(spending: Spending) -> dict[str, Any]:
         ``total_usd`` of the rest.
     """
     frame = spending.frame
-    groups = len(frame.prompt_ids)
-    trials = np.bincount(frame.prompt, minlength=groups)
-    cost = np.bincount(frame.prompt, weights=spending.pico.astype(np.float64), minlength=groups)
-    order = np.lexsort((np.arange(groups), -cost))
+    trials = frame.matrix(spending.trials).sum(axis=1)
+    cost = frame.matrix(spending.paid.pico()).sum(axis=1)
+    order = np.lexsort((np.arange(len(cost)), -cost))
     order = order[trials[order] > 0]
-    whole = picodollars.total(spending.pico[spending.known])
+    whole = to_usd(spending.paid.of(spending.every_cell.ravel()))
     dearest: list[dict[str, Any]] = []
     for place in order[:_MOST_PROMPTS].tolist():
-        row = describe(spending, np.flatnonzero(frame.prompt == place))
+        row = describe(spending, spending.every_cell[place])
         spent = row["total_usd"]
         share = None if spent is None or not whole else float(spent / whole)
         dearest.append({"prompt_id": frame.prompt_ids[place], "share": share, **row})
-    rest = np.isin(frame.prompt, order[_MOST_PROMPTS:])
-    paid = rest & spending.known
+    rest = spending.every_cell[order[_MOST_PROMPTS:]].ravel()
+    paid = int(spending.known[rest].sum())
     others = {
         "prompts": len(order[_MOST_PROMPTS:]),
-        "trials": int(rest.sum()),
-        "known": int(paid.sum()),
-        "total_usd": picodollars.total(spending.pico[paid]) if paid.any() else None,
+        "trials": int(spending.trials[rest].sum()),
+        "known": paid,
+        "total_usd": to_usd(spending.paid.of(rest)) if paid else None,
     }
     return {"prompts": len(order), "most_expensive": dearest, "others": others}
 

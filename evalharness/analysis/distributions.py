@@ -5,12 +5,13 @@ Everything here has a size that does not grow with the run: at most :data:`POINT
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.encode import Floats
+from evalharness.analysis.encode import Floats, narrow
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.loading import ERROR, TRUNCATED
 from evalharness.analysis.plain import interval, number
@@ -36,20 +37,23 @@ def distributions(frame: Frame, *, seed: int = 0) -> list[dict[str, Any]]:
           as the comparisons use it.
 
     """
-    usable = {
-        name: np.where(frame.usable, frame.values(name), np.nan)
-        for name in ("latency_s", "ttft_s", "completion_tokens")
-    }
+    settings = [frame.rows_of(s) for s in range(len(frame.setting_ids))]
+
+    def each(name: str, describe: Callable[[Floats], dict[str, Any]]) -> list[dict[str, Any]]:
+        values = frame.usable_values(name)
+        return [describe(values[rows]) for rows in settings]
+
+    latency, ttft = each("latency_s", ecdf), each("ttft_s", ecdf)
+    tokens = each("completion_tokens", _spread)
     prompts = {name: frame.per_prompt(name) for name in ("agreement", "agreement_answer", *_MEANS)}
     out: list[dict[str, Any]] = []
     for s, setting_id in enumerate(frame.setting_ids):
-        rows = frame.rows_of(s)
         out.append(
             {
                 "setting_id": setting_id,
-                "latency_s": ecdf(usable["latency_s"][rows]),
-                "ttft_s": ecdf(usable["ttft_s"][rows]),
-                "completion_tokens": _spread(usable["completion_tokens"][rows]),
+                "latency_s": latency[s],
+                "ttft_s": ttft[s],
+                "completion_tokens": tokens[s],
                 "agreement": _tally(prompts["agreement"][:, s]),
                 "agreement_answer": _tally(prompts["agreement_answer"][:, s]),
                 "means": {m: _mean(frame, prompts[m][:, s], seed) for m in _MEANS},
@@ -89,24 +93,29 @@ def timeline(frame: Frame) -> dict[str, Any] | None:
         return None
     start, end = float(sent[known].min()), float(sent[known].max())
     width = max((end - start) / BINS, 0.001)
-    place = np.minimum((np.where(known, sent, start) - start) / width, BINS - 1)
-    place = np.where(known, place, BINS).astype(np.uint8)
-    order = np.argsort(place, kind="stable")
-    ends = np.searchsorted(place[order], np.arange(BINS), side="right")
-    latency = np.where(frame.usable, frame.values("latency_s"), np.nan)
+    place = np.where(known, sent, start)
+    del sent
+    place -= start
+    place /= width
+    place = np.where(known, np.minimum(place, BINS - 1, out=place), BINS).astype(np.uint8)
+    order = narrow(np.argsort(place, kind="stable"))
+    ends = np.cumsum(np.bincount(place, minlength=BINS)[:BINS])
+    rows = np.split(order, ends)[:BINS]
+    latency = frame.usable_values("latency_s")
+    medians = [_median(latency[here]) for here in rows]
+    del latency
     in_flight = frame.values("in_flight")
-    bins: list[dict[str, Any]] = []
-    for index, here in enumerate(np.split(order, ends)[:BINS]):
-        bins.append(
-            {
-                "at_s": index * width,
-                "trials": len(here),
-                "errors": int(np.count_nonzero(frame.status[here] == ERROR)),
-                "truncated": int(np.count_nonzero(frame.status[here] == TRUNCATED)),
-                "latency_p50_s": _median(latency[here]),
-                "in_flight": _average(in_flight[here]),
-            }
-        )
+    bins = [
+        {
+            "at_s": index * width,
+            "trials": len(here),
+            "errors": int(np.count_nonzero(frame.status[here] == ERROR)),
+            "truncated": int(np.count_nonzero(frame.status[here] == TRUNCATED)),
+            "latency_p50_s": medians[index],
+            "in_flight": _average(in_flight[here]),
+        }
+        for index, here in enumerate(rows)
+    ]
     return {"start": start, "bin_s": width, "bins": bins}
 
 

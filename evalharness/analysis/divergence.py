@@ -57,11 +57,10 @@ def _unequal_pairs(frame: Frame, setting: int, limit: int) -> tuple[Ints, Ints, 
     stands for all pairs of repeats that gave them, by its first repeats.
     """
     counted = frame.output_variants
-    start, stop = np.searchsorted(
-        counted.cell, [setting * len(frame.prompt_ids), (setting + 1) * len(frame.prompt_ids)]
-    )
-    cell, count = counted.cell[start:stop], counted.count[start:stop]
-    first, n = counted.first[start:stop], counted.n[counted.cell[start:stop]]
+    ends = np.array([setting, setting + 1]) * len(frame.prompt_ids)
+    start, stop = np.searchsorted(counted.cell, ends.astype(counted.cell.dtype))
+    cell, count = (c[start:stop].astype(np.int64) for c in (counted.cell, counted.count))
+    first, n = counted.first[start:stop], counted.n[cell]
     partners = count * (n - count)  # unequal pairs each variant takes part in, seen from its side
     total = int(partners.sum()) // 2
     if total == 0:

@@ -9,24 +9,24 @@ count as a difference).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from evalharness.held import Held
 
-    from evalharness.texts import Texts
-
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.signedinteger[Any]]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 UNKNOWN = -1  # the code of a value that is not there
 
 _BATCH_BYTES = 64 * 1024 * 1024
+_BLOCK = 1_000_000
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 def arrow() -> tuple[Any, Any]:
@@ -56,8 +56,8 @@ def dictionary(column: Any) -> tuple[Ints, Any]:
     else:
         encoded = pc.dictionary_encode(chunked(column))
     if not encoded.num_chunks:
-        return np.zeros(0, np.int64), pa.array([], pa.string())
-    pieces = [_numpy(piece.indices.fill_null(UNKNOWN)) for piece in encoded.chunks]
+        return np.zeros(0, np.int32), pa.array([], pa.string())
+    pieces = [np.asarray(piece.indices.fill_null(UNKNOWN)) for piece in encoded.chunks]
     return np.concatenate(pieces), encoded.chunk(0).dictionary
 
 
@@ -73,16 +73,46 @@ def positions(column: Any, known: list[str]) -> tuple[Ints, list[str]]:
         depend on the order of the rows.
 
     """
+    return placed(*dictionary(column), known)
+
+
+def dictionary_of(records: Any, column: str) -> tuple[Ints, Any]:
+    """:func:`dictionary` of a column of records, which may be held as codes already."""
+    if isinstance(records, Held) and column in records.keys:
+        pa, _ = arrow()
+        return records.codes(column), pa.array(records.keys[column].values, pa.string())
+    return dictionary(records[column])
+
+
+def placed(codes: Ints, values: Any, known: list[str]) -> tuple[Ints, list[str]]:
+    """:func:`positions` of a column that is encoded already."""
     pa, pc = arrow()
-    codes, values = dictionary(column)
-    found = _numpy(pc.fill_null(_index_in(values.cast(pa.string()), known), UNKNOWN))
+    found = integers(pc.fill_null(_index_in(values.cast(pa.string()), known), UNKNOWN))
     # A dictionary may hold values that no row has.
     used = np.bincount(codes, minlength=len(values)) > 0
     strangers = np.flatnonzero((found == UNKNOWN) & used)
     names: list[str] = values.take(pa.array(strangers)).to_pylist()
     order = sorted(range(len(names)), key=names.__getitem__)
     found[strangers[order]] = len(known) + np.arange(len(names))
-    return found[codes], [names[place] for place in order]
+    return narrow(found)[codes], [names[place] for place in order]
+
+
+def narrow(values: Ints, least: type[np.signedinteger[Any]] = np.int32) -> Ints:
+    """The same numbers in the fewest bits they fit into, those of ``least`` or more."""
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    for kind in (np.int8, np.int16, np.int32):
+        limits = np.iinfo(kind)
+        if limits.bits >= np.iinfo(least).bits and limits.min <= low and high <= limits.max:
+            return values.astype(kind)
+    return values
+
+
+def picked(values: npt.NDArray[_T], rows: Ints) -> npt.NDArray[_T]:
+    """``values[rows]``, without a second copy of the row numbers while it is made."""
+    out = np.empty(len(rows), values.dtype)
+    for start in range(0, len(rows), _BLOCK):
+        out[start : start + _BLOCK] = values[rows[start : start + _BLOCK]]
+    return out
 
 
 def _index_in(texts: Any, known: list[str]) -> Any:
@@ -90,7 +120,8 @@ def _index_in(texts: Any, known: list[str]) -> Any:
     return pc.index_in(texts, value_set=pa.array(known, pa.string()))
 
 
-def _numpy(column: Any) -> Ints:
+def integers(column: Any) -> Ints:
+    """Return a column of whole numbers without nulls in 64 bits."""
     return np.asarray(column.to_numpy()).astype(np.int64, copy=False)
 
 
@@ -101,10 +132,18 @@ def floats(column: Any) -> Floats:
     """
     pa, _ = arrow()
     column = chunked(column)
-    if pa.types.is_timestamp(column.type):
-        nanoseconds = column.cast(pa.timestamp("ns", tz=column.type.tz)).cast(pa.int64())
-        return floats(nanoseconds) / 1e9
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    out = np.empty(len(column))
+    start = 0
+    for chunk in column.chunks:
+        values = chunk
+        if pa.types.is_timestamp(chunk.type):
+            values = chunk.cast(pa.timestamp("ns", tz=chunk.type.tz)).cast(pa.int64())
+        here = out[start : start + len(chunk)]
+        here[:] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        if pa.types.is_timestamp(chunk.type):
+            here /= 1e9
+        start += len(chunk)
+    return out
 
 
 def text_codes(column: Any, group: Ints) -> Ints:
@@ -165,35 +204,6 @@ def _answer_text(value: object) -> str | None:
     return "\x00" + msgspec.json.encode(value, order="deterministic").decode()
 
 
-def output_codes(
-    records: pa.Table, group: Ints, unknown: Bools, texts: Texts | None = None
-) -> Ints:
-    """Encode what a record said as one code: text, refusal and tool calls together.
-
-    An absent text is an empty one, except in rows of ``unknown``, whose code is :data:`UNKNOWN`.
-    Codes compare within a group only. With ``texts`` the columns hold numbers of texts.
-    """
-    codes = np.zeros(len(group), np.int64)
-    names = set(records.column_names)
-    for name in ("text", "refusal", "tool_calls_json"):
-        if name not in names:
-            continue
-        column = chunked(records[name])
-        if column.null_count == len(column):
-            continue
-        if texts is not None:
-            numbers = _numpy(column.fill_null(0))  # the number of the empty text
-            if name == "tool_calls_json":
-                numbers = _bare_numbers(numbers, texts)
-            codes = _pair(codes, numbers)
-            continue
-        blank = _bare_calls if name == "tool_calls_json" else _blank_nulls
-        column = blank(column)
-        codes = _pair(codes, text_codes(column, group))
-    codes[unknown] = UNKNOWN
-    return codes
-
-
 def ordered(*keys: Ints) -> Ints:
     """The order of rows by several keys of at least 0, the first above all; equal rows keep theirs.
 
@@ -205,62 +215,8 @@ def ordered(*keys: Ints) -> Ints:
         return np.lexsort(keys[::-1])
     combined = np.zeros(rows, np.int64)
     for key, width in zip(keys, widths, strict=True):
-        combined = combined * width + key
-    return np.argsort(combined * rows + np.arange(rows))
-
-
-def _blank_nulls(column: Any) -> Any:
-    _, pc = arrow()
-    return pc.fill_null(column, "") if column.null_count else column
-
-
-def _pair(left: Ints, right: Ints) -> Ints:
-    """One code for each pair of codes."""
-    if not left.any():
-        return right + 1
-    width = int(right.max(initial=0)) + 2
-    return np.unique(left * width + right + 1, return_inverse=True)[1].astype(np.int64)
-
-
-def _bare_calls(column: Any) -> Any:
-    """Tool calls without the id each response invents: what is called, with which arguments."""
-    pa, _ = arrow()
-    codes, calls = dictionary(column)
-    bare = pa.array([without_call_ids(text) for text in calls.to_pylist()], pa.string())
-    return pa.chunked_array([bare.take(pa.array(codes, mask=codes == UNKNOWN))])
-
-
-def _bare_numbers(numbers: Ints, texts: Texts) -> Ints:
-    """Codes of tool calls, given by the numbers of their texts, without the ids."""
-    distinct, inverse = np.unique(numbers, return_inverse=True)
-    bare = [without_call_ids(text) for text in texts.take(distinct)]
-    return np.unique(bare, return_inverse=True)[1].astype(np.int64)[inverse]
-
-
-def without_call_ids(text: str) -> str:
-    """Return tool calls (JSON) without their ids; text that is not a JSON list, unchanged."""
-    try:
-        calls = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
-    if not isinstance(calls, list):
-        return text
-    bare: list[Any] = []
-    for call in cast("list[Any]", calls):
-        if isinstance(call, dict):
-            fields = cast("dict[str, Any]", call)
-            bare.append({key: value for key, value in fields.items() if key != "id"})
-        else:
-            bare.append(call)
-    return msgspec.json.encode(bare).decode()
-
-
-def text_lengths(table: Any, column: str, texts: Texts | None = None) -> Floats:
-    """Return the length of each text in characters; a null text, or column, has length 0."""
-    _, pc = arrow()
-    if column not in table.column_names:
-        return np.zeros(int(table.num_rows))
-    if texts is not None:
-        return texts.lengths.astype(np.float64)[_numpy(chunked(table[column]).fill_null(0))]
-    lengths = floats(pc.utf8_length(chunked(table[column])))
-    return np.where(np.isnan(lengths), 0.0, lengths)
+        combined *= width
+        combined += key
+    combined *= rows
+    combined += np.arange(rows)
+    return np.argsort(combined)

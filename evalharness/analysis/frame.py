@@ -13,16 +13,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.analysis import encode, loading, variants
+from evalharness.analysis import averages, encode, loading, outputs, variants
 from evalharness.analysis.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.analysis.loading import ERROR, STATUSES
-from evalharness.texts import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
 
+    from evalharness.held import Held
     from evalharness.store.compact import Wide
     from evalharness.texts import Texts
 
@@ -88,7 +88,7 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     @classmethod
     def build(
         cls,
-        records: pa.Table,
+        records: pa.Table | Held,
         prompts: pa.Table,
         settings: pa.Table,
         *,
@@ -117,39 +117,9 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             DatasetError: a status that is not one of :data:`STATUSES`.
 
         """
-        setting_rows = [loading.decode_setting(row) for row in settings.to_pylist()]
-        setting_ids = [str(row["setting_id"]) for row in setting_rows]
-        setting, extra = encode.positions(records["setting_id"], setting_ids)
-        strange_rows: list[dict[str, Any]] = [{"setting_id": name, "label": name} for name in extra]
-        setting_rows += [loading.decode_setting(row) for row in strange_rows]
-        prompt_ids = [str(name) for name in prompts["prompt_id"].to_pylist()]
-        prompt, strangers = encode.positions(records["prompt_id"], prompt_ids)
-        repeat = loading.filled(records, "repeat", 0).astype(np.int64)
-        rows = encode.ordered(setting, prompt, repeat)
-        status = loading.statuses(records)
-        has_target = loading.targets(prompts, len(strangers))
-        answer = loading.answer_codes(records, answers)
-        final = loading.final_scores(records, scores, status, has_target[prompt])
-        cost = loading.costs(records, cost_usd)
-        return cls(
-            records=records,
-            setting_ids=setting_ids + extra,
-            prompt_ids=prompt_ids + strangers,
-            setting_rows=setting_rows,
-            rows=rows,
-            setting=setting[rows],
-            prompt=prompt[rows],
-            repeat=repeat[rows],
-            status=status[rows],
-            output=loading.outputs(records, prompt, status, texts)[rows],
-            answer=None if answer is None else answer[rows],
-            scores={name: score[rows] for name, score in final.items()},
-            cost_usd=None if cost is None else cost[rows],
-            has_target=has_target,
-            clusters=loading.cluster_codes(prompts, len(strangers)),
-            held=texts,
-            wide=wide,
-        )
+        given = loading.Given(answers, scores, cost_usd, texts)
+        fields = loading.encoded(records, prompts, settings, given)
+        return cls(records=records, held=texts, wide=wide, **fields)
 
     # --- what there is -------------------------------------------------------------------------
 
@@ -166,7 +136,10 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     @cached_property
     def cell(self) -> Ints:
         """The cell of each record, ascending: ``setting * prompts + prompt``."""
-        return self.setting * len(self.prompt_ids) + self.prompt
+        cells = self.setting.astype(np.int64)
+        cells *= len(self.prompt_ids)
+        cells += self.prompt
+        return encode.narrow(cells)
 
     @cached_property
     def setting_of_cell(self) -> Ints:
@@ -186,8 +159,13 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def rows_of(self, setting: int | str) -> slice:
         """Locate the records of a setting: a slice of every array here."""
         index = self.index(setting)
-        start, stop = np.searchsorted(self.setting, [index, index + 1])
-        return slice(int(start), int(stop))
+        return slice(*self._bounds[index : index + 2])
+
+    @cached_property
+    def _bounds(self) -> list[int]:
+        """Where the records of each setting begin, and where the last ones end."""
+        counts = np.bincount(self.setting, minlength=len(self.setting_ids))
+        return [0, *np.cumsum(counts).tolist()]
 
     def index(self, setting: int | str) -> int:
         """Position of a setting given by position or id."""
@@ -219,51 +197,34 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         Instants are seconds since the epoch.
         """
         if column not in self.records.column_names:
-            return np.full(len(self.rows), np.nan)
-        return encode.floats(self.records[column])[self.rows]
+            return np.broadcast_to(np.nan, len(self.rows))  # takes no memory; read-only
+        return encode.picked(encode.floats(self.records[column]), self.rows)
+
+    def usable_values(self, column: str) -> Floats:
+        """The same, NaN also where a record is no output (status ``error``)."""
+        values = self.values(column)
+        if values.flags.writeable:
+            values[~self.usable] = np.nan
+        return values
 
     def codes(self, column: str) -> tuple[Ints, list[str]]:
         """Return a text column of few distinct values as codes and names; null is -1."""
         if column not in self.records.column_names:
-            return np.full(len(self.rows), UNKNOWN), []
-        codes, names = encode.dictionary(self.records[column])
-        return codes[self.rows], names.to_pylist()
+            return np.full(len(self.rows), UNKNOWN, np.int32), []
+        codes, names = encode.dictionary_of(self.records, column)
+        return encode.picked(codes, self.rows), names.to_pylist()
 
     def texts(self, rows: Ints, column: str = "text") -> list[str | None]:
         """Texts of a few records, given by their places in the frame's order."""
-        if self.wide is not None and column in self.wide.columns:
-            return self.wide.take(column, self.values("row")[rows].astype(np.int64))
-        if column not in self.records.column_names:
-            return [None] * len(rows)
-        data = encode.chunked(self.records[column])
-        if self.held is not None and column in OUTPUTS:
-            numbers = np.asarray(data.take(self.rows[rows]).fill_null(-1), dtype=np.int64)
-            found: list[str | None] = list(self.held.take(np.maximum(numbers, 0)))
-            return [None if n < 0 else text for n, text in zip(numbers, found, strict=True)]
-        # One by one: taking from a chunked text column may have to join all of its chunks.
-        return [data[int(row)].as_py() for row in self.rows[rows]]
+        return outputs.texts(self, rows, column)
 
     def counted_texts(self, rows: Ints) -> Iterator[tuple[Any, Ints]]:
         """The distinct texts of some records, as Arrow arrays, with how many records have each."""
-        pa, pc = encode.arrow()
-        chosen = pc.take(encode.chunked(self.records["text"]), pa.array(self.rows[rows]))
-        if self.held is None:
-            counted = chosen.value_counts()
-            yield counted.field("values"), np.asarray(counted.field("counts"))
-            return
-        if chosen.null_count:
-            yield pa.nulls(1, pa.string()), np.array([chosen.null_count])
-        counts = np.bincount(np.asarray(chosen.drop_null()), minlength=len(self.held))
-        for numbers, texts in self.held.blocks(counts > 0):
-            yield texts, counts[numbers]
+        return outputs.counted_texts(self, rows)
 
     def said(self, rows: Ints) -> list[str]:
         """Return a few records' outputs as one text each: text, then refusal, then tool calls."""
-        parts = [self.texts(rows, name) for name in ("text", "refusal", "tool_calls_json")]
-        return [
-            "".join((text or "", refusal or "", encode.without_call_ids(calls) if calls else ""))
-            for text, refusal, calls in zip(*parts, strict=True)
-        ]
+        return outputs.said(self, rows)
 
     # --- prompts × settings --------------------------------------------------------------------
 
@@ -304,7 +265,7 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
 
     def _averaged(self, metric: str) -> tuple[Floats, Ints]:
         if metric not in self._averages:
-            by_cell = self._average(metric)
+            by_cell = averages.average(self, metric)
             means, counts = (np.full(self.cells, np.nan), None) if by_cell is None else by_cell
             counts = np.zeros(self.cells, np.int64) if counts is None else counts
             means.flags.writeable = counts.flags.writeable = False
@@ -316,20 +277,6 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         """Means of prompts, and how many repeats they are of, as far as somebody asked for them."""
         return {}
 
-    def _average(self, metric: str) -> tuple[Floats, Ints] | None:
-        """The metric's mean in each cell, and of how many repeats; None when it has no value."""
-        if metric in ("agreement", "agreement_answer"):
-            answers = metric == "agreement_answer"
-            counted = self.answer_variants if answers else self.output_variants
-            return None if counted is None else (variants.pairwise(counted), counted.n)
-        values = self._metric(metric)
-        if values is None:
-            return None
-        rows = np.flatnonzero(~np.isnan(values))
-        n = np.bincount(self.cell[rows], minlength=self.cells)
-        total = np.bincount(self.cell[rows], values[rows], minlength=self.cells)
-        return np.where(n > 0, total / np.maximum(n, 1), np.nan), n
-
     def counts(self, status: str | None = None) -> Ints:
         """Trials of each prompt under each setting, of one status or of all; prompts × settings."""
         rows = slice(None) if status is None else self.status == STATUSES.index(status)
@@ -338,15 +285,3 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def matrix(self, by_cell: npt.NDArray[_T]) -> npt.NDArray[_T]:
         """One value a cell, as prompts × settings."""
         return by_cell.reshape(len(self.setting_ids), len(self.prompt_ids)).T
-
-    def _metric(self, metric: str) -> Floats | None:
-        """Return the usable records' values of an averaged metric; None when there are none."""
-        if metric == "score":
-            return next(iter(self.scores.values()), None)
-        if metric.startswith("score."):
-            return self.scores[metric.removeprefix("score.")]
-        if metric == "cost_usd":
-            return None if self.cost_usd is None else np.where(self.usable, self.cost_usd, np.nan)
-        if metric in ("latency_s", "ttft_s", "prompt_tokens", "completion_tokens"):
-            return np.where(self.usable, self.values(metric), np.nan)
-        raise KeyError(metric)

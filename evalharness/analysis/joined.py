@@ -119,12 +119,15 @@ class Joined(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
 
     @cached_property
     def _decoded(self) -> dict[tuple[int, str], Floats]:
-        """Columns decoded so far, by frame and name."""
+        """The column decoded last, by frame and name."""
         return {}
 
     def _numbers(self, frame: Frame, metric: str) -> Floats:
         key = (id(frame), metric)
         if key not in self._decoded:
+            # Comparisons come metric by metric: the column before is not asked for again.
+            for old in [old for old in self._decoded if old[1] != metric]:
+                del self._decoded[old]
             self._decoded[key] = frame.values(metric)
         return self._decoded[key]
 

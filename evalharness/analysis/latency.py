@@ -47,5 +47,5 @@ def _ends(known: Floats, q: float) -> list[float | None] | None:
 
 def latency(frame: Frame, column: str = "latency_s") -> list[dict[str, Any]]:
     """Describe ``latency_s`` or ``ttft_s`` of every setting."""
-    values = np.where(frame.usable, frame.values(column), np.nan)
+    values = frame.usable_values(column)
     return [durations(values[frame.rows_of(s)]) for s in range(len(frame.setting_ids))]

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.encode import Floats, Ints
+from evalharness.analysis.encode import Ints
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.loading import OK, STATUSES
 from evalharness.analysis.plain import interval
@@ -70,23 +70,24 @@ def _max_tokens(frame: Frame, name: str) -> dict[str, Any] | None:
     asked = _asked(frame, name)
     if not asked:
         return None
-    limit: Floats = np.full(len(frame.rows), np.nan)
+    tokens = frame.usable_values("completion_tokens")
+    over = n = reached = 0
+    largest = 0.0
     for index, value in asked:
         # The limit is a choice's, the usage that of all choices together.
-        limit[frame.rows_of(index)] = float(value) * (frame.params(index).get("n") or 1)
-    used = frame.values("completion_tokens")
-    known = frame.usable & np.isfinite(limit) & np.isfinite(used)
-    reached = known & ((used >= limit) | (frame.status == _TRUNCATED))
-    over = known & (used > limit)
+        limit = float(value) * (frame.params(index).get("n") or 1)
+        rows = frame.rows_of(index)
+        known = np.isfinite(tokens[rows])
+        used = tokens[rows][known]
+        n += len(used)
+        over += int(np.count_nonzero(used > limit))
+        cut = frame.status[rows][known] == _TRUNCATED
+        reached += int(np.count_nonzero((used >= limit) | cut))
+        largest = max(largest, float((used - limit).max(initial=0.0)))
     return _judged(
-        name,
-        int(over.sum()),
-        int(known.sum()),
-        int(reached.sum()),
-        "hold more tokens than asked",
-        reached=int(reached.sum()),
-        largest_excess=float((used - limit)[over].max(initial=0.0)),
-    )
+        name, over, n, reached, "hold more tokens than asked",
+        reached=reached, largest_excess=largest,
+    )  # fmt: skip
 
 
 def _stop(frame: Frame) -> dict[str, Any] | None:
@@ -116,8 +117,8 @@ def _stop(frame: Frame) -> dict[str, Any] | None:
 
 
 def _delivered(frame: Frame, setting: int) -> Ints:
-    rows = np.arange(len(frame.rows))[frame.rows_of(setting)]
-    return rows[frame.usable[rows]]
+    rows = frame.rows_of(setting)
+    return np.flatnonzero(frame.usable[rows]) + rows.start
 
 
 def _containing(frame: Frame, rows: Ints, sequences: list[str]) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from evalharness.analysis.encode import Bools, Floats, Ints
+from evalharness.analysis.encode import Bools, Floats, Ints, narrow
 from evalharness.analysis.frame import Frame
 
 LIMIT = 2_000_000  # pairs looked at in a run
+BLOCK = 2_000_000  # of them at a time
 
 
 class Pairs(msgspec.Struct, frozen=True, eq=False):
@@ -36,7 +37,7 @@ def pairs_of_repeats(frame: Frame, limit: int = LIMIT) -> Pairs:
     Distances (second place minus first, in order of repeats) are spread evenly from nearest to
     farthest, so that near and far repeats are both represented; the choice is fixed, not drawn.
     """
-    rows = np.flatnonzero(frame.known)
+    rows = narrow(np.flatnonzero(frame.known))
     cell = frame.cell[rows]
     n = np.bincount(cell, minlength=1)
     widest = int(n.max(initial=0)) - 1
@@ -44,19 +45,21 @@ def pairs_of_repeats(frame: Frame, limit: int = LIMIT) -> Pairs:
     sizes = np.bincount(n)
     at_least = np.cumsum(sizes[::-1])[::-1]  # cells with at least so many repeats
     at_distance = np.cumsum(at_least[::-1])[::-1][2:]  # sum over cells of max(n - d, 0), d >= 1
-    lefts: list[Ints] = [np.zeros(0, np.int64)]
-    rights: list[Ints] = [np.zeros(0, np.int64)]
+    lefts: list[Ints] = [np.zeros(0, np.int32)]
+    rights: list[Ints] = [np.zeros(0, np.int32)]
     chosen = _distances(at_distance[:widest], limit)
     for distance in chosen.tolist():
-        here = np.flatnonzero(cell[:-distance] == cell[distance:])
+        here = narrow(np.flatnonzero(cell[:-distance] == cell[distance:]))
         lefts.append(here)
         rights.append(here + distance)
-    left, right = np.concatenate(lefts), np.concatenate(rights)
+    places = np.concatenate(lefts)
+    cell, left = cell[places], rows[places]
+    right = rows[np.concatenate(rights)]
     return Pairs(
-        left=rows[left],
-        right=rows[right],
-        cell=cell[left],
-        equal=frame.output[rows[left]] == frame.output[rows[right]],
+        left=left,
+        right=right,
+        cell=cell,
+        equal=frame.output[left] == frame.output[right],
         complete=len(chosen) == max(widest, 0),
     )
 
@@ -83,12 +86,18 @@ def counted(pairs: Pairs, group: Ints, groups: int, cells: int) -> tuple[Ints, I
         Two arrays, groups × cells.
 
     """
-    # Those in no group are counted in one more, which costs less than picking the others.
-    place = np.where(group < 0, groups, group) * cells + pairs.cell
+    size = (groups + 1) * cells
+    every, same = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for start in range(0, len(group), BLOCK):
+        part = slice(start, start + BLOCK)
+        # Those in no group are counted in one more, which costs less than picking the others.
+        place = np.where(group[part] < 0, groups, group[part]).astype(np.int64)
+        place *= cells
+        place += pairs.cell[part]
+        every += np.bincount(place, minlength=size)
+        same += np.bincount(place[pairs.equal[part]], minlength=size)
     shape = groups + 1, cells
-    every = np.bincount(place, minlength=shape[0] * cells).reshape(shape)
-    same = np.bincount(place[pairs.equal], minlength=shape[0] * cells).reshape(shape)
-    return every[:groups], same[:groups]
+    return every.reshape(shape)[:groups], same.reshape(shape)[:groups]
 
 
 def mean_agreement(every: Ints, same: Ints, prompts: int) -> tuple[Floats, Ints, Ints]:

@@ -142,7 +142,7 @@ def _labelled(frame: Frame, swept: list[list[int]], joined: Bools) -> tuple[Ints
             mine = mine[joined[frame.prompt[mine]]]
             number_of = numbers.setdefault(key(frame, setting, "seed"), len(numbers))
             rows.append(mine)
-            cells.append(frame.prompt[mine] + place * prompts)
+            cells.append(frame.prompt[mine].astype(np.int64) + place * prompts)
             labels.append(np.full(mine.size, number_of, np.int64))
     every = np.concatenate(rows)
     return np.concatenate(cells), frame.output[every], np.concatenate(labels), len(numbers)

@@ -9,117 +9,158 @@ prompt (or the dataset's cluster).
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from evalharness.analysis import plain, stats
-from evalharness.analysis.encode import Bools, Floats, Ints
+from evalharness.analysis.encode import Bools, Floats, Ints, picked
 from evalharness.analysis.frame import Frame
-from evalharness.pricing import PriceBook, picodollars
-from evalharness.pricing.columns import Costs, exact_costs
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from evalharness.analysis.per_cell import Amounts, PerCell
+from evalharness.held import blocks
+from evalharness.pricing import PriceBook
+from evalharness.pricing.arrow import COLUMNS
+from evalharness.pricing.columns import Costs
+from evalharness.pricing.exact import exact_costs
+from evalharness.pricing.price import PICO, to_usd
 
 TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 
 
 class Spending(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
-    """The money of a frame's records, in the frame's order. Build it with :meth:`of`.
+    """The money of a frame's records, added up by cell. Build it with :meth:`of`.
 
     Attributes:
         frame: the records.
-        pico: exact cost in pico-dollars, 0 where unknown.
-        known: where the cost is known.
-        estimate_usd: NaN except for records with an estimate instead of a cost.
-        saved: what cached tokens saved against the full prompt price, in pico-dollars.
-        saved_known: where that is known.
+        costs: what they cost, in the order of ``frame.records``.
+        trials: records of each cell; the numbers below have one entry a cell, too.
+        known: those whose cost is known; the sum of these is
+        paid: and
+        least_usd, most_usd: the lowest and the highest.
+        guessed: records with an estimate instead, by their places in the frame's order;
+        guesses_usd: what it is.
+        tokens: sum and number of the known counts, by name.
+        cached: sums of prompt and cached tokens over records with both counts.
+        saved: what cached tokens saved against the full prompt price, over
+        priced: so many records for which that is known.
+        correct: records whose cost is known, with a score of 1.
+        judged: cells with a scored record: money that could buy a correct answer.
+        reliable: cells where every one of at least two repeats is correct.
     """
 
     frame: Frame
-    pico: Ints
-    known: Bools
-    estimate_usd: Floats
-    saved: Ints
-    saved_known: Bools
+    costs: Costs
+    trials: Ints
+    known: Ints
+    paid: Amounts
+    least_usd: Floats
+    most_usd: Floats
+    guessed: Ints
+    guesses_usd: Floats
+    tokens: dict[str, tuple[Ints, Ints]]
+    cached: tuple[Ints, Ints]
+    saved: Amounts
+    priced: Ints
+    correct: Ints
+    judged: Bools
+    reliable: Bools
 
     @classmethod
     def of(cls, frame: Frame, costs: Costs, book: PriceBook) -> Spending:
-        """Read the costs of a frame's records; ``costs`` are those of ``frame.records``."""
-        full, full_known = _without_cache(frame.records, book)
-        known = np.isfinite(costs.cost_usd)
-        pico = picodollars.from_usd(costs.cost_usd)
-        both = known & full_known
-        rows = frame.rows
+        """Add up the costs of a frame's records; ``costs`` are those of ``frame.records``."""
+        cells = PerCell(frame)
+        pico, known = picked(costs.pico, frame.rows), picked(costs.known, frame.rows)
+        dollars = np.where(known, pico / PICO, np.nan)
+        least, most = cells.lowest(dollars), cells.highest(dollars)
+        del dollars
+        guessed, guesses = _guesses(frame, costs)
+        tokens = {name: _tokens(cells, frame.values(name)) for name in TOKENS}
+        score = next(iter(frame.scores.values()), None)
+        right = np.zeros(len(known), np.bool_) if score is None else score >= 1.0
+        scored = np.zeros(len(known), np.bool_) if score is None else ~np.isnan(score)
+        trials = cells.sums(np.ones(len(known), np.bool_))
         return cls(
             frame=frame,
-            pico=pico[rows],
-            known=known[rows],
-            estimate_usd=costs.estimate_usd[rows],
-            saved=np.where(both, np.maximum(full - pico, 0), 0)[rows],
-            saved_known=both[rows],
+            costs=costs,
+            trials=trials,
+            known=cells.sums(known),
+            paid=cells.amounts(pico),
+            least_usd=least,
+            most_usd=most,
+            guessed=guessed,
+            guesses_usd=guesses,
+            tokens=tokens,
+            **_cache(frame, cells, pico, known, book),
+            correct=cells.sums(right & known),
+            judged=cells.sums(scored) > 0,
+            reliable=(trials >= 2) & (cells.sums(right) == trials) & (trials > 0),
         )
 
     @cached_property
-    def tokens(self) -> dict[str, Floats]:
-        """Token counts by name, NaN where not reported; decoded once."""
-        return {name: self.frame.values(name) for name in TOKENS}
+    def every_cell(self) -> Ints:
+        """The numbers of all cells: prompts × settings."""
+        return self.frame.matrix(np.arange(self.frame.cells))
 
     @cached_property
-    def correct(self) -> Bools:
-        """Records with a score of 1."""
-        score = self._score
-        return np.zeros(len(self.pico), np.bool_) if score is None else score >= 1.0
-
-    @cached_property
-    def judged(self) -> Bools:
-        """Records of cells that have a scored record: money that could buy a correct answer."""
-        score = self._score
-        if score is None:
-            return np.zeros(len(self.pico), np.bool_)
-        return self._cells(~np.isnan(score))[self.frame.cell] > 0
-
-    @cached_property
-    def repeated(self) -> Bools:
-        """Judged records of cells with at least two repeats."""
-        trials = np.bincount(self.frame.cell, minlength=self.frame.cells)
-        return self.judged & (trials >= 2)[self.frame.cell]
-
-    @cached_property
-    def reliable(self) -> Bools:
-        """Records of cells where every one of at least two repeats is correct."""
-        trials = np.bincount(self.frame.cell, minlength=self.frame.cells)
-        return self.repeated & (self._cells(self.correct) == trials)[self.frame.cell]
-
-    @property
-    def _score(self) -> Floats | None:
-        return next(iter(self.frame.scores.values()), None)
-
-    def _cells(self, rows: Bools) -> Ints:
-        return np.bincount(self.frame.cell[rows], minlength=self.frame.cells)
+    def cell_of_guess(self) -> Ints:
+        """The cell of each record with an estimate."""
+        return self.frame.cell[self.guessed]
 
 
-def _without_cache(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
+def _guesses(frame: Frame, costs: Costs) -> tuple[Ints, Floats]:
+    """Estimates in the frame's order."""
+    if not len(costs.guessed):
+        return costs.guessed, costs.guesses_usd
+    dollars = picked(costs.estimate_usd, frame.rows)
+    places = np.flatnonzero(np.isfinite(dollars))
+    return places, dollars[places]
+
+
+def _tokens(cells: PerCell, counts: Floats) -> tuple[Ints, Ints]:
+    known = ~np.isnan(counts)
+    return cells.sums(np.where(known, counts, 0.0).astype(np.int64)), cells.sums(known)
+
+
+def _cache(
+    frame: Frame, cells: PerCell, pico: Ints, known: Bools, book: PriceBook
+) -> dict[str, Any]:
+    """What was read from a cache, and what that saved."""
+    prompt, cached = frame.values("prompt_tokens"), frame.values("cached_tokens")
+    both = ~np.isnan(prompt) & ~np.isnan(cached)
+    read = tuple(
+        cells.sums(np.where(both, counts, 0.0).astype(np.int64)) for counts in (prompt, cached)
+    )
+    del prompt, cached
+    full, full_known = _without_cache(frame.records, book)
+    priced = both & known & picked(full_known, frame.rows)
+    saved = np.where(priced, np.maximum(picked(full, frame.rows) - pico, 0), 0)
+    return {"cached": read, "saved": cells.amounts(saved), "priced": cells.sums(priced)}
+
+
+def _without_cache(records: Any, book: PriceBook) -> tuple[Ints, Bools]:
     """What each record would have cost had nothing been cached."""
     import pyarrow as pa
 
-    dropped = [n for n in ("cached_tokens", "cost_usd_imported") if n in records.column_names]
-    nothing = pa.array(np.zeros(records.num_rows, np.int64))
-    bare: Any = records.drop_columns(dropped)
-    whole, known = exact_costs(bare.append_column("cached_tokens", nothing), book)
-    if "cost_usd_imported" in records.column_names:
-        known &= np.asarray(records["cost_usd_imported"].is_null().to_numpy(), dtype=np.bool_)
+    found: list[tuple[Ints, Bools]] = []
+    for block in blocks(records, COLUMNS):
+        dropped = [n for n in ("cached_tokens", "cost_usd_imported") if n in block.column_names]
+        nothing = pa.array(np.zeros(block.num_rows, np.int64))
+        bare: Any = block.drop_columns(dropped)
+        whole, known = exact_costs(bare.append_column("cached_tokens", nothing), book)
+        if "cost_usd_imported" in block.column_names:
+            known &= np.asarray(block["cost_usd_imported"].is_null().to_numpy(), dtype=np.bool_)
+        found.append((whole, known))
+    whole, known = (np.concatenate(one) for one in zip(*found, strict=True))
     return whole, known
 
 
-def describe(spending: Spending, rows: Ints) -> dict[str, Any]:
-    """Tokens and money of some records.
+def describe(spending: Spending, cells: Ints) -> dict[str, Any]:
+    """Tokens and money of the records of some cells.
 
     Args:
         spending: the run.
-        rows: places in the frame's order.
+        cells: their numbers, each once.
 
     Returns:
         ``trials``; ``tokens`` with ``total``, ``mean`` and ``n`` each; ``total_usd`` (Decimal) of
@@ -128,21 +169,21 @@ def describe(spending: Spending, rows: Ints) -> dict[str, Any]:
         ``per_correct_usd``; ``reliably_correct`` and ``per_reliably_correct_usd``; ``cache`` with
         ``share`` of prompt tokens and ``saved_usd`` (Decimal). Null where nothing is known.
     """
-    known = spending.known[rows]
-    paid = rows[known]
-    guessed = spending.estimate_usd[rows]
-    guessed = guessed[np.isfinite(guessed)]
-    mean, ends = _mean(spending, paid)
-    correct = _bought(spending, paid, spending.judged, spending.correct)
-    reliably = _bought(spending, paid, spending.repeated, spending.reliable)
+    trials, known = int(spending.trials[cells].sum()), int(spending.known[cells].sum())
+    guesses = spending.guesses_usd[np.isin(spending.cell_of_guess, cells)]
+    mean, ends = _mean(spending, cells, known)
+    correct = _bought(spending, cells[spending.judged[cells]], spending.correct)
+    repeated = cells[spending.judged[cells] & (spending.trials[cells] >= 2)]
+    reliable = np.where(spending.reliable, spending.known, 0)
+    reliably = _bought(spending, repeated, reliable)
     return {
-        "trials": len(rows),
-        "tokens": {name: _tokens(values[rows]) for name, values in spending.tokens.items()},
-        "total_usd": picodollars.total(spending.pico[paid]) if len(paid) else None,
-        "known": len(paid),
-        "estimated": len(guessed),
-        "estimate_usd": float(guessed.sum()) if len(guessed) else None,
-        "unknown": len(rows) - len(paid) - len(guessed),
+        "trials": trials,
+        "tokens": {name: _counted(*found, cells) for name, found in spending.tokens.items()},
+        "total_usd": to_usd(spending.paid.of(cells)) if known else None,
+        "known": known,
+        "estimated": len(guesses),
+        "estimate_usd": float(guesses.sum()) if len(guesses) else None,
+        "unknown": trials - known - len(guesses),
         "mean_usd": mean,
         "ci95": ends,
         "per_1k_requests": None if mean is None else 1000 * mean,
@@ -150,48 +191,52 @@ def describe(spending: Spending, rows: Ints) -> dict[str, Any]:
         "per_correct_usd": correct[1],
         "reliably_correct": reliably[0],
         "per_reliably_correct_usd": reliably[1],
-        "cache": _cache(spending, rows),
+        "cache": _from_cache(spending, cells),
     }
 
 
-def _tokens(values: Floats) -> dict[str, Any]:
-    known = values[~np.isnan(values)]
-    if not len(known):
+def _counted(total: Ints, known: Ints, cells: Ints) -> dict[str, Any]:
+    n, tokens = int(known[cells].sum()), int(total[cells].sum())
+    if not n:
         return {"total": None, "mean": None, "n": 0}
-    return {"total": int(known.sum()), "mean": float(known.mean()), "n": len(known)}
+    return {"total": tokens, "mean": tokens / n, "n": n}
 
 
-def _mean(spending: Spending, paid: Ints) -> tuple[float | None, list[float] | None]:
+def _mean(spending: Spending, cells: Ints, known: int) -> tuple[float | None, list[float] | None]:
     """Mean cost of a request with its interval; prompts (or clusters) are resampled whole."""
-    if not len(paid):
+    if not known:
         return None, None
-    frame, dollars = spending.frame, spending.pico[paid] / 1e12
-    prompt = frame.prompt[paid]
-    clusters = prompt if frame.clusters is None else frame.clusters[prompt]
-    ends = plain.interval(stats.mean_ci(dollars, clusters=clusters, scale="real"))
+    frame = spending.frame
+    unit = cells % len(frame.prompt_ids)
+    unit = unit if frame.clusters is None else frame.clusters[unit]
+    sizes: Floats = np.bincount(unit, spending.known[cells]).astype(np.float64)
+    sums: Floats = np.bincount(unit, spending.paid.pico()[cells] / PICO).astype(np.float64)
+    there = sizes > 0
+    ends = plain.interval(
+        stats.ratio_ci(
+            sums[there],
+            sizes[there],
+            lowest=float(spending.least_usd[cells].min()),
+            highest=float(spending.most_usd[cells].max()),
+        )
+    )
     if ends is not None:
         ends[0] = max(0.0, ends[0])  # a t interval does not know that nobody is paid for asking
-    return float(picodollars.total(spending.pico[paid]) / len(paid)), ends
+    return float(to_usd(spending.paid.of(cells)) / known), ends
 
 
-def _bought(
-    spending: Spending, paid: Ints, eligible: Bools, bought: Bools
-) -> tuple[int | None, float | None]:
-    """How many answers the eligible records bought, and dollars for each; None without any."""
-    rows = paid[eligible[paid]]
-    if not len(rows):
+def _bought(spending: Spending, cells: Ints, bought: Ints) -> tuple[int | None, float | None]:
+    """How many answers the records of some cells bought, and dollars for each; None without any."""
+    if not spending.known[cells].any():
         return None, None
-    count = int(np.count_nonzero(bought[rows]))
-    spent = picodollars.total(spending.pico[rows])
-    return count, float(spent / count) if count else None
+    count = int(bought[cells].sum())
+    return count, float(to_usd(spending.paid.of(cells)) / count) if count else None
 
 
-def _cache(spending: Spending, rows: Ints) -> dict[str, Any]:
-    prompt, cached = (spending.tokens[name][rows] for name in ("prompt_tokens", "cached_tokens"))
-    both = ~np.isnan(prompt) & ~np.isnan(cached)
-    read = float(prompt[both].sum())
-    priced = rows[spending.saved_known[rows] & both]
+def _from_cache(spending: Spending, cells: Ints) -> dict[str, Any]:
+    read, cached = (int(counts[cells].sum()) for counts in spending.cached)
+    priced = int(spending.priced[cells].sum())
     return {
-        "share": float(cached[both].sum()) / read if read else None,
-        "saved_usd": picodollars.total(spending.saved[priced]) if len(priced) else None,
+        "share": cached / read if read else None,
+        "saved_usd": to_usd(spending.saved.of(cells)) if priced else None,
     }

@@ -52,7 +52,7 @@ def _names(frame: Frame, cell: int) -> dict[str, Any]:
 
 def _top_variants(frame: Frame, cell: int) -> dict[str, Any]:
     counted = frame.output_variants
-    start, stop = np.searchsorted(counted.cell, [cell, cell + 1])
+    start, stop = np.searchsorted(counted.cell, np.array([cell, cell + 1], counted.cell.dtype))
     counts, firsts = counted.count[start:stop], counted.first[start:stop]
     order = np.argsort(-counts, kind="stable")
     rows: Ints = firsts[order[:2]]

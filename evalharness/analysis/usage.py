@@ -18,11 +18,12 @@ TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_toke
 
 def tokens(frame: Frame) -> list[dict[str, Any]]:
     """Token counts of every setting as the provider reported them: ``total``, ``mean``, ``n``."""
-    columns = {name: frame.values(name) for name in TOKENS}
-    return [
-        {name: _counted(values[frame.rows_of(s)]) for name, values in columns.items()}
-        for s in range(len(frame.setting_ids))
-    ]
+    found: list[dict[str, Any]] = [{} for _ in frame.setting_ids]
+    for name in TOKENS:  # one after the other: each is a number a record
+        values = frame.values(name)
+        for s, row in enumerate(found):
+            row[name] = _counted(values[frame.rows_of(s)])
+    return found
 
 
 def _counted(values: Floats) -> dict[str, Any]:
@@ -43,7 +44,8 @@ def cost(frame: Frame) -> list[dict[str, Any]]:
 
     """
     billed = frame.values("billed_usd")
-    computed = np.full(len(billed), np.nan) if frame.cost_usd is None else frame.cost_usd
+    unknown = np.broadcast_to(np.nan, len(billed))
+    computed = unknown if frame.cost_usd is None else frame.cost_usd
     out: list[dict[str, Any]] = []
     for s in range(len(frame.setting_ids)):
         rows = frame.rows_of(s)

@@ -8,10 +8,14 @@ NaN where the cell has too few repeats to have the figure.
 
 from __future__ import annotations
 
+from itertools import pairwise as neighbours
+
 import msgspec
 import numpy as np
 
-from evalharness.analysis.encode import Bools, Floats, Ints
+from evalharness.analysis.encode import Bools, Floats, Ints, narrow
+
+_PART = 1_000_000  # rows counted at a time
 
 
 class Variants(msgspec.Struct, frozen=True, eq=False):
@@ -41,11 +45,38 @@ def count_variants(cell: Ints, code: Ints, cells: int, rows: Bools | None = None
         rows: which rows count, None for all.
 
     """
+    found = [
+        _counted(cell[part], code[part], None if rows is None else rows[part], part.start)
+        for part in _parts(cell)
+    ]
+    n = np.zeros(cells, np.int64)
+    for part in _parts(cell):
+        inside = cell[part] if rows is None else cell[part][rows[part]]
+        if len(inside):  # ascending, so few cells are counted at a time
+            low = int(inside.min())
+            counts = np.bincount(inside - low)
+            n[low : low + len(counts)] += counts
+    places, count, first = (np.concatenate(one) for one in zip(*found, strict=True))
+    return Variants(n=n, cell=narrow(places), count=narrow(count), first=narrow(first))
+
+
+def _parts(cell: Ints) -> list[slice]:
+    """Rows cut between cells, about :data:`_PART` at a time, where cells are in order."""
+    if len(cell) <= _PART or np.any(cell[1:] < cell[:-1]):
+        return [slice(0, len(cell))]
+    inside = cell[_PART::_PART]
+    cuts = [0, *np.unique(np.searchsorted(cell, inside)).tolist(), len(cell)]
+    return [slice(start, stop) for start, stop in neighbours(cuts) if start < stop]
+
+
+def _counted(cell: Ints, code: Ints, rows: Bools | None, start: int) -> tuple[Ints, Ints, Ints]:
+    """Cell, count and first row of each variant, by the first row; rows count from ``start``."""
     index = np.arange(len(cell)) if rows is None else np.flatnonzero(rows)
     cell, code = cell[index], code[index]
     width = int(code.max(initial=-1)) + 1 + len(code)
-    own = np.where(code < 0, width - 1 - np.arange(len(code)), code)
-    key = cell * width + own
+    key = cell.astype(np.int64)
+    key *= width
+    key += np.where(code < 0, width - 1 - np.arange(len(code)), code)
     order = np.argsort(key)  # not the stable sort, which takes several times as long
     ordered = key[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
@@ -53,12 +84,7 @@ def count_variants(cell: Ints, code: Ints, cells: int, rows: Bools | None = None
     first = np.minimum.reduceat(order, starts) if len(starts) else starts
     by_first = np.argsort(first)
     first = first[by_first]
-    return Variants(
-        n=np.bincount(cell, minlength=cells),
-        cell=cell[first],
-        count=count[by_first],
-        first=index[first],
-    )
+    return cell[first], count[by_first], index[first] + start
 
 
 def _over(total: Floats, n: Ints, least: int = 2) -> Floats:

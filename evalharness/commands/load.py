@@ -226,11 +226,11 @@ class _Bench:
 
     def _described(self, one: Measurement) -> dict[str, Any]:
         from evalharness.analysis.load import ATTEMPT_COLUMNS, RECORD_COLUMNS
-        from evalharness.report.load import measure_one
+        from evalharness.report.load import MeasuredRows, measure_one
 
         run = Run.open(self._root)
-        records = run.table("records", list(RECORD_COLUMNS))
-        attempts = run.table("attempts", list(ATTEMPT_COLUMNS))
+        records = MeasuredRows(run.snapshot("records"), RECORD_COLUMNS).of(one.number)
+        attempts = MeasuredRows(run.snapshot("attempts"), ATTEMPT_COLUMNS).of(one.number)
         return measure_one(one, records, attempts, self._judge).facts
 
 

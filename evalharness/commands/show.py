@@ -19,7 +19,7 @@ from evalharness.report import numbers as n
 from evalharness.report.overrides import parse_overrides
 from evalharness.report.scoring import Options, scored_run
 from evalharness.report.text import common_prefix, one_line, printable
-from evalharness.scorers import Scored
+from evalharness.scorers.scored import Scored
 from evalharness.store.run import Run
 
 _COLUMNS = ["prompt_id", "setting_id", "repeat", "status", "text", "refusal", "finish_reason",

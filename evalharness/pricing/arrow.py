@@ -57,6 +57,10 @@ class Money(NamedTuple):
     high: Ints
     known: Bools
 
+    def take(self, rows: Ints) -> Money:
+        """The amounts of the given row numbers."""
+        return Money(self.low[rows], self.high[rows], self.known[rows])
+
 
 def _column(records: pa.Table, name: str) -> Any:
     return records.column(name).combine_chunks() if name in records.column_names else None

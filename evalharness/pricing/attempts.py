@@ -15,7 +15,7 @@ import numpy as np
 from evalharness.pricing import picodollars
 from evalharness.pricing.arrow import Bools, Ints, read_codes
 from evalharness.pricing.book import PriceBook
-from evalharness.pricing.columns import exact_costs
+from evalharness.pricing.exact import exact_costs
 from evalharness.records import Outcome
 
 if TYPE_CHECKING:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from evalharness.held import Held, blocks
 from evalharness.pricing.arrow import (
+    COLUMNS,
     Bools,
     Floats,
     Ints,
     Money,
-    Usage,
-    day_groups,
     delivered,
     read_codes,
     read_money,
@@ -27,7 +28,8 @@ from evalharness.pricing.arrow import (
 )
 from evalharness.pricing.book import PriceBook
 from evalharness.pricing.difference import likely_reason
-from evalharness.pricing.price import MAX_TOKENS, PICO, Price, to_usd
+from evalharness.pricing.exact import Finder, exact_of_all, without_details
+from evalharness.pricing.price import PICO, Price, to_usd
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,21 +63,46 @@ class SettingCost(msgspec.Struct, frozen=True, kw_only=True):
     difference_reason: str | None
 
 
-class Costs(NamedTuple):
+class Costs(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Costs of a records table, row by row and by setting.
 
-    ``cost_usd`` is exact up to float64 and NaN where unknown; ``estimate_usd`` is NaN except where
-    ``estimated``. ``settings`` maps setting_id. ``prices`` are those used; ``unpriced`` the
-    (provider, model) pairs without one.
+    Attributes:
+        pico: exact cost of each row in pico-dollars, 0 where unknown.
+        known: where it is known.
+        guessed: numbers of the rows with an estimate instead, and
+        guesses_usd: what it is, in dollars.
+        settings: by setting_id.
+        prices: those used.
+        unpriced: the (provider, model) pairs without one.
+
     """
 
-    cost_usd: Floats
-    estimate_usd: Floats
-    estimated: Bools
-    billed_usd: Floats
+    pico: Ints
+    known: Bools
+    guessed: Ints
+    guesses_usd: Floats
     settings: dict[str, SettingCost]
     prices: list[Price]
     unpriced: list[tuple[str | None, str | None]]
+
+    @property
+    def cost_usd(self) -> Floats:
+        """The cost of each row, exact up to float64; NaN where unknown."""
+        return np.where(self.known, self.pico / PICO, np.nan)
+
+    @property
+    def estimated(self) -> Bools:
+        """The rows with an estimate."""
+        found = np.zeros(len(self.pico), np.bool_)
+        found[self.guessed] = True
+        return found
+
+    @property
+    def estimate_usd(self) -> Floats:
+        """The estimate of each row; NaN where there is none."""
+        found = np.full(len(self.pico), np.nan)
+        found[self.guessed] = self.guesses_usd
+        return found
 
     def describe(self) -> dict[str, Any]:
         """The prices used with table, date and source, what has none, and the money by setting.
@@ -104,7 +131,7 @@ class Costs(NamedTuple):
         return {"used": used, "unpriced": missing, "settings": money}
 
 
-def cost_columns(records: pa.Table, book: PriceBook, *, at: date | None = None) -> Costs:
+def cost_columns(records: pa.Table | Held, book: PriceBook, *, at: date | None = None) -> Costs:
     """What each record cost, and each setting.
 
     A cost supplied with an import (``cost_usd_imported``) is taken as it is. A record's day is that
@@ -119,190 +146,133 @@ def cost_columns(records: pa.Table, book: PriceBook, *, at: date | None = None) 
         book: the prices.
         at: the day for records without ``sent_at``; None is today.
     """
-    rows = records.num_rows
-    usage = read_usage(records)
-    by_price, unpriced = _by_price(records, book, at)
-    pico, known = _exact_of_all(records, usage, by_price)
-    rough, rough_known = np.zeros(rows, np.int64), np.zeros(rows, np.bool_)
+    finder = Finder(book, at)
+    rows = _Rows()
+    for block in blocks(records, COLUMNS):
+        _price(block, finder, rows)
+    return rows.costs(finder)
+
+
+class _Rows:
+    """What is known of the rows priced so far, in few bytes each."""
+
+    def __init__(self) -> None:
+        self.setting_ids: dict[str, int] = {}
+        self.setting: list[NDArray[np.int32]] = []
+        self.pico: list[Ints] = []
+        self.known: list[Bools] = []
+        self.priced: list[Bools] = []
+        self.special: list[Bools] = []  # with cached or reasoning tokens
+        self.wanted: list[Bools] = []  # an estimate is
+        self.rough: list[tuple[Ints, Ints]] = []  # rows, and what they cost without details
+        self.billed: list[tuple[Ints, Money]] = []  # rows with a bill, and what it says
+        self.count = 0
+
+    def codes(self, records: pa.Table) -> NDArray[np.int32]:
+        """The number of the setting of each record."""
+        names, codes = read_codes(records, "setting_id")
+        numbers = [self.setting_ids.setdefault(str(n), len(self.setting_ids)) for n in names]
+        return np.array(numbers, np.int32)[codes]
+
+    def costs(self, finder: Finder) -> Costs:
+        """All rows together, and the sums of each setting."""
+        setting, pico = np.concatenate(self.setting), np.concatenate(self.pico)
+        known, priced, special, wanted = (
+            np.concatenate(blocks)
+            for blocks in (self.known, self.priced, self.special, self.wanted)
+        )
+        guessed, guesses = self._estimates(setting, pico, known, np.flatnonzero(wanted))
+        bills = _joined(self.billed)
+        settings: dict[str, SettingCost] = {}
+        for name, code in self.setting_ids.items():
+            rows = np.flatnonzero(setting == code)
+            guess = guesses[setting[guessed] == code]
+            settings[name] = _setting(rows, pico, known, guess, priced, bills, special)
+        return Costs(
+            pico=pico, known=known, guessed=guessed, guesses_usd=guesses, settings=settings,
+            prices=finder.prices(), unpriced=finder.unpriced(),
+        )  # fmt: skip
+
+    def _estimates(
+        self, setting: NDArray[np.int32], pico: Ints, known: Bools, wanted: Ints
+    ) -> tuple[Ints, Floats]:
+        """Numbers of the rows for which an estimate is wanted and possible, and the dollars."""
+        if not len(wanted):
+            return wanted, np.zeros(0)
+        groups = len(self.setting_ids)
+        counts = np.bincount(setting[known], minlength=groups)
+        sums = np.bincount(setting[known], weights=pico[known] / PICO, minlength=groups)
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        dollars = means[setting[wanted]]
+        if self.rough:
+            rows, costs = (np.concatenate(c) for c in zip(*self.rough, strict=True))
+            place = np.minimum(np.searchsorted(wanted, rows), len(wanted) - 1)
+            there = wanted[place] == rows
+            dollars[place[there]] = costs[there] / PICO
+        possible = ~np.isnan(dollars)
+        return wanted[possible], dollars[possible]
+
+
+def _price(records: pa.Table, finder: Finder, rows: _Rows) -> None:
+    """Price one more block of records."""
+    usage, by_price = read_usage(records), finder.by_price(records)
+    pico, known = exact_of_all(records, usage, by_price)
     priced = known.copy()
-    prices: list[Price] = []
     for price, members in by_price:
-        if price not in prices:
-            prices.append(price)
         priced[members] = True
         # Of the others no estimate is made.
         guessed = members[~known[members]]
-        rough[guessed], rough_known[guessed] = _without_details(price, usage.take(guessed))
-    setting_ids, codes = read_codes(records, "setting_id")
-    wanted = delivered(records) & priced & ~known
-    estimate = _estimates(pico, known, rough, rough_known, wanted, codes)
+        rough, rough_known = without_details(price, usage.take(guessed))
+        rows.rough.append((guessed[rough_known] + rows.count, rough[rough_known]))
+    rows.setting.append(rows.codes(records))
+    rows.pico.append(pico)
+    rows.known.append(known)
+    rows.priced.append(priced)
+    rows.special.append((usage.cached.value > 0) | (usage.reasoning.value > 0))
+    rows.wanted.append(delivered(records) & priced & ~known)
     billed = read_money(records, "billed_usd")
-    special = (usage.cached.value > 0) | (usage.reasoning.value > 0)
-    return Costs(
-        cost_usd=np.where(known, pico / PICO, np.nan),
-        estimate_usd=estimate,
-        estimated=~np.isnan(estimate),
-        billed_usd=_dollars(billed),
-        settings={
-            str(name): _setting(codes == code, pico, known, estimate, priced, billed, special)
-            for code, name in enumerate(setting_ids)
-        },
-        prices=prices,
-        unpriced=unpriced,
-    )
+    paid = np.flatnonzero(billed.known)
+    rows.billed.append((paid + rows.count, billed.take(paid)))
+    rows.count += len(known)
 
 
-def exact_costs(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
-    """What each record cost, in pico-dollars, and where it is known: no estimates, no sums.
-
-    Args:
-        records: as for :func:`cost_columns`.
-        book: the prices.
-    """
-    return _exact_of_all(records, read_usage(records), _by_price(records, book, None)[0])
-
-
-def _by_price(
-    records: pa.Table, book: PriceBook, at: date | None
-) -> tuple[list[tuple[Price, Ints]], list[tuple[str | None, str | None]]]:
-    """Row numbers of the records that share a price; provider and model of those without one."""
-    found: list[tuple[Price, Ints]] = []
-    unpriced: list[tuple[str | None, str | None]] = []
-    for (provider, model, day), members in day_groups(records, at):
-        price = None if model is None else book.find(provider, model, day)
-        if price is not None:
-            found.append((price, members))
-        elif (provider, model) not in unpriced:
-            unpriced.append((provider, model))
-    return found, unpriced
-
-
-def _exact_of_all(
-    records: pa.Table, usage: Usage, by_price: list[tuple[Price, Ints]]
-) -> tuple[Ints, Bools]:
-    """Pico-dollars of each record, and where they are known; imported ones stand over others."""
-    pico, known = np.zeros(records.num_rows, np.int64), np.zeros(records.num_rows, np.bool_)
-    for price, members in by_price:
-        if len(members) == records.num_rows:
-            pico, known = _exact(price, usage)
-        else:
-            pico[members], known[members] = _exact(price, usage.take(members))
-    if "cost_usd_imported" in records.column_names:
-        imported = read_money(records, "cost_usd_imported")
-        small = imported.known & (imported.high == 0) & (imported.low < 2**62)
-        pico[small] = imported.low[small].astype(np.int64)
-        known |= small
-    return pico, known
-
-
-def _exact(price: Price, usage: Usage) -> tuple[Ints, Bools]:
-    """Pico-dollars of each row, and where they are known: :meth:`Price.cost`, vectorised."""
-    size = len(usage.audio)
-    if price.is_free():
-        return np.zeros(size, np.int64), np.ones(size, np.bool_)
-    rate = _rates_by_row(price, usage.prompt.value)
-    cached, reasoning = usage.cached, usage.reasoning
-    possible = (
-        usage.prompt.known
-        & usage.completion.known
-        & ~usage.audio
-        & (cached.known | (rate["cached"] == rate["prompt"]))
-        & (reasoning.known | (rate["reasoning"] == rate["completion"]))
-    )
-    known = possible & _plausible(usage, cached.value, reasoning.value)
-    return _pico(price, rate, usage, cached.value, reasoning.value, known), known
-
-
-def _without_details(price: Price, usage: Usage) -> tuple[Ints, Bools]:
-    """As if nothing had been cached and nothing reasoned."""
-    nothing = np.zeros(len(usage.audio), np.int64)
-    known = usage.prompt.known & usage.completion.known & _plausible(usage, nothing, nothing)
-    rate = _rates_by_row(price, usage.prompt.value)
-    return _pico(price, rate, usage, nothing, nothing, known), known
-
-
-def _plausible(usage: Usage, cached: Ints, reasoning: Ints) -> Bools:
-    prompt, completion = usage.prompt.value, usage.completion.value
-    return (
-        (cached >= 0)
-        & (cached <= prompt)
-        & (prompt <= MAX_TOKENS)
-        & (reasoning >= 0)
-        & (reasoning <= completion)
-        & (completion <= MAX_TOKENS)
-    )
-
-
-def _rates_by_row(price: Price, prompt_tokens: Ints) -> dict[str, Ints]:
-    """Pico-dollars per token of each row's tier; one for all rows where there is one tier."""
-    names = ("prompt", "cached", "completion", "reasoning")
-    if not price.tiers:
-        only = price.rates.per_token()
-        return {name: np.array([getattr(only, name)], np.int64) for name in names}
-    starts = np.array([tier.above_prompt_tokens for tier in price.tiers], np.int64)
-    tier = np.searchsorted(starts, prompt_tokens, side="left")  # starts strictly below the prompt
-    table = [r.per_token() for r in (price.rates, *(t.rates for t in price.tiers))]
-    return {n: np.array([getattr(r, n) for r in table], np.int64)[tier] for n in names}
-
-
-def _pico(
-    price: Price, rate: dict[str, Ints], usage: Usage, cached: Ints, reasoning: Ints, known: Bools
-) -> Ints:
-    # Rows that are not known may hold any number at all; zeros keep them from overflowing.
-    prompt, completion, cached, reasoning = (
-        np.where(known, counts, 0)
-        for counts in (usage.prompt.value, usage.completion.value, cached, reasoning)
-    )
-    total = (
-        (prompt - cached) * rate["prompt"]
-        + cached * rate["cached"]
-        + (completion - reasoning) * rate["completion"]
-        + reasoning * rate["reasoning"]
-        + price.fee_pico()
-    )
-    return np.where(known, total, 0)
-
-
-def _estimates(
-    pico: Ints, known: Bools, rough: Ints, rough_known: Bools, wanted: Bools, codes: Ints
-) -> Floats:
-    """Dollars where wanted and possible, else NaN."""
-    groups = int(codes.max(initial=-1)) + 1
-    counts = np.bincount(codes[known], minlength=groups)
-    sums = np.bincount(codes[known], weights=pico[known] / PICO, minlength=groups)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    estimate = np.where(rough_known, rough / PICO, means[codes] if groups else np.nan)
-    return np.where(wanted, estimate, np.nan)
+def _joined(blocks: list[tuple[Ints, Money]]) -> tuple[Ints, Money]:
+    low, high, known = (np.concatenate(c) for c in zip(*(m for _, m in blocks), strict=True))
+    return np.concatenate([rows for rows, _ in blocks]), Money(low, high, known)
 
 
 def _setting(
-    mine: Bools,
+    rows: Ints,
     pico: Ints,
     known: Bools,
-    estimate: Floats,
+    guesses: Floats,
     priced: Bools,
-    billed: Money,
+    bills: tuple[Ints, Money],
     special: Bools,
 ) -> SettingCost:
-    exact = mine & known
-    paid = mine & billed.known
-    both = exact & paid
-    guessed = mine & ~np.isnan(estimate)
-    guess = round(float(np.sum(estimate[guessed])) * PICO)
-    difference = _sum(pico[both]) - _sum_money(billed, both)
+    """The money of one setting, given by its rows and their estimates."""
+    exact = rows[known[rows]]
+    paid = (
+        np.flatnonzero(np.isin(bills[0], rows, assume_unique=True)) if len(bills[0]) else bills[0]
+    )
+    billed = bills[1].take(paid)
+    compared = known[bills[0][paid]]
+    both, bill = bills[0][paid[compared]], bills[1].take(paid[compared])
+    guess = round(float(np.sum(guesses)) * PICO)
+    difference = _sum(pico[both]) - _sum_money(bill)
     return SettingCost(
-        rows=int(mine.sum()),
-        known=int(exact.sum()),
-        total_usd=to_usd(_sum(pico[exact])) if exact.any() else None,
-        estimated=int(guessed.sum()),
-        estimate_usd=to_usd(guess) if guessed.any() else None,
-        unpriced=int((mine & ~priced).sum()),
-        billed_rows=int(paid.sum()),
-        billed_total_usd=to_usd(_sum_money(billed, paid)) if paid.any() else None,
-        compared=int(both.sum()),
-        difference_usd=to_usd(difference) if both.any() else None,
+        rows=len(rows),
+        known=len(exact),
+        total_usd=to_usd(_sum(pico[exact])) if len(exact) else None,
+        estimated=len(guesses),
+        estimate_usd=to_usd(guess) if len(guesses) else None,
+        unpriced=int((~priced[rows]).sum()),
+        billed_rows=len(paid),
+        billed_total_usd=to_usd(_sum_money(billed)) if len(paid) else None,
+        compared=len(both),
+        difference_usd=to_usd(difference) if len(both) else None,
         # Equal in exact arithmetic is equal, whatever floats make of it.
-        difference_reason=likely_reason(pico[both] / PICO, _dollars(billed)[both], special[both])
+        difference_reason=likely_reason(pico[both] / PICO, _dollars(bill), special[both])
         if difference
         else None,
     )
@@ -313,12 +283,11 @@ def _sum(values: Ints) -> int:
     return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
-def _sum_money(money: Money, rows: Bools) -> int:
-    low = money.low[rows]
+def _sum_money(money: Money) -> int:
+    low = money.low
     words = (int((low >> np.uint64(32)).sum()) << 32) + int((low & np.uint64(0xFFFFFFFF)).sum())
-    return (_sum(money.high[rows]) << 64) + words
+    return (_sum(money.high) << 64) + words
 
 
 def _dollars(money: Money) -> Floats:
-    value = (money.high.astype(np.float64) * 2.0**64 + money.low.astype(np.float64)) / PICO
-    return np.where(money.known, value, np.nan)
+    return (money.high.astype(np.float64) * 2.0**64 + money.low.astype(np.float64)) / PICO

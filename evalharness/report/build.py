@@ -19,18 +19,17 @@ from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
 from evalharness.analysis.trends import trends
 from evalharness.analysis.unstable import least_stable
-from evalharness.arrow import where_equal
 from evalharness.cores import cores
 from evalharness.records import canonical_json
 from evalharness.report import fate
+from evalharness.report.attempts import AttemptsTold, read_attempts
 from evalharness.report.gather import DEFAULTS, Gathered, gather
 from evalharness.report.judges import judges
-from evalharness.report.money import ATTEMPT_COLUMNS, money, prices_used
+from evalharness.report.money import money, prices_used
 from evalharness.report.prompts import unstable_prompts
 from evalharness.report.provenance import provenance
-from evalharness.report.scoring import Options, scoring_facts
+from evalharness.report.scoring import Options
 from evalharness.store.run import Run
-from evalharness.texts import Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,52 +49,62 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     Raises:
         ConfigError: the run has no records, or its scoring cannot be read.
     """
-    texts = Texts()
-    made = run.snapshot("attempts")
-    with ThreadPoolExecutor(1) as pool:  # reads while texts are judged
-        reading = pool.submit(made.compact, _ATTEMPTS, texts)
-        found = gather(run, options)
-        attempts = reading.result()
-    retried = _not_final(attempts)
-    again = made.compact(fate.AGAIN_COLUMNS, texts, keep=_not_final) if len(retried) else retried
-    data: dict[str, Any] = {
-        "run": {
-            **_run_facts(found, attempts),
-            "records_outside_plan": found.outside,
-        },
-        **scoring_facts(found.scored),
+    stored = run.snapshot("attempts")
+    found = gather(run, options)
+    facts = {
+        **found.scoring,
         "judges": judges(run),
         "prices": prices_used(found.costs, found.book),
         "errors": fate.errors(found.records),
-        "attempts": fate.attempts(attempts, again),
         "provenance": provenance(run, found.settings),
         "load": found.load.data,
     }
 
-    def spent(settings: list[dict[str, Any]]) -> dict[str, Any]:
-        made = attempts if found.asked is None else found.asked.rows(attempts)
+    def attempts() -> AttemptsTold:
+        return read_attempts(stored, found.asked, found.settings, found.book)
+
+    def spent(settings: list[dict[str, Any]], made: AttemptsTold) -> dict[str, Any]:
         return money(
-            found.frame, found.costs, found.book, prompts=found.prompts, attempts=made,
+            found.frame, found.costs, found.book, prompts=found.prompts, attempts=made.spent,
             settings=settings, volume=options.volume,
         )  # fmt: skip
 
-    data |= _figures(found.frame, _bodies(run), spent)
+    figures, made = _figures(found.frame, _bodies(run), attempts, spent)
+    data: dict[str, Any] = {
+        "run": {**_run_facts(found, made), "records_outside_plan": found.outside},
+        "attempts": made.facts,
+        **facts,
+        **figures,
+    }
     data["unstable_prompts"] = unstable_prompts(run, found.frame, data["least_stable"])
     return Built({name: data[name] for name in _ORDER}, found.frame, run)
 
 
 def _figures(
-    frame: Frame, bodies: pa.Table, spent: Callable[[list[dict[str, Any]]], dict[str, Any]]
-) -> dict[str, Any]:
+    frame: Frame,
+    bodies: pa.Table,
+    attempts: Callable[[], AttemptsTold],
+    spent: Callable[[list[dict[str, Any]], AttemptsTold], dict[str, Any]],
+) -> tuple[dict[str, Any], AttemptsTold]:
     """The parts of a report that depend on nothing but the frame, side by side in a few threads.
 
-    What they do most of the time, numpy does without the interpreter's lock.
+    What they do most of the time, numpy does without the interpreter's lock. Attempts are read
+    meanwhile.
     """
     axes = _varying(frame)
-    with ThreadPoolExecutor(min(cores(), _THREADS)) as pool:
-        # The longest first; axes one after the other, since they share their averages.
-        compared = pool.submit(lambda: [row for axis in axes for row in compare(frame, by=axis)])
-        summary = pool.submit(summarise, frame)
+
+    def compared() -> dict[str, Any]:
+        # One axis after the other, since they share their averages.
+        return {
+            "comparisons": [row for axis in axes for row in compare(frame, by=axis)],
+            "trends": [row for axis in axes for row in trends(frame, by=axis)],
+        }
+
+    threads = _THREADS if len(frame.rows) < _MANY else 1
+    with ThreadPoolExecutor(min(cores(), threads)) as pool:
+        # The longest first.
+        comparisons = pool.submit(compared)
+        summary, made = pool.submit(summarise, frame), pool.submit(attempts)
         parts: dict[str, Future[Any]] = {
             "breakdowns": pool.submit(breakdowns, frame),
             "effects": pool.submit(effects, frame, bodies=bodies),
@@ -105,13 +114,9 @@ def _figures(
             "least_stable": pool.submit(least_stable, frame),
         }
         found = summary.result()
-        parts["money"] = pool.submit(spent, found["settings"])
-        return {
-            **found,
-            "comparisons": compared.result(),
-            "trends": [row for axis in axes for row in trends(frame, by=axis)],
-            **{name: part.result() for name, part in parts.items()},
-        }
+        parts["money"] = pool.submit(spent, found["settings"], made.result())
+        figures = {name: part.result() for name, part in parts.items()}
+        return {**found, **comparisons.result(), **figures}, made.result()
 
 
 def build_all(names: Sequence[str], options: Options) -> list[Built]:
@@ -126,9 +131,7 @@ _ORDER = (
     "timeline", "errors", "attempts", "provenance", "load", "money",
 )  # fmt: skip
 _THREADS = 4  # at most: each holds some arrays of a number a record
-# What tells whether the plan asks for a row.
-_CELL = ("prompt_id", "setting_id", "repeat")
-_ATTEMPTS = tuple(dict.fromkeys((*ATTEMPT_COLUMNS, *fate.ATTEMPT_COLUMNS, *_CELL)))
+_MANY = 3_000_000  # records: from here on memory counts for more than time
 # Bodies are read for what was sent and echoed; a sample says as much as all of them.
 _SAMPLED_BODIES = 2_000
 
@@ -147,14 +150,7 @@ def _bodies(run: Run) -> pa.Table:
     return run.sample("records", columns, _SAMPLED_BODIES)
 
 
-def _not_final(attempts: pa.Table) -> pa.Table:
-    import pyarrow.compute
-
-    compute: Any = pyarrow.compute
-    return attempts.filter(compute.invert(attempts["final"]))
-
-
-def _run_facts(found: Gathered, attempts: pa.Table) -> dict[str, Any]:
+def _run_facts(found: Gathered, made: AttemptsTold) -> dict[str, Any]:
     run, manifest = found.run, found.run.manifest
     return {
         "name": run.name,
@@ -169,8 +165,8 @@ def _run_facts(found: Gathered, attempts: pa.Table) -> dict[str, Any]:
         "settings": len(found.settings),
         "prompts": len(found.prompts),
         "prompts_with_target": len(found.prompts) - found.prompts["target_json"].null_count,
-        "attempts": len(attempts),
-        "attempts_in_doubt": len(where_equal(attempts, "outcome", "in_doubt")),
+        "attempts": made.made,
+        "attempts_in_doubt": made.in_doubt,
         "damaged_journal_entries": len(run.damage),
         "notes": manifest.notes,
     }

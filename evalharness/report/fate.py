@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalharness.arrow import only, where_equal
+from evalharness.arrow import where_equal
+from evalharness.held import Held, blocks
 from evalharness.pricing.arrow import read_codes
-from evalharness.schema import arrow_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,69 +24,89 @@ _LISTED = 50
 _MESSAGE_CHARS = 300
 
 
-def errors(records: pa.Table) -> list[dict[str, Any]]:
+def errors(records: pa.Table | Held) -> list[dict[str, Any]]:
     """Count the records that are errors, commonest cause first.
 
     Returns:
         One a setting and cause: ``setting_id``, ``error_kind``, ``http_status``, ``count`` and
         ``example``, a message of the server or the connection (at most 300 characters).
     """
-    failed = where_equal(records, "status", "error")
-    keys = ("setting_id", "error_kind", "http_status")
-    return _grouped(failed, keys)
+    import pyarrow as pa
+
+    columns = ["status", "setting_id", *ERROR_COLUMNS]
+    failed = [where_equal(block, "status", "error") for block in blocks(records, columns)]
+    return _grouped(pa.concat_tables(failed), ("setting_id", "error_kind", "http_status"))
 
 
-def attempts(table: pa.Table, again: pa.Table) -> dict[str, Any]:
-    """Describe the HTTP attempts of a run.
+class Attempts:
+    """Describes the HTTP attempts of a run, which are given block by block."""
 
-    Args:
-        table: :data:`ATTEMPT_COLUMNS` of all attempts.
-        again: :data:`AGAIN_COLUMNS` of those that were not the last of their trial.
+    def __init__(self) -> None:
+        self.made = 0
+        self._outcomes: Counter[str] = Counter()
+        self._waits: list[float] = []
+        self._queue = Held()
+        self._in_flight = self._with_in_flight = 0
+        self._most: int | None = None
 
-    Returns:
-        ``made``; ``trials_retried``; ``outcomes`` (delivered, rejected, not_sent, in_doubt);
-        ``failed``, the attempts that were tried again, by ``error_kind``, ``http_status`` and
-        ``outcome`` with ``count`` and ``example``; ``wait_s_total`` paused before retries;
-        ``queue_s`` (p50, p95 of the wait in our own queue) and ``in_flight`` (mean, max), null
-        where unknown.
-    """
-    import pyarrow.compute
+    def add(self, table: pa.Table) -> None:
+        """Take up some attempts, with :data:`ATTEMPT_COLUMNS`."""
+        import pyarrow.compute
 
-    compute: Any = pyarrow.compute
-    names, codes = read_codes(table, "outcome")
-    counts = np.bincount(codes, minlength=len(names)).tolist()
-    in_flight = _column(table, "in_flight")
-    return {
-        "made": len(table),
-        "trials_retried": int(compute.count_distinct(_column(again, "trial_id")).as_py() or 0),
-        "outcomes": {
-            name: count
-            for count, name in sorted(zip(counts, names, strict=True), key=lambda one: -one[0])
-            if count
-        },
-        "failed": _grouped(again, ("error_kind", "http_status", "outcome")),
-        "wait_s_total": compute.sum(_column(table, "wait_s")).as_py() or 0.0,
-        "queue_s": _quantiles(_column(table, "queue_s")),
-        "in_flight": {
-            "mean": compute.mean(in_flight).as_py(),
-            "max": compute.max(in_flight).as_py(),
-        },
-    }
+        compute: Any = pyarrow.compute
+        self.made += len(table)
+        names, codes = read_codes(table, "outcome")
+        counts = np.bincount(codes, minlength=len(names)).tolist()
+        self._outcomes.update(dict(zip(names, counts, strict=True)))
+        self._waits += [wait for wait in table["wait_s"].drop_null().to_pylist() if wait]
+        self._queue.add(table.select(["queue_s"]), {})
+        in_flight = table["in_flight"]
+        self._in_flight += compute.sum(in_flight).as_py() or 0
+        self._with_in_flight += len(in_flight) - in_flight.null_count
+        most = [m for m in (self._most, compute.max(in_flight).as_py()) if m is not None]
+        self._most = max(most, default=None)
 
+    @property
+    def in_doubt(self) -> int:
+        """Attempts of unknown outcome."""
+        return self._outcomes["in_doubt"]
 
-def _column(table: pa.Table, name: str) -> Any:
-    """A column of attempts; an empty one where it was left out because it holds nothing."""
-    if name in table.column_names:
-        return table[name]
-    return only(arrow_schema("attempts"), [name]).empty_table()[name]
+    def facts(self, again: pa.Table) -> dict[str, Any]:
+        """All of them together.
 
+        Args:
+            again: :data:`AGAIN_COLUMNS` of those that were not the last of their trial.
 
-def _quantiles(column: Any) -> dict[str, Any]:
-    import pyarrow.compute
+        Returns:
+            ``made``; ``trials_retried``; ``outcomes`` (delivered, rejected, not_sent, in_doubt);
+            ``failed``, the attempts that were tried again, by ``error_kind``, ``http_status`` and
+            ``outcome`` with ``count`` and ``example``; ``wait_s_total`` paused before retries;
+            ``queue_s`` (p50, p95 of the wait in our own queue) and ``in_flight`` (mean, max), null
+            where unknown.
+        """
+        import pyarrow.compute
 
-    compute: Any = pyarrow.compute
-    p50, p95 = compute.quantile(column, [0.5, 0.95]).to_pylist()
-    return {"p50": p50, "p95": p95}
+        compute: Any = pyarrow.compute
+        retried = compute.count_distinct(again["trial_id"], mode="only_valid").as_py()
+        known = self._with_in_flight
+        return {
+            "made": self.made,
+            "trials_retried": int(retried),
+            "outcomes": {name: count for name, count in self._outcomes.most_common() if count},
+            "failed": _grouped(again, ("error_kind", "http_status", "outcome")),
+            "wait_s_total": math.fsum(self._waits),
+            "queue_s": self._waited(),
+            "in_flight": {"mean": self._in_flight / known if known else None, "max": self._most},
+        }
+
+    def _waited(self) -> dict[str, Any]:
+        import pyarrow.compute
+
+        compute: Any = pyarrow.compute
+        p50 = p95 = None
+        if self._queue.column_names:
+            p50, p95 = compute.quantile(self._queue["queue_s"], [0.5, 0.95]).to_pylist()
+        return {"p50": p50, "p95": p95}
 
 
 def _grouped(table: pa.Table, keys: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.analysis.frame import COLUMNS, WIDE, Frame
 from evalharness.errors import ConfigError
+from evalharness.held import Held
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import Costs, cost_columns
 from evalharness.report import fate
 from evalharness.report.load import Loaded, load_section
-from evalharness.report.scoring import Options, price_book, scored_run, stored_config
-from evalharness.scorers import Scored
+from evalharness.report.reading import Reader
+from evalharness.report.scoring import Options, grader, price_book, scoring_facts, stored_config
 from evalharness.store.asked import Asked
 from evalharness.store.folder import CONFIG
 from evalharness.store.run import Run
@@ -33,23 +34,24 @@ class Gathered(NamedTuple):
 
     Attributes:
         run: the run.
-        settings, prompts, records: those that are reported, as Arrow tables; columns of outputs
-            hold numbers of the frame's texts, columns without a value are left out.
+        settings, prompts: those that are reported, as Arrow tables.
+        records: likewise; columns of outputs hold numbers of the frame's texts.
         asked: the newest plan; None where everything is reported.
         outside: records the plan does not ask for.
         load: the load section.
-        scored, book, costs: the judgements, the prices, and what the records cost by them.
+        scoring: what the judgements came to (:func:`~evalharness.report.scoring.scoring_facts`).
+        book, costs: the prices, and what the records cost by them.
         frame: the records encoded.
     """
 
     run: Run
     settings: pa.Table
     prompts: pa.Table
-    records: pa.Table
+    records: Held
     asked: Asked | None
     outside: int
     load: Loaded
-    scored: Scored
+    scoring: dict[str, Any]
     book: PriceBook
     costs: Costs
     frame: Frame
@@ -68,10 +70,12 @@ def gather(run: Run, options: Options = DEFAULTS) -> Gathered:
     texts = Texts()
     stored = run.snapshot("records")
     wide = stored.wide(WIDE)
-    records = load.kept(stored.compact(_columns(), texts, numbered=wide is not None))
-    held = len(records)
     if asked is not None:
-        settings, prompts, records = asked.settings, asked.prompts, asked.rows(records)
+        settings, prompts = asked.settings, asked.prompts
+    reader = Reader(load, asked, texts, _columns())
+    grading = grader(run, prompts, options, texts, reader.held.keys, stored)
+    reader.read(stored, grading, numbered=wide is not None)
+    records = reader.held
     if not len(records) and load.data is not None:
         raise ConfigError(
             f"no load point of run `{run.name}` was measured to its end",
@@ -83,7 +87,8 @@ def gather(run: Run, options: Options = DEFAULTS) -> Gathered:
             hint="the command that made it, once more, sends what it asks for "
             f"(its configuration: {run.root / CONFIG})",
         )
-    scored = scored_run(run, records, prompts, options, texts)
+    texts.close()
+    scored = grading.finished(records, prompts)
     book = price_book(options, config)
     costs = cost_columns(records, book)
     frame = Frame.build(
@@ -97,8 +102,8 @@ def gather(run: Run, options: Options = DEFAULTS) -> Gathered:
         wide=wide,
     )
     return Gathered(
-        run, settings, prompts, records, asked, held - len(records), load, scored, book, costs,
-        frame,
+        run, settings, prompts, records, asked, reader.outside, load, scoring_facts(scored),
+        book, costs, frame,
     )  # fmt: skip
 
 

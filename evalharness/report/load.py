@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from evalharness.analysis.distributions import ecdf
+from evalharness.analysis.encode import Bools
 from evalharness.analysis.load import ATTEMPT_COLUMNS, RECORD_COLUMNS, Measured, measure
 from evalharness.analysis.load_metrics import metrics
 from evalharness.analysis.load_search import Search
 from evalharness.analysis.load_timeline import timeline
 from evalharness.config import LoadConfig
 from evalharness.loads import load_of
+from evalharness.records import Phase
+from evalharness.store.compact import Snapshot, joined
 from evalharness.store.measurements import Measurement, current, read_measurements
 from evalharness.store.run import Run
 
@@ -33,23 +37,24 @@ class Loaded(NamedTuple):
     data: Row | None
     numbers: frozenset[int]
 
-    def kept(self, records: pa.Table) -> pa.Table:
-        """The records that figures are made from.
+    def kept(self, records: pa.Table, phased: Callable[[], bool]) -> Bools | None:
+        """The records that figures are made from; None for all of them.
 
         An import of a benchmark's records has no list of measurements: its warm-up stays out.
+
+        Args:
+            records: some records of the run.
+            phased: says whether any record of the run has a phase; where none has, all are kept.
         """
-        names = records.column_names  # without those that hold nothing
-        if "phase" not in names or records["phase"].null_count == len(records):
-            return records
-        number: list[Any] = (
-            records["measurement"].to_pylist() if "measurement" in names else [None] * len(records)
-        )
-        phase: list[Any] = records["phase"].to_pylist()
-        keep = [
-            m is None or (p == "measured" and (self.data is None or m in self.numbers))
-            for m, p in zip(number, phase, strict=True)
-        ]
-        return records.filter(np.array(keep, dtype=np.bool_))
+        number, phase = records["measurement"], records["phase"]
+        if number.null_count == len(records):
+            return None
+        if phase.null_count == len(records) and not phased():
+            return None
+        measured = np.array([p == Phase.MEASURED.value for p in phase.to_pylist()], np.bool_)
+        among = [m is None or self.data is None or m in self.numbers for m in number.to_pylist()]
+        outside = np.asarray(number.is_null(), dtype=np.bool_)
+        return outside | (measured & np.array(among, np.bool_))
 
 
 def load_section(run: Run, settings: pa.Table, config: Row | None) -> Loaded:
@@ -68,12 +73,12 @@ def load_section(run: Run, settings: pa.Table, config: Row | None) -> Loaded:
     labels = {str(key): str(name) for key, name in zip(ids, names, strict=True)}
     shown = [one for one in current(every) if set(one.settings) <= labels.keys()]
     shown.sort(key=lambda one: float(one.load["rate"]) if one.searched else 0.0)
-    records = run.table("records", list(RECORD_COLUMNS))
-    attempts = run.table("attempts", list(ATTEMPT_COLUMNS))
+    records = MeasuredRows(run.snapshot("records"), RECORD_COLUMNS)
+    attempts = MeasuredRows(run.snapshot("attempts"), ATTEMPT_COLUMNS)
     asked = _asked(settings)
     points: list[Row] = []
     for one in shown:
-        found = measure_one(one, records, attempts, judge)
+        found = measure_one(one, records.of(one.number), attempts.of(one.number), judge)
         point = _point(one, found, [labels[s] for s in one.settings])
         points.append({**point, "asked": [asked[s] for s in one.settings]})
     numbers, searches = _chosen(shown, points)
@@ -82,10 +87,28 @@ def load_section(run: Run, settings: pa.Table, config: Row | None) -> Loaded:
     return Loaded(data, frozenset(numbers))
 
 
+class MeasuredRows:
+    """The rows of one measurement after the other: only the parts that hold some are read."""
+
+    def __init__(self, stored: Snapshot, columns: Sequence[str]) -> None:
+        self._stored = stored
+        self._columns = columns
+        self._parts: dict[int | None, set[int]] = {}
+        for place, part in enumerate(stored.parts(["measurement"])):
+            for number in part["measurement"].unique().to_pylist():
+                self._parts.setdefault(number, set()).add(place)
+
+    def of(self, number: int) -> pa.Table:
+        """The rows of a measurement."""
+        parts = self._stored.parts(self._columns, only=self._parts.get(number, set()))
+        (rows,) = joined((_of(part, number) for part in parts), rows=None)
+        return rows
+
+
 def measure_one(
     one: Measurement, records: pa.Table, attempts: pa.Table, judge: LoadConfig
 ) -> Measured:
-    """Describe one measurement, given the tables of the whole run."""
+    """Describe one measurement, given tables that hold its rows."""
     return measure(
         one, _of(records, one.number), _of(attempts, one.number), load_of(one.load, judge)
     )
@@ -112,8 +135,10 @@ def _asked(settings: pa.Table) -> dict[str, Row]:
 
 
 def _of(table: pa.Table, number: int) -> pa.Table:
-    found: list[Any] = table["measurement"].to_pylist()
-    return table.filter(np.array([m == number for m in found], dtype=np.bool_))
+    import pyarrow.compute
+
+    compute: Any = pyarrow.compute
+    return table.filter(compute.equal(table["measurement"], number))
 
 
 def _point(one: Measurement, found: Measured, labels: list[str]) -> Row:

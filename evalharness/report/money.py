@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from evalharness.analysis import billing, cost, waste
+from evalharness.analysis import billing, cost
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.frontier import frontier
 from evalharness.analysis.spending import Spending
 from evalharness.pricing import Price, PriceBook
-from evalharness.pricing.attempts import AttemptCosts
 from evalharness.pricing.columns import Costs, SettingCost
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-#: Columns of the attempts table that :func:`money` reads.
-ATTEMPT_COLUMNS = waste.COLUMNS
 
 
 def money(
@@ -27,7 +23,7 @@ def money(
     book: PriceBook,
     *,
     prompts: pa.Table,
-    attempts: pa.Table,
+    attempts: dict[str, Any] | None,
     settings: Sequence[dict[str, Any]],
     volume: float | None = None,
 ) -> dict[str, Any]:
@@ -38,26 +34,26 @@ def money(
         costs: of ``frame.records``, computed with ``book``.
         book: the prices.
         prompts: the prompts table the frame was built with; ``tags`` are read where it has them.
-        attempts: the columns :data:`ATTEMPT_COLUMNS` of the settings and prompts reported.
+        attempts: what those of the settings and prompts reported cost
+            (:meth:`~evalharness.analysis.waste.Waste.facts`).
         settings: ``data["settings"]``.
         volume: requests to project to; None projects nothing.
 
     Returns:
         ``whole``, ``settings``, ``models`` and ``tags`` as :func:`~.spending.describe` says;
-        ``prompts`` as :func:`~.cost.by_prompt`; ``attempts`` as :func:`~.waste.spent`;
+        ``prompts`` as :func:`~.cost.by_prompt`; ``attempts`` as given;
         ``billed`` as :func:`~.billing.by_setting`; ``frontier`` as :func:`~.frontier.frontier`;
         ``projection`` with ``volume`` and ``settings``, null without a volume.
     """
     spending = Spending.of(frame, costs, book)
     by_setting = cost.by_setting(spending)
-    attempt_costs = AttemptCosts(attempts, _named(frame), book)
     facts: dict[str, Any] = {
         "whole": cost.whole(spending),
         "settings": by_setting,
         "models": cost.by_model(spending),
         "tags": cost.by_tag(spending, _tags(frame, prompts)),
         "prompts": cost.by_prompt(spending),
-        "attempts": waste.spent(attempts, attempt_costs),
+        "attempts": attempts,
         "billed": billing.by_setting(billing.Bills(spending, book), costs.prices),
         "frontier": frontier(settings, by_setting),
         "projection": None
@@ -65,14 +61,6 @@ def money(
         else {"volume": volume, "settings": cost.projection(by_setting, volume)},
     }
     return cast("dict[str, Any]", _plain(facts))
-
-
-def _named(frame: Frame) -> dict[str, tuple[str | None, str | None]]:
-    """Provider and model of each setting, which prices are looked up by."""
-    return {
-        str(row["setting_id"]): (row.get("provider"), row.get("model"))
-        for row in frame.setting_rows
-    }
 
 
 def _tags(frame: Frame, prompts: pa.Table) -> list[list[str]]:

@@ -5,6 +5,7 @@ Report, ``show`` and ``export`` read scores here, so that all three say the same
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,17 +15,20 @@ import numpy as np
 from evalharness.judging import bind
 from evalharness.pricing import PriceBook
 from evalharness.scorers import (
-    Scored,
+    Extractor,
+    Scorer,
     parse_answer_spec,
     parse_scoring,
-    score_records,
 )
+from evalharness.scorers.scored import Grader, Scored, score_records
 from evalharness.store.run import Run
 from evalharness.strict_yaml import load as load_yaml
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from evalharness.held import Keys
+    from evalharness.store.compact import Snapshot
     from evalharness.texts import Texts
 
 REASONS = 5  # reasons a scorer that are named; the texts of exceptions can be without number
@@ -88,31 +92,51 @@ def price_book(options: Options, config: StoredConfig) -> PriceBook:
     )
 
 
-def scored_run(
-    run: Run,
-    records: pa.Table,
-    prompts: pa.Table,
-    options: Options,
-    texts: Texts | None = None,
-) -> Scored:
+def scored_run(run: Run, records: pa.Table, prompts: pa.Table, options: Options) -> Scored:
     """Judge records of a run by its scoring, or by the one that replaces it.
-
-    With ``texts`` the columns of outputs hold numbers of texts.
 
     Raises:
         ConfigError: the scoring cannot be read.
     """
+    scorers, extractor = _scoring(run, options)
+    supplied = run.manifest.answers_supplied
+    return score_records(records, prompts, scorers, extractor, answers_supplied=supplied)
+
+
+def grader(
+    run: Run,
+    prompts: pa.Table,
+    options: Options,
+    texts: Texts,
+    keys: Mapping[str, Keys],
+    stored: Snapshot,
+) -> Grader:
+    """What judges the records of a run as they are read, by the same scoring.
+
+    Args:
+        run: the run.
+        prompts: those that are reported.
+        options: may replace the run's scoring.
+        texts, keys: what the codes of outputs and of columns of few values stand for.
+        stored: the records, to look for answers that came with them.
+
+    Raises:
+        ConfigError: the scoring cannot be read.
+    """
+    scorers, extractor = _scoring(run, options)
+    supplied = run.manifest.answers_supplied
+    if supplied is None:
+        supplied = extractor is None and bool(stored.filled(["answer"]))
+    return Grader(
+        prompts, scorers, extractor, supplied=extractor is None and supplied, texts=texts, keys=keys
+    )
+
+
+def _scoring(run: Run, options: Options) -> tuple[list[Scorer], Extractor | None]:
     config = stored_config(run)
     scorers = parse_scoring(options.scoring if options.scoring is not None else config.scoring)
     answer = config.answer if options.answer is None else options.answer or None
-    return score_records(
-        records,
-        prompts,
-        bind(scorers, run),
-        parse_answer_spec(answer),
-        answers_supplied=run.manifest.answers_supplied,
-        texts=texts,
-    )
+    return bind(scorers, run), parse_answer_spec(answer)
 
 
 def scoring_facts(scored: Scored) -> dict[str, Any]:

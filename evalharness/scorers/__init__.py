@@ -2,8 +2,9 @@
 
 A scorer is a frozen value; its fields are its arguments. A new one is one file and one line in
 :data:`TABLE`. :func:`parse_scoring` reads the ``scoring`` list of a configuration,
-:func:`parse_answer_spec` the ``answer`` part, :func:`score_records` applies both to the records
-of a run. ``docs/scorers.md`` is the page for users.
+:func:`parse_answer_spec` the ``answer`` part; :func:`.scored.score_records` applies both to the
+records of a run, and is imported from there since it needs numpy. ``docs/scorers.md`` is the page
+for users.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,6 @@ from evalharness.scorers.parsing import parse_with
 from evalharness.scorers.python import Python
 from evalharness.scorers.regex import Regex
 from evalharness.scorers.rouge import Rouge
-from evalharness.scorers.scored import AnswerStatus, Scored, score_records
 from evalharness.scorers.similarity import Similarity
 from evalharness.scorers.startswith import StartsWith
 from evalharness.scorers.tool_call import ToolCall
@@ -51,17 +51,14 @@ TABLE: dict[str, type[Scorer]] = {
 
 __all__ = [
     "TABLE",
-    "AnswerStatus",
     "Extractor",
     "Parsed",
     "Sample",
     "Score",
-    "Scored",
     "Scorer",
     "UnscorableError",
     "parse_answer_spec",
     "parse_scoring",
-    "score_records",
 ]
 
 

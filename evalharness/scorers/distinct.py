@@ -2,91 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from evalharness.errors import DatasetError
+from evalharness.hashed import Hashes, Numbers, mixed
+from evalharness.held import Codes, Keys
 from evalharness.records import Status
 from evalharness.scorers.base import Sample
-from evalharness.texts import OUTPUTS, Texts
+from evalharness.texts import Texts
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pyarrow as pa
 
 BATCH = 16_384
 # Gives the answer of an output from its status and text.
 Answer = Callable[[Status, "str | None"], "str | None"]
+KEYS = ("prompt_id", "status", "finish_reason")
+TEXTS = ("text", "tool_calls_json", "answer")
 _STATUS = {status.value: status for status in Status}
-_INT64_SAFE = 2**62
-
-
-def distinct(
-    table: pa.Table, columns: Sequence[str]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Find the rows that are equal in all the columns (null equals null).
-
-    Returns:
-        A row of each distinct one, and for every row which distinct one it is.
-
-    """
-    import numpy as np
-
-    combined: npt.NDArray[np.int64] = np.zeros(table.num_rows, dtype=np.int64)
-    size = 1
-    for name in columns:
-        codes, count = _codes(table.column(name))
-        if size * count >= _INT64_SAFE:
-            seen, combined = np.unique(combined, return_inverse=True)
-            combined, size = combined.astype(np.int64), len(seen)
-        combined, size = combined * count + codes, size * count
-    _, first, index = np.unique(combined, return_index=True, return_inverse=True)
-    # In the order in which they came, which is how texts are stored.
-    order = np.argsort(first)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return first[order], place[index]
-
-
-def _codes(column: Any) -> tuple[npt.NDArray[np.int64], int]:
-    """Give each value a small integer, and say how many there can be."""
-    import numpy as np
-    import pyarrow as pa
-
-    if pa.types.is_integer(column.type):  # numbers of texts
-        numbers = np.asarray(column.fill_null(-1), dtype=np.int64) + 1
-        return numbers, int(numbers.max(initial=0)) + 1
-    if not pa.types.is_dictionary(column.type):
-        column = _wide(column).dictionary_encode()
-    chunks: list[Any] = column.unify_dictionaries().chunks
-    if not chunks:
-        return np.zeros(0, dtype=np.int64), 1
-    nulls = len(chunks[0].dictionary)
-    parts = [np.asarray(chunk.indices.fill_null(nulls), dtype=np.int64) for chunk in chunks]
-    return np.concatenate(parts), nulls + 1
-
-
-def _wide(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """Give the column 64-bit offsets where its texts might not fit into 2 GiB."""
-    import pyarrow as pa
-
-    if pa.types.is_string(column.type) and column.nbytes >= 2**31 - 1:
-        return column.cast(pa.large_string())
-    return column
-
-
-def _values(column: Any) -> list[Any]:
-    """The column as a list; of a dictionary, each value is made once."""
-    import pyarrow as pa
-
-    if not pa.types.is_dictionary(column.type):
-        return column.to_pylist()
-    codes, _ = _codes(column)
-    values: list[Any] = [*column.unify_dictionaries().chunk(0).dictionary.to_pylist(), None]
-    return [values[code] for code in codes.tolist()]
 
 
 class _About(NamedTuple):
@@ -98,105 +35,154 @@ class _About(NamedTuple):
     messages: list[dict[str, Any]] | None
 
 
+_NOTHING = _About(None, {}, [], None)
+
+
 class Samples:
-    """Samples of the distinct outputs, made when asked for.
+    """The distinct outputs among records that come block by block; samples are made when asked for.
+
+    Two records are one output when they are equal in prompt, status, finish reason, text and tool
+    calls, and in the answer they came with where those count.
 
     Args:
-        records: the records table.
         prompts: the prompts table.
-        first: rows of ``records`` to make samples of.
-        texts: what the numbers in columns of outputs stand for, where they hold numbers.
-
-    Raises:
-        DatasetError: a record of a prompt that ``prompts`` does not hold.
-
+        keys: what the codes of :data:`KEYS` stand for.
+        texts: what the codes of :data:`TEXTS` stand for.
     """
 
-    def __init__(
-        self,
-        records: pa.Table,
-        prompts: pa.Table,
-        first: npt.NDArray[np.intp],
-        texts: Texts | None = None,
-    ) -> None:
+    def __init__(self, prompts: pa.Table, keys: Mapping[str, Keys], texts: Texts) -> None:
+        self._told = _read_prompts(prompts)
+        self._keys = keys
         self._texts = texts
-        wanted = ("prompt_id", "text", "status", "finish_reason", "tool_calls_json", "answer")
-        present = [name for name in wanted if name in records.column_names]
-        narrow = records.select(present)
-        for place, name in enumerate(present):
-            narrow = narrow.set_column(place, name, _wide(narrow.column(name)))
-        self._rows = narrow.take(first)
-        self._about = _read_prompts(prompts)
-        self.answers: Sequence[str | None] | None = None
-        unknown = set(self._rows.column("prompt_id").unique().to_pylist()) - self._about.keys()
-        if unknown:
-            raise DatasetError(
-                f"there are records of prompt {min(map(str, unknown))!r}, which the prompts table "
-                f"does not hold ({len(unknown)} such prompts)",
-                hint="check the run folder with: evalharness verify RUN",
-            )
+        self._numbers: Numbers | None = Numbers()
+        self._about: dict[int, _About] = {}  # by the code of the prompt
+        self._unknown: set[str] = set()
+        self._codes: dict[str, list[Codes]] = {}  # of the outputs, by column
+        self._index: list[Codes] = []
+        self._count = 0
 
     def __len__(self) -> int:
-        return self._rows.num_rows
+        return self._count
 
-    def __getitem__(self, place: int) -> Sample:
-        return next(self._made(place, 1))
+    def add(self, codes: Mapping[str, Codes]) -> int:
+        """Take up a block of records, given by the codes of their columns (negative: null).
 
-    def batches(self, answer: Answer | None = None) -> Iterator[tuple[int, list[Sample]]]:
-        """All samples in order: place of the first, and up to :data:`BATCH` samples.
+        Columns are the same in every block. Returns how many new outputs there are.
+        """
+        assert self._numbers is not None, "complete"
+        number, first = self._numbers.of(*_hashed(codes))
+        self._index.append(number.astype(np.int32))
+        self._count += len(first)
+        for name, column in codes.items():
+            self._codes.setdefault(name, []).append(column[first])
+        self._look_up()
+        return len(first)
+
+    def complete(self) -> Codes:
+        """Say that there are no more records; for every one, which output it is.
+
+        Raises:
+            DatasetError: a record of a prompt that the prompts table does not hold.
+        """
+        self._numbers = None
+        if self._unknown:
+            raise DatasetError(
+                f"there are records of prompt {min(self._unknown)!r}, which the prompts table "
+                f"does not hold ({len(self._unknown)} such prompts)",
+                hint="check the run folder with: evalharness verify RUN",
+            )
+        index = self._index
+        self._index = []
+        self._codes = {name: [_joined(blocks)] for name, blocks in self._codes.items()}
+        return _joined(index)
+
+    def made(self, block: int = -1, answer: Answer | None = None) -> Iterator[list[Sample]]:
+        """The outputs that came with a block, in order, up to :data:`BATCH` at a time.
 
         ``answer`` gives the answer of each from its status and text, in order.
         """
-        for start in range(0, len(self), BATCH):
-            yield start, list(self._made(start, BATCH, answer))
+        columns = {name: blocks[block] for name, blocks in self._codes.items()}
+        count = len(next(iter(columns.values())))
+        for start in range(0, count, BATCH):
+            batch = {name: codes[start : start + BATCH] for name, codes in columns.items()}
+            yield list(self._samples(batch, answer))
 
-    def supplied_answers(self) -> list[str | None]:
-        """List the ``answer`` column; it is absent where no output has an answer."""
-        if "answer" not in self._rows.column_names:
-            return [None] * len(self)
-        return self._rows.column("answer").to_pylist()
+    def one(self, place: int, answer: str | None) -> Sample:
+        """One output again, once they are complete."""
+        batch = {name: blocks[0][place : place + 1] for name, blocks in self._codes.items()}
+        return next(self._samples(batch, lambda status, text: answer))
 
-    def _made(self, start: int, count: int, answer_of: Answer | None = None) -> Iterator[Sample]:
-        import numpy as np
+    def supplied(self, block: int = -1) -> list[str | None]:
+        """The answers that the outputs of a block came with."""
+        if "answer" not in self._codes:  # no record has one
+            return [None] * len(self._codes["prompt_id"][block])
+        return self._said(self._codes["answer"][block])
 
-        rows: Any = self._rows.slice(start, count)
-        empty: list[None] = [None] * rows.num_rows
+    def _samples(self, codes: Mapping[str, Codes], answer_of: Answer | None) -> Iterator[Sample]:
+        nothing: list[str | None] = [None] * len(codes["prompt_id"])
+        places: list[int] = codes["prompt_id"].tolist()
 
-        def column(name: str) -> list[Any]:
-            if name not in rows.column_names:
-                return empty
-            if self._texts is not None and name in OUTPUTS:
-                numbers = np.asarray(rows.column(name).fill_null(-1), dtype=np.int64)
-                found = self._texts.take(np.maximum(numbers, 0))
-                return [None if n < 0 else t for n, t in zip(numbers, found, strict=True)]
-            return _values(rows.column(name))
+        def key(name: str) -> list[Any]:
+            if name not in codes:
+                return nothing
+            values = [*self._keys[name].values, None]  # the code of null is the last one's place
+            return [values[code] for code in codes[name].tolist()]
 
-        answers = empty if self.answers is None else self.answers[start : start + count]
-        for prompt_id, text, status, finish_reason, tool_calls, answer in zip(
-            column("prompt_id"),
-            column("text"),
-            column("status"),
-            column("finish_reason"),
-            column("tool_calls_json"),
-            answers,
+        def text(name: str) -> list[str | None]:
+            return self._said(codes[name]) if name in codes else nothing
+
+        for place, prompt_id, said, status, finish_reason, tool_calls in zip(
+            places,
+            key("prompt_id"),
+            text("text"),
+            key("status"),
+            key("finish_reason"),
+            text("tool_calls_json"),
             strict=True,
         ):
-            about = self._about[prompt_id]
+            about = self._about[place]
             what = _STATUS[status]
-            if answer_of is not None:
-                answer = answer_of(what, text)
             yield Sample(
-                text=text,
+                text=said,
                 target=about.target,
                 status=what,
                 finish_reason=finish_reason,
                 tool_calls_json=tool_calls,
-                answer=answer,
+                answer=None if answer_of is None else answer_of(what, said),
                 prompt_id=prompt_id,
                 fields=about.fields,
                 tags=about.tags,
                 messages=about.messages,
             )
+
+    def _said(self, numbers: Codes) -> list[str | None]:
+        found: list[str | None] = list(self._texts.take(np.maximum(numbers, 0)))
+        for place in np.flatnonzero(numbers < 0).tolist():
+            found[place] = None
+        return found
+
+    def _look_up(self) -> None:
+        """What the prompts say that came for the first time."""
+        for prompt_id in self._keys["prompt_id"].values[len(self._about) :]:
+            about = self._told.get(prompt_id)
+            if about is None:
+                self._unknown.add(prompt_id)
+            self._about[len(self._about)] = about or _NOTHING
+
+
+def _joined(blocks: list[Codes]) -> Codes:
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.int32)
+
+
+def _hashed(codes: Mapping[str, Codes]) -> tuple[Hashes, Hashes]:
+    """128 bits for each row: prompt and text as they are, the other columns hashed."""
+    columns = {name: column.astype(np.uint32).astype(np.uint64) for name, column in codes.items()}
+    said = columns.pop("text", np.uint64(0))
+    first = (columns.pop("prompt_id") << np.uint64(32)) | said
+    second = np.zeros(len(first), np.uint64)
+    for column in columns.values():
+        second = mixed(second + column + np.uint64(0x9E3779B97F4A7C15))
+    return mixed(first), second
 
 
 def _read_prompts(prompts: pa.Table) -> dict[str, _About]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalharness.scorers.base import Sample, Score, alternatives
+from evalharness.scorers.base import Sample, Score
 from evalharness.scorers.text import TextScorer
 
 
@@ -16,7 +16,7 @@ class Exact(TextScorer, frozen=True, kw_only=True):
     def grade(self, sample: Sample) -> Score:
         """Compare the whole text."""
         said = self.plain(self.said(sample))
-        for target in alternatives(sample.target):
-            if said == self.plain(target):
+        for _, plain in self.wanted(sample.target):
+            if said == plain:
                 return Score(1.0, said, "equals the target")
         return Score(0.0, said, "differs from the target")

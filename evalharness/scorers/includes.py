@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalharness.scorers.base import Sample, Score, UnscorableError, alternatives, verdict
+from evalharness.scorers.base import Sample, Score, UnscorableError, verdict
 from evalharness.scorers.text import TextScorer
 
 
@@ -22,8 +22,7 @@ class Includes(TextScorer, frozen=True, kw_only=True):
         said = self.plain(self.said(sample))
         found: list[str] = []
         missing: list[str] = []
-        for target in alternatives(sample.target):
-            plain = self.plain(target)
+        for target, plain in self.wanted(sample.target):
             if not plain:
                 raise UnscorableError("the target is empty, and so occurs in every text")
             (found if plain in said else missing).append(target)

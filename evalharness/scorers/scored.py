@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from evalharness.errors import ConfigError
+from evalharness.held import Codes, Keys
 from evalharness.records import Status
-from evalharness.scorers.answers import Extractor, Parsed
+from evalharness.scorers.answering import GAVE_UP, GIVE_UP_AFTER, Answering
+from evalharness.scorers.answers import Extractor
 from evalharness.scorers.base import NOTHING_ANSWERED, Sample, Score, Scorer
-from evalharness.scorers.distinct import Samples, distinct
+from evalharness.scorers.distinct import KEYS, TEXTS, Samples
 from evalharness.scorers.patterns import TIMED_OUT
+from evalharness.texts import Texts
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
-    from evalharness.texts import Texts
-
-GIVE_UP_AFTER = 10  # texts on which a pattern took too long before it is tried no more
 IMPORTED = "imported"  # name of the scores that came with an import
-_GAVE_UP = f"not tried: the pattern took too long on {GIVE_UP_AFTER} other texts"
-
-_HOPELESS = Score(None, None, _GAVE_UP)
-
-_OUTPUT = ("prompt_id", "text", "status", "finish_reason", "tool_calls_json")
-
-
-class AnswerStatus(StrEnum):
-    """What answer extraction came to for one record."""
-
-    PARSED = "parsed"
-    UNPARSED = "unparsed"  # delivered, and no answer in it: agrees with nothing
-    FAILED = "failed"  # extraction could not be tried (a pattern over its time limit)
-    NONE = "none"  # an error record: nothing was said
+_HOPELESS = Score(None, None, GAVE_UP)
 
 
 class Scored:
@@ -55,22 +42,23 @@ class Scored:
     """
 
     def __init__(
-        self, samples: Samples, index: npt.NDArray[np.intp], judged: dict[str, _Judged]
+        self, samples: Samples, judged: dict[str, _Judged], answering: Answering | None
     ) -> None:
+        self._index = samples.complete()
         self.scores: dict[str, npt.NDArray[np.float64]] = {
-            label: one.values[index] for label, one in judged.items()
+            label: one.values[self._index] for label, one in judged.items()
         }
         self.answers: pa.DictionaryArray[Any, Any] | None = None
         self.answer_status: pa.DictionaryArray[Any, Any] | None = None
+        if answering is not None:
+            self.answers, self.answer_status = answering.of(self._index)
         self._samples = samples
-        self._index = index
         self._judged = judged
+        self._answering = answering
         self._imported_nulls: dict[str, int] = {}
 
     def add_imported(self, values: npt.NDArray[np.float64], errors: int) -> None:
         """Put the scores that came with an import last; ``errors`` of the records failed."""
-        import numpy as np
-
         self.scores[IMPORTED] = values
         nulls = int(np.isnan(values).sum())
         reasons = {NOTHING_ANSWERED: errors, "the import gave no score": nulls - errors}
@@ -90,12 +78,11 @@ class Scored:
         reason = judged.reasons.get(place)
         if reason is not None:
             return Score(None, None, reason)
-        return judged.scorer.score(self._samples[place])
+        answer = None if self._answering is None else self._answering.answer_at(place)
+        return judged.scorer.score(self._samples.one(place, answer))
 
     def why_null(self, label: str) -> dict[str, int]:
         """How many records this scorer left without a score, by reason, most frequent first."""
-        import numpy as np
-
         if label not in self._judged:
             return self._imported_nulls
         uses = np.bincount(self._index, minlength=len(self._samples))
@@ -139,23 +126,102 @@ def score_records(
     if answers_supplied is None:
         answers_supplied = _any_value(records, "answer")
     supplied = extractor is None and answers_supplied
-    judged = _labelled(scorers, answers_known=supplied or extractor is not None)
-    columns = [*_OUTPUT, "answer"] if supplied else _OUTPUT
-    first, index = distinct(records, [name for name in columns if name in records.column_names])
-    samples = Samples(records, prompts, first, texts)
-    answering = None
-    if supplied or extractor is not None:
-        answering = _Answering(extractor, samples.supplied_answers() if supplied else None)
-    for start, batch in samples.batches(None if answering is None else answering.answer):
-        for one in judged.values():
-            one.judge(start, batch)
-    scored = Scored(samples, index, {label: one.finished() for label, one in judged.items()})
-    if _any_value(records, "score") and IMPORTED not in scored.scores:
-        scored.add_imported(_imported(records, prompts), _errors(records))
-    if answering is not None:
-        samples.answers = answering.answers
-        _broadcast_answers(scored, answering, index)
-    return scored
+    grader = Grader(prompts, scorers, extractor, supplied=supplied, texts=texts or Texts())
+    grader.add(grader.coded(records, numbered=texts is not None))
+    return grader.finished(records, prompts)
+
+
+class Grader:
+    """Judges the records of a run block by block, each distinct output once.
+
+    Args:
+        prompts, scorers, extractor: see :func:`score_records`.
+        supplied: the answers are those in the ``answer`` column.
+        texts: numbers the texts of the outputs.
+        keys: numbers of the columns of few values, where somebody else gives them.
+
+    Raises:
+        ConfigError: see :func:`score_records`.
+
+    """
+
+    def __init__(
+        self,
+        prompts: pa.Table,
+        scorers: Sequence[Scorer],
+        extractor: Extractor | None,
+        *,
+        supplied: bool,
+        texts: Texts,
+        keys: Mapping[str, Keys] | None = None,
+    ) -> None:
+        answering = supplied or extractor is not None
+        self._judges = _labelled(scorers, answers_known=answering)
+        self._answering = Answering(extractor) if answering else None
+        self._supplied = supplied
+        self._texts = texts
+        self._keys = {name: Keys() for name in KEYS} if keys is None else keys
+        self._samples = Samples(prompts, self._keys, texts)
+
+    def coded(self, records: pa.Table, *, numbered: bool) -> dict[str, Codes]:
+        """The columns of records as :meth:`add` takes them.
+
+        ``numbered``: texts and tool calls are numbers of the texts already.
+        """
+        import pyarrow as pa
+
+        there = records.column_names
+        codes = {n: self._keys[n].codes(_whole(records, n)) for n in KEYS if n in there}
+        for name in TEXTS:
+            if name in there and (name != "answer" or self._supplied):
+                column = _whole(records, name)
+                if name == "answer" or not numbered:
+                    if pa.types.is_dictionary(column.type):
+                        column = column.cast(column.type.value_type)
+                    column = self._texts.add(column)
+                codes[name] = np.asarray(column.fill_null(-1)).astype(np.int32, copy=False)
+        return codes
+
+    def add(self, codes: Mapping[str, Codes]) -> None:
+        """Judge the outputs that are new in a block of records, the same columns in every block.
+
+        Codes are numbers of the grader's keys and texts, negative for null.
+        """
+        if not self._samples.add(codes):
+            return
+        answering = self._answering
+        if answering is not None and self._supplied:
+            answering.supply(self._samples.supplied())
+        for batch in self._samples.made(answer=None if answering is None else answering.answer):
+            for one in self._judges.values():
+                one.judge(batch)
+
+    def finished(self, records: Any, prompts: pa.Table) -> Scored:
+        """The scores of all records.
+
+        Args:
+            records: all of them, for the scores that came with them; ``score``, ``prompt_id`` and
+                ``status`` are read.
+            prompts: the prompts table.
+
+        Raises:
+            DatasetError: see :func:`score_records`.
+        """
+        judged = {label: one.finished() for label, one in self._judges.items()}
+        scored = Scored(self._samples, judged, self._answering)
+        if _any_value(records, "score") and IMPORTED not in scored.scores:
+            scored.add_imported(_imported(records, prompts), _errors(records))
+        return scored
+
+
+def _whole(records: pa.Table, name: str) -> Any:
+    """A column as one array, with 64-bit offsets where its texts might not fit into 2 GiB."""
+    import pyarrow as pa
+
+    column: Any = records.column(name)
+    if pa.types.is_string(column.type) and column.nbytes >= 2**31 - 1:
+        column = column.cast(pa.large_string())
+    return column.combine_chunks()
 
 
 class _Judged(msgspec.Struct, frozen=True):
@@ -171,15 +237,15 @@ class _Judge:
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
-        self._values: list[float] = []
+        self._values = array("d")
         self._reasons: dict[int, str] = {}
         self._timeouts = 0
 
-    def judge(self, start: int, batch: list[Sample]) -> None:
-        """Score the samples that stand from place ``start`` on."""
+    def judge(self, batch: list[Sample]) -> None:
+        """Score the samples that come next."""
         score = self.scorer.score
         append = self._values.append
-        for place, sample in enumerate(batch, start):
+        for place, sample in enumerate(batch, len(self._values)):
             one = _HOPELESS if self._timeouts >= GIVE_UP_AFTER else score(sample)
             if one.value is None:
                 self._reasons[place] = one.explanation
@@ -190,8 +256,6 @@ class _Judge:
 
     def finished(self) -> _Judged:
         """Collect the values of all samples judged."""
-        import numpy as np
-
         return _Judged(self.scorer, np.array(self._values, dtype=np.float64), self._reasons)
 
 
@@ -214,61 +278,6 @@ def _any_value(records: pa.Table, name: str) -> bool:
     return name in records.column_names and records.column(name).null_count < records.num_rows
 
 
-class _Answering:
-    """Takes the answer out of one output after the other; without an extractor, the supplied one.
-
-    Attributes:
-        answers: of the outputs so far, None where there is none.
-        statuses: what it came to.
-
-    """
-
-    def __init__(self, extractor: Extractor | None, supplied: list[str | None] | None) -> None:
-        self.answers: list[str | None] = []
-        self.statuses: list[AnswerStatus] = []
-        self._extractor = extractor
-        self._supplied = supplied
-        self._timeouts = 0
-
-    def answer(self, status: Status, text: str | None) -> str | None:
-        """Answer of the next output."""
-        if status is Status.ERROR:
-            one, found = None, AnswerStatus.NONE
-        elif self._extractor is None:
-            one = self._supplied[len(self.answers)] if self._supplied is not None else None
-            found = AnswerStatus.UNPARSED if one is None else AnswerStatus.PARSED
-        else:
-            parsed = (
-                Parsed(None, _GAVE_UP, failed=True)
-                if self._timeouts >= GIVE_UP_AFTER
-                else self._extractor.parse(text)
-            )
-            self._timeouts += parsed.reason == TIMED_OUT
-            one, found = parsed.answer, _status(parsed)
-        self.answers.append(one)
-        self.statuses.append(found)
-        return one
-
-
-def _status(parsed: Parsed) -> AnswerStatus:
-    if parsed.answer is not None:
-        return AnswerStatus.PARSED
-    return AnswerStatus.FAILED if parsed.failed else AnswerStatus.UNPARSED
-
-
-def _broadcast_answers(scored: Scored, answering: _Answering, index: npt.NDArray[np.intp]) -> None:
-    import numpy as np
-    import pyarrow
-
-    pa: Any = pyarrow
-    distinct = pa.array(answering.answers, type=pa.string()).dictionary_encode()
-    scored.answers = distinct.take(pa.array(index))
-    places = {status: place for place, status in enumerate(AnswerStatus)}
-    codes = np.array([places[status] for status in answering.statuses], dtype=np.int8)
-    words = pa.array([status.value for status in AnswerStatus])
-    scored.answer_status = pa.DictionaryArray.from_arrays(pa.array(codes[index]), words)
-
-
 def _errors(records: pa.Table) -> int:
     import pyarrow.compute
 
@@ -278,7 +287,6 @@ def _errors(records: pa.Table) -> int:
 
 def _imported(records: pa.Table, prompts: pa.Table) -> npt.NDArray[np.float64]:
     """Take scores that came with the records, by the rules that hold for every score."""
-    import numpy as np
     import pyarrow.compute
 
     pc: Any = pyarrow.compute

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalharness.scorers.base import Sample, Score, UnscorableError, alternatives, verdict
+from evalharness.scorers.base import Sample, Score, UnscorableError, verdict
 from evalharness.scorers.text import TextScorer
 
 
@@ -18,8 +18,7 @@ class StartsWith(TextScorer, frozen=True, kw_only=True):
     def grade(self, sample: Sample) -> Score:
         """Compare the beginning."""
         said = self.plain(self.said(sample))
-        for target in alternatives(sample.target):
-            plain = self.plain(target)
+        for _, plain in self.wanted(sample.target):
             if not plain:
                 raise UnscorableError("the target is empty, and so begins every text")
             if said.startswith(plain):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from evalharness.scorers.base import Scorer
+from evalharness.scorers.base import Scorer, alternatives
 
 Form = Literal["NFC", "NFKC"]
 
@@ -109,6 +110,23 @@ class TextScorer(Scorer, frozen=True, kw_only=True):
     def plain(self, text: str) -> str:
         """Put the text into its comparable form."""
         return self.options.apply(text)
+
+    def wanted(self, target: Any) -> Sequence[tuple[str, str]]:
+        """The alternatives of a target, as they are and in their comparable form.
+
+        Raises:
+            UnscorableError: see :func:`~evalharness.scorers.base.alternatives`.
+
+        """
+        # The outputs of a prompt come with its one target, a text as a rule.
+        if isinstance(target, str):
+            return _plain_target(target, self.options)
+        return [(one, self.plain(one)) for one in alternatives(target)]
+
+
+@lru_cache(maxsize=65_536)
+def _plain_target(target: str, options: TextOptions) -> Sequence[tuple[str, str]]:
+    return ((target, options.apply(target)),)
 
 
 @lru_cache(maxsize=64)

@@ -1,24 +1,23 @@
-"""A table of a run in as little memory as an analysis needs, read part by part.
+"""A table of a run read part by part, so that no more than two parts of it are in memory.
 
-Keys become dictionaries, outputs become numbers in :class:`~evalharness.texts.Texts`, columns that
-hold nothing are left out. Ten million records then take some hundred bytes each, however long their
-texts are.
+Columns that are too wide to be held are read again for the few rows that are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalharness.arrow import filled_columns
 from evalharness.schema import TABLES, arrow_schema
 from evalharness.store.parts import read_sealed, reading
-from evalharness.texts import OUTPUTS, Ints, Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,21 +39,20 @@ class Snapshot:
         self._paths = paths
         self._fresh = arrow_schema(name).empty_table() if fresh is None else fresh
 
-    def compact(
+    def parts(
         self,
         columns: Sequence[str],
-        texts: Texts,
         *,
-        keep: Callable[[pa.Table], pa.Table] | None = None,
         numbered: bool = False,
-    ) -> pa.Table:
-        """Columns of all rows; columns without a value in any of them are left out.
+        only: Collection[int] | None = None,
+    ) -> Iterator[pa.Table]:
+        """Columns of all rows, in order; the next part is read while the last is worked on.
 
         Args:
-            columns: of the schema.
-            texts: numbers the texts of :data:`~evalharness.texts.OUTPUTS`.
-            keep: chooses rows of a part.
+            columns: of the schema; those of few distinct values (:func:`key_columns`) are
+                dictionaries.
             numbered: add the column ``row``, by which :meth:`wide` finds rows again.
+            only: the numbers of the parts to read, beside the last one, which is in no file.
 
         Raises:
             StorageError: a file is damaged; the message names it.
@@ -62,18 +60,26 @@ class Snapshot:
         import pyarrow as pa
 
         wanted = list(columns)
-        keys = _key_columns(self._name, columns)
+        keys = key_columns(self._name, columns)
+        paths = [p for n, p in enumerate(self._paths) if only is None or n in only]
         parts = _ahead(
-            self._paths, lambda path: read_sealed(path, wanted, dictionaries=keys, threads=False)
+            paths, lambda path: read_sealed(path, wanted, dictionaries=keys, threads=False)
         )
-        tables: list[pa.Table] = []
         start = 0
-        for rows in (*parts, self._fresh.select(wanted)):
-            numbers = pa.array(np.arange(start, start + len(rows)))
+        for rows in chain(parts, (_encoded(self._fresh.select(wanted), keys),)):
+            if numbered:
+                rows = rows.append_column(ROW, pa.array(np.arange(start, start + len(rows))))
             start += len(rows)
-            part = rows.append_column(ROW, numbers) if numbered else rows
-            tables.append(_compacted(part if keep is None else keep(part), keys, texts))
-        return _joined(tables, keys) if start else self._fresh.select(wanted)
+            yield rows
+
+    def filled(self, columns: Sequence[str]) -> set[str]:
+        """Those of some columns that may hold a value, as far as the files say.
+
+        Raises:
+            StorageError: a file is damaged.
+        """
+        fresh = {name for name in columns if self._fresh[name].null_count < len(self._fresh)}
+        return fresh.union(*(self._filled(path, columns)[1] for path in self._paths))
 
     def wide(self, columns: Sequence[str]) -> Wide | None:
         """What reads wide columns for a few rows; None when none of them has a value.
@@ -81,16 +87,14 @@ class Snapshot:
         Raises:
             StorageError: a file is damaged.
         """
-        counted: list[int] = []
-        filled = any(self._fresh[column].null_count < len(self._fresh) for column in columns)
-        for path in self._paths:
-            with reading(path):
-                rows, holding = filled_columns(path, columns)
-            counted.append(rows)
-            filled = filled or bool(holding)
-        if not filled:
+        if not self.filled(columns):
             return None
-        return Wide(self._paths, counted, self._fresh.select(list(columns)))
+        rows = [self._filled(path, columns)[0] for path in self._paths]
+        return Wide(self._paths, rows, self._fresh.select(list(columns)))
+
+    def _filled(self, path: Path, columns: Sequence[str]) -> tuple[int, list[str]]:
+        with reading(path):
+            return filled_columns(path, columns)
 
 
 class Wide:
@@ -112,7 +116,7 @@ class Wide:
         """The columns that can be had."""
         return self._fresh.column_names
 
-    def take(self, column: str, rows: Ints) -> list[Any]:
+    def take(self, column: str, rows: NDArray[np.int64]) -> list[Any]:
         """The values of a column in some rows, in their order."""
         import pyarrow as pa
 
@@ -129,10 +133,32 @@ class Wide:
         return found
 
 
-def _key_columns(table: str, columns: Sequence[str]) -> list[str]:
+def key_columns(table: str, columns: Sequence[str]) -> list[str]:
     """Those of some columns that have few distinct values."""
     keys = {column.name for column in TABLES[table] if column.type == "key"}
     return [name for name in columns if name in keys]
+
+
+def joined(parts: Iterable[pa.Table], rows: int | None = 131_072) -> Iterator[pa.Table]:
+    """Parts put together, about so many rows at a time, or all of them; the last may be empty."""
+    import pyarrow as pa
+
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if rows is not None and sum(map(len, waiting)) >= rows:
+            yield pa.concat_tables(waiting, promote_options="permissive").unify_dictionaries()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting, promote_options="permissive").unify_dictionaries()
+
+
+def _encoded(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """The rows with some columns as dictionaries."""
+    for name in keys:
+        column: Any = rows[name]
+        rows = rows.set_column(rows.column_names.index(name), name, column.dictionary_encode())
+    return rows
 
 
 def _ahead(paths: Sequence[Path], read: Callable[[Path], pa.Table]) -> Iterator[pa.Table]:
@@ -144,35 +170,3 @@ def _ahead(paths: Sequence[Path], read: Callable[[Path], pa.Table]) -> Iterator[
             yield waiting.pop(0).result()
         for last in waiting:
             yield last.result()
-
-
-def _compacted(rows: pa.Table, keys: Sequence[str], texts: Texts) -> pa.Table:
-    import pyarrow as pa
-
-    columns: list[Any] = []
-    for name in rows.column_names:
-        column: Any = rows[name]
-        if name in OUTPUTS:
-            column = texts.add(column)
-        elif name in keys and not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode()
-        elif name not in keys and column.null_count == len(column):
-            column = pa.nulls(len(column))
-        columns.append(column)
-    return pa.Table.from_arrays(columns, names=rows.column_names)
-
-
-def _joined(tables: list[pa.Table], keys: Sequence[str]) -> pa.Table:
-    """All rows with one chunk a column, made column by column; ``tables`` is emptied."""
-    import pyarrow as pa
-
-    whole = pa.concat_tables(tables, promote_options="permissive")
-    tables.clear()
-    columns: dict[str, Any] = {}
-    for name in whole.column_names:
-        column: Any = whole[name]
-        if name in keys:
-            columns[name] = column.unify_dictionaries().combine_chunks()
-        elif column.null_count < len(column) or name == ROW:
-            columns[name] = column.combine_chunks()
-    return pa.table(columns)

@@ -11,9 +11,13 @@ import pytest
 
 from benchmarks import analysis
 from benchmarks.recorded import Shape, make
+from evalharness.analysis import breakdowns, encode, pairs, variants
 from evalharness.analysis.frame import METRICS
 from evalharness.analysis.stats import permutation
+from evalharness.held import Held
+from evalharness.report import build as report
 from evalharness.report.build import build
+from evalharness.report.gather import gather
 from evalharness.store.run import Run
 from evalharness.store.verify import verify_folder
 from evalharness.texts import Texts
@@ -104,33 +108,49 @@ def test_sign_flips_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch, bl
     assert permutation.sign_flip(table).tolist() == expected.tolist()
 
 
+@pytest.fixture
+def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hardly anything is held in memory."""
+    monkeypatch.setattr(Texts.__init__, "__defaults__", (500,))
+    monkeypatch.setattr(Held.__init__, "__defaults__", ((), 2_000))
+
+
+@pytest.mark.usefixtures("crowded")
 def test_a_report_does_not_depend_on_the_parts(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same records in parts of 7 rows, with hardly any text held in memory: equal bytes."""
+    """Parts of 7 rows, all in a file, counted in small blocks, one after the other: equal bytes."""
+    expected = figures(run)
     make(tmp_path / "cut", SHAPE, part_rows=7)
-    monkeypatch.setattr(Texts.__init__, "__defaults__", (500,))
-    assert figures(tmp_path / "cut") == figures(run)
+    monkeypatch.setattr(variants, "_PART", 11)
+    monkeypatch.setattr(pairs, "BLOCK", 13)
+    monkeypatch.setattr(breakdowns, "BLOCK", 13)
+    monkeypatch.setattr(encode, "_BLOCK", 17)
+    monkeypatch.setattr(report, "_MANY", 1)
+    assert figures(tmp_path / "cut") == expected
 
 
-def test_compact_rows_are_the_rows_of_the_table(run: Path) -> None:
+@pytest.mark.usefixtures("crowded")
+def test_held_rows_are_the_rows_of_the_table(run: Path) -> None:
     """Numbers of texts stand for the texts, in the order of the table; null stays null."""
-    columns = ["prompt_id", "repeat", "status", "text", "refusal", "latency_s"]
-    held = Texts(held_bytes=1_000)
-    compact = Run.open(run).snapshot("records").compact(columns, held)
-    table = Run.open(run).table("records", columns)
-    for name in ("prompt_id", "repeat", "status", "latency_s"):
-        assert compact[name].to_pylist() == table[name].to_pylist()
+    found = gather(Run.open(run))
+    held, table = found.records, Run.open(run).table("records")
+    texts = found.frame.held
+    assert texts is not None
+    for name in ("prompt_id", "repeat", "status", "latency_s", "sent_at", "finish_reason"):
+        assert held[name].to_pylist() == table[name].to_pylist()
+        assert held.take(name, np.array([70, 3, 70])) == table[name].take([70, 3, 70]).to_pylist()
+    assert "seed" not in held.column_names  # a column without any value
     for name in ("text", "refusal"):
-        if name not in compact.column_names:  # a column without any value
-            assert table[name].null_count == len(table)
-            continue
-        numbers = compact[name].to_pylist()
+        numbers = held[name].to_pylist()
         known = [number for number in numbers if number is not None]
-        found = iter(held.take(np.array(known)))
-        said = [None if number is None else next(found) for number in numbers]
-        assert said == table[name].to_pylist()
-        assert [held.lengths[number] for number in known] == [len(t) for t in said if t is not None]
+        said = iter(texts.take(np.array(known)))
+        assert [None if n is None else next(said) for n in numbers] == table[name].to_pylist()
+        lengths = [len(text) for text in table[name].to_pylist() if text is not None]
+        assert [texts.lengths[number] for number in known] == lengths
+    blocks = list(held.tables(["status", "seed", "prompt_tokens"], rows=100))
+    assert [len(block) for block in blocks] == [240]
+    assert blocks[0].to_pylist() == table.select(["status", "prompt_tokens"]).to_pylist()
 
 
 def test_texts_are_numbered_once() -> None:
@@ -151,3 +171,7 @@ def test_texts_are_numbered_once() -> None:
     assert held.add(pa.chunked_array([again, again])).to_pylist()[8:] == [
         20_002, 5, 20_001, None, 20_002, 20_003, 20_001, 0,
     ]  # fmt: skip
+    held.close()
+    assert held.take([20_001]) == ["a"]
+    with pytest.raises(ValueError, match="complete"):
+        held.add(pa.array(["c"]))

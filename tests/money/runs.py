@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.spending import Spending
+from evalharness.analysis.waste import Waste
 from evalharness.pricing import PriceBook
+from evalharness.pricing.attempts import AttemptCosts
 from evalharness.pricing.columns import Costs, cost_columns
 from evalharness.pricing.files import parse_prices
 from evalharness.schema import arrow_schema
@@ -73,6 +75,14 @@ def attempts(rows: list[dict[str, Any]]) -> pa.Table:
         "admitted_at": 0, "in_flight": 1,
     }  # fmt: skip
     return pa.Table.from_pylist([{**fixed, **row} for row in rows], schema=arrow_schema("attempts"))
+
+
+def spent(table: pa.Table) -> dict[str, Any] | None:
+    """What attempts cost, taken up in two blocks."""
+    waste = Waste()
+    for block in (table.slice(0, 2), table.slice(2)):
+        waste.add(block, AttemptCosts(block, {"s": (None, "m")}, BOOK))
+    return waste.facts()
 
 
 def usage(prompt: int, completion: int, cached: int = 0, **more: Any) -> dict[str, Any]:

@@ -9,10 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.analysis import cost, waste
+from evalharness.analysis import cost
 from evalharness.pricing import picodollars
-from evalharness.pricing.attempts import AttemptCosts
-from tests.money.runs import BOOK, Written, attempts
+from tests.money.runs import Written, attempts, spent
 
 _tokens = st.one_of(st.none(), st.integers(0, 10**6))
 _row = st.fixed_dictionaries(
@@ -74,7 +73,7 @@ _attempt = st.fixed_dictionaries(
 def test_waste_adds_up(rows: list[dict[str, Any]]) -> None:
     """The three kinds of waste share no attempt, and none is forgotten."""
     table = attempts(rows)
-    found = waste.spent(table, AttemptCosts(table, {"s": (None, "m")}, BOOK))
+    found = spent(table)
     assert found is not None
     kinds = [found[name] for name in ("failed", "retried", "in_doubt")]
     for key in ("attempts", "usd", "unknown"):

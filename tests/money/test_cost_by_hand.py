@@ -6,11 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from evalharness.analysis import billing, cost, waste
+from evalharness.analysis import billing, cost
 from evalharness.analysis.frontier import frontier
 from evalharness.analysis.spending import describe
-from evalharness.pricing.attempts import AttemptCosts
-from tests.money.runs import BOOK, Written, attempts, usage
+from tests.money.runs import BOOK, Written, attempts, spent, usage
 
 # 100 prompt tokens of which 40 cached, 10 completion tokens, at 1 / 0.1 / 4 dollars a million:
 # 60·1 + 40·0.1 + 10·4 = 104 millionths.
@@ -156,7 +155,7 @@ def test_money_spent_on_nothing() -> None:
             {"final": False, "outcome": "in_doubt", "status": "error"},
         ]
     )
-    found = waste.spent(table, AttemptCosts(table, {"s": (None, "m")}, BOOK))
+    found = spent(table)
     assert found is not None
     assert found["failed"] == {"attempts": 1, "usd": COST, "unknown": 0, "at_worst_usd": None}
     assert found["retried"] == {"attempts": 1, "usd": 0, "unknown": 0, "at_worst_usd": None}
@@ -165,7 +164,7 @@ def test_money_spent_on_nothing() -> None:
     assert found["in_doubt"]["at_worst_usd"] == Decimal("0.5")
     assert found["all"]["usd"] == 2 * COST + Decimal("0.25")
     assert found["on_nothing"]["attempts"] == 5
-    assert waste.spent(table.slice(0, 0), AttemptCosts(table.slice(0, 0), {}, BOOK)) is None
+    assert spent(table.slice(0, 0)) is None
 
 
 @pytest.mark.parametrize(

@@ -128,12 +128,20 @@ def test_attempts_are_described_by_outcome() -> None:
             "status": "ok", "error_kind": None, "http_status": 200}]  # fmt: skip
     table = pa.Table.from_pylist(rows, schema=arrow_schema("attempts"))
     again = table.select(list(fate.AGAIN_COLUMNS)).slice(0, 2)
-    found = fate.attempts(table.select(list(fate.ATTEMPT_COLUMNS)), again)
+    attempts = fate.Attempts()
+    for block in (table.slice(0, 2), table.slice(2)):
+        attempts.add(block.select(list(fate.ATTEMPT_COLUMNS)))
+    found = attempts.facts(again)
     assert (found["made"], found["trials_retried"]) == (3, 1)
     assert found["outcomes"] == {"rejected": 2, "delivered": 1}
     assert found["failed"][0]["count"] == 2
     assert len(found["failed"][0]["example"]) == 300
     assert found["in_flight"] == {"mean": 3.0, "max": 3}
+    assert (found["wait_s_total"], found["queue_s"]) == (4.5, {"p50": 0.5, "p95": 0.5})
+    nothing = fate.Attempts().facts(again.slice(0, 0))
+    assert (nothing["made"], nothing["failed"], nothing["wait_s_total"]) == (0, [], 0.0)
+    assert nothing["queue_s"] == {"p50": None, "p95": None}
+    assert nothing["in_flight"] == {"mean": None, "max": None}
 
 
 def test_variants_of_a_prompt_account_for_all_its_records(hostile: Built) -> None:

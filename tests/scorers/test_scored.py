@@ -19,13 +19,12 @@ from evalharness.scorers import (
     TABLE,
     Sample,
     Score,
-    Scored,
     Scorer,
     parse_answer_spec,
     parse_scoring,
-    score_records,
 )
-from evalharness.scorers.scored import GIVE_UP_AFTER
+from evalharness.scorers.answering import GIVE_UP_AFTER
+from evalharness.scorers.scored import Scored, score_records
 
 
 def records(rows: list[dict[str, Any]]) -> pa.Table:

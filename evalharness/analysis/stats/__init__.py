@@ -18,6 +18,7 @@ from evalharness.analysis.stats.intervals import (
     greatest_error,
     mean_ci,
     percentile_ci,
+    ratio_ci,
     standard_error,
     wilson,
 )
@@ -30,7 +31,7 @@ from evalharness.analysis.stats.paired import (
     page_trend,
     tost,
 )
-from evalharness.analysis.stats.permutation import DRAWS, sign_flip
+from evalharness.analysis.stats.permutation import DRAWS, sign_flip, sign_flip_columns
 from evalharness.analysis.stats.quantiles import quantile_differences
 from evalharness.analysis.stats.repeats import (
     all_of_each_k,
@@ -64,7 +65,9 @@ __all__ = [
     "percentile_ci",
     "prompts_needed",
     "quantile_differences",
+    "ratio_ci",
     "sign_flip",
+    "sign_flip_columns",
     "standard_error",
     "tar_at_k",
     "tost",

@@ -92,6 +92,37 @@ def mean_ci(
     return bca_ratio(*groups, level=level, seed=seed)
 
 
+def ratio_ci(
+    sums: Floats,
+    sizes: Floats,
+    *,
+    lowest: float,
+    highest: float,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Interval | None:
+    """:func:`mean_ci` of any numbers in clusters, from the sum and the size of each cluster.
+
+    Args:
+        sums: the sum of the values of each cluster.
+        sizes: how many values it has, at least one.
+        lowest: the lowest of all values.
+        highest: the highest.
+        seed: of the resampling.
+        level: the confidence level.
+    """
+    units = sums.size
+    if units < 2 or _constant(np.array([lowest, highest])) or _constant(sums / sizes):
+        return None
+    if units >= SMALL:
+        return bca_ratio(sums, sizes, level=level, seed=seed)
+    count = float(sizes.sum())
+    mean = float(sums.sum()) / count
+    error = _clustered_error(sums, sizes, mean, count)
+    half = t_quantile((1.0 + level) / 2.0, units - 1) * error
+    return (mean - half, mean + half) if error > 0.0 else None
+
+
 def percentile_ci(
     values: ArrayLike, q: float, *, level: float = LEVEL
 ) -> tuple[float | None, float | None] | None:
@@ -168,9 +199,14 @@ def standard_error(
     units = sums.size
     if units < 2:
         return None
-    scatter = float(np.sum((sums - sizes * mean) ** 2))
-    error = math.sqrt(units / (units - 1) * scatter) / data.size
+    error = _clustered_error(sums, sizes, mean, data.size)
     return None if error <= 0.0 else (mean, error, units - 1)
+
+
+def _clustered_error(sums: Floats, sizes: Floats, mean: float, count: float) -> float:
+    units = sums.size
+    scatter = float(np.sum((sums - sizes * mean) ** 2))
+    return math.sqrt(units / (units - 1) * scatter) / count
 
 
 def greatest_error(

@@ -8,7 +8,9 @@ Where prompts form clusters, a cluster changes sign as a whole.
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -54,58 +56,67 @@ def sign_flip(
     """
     table = np.asarray(differences, dtype=np.float64)
     table = table[:, None] if table.ndim == 1 else table
-    joined = np.isfinite(table).any(axis=0)
-    sums = _unit_sums(np.where(np.isfinite(table), table, 0.0), clusters)
-    result = np.where(joined, 1.0, np.nan)
-    # How far two sums may differ through rounding alone and still count as a tie.
-    slack = 1e-10 * np.abs(sums).sum(axis=0)
-    nonzero = (np.abs(sums) > 1e-12).sum(axis=0)
-    for column in np.flatnonzero((nonzero > 0) & (nonzero <= _EXACT_UP_TO)):
-        units = sums[np.abs(sums[:, column]) > 1e-12, column]
-        result[column] = _enumerate(units, float(slack[column]))
-    many = nonzero > _EXACT_UP_TO
-    out_of_reach = many & _out_of_reach(sums, slack)
-    result[out_of_reach] = 1.0 / (1.0 + draws)
-    drawn, place = _distinct(sums, np.flatnonzero(many & ~out_of_reach))
-    if drawn.size:
-        extreme = _count_extreme(sums[:, drawn], slack[drawn], seed, draws)
-        for column, which in place.items():
-            result[column] = (1.0 + extreme[which]) / (1.0 + draws)
-    return result
+    return sign_flip_columns(table.T, clusters=clusters, seed=seed, draws=draws)
 
 
-def _out_of_reach(sums: Floats, slack: Floats) -> NDArray[np.bool_]:
-    """The columns whose total no random pattern reaches, so that none need be tried.
+def sign_flip_columns(
+    columns: Iterable[Floats],
+    *,
+    clusters: NDArray[Any] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Floats:
+    """:func:`sign_flip` of columns that come one after the other, and are never all in memory.
+
+    Only those are kept for which patterns must be drawn, of equal ones the first.
+    """
+    codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+    result: list[float] = []
+    drawn: list[Floats] = []
+    slacks: list[float] = []
+    seen: dict[bytes, int] = {}
+    place: dict[int, int] = {}  # of the comparisons, in what is drawn
+    for column in columns:
+        known = np.isfinite(column)
+        sums = _unit_sums(np.where(known, column, 0.0), codes)
+        sizes = np.abs(sums)
+        # How far two sums may differ through rounding alone and still count as a tie.
+        slack = 1e-10 * float(sizes.sum())
+        nonzero = int(np.count_nonzero(sizes > 1e-12))
+        result.append(1.0 if known.any() else np.nan)
+        if 0 < nonzero <= _EXACT_UP_TO:
+            result[-1] = _enumerate(sums[sizes > 1e-12], slack)
+        elif nonzero and _out_of_reach(sums, slack):
+            result[-1] = 1.0 / (1.0 + draws)
+        elif nonzero:
+            key = hashlib.sha256(sums.tobytes()).digest()
+            if key not in seen:
+                seen[key] = len(drawn)
+                drawn.append(sums)
+                slacks.append(slack)
+            place[len(result) - 1] = seen[key]
+    if drawn:
+        extreme = _count_extreme(np.column_stack(drawn), np.array(slacks), seed, draws)
+        for comparison, which in place.items():
+            result[comparison] = float((1.0 + extreme[which]) / (1.0 + draws))
+    return np.array(result, dtype=np.float64)
+
+
+def _out_of_reach(sums: Floats, slack: float) -> bool:
+    """Whether no random pattern reaches the total of a column, so that none need be tried.
 
     Hoeffding (JASA 58, 1963, theorem 2) bounds the chance that one does by
     ``2 exp(-bound^2 / (2 sum s^2))``.
     """
-    bound = np.abs(sums.sum(axis=0)) - slack
-    return (bound > 0) & (bound**2 > 2.0 * _NEVER * (sums**2).sum(axis=0))
+    bound = abs(float(sums.sum())) - slack
+    return bound > 0 and bound**2 > 2.0 * _NEVER * float(sums @ sums)
 
 
-def _distinct(sums: Floats, columns: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[int, int]]:
-    """One column of each set of equal ones; for every column, the place of its equal in there."""
-    seen: dict[bytes, int] = {}
-    first: list[int] = []
-    place: dict[int, int] = {}
-    for column in columns.tolist():
-        key = sums[:, column].tobytes()
-        if key not in seen:
-            seen[key] = len(first)
-            first.append(column)
-        place[column] = seen[key]
-    return np.array(first, dtype=np.int64), place
-
-
-def _unit_sums(table: Floats, clusters: NDArray[Any] | None) -> Floats:
-    """Sum over the units that change sign together: prompts, or clusters."""
-    if clusters is None:
-        return table
-    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    sums = np.zeros((int(codes.max(initial=-1)) + 1, table.shape[1]))
-    np.add.at(sums, codes, table)
-    return sums
+def _unit_sums(column: Floats, codes: NDArray[Any] | None) -> Floats:
+    """Sum over the units that change sign together: prompts, or clusters given by their codes."""
+    if codes is None:
+        return column
+    return np.bincount(codes, column).astype(np.float64)
 
 
 def _enumerate(units: Floats, slack: float) -> float:

@@ -1,0 +1,95 @@
+"""The answers of a run's outputs, one output after the other."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evalharness.held import Codes
+from evalharness.records import Status
+from evalharness.scorers.answers import Extractor, Parsed
+from evalharness.scorers.patterns import TIMED_OUT
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GIVE_UP_AFTER = 10  # texts on which a pattern took too long before it is tried no more
+GAVE_UP = f"not tried: the pattern took too long on {GIVE_UP_AFTER} other texts"
+
+
+class AnswerStatus(StrEnum):
+    """What answer extraction came to for one record."""
+
+    PARSED = "parsed"
+    UNPARSED = "unparsed"  # delivered, and no answer in it: agrees with nothing
+    FAILED = "failed"  # extraction could not be tried (a pattern over its time limit)
+    NONE = "none"  # an error record: nothing was said
+
+
+_PARSED, _UNPARSED, _FAILED, _NONE = range(len(AnswerStatus))
+_GIVEN_UP = Parsed(None, GAVE_UP, failed=True)
+
+
+class Answering:
+    """Takes the answer out of output after output; without an extractor, the supplied one."""
+
+    def __init__(self, extractor: Extractor | None) -> None:
+        self._extractor = extractor
+        self._supplied: Iterator[str | None] = iter(())
+        self._timeouts = 0
+        self._numbers: dict[str, int] = {}
+        self._values: list[str] = []
+        self._codes = array("i")  # of the answers so far; -1 where there is none
+        self._statuses = array("b")  # what it came to: places in AnswerStatus
+
+    def supply(self, answers: list[str | None]) -> None:
+        """Give the answers of the outputs that come next."""
+        self._supplied = iter(answers)
+
+    def answer(self, status: Status, text: str | None) -> str | None:
+        """Answer of the next output."""
+        if self._extractor is None:
+            one = next(self._supplied)
+            found = _UNPARSED if one is None else _PARSED
+            if status is Status.ERROR:
+                one, found = None, _NONE
+        elif status is Status.ERROR:
+            one, found = None, _NONE
+        else:
+            parsed = _GIVEN_UP if self._timeouts >= GIVE_UP_AFTER else self._extractor.parse(text)
+            self._timeouts += parsed.reason == TIMED_OUT
+            one = parsed.answer
+            found = _PARSED if one is not None else _FAILED if parsed.failed else _UNPARSED
+        self._statuses.append(found)
+        self._codes.append(-1 if one is None else self._number(one))
+        return one
+
+    def _number(self, answer: str) -> int:
+        number = self._numbers.setdefault(answer, len(self._values))
+        if number == len(self._values):
+            self._values.append(answer)
+        return number
+
+    def answer_at(self, place: int) -> str | None:
+        """Answer of an output again."""
+        code = self._codes[place]
+        return None if code < 0 else self._values[code]
+
+    def of(self, index: Codes) -> tuple[pa.DictionaryArray[Any, Any], pa.DictionaryArray[Any, Any]]:
+        """Answers, and what they came to, of records given by the places of their outputs."""
+        import pyarrow
+
+        pa: Any = pyarrow
+        codes = np.array(self._codes, np.int32)[index]
+        statuses = np.array(self._statuses, np.int8)[index]
+        words = pa.array([status.value for status in AnswerStatus])
+        return (
+            pa.DictionaryArray.from_arrays(
+                pa.array(codes, mask=codes < 0), pa.array(self._values, pa.string())
+            ),
+            pa.DictionaryArray.from_arrays(pa.array(statuses), words),
+        )
