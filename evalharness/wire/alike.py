@@ -26,15 +26,16 @@ _FRAMES = ((b"data: ", b"\n\n"), (b"data:", b"\n\n"), (b"data: ", b"\r\n\r\n"))
 class Alike:
     """The bytes around the text of an event; :meth:`text` reads that of another one.
 
-    Neither part holds a line end, as both are of one line, and the text between is strict JSON,
-    which has none: so where both are found, there is one event.
+    Neither part holds a line end, and the text between, quotes included, is one string of strict
+    JSON, which has none: so where both are found, there is one event.
     """
 
     __slots__ = ("_after", "_before", "_chunk_after", "_chunk_before")
 
     def __init__(self, before: bytes, after: bytes, frame: tuple[bytes, bytes]) -> None:
         self._before, self._after = before, after
-        self._chunk_before, self._chunk_after = frame[0] + before, after + frame[1]
+        # With the quotes: what may stand around them in JSON are line ends too.
+        self._chunk_before, self._chunk_after = frame[0] + before + b'"', b'"' + after + frame[1]
 
     @classmethod
     def of(cls, data: bytes, chunk: dict[str, Any], raw: bytes = b"") -> Alike | None:
@@ -53,7 +54,8 @@ class Alike:
             return None
         before, after = data[: found.start(1)], data[found.end(1) :]
         # Only then is this text the delta's beyond doubt, and no escape spells the key elsewhere.
-        if (before + after).count(b"content") != 1 or b"\\" in before or b"\\" in after:
+        around = before + after
+        if around.count(b"content") != 1 or b"\\" in around or b"\n" in around:
             return None
         alone = (frame for frame in _FRAMES if raw == frame[0] + data + frame[1])
         return cls(before, after, next(alone, _FRAMES[0]))
@@ -73,7 +75,7 @@ class Alike:
     def run(self, chunks: list[bytes], start: int) -> list[str]:
         """The texts of the chunks from ``start`` on, as far as each is exactly one such event."""
         before, after = self._chunk_before, self._chunk_after
-        begin, end = len(before), -len(after)
+        begin, end = len(before) - 1, 1 - len(after)
         texts: list[str] = []
         try:
             for chunk in islice(chunks, start, None):

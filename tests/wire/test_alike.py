@@ -120,3 +120,44 @@ def test_the_short_way_is_taken() -> None:
 def test_what_merging_again_would_change_is_read_whole(raw: bytes) -> None:
     """Lists grow, other texts grow, and a key that is spelled twice is nobody's."""
     assert Alike.of(raw, json.loads(raw)) is None
+
+
+# ── several events at once ───────────────────────────────────────────────────────────────────
+
+HEAD, TAIL = '{"choices":[{"delta":{"content":', "}}]}"
+pieces = st.one_of(
+    st.tuples(
+        st.sampled_from(["data: ", "data:", "data:  ", "data", "event: error\ndata: ", ": c\n", "",
+                         "event: x\n", "\ufeffdata: "]),
+        st.sampled_from([HEAD, HEAD + "\n", HEAD + "\r", HEAD + " ", HEAD + "\ndata: ",
+                         HEAD[:12] + "\n" + HEAD[12:], HEAD[:12] + "\ndata:" + HEAD[12:]]),
+        st.sampled_from(['"a"', '""', '"b\\n"', '"\\ud83d"', '"\\ud83d\\ude42"', '"', "null",
+                         '"a\n"', '"\u2028"', '"a","content":"b"']),
+        st.sampled_from([TAIL, "\n" + TAIL, "\r\n" + TAIL, " " + TAIL, TAIL + " ",
+                         TAIL[:2] + "\ndata: " + TAIL[2:]]),
+        st.sampled_from(["\n\n", "\r\n\r\n", "\r\r", "\n", "\r\n\n", "\n\r", ""]),
+    ).map("".join),
+    st.sampled_from(["\n", "\r", "\n\n", ": keep-alive\n\n", "event: error\n", "data: [DONE]\n\n"]),
+)  # fmt: skip
+
+
+@given(st.lists(pieces, max_size=3), pieces, st.lists(pieces, max_size=3), st.integers(1, 4))
+@example([], f'data: {HEAD}"a"{TAIL}\n\n', [f'data: {HEAD}\n"b"{TAIL}\n\n'], 1)
+@example([], f'data: {HEAD}"a"{TAIL}\n\n', [f'data: {HEAD}"b"\r{TAIL}\n\n'], 1)
+@example([], f'data: {HEAD[:12]}\ndata: {HEAD[12:]}"a"{TAIL}\n\n',
+         [f'data: {HEAD[:12]}\n{HEAD[12:]}"b"{TAIL}\n\n'], 1)  # fmt: skip
+def test_a_run_of_events_reads_as_one_after_the_other(
+    before: list[str], often: str, after: list[str], times: int
+) -> None:
+    """Whatever stands in a chunk: other line ends, comments, types, pieces of events."""
+    start = f'data: {HEAD}"a"{TAIL}\n\n'
+    for first in (start, start.replace("\n", "\r\n"), start.replace("data: ", "data:")):
+        chunks = [piece.encode() for piece in (*before, first, *[often] * times, *after) if piece]
+        exchange = Exchange(
+            sent_at_ns=1, status=200, headers={"content-type": "text/event-stream"},
+            chunks=chunks, times_ns=list(range(1, len(chunks) + 1)), latency_s=1.0,
+        )  # fmt: skip
+        short = interpret(exchange, streamed=True, keep_chunk_times=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Alike, "of", lambda data, chunk, raw: None)
+            assert short == interpret(exchange, streamed=True, keep_chunk_times=True)
