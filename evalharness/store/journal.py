@@ -178,7 +178,7 @@ class Journal:
             # Who waits for these entries must hear of it, or the run stands still for ever.
             self._fail(error)
         waiting = [entry.future for entry in batch if entry.future is not None]
-        self._on_loop(self._settle, waiting)
+        self._on_loop(self._settle, waiting, self.failure)
 
     def _commit(self, batch: list[_Queued]) -> None:
         rows = [entry.row for entry in batch]
@@ -269,14 +269,19 @@ class Journal:
             raise
         return result
 
-    def _settle(self, futures: list[asyncio.Future[None]]) -> None:
-        """Tell those who wait; on the event loop."""
+    def _settle(self, futures: list[asyncio.Future[None]], failure: StorageError | None) -> None:
+        """Tell those who wait; on the event loop.
+
+        Args:
+            futures: of the entries of one transaction.
+            failure: why they are not on disk. What failed since is another transaction's.
+        """
         assert self._slices is not None
         for future in futures:
-            if self.failure is None:
+            if failure is None:
                 self._slices.put(future, None)
             elif not future.done():
-                future.set_exception(self.failure)
+                future.set_exception(failure)
 
     def _on_loop(self, callback: Callable[..., Any], *args: Any) -> None:
         # The loop is gone when the run was torn down meanwhile: nobody is left to tell.

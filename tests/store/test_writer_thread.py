@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import evalharness
 from evalharness.cli import main
 from evalharness.errors import EXIT_STORAGE, StorageError
+from evalharness.store.journal import Journal
 from evalharness.store.reserve import Reserve
 from tests.store.helpers import intent, result
 from tests.store.test_store import open_store
@@ -70,3 +72,34 @@ def test_a_run_ends_with_74_and_can_be_continued(
     attempts = evalharness.load("results/r").attempts()
     known = attempts[attempts["outcome"] != "in_doubt"]
     assert known["trial_id"].nunique() == len(known), "something was bought twice unsaid"
+
+
+async def test_what_is_durable_is_not_told_a_later_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry that is on disk has succeeded, also when the next fails before anybody was told."""
+    store = open_store(tmp_path / "run", 2)
+    store.start()
+    first_written, second_failed = threading.Event(), threading.Event()
+    given = Journal._fail  # pyright: ignore[reportPrivateUsage]
+
+    def keep_up(*_: object) -> bool:
+        if first_written.is_set():
+            raise DefectError("of the second")
+        first_written.set()
+        return True
+
+    def fail(journal: Journal, error: Exception) -> None:
+        given(journal, error)
+        second_failed.set()
+
+    monkeypatch.setattr(Reserve, "keep_up", keep_up)
+    monkeypatch.setattr(Journal, "_fail", fail)
+    first = store.append(intent(0))
+    assert first_written.wait(30)  # the event loop stands still meanwhile
+    second = store.append(intent(1))
+    assert second_failed.wait(30)
+    await first
+    with pytest.raises(StorageError, match="of the second"):
+        await second
+    store.close()
