@@ -122,6 +122,8 @@ async def _through(pool: _Pool, request: Request, recorder: Recorder) -> Exchang
     except OSError as error:
         kind = ErrorKind.DNS if isinstance(error, socket.gaierror) else ErrorKind.CONNECT
         return recorder.done(kind, str(error), reached=False)
+    except ValueError as error:
+        return recorder.done(ErrorKind.BAD_URL, str(error), reached=False)
     return await _observe(connection, request, recorder)
 
 
@@ -205,9 +207,16 @@ class _Pool:
         Raises:
             TimeoutError: that took too long.
             OSError: it was refused, or the name is not known.
+            ValueError: no name server can be asked for such a name.
         """
-        async with asyncio.timeout_at(self._patience(total_at)):
-            _, connection = await self._loop.create_connection(self._made, *self._place)
+        connection = Connection(self._limits, self._slices, self._idle.append, self._gone)
+        self._open.add(connection)
+        try:
+            async with asyncio.timeout_at(self._patience(total_at)):
+                await self._loop.create_connection(lambda: connection, *self._place)
+        except BaseException:
+            self._open.discard(connection)  # who never was connected is never told of an end
+            raise
         return connection
 
     def close(self) -> None:
@@ -217,11 +226,6 @@ class _Pool:
 
     def _patience(self, total_at: float) -> float:
         return min(total_at, self._loop.time() + self._limits.timeout_connect_s)
-
-    def _made(self) -> Connection:
-        connection = Connection(self._limits, self._slices, self._idle.append, self._gone)
-        self._open.add(connection)
-        return connection
 
     def _gone(self, connection: Connection) -> None:
         self._open.discard(connection)
