@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import socket
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -225,6 +230,222 @@ def test_reading_a_url(url: str, place: tuple[str, int], line: str) -> None:
     target = target_of(url)
     assert target.place == place
     assert target.start.startswith(line)
+
+
+async def test_answer_before_the_request_is_through_leaves_nothing_to_send() -> None:
+    """What is left of a refused request is dropped with its connection, not sent to its end."""
+    concluded = asyncio.Event()
+    rest = 0
+
+    async def handler(peer: Peer) -> None:
+        nonlocal rest
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.say(response(b"{}", status="413 Content Too Large"))
+        await concluded.wait()
+        try:
+            while piece := await peer.reader.read(1 << 20):
+                rest += len(piece)
+        except ConnectionError:
+            pass
+        ended.set()
+
+    ended = asyncio.Event()
+    async with (
+        serving(handler, each_request=False) as server,
+        DirectTransport(limits()) as transport,
+    ):
+        seen = await transport.post(server.url, {}, b"x" * 64_000_000)
+        concluded.set()
+        await asyncio.wait_for(ended.wait(), 30)
+    assert seen.status == 413
+    assert rest < 64_000_000
+
+
+async def test_answer_that_breaks_before_the_request_is_through() -> None:
+    """A server that had begun to answer has acted on the request: it is not sent once more."""
+    begun = response(b"{}", status="429 Too Many Requests")[:-1]
+
+    async def handler(peer: Peer) -> None:
+        while b"x-long" not in await peer.reader.readuntil(b"\r\n\r\n"):
+            await peer.reader.readexactly(len(BODY))
+            await peer.say(response())
+        await peer.say(begun)
+        await heard.wait()
+        peer.reset()
+
+    heard = asyncio.Event()
+    async with (
+        serving(handler, each_request=False) as server,
+        DirectTransport(limits(concurrency=1)) as transport,
+    ):
+        await transport.post(server.url, {}, BODY)
+        long = asyncio.create_task(transport.post(server.url, {"x-long": "1"}, b"x" * 64_000_000))
+        await asyncio.sleep(0.3)  # for the head to arrive
+        heard.set()
+        seen = await long
+    assert (seen.status, seen.failure) == (429, ErrorKind.CONNECTION_LOST)
+    assert seen.reached
+    assert server.connections == 1
+
+
+async def test_stall_limit_after_a_long_wait_for_the_first_byte() -> None:
+    """It holds from the last piece, also where the wait for the first was longer than it."""
+
+    async def handler(peer: Peer) -> None:
+        await asyncio.sleep(0.5)
+        await peer.say(*chunked(b"data: 1\n\n", end=False))
+        await peer.wait_closed()
+
+    changed = limits(timeout_stall_s=0.3, timeout_first_byte_s=20)
+    async with serving(handler) as server, DirectTransport(changed) as transport:
+        seen = await transport.post(server.url, {}, BODY)
+    assert seen.failure is ErrorKind.STALL_TIMEOUT
+    assert seen.latency_s is not None
+    assert seen.latency_s < 10
+
+
+async def test_first_byte_limit_after_a_long_sending() -> None:
+    """It holds from the end of sending, also where the limit for writing is longer."""
+
+    async def handler(peer: Peer) -> None:
+        await asyncio.sleep(0.5)
+        await peer.wait_closed()
+
+    changed = limits(timeout_first_byte_s=0.3, timeout_write_s=20)
+    async with (
+        serving(handler, each_request=False) as server,
+        DirectTransport(changed) as transport,
+    ):
+        seen = await transport.post(server.url, {}, b"x" * 32_000_000)
+    assert (seen.failure, seen.reached) == (ErrorKind.FIRST_BYTE_TIMEOUT, True)
+    assert seen.latency_s is not None
+    assert seen.latency_s < 10
+
+
+@pytest.mark.parametrize(
+    ("between", "more"),
+    [
+        (b"0\r\n", b"x-more: " + b"a" * 65536 + b"\r\n"),
+        (b"0\r\nx-more: ", b"a" * 65536),
+        (b"5;more=", b"a" * 65536),
+    ],
+)
+async def test_no_end_behind_the_body(between: bytes, more: bytes) -> None:
+    """Trailers and extensions are no more collected for ever than a head is."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.say(*chunked(b"data: 1\n\n", end=False), between)
+        while not peer.writer.is_closing():
+            await peer.say(more)
+
+    async with serving(handler) as server, DirectTransport(limits(timeout_total_s=5)) as transport:
+        seen = await transport.post(server.url, {}, BODY)
+    assert seen.failure is ErrorKind.BAD_RESPONSE
+    assert b"".join(seen.chunks) == b"data: 1\n\n"
+
+
+def _sockets() -> set[str]:
+    """Those that this process has open."""
+    links: set[str] = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one through which these were read
+            links.add(str(entry.readlink()))
+    return {link for link in links if link.startswith("socket:")}
+
+
+@pytest.mark.parametrize("new_loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+@pytest.mark.parametrize("how", ["refused", "given up", "closed at once"])
+def test_connections_that_came_to_nothing_are_forgotten(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], how: str
+) -> None:
+    """An outage costs no memory and no file."""
+
+    def accept(listener: socket.socket) -> None:
+        with suppress(BlockingIOError):
+            listener.accept()[0].close()
+
+    async def main() -> None:
+        with ExitStack() as sockets:
+            listener = sockets.enter_context(socket.socket())
+            listener.setblocking(False)
+            listener.bind(("127.0.0.1", 0))
+            if how != "refused":
+                listener.listen(0 if how == "given up" else 100)
+            if how == "given up":  # as long as its queue is full
+                for _ in range(4):
+                    one = sockets.enter_context(socket.socket())
+                    one.setblocking(False)
+                    one.connect_ex(listener.getsockname())
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+            async with DirectTransport(limits(timeout_connect_s=0.05)) as transport:
+                before = _sockets()
+                for _ in range(8):
+                    post = asyncio.create_task(transport.post(url, {}, BODY))
+                    while not post.done():
+                        if how == "closed at once":
+                            accept(listener)
+                        await asyncio.sleep(0)
+                    assert (await post).failure is not None
+                await asyncio.sleep(0.05)  # for the ends to be told
+                assert _sockets() <= before
+                gc.collect()
+                assert not any(isinstance(one, Connection) for one in gc.get_objects())
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+
+
+@pytest.mark.parametrize("url", ["http://a\0b/", "http://\u2024/"])
+def test_name_that_nobody_can_be_asked_for(url: str) -> None:
+    """Nothing but a cancellation leaves a post as an exception."""
+
+    async def main() -> Exchange:
+        async with DirectTransport(limits()) as transport:
+            return await transport.post(url, {}, BODY)
+
+    seen = asyncio.run(main())  # asyncio's own loop refuses what uvloop's asks for
+    assert (seen.failure, seen.reached) == (ErrorKind.BAD_URL, False)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"2\r\nab\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\ncontent-length: 2\n\nab",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n2  \r\nab\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        b'2;a=b;c="d"\r\nab\r\n0\r\nx-checksum: 1\r\n\r\n',
+        b"HTTP/1.1 200 OK\r\nx-odd: a\x01b\r\ncontent-length: 2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nx-odd: a\r\n  b\r\ncontent-length: 2\r\n\r\nab",
+        b"HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nab",
+        b"HTTP/1.1 200\r\nConnection: x,  CLOSE\r\nContent-Length:2\t\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\nab",
+        b"HTTP/1.1 150 Odd\r\ncontent-length: 2\r\n\r\nzz"
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab",
+    ],
+)
+def test_odd_but_whole_responses(said: bytes) -> None:
+    """An answer that other clients read is not lost to strictness, and is nobody else's words."""
+    for pieces in ([said], [said[n : n + 1] for n in range(len(said))]):
+        seen = fed(pieces)
+        assert (seen.status, seen.failure, b"".join(seen.chunks)) == (200, None, b"ab")
+        assert "x-checksum" not in seen.headers
+
+
+@pytest.mark.parametrize("length", [b"9 \t", b"9999999999999999999"])
+def test_length_in_an_odd_form_still_tells_what_is_missing(length: bytes) -> None:
+    """A cut body is not taken for a whole one."""
+    seen = fed([b"HTTP/1.1 200 OK\r\ncontent-length: " + length + b"\r\n\r\nab"])
+    assert seen.failure is not None
+
+
+def test_long_body_in_the_piece_in_which_the_head_ends() -> None:
+    """Only what is no body counts as head."""
+    body = b"x" * 256 * 1024
+    said = response(body)
+    seen = fed([said[:20], said[20:]])
+    assert (seen.failure, b"".join(seen.chunks)) == (None, body)
 
 
 # ── a connection fed byte by byte ────────────────────────────────────────────────────────────

@@ -152,7 +152,7 @@ class Recorder:
                 ErrorKind.BAD_ENCODING,
                 f"the response is {encoding[:40]} encoded although only identity was accepted",
             )
-        length = found.get("content-length", "")
+        length = found.get("content-length", "").strip()
         if not (length.isascii() and length.isdigit() and len(length) < 19):
             return None
         if int(length) > self.left:

@@ -19,7 +19,8 @@ from evalharness.records import ErrorKind
 from evalharness.slices import Slices
 from evalharness.wire.transport.exchange import Exchange, Recorder, RefusedError
 
-# No sensible head is longer, and the parser has no limit of its own.
+# Neither a head nor what may stand between two pieces of a body or after the last (sizes and their
+# extensions, trailers) is longer in any sensible response, and the parser has no limit of its own.
 _MOST_HEAD_BYTES = 256 * 1024
 
 
@@ -84,7 +85,7 @@ class Connection(asyncio.Protocol):
         self._freed, self._lost = freed, lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._parser: HttpResponseParser | None = None  # while connected: the two hold each other
         # Of the request on its way; the last two are None while there is none.
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = self._unsent = 0
@@ -106,7 +107,7 @@ class Connection(asyncio.Protocol):
             recorder: began when the request did.
         """
         assert self._transport is not None
-        limits, now = self._limits, self._loop.time()
+        now = self._loop.time()
         self._headers, self._head_bytes, self._until_end = [], 0, False
         self._recorder, self._last, self._total_at = recorder, request.last, request.total_at
         self._waiter = waiter = self._loop.create_future()
@@ -116,8 +117,7 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():  # the system did not take a byte of it
             self._fail(ErrorKind.CONNECTION_LOST, "the connection was closed", reached=False)
             return waiter
-        soonest = min(limits.timeout_first_byte_s, limits.timeout_stall_s, limits.timeout_write_s)
-        self._timer = self._loop.call_at(min(request.total_at, now + soonest), self._ring)
+        self._look_at(now + self._soonest_s())
         return waiter
 
     def usable(self) -> bool:
@@ -155,6 +155,15 @@ class Connection(asyncio.Protocol):
         answers come together again.
         """
         self._transport = cast("asyncio.Transport", transport)
+        self._parser = parser = HttpResponseParser(self)
+        # What the other transports read too. Bytes taken for another response, against which
+        # strictness is meant, are nobody's here: they end the connection.
+        parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_chunked_length=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
         self._transport.set_write_buffer_limits(0)
 
     def data_received(self, data: bytes) -> None:
@@ -164,11 +173,7 @@ class Connection(asyncio.Protocol):
             self.close()  # nobody asked for it
             return
         self._at_ns = recorder.elapsed_ns()
-        if recorder.status is None:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MOST_HEAD_BYTES:
-                self._fail(ErrorKind.BAD_RESPONSE, "the response head does not end")
-                return
+        self._head_bytes += len(data)
         try:
             parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -178,6 +183,9 @@ class Connection(asyncio.Protocol):
                 self._fail(kind, f"what came is not HTTP: {error}")
             else:
                 self.close()
+            return
+        if self._head_bytes > _MOST_HEAD_BYTES and self._recorder is recorder:
+            self._fail(ErrorKind.BAD_RESPONSE, "a head or trailer of the response does not end")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Conclude: the end of the connection is that of a response without a length."""
@@ -186,8 +194,9 @@ class Connection(asyncio.Protocol):
                 self._conclude(self._recorder.done())
             else:
                 message = str(exc or "the connection ended before the response did")
-                self._fail(ErrorKind.CONNECTION_LOST, message, reached=not self._sending)
-        self._parser = None  # the two hold each other
+                reached = self._reached(self._recorder)
+                self._fail(ErrorKind.CONNECTION_LOST, message, reached=reached)
+        self._parser = None
         self._lost(self)
 
     def pause_writing(self) -> None:
@@ -207,6 +216,8 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; one that is no text is left out, and so is what follows the body."""
+        if self._recorder is None or self._recorder.status is not None:
+            return
         try:
             self._headers.append((name.decode().lower(), value.decode()))
         except UnicodeDecodeError:
@@ -226,14 +237,15 @@ class Connection(asyncio.Protocol):
             self._fail(error.kind, error.message)
             return
         self._until_end = length is None and not any(
-            name == "transfer-encoding" and "chunked" in value.lower()
+            name == "content-length" or (name == "transfer-encoding" and "chunked" in value.lower())
             for name, value in self._headers
         )
 
     def on_body(self, body: bytes) -> None:
-        """Note a piece of the body."""
-        if self._recorder is None:
+        """Note a piece of the body; an announcement's is nobody's."""
+        if self._recorder is None or self._recorder.status is None:
             return
+        self._head_bytes = 0
         try:
             self._recorder.chunk(body, self._at_ns)
         except RefusedError as error:
@@ -252,8 +264,8 @@ class Connection(asyncio.Protocol):
         if again:
             self.idle_since = self._loop.time()
             self._freed(self)
-        elif self._transport is not None:
-            self._transport.close()
+        else:
+            self.close()  # at once: what is left of the request would be sent to its end first
 
     # ── how it ends ──────────────────────────────────────────────────────────────────────────
 
@@ -266,9 +278,9 @@ class Connection(asyncio.Protocol):
         if now >= self._total_at:
             kind = ErrorKind.TOTAL_TIMEOUT
         elif now < due:
-            self._timer = self._loop.call_at(min(due, self._total_at), self._ring)
+            self._look_at(min(due, now + self._soonest_s()))
             return
-        self._fail(kind, "a time limit passed", reached=not self._sending)
+        self._fail(kind, "a time limit passed", reached=self._reached(recorder))
 
     def _limit(self, recorder: Recorder, now: float) -> tuple[ErrorKind, float]:
         """What is waited for, and until when (loop time)."""
@@ -282,6 +294,18 @@ class Connection(asyncio.Protocol):
         if unsent < self._unsent:
             self._unsent, self._moved_at = unsent, now
         return ErrorKind.WRITE_TIMEOUT, self._moved_at + limits.timeout_write_s
+
+    def _soonest_s(self) -> float:
+        """The shortest limit: what is waited for can change without a look at the timer."""
+        limits = self._limits
+        return min(limits.timeout_first_byte_s, limits.timeout_stall_s, limits.timeout_write_s)
+
+    def _look_at(self, when: float) -> None:
+        self._timer = self._loop.call_at(min(when, self._total_at), self._ring)
+
+    def _reached(self, recorder: Recorder) -> bool:
+        """Whether the server may have had all of the request, or answered without the rest."""
+        return not self._sending or recorder.status is not None
 
     def _fail(self, kind: ErrorKind, message: str, *, reached: bool = True) -> None:
         if self._recorder is not None:
