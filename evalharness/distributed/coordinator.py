@@ -218,10 +218,7 @@ class Coordinator:
         """Concurrency limits of each endpoint by wall clock, and how many were left out."""
         return {
             name: (
-                [
-                    LimitRecord(self._epoch_ns + round(c.at * 1e9), c.limit, c.reason)
-                    for c in desk.history
-                ],
+                desk.history.records(self._epoch_ns),
                 desk.history.omitted,
             )
             for name, desk in self._desks.items()

@@ -16,17 +16,11 @@ from typing import NamedTuple
 
 from evalharness.config import LimitsConfig, Profile
 from evalharness.throttle.breaker import Outage
-from evalharness.throttle.concurrency import (
-    AdaptiveConcurrency,
-    Concurrency,
-    FixedConcurrency,
-    History,
-    Signal,
-)
-from evalharness.throttle.gate import ADAPTIVE_START
+from evalharness.throttle.concurrency import FixedConcurrency, History, Signal, concurrency_of
+from evalharness.throttle.holds import Holds
 from evalharness.throttle.line import SentBefore
-from evalharness.throttle.pause import Pause
-from evalharness.throttle.rate import RequestRate, Reservation, TokenBudget
+from evalharness.throttle.rate import Reservation
+from evalharness.throttle.rates import Rates
 
 # Whoever waits for a slot asks again after this long; a slot is freed by a message, not by time.
 SLOT_RETRY_S = 0.05
@@ -122,19 +116,10 @@ class Desk:
 
     def __init__(self, limits: LimitsConfig, profile: Profile, now: float) -> None:
         self.outage = Outage()
-        self.pause = Pause()
-        self._rate = (
-            None
-            if limits.rpm is None
-            else RequestRate(limits.rpm, per_second_caps=profile.per_second_caps)
-        )
-        self._tokens = None if limits.tpm is None else TokenBudget(limits.tpm)
-        self._concurrency: Concurrency
-        if limits.adaptive:
-            start = min(ADAPTIVE_START, limits.concurrency)
-            self._concurrency = AdaptiveConcurrency(start, 1, limits.concurrency, now)
-        else:
-            self._concurrency = FixedConcurrency(limits.concurrency, now)
+        self._holds = Holds(self.outage)
+        self.pause = self._holds.pause
+        self._rates = Rates(limits, profile)
+        self._concurrency = concurrency_of(limits, now)
         self._workers: dict[str, _Worker] = {}
         self._number = 0
 
@@ -156,27 +141,19 @@ class Desk:
     @property
     def memory_s(self) -> float:
         """How long a request counts against a limit, in seconds; 0.0 without limits."""
-        limits = (self._rate, self._tokens)
-        return max((limit.window_s for limit in limits if limit is not None), default=0.0)
+        return self._rates.memory_s
 
     def recall(self, sent: Sequence[SentBefore], now: float, now_ns: int) -> None:
         """Count what earlier processes sent (see :meth:`.throttle.gate.Gate.recall`).
 
         ``now`` and ``now_ns`` are the same moment, monotonic seconds and Unix nanoseconds.
         """
-        known = sorted((min(now, now - (now_ns - s.at_ns) / 1e9), s.tokens) for s in sent)
-        if self._rate is not None:
-            first = now - self._rate.window_s
-            self._rate.recall([at for at, _ in known if at > first], now)
-        if self._tokens is not None:
-            first = now - self._tokens.window_s
-            self._tokens.recall([(at, tokens) for at, tokens in known if at > first], now)
+        self._rates.recall(((now - (now_ns - s.at_ns) / 1e9, s.tokens) for s in sent), now)
 
     @property
     def needs_leave(self) -> bool:
         """Whether a worker must ask for every request: a slot alone is not leave to send."""
-        limited = self._rate is not None or self._tokens is not None
-        return limited or not isinstance(self._concurrency, FixedConcurrency)
+        return self._rates.limited or not isinstance(self._concurrency, FixedConcurrency)
 
     def ask(self, name: str, ask: Ask, now: float) -> Answer:
         """Take back what ended, and grant as many requests as may go at ``now``."""
@@ -205,46 +182,38 @@ class Desk:
     def gone(self, name: str, now: float) -> None:
         """A worker is dead: its slots are free, its tokens count as estimated."""
         worker = self._workers.pop(name, None)
-        if worker is not None and self._tokens is not None:
+        if worker is not None:
             for reservation in worker.open.values():
-                self._tokens.settle(reservation, None, now)
+                self._rates.settle(reservation, None, now)
 
     def _settle(self, worker: _Worker, ask: Ask, now: float) -> None:
         in_use = self.in_flight + len(ask.signals)
         for number, tokens in ask.used:
             reservation = worker.open.pop(number, None)
-            if self._tokens is not None and reservation is not None:
-                self._tokens.settle(reservation, tokens, now)
+            if reservation is not None:
+                self._rates.settle(reservation, tokens, now)
         for signal, age_s in ask.signals:
             self._concurrency.feed(signal, now, in_use, now - age_s)
 
     def _grant(self, worker: _Worker, tokens: int, now: float) -> int:
         self._number += 1
         self.outage.take(now)
-        if self._rate is not None:
-            self._rate.take(now)
-        if self._tokens is not None:
-            worker.open[self._number] = self._tokens.take(now, tokens)
+        reservation = self._rates.take(tokens, now)
+        if reservation is not None:
+            worker.open[self._number] = reservation
         return self._number
 
     # ── what keeps a request back ────────────────────────────────────────────────────────────
 
     def _block(self, worker: _Worker, tokens: int, now: float) -> _Block | None:
-        probe = self.outage.delay(now)
-        if probe > 0 and now + probe > self.pause.until:
-            return _Block("the endpoint serves nothing; next probe", probe, held=True)
-        if now < self.pause.until:
-            return _Block(f"paused: {self.pause.reason}", self.pause.until - now, held=True)
+        hold = self._holds.at(now)
+        if hold is not None:
+            return _Block(hold.reason, hold.until - now, held=True)
         slot = self._no_slot(worker, now)
         if slot is not None:
             return slot
-        by_requests = 0.0 if self._rate is None else self._rate.delay(now)
-        by_tokens = 0.0 if self._tokens is None else self._tokens.delay(now, tokens)
-        if by_requests == 0.0 and by_tokens == 0.0:
-            return None
-        if by_requests >= by_tokens:
-            return _Block("requests per minute", by_requests)
-        return _Block("tokens per minute", by_tokens)
+        delay = self._rates.delay(tokens, now)
+        return None if delay is None else _Block(delay.reason, delay.seconds)
 
     def _no_slot(self, worker: _Worker, now: float) -> _Block | None:
         limit, in_flight = self._concurrency.limit, self.in_flight

@@ -8,20 +8,21 @@ told to the coordinator with the next message, before any leave is asked for.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 from msgspec import structs
 
 from evalharness.config import LimitsConfig, Profile
-from evalharness.distributed.desk import Answer, Ask, Signalled
+from evalharness.distributed.desk import Answer, Ask
+from evalharness.distributed.line import Line, Waiting
+from evalharness.distributed.loan import Loan
 from evalharness.distributed.words import AskDesk, Word
 from evalharness.records import Reply
 from evalharness.throttle.clock import Clock
-from evalharness.throttle.concurrency import signal_of
-from evalharness.throttle.estimate import tokens_used
-from evalharness.throttle.gate import Gate, Permit
-from evalharness.throttle.line import NO_MONEY, Held, Hold, Stopped, Waiter, WaitState
+from evalharness.throttle.gate import Gate
+from evalharness.throttle.holds import Hold
+from evalharness.throttle.line import NO_MONEY, Block, Stopped, WaitState
+from evalharness.throttle.permit import Permit
 from evalharness.throttle.rate import Reservation
 from evalharness.throttle.retry import Decision
 
@@ -30,16 +31,6 @@ MESSAGE_EVERY_S = 0.01
 # A worker that holds slots says so at least this often, and learns what it may keep.
 HEARTBEAT_S = 0.25
 _MOST_ASKED = 1_024
-
-
-class _Waiter(Waiter):
-    """One request in line, and what comes of it: a permit, or why there is none."""
-
-    __slots__ = ("leave",)
-
-    def __init__(self, tokens: int, take: Callable[[], bool] | None, *, patient: bool) -> None:
-        super().__init__(tokens, take, patient=patient, early=False)
-        self.leave: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
 
 
 class SharedGate(Gate):
@@ -76,16 +67,10 @@ class SharedGate(Gate):
         self.reached()  # perhaps by another worker: this one cannot tell a wrong address
         self._desk = desk
         self._needs_leave = needs_leave
-        self._held: int = 0
-        self._returned: int = 0
-        self._keep = limits.concurrency
-        self._line: deque[_Waiter] = deque()
-        self._words: list[Word] = []
-        self._used: list[tuple[int, int | None]] = []
-        self._signals: list[Signalled] = []
+        self._loan = Loan(self._slots, limits.concurrency)
+        self._line = Line()
         self._last: Answer | None = None
         self._last_at = 0.0
-        self._held_back: Hold | None = None  # as the desk said
         self.on_lost: Callable[[Exception], None] = lambda _: None
         self._speak = asyncio.Event()
         self._talking: asyncio.Task[None] | None = None
@@ -110,7 +95,7 @@ class SharedGate(Gate):
     @property
     def limit(self) -> int:
         """Slots this worker may hold now."""
-        return self._keep
+        return self._loan.keep
 
     async def admit(
         self,
@@ -126,7 +111,7 @@ class SharedGate(Gate):
         """
         if self._stopped is not None:
             raise Stopped(self._stopped.decision)
-        waiter = _Waiter(tokens_estimate, take, patient=patient)
+        waiter = Waiting(tokens_estimate, take, patient=patient)
         if not self._line and self._may_go_alone() and waiter.takes():
             return self._let_go(None)
         self._line.append(waiter)
@@ -135,23 +120,19 @@ class SharedGate(Gate):
         try:
             return await waiter.leave
         except asyncio.CancelledError:
-            if waiter.leave.done() and not waiter.leave.cancelled():
-                if waiter.leave.exception() is None:
-                    waiter.leave.result().done(None)
-            else:
-                self._line.remove(waiter)
+            self._line.give_up(waiter)
             raise
 
     def wake(self) -> None:
         """Money may have become free: whoever waited for it is asked for again."""
-        if self._line and self._line[0].short:
+        if self._line.short:
             self._line[0].short = False
             self._serve_alone()
             self._speak.set()
 
     def pause(self, seconds: float, reason: str) -> None:
         """Admit nobody for ``seconds``, here at once and everywhere as soon as it is told."""
-        self._pause.begin(self._clock.monotonic(), seconds, reason)
+        self._holds.pause.begin(self._clock.monotonic(), seconds, reason)
         self._tell(Word(pause_s=seconds, reason=reason))
         self._turn_away()
 
@@ -168,7 +149,7 @@ class SharedGate(Gate):
         """Another worker's word reached this one."""
         now = self._clock.monotonic()
         if word.pause_s is not None:
-            self._pause.begin(now, word.pause_s, word.reason)
+            self._holds.pause.begin(now, word.pause_s, word.reason)
         if word.serving is True:
             self.policy.outage.alive()
         elif word.serving is False:
@@ -179,58 +160,42 @@ class SharedGate(Gate):
 
     def _heed_outage(self) -> None:
         if not self.policy.outage.active:
-            self._held_back = None
+            self._holds.told = None
         self._turn_away()
 
     def _turn_away(self) -> None:
         """While nobody is admitted, whoever is not patient may do something else."""
         now = self._clock.monotonic()
-        hold = self._hold(now)
-        if hold is None or all(waiter.patient for waiter in self._line):
-            return
-        for waiter in [w for w in self._line if not w.patient]:
-            self._line.remove(waiter)
-            if not waiter.leave.done():
-                waiter.leave.set_exception(Held(hold.until - now, hold.reason))
-
-    def _hold(self, now: float) -> Hold | None:
-        held = self._held_back
-        if held is not None and now >= held.until:
-            held = self._held_back = None
-        return super()._hold(now) or held
+        hold = self._holds.at(now)
+        if hold is not None:
+            self._line.turn_away(hold, now)
 
     def waiting(self) -> WaitState | None:
         """What the first request in line waits for, as the desk said last."""
         last = self._last
-        if self._line and self._line[0].short:
-            return WaitState(NO_MONEY.reason, None, None, len(self._line))
+        if self._line.short:
+            return WaitState.of(NO_MONEY, 0.0, len(self._line))
         if not self._line or last is None or last.reason is None:
             return None
-        if last.until_s is None:
-            return WaitState(last.reason, None, None, len(self._line))
-        until = self._last_at + last.until_s
-        left = max(0.0, until - self._clock.monotonic())
-        return WaitState(last.reason, until, left, len(self._line))
+        until = None if last.until_s is None else self._last_at + last.until_s
+        now = self._clock.monotonic()
+        return WaitState.of(Block(last.reason, until), now, len(self._line))
 
     def close(self, decision: Decision | None = None) -> None:
         """Admit nothing from now on (see :meth:`Gate.close`)."""
         super().close(decision)
-        while self._line:
-            waiter = self._line.popleft()
-            if not waiter.leave.done():
-                waiter.leave.set_exception(Stopped(decision))
+        self._line.close(decision)
 
     def release(
         self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None
     ) -> None:
         """Take a permit back: its slot is free for the next in line, or goes back."""
-        self.in_flight -= 1
+        self._slots.in_flight -= 1
         if isinstance(tokens, int):
-            self._used.append((tokens, None if reply is None else tokens_used(reply)))
+            self._loan.ended(tokens, reply)
         if reply is not None and self._needs_leave:
-            age = self._clock.monotonic() - permit.admitted_at
-            self._signals.append(Signalled(signal_of(reply), age))
-        self._give_back()
+            self._loan.signal(reply, self._clock.monotonic() - permit.admitted_at)
+        self._loan.give_back()
         self._serve_alone()
         if self._line or self._needs_leave:
             self._speak.set()
@@ -243,23 +208,17 @@ class SharedGate(Gate):
 
     # ── slots ────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def _idle(self) -> int:
-        return self._held - self.in_flight
-
     def _may_go_alone(self) -> bool:
         """Whether an idle slot is leave enough."""
-        if self._needs_leave or self._idle <= 0 or self._held > self._keep:
+        if self._needs_leave or not self._loan.spare:
             return False
         if self.policy.outage.active:  # one probe for all workers
             return False
-        return self._hold(self._clock.monotonic()) is None
+        return self._holds.at(self._clock.monotonic()) is None
 
     def _let_go(self, number: int | None) -> Permit:
-        self.in_flight += 1
         now = self._clock.monotonic()
-        self.policy.outage.take(now)
-        return Permit(self, now, self.in_flight, number)
+        return Permit(self, now, self._slots.take(now), number)
 
     def _serve_alone(self) -> None:
         """Let those go for whom an idle slot is leave enough."""
@@ -272,12 +231,12 @@ class SharedGate(Gate):
         gone = waiter.leave.done()  # it gave up waiting meanwhile
         try:
             if not gone and not waiter.takes():
-                self._unused(number)
+                self._loan.unused(number)
                 return
         except Exception as error:
             self._line.popleft()
             waiter.leave.set_exception(error)
-            self._unused(number)
+            self._loan.unused(number)
             return
         self._line.popleft()
         permit = self._let_go(number)
@@ -286,22 +245,10 @@ class SharedGate(Gate):
         else:
             waiter.leave.set_result(permit)
 
-    def _unused(self, number: int | None) -> None:
-        """Leave that nobody used is used up all the same; only its tokens come back."""
-        if number is not None:
-            self._used.append((number, 0))
-
-    def _give_back(self) -> None:
-        """Slots beyond what may be kept go back as they become idle."""
-        back = min(self._idle, self._held - self._keep)
-        if back > 0:
-            self._held -= back
-            self._returned += back
-
     # ── talking ──────────────────────────────────────────────────────────────────────────────
 
     def _tell(self, word: Word) -> None:
-        self._words.append(word)
+        self._loan.words.append(word)
         self._speak.set()
 
     async def _talk(self) -> None:
@@ -311,37 +258,31 @@ class SharedGate(Gate):
             while not self._leaving:
                 await self._clock.wait_for(self._speak, wait_s)
                 self._speak.clear()
-                answer = await self._say(self._message())
+                answer = await self._say(*self._message())
                 wait_s = HEARTBEAT_S if answer.wait_s is None else min(answer.wait_s, HEARTBEAT_S)
                 await self._clock.sleep_until(self._clock.monotonic() + MESSAGE_EVERY_S)
-            self._returned, self._held = self._returned + self._held, 0
-            await self._say(Ask((), 0, self._returned, self._used, self._signals))
+            self._loan.give_back_all()
+            await self._say(*self._loan.message((), 0))
         except Exception as error:  # without leave nothing is sent any more
             self.close()
             self.on_lost(error)
 
-    def _message(self) -> Ask:
-        if not self._line:  # whoever has nothing to send keeps no slot from others
-            self._returned, self._held = self._returned + self._idle, self.in_flight
-        short = bool(self._line) and self._line[0].short
-        most = 0 if short else _MOST_ASKED
-        tokens = [w.tokens for _, w in zip(range(most), self._line, strict=False)]
-        return Ask(tokens, self._idle, self._returned, self._used, self._signals)
+    def _message(self) -> tuple[Ask, list[Word]]:
+        if not self._line:
+            self._loan.give_back_idle()
+        return self._loan.message(self._line.tokens(_MOST_ASKED), self._loan.idle)
 
-    async def _say(self, ask: Ask) -> Answer:
-        words = self._words
-        self._words, self._used, self._signals, self._returned = [], [], [], 0
+    async def _say(self, ask: Ask, words: list[Word]) -> Answer:
         answer = await self._desk.ask(ask, words)
         self._last, self._last_at = answer, self._clock.monotonic()
-        self._keep = answer.keep
-        self._held += answer.slots
+        self._loan.heard(answer)
         if answer.held and answer.until_s is not None and answer.reason is not None:
-            self._held_back = Hold(answer.reason, self._last_at + answer.until_s)
+            self._holds.told = Hold(answer.reason, self._last_at + answer.until_s)
             self._turn_away()
         for number in answer.grants:
             if self._line and not self._line[0].short:
                 self._serve(number)
             else:  # whoever waited gave up, or found no money
-                self._unused(number)
-        self._give_back()
+                self._loan.unused(number)
+        self._loan.give_back()
         return answer

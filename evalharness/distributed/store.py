@@ -18,6 +18,7 @@ from evalharness.store.entries import FILE_NAME
 from evalharness.store.folder import Manifest, RunFolder, now_iso, take_lock
 from evalharness.store.journal import Journal
 from evalharness.store.recovery import Recovered
+from evalharness.store.sealing import Sealing
 from evalharness.store.writer import RunStore
 
 _CLOSED = "the run ended while records were sealed"
@@ -58,36 +59,32 @@ class _SharedFolder(RunFolder):
         raise AssertionError("only the driver writes run.json")
 
 
-class ShardStore(RunStore):
-    """Records what one worker does.
+class SharedSealing(Sealing):
+    """Seals what one worker has finished, under numbers that the coordinator gives.
 
     Args:
-        root: the run folder.
-        journal: folder of this worker's journal; it holds none yet.
+        folder: the run folder as the worker has it.
+        journal: the worker's.
         providers: by setting_id.
+        on_failure: called when a seal in the background failed.
         listing: where parts are numbered and listed.
     """
 
     def __init__(
-        self, root: Path, journal: Path, providers: Mapping[str, str], listing: ListParts
+        self,
+        folder: RunFolder,
+        journal: Journal,
+        providers: Mapping[str, str],
+        on_failure: Callable[[StorageError], None],
+        listing: ListParts,
     ) -> None:
-        self._begin(_SharedFolder(root, journal))
-        self._providers = dict(providers)
+        super().__init__(folder, journal, providers, on_failure)
         self._listing = listing
         self._loop = asyncio.get_running_loop()
         self._complete: list[Shard] = []
         self._asking = threading.Lock()
         self._asked: Future[str | None] | None = None  # whether parts are listed
         self._closed = False
-        self.lost = False
-        self.on_lost: Callable[[CoordinatorLostError], None] = lambda _: None
-        self.recovered = Recovered()
-        try:
-            assert not (journal / FILE_NAME).exists()
-            self._journal = Journal(journal, on_failure=self._failed)
-        except BaseException:
-            self.close()
-            raise
 
     def completed(self, shard: Shard) -> None:
         """Every trial of a shard has its record; the next seal takes them along."""
@@ -102,47 +99,10 @@ class ShardStore(RunStore):
 
     async def seal_now(self) -> None:
         """The same, unless there is nothing to say; after a seal that is going on."""
-        if self._sealing is not None:
-            await asyncio.shield(self._sealing)
-        if self._complete and self._sealing is None and self.failure is None:
-            self._sealing = asyncio.create_task(self._seal_in_background())
-            await asyncio.shield(self._sealing)
-
-    async def end(self) -> None:
-        """Seal the rest and close; what the journal still holds is taken over by the driver.
-
-        A failure of the disk is in ``failure`` afterwards.
-        """
-        try:
-            if self.lost:  # nobody lists parts any more; the journal has everything
-                if self._sealing is not None:
-                    await asyncio.wait({self._sealing})
-                with suppress(StorageError):
-                    await self.journal.flush()
-            else:
-                await self._flush_and_seal()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """As :meth:`RunStore.close`; a seal that waits for its listing is given up.
-
-        Its answer would come on the event loop, which this call holds until sealing ends. Whoever
-        takes the journal over finds the seal begun, and repeats it.
-        """
-        with self._asking:
-            self._closed = True
-            if self._asked is not None:
-                self._asked.cancel()
-        super().close()
-
-    def _failed(self, error: StorageError) -> None:
-        """A coordinator that is gone is no failure of the disk: the journal has everything."""
-        if isinstance(error, CoordinatorLostError):
-            self.lost = True
-            self.on_lost(error)
-        else:
-            super()._failed(error)
+        if self.task is not None:
+            await asyncio.shield(self.task)
+        if self._complete and self.task is None and not self.stopped:
+            await asyncio.shield(self.begin())
 
     async def _part_number(self) -> int:
         return await self._listing.part_number()
@@ -159,3 +119,75 @@ class ShardStore(RunStore):
             raise StorageError(_CLOSED) from None
         if refused is not None:
             raise StorageError(refused)
+
+    def close(self) -> None:
+        """As :meth:`Sealing.close`; a seal that waits for its listing is given up.
+
+        Its answer would come on the event loop, which this call holds until sealing ends. Whoever
+        takes the journal over finds the seal begun, and repeats it.
+        """
+        with self._asking:
+            self._closed = True
+            if self._asked is not None:
+                self._asked.cancel()
+        super().close()
+
+
+class ShardStore(RunStore):
+    """Records what one worker does.
+
+    Args:
+        root: the run folder.
+        journal: folder of this worker's journal; it holds none yet.
+        providers: by setting_id.
+        listing: where parts are numbered and listed.
+    """
+
+    def __init__(
+        self, root: Path, journal: Path, providers: Mapping[str, str], listing: ListParts
+    ) -> None:
+        self._begin(_SharedFolder(root, journal))
+        self.lost = False
+        self.on_lost: Callable[[CoordinatorLostError], None] = lambda _: None
+        self.recovered = Recovered()
+        try:
+            assert not (journal / FILE_NAME).exists()
+            self._journal = Journal(journal, on_failure=self._failed)
+            self._sealing = self._shared = SharedSealing(
+                self.folder, self._journal, providers, self._failed, listing
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def completed(self, shard: Shard) -> None:
+        """Every trial of a shard has its record (see :meth:`SharedSealing.completed`)."""
+        self._shared.completed(shard)
+
+    async def seal_now(self) -> None:
+        """Seal shards that are complete (see :meth:`SharedSealing.seal_now`)."""
+        await self._shared.seal_now()
+
+    async def end(self) -> None:
+        """Seal the rest and close; what the journal still holds is taken over by the driver.
+
+        A failure of the disk is in ``failure`` afterwards.
+        """
+        try:
+            if self.lost:  # nobody lists parts any more; the journal has everything
+                if self.sealing.task is not None:
+                    await asyncio.wait({self.sealing.task})
+                with suppress(StorageError):
+                    await self.journal.flush()
+            else:
+                await self._seal_rest()
+        finally:
+            self.close()
+
+    def _failed(self, error: StorageError) -> None:
+        """A coordinator that is gone is no failure of the disk: the journal has everything."""
+        if isinstance(error, CoordinatorLostError):
+            self.lost = True
+            self.on_lost(error)
+        else:
+            super()._failed(error)

@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from evalharness.config import LimitsConfig
 from evalharness.records import ErrorKind, Outcome, Reply
+
+_ADAPTIVE_START = 20
 
 
 class Signal(StrEnum):
@@ -91,6 +94,10 @@ class History:
     def __iter__(self) -> Iterator[LimitChange]:
         yield from self._first
         yield from self._last
+
+    def records(self, epoch_ns: int) -> list[LimitRecord]:
+        """The same by wall clock, where the clock's origin is ``epoch_ns`` (Unix nanoseconds)."""
+        return [LimitRecord(epoch_ns + round(c.at * 1e9), c.limit, c.reason) for c in self]
 
 
 class Concurrency(Protocol):
@@ -193,3 +200,11 @@ class AdaptiveConcurrency:
         if limit != self.limit:
             self.limit = limit
             self.history.add(LimitChange(now, limit, reason))
+
+
+def concurrency_of(limits: LimitsConfig, now: float) -> Concurrency:
+    """The limit that was asked for, as it is at ``now`` (monotonic seconds)."""
+    if limits.adaptive:
+        start = min(_ADAPTIVE_START, limits.concurrency)
+        return AdaptiveConcurrency(start, 1, limits.concurrency, now)
+    return FixedConcurrency(limits.concurrency, now)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+from evalharness.throttle.holds import Hold
 from evalharness.throttle.retry import Decision
 
 
@@ -50,6 +51,12 @@ class WaitState(NamedTuple):
     seconds_left: float | None
     waiters: int
 
+    @classmethod
+    def of(cls, block: Block | Hold, now: float, waiters: int) -> WaitState:
+        """What ``waiters`` requests wait for at ``now`` (monotonic seconds)."""
+        left = None if block.until is None else max(0.0, block.until - now)
+        return cls(block.reason, block.until, left, waiters)
+
 
 class Block(NamedTuple):
     """Why one request cannot go now, and until when (None: until a reply ends it)."""
@@ -58,13 +65,7 @@ class Block(NamedTuple):
     until: float | None
 
 
-class Hold(NamedTuple):
-    """Why nobody at all may go, and until when."""
-
-    reason: str
-    until: float
-
-
+NO_SLOT = Block("a free slot", None)
 NO_MONEY = Block("room under limits.max_cost_usd", None)
 
 

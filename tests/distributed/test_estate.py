@@ -246,7 +246,7 @@ async def test_a_worker_s_store_closes_while_a_seal_waits_for_its_listing(
         (opened_at / name).mkdir(parents=True)
     silent = Silent()
     store = ShardStore(opened_at, opened_at / "journal" / "worker-0001", {"s" * 16: "x"}, silent)
-    ask = store._list
+    ask = store.sealing._list
 
     def wait_and_ask(sealed: Sealed) -> None:
         silent.asked.set()
@@ -254,8 +254,9 @@ async def test_a_worker_s_store_closes_while_a_seal_waits_for_its_listing(
         ask(sealed)
 
     if late:
-        monkeypatch.setattr(store, "_list", wait_and_ask)
-        monkeypatch.setattr(store._executor, "shutdown", _and_then(closing, store._executor))
+        monkeypatch.setattr(store.sealing, "_list", wait_and_ask)
+        executor = store.sealing._executor
+        monkeypatch.setattr(executor, "shutdown", _and_then(closing, executor))
     store.start()
     await store.append(result(0))
     sealing = asyncio.create_task(store.seal())

@@ -144,7 +144,7 @@ class Bench:
         load = load_of(settings[0].load, self.config.load)
         gate = Gate("m", self.config.limits, self.plan.profile("emulator"), self.clock)
         # The point has its own places; the gate must not be what limits.
-        gate._concurrency.limit = 10**6  # pyright: ignore
+        gate._slots.concurrency.limit = 10**6  # pyright: ignore
         lane = Lane(server, gate, OutputEstimate())  # pyright: ignore
         money = Money(None, {s.setting_id: None for s in self.plan.settings})
         runner = LoadRunner(

@@ -98,9 +98,9 @@ async def test_a_run_that_fills_a_part_seals_apart(
     for number in range(100):
         await store.append(intent(number))
         await store.append(result(number))
-    while store._sealing is not None:
-        await store._sealing
-    process = store._sealer.process
+    while store.sealing.task is not None:
+        await store.sealing.task
+    process = store.sealing._sealer.process
     assert process is not None
     await store.finish(status="complete", reason=None)
     assert process.returncode == 0

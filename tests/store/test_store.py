@@ -74,7 +74,9 @@ async def test_unsealed_records_are_readable_while_the_writer_works(tmp_path: Pa
 
 def written(store: RunStore, part: int, upto: int) -> None:
     """A part with its name, which the manifest does not list yet."""
-    make_part(Work(str(store.folder.root), str(store.journal.path), part, upto, store._providers))
+    make_part(
+        Work(str(store.folder.root), str(store.journal.path), part, upto, store.sealing.providers)
+    )
 
 
 async def test_a_record_in_journal_and_part_is_read_once(tmp_path: Path) -> None:

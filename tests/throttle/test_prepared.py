@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from evalharness.config import LimitsConfig, Profile
 from evalharness.records import ErrorKind
 from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.gate import Gate, Permit
+from evalharness.throttle.gate import Gate
 from evalharness.throttle.line import Stopped
+from evalharness.throttle.permit import Permit
 from evalharness.throttle.prepared import beyond
 
 from .replies import delivered, failed
