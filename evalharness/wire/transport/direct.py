@@ -121,7 +121,7 @@ async def _through(pool: _Pool, request: Request, recorder: Recorder) -> Exchang
         return recorder.done(ErrorKind.CONNECT_TIMEOUT, "connecting took too long", reached=False)
     except OSError as error:
         kind = ErrorKind.DNS if isinstance(error, socket.gaierror) else ErrorKind.CONNECT
-        return recorder.done(kind, str(error), reached=False)
+        return recorder.done(kind, error.strerror or str(error), reached=False)
     except ValueError as error:
         return recorder.done(ErrorKind.BAD_URL, str(error), reached=False)
     return await _observe(connection, request, recorder)
