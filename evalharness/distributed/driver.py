@@ -124,8 +124,7 @@ class Driver:
 
     def stop(self, decision: Stop) -> None:
         """Let nobody start anything new; the first decision stays, but for a failing disk."""
-        if self.summary.stop is None or decision.exit_code == EXIT_STORAGE:
-            self.summary.stop = decision
+        self.summary.decide(decision)
         if self._coordinator is not None:
             self._later(self._cluster.call(self._coordinator, "stop", decision))
 
@@ -310,7 +309,7 @@ class Driver:
         self._store.folder.manifest.throttle = throttle_of(self._throttle_before, told, limits)
 
     def _storage_failed(self, error: StorageError) -> None:
-        self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
+        self.stop(Stop.because(error))
 
     def _later(self, call: Any) -> None:
         task = asyncio.ensure_future(call)

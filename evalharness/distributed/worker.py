@@ -28,7 +28,8 @@ from evalharness.plan import Plan
 from evalharness.progress import Progress
 from evalharness.providers.remote import read_key
 from evalharness.records import Reply, Status, Trial
-from evalharness.runner.loop import Lane, Runner
+from evalharness.runner.lane import Lane
+from evalharness.runner.loop import Runner
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop
 from evalharness.throttle.clock import SystemClock
@@ -222,8 +223,7 @@ class Worker:
             store.lost = store.lost or runner.lost is not None
             await store.end()
             if store.failure is not None:
-                error = store.failure
-                summary.stop = Stop(error.message, error.exit_code, hint=error.hint)
+                summary.stop = Stop.because(store.failure)
             if runner.lost is None:
                 await self._office.counted(counting.take())
         return Ended(
