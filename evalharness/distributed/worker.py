@@ -31,7 +31,7 @@ from evalharness.records import Trial
 from evalharness.runner.lane import Lane
 from evalharness.runner.loop import Runner
 from evalharness.runner.money import Money
-from evalharness.runner.outcome import Stop
+from evalharness.runner.outcome import Stop, Summary
 from evalharness.throttle.clock import SystemClock
 from evalharness.throttle.estimate import OutputEstimate
 from evalharness.wire.client import ChatClient
@@ -179,18 +179,7 @@ class Worker:
                 summary.stop = Stop.because(store.failure)
             if runner.lost is None:
                 await self._office.counted(counting.take())
-        return Ended(
-            sent=summary.sent,
-            retried=summary.retried,
-            in_doubt=summary.in_doubt,
-            prompt_tokens=summary.prompt_tokens,
-            completion_tokens=summary.completion_tokens,
-            billed_usd=summary.billed_usd,
-            unsaved=summary.unsaved + store.journal.lost_records,
-            lost=runner.lost,
-            session=runner.session(),
-            stop=summary.stop,
-        )
+        return _ended(runner, summary, store)
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
@@ -256,6 +245,22 @@ class Worker:
                 await self._office.counted(counting.take())
             except CoordinatorLostError:  # others hear of it, who cannot do without
                 return
+
+
+def _ended(runner: ShardRunner, summary: Summary, store: ShardStore) -> Ended:
+    """What a worker did, for the driver."""
+    return Ended(
+        sent=summary.sent,
+        retried=summary.retried,
+        in_doubt=summary.in_doubt,
+        prompt_tokens=summary.prompt_tokens,
+        completion_tokens=summary.completion_tokens,
+        billed_usd=summary.billed_usd,
+        unsaved=summary.unsaved + store.journal.lost_records,
+        lost=runner.lost,
+        session=runner.session(),
+        stop=summary.stop,
+    )
 
 
 def _lane(reach: Reach, transport: Transport, gate: SharedGate) -> Lane:
