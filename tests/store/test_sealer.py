@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evalharness.errors import RunInUseError, StorageError
-from evalharness.store import folder, seal
+from evalharness.store import lock, seal
 from evalharness.store.lock import take_lock
 from evalharness.store.run import Run
 from evalharness.store.sealer import Sealer, Work
@@ -132,7 +132,7 @@ input()
     parent.stdin.close()
     parent.stdout.close()
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "_HELPER_S", 0.0)
+        patch.setattr(lock, "_HELPER_S", 0.0)
         with pytest.raises(RunInUseError):
             take_lock(tmp_path / "run")
     os.kill(helper, signal.SIGCONT)
