@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +19,7 @@ from evalharness import __version__
 from evalharness.commands.closing import with_new_limit
 from evalharness.commands.confirm import asks, confirm, recorded
 from evalharness.commands.eventloop import run_on_loop
+from evalharness.commands.judge_config import config_of, given_keys, say_limit
 from evalharness.commands.opening import open_lanes, open_money
 from evalharness.commands.run import Prepared
 from evalharness.commands.signals import draining
@@ -29,13 +30,10 @@ from evalharness.judging.config import (
     FILE,
     JudgeConfig,
     as_yaml,
-    default_params,
     judging_root,
-    read_config,
 )
 from evalharness.judging.outputs import Outputs
 from evalharness.labels import label
-from evalharness.paths import shipped
 from evalharness.plan import Plan
 from evalharness.progress import progress_for_terminal
 from evalharness.providers import check_provider, provider_identity
@@ -43,11 +41,9 @@ from evalharness.records import Prompt
 from evalharness.report.judges import judge_lines, judging_facts
 from evalharness.runner import Runner, Summary
 from evalharness.scorers.parsing import convert
-from evalharness.secrets_guard import refuse_in_config, refuse_in_overrides
 from evalharness.store.files import publish_bytes
 from evalharness.store.run import Run
 from evalharness.store.writer import RunStore
-from evalharness.strict_yaml import load
 from evalharness.sweep import expand
 from evalharness.wire.params import check_params, known_params
 
@@ -82,11 +78,11 @@ def judge(
         ConfigError: a key, a setting or a provider that cannot be used; nothing was sent.
     """
     run = Run.open(run_name)
-    given = _given(overrides, config_file)
+    given = given_keys(overrides, config_file)
     name = name or _DEFAULT_NAME.get(str(given.get("mode", "grade")), "grade")
     root = judging_root(run.root, name)
-    config = _config(given, root)
-    _say_limit(given, config)
+    config = config_of(given, root)
+    say_limit(given, config)
     prompts = _prompts(run, config)
     if not prompts:
         raise ConfigError(
@@ -106,111 +102,6 @@ def judge(
     for line in _closing(summary, run_name, config, name, shlex.join(again)):
         print(line, file=sys.stderr)
     return summary.exit_code
-
-
-# ── configuration ────────────────────────────────────────────────────────────────────────────────
-
-
-def _given(overrides: Sequence[str], config_file: str | None) -> dict[str, Any]:
-    """What was typed, over what the file says: nested plain data."""
-    refuse_in_overrides(list(overrides))
-    given: dict[str, Any] = {}
-    if config_file is not None:
-        read = _yaml(Path(config_file))
-        for key, value in read.items():
-            _put(given, key, value, str(config_file))
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"`{override}` is not key=value", hint="provider=local scale=[1,5]")
-        # A rubric is prose, and prose may hold what YAML takes for punctuation.
-        value = text if key == "rubric" else load(text)
-        _put(given, key, value, key)
-    rubric = given.get("rubric")
-    if isinstance(rubric, str) and rubric.startswith("@"):
-        given["rubric"] = _text(Path(rubric[1:]))
-    refuse_in_config(given)
-    return given
-
-
-def _put(given: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Set a dotted key. ``provider=NAME`` and ``model=NAME`` are short forms."""
-    if key == "provider" and isinstance(value, str):
-        given["provider"] = {**_provider(value), **given.get("provider", {})}
-        return
-    if key == "model":
-        key = "provider.model"
-    *path, last = key.split(".")
-    inside = given
-    for part in path:
-        below = inside.setdefault(part, {})
-        if not isinstance(below, dict):
-            raise ConfigError(f"configuration key `{where}`: `{part}` is not an object")
-        inside = cast("dict[str, Any]", below)
-    inside[last] = value
-
-
-def _provider(name: str) -> dict[str, Any]:
-    """A provider's configuration by the name of its file, the user's own first."""
-    folders = [Path.cwd() / "configs", shipped("configs")]
-    paths = [folder / "provider" / f"{name}.yaml" for folder in folders]
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None or "/" in name:
-        known = sorted({p.stem for f in folders for p in f.glob("provider/*.yaml")})
-        raise ConfigError(
-            f"there is no configs/provider/{name}.yaml", hint=f"known: {', '.join(known)}"
-        )
-    # `???` is how Hydra writes a value that must be given.
-    return {key: value for key, value in _yaml(path).items() if value != "???"}
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    read = load(_text(path))
-    if not isinstance(read, dict):
-        raise ConfigError(f"{path}: must be an object")
-    return cast("dict[str, Any]", read)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from None
-
-
-def _config(given: dict[str, Any], root: Path) -> JudgeConfig:
-    """What was given, over what the judging was made with."""
-    before = read_config(root)
-    raw: dict[str, Any] = {} if before is None else msgspec.to_builtins(before)
-    if before is not None and given.get("mode", before.mode) != before.mode:
-        raise ConfigError(
-            f"the judging `{root.name}` has mode={before.mode}", hint="give this one another --name"
-        )
-    new_provider = before is not None and given.get("provider", {}).get("kind") not in (
-        None,
-        before.provider.kind,
-    )
-    for key, value in given.items():
-        merge = isinstance(value, dict) and key in raw and not (key == "provider" and new_provider)
-        raw[key] = {**raw[key], **value} if merge else value
-    if "params" in given:
-        raw["params"] = {**default_params(), **raw["params"]}
-    if "provider" not in raw:
-        raise ConfigError(
-            "who is to judge is not said", hint="provider=local, or provider=openai model=…"
-        )
-    return convert(raw, JudgeConfig, "judge")
-
-
-def _say_limit(given: dict[str, Any], config: JudgeConfig) -> None:
-    """A limit of money that was given to an earlier command holds for this one: never silently."""
-    limit = config.limits.max_cost_usd
-    if limit is not None and "max_cost_usd" not in given.get("limits", {}):
-        print(
-            f"limits.max_cost_usd={limit}, given to this judging before, still holds for all of it "
-            "(limits.max_cost_usd=null lifts it)",
-            file=sys.stderr,
-        )
 
 
 # ── the plan ─────────────────────────────────────────────────────────────────────────────────────

@@ -130,7 +130,7 @@ class _Bench:
             await self._runner.measure(point, into)
             await self._store.journal.flush()
         except StorageError as error:
-            self._runner.stop(Stop(error.message, error.exit_code, hint=error.hint))
+            self._runner.stop(Stop.because(error))
         finally:
             self._close(settings, into, before)
         if into.finished:

@@ -245,7 +245,7 @@ async def _finish(store: RunStore, summary: Summary) -> None:
     try:
         await store.finish(status=status, reason=reason)
     except StorageError as error:
-        summary.stop = Stop(error.message, error.exit_code, hint=error.hint)
+        summary.stop = Stop.because(error)
     summary.recorded -= store.journal.lost_records
     summary.unsaved += store.journal.lost_records
     summary.quarantined = store.damaged

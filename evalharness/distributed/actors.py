@@ -13,11 +13,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
@@ -26,27 +26,17 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from evalharness.config import ExecutionConfig
 from evalharness.distributed import estate
 from evalharness.distributed.coordinator import Coordinator
-from evalharness.distributed.desk import Answer, Ask
 from evalharness.distributed.messages import (
     CoordinatorLostError,
-    Counted,
     Ended,
     Failed,
-    News,
-    Pulled,
     Setup,
     Work,
 )
-from evalharness.distributed.purse import Granted
-from evalharness.distributed.shards import Shard
-from evalharness.distributed.words import Word
+from evalharness.distributed.talk import Talk
 from evalharness.distributed.worker import Worker
 from evalharness.errors import ConfigError, EvalharnessError, RunInUseError, StorageError
-from evalharness.runner.outcome import Stop
 from evalharness.runner.turns import quick_turns
-from evalharness.store.seal import Sealed
-
-T = TypeVar("T")
 
 _ANY: Any = ray  # its own annotations leave most of it unknown
 # Plans and messages are small; Ray would take a third of the memory for its object store.
@@ -59,66 +49,8 @@ _ASK_NODE_S = 1.0
 _MOST_CALLS = 100_000  # each waiting worker holds a few
 
 
-class _Talk:
-    """Calls to the coordinator; a connection that fails is :class:`CoordinatorLostError`."""
-
-    def __init__(self, worker: str, coordinator: Any) -> None:
-        self._worker = worker
-        self._coordinator = coordinator
-
-    def desk(self, endpoint: str) -> _Desk:
-        return _Desk(self, endpoint)
-
-    async def call(self, name: str, *args: Any) -> Any:
-        method = getattr(self._coordinator, name)
-        return await _or_lost(method.remote(*args))
-
-    async def ask(self, endpoint: str, ask: Ask, words: Sequence[Word]) -> Answer:
-        return await self.call("ask", self._worker, endpoint, ask, words)
-
-    async def join(self) -> None:
-        await self.call("join", self._worker)
-
-    async def news(self) -> list[News]:
-        return await self.call("news", self._worker)
-
-    async def stop(self, decision: Stop) -> None:
-        await self.call("stop", decision)
-
-    async def counted(self, counted: Counted) -> None:
-        await self.call("counted", self._worker, counted)
-
-    async def take(self) -> Pulled:
-        return await self.call("take", self._worker)
-
-    async def more(self, need: Decimal, gone: Decimal, unused: Decimal) -> Granted:
-        return await self.call("more", self._worker, need, gone, unused)
-
-    async def told(self, gone: Decimal, unused: Decimal) -> bool:
-        return await self.call("told", self._worker, gone, unused)
-
-    async def give_back(self, amount: Decimal) -> Decimal:
-        return await self.call("give_back", self._worker, amount)
-
-    async def part_number(self) -> int:
-        return await self.call("part_number")
-
-    async def sealed(self, sealed: Sealed) -> str | None:
-        return await self.call("sealed", self._worker, sealed)
-
-    async def finished(self, shards: list[Shard]) -> None:
-        await self.call("finished", self._worker, shards)
-
-
-class _Desk:
-    def __init__(self, talk: _Talk, endpoint: str) -> None:
-        self._talk, self._endpoint = talk, endpoint
-
-    async def ask(self, ask: Ask, words: Sequence[Word]) -> Answer:
-        return await self._talk.ask(self._endpoint, ask, words)
-
-
-async def _or_lost(answer: Awaitable[T]) -> T:
+async def _call(coordinator: Any, name: str, *args: Any) -> Any:
+    answer = getattr(coordinator, name).remote(*args)
     try:
         return await answer
     except RayError as error:
@@ -130,7 +62,8 @@ class _WorkerActor:
     """A worker in its own process."""
 
     def __init__(self, name: str, work: Work, coordinator: Any, journal: str) -> None:
-        self._make = lambda: Worker(name, work, _Talk(name, coordinator), Path(journal))
+        call = partial(_call, coordinator)
+        self._make = lambda: Worker(name, work, Talk(name, call), Path(journal))
         self._worker: Worker | None = None
 
     async def run(self) -> Ended | Failed | None:
@@ -230,7 +163,7 @@ class Cluster:
         Raises:
             CoordinatorLostError: it is gone.
         """
-        return await _or_lost(getattr(coordinator, name).remote(*args))
+        return await _call(coordinator, name, *args)
 
     async def run(self, worker: Any) -> Ended | Failed | None:
         """Let a worker work to its end; None when it, its node or its coordinator is lost."""

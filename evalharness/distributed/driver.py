@@ -1,4 +1,4 @@
-"""The driver of a run on several workers: it starts them, lists their parts, replaces the dead.
+"""The driver of a run on several workers: has them started, lists their parts, replaces the dead.
 
 It sends nothing itself. What it knows beside the run folder it could read there again: when the
 coordinator is lost, workers drain, and another round begins from the folder; when the driver
@@ -8,18 +8,17 @@ itself is killed, the same command does the same.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalharness.distributed.adopting import drop_handed_over
+from evalharness.distributed.crew import Crew
 from evalharness.distributed.ended import add_ended, session_of, throttle_of
 from evalharness.distributed.estate import Estate
-from evalharness.distributed.leases import Leases, Where, fingerprint
+from evalharness.distributed.leases import Leases, fingerprint
 from evalharness.distributed.messages import (
     CoordinatorLostError,
     Counted,
@@ -67,22 +66,18 @@ class Driver:
         self._progress = progress
         self._execution = task.plan.config.execution
         self._coordinator: Any = None
-        self._workers: dict[str, Any] = {}
         self._parts: dict[str, list[str]] = {}  # that each of them sealed
-        self._generation = 0
-        self._deaths = 0  # since a trial was finished
         self._background: set[asyncio.Task[Any]] = set()
-        self._shared: Any = None
         self._rates = Rates(time.monotonic())
         self._ended: list[Ended] = []
         self._throttle_before = store.folder.manifest.throttle
         self.summary = Summary(planned=len(task.plan))
-        self._session_name = secrets.token_hex(4)
         folder = store.folder.journal_folder
         self._leases = (
             None if self._execution.journal_dir is None else Leases(folder, fingerprint(task.plan))
         )
         money = Money(None, task.prices)
+        self._crew = Crew(cluster, self._execution, store.folder.root, self._leases)
         self._estate = Estate(self._plan, store, cluster, self._leases, money, self.summary)
         store.on_failure = self._storage_failed
 
@@ -124,15 +119,13 @@ class Driver:
 
     def stop(self, decision: Stop) -> None:
         """Let nobody start anything new; the first decision stays, but for a failing disk."""
-        if self.summary.stop is None or decision.exit_code == EXIT_STORAGE:
-            self.summary.stop = decision
+        self.summary.decide(decision)
         if self._coordinator is not None:
             self._later(self._cluster.call(self._coordinator, "stop", decision))
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
-        for actor in self._workers.values():
-            self._cluster.abandon(actor)
+        self._crew.abandon()
 
     # ── a round: one coordinator ─────────────────────────────────────────────────────────────
 
@@ -141,8 +134,8 @@ class Driver:
         setup = setup_of(self._task, self._store, done, ledger=self._leases is not None)
         work = work_of(self._task, self._store, done, self._estate.earlier)
         self._coordinator = self._cluster.start_coordinator(setup)
-        self._shared = self._cluster.share(work)
-        running = dict(self._start_worker() for _ in range(self._execution.workers))
+        self._crew.serve(self._coordinator, work)
+        running = dict(self._crew.start() for _ in range(self._execution.workers))
         listening = asyncio.create_task(self._listen())
         if self.summary.stop is not None:
             self.stop(self.summary.stop)
@@ -156,7 +149,7 @@ class Driver:
                 for task in ended - {listening}:
                     name = running.pop(task)
                     if await self._worker_ended(name, task.result(), lost):
-                        running.update([self._start_worker()])
+                        running.update([self._crew.start()])
             if not lost:
                 await self._hear()
                 await self._note_throttle()
@@ -172,37 +165,9 @@ class Driver:
             self._cluster.end(coordinator)
         return lost
 
-    def _start_worker(self) -> tuple[asyncio.Task[Ended | Failed | None], str]:
-        self._generation += 1
-        name = f"worker-{self._generation:04d}"
-        journal = self._journals() / name
-        actor = self._cluster.start_worker(name, self._shared, self._coordinator, journal)
-        self._workers[name] = actor
-        return asyncio.create_task(self._let_work(name, actor, journal)), name
-
-    def _journals(self) -> Path:
-        """The folder of workers' journals, on every node."""
-        root, own = self._store.folder.root.resolve(), self._execution.journal_dir
-        if own is None:
-            return root / "journal"
-        # A journal left on a lost node must never be met again under the same name.
-        return Path(own) / f"{root.name}-{self._session_name}"
-
-    async def _let_work(self, name: str, actor: Any, journal: Path) -> Ended | Failed | None:
-        if self._leases is not None:
-            node = await self._cluster.node_of(actor)
-            if node is None:
-                return None
-            try:
-                where = Where(node, str(journal))
-                await asyncio.to_thread(self._leases.begin, name, where)
-            except StorageError as error:
-                return Failed(error.message, error.hint, error.exit_code)
-        return await self._cluster.run(actor)
-
     async def _worker_ended(self, name: str, how: Ended | Failed | None, lost: bool) -> bool:
         """Take over what a worker leaves; whether another one must take its place."""
-        actor = self._workers.pop(name)
+        actor = self._crew.leave(name)
         if isinstance(how, Failed):
             self.stop(Stop(how.message, how.exit_code, hint=how.hint))
         if isinstance(how, Ended):
@@ -229,18 +194,10 @@ class Driver:
             spent = self._task.spent_in(self._estate.attempts(parts, left.results))
         known = self._estate.known(shards)
         await self._cluster.call(self._coordinator, "again", name, known, spent)
-        return how is None and self._may_replace()
-
-    def _may_replace(self) -> bool:
-        self._deaths += 1
-        if self._deaths > 2 + self._execution.workers:
-            self.stop(
-                Stop(
-                    f"{self._deaths} workers were lost, one after the other, without a trial done",
-                    EXIT_STORAGE,
-                    hint="look at memory and disk of the machines (ray logs), then run it again",
-                )
-            )
+        if how is not None:
+            return False
+        if (hopeless := self._crew.lost_another()) is not None:
+            self.stop(hopeless)
         return self.summary.stop is None
 
     def _add(self, ended: Ended) -> None:
@@ -290,7 +247,8 @@ class Driver:
 
     def _show(self, counted: Mapping[str, Counted]) -> None:
         for one in counted.values():
-            self._deaths = 0 if one.finished else self._deaths
+            if one.finished:
+                self._crew.progressed()
             self._progress.counted(
                 finished=one.finished,
                 failed=one.failed,
@@ -299,7 +257,7 @@ class Driver:
                 unknown=one.unknown,
             )
         if counted:
-            self._progress.working(self._rates.told(counted, [*self._workers], time.monotonic()))
+            self._progress.working(self._rates.told(counted, self._crew.names, time.monotonic()))
             waits = [c.waiting for c in counted.values() if c.waiting is not None]
             self._progress.waiting(*(waits[0] if waits else (None, None)))
 
@@ -310,7 +268,7 @@ class Driver:
         self._store.folder.manifest.throttle = throttle_of(self._throttle_before, told, limits)
 
     def _storage_failed(self, error: StorageError) -> None:
-        self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
+        self.stop(Stop.because(error))
 
     def _later(self, call: Any) -> None:
         task = asyncio.ensure_future(call)

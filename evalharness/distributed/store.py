@@ -15,8 +15,9 @@ from evalharness.distributed.shards import Shard
 from evalharness.errors import StorageError
 from evalharness.store import seal
 from evalharness.store.entries import FILE_NAME
-from evalharness.store.folder import Manifest, RunFolder, now_iso, take_lock
+from evalharness.store.folder import Manifest, RunFolder, now_iso
 from evalharness.store.journal import Journal
+from evalharness.store.lock import take_lock
 from evalharness.store.recovery import Recovered
 from evalharness.store.sealing import Sealing
 from evalharness.store.writer import RunStore

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evalharness.distributed.backlog import PulledBacklog, PullShards
+from evalharness.distributed.counting import Counting
 from evalharness.distributed.gate import SharedGate
 from evalharness.distributed.messages import (
     CoordinatorLostError,
@@ -27,10 +27,11 @@ from evalharness.errors import EXIT_STORAGE
 from evalharness.plan import Plan
 from evalharness.progress import Progress
 from evalharness.providers.remote import read_key
-from evalharness.records import Reply, Status, Trial
-from evalharness.runner.loop import Lane, Runner
+from evalharness.records import Trial
+from evalharness.runner.lane import Lane
+from evalharness.runner.loop import Runner
 from evalharness.runner.money import Money
-from evalharness.runner.outcome import Stop
+from evalharness.runner.outcome import Stop, Summary
 from evalharness.throttle.clock import SystemClock
 from evalharness.throttle.estimate import OutputEstimate
 from evalharness.wire.client import ChatClient
@@ -66,53 +67,6 @@ class Office(PullShards, AskPurse, ListParts, Protocol):
     async def counted(self, counted: Counted) -> None:
         """Tell what was done since the last time."""
         ...
-
-
-class Counting:
-    """Progress of one worker, to be told to the driver now and then."""
-
-    def __init__(self) -> None:
-        self._now = Counted()
-
-    def start(self, *, total: int, done: int, label: str) -> None:
-        """Nothing: the driver shows the bar."""
-
-    def attempted(self, reply: Reply, cost_usd: Decimal | None) -> None:
-        """Count tokens and cost."""
-        now, usage = self._now, reply.usage
-        now.tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
-        if cost_usd is None:
-            now.unknown += 1
-        else:
-            now.cost_usd = (now.cost_usd or Decimal(0)) + cost_usd
-
-    def finished(self, reply: Reply) -> None:
-        """Count a record."""
-        self._now.finished += 1
-        self._now.failed += reply.status is Status.ERROR
-
-    def counted(
-        self, *, finished: int, failed: int, tokens: int, cost_usd: Decimal | None, unknown: int
-    ) -> None:
-        """Nothing: a worker has no workers."""
-
-    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
-        """Remember what is waited for."""
-        self._now.waiting = None if reason is None else (reason, left_s)
-
-    def working(self, text: str) -> None:
-        """Nothing: a worker has no workers."""
-
-    def say(self, text: str) -> None:
-        """Nothing: a worker has no terminal, and opens nothing that talks."""
-
-    def close(self) -> None:
-        """Nothing to take away."""
-
-    def take(self) -> Counted:
-        """What was counted since the last call."""
-        taken, self._now = self._now, Counted(waiting=self._now.waiting)
-        return taken
 
 
 class ShardRunner(Runner):
@@ -222,22 +176,10 @@ class Worker:
             store.lost = store.lost or runner.lost is not None
             await store.end()
             if store.failure is not None:
-                error = store.failure
-                summary.stop = Stop(error.message, error.exit_code, hint=error.hint)
+                summary.stop = Stop.because(store.failure)
             if runner.lost is None:
                 await self._office.counted(counting.take())
-        return Ended(
-            sent=summary.sent,
-            retried=summary.retried,
-            in_doubt=summary.in_doubt,
-            prompt_tokens=summary.prompt_tokens,
-            completion_tokens=summary.completion_tokens,
-            billed_usd=summary.billed_usd,
-            unsaved=summary.unsaved + store.journal.lost_records,
-            lost=runner.lost,
-            session=runner.session(),
-            stop=summary.stop,
-        )
+        return _ended(runner, summary, store)
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
@@ -303,6 +245,22 @@ class Worker:
                 await self._office.counted(counting.take())
             except CoordinatorLostError:  # others hear of it, who cannot do without
                 return
+
+
+def _ended(runner: ShardRunner, summary: Summary, store: ShardStore) -> Ended:
+    """What a worker did, for the driver."""
+    return Ended(
+        sent=summary.sent,
+        retried=summary.retried,
+        in_doubt=summary.in_doubt,
+        prompt_tokens=summary.prompt_tokens,
+        completion_tokens=summary.completion_tokens,
+        billed_usd=summary.billed_usd,
+        unsaved=summary.unsaved + store.journal.lost_records,
+        lost=runner.lost,
+        session=runner.session(),
+        stop=summary.stop,
+    )
 
 
 def _lane(reach: Reach, transport: Transport, gate: SharedGate) -> Lane:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evalharness.runner.loop import Lane, Runner
+from evalharness.runner.lane import Lane
+from evalharness.runner.loop import Runner
 from evalharness.runner.outcome import Stop, Summary
 
 __all__ = ["Lane", "Runner", "Stop", "Summary"]

@@ -7,8 +7,9 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
-from evalharness.records import Reply, Trial
+from evalharness.records import Intent, Reply, Trial
 from evalharness.store.recovery import Unfinished
 
 _REASON_CHARS = 160
@@ -34,6 +35,46 @@ class Job:
     doubts: int = 0
     kinds: dict[str, int] = field(default_factory=dict[str, int])
     reason: str = ""
+
+    @property
+    def next_key(self) -> str:
+        """Names its next attempt, for money and, behind ``evh-``, the server's logs."""
+        return f"{self.trial.trial_id}.{self.attempt + 1}"
+
+    def begin(
+        self,
+        key: str,
+        at_ns: int,
+        *,
+        in_flight: int,
+        reserved: Decimal | None,
+        measurement: int | None = None,
+    ) -> Intent:
+        """Count another attempt; its intent.
+
+        Args:
+            key: :attr:`next_key`.
+            at_ns: wall clock.
+            in_flight: requests on the wire when this one goes, itself included.
+            reserved: US dollars set aside for it; None without a price.
+            measurement: of a load point that it belongs to.
+        """
+        trial = self.trial
+        self.attempt += 1
+        self.tries += 1
+        return Intent(
+            trial_id=trial.trial_id,
+            prompt_id=trial.prompt.prompt_id,
+            setting_id=trial.setting.setting_id,
+            repeat=trial.repeat,
+            position=trial.position,
+            attempt=self.attempt,
+            client_request_id=f"evh-{key}",
+            admitted_at_ns=at_ns,
+            in_flight=in_flight,
+            reserved_usd=reserved,
+            measurement=measurement,
+        )
 
     def failed(self, reply: Reply, reason: str) -> None:
         """Count an attempt that did not become the record, and why there is another."""

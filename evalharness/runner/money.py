@@ -67,7 +67,7 @@ class Money:
         Raises:
             ConfigError: there is a limit, and nothing bounds what this request may cost.
         """
-        price = self._prices.get(_id(trial))
+        price = self._prices.get(trial.setting.setting_id)
         if price is None:
             return None
         params: dict[str, Any] = {**trial.setting.params, **trial.prompt.params}
@@ -120,7 +120,7 @@ class Money:
             return reply.billed_usd
         if reply.outcome in (Outcome.REJECTED, Outcome.NOT_SENT):
             return Decimal(0)
-        price = self._prices.get(_id(trial))
+        price = self._prices.get(trial.setting.setting_id)
         return None if price is None else price.cost(reply.usage)
 
     def _reached_error(self, worst: Decimal) -> BudgetReachedError:
@@ -132,10 +132,6 @@ class Money:
             hint="raise limits.max_cost_usd: the next request needs at least "
             f"{usd_text(guard.spent + guard.in_doubt + worst)}",
         )
-
-
-def _id(trial: Trial) -> str:
-    return trial.setting.setting_id
 
 
 def _unbounded(model: str) -> ConfigError:

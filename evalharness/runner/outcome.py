@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from evalharness.errors import EXIT_FAILED, EXIT_OK
+from evalharness.errors import EXIT_FAILED, EXIT_OK, EXIT_STORAGE, EvalharnessError
 from evalharness.records import Intent, Outcome, Reply, Status
 
 
@@ -23,6 +23,11 @@ class Stop(msgspec.Struct, frozen=True):
     exit_code: int
     status: str = "stopped"
     hint: str | None = None
+
+    @classmethod
+    def because(cls, error: EvalharnessError) -> Stop:
+        """The stop that an error means."""
+        return cls(error.message, error.exit_code, hint=error.hint)
 
 
 @dataclass
@@ -53,6 +58,11 @@ class Summary:
     stop: Stop | None = None
     seconds: float = 0.0
     cpu_s: float = 0.0
+
+    def decide(self, decision: Stop) -> None:
+        """Keep why the run stops: the first decision, but a failure of local storage always."""
+        if self.stop is None or decision.exit_code == EXIT_STORAGE:
+            self.stop = decision
 
     def count(self, reply: Reply) -> None:
         """Add a trial's final reply."""

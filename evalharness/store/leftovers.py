@@ -22,7 +22,8 @@ from evalharness.errors import RunInUseError
 from evalharness.records import AttemptResult, Intent
 from evalharness.store import seal
 from evalharness.store.entries import FILE_NAME, Damage, encode_row, insert_rows, read_entries
-from evalharness.store.folder import RunFolder, now_iso, take_lock
+from evalharness.store.folder import RunFolder, now_iso
+from evalharness.store.lock import take_lock
 from evalharness.store.parts import PATTERN, part_number, read_sealed
 from evalharness.store.recovery import Unfinished
 from evalharness.store.reopen import COUNTED, count_attempts

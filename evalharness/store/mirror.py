@@ -27,10 +27,10 @@ from evalharness.store.entries import FILE_NAME, connect_for_reading
 from evalharness.store.parts import Part
 from evalharness.store.remote import Remote
 from evalharness.store.rescue import open_for_writing
+from evalharness.store.uploaded import Uploaded
 
 OWNER = "owner.json"
 MARKER = ".evalharness-remote.json"
-_LEDGER = ".uploaded"
 _MANIFEST = "run.json"
 _PARTS = ("records", "attempts")
 _LOCAL = ("journal",)
@@ -52,15 +52,6 @@ class Owner(msgspec.Struct, kw_only=True):
 class _Marker(msgspec.Struct):
     url: str
     copy: str
-
-
-class _Uploaded(msgspec.Struct, array_like=True):
-    """A file as it was when it was uploaded and verified."""
-
-    name: str
-    sha256: str
-    size: int
-    mtime_ns: int
 
 
 def make_copy_folder(folder: Path, url: str) -> None:
@@ -97,7 +88,7 @@ class Mirror:
         self._root = root
         self.remote = remote
         self._copy = copy
-        self._uploaded = self._read_ledger()
+        self._uploaded = Uploaded(root)
         self._whole = False  # the manifest there is this copy's, and all it lists is there
 
     @property
@@ -189,8 +180,8 @@ class Mirror:
                 hint=f"what is not there yet is in {self._root}",
             )
         for part in sorted(parts, key=lambda part: part.path):  # attempts before their records
-            known = self._uploaded.get(part.path)
-            if (known is None or known.sha256 != part.sha256) and (self._root / part.path).exists():
+            missing = self._uploaded.sha256(part.path) != part.sha256
+            if missing and (self._root / part.path).exists():
                 self._put(part.path)
 
     def release(self) -> None:
@@ -212,7 +203,7 @@ class Mirror:
     def _heal(self) -> None:
         """Fetch parts that the manifest lists and that are gone from this copy."""
         for name, sha256 in _listed(self._root).items():
-            if not (self._root / name).exists() and name in self._uploaded:
+            if not (self._root / name).exists() and self._uploaded.sha256(name) is not None:
                 self._fetch(name, sha256)
 
     def _pull(self, names: list[str], *, unlisted: bool) -> None:
@@ -254,10 +245,9 @@ class Mirror:
 
     def _fetch(self, name: str, sha256: str | None) -> None:
         path = self._root / name
-        known = self._uploaded.get(name)
-        if known is not None and sha256 == known.sha256 and path.exists():
+        if sha256 is not None and sha256 == self._uploaded.sha256(name) and path.exists():
             return
-        self._note(name, self.remote.fetch(name, path, sha256=sha256))
+        self._uploaded.note(name, self.remote.fetch(name, path, sha256=sha256))
 
     def _others(self) -> Iterator[str]:
         """Files that are no parts and not this machine's alone."""
@@ -275,32 +265,11 @@ class Mirror:
                 )
 
     def _put_if_changed(self, name: str) -> None:
-        known = self._uploaded.get(name)
-        about = (self._root / name).stat()
-        if known is None or (known.size, known.mtime_ns) != (about.st_size, about.st_mtime_ns):
+        if self._uploaded.is_changed(name):
             self._put(name)
 
     def _put(self, name: str) -> None:
-        self._note(name, self.remote.put(name, self._root / name))
-
-    def _note(self, name: str, sha256: str) -> None:
-        about = (self._root / name).stat()
-        noted = _Uploaded(name, sha256, about.st_size, about.st_mtime_ns)
-        self._uploaded[name] = noted
-        with (self._root / _LEDGER).open("ab") as file:  # one write a line, for several threads
-            file.write(msgspec.json.encode(noted) + b"\n")
-
-    def _read_ledger(self) -> dict[str, _Uploaded]:
-        """What was uploaded; a line that was cut off only means that a file is uploaded again."""
-        path = self._root / _LEDGER
-        found: dict[str, _Uploaded] = {}
-        for line in path.read_bytes().splitlines() if path.exists() else []:
-            try:
-                noted = msgspec.json.decode(line, type=_Uploaded)
-            except msgspec.MsgspecError:
-                continue
-            found[noted.name] = noted
-        return found
+        self._uploaded.note(name, self.remote.put(name, self._root / name))
 
 
 def _inner(names: list[str]) -> list[str]:

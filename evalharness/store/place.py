@@ -13,12 +13,11 @@ from evalharness.errors import RunInUseError, RunNotFoundError
 from evalharness.store.folder import (
     MANIFEST,
     RunFolder,
-    hold_existing,
     now_iso,
     read_manifest,
-    take_lock,
 )
 from evalharness.store.leftovers import list_unlisted
+from evalharness.store.lock import hold_existing, take_lock
 from evalharness.store.mirror import Owner, make_copy_folder, mirror_of
 from evalharness.store.remote import Remote, is_url
 from evalharness.store.reopen import relist

@@ -20,7 +20,7 @@ import evalharness as package
 from evalharness import errors
 from evalharness.distributed import leases
 from evalharness.store import mirror, place, remote
-from evalharness.store.folder import take_lock
+from evalharness.store.lock import take_lock
 from evalharness.store.place import fetched, hold, results_root
 from evalharness.store.remote import Remote
 from evalharness.store.verify import verify_folder

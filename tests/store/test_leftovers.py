@@ -9,8 +9,8 @@ import pytest
 
 from evalharness.store import leftovers, seal
 from evalharness.store.entries import encode_row, insert_rows, read_entries
-from evalharness.store.folder import take_lock
 from evalharness.store.handed_over import drop_recorded
+from evalharness.store.lock import take_lock
 from evalharness.store.rescue import open_for_writing
 from evalharness.store.run import Run
 from evalharness.store.verify import verify_folder

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from evalharness.errors import RunInUseError, StorageError
-from evalharness.store import folder, seal
-from evalharness.store.folder import take_lock
+from evalharness.store import lock, seal
+from evalharness.store.lock import take_lock
 from evalharness.store.run import Run
 from evalharness.store.sealer import Sealer, Work
 from evalharness.store.verify import verify_folder
@@ -112,7 +112,7 @@ def test_the_helper_dies_with_its_parent_and_holds_the_lock_until_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = f"""
-from evalharness.store.folder import take_lock
+from evalharness.store.lock import take_lock
 from evalharness.store.sealer import Sealer
 from pathlib import Path
 sealer = Sealer(take_lock(Path({str(tmp_path / "run")!r})))
@@ -132,7 +132,7 @@ input()
     parent.stdin.close()
     parent.stdout.close()
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "_HELPER_S", 0.0)
+        patch.setattr(lock, "_HELPER_S", 0.0)
         with pytest.raises(RunInUseError):
             take_lock(tmp_path / "run")
     os.kill(helper, signal.SIGCONT)

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from decimal import Decimal
 from typing import NamedTuple
 
 from msgspec import structs
 
 from evalharness.config import LoadConfig
-from evalharness.errors import StorageError
 from evalharness.plan import Plan
 from evalharness.progress import Progress
-from evalharness.records import AttemptResult, Intent, Outcome, Phase, Reply, Trial
+from evalharness.records import Intent, Phase, Reply, Trial
 from evalharness.runner.backlog import Job
-from evalharness.runner.loop import Lane
+from evalharness.runner.lane import Lane
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Summary
-from evalharness.store.recovery import interrupted
+from evalharness.runner.recorder import Recorder
 from evalharness.store.writer import RunStore
 from evalharness.throttle.clock import Clock
 from evalharness.throttle.gate import Stopped
@@ -76,7 +74,7 @@ class Attempts:
         self._store = store
         self._lanes = lanes
         self._money = money
-        self._progress = progress
+        self._recorder = Recorder(store, money=money, progress=progress, summary=self.summary)
         self._clock = clock
         self._policies: dict[str, RetryPolicy] = {}
         self._anchor, self._anchor_ns = clock.monotonic(), clock.now_ns()
@@ -114,30 +112,19 @@ class Attempts:
         return await self._prepare(job, measurement)
 
     async def _prepare(self, job: Job, measurement: int) -> Ready:
-        trial = job.trial
-        job.attempt += 1
-        job.tries += 1
-        key = f"{trial.trial_id}.{job.attempt}"
+        key = job.next_key
         reserved = await self._reserve(key, job)
-        intent = Intent(
-            trial_id=trial.trial_id,
-            prompt_id=trial.prompt.prompt_id,
-            setting_id=trial.setting.setting_id,
-            repeat=trial.repeat,
-            position=trial.position,
-            attempt=job.attempt,
-            client_request_id=f"evh-{key}",
-            admitted_at_ns=self._clock.now_ns(),
+        intent = job.begin(
+            key,
+            self._clock.now_ns(),
             in_flight=self.in_flight,
-            reserved_usd=reserved,
+            reserved=reserved,
             measurement=measurement,
         )
         try:
             await self._store.append(intent)
         except BaseException as error:
-            self._money.cancel(key)
-            if isinstance(error, asyncio.CancelledError):
-                self._note(interrupted(intent, sent=False))
+            self._recorder.uncommitted(intent, error)
             raise
         return Ready(job, intent)
 
@@ -159,18 +146,14 @@ class Attempts:
 
     def discard(self, ready: Ready, scheduled: float | None = None) -> None:
         """Record that an attempt made ready was not sent; ``scheduled`` when it was due."""
-        self._money.cancel(ready.intent.client_request_id.removeprefix("evh-"))
-        result = interrupted(ready.intent, sent=False)
-        if scheduled is not None:
-            result = structs.replace(result, scheduled_at_ns=self._wall(scheduled))
-        self._note(result)
+        due_ns = None if scheduled is None else self._wall(scheduled)
+        self._recorder.unsent(ready.intent, due_ns)
 
     async def send(self, ready: Ready, due: Due) -> tuple[Reply, Decision]:
         """Send one attempt now and record what came of it; the caller holds a place for it."""
         job, lane = ready.job, self._lanes[ready.job.trial.setting.provider]
-        task, chars = job.trial.setting.setting_id, len(job.body)
         try:
-            permit = await lane.gate.admit(lane.estimate.total(task, chars, _cap(job)))
+            permit = await lane.gate.admit(lane.tokens(job))
         except BaseException:
             self.discard(ready, due.at)
             raise
@@ -190,12 +173,15 @@ class Attempts:
         policy = self._policies[job.trial.setting.provider]
         decision = policy.decide(
             reply, job.tries, job.doubts,
-            kind_so_far=job.kinds.get(str(reply.error_kind), 0), sent_at=permit.admitted_at,
+            kind_so_far=job.failures(reply), sent_at=permit.admitted_at,
         )  # fmt: skip
-        lane.estimate.observe(task, chars, reply.usage)
+        lane.learn(job, reply)
         # How late it went is taken from the monotonic clock: the wall clock may be set meanwhile.
         late = now - due.at + max(0, (reply.sent_at_ns or wall) - wall) / 1e9
-        self._settle(job, intent, reply, decision, due, max(0.0, late))
+        self._recorder.settle(
+            job, intent, reply, decision,
+            scheduled_at_ns=self._wall(due.at), queue_s=max(0.0, late),
+        )  # fmt: skip
         return reply, decision
 
     async def again(self, ready: Ready) -> Ready:
@@ -209,53 +195,8 @@ class Attempts:
                 job.body, intent.client_request_id, keep_chunk_times=True
             )
         except asyncio.CancelledError:
-            doubt = interrupted(intent)
-            self._money.settle(intent, job.trial, doubt.reply)
-            job.sent = self.summary.count_attempt(doubt.reply.outcome, job.sent)
-            self.summary.in_doubt.append(intent)
-            self._note(doubt)
+            self._recorder.cut_off(job, intent)
             raise
-
-    def _settle(
-        self, job: Job, intent: Intent, reply: Reply, decision: Decision, due: Due, late: float
-    ) -> None:
-        cost = self._money.settle(intent, job.trial, reply)
-        job.sent = self.summary.count_attempt(reply.outcome, job.sent)
-        result = AttemptResult(
-            intent=intent,
-            reply=reply,
-            final=decision.final,
-            scheduled_at_ns=self._wall(due.at),
-            queue_s=late,
-            body=job.body if decision.final else None,
-            in_doubt_before=job.in_doubt,
-            wait_s=decision.wait_s,
-        )
-        try:
-            self._store.put(result)
-        except StorageError:
-            self.summary.unsaved += 1
-            raise
-        self.summary.count_usage(reply)
-        self._progress.attempted(reply, cost)
-        if reply.outcome is Outcome.IN_DOUBT:
-            job.doubted()
-            self.summary.in_doubt.append(intent)
-        if decision.final:
-            self.summary.count(reply)
-            self._progress.finished(reply)
-        else:
-            job.failed(reply, decision.reason)
 
     def _wall(self, at: float) -> int:
         return self._anchor_ns + round((at - self._anchor) * 1e9)
-
-    def _note(self, result: AttemptResult) -> None:
-        """Record an attempt nobody waits for; where that fails, its intent alone tells of it."""
-        with suppress(StorageError):
-            self._store.put(result)
-
-
-def _cap(job: Job) -> int | None:
-    value = job.trial.prompt.params.get("max_tokens") or job.trial.setting.params.get("max_tokens")
-    return value if isinstance(value, int) else None

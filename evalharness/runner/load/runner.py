@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evalharness.errors import EXIT_STORAGE, StorageError
+from evalharness.errors import StorageError
 from evalharness.plan import Plan
 from evalharness.progress import Progress
+from evalharness.runner.lane import Lane
 from evalharness.runner.lateness import Lateness, watching
 from evalharness.runner.load.attempts import Attempts
 from evalharness.runner.load.session import Point, Session
-from evalharness.runner.loop import Lane
 from evalharness.runner.money import Money
 from evalharness.runner.outcome import Stop, Summary
 from evalharness.store.measurements import Measurement, State
@@ -73,8 +73,7 @@ class LoadRunner:
 
     def stop(self, decision: Stop) -> None:
         """Start nothing new, in this load point or any other; what is in flight may finish."""
-        if self.summary.stop is None or decision.exit_code == EXIT_STORAGE:
-            self.summary.stop = decision
+        self.summary.decide(decision)
         if self._session is not None:
             self._session.interrupt()
         for lane in self._lanes.values():
@@ -86,4 +85,4 @@ class LoadRunner:
             self._session.abandon()
 
     def _storage_failed(self, error: StorageError) -> None:
-        self.stop(Stop(error.message, EXIT_STORAGE, hint=error.hint))
+        self.stop(Stop.because(error))

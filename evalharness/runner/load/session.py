@@ -184,8 +184,7 @@ class Session:
             finally:
                 self._places.release()
             if decision.stops:
-                error = decision.error()
-                self._stop(Stop(error.message, error.exit_code, hint=error.hint))
+                self._stop(Stop.because(decision.error()))
             if decision.final or decision.stops:
                 self._count(reply)
                 return
@@ -268,7 +267,7 @@ class Session:
         except (Stopped, asyncio.CancelledError):
             return
         except EvalharnessError as error:  # storage and budget among them
-            self._stop(Stop(error.message, error.exit_code, hint=error.hint))
+            self._stop(Stop.because(error))
         except Exception as error:
             self._defect = error
             self.interrupt()
