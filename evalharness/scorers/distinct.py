@@ -56,7 +56,7 @@ class Samples:
         self._texts = texts
         self._numbers: Numbers | None = Numbers()
         self._about: dict[int, _About] = {}  # by the code of the prompt
-        self._unknown: set[str] = set()
+        self._unknown: dict[int, str] = {}  # likewise; those that no prompt table tells of
         self._codes: dict[str, list[Codes]] = {}  # of the outputs, by column
         self._index: list[Codes] = []
         self._count = 0
@@ -85,16 +85,24 @@ class Samples:
             DatasetError: a record of a prompt that the prompts table does not hold.
         """
         self._numbers = None
-        if self._unknown:
-            raise DatasetError(
-                f"there are records of prompt {min(self._unknown)!r}, which the prompts table "
-                f"does not hold ({len(self._unknown)} such prompts)",
-                hint="check the run folder with: evalharness verify RUN",
-            )
+        self._check()
         index = self._index
         self._index = []
         self._codes = {name: [_joined(blocks)] for name, blocks in self._codes.items()}
         return _joined(index)
+
+    def _check(self) -> None:
+        """Refuse records of unknown prompts; those that were left out before do not count."""
+        if not self._unknown:
+            return
+        used = set(np.unique(np.concatenate(self._codes["prompt_id"])).tolist())
+        missing = [name for code, name in self._unknown.items() if code in used]
+        if missing:
+            raise DatasetError(
+                f"there are records of prompt {min(missing)!r}, which the prompts table "
+                f"does not hold ({len(missing)} such prompts)",
+                hint="check the run folder with: evalharness verify RUN",
+            )
 
     def made(self, block: int = -1, answer: Answer | None = None) -> Iterator[list[Sample]]:
         """The outputs that came with a block, in order, up to :data:`BATCH` at a time.
@@ -166,7 +174,7 @@ class Samples:
         for prompt_id in self._keys["prompt_id"].values[len(self._about) :]:
             about = self._told.get(prompt_id)
             if about is None:
-                self._unknown.add(prompt_id)
+                self._unknown[len(self._about)] = prompt_id
             self._about[len(self._about)] = about or _NOTHING
 
 
