@@ -101,30 +101,30 @@ class DirectTransport:
             message = "no connection became free"
             return recorder.done(ErrorKind.POOL_TIMEOUT, message, reached=False)
         try:
-            return await _through(pool, request, recorder)
+            return await self._through(pool, request, recorder)
         finally:
             pool.leave()
 
-
-async def _through(pool: _Pool, request: Request, recorder: Recorder) -> Exchange:
-    connection = pool.idle()
-    if connection is not None:
-        exchange = await _observe(connection, request, recorder)
-        if exchange.reached or exchange.failure is not ErrorKind.CONNECTION_LOST:
-            return exchange
-        # The connection was gone before the request was through: the server cannot have acted
-        # on it, so it goes out once more, on a new connection.
-        recorder = recorder.anew()
-    try:
-        connection = await pool.connect(request.total_at)
-    except TimeoutError:
-        return recorder.done(ErrorKind.CONNECT_TIMEOUT, "connecting took too long", reached=False)
-    except OSError as error:
-        kind = ErrorKind.DNS if isinstance(error, socket.gaierror) else ErrorKind.CONNECT
-        return recorder.done(kind, error.strerror or str(error), reached=False)
-    except ValueError as error:
-        return recorder.done(ErrorKind.BAD_URL, str(error), reached=False)
-    return await _observe(connection, request, recorder)
+    async def _through(self, pool: _Pool, request: Request, recorder: Recorder) -> Exchange:
+        connection = pool.idle()
+        if connection is not None:
+            exchange = await _observe(connection, request, recorder)
+            if exchange.reached or exchange.failure is not ErrorKind.CONNECTION_LOST:
+                return exchange
+            # The connection was gone before the request was through: the server cannot have acted
+            # on it, so it goes out once more, on a new connection.
+            recorder = Recorder(self._limits)
+        try:
+            connection = await pool.connect(request.total_at)
+        except TimeoutError:
+            message = "connecting took too long"
+            return recorder.done(ErrorKind.CONNECT_TIMEOUT, message, reached=False)
+        except OSError as error:
+            kind = ErrorKind.DNS if isinstance(error, socket.gaierror) else ErrorKind.CONNECT
+            return recorder.done(kind, error.strerror or str(error), reached=False)
+        except ValueError as error:
+            return recorder.done(ErrorKind.BAD_URL, str(error), reached=False)
+        return await _observe(connection, request, recorder)
 
 
 async def _observe(connection: Connection, request: Request, recorder: Recorder) -> Exchange:

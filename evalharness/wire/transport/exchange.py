@@ -74,7 +74,8 @@ class Transport(Protocol):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
+        /,
+    ) -> bool | None:
         """Close every connection."""
         ...
 
@@ -99,7 +100,6 @@ class Recorder:
         "_chunks",
         "_headers",
         "_headers_ns",
-        "_limits",
         "_start",
         "_times",
         "left",
@@ -108,7 +108,6 @@ class Recorder:
     )
 
     def __init__(self, limits: LimitsConfig) -> None:
-        self._limits = limits
         self.left = int(limits.max_response_mib * 1024 * 1024)
         self.status: int | None = None
         self._headers: dict[str, str] = {}
@@ -117,10 +116,6 @@ class Recorder:
         self._times: list[int] = []
         self.sent = time.time_ns()
         self._start = time.perf_counter_ns()
-
-    def anew(self) -> Recorder:
-        """Another one, which begins now: for a request that goes out once more."""
-        return Recorder(self._limits)
 
     def elapsed_ns(self) -> int:
         """Nanoseconds since sending began."""
