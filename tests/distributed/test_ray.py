@@ -32,6 +32,9 @@ PLAN = (
     "params.max_tokens=8", "limits.concurrency=9", "limits.in_doubt_retries=3",
 )  # fmt: skip
 PLANNED = 6 * 2 * 2 * 10
+# A model of which a few answers make a dollar.
+DEAR = "pricing.prices=[{model: qwen-plus, price_usd_per_mtok: {prompt: 0.4, completion: 1000}}]"
+DEAR_ANSWERS = ("--price-completion", "1000", "--output-tokens", "8", "--ttft-ms", "60")
 
 
 def on_ray(cluster: str, emulator: Emulator, *more: str, name: str = "r") -> tuple[str, ...]:
@@ -394,12 +397,8 @@ def test_the_money_limit_is_one_for_all(
     zygote: Zygote, emulate: Any, cluster: str, tmp_path: Path
 ) -> None:
     """P12 on workers: exit 4, never above the limit, and more than 90 % of it used."""
-    dear = (
-        "pricing.prices=[{model: qwen-plus, price_usd_per_mtok: {prompt: 0.4, completion: 1000}}]"
-    )
-    answers = ("--price-completion", "1000", "--output-tokens", "8", "--ttft-ms", "60")
-    with emulate(*answers) as emulator:
-        arguments = on_ray(cluster, emulator, dear, "limits.max_cost_usd=1.0")
+    with emulate(*DEAR_ANSWERS) as emulator:
+        arguments = on_ray(cluster, emulator, DEAR, "limits.max_cost_usd=1.0")
         command = begin(zygote, tmp_path, *arguments)
         emulator.wait_until_received(30)  # of some 125
         root = tmp_path / "results" / "r"

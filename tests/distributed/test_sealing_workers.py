@@ -16,6 +16,8 @@ from evalharness import errors
 from evalharness.store.parts import part_name
 from evalharness.store.verify import verify_folder
 from tests.distributed.test_ray import (
+    DEAR,
+    DEAR_ANSWERS,
     PLANNED,
     Slow,
     begin,
@@ -89,12 +91,8 @@ def test_what_a_worker_was_sealing_counts_against_the_money_limit(
     zygote: Zygote, emulate: Any, small_seals: str, tmp_path: Path
 ) -> None:
     """P12: its dollars come back but for what it spent, the part that nobody had listed included."""
-    dear = (
-        "pricing.prices=[{model: qwen-plus, price_usd_per_mtok: {prompt: 0.4, completion: 1000}}]"
-    )
-    answers = ("--price-completion", "1000", "--output-tokens", "8", "--ttft-ms", "60")
-    with emulate(*answers) as emulator:
-        arguments = on_ray(small_seals, emulator, dear, "limits.max_cost_usd=1.0")
+    with emulate(*DEAR_ANSWERS) as emulator:
+        arguments = on_ray(small_seals, emulator, DEAR, "limits.max_cost_usd=1.0")
         command = begin(zygote, tmp_path, *arguments)
         root = tmp_path / "results" / "r"
         kill_while_sealing(root, emulator)

@@ -345,7 +345,7 @@ def test_a_key_where_none_belongs_is_refused(
 
 
 @pytest.mark.parametrize(
-    "name", ["..", ".", ".hidden", "a/b", "/tmp/x", "a\\b", "é", "a\u202eb", "x" * 65, "a b", ""]
+    "name", ["..", ".", ".hidden", "a/b", "/x", "a\\b", "é", "a\u202eb", "x" * 65, "a b", ""]
 )
 def test_a_run_s_name_cannot_leave_the_results(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
