@@ -301,7 +301,19 @@ def _explain(text: str, raw: dict[str, Any]) -> tuple[str]:
             value = cast("Any", value[int(part)] if isinstance(value, list) else value[part])
         except (KeyError, IndexError, ValueError, TypeError):
             return (f"configuration key `{path}`: {_wanted(problem)}",)
-    return (f"configuration key `{path}`: {_wanted(problem)}, got {value!r}",)
+    known = _one_of(path) if problem.startswith("Invalid enum value") else []
+    wanted = f"must be {' or '.join(known)}" if known else _wanted(problem)
+    return (f"configuration key `{path}`: {wanted}, got {value!r}",)
+
+
+def _one_of(path: str) -> list[str]:
+    """The words that a key takes; empty where it takes others too, or is a key of no part."""
+    kinds: list[Any] = [msgspec.inspect.type_info(RunConfig)]
+    for name in path.split("."):
+        fields = [field for kind in kinds for field in getattr(kind, "fields", ())]
+        kinds = [field.type for field in fields if field.encode_name == name]
+        kinds += [part for kind in kinds for part in getattr(kind, "types", ())]
+    return [str(word) for kind in kinds for word in getattr(kind, "values", ())]
 
 
 _TYPES = {

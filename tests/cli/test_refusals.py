@@ -37,6 +37,8 @@ KEY = "sk-proj-" + "a1B2" * 8
         (["+repeets=1"], "did you mean repeats?"),
         (["repeats=three"], "must be a whole number, got 'three'"),
         (["limits.rpm=x"], "must be a number or null, got 'x'"),
+        (["transport=direct"], "`transport`: must be auto or httpx or reqwest, got 'direct'"),
+        (["order.spread=no"], "`order.spread`: must be burst or spread, got "),
         (["name=a/b"], "must be letters, digits, "),
         (
             ["provider=openai_compatible"],
