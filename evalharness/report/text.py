@@ -12,6 +12,8 @@ _KEEP = {"\n", "\t"}
 
 def printable(text: str) -> str:
     """Take out ANSI sequences, and show control and direction-changing characters as escapes."""
+    if text.isprintable():  # nothing to take out or to show: most texts
+        return text
     return "".join(_visible(char) for char in _ANSI.sub("", text))
 
 

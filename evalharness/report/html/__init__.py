@@ -9,22 +9,36 @@ from evalharness.store.files import FILE_MODE, publish_bytes
 
 if TYPE_CHECKING:
     from evalharness.report.build import Built
+    from evalharness.report.html.engine import Engine
 
 PAGE = "report.html"  # in a run folder
 
 
-def write_html(built: Built, target: Path, *, mode: int = FILE_MODE) -> None:
+def warm() -> Engine:
+    """Start what draws the plots, so that it is ready when the figures are.
+
+    It works in a process of its own. Give it to :func:`write_html`, or ``close()`` it.
+    """
+    from evalharness.report.html.engine import Engine
+
+    return Engine()
+
+
+def write_html(
+    built: Built, target: Path, *, mode: int = FILE_MODE, engine: Engine | None = None
+) -> None:
     """Write the report of one run as one HTML file; the file appears whole or not at all.
 
-    Others may not read it unless ``mode``, of which the umask takes, lets them.
+    Others may not read it unless ``mode``, of which the umask takes, lets them. ``engine`` is what
+    :func:`warm` gave, for one page.
 
     Raises:
         StorageError: the disk refused.
     """
-    publish_bytes(target, as_html(built.data).encode("utf-8"), mode=mode)
+    publish_bytes(target, as_html(built.data, engine).encode("utf-8"), mode=mode)
 
 
-def as_html(data: dict[str, Any]) -> str:
+def as_html(data: dict[str, Any], engine: Engine | None = None) -> str:
     """The page made from the JSON of ``report --json``."""
     from markupsafe import Markup
 
@@ -34,12 +48,19 @@ def as_html(data: dict[str, Any]) -> str:
     from evalharness.report.html.view import view_of
 
     view, series = view_of(data)
+    sections = charts_of(data, series)
+    specs = {
+        f"{section}{i}": chart.spec
+        for section, charts in sections.items()
+        for i, chart in enumerate(charts)
+    }
+    plots = render(specs, engine or warm())
     drawn = {
         section: [
-            (chart, Markup(render(chart.spec, f"{section}{i}")))  # noqa: S704 — rebuilt by svg.py
+            (chart, Markup(plots[f"{section}{i}"]))  # noqa: S704 — rebuilt by svg.py
             for i, chart in enumerate(charts)
         ]
-        for section, charts in charts_of(data, series).items()
+        for section, charts in sections.items()
     }
     return render_page("report.html.j2", view=view, drawn=drawn)
 

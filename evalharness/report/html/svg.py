@@ -1,17 +1,20 @@
 """Vega-Lite → SVG that can stand in a page: rendered offline, then reduced to an allowlist.
 
-vl-convert holds Vega in an embedded engine; specs carry their data inline and no URL may be
-loaded. What comes back is rebuilt from the elements and attributes a drawing needs: no script, no
+:mod:`.engine` draws; specs carry their data inline and no URL may be loaded. What comes back is rebuilt from the elements and attributes a drawing needs: no script, no
 style, no link and no label can come through, whatever a setting or a model is called.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from evalharness.report.html import palette
+
+if TYPE_CHECKING:
+    from evalharness.report.html.engine import Engine
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _ELEMENTS = {"svg", "g", "path", "line", "rect", "circle", "text", "tspan", "defs", "clipPath"}
@@ -33,7 +36,7 @@ CONFIG: dict[str, Any] = {
         "labelColor": palette.MUTED, "titleColor": palette.MUTED, "gridColor": palette.GRID,
         "tickColor": palette.GRID, "domain": False, "ticks": False, "labelPadding": 6,
         "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "titlePadding": 8,
-        "labelLimit": 220,
+        "labelLimit": 0,  # texts are cut by characters; to cut them Vega measures each twice
     },
     "axisX": {
         "grid": False, "domain": True, "domainColor": palette.RULE, "labelFlush": False,
@@ -45,25 +48,23 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 
 
-def render(spec: dict[str, Any], name: str) -> str:
-    """Draw a Vega-Lite specification.
+def render(specs: Mapping[str, Mapping[str, Any]], engine: Engine) -> dict[str, str]:
+    """Draw Vega-Lite specifications.
 
     Args:
-        spec: the specification without ``config``; its data are inline.
-        name: unique within the page, for the ids of clip paths.
+        specs: by name, which is unique within the page (for the ids of clip paths), without
+            ``config``; their data are inline.
+        engine: started, not used before.
 
     Returns:
-        An ``<svg>`` element without namespaces, fit for an HTML page.
+        An ``<svg>`` element without namespaces, fit for an HTML page, by name.
 
     Raises:
-        ValueError: the specification is not valid Vega-Lite.
+        ValueError: a specification is not valid Vega-Lite.
     """
-    import vl_convert
-
-    whole = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": CONFIG, **spec}
-    # An empty list of URLs allows none.
-    drawn = vl_convert.vegalite_to_svg(whole, allowed_base_urls=[])
-    return clean(drawn, name)
+    schema = "https://vega.github.io/schema/vega-lite/v6.json"
+    drawn = engine.draw([{"$schema": schema, "config": CONFIG, **spec} for spec in specs.values()])
+    return {name: clean(svg, name) for name, svg in zip(specs, drawn, strict=True)}
 
 
 def clean(svg: str, name: str) -> str:

@@ -45,7 +45,7 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
     values = [_datum(row, name, scale) for row, name in zip(shown, names, strict=True)]
     y = {
         "field": "name", "type": "nominal", "sort": names, "title": None,
-        "axis": {"labelLimit": 300}, "scale": {"domain": names},
+        "scale": {"domain": names},
     }  # fmt: skip
     x = {"scale": {"padding": 8}}
     colour = {"field": "colour", "type": "nominal", "scale": None}

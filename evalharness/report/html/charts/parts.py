@@ -70,7 +70,7 @@ def name_axis(names: Sequence[str]) -> Row:
     """A channel of names down the left of a plot, in their order."""
     return {
         "field": "name", "type": "nominal", "sort": list(names), "title": None,
-        "axis": {"labelOverlap": False, "labelLimit": 300},
+        "axis": {"labelOverlap": False},
     }  # fmt: skip
 
 

@@ -1,0 +1,61 @@
+"""Vega in a process of its own: it starts while records are read, and draws all plots of a page.
+
+A process, because vl-convert keeps Python's global lock from beginning to end of a call: half a
+second to start the engine, and most of a second for the plots of a page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+#: Scripts that the font within vl-convert does not know: it has Latin, Greek and Cyrillic.
+_OTHER_SCRIPTS = re.compile("[\u0530-\u1dff\u2c00-\U0010ffff]")
+
+
+class Engine:
+    """The process, started at once; it is of use for one page.
+
+    Texts are measured with the font that vl-convert holds. A font of the machine is opened anew
+    for every letter of every text, two thirds of the time of a plot; so ``machine_fonts`` are for
+    scripts that no other font has.
+    """
+
+    def __init__(self, *, machine_fonts: bool = False) -> None:
+        here = files("evalharness.report.html")
+        fonts = {} if machine_fonts else {"FONTCONFIG_FILE": str(here / "fonts.conf")}
+        self._process = subprocess.Popen(  # noqa: S603 — our own program
+            [sys.executable, "-P", str(here / "vega.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **fonts},
+        )
+        self._machine_fonts = machine_fonts
+
+    def draw(self, specs: Sequence[dict[str, Any]]) -> list[str]:
+        """Draw Vega-Lite specifications, in their order, and end.
+
+        Raises:
+            ValueError: one of them is not valid Vega-Lite.
+        """
+        asked = json.dumps(specs, ensure_ascii=False)
+        if _OTHER_SCRIPTS.search(asked) and not self._machine_fonts:
+            self.close()
+            return Engine(machine_fonts=True).draw(specs)
+        drawn, said = self._process.communicate(asked.encode())
+        if self._process.returncode:
+            lines = said.decode(errors="replace").strip().splitlines() or ["without a word"]
+            raise ValueError(f"Vega ended with {self._process.returncode}: {lines[-1]}")
+        return json.loads(drawn)
+
+    def close(self) -> None:
+        """End a process that is not needed; nothing where it has ended."""
+        self._process.kill()
+        self._process.communicate()
