@@ -22,7 +22,7 @@ from evalharness.report import fate, numbers
 from evalharness.report.build import Built
 from evalharness.report.caveats import caveats
 from evalharness.report.circumstances import TITLES, circumstance_tables
-from evalharness.report.html import as_html, palette, write_html, write_prompt_html
+from evalharness.report.html import as_html, palette, warm, write_html, write_prompt_html
 from evalharness.report.html.charts import charts_of, tradeoffs
 from evalharness.report.html.charts.parts import log_ticks, names_for
 from evalharness.report.html.series import MOST, axes_of, series_of
@@ -229,22 +229,16 @@ def test_every_plot_of_every_run_can_be_drawn(sweep: Built, hostile: Built) -> N
     """No specification is refused; drawings hold no script, style, link or label of the renderer."""
     for built in (sweep, hostile):
         series = series_of(built.data["settings"])
-        for section, charts in charts_of(built.data, series).items():
-            for i, chart in enumerate(charts):
-                drawn = render(chart.spec, f"{section}{i}")
-                assert drawn.startswith("<svg")
-                for forbidden in (
-                    "<script",
-                    "<style",
-                    "<a ",
-                    "style=",
-                    "href",
-                    "aria-label",
-                    "onl",
-                ):
-                    assert forbidden not in drawn
-                assert chart.title
-                assert chart.caption
+        sections = charts_of(built.data, series).items()
+        charts = {f"{name}{i}": chart for name, part in sections for i, chart in enumerate(part)}
+        plots = render({name: chart.spec for name, chart in charts.items()}, warm())
+        assert list(plots) == list(charts)
+        for name, drawn in plots.items():
+            assert drawn.startswith("<svg")
+            for forbidden in ("<script", "<style", "<a ", "style=", "href", "aria-label", "onl"):
+                assert forbidden not in drawn
+            assert charts[name].title
+            assert charts[name].caption
 
 
 def test_sweeps_of_two_axes_get_curves_and_a_heat_map(sweep: Built) -> None:
@@ -585,6 +579,8 @@ def test_an_unknown_prompt_has_no_page(sweep: Built, tmp_path: Path) -> None:
 def test_equal_data_give_equal_pages(hostile: Built, hostile_page: Path) -> None:
     """A page is a function of its data."""
     assert as_html(hostile.data) == hostile_page.read_text(encoding="utf-8")
+    engine = warm()
+    assert as_html(hostile.data, engine) == hostile_page.read_text(encoding="utf-8")
 
 
 def test_rows_of_a_forest_plot_are_told_apart_with_three_axes() -> None:

@@ -51,11 +51,12 @@ class Engine:
             return Engine(machine_fonts=True).draw(specs)
         drawn, said = self._process.communicate(asked.encode())
         if self._process.returncode:
-            lines = said.decode(errors="replace").strip().splitlines() or ["without a word"]
-            raise ValueError(f"Vega ended with {self._process.returncode}: {lines[-1]}")
+            reason = said.decode(errors="replace").strip()
+            raise ValueError(f"Vega ended with {self._process.returncode}: {reason}")
         return json.loads(drawn)
 
     def close(self) -> None:
-        """End a process that is not needed; nothing where it has ended."""
-        self._process.kill()
-        self._process.communicate()
+        """End a process that is not needed; nothing where it has drawn."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()

@@ -1,7 +1,8 @@
 """Vega-Lite → SVG that can stand in a page: rendered offline, then reduced to an allowlist.
 
-:mod:`.engine` draws; specs carry their data inline and no URL may be loaded. What comes back is rebuilt from the elements and attributes a drawing needs: no script, no
-style, no link and no label can come through, whatever a setting or a model is called.
+:mod:`.engine` draws; specs carry their data inline and no URL may be loaded. What comes back is
+rebuilt from the elements and attributes a drawing needs: no script, no style, no link and no label
+can come through, whatever a setting or a model is called.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Run as a program: Vega-Lite specifications in on stdin, their SVG out on stdout, both as JSON.
 
 It starts the engine before it reads, and ends when it has drawn. Standard library and vl-convert
-alone, so that it is there at once. A specification that Vega refuses ends it with a traceback.
+alone, so that it is there at once. A specification that Vega refuses ends it with exit code 1 and
+the reason on stderr.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ _FIRST = {
 def main() -> None:
     """Start, wait for the specifications, draw them."""
     vl_convert.vegalite_to_svg(_FIRST, allowed_base_urls=NO_URLS)
-    drawn = [
-        vl_convert.vegalite_to_svg(spec, allowed_base_urls=NO_URLS)
-        for spec in json.load(sys.stdin.buffer)
-    ]
+    try:
+        drawn = [
+            vl_convert.vegalite_to_svg(spec, allowed_base_urls=NO_URLS)
+            for spec in json.load(sys.stdin.buffer)
+        ]
+    except ValueError as error:
+        sys.exit(str(error))
     sys.stdout.write(json.dumps(drawn))
 
 

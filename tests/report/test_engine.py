@@ -1,0 +1,107 @@
+"""What draws the plots, and what a report does not load."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalharness.report.build import Built
+from evalharness.report.html import warm
+from evalharness.report.text import printable
+
+
+def _texts(*shown: str) -> dict[str, Any]:
+    """A plot with an axis of names: the longer they are, the wider it is."""
+    return {
+        "data": {"values": [{"a": name} for name in shown]},
+        "mark": "point",
+        "encoding": {"y": {"field": "a", "type": "nominal", "title": None}},
+    }
+
+
+def _width(svg: str) -> float:
+    found = re.search(r'width="([\d.]+)"', svg)
+    assert found is not None
+    return float(found[1])
+
+
+def test_plots_come_back_in_the_order_they_were_asked_for() -> None:
+    """Each specification has the drawing of its own data."""
+    names = [f"name{i}" for i in range(5)]
+    drawn = warm().draw([_texts(name) for name in names])
+    assert [set(re.findall(r"name\d", svg)) for svg in drawn] == [{name} for name in names]
+
+
+def test_a_specification_that_vega_refuses_is_an_error() -> None:
+    """With what Vega says about it."""
+    engine = warm()
+    with pytest.raises(ValueError, match="Vega ended with 1: Vega-Lite to SVG conversion failed"):
+        engine.draw([_texts("a"), {"mark": "nothing like it"}])
+    engine.close()  # nothing more to end
+
+
+def test_a_drawing_loads_nothing() -> None:
+    """Data from a URL are refused, whatever it is."""
+    spec = {**_texts("a"), "data": {"url": "http://127.0.0.1:9/x.json"}}
+    with pytest.raises(ValueError, match="not allowed"):
+        warm().draw([spec])
+
+
+def test_an_engine_that_is_not_needed_ends() -> None:
+    """Closing ends the process and its pipes; a second time changes nothing."""
+    engine = warm()
+    engine.close()
+    engine.close()
+    assert engine._process.returncode is not None  # pyright: ignore[reportPrivateUsage]
+
+
+def test_texts_are_measured_without_the_fonts_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only scripts that the font within vl-convert does not know need them."""
+    seen: list[str | None] = []
+    start = subprocess.Popen
+
+    def noted(*args: Any, **options: Any) -> Any:
+        seen.append(options["env"].get("FONTCONFIG_FILE"))
+        return start(*args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    monkeypatch.setenv("FONTCONFIG_FILE", "theirs")
+    long, short = warm().draw([_texts("temperature − 0,7 · Größe · Ωμέγα · Имя"), _texts("i")])
+    assert _width(long) > _width(short) + 100
+    assert len(seen) == 1
+    assert seen[0] is not None
+    assert seen[0].endswith("fonts.conf")
+    warm().draw([_texts("温度")])
+    assert seen[1:] == [seen[0], "theirs"]
+
+
+@given(st.text())
+def test_a_text_is_left_alone_only_where_all_of_it_shows(text: str) -> None:
+    """One character at a time gives the same as the whole."""
+    if "\x1b" not in text:
+        assert printable(text) == "".join(map(printable, text))
+
+
+def test_a_report_loads_neither_pandas_nor_what_draws_tables(sweep: Built) -> None:
+    """`report --json` needs neither; data frames can still be made in the same process."""
+    code = (
+        "import sys\n"
+        "from evalharness.cli import main\n"
+        f"main(['report', {str(sweep.run.root)!r}, '--json'])\n"
+        "loaded = sorted({'pandas', 'rich', 'scipy.stats', 'vl_convert'} & set(sys.modules))\n"
+        "import pyarrow as pa\n"
+        "frame = pa.table({'a': [1, 2]}).to_pandas()\n"
+        "print(loaded, frame['a'].sum(), pa.array(frame['a']).to_pylist(), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["run"]["name"] == sweep.run.name
+    assert done.stderr.splitlines()[-1] == "[] 3 [1, 2]"
