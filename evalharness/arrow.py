@@ -5,6 +5,7 @@ pyarrow's own annotations leave most arguments unknown.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,33 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+
+class _NoPandas:
+    """An import finder that knows that there is no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def spare_pandas() -> None:
+    """Keep pyarrow from importing pandas, a fifth of a second, before something needs it.
+
+    The first ``pyarrow.array`` of a process, of whatever, imports pandas to know one of its Series
+    if it sees one; this asks for it while there is none. What makes data frames looks again. For
+    commands that hand no Series to pyarrow; nothing where pandas is imported already.
+    """
+    if "pandas" in sys.modules:
+        return
+    import pyarrow as pa
+
+    sys.meta_path.insert(0, _NoPandas)
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(_NoPandas)
 
 
 def where_equal(table: pa.Table, column: str, value: str) -> pa.Table:

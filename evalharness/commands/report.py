@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evalharness.arrow import spare_pandas
 from evalharness.commands.targets import open_in_browser, target_of
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.build import Built, Options, build, build_all
-from evalharness.report.console import print_report as print_tables
 from evalharness.report.html import PAGE, write_html
 from evalharness.report.json import as_json_text, write_summary
 from evalharness.report.markdown import as_markdown
@@ -39,6 +39,7 @@ def report(arguments: Sequence[str], asked: Asked) -> int:
         raise ConfigError("report needs a run", hint="evalharness report quickstart")
     if (asked.html or asked.open_html) and len(names) > 1:
         raise ConfigError("--html and --open take one run at a time")
+    spare_pandas()
     options = parse_overrides(
         overrides,
         everything=asked.everything,
@@ -54,6 +55,8 @@ def report(arguments: Sequence[str], asked: Asked) -> int:
     elif asked.markdown:
         sys.stdout.write("\n".join(as_markdown(one.data) for one in built))
     else:
+        from evalharness.report.console import print_report as print_tables
+
         for one in built:
             print_tables(one.data)
     return EXIT_OK
@@ -73,6 +76,8 @@ def print_report(root: Path) -> float | None:
     The objective of an optimising sweeper is the mean score over settings, or the mean agreement
     when nothing is scored; None when neither is defined.
     """
+    from evalharness.report.console import print_report as print_tables
+
     built = build(Run.open(root), Options())
     write_summary(root, built.data)
     write_html(built, root / PAGE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.report import numbers as n
 from evalharness.report.text import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Row = dict[str, Any]
 
@@ -42,6 +42,9 @@ def load_view(data: Row | None) -> LoadView | None:
 
 def load_tables(data: Row) -> list[Table]:
     """Two tables of the load points: what was asked and achieved, and how long it took."""
+    from rich.table import Table
+    from rich.text import Text
+
     view = load_view(data)
     assert view is not None
     drawn: list[Table] = []
