@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.arrow import spare_pandas
 from evalharness.commands.targets import open_in_browser, target_of
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.build import Built, Options, build, build_all
-from evalharness.report.html import PAGE, write_html
+from evalharness.report.html import PAGE, warm, write_html
 from evalharness.report.json import as_json_text, write_summary
 from evalharness.report.markdown import as_markdown
 from evalharness.report.overrides import parse_overrides
 from evalharness.store.files import FILE_MODE, NAMED_MODE
 from evalharness.store.place import runs_and_overrides
 from evalharness.store.run import Run
+
+if TYPE_CHECKING:
+    from evalharness.report.html.engine import Engine
 
 
 class Asked(NamedTuple):
@@ -40,6 +44,13 @@ def report(arguments: Sequence[str], asked: Asked) -> int:
     if (asked.html or asked.open_html) and len(names) > 1:
         raise ConfigError("--html and --open take one run at a time")
     spare_pandas()
+    with closing(warm()) if asked.html or asked.open_html else nullcontext() as engine:
+        return _report(names, overrides, asked, engine)
+
+
+def _report(
+    names: Sequence[str], overrides: Sequence[str], asked: Asked, engine: Engine | None
+) -> int:
     options = parse_overrides(
         overrides,
         everything=asked.everything,
@@ -48,7 +59,7 @@ def report(arguments: Sequence[str], asked: Asked) -> int:
     )
     built = build_all(names, options)
     if asked.html or asked.open_html:
-        _write_page(built[0], asked)
+        _write_page(built[0], asked, engine)
     if asked.as_json:
         data: Any = built[0].data if len(built) == 1 else [b.data for b in built]
         sys.stdout.write(as_json_text(data))
@@ -62,9 +73,9 @@ def report(arguments: Sequence[str], asked: Asked) -> int:
     return EXIT_OK
 
 
-def _write_page(built: Built, asked: Asked) -> None:
+def _write_page(built: Built, asked: Asked, engine: Engine | None) -> None:
     target = target_of(asked.html) if asked.html else built.run.root / PAGE
-    write_html(built, target, mode=NAMED_MODE if asked.html else FILE_MODE)
+    write_html(built, target, mode=NAMED_MODE if asked.html else FILE_MODE, engine=engine)
     print(f"written: {target}", file=sys.stderr)
     if asked.open_html:
         open_in_browser(target)
@@ -78,9 +89,10 @@ def print_report(root: Path) -> float | None:
     """
     from evalharness.report.console import print_report as print_tables
 
-    built = build(Run.open(root), Options())
-    write_summary(root, built.data)
-    write_html(built, root / PAGE)
+    with closing(warm()) as engine:
+        built = build(Run.open(root), Options())
+        write_summary(root, built.data)
+        write_html(built, root / PAGE, engine=engine)
     print_tables(built.data)
     return objective(built)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -55,11 +56,16 @@ def test_a_drawing_loads_nothing() -> None:
 
 
 def test_an_engine_that_is_not_needed_ends() -> None:
-    """Closing ends the process and its pipes; a second time changes nothing."""
+    """Closing ends the process and its pipes; a second time changes nothing.
+
+    Ctrl-C in a terminal goes to the group of the command alone.
+    """
     engine = warm()
+    process = engine._process  # pyright: ignore[reportPrivateUsage]
+    assert os.getpgid(process.pid) != os.getpgrp()
     engine.close()
     engine.close()
-    assert engine._process.returncode is not None  # pyright: ignore[reportPrivateUsage]
+    assert process.returncode is not None
 
 
 def test_texts_are_measured_without_the_fonts_of_the_machine(

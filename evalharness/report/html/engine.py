@@ -36,6 +36,7 @@ class Engine:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **fonts},
+            process_group=0,  # Ctrl-C is for the command, which ends this one where it stops itself
         )
         self._machine_fonts = machine_fonts
 
