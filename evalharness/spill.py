@@ -12,7 +12,7 @@ import weakref
 from typing import Any, NamedTuple
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where an array stands in the file, in bytes."""
 
     offset: int
@@ -33,9 +33,29 @@ class Spill:
         self._kept: list[Any] = []  # an array, or its place in the file
         self._file: Any = None
 
+    def share(self) -> None:
+        """Put everything to come into the file, which copies of this process read, too."""
+        self._budget = 0
+        self._open()
+
+    def places(self, since: int) -> list[Place]:
+        """Where the arrays from a number on stand in the file.
+
+        Raises:
+            ValueError: one is in memory, since it came before the arrays were shared.
+        """
+        found = [kept for kept in self._kept[since:] if isinstance(kept, Place)]
+        if len(found) != len(self._kept) - since:
+            raise ValueError("not all of them are in the file")
+        return found
+
+    def adopt(self, places: list[Place]) -> None:
+        """In a copy of the process: go on with arrays that the original has put into the file."""
+        self._kept.extend(places)
+
     def add(self, array: Any) -> int:
         """Keep an array; its number."""
-        if array.nbytes <= self._budget:
+        if self._budget and array.nbytes <= self._budget:
             self._budget -= array.nbytes
             self._kept.append(array)
         else:
@@ -45,7 +65,7 @@ class Spill:
 
     def __getitem__(self, number: int) -> Any:
         kept = self._kept[number]
-        if not isinstance(kept, _Place):
+        if not isinstance(kept, Place):
             return kept
         import pyarrow as pa
 
@@ -55,12 +75,10 @@ class Spill:
         with stream as reader:
             return reader.read_next_batch().column(0)
 
-    def _written(self, array: Any) -> _Place:
+    def _written(self, array: Any) -> Place:
         import pyarrow as pa
 
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the arrays
-            weakref.finalize(self, self._file.close)
+        self._open()
         sink = pa.BufferOutputStream()
         batch = pa.record_batch([array], names=["array"])
         writer: Any = pa.ipc.new_stream(sink, batch.schema)
@@ -72,4 +90,9 @@ class Spill:
         self._file.seek(offset)
         size = self._file.write(sink.getvalue())
         self._file.flush()
-        return _Place(offset, size)
+        return Place(offset, size)
+
+    def _open(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the arrays
+            weakref.finalize(self, self._file.close)

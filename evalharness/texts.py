@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.hashed import Hashes, Ints, Numbers
-from evalharness.spill import Spill
+from evalharness.spill import Place, Spill
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +55,24 @@ class Texts:
     def close(self) -> None:
         """Forget what finds a text again, a third of the memory: none can be added any more."""
         self._seen = None
+
+    def share(self) -> None:
+        """Keep all texts to come where copies of this process can read them (:meth:`news`)."""
+        self._blocks.share()
+
+    def news(self, since: int) -> list[tuple[int, Place]]:
+        """The blocks of texts from a number of blocks on, for :meth:`adopt`."""
+        return list(zip(self._starts[since:], self._blocks.places(since), strict=True))
+
+    def adopt(self, news: list[tuple[int, Place]]) -> None:
+        """In a copy of the process: know the texts that the original has numbered since."""
+        self._starts.extend(start for start, _ in news)
+        self._blocks.adopt([place for _, place in news])
+
+    @property
+    def blocks_held(self) -> int:
+        """How many blocks of texts there are."""
+        return len(self._starts)
 
     def add(self, column: Any) -> pa.Array[Any]:
         """Number the texts of an Arrow column; null stays null.

@@ -6,8 +6,8 @@ a new scorer or price needs no new request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.analysis.breakdowns import breakdowns
@@ -19,11 +19,11 @@ from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
 from evalharness.analysis.trends import trends
 from evalharness.analysis.unstable import least_stable
-from evalharness.cores import cores
+from evalharness.forked import begun
 from evalharness.records import canonical_json
 from evalharness.report import fate
 from evalharness.report.attempts import AttemptsTold, read_attempts
-from evalharness.report.gather import DEFAULTS, Gathered, gather
+from evalharness.report.gather import DEFAULTS, Gathered, Source, gathered, opened
 from evalharness.report.judges import judges
 from evalharness.report.money import money, prices_used
 from evalharness.report.prompts import unstable_prompts
@@ -49,74 +49,62 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     Raises:
         ConfigError: the run has no records, or its scoring cannot be read.
     """
-    stored = run.snapshot("attempts")
-    found = gather(run, options)
-    facts = {
+    source = opened(run, options)
+    with begun(partial(_attempts, source), "reading attempts", forked=source.aside) as attempts:
+        found = gathered(source)
+        made = attempts.result()
+    data: dict[str, Any] = {
+        "run": {**_run_facts(found, made), "records_outside_plan": found.outside},
+        "attempts": made.facts,
         **found.scoring,
         "judges": judges(run),
         "prices": prices_used(found.costs, found.book),
         "errors": fate.errors(found.records),
         "provenance": provenance(run, found.settings),
         "load": found.load.data,
+        **_figures(source, found, made),
     }
-
-    def attempts() -> AttemptsTold:
-        return read_attempts(stored, found.asked, found.settings, found.book)
-
-    def spent(settings: list[dict[str, Any]], made: AttemptsTold) -> dict[str, Any]:
-        return money(
-            found.frame, found.costs, found.book, prompts=found.prompts, attempts=made.spent,
-            settings=settings, volume=options.volume,
-        )  # fmt: skip
-
-    figures, made = _figures(found.frame, _bodies(run), attempts, spent)
-    data: dict[str, Any] = {
-        "run": {**_run_facts(found, made), "records_outside_plan": found.outside},
-        "attempts": made.facts,
-        **facts,
-        **figures,
-    }
-    data["unstable_prompts"] = unstable_prompts(run, found.frame, data["least_stable"])
     return Built({name: data[name] for name in _ORDER}, found.frame, run)
 
 
-def _figures(
-    frame: Frame,
-    bodies: pa.Table,
-    attempts: Callable[[], AttemptsTold],
-    spent: Callable[[list[dict[str, Any]], AttemptsTold], dict[str, Any]],
-) -> tuple[dict[str, Any], AttemptsTold]:
-    """The parts of a report that depend on nothing but the frame, side by side in a few threads.
+def _attempts(source: Source) -> AttemptsTold:
+    stored = source.run.snapshot("attempts")
+    return read_attempts(stored, source.asked, source.settings, source.book)
 
-    What they do most of the time, numpy does without the interpreter's lock. Attempts are read
-    meanwhile.
-    """
+
+def _figures(source: Source, found: Gathered, made: AttemptsTold) -> dict[str, Any]:
+    """The parts of a report that depend on the frame, half of them in a copy of this process."""
+    frame = found.frame
     axes = _varying(frame)
-
-    def compared() -> dict[str, Any]:
+    halved = source.aside and len(frame.rows) < _MANY
+    with begun(partial(_settings, source, found, made), "figures", forked=halved) as rest:
         # One axis after the other, since they share their averages.
-        return {
+        figures = {
             "comparisons": [row for axis in axes for row in compare(frame, by=axis)],
             "trends": [row for axis in axes for row in trends(frame, by=axis)],
+            "breakdowns": breakdowns(frame),
+            "leaders": leaders(frame),
+            "timeline": timeline(frame),
         }
+        return {**figures, **rest.result()}
 
-    threads = _THREADS if len(frame.rows) < _MANY else 1
-    with ThreadPoolExecutor(min(cores(), threads)) as pool:
-        # The longest first.
-        comparisons = pool.submit(compared)
-        summary, made = pool.submit(summarise, frame), pool.submit(attempts)
-        parts: dict[str, Future[Any]] = {
-            "breakdowns": pool.submit(breakdowns, frame),
-            "effects": pool.submit(effects, frame, bodies=bodies),
-            "leaders": pool.submit(leaders, frame),
-            "timeline": pool.submit(timeline, frame),
-            "distributions": pool.submit(distributions, frame),
-            "least_stable": pool.submit(least_stable, frame),
-        }
-        found = summary.result()
-        parts["money"] = pool.submit(spent, found["settings"], made.result())
-        figures = {name: part.result() for name, part in parts.items()}
-        return {**found, **comparisons.result(), **figures}, made.result()
+
+def _settings(source: Source, found: Gathered, made: AttemptsTold) -> dict[str, Any]:
+    """The other half: setting by setting, their money, and what is least stable under them."""
+    frame, run = found.frame, found.run
+    settings: list[dict[str, Any]] = summarise(frame)["settings"]
+    unstable = least_stable(frame)
+    return {
+        "settings": settings,
+        "effects": effects(frame, bodies=_bodies(run)),
+        "distributions": distributions(frame),
+        "least_stable": unstable,
+        "unstable_prompts": unstable_prompts(run, frame, unstable),
+        "money": money(
+            frame, found.costs, found.book, prompts=found.prompts, attempts=made.spent,
+            settings=settings, volume=source.options.volume,
+        ),
+    }  # fmt: skip
 
 
 def build_all(names: Sequence[str], options: Options) -> list[Built]:
@@ -130,7 +118,6 @@ _ORDER = (
     "least_stable", "breakdowns", "prices", "leaders", "distributions", "unstable_prompts",
     "timeline", "errors", "attempts", "provenance", "load", "money",
 )  # fmt: skip
-_THREADS = 4  # at most: each holds some arrays of a number a record
 _MANY = 3_000_000  # records: from here on memory counts for more than time
 # Bodies are read for what was sent and echoed; a sample says as much as all of them.
 _SAMPLED_BODIES = 2_000

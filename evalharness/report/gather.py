@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.analysis.frame import COLUMNS, WIDE, Frame
 from evalharness.errors import ConfigError
+from evalharness.forked import can_fork
 from evalharness.held import Held
 from evalharness.pricing import PriceBook
 from evalharness.pricing.columns import Costs, cost_columns
 from evalharness.report import fate
 from evalharness.report.load import Loaded, load_section
 from evalharness.report.reading import Reader
-from evalharness.report.scoring import Options, grader, price_book, scoring_facts, stored_config
+from evalharness.report.scoring import (
+    Options,
+    StoredConfig,
+    grader,
+    price_book,
+    scoring_facts,
+    stored_config,
+)
 from evalharness.store.asked import Asked
 from evalharness.store.folder import CONFIG
 from evalharness.store.run import Run
@@ -27,6 +35,8 @@ _PRICED = ("provider", "model")
 _PHASED = ("measurement", "phase")
 
 DEFAULTS = Options()
+
+ASIDE_FROM = 50_000  # records: what copies of the process save is more than what they cost
 
 
 class Gathered(NamedTuple):
@@ -57,40 +67,73 @@ class Gathered(NamedTuple):
     frame: Frame
 
 
+class Source(NamedTuple):
+    """A run before its records are read.
+
+    Attributes:
+        run, options: as given.
+        config: the configuration it was made with.
+        settings, prompts, asked, book: see :class:`Gathered`; those that no record has are here.
+        aside: whether its records are so many that copies of this process share the work.
+    """
+
+    run: Run
+    options: Options
+    config: StoredConfig
+    settings: pa.Table
+    prompts: pa.Table
+    asked: Asked | None
+    book: PriceBook
+    aside: bool
+
+
+def opened(run: Run, options: Options = DEFAULTS) -> Source:
+    """Read what a run says of itself, and the prices of now.
+
+    Raises:
+        ConfigError: its configuration or a price table cannot be read.
+    """
+    settings, prompts = run.table("settings"), run.table("prompts")
+    config = stored_config(run)
+    book = price_book(options, config)
+    asked = None if options.everything else Asked(settings, prompts, run.manifest)
+    if asked is not None:
+        settings, prompts = asked.settings, asked.prompts
+    aside = run.manifest.recorded >= ASIDE_FROM and can_fork()
+    return Source(run, options, config, settings, prompts, asked, book, aside)
+
+
 def gather(run: Run, options: Options = DEFAULTS) -> Gathered:
     """Read, score and price a run.
 
     Raises:
         ConfigError: the run has no records, or its scoring cannot be read.
     """
-    settings, prompts = run.table("settings"), run.table("prompts")
-    asked = None if options.everything else Asked(settings, prompts, run.manifest)
-    config = stored_config(run)
-    load = load_section(run, settings, config.load)
+    return gathered(opened(run, options))
+
+
+def gathered(source: Source) -> Gathered:
+    """Read, score and price the records of a run.
+
+    Raises:
+        ConfigError: there are none, or the run's scoring cannot be read.
+    """
+    run, settings, prompts, asked = source.run, source.settings, source.prompts, source.asked
+    load = load_section(run, run.table("settings"), source.config.load)
     texts = Texts()
     stored = run.snapshot("records")
     wide = stored.wide(WIDE)
-    if asked is not None:
-        settings, prompts = asked.settings, asked.prompts
     reader = Reader(load, asked, texts, _columns())
-    grading = grader(run, prompts, options, texts, reader.held.keys, stored)
-    reader.read(stored, grading, numbered=wide is not None)
-    records = reader.held
-    if not len(records) and load.data is not None:
-        raise ConfigError(
-            f"no load point of run `{run.name}` was measured to its end",
-            hint="the same evalharness run measures what is left",
-        )
-    if not len(records):
-        raise ConfigError(
-            f"run `{run.name}` holds no records yet",
-            hint="the command that made it, once more, sends what it asks for "
-            f"(its configuration: {run.root / CONFIG})",
-        )
-    texts.close()
-    scored = grading.finished(records, prompts)
-    book = price_book(options, config)
-    costs = cost_columns(records, book)
+    grading = grader(
+        run, prompts, source.options, texts, reader.held.keys, stored, aside=source.aside
+    )
+    with grading:
+        reader.read(stored, grading, numbered=wide is not None)
+        records = reader.held
+        _some(run, records, load)
+        texts.close()
+        costs = cost_columns(records, source.book)
+        scored = grading.finished(records, prompts)
     frame = Frame.build(
         records,
         prompts,
@@ -103,8 +146,28 @@ def gather(run: Run, options: Options = DEFAULTS) -> Gathered:
     )
     return Gathered(
         run, settings, prompts, records, asked, reader.outside, load, scoring_facts(scored),
-        book, costs, frame,
+        source.book, costs, frame,
     )  # fmt: skip
+
+
+def _some(run: Run, records: Held, load: Loaded) -> None:
+    """Refuse a run without records.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if len(records):
+        return
+    if load.data is not None:
+        raise ConfigError(
+            f"no load point of run `{run.name}` was measured to its end",
+            hint="the same evalharness run measures what is left",
+        )
+    raise ConfigError(
+        f"run `{run.name}` holds no records yet",
+        hint="the command that made it, once more, sends what it asks for "
+        f"(its configuration: {run.root / CONFIG})",
+    )
 
 
 def _columns() -> list[str]:

@@ -110,6 +110,8 @@ def grader(
     texts: Texts,
     keys: Mapping[str, Keys],
     stored: Snapshot,
+    *,
+    aside: bool,
 ) -> Grader:
     """What judges the records of a run as they are read, by the same scoring.
 
@@ -119,6 +121,7 @@ def grader(
         options: may replace the run's scoring.
         texts, keys: what the codes of outputs and of columns of few values stand for.
         stored: the records, to look for answers that came with them.
+        aside: judge in a copy of this process.
 
     Raises:
         ConfigError: the scoring cannot be read.
@@ -128,7 +131,13 @@ def grader(
     if supplied is None:
         supplied = extractor is None and bool(stored.filled(["answer"]))
     return Grader(
-        prompts, scorers, extractor, supplied=extractor is None and supplied, texts=texts, keys=keys
+        prompts,
+        scorers,
+        extractor,
+        supplied=extractor is None and supplied,
+        texts=texts,
+        keys=keys,
+        aside=aside,
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalharness.held import Codes
 from evalharness.records import Status
@@ -74,22 +75,40 @@ class Answering:
             self._values.append(answer)
         return number
 
-    def answer_at(self, place: int) -> str | None:
-        """Answer of an output again."""
-        code = self._codes[place]
-        return None if code < 0 else self._values[code]
+    def found(self) -> Answers:
+        """What all outputs so far came to."""
+        codes, statuses = np.array(self._codes, np.int32), np.array(self._statuses, np.int8)
+        return Answers(self._values, codes, statuses)
+
+
+class Answers(NamedTuple):
+    """The answers of outputs, in their order.
+
+    Attributes:
+        values: the different answers.
+        codes: of each output, place of its answer among the values; negative where it has none.
+        statuses: of each output, place in :class:`AnswerStatus`.
+    """
+
+    values: list[str]
+    codes: Codes
+    statuses: NDArray[np.int8]
+
+    def at(self, place: int) -> str | None:
+        """Answer of one output."""
+        code = int(self.codes[place])
+        return None if code < 0 else self.values[code]
 
     def of(self, index: Codes) -> tuple[pa.DictionaryArray[Any, Any], pa.DictionaryArray[Any, Any]]:
         """Answers, and what they came to, of records given by the places of their outputs."""
         import pyarrow
 
         pa: Any = pyarrow
-        codes = np.array(self._codes, np.int32)[index]
-        statuses = np.array(self._statuses, np.int8)[index]
+        codes, statuses = self.codes[index], self.statuses[index]
         words = pa.array([status.value for status in AnswerStatus])
         return (
             pa.DictionaryArray.from_arrays(
-                pa.array(codes, mask=codes < 0), pa.array(self._values, pa.string())
+                pa.array(codes, mask=codes < 0), pa.array(self.values, pa.string())
             ),
             pa.DictionaryArray.from_arrays(pa.array(statuses), words),
         )

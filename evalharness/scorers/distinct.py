@@ -13,6 +13,7 @@ from evalharness.hashed import Hashes, Numbers, mixed
 from evalharness.held import Codes, Keys
 from evalharness.records import Status
 from evalharness.scorers.base import Sample
+from evalharness.spill import Place
 from evalharness.texts import Texts
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class _About(NamedTuple):
 _NOTHING = _About(None, {}, [], None)
 
 
+class News(NamedTuple):
+    """The outputs of a block that are new, with what their codes stand for."""
+
+    codes: dict[str, Codes]
+    values: dict[str, list[str]]  # of the columns of few values, those that are new
+    texts: list[tuple[int, Place]]
+
+
 class Samples:
     """The distinct outputs among records that come block by block; samples are made when asked for.
 
@@ -60,6 +69,8 @@ class Samples:
         self._codes: dict[str, list[Codes]] = {}  # of the outputs, by column
         self._index: list[Codes] = []
         self._count = 0
+        self._sent = {name: len(keys[name].values) for name in KEYS}  # values that copies know
+        self._blocks_sent = texts.blocks_held
 
     def __len__(self) -> int:
         return self._count
@@ -77,6 +88,22 @@ class Samples:
             self._codes.setdefault(name, []).append(column[first])
         self._look_up()
         return len(first)
+
+    def news(self) -> News:
+        """What a copy of the process needs to make the outputs that came with the last block."""
+        values = {name: self._keys[name].values[known:] for name, known in self._sent.items()}
+        texts = self._texts.news(self._blocks_sent)
+        self._sent = {name: known + len(values[name]) for name, known in self._sent.items()}
+        self._blocks_sent += len(texts)
+        return News({name: blocks[-1] for name, blocks in self._codes.items()}, values, texts)
+
+    def adopt(self, news: News) -> None:
+        """In a copy of the process: go on to these outputs; those before are not kept."""
+        for name, values in news.values.items():
+            self._keys[name].values.extend(values)
+        self._texts.adopt(news.texts)
+        self._codes = {name: [codes] for name, codes in news.codes.items()}
+        self._look_up()
 
     def complete(self) -> Codes:
         """Say that there are no more records; for every one, which output it is.

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
-from evalharness.errors import ConfigError
+from evalharness.forked import Forked
 from evalharness.held import Codes, Keys
 from evalharness.records import Status
-from evalharness.scorers.answering import GAVE_UP, GIVE_UP_AFTER, Answering
 from evalharness.scorers.answers import Extractor
-from evalharness.scorers.base import NOTHING_ANSWERED, Sample, Score, Scorer
-from evalharness.scorers.distinct import KEYS, TEXTS, Samples
-from evalharness.scorers.patterns import TIMED_OUT
+from evalharness.scorers.base import NOTHING_ANSWERED, Score, Scorer
+from evalharness.scorers.distinct import KEYS, TEXTS, News, Samples
+from evalharness.scorers.marking import Marker, Marks
 from evalharness.texts import Texts
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IMPORTED = "imported"  # name of the scores that came with an import
-_HOPELESS = Score(None, None, GAVE_UP)
 
 
 class Scored:
@@ -41,20 +37,18 @@ class Scored:
 
     """
 
-    def __init__(
-        self, samples: Samples, judged: dict[str, _Judged], answering: Answering | None
-    ) -> None:
+    def __init__(self, samples: Samples, scorers: Mapping[str, Scorer], marks: Marks) -> None:
         self._index = samples.complete()
         self.scores: dict[str, npt.NDArray[np.float64]] = {
-            label: one.values[self._index] for label, one in judged.items()
+            label: one.values[self._index] for label, one in marks.scores.items()
         }
         self.answers: pa.DictionaryArray[Any, Any] | None = None
         self.answer_status: pa.DictionaryArray[Any, Any] | None = None
-        if answering is not None:
-            self.answers, self.answer_status = answering.of(self._index)
+        if marks.answers is not None:
+            self.answers, self.answer_status = marks.answers.of(self._index)
         self._samples = samples
-        self._judged = judged
-        self._answering = answering
+        self._scorers = scorers
+        self._marks = marks
         self._imported_nulls: dict[str, int] = {}
 
     def add_imported(self, values: npt.NDArray[np.float64], errors: int) -> None:
@@ -72,22 +66,22 @@ class Scored:
 
         """
         value = float(self.scores[label][row])
-        if label not in self._judged:
+        if label not in self._scorers:
             return Score(None if math.isnan(value) else value, None, "came with the import")
-        judged, place = self._judged[label], int(self._index[row])
-        reason = judged.reasons.get(place)
+        place = int(self._index[row])
+        reason = self._marks.scores[label].reasons.get(place)
         if reason is not None:
             return Score(None, None, reason)
-        answer = None if self._answering is None else self._answering.answer_at(place)
-        return judged.scorer.score(self._samples.one(place, answer))
+        answer = None if self._marks.answers is None else self._marks.answers.at(place)
+        return self._scorers[label].score(self._samples.one(place, answer))
 
     def why_null(self, label: str) -> dict[str, int]:
         """How many records this scorer left without a score, by reason, most frequent first."""
-        if label not in self._judged:
+        if label not in self._scorers:
             return self._imported_nulls
         uses = np.bincount(self._index, minlength=len(self._samples))
         counts: Counter[str] = Counter()
-        for place, reason in self._judged[label].reasons.items():
+        for place, reason in self._marks.scores[label].reasons.items():
             counts[reason] += int(uses[place])
         return dict(counts.most_common())
 
@@ -126,19 +120,22 @@ def score_records(
     if answers_supplied is None:
         answers_supplied = _any_value(records, "answer")
     supplied = extractor is None and answers_supplied
-    grader = Grader(prompts, scorers, extractor, supplied=supplied, texts=texts or Texts())
-    grader.add(grader.coded(records, numbered=texts is not None))
-    return grader.finished(records, prompts)
+    found = Texts() if texts is None else texts
+    with Grader(prompts, scorers, extractor, supplied=supplied, texts=found) as grader:
+        grader.add(grader.coded(records, numbered=texts is not None))
+        return grader.finished(records, prompts)
 
 
 class Grader:
-    """Judges the records of a run block by block, each distinct output once.
+    """Judges the records of a run block by block, each distinct output once. A context manager.
 
     Args:
         prompts, scorers, extractor: see :func:`score_records`.
         supplied: the answers are those in the ``answer`` column.
         texts: numbers the texts of the outputs.
         keys: numbers of the columns of few values, where somebody else gives them.
+        aside: judge in a copy of this process (:class:`~evalharness.forked.Forked`), while this
+            one reads on.
 
     Raises:
         ConfigError: see :func:`score_records`.
@@ -154,14 +151,23 @@ class Grader:
         supplied: bool,
         texts: Texts,
         keys: Mapping[str, Keys] | None = None,
+        aside: bool = False,
     ) -> None:
-        answering = supplied or extractor is not None
-        self._judges = _labelled(scorers, answers_known=answering)
-        self._answering = Answering(extractor) if answering else None
         self._supplied = supplied
         self._texts = texts
         self._keys = {name: Keys() for name in KEYS} if keys is None else keys
+        self._marker = Marker(scorers, extractor, supplied=supplied)
+        if aside:
+            texts.share()
         self._samples = Samples(prompts, self._keys, texts)
+        self._copy = Forked(self._mark_all, "judging outputs") if aside else None
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._copy is not None:
+            self._copy.close()
 
     def coded(self, records: pa.Table, *, numbered: bool) -> dict[str, Codes]:
         """The columns of records as :meth:`add` takes them.
@@ -189,12 +195,17 @@ class Grader:
         """
         if not self._samples.add(codes):
             return
-        answering = self._answering
-        if answering is not None and self._supplied:
-            answering.supply(self._samples.supplied())
-        for batch in self._samples.made(answer=None if answering is None else answering.answer):
-            for one in self._judges.values():
-                one.judge(batch)
+        if self._copy is None:
+            self._marker.mark(self._samples)
+        else:
+            self._copy.send(self._samples.news())
+
+    def _mark_all(self, messages: Iterator[News]) -> Marks:
+        """In a copy of the process: judge what the original sends."""
+        for news in messages:
+            self._samples.adopt(news)
+            self._marker.mark(self._samples)
+        return self._marker.marks()
 
     def finished(self, records: Any, prompts: pa.Table) -> Scored:
         """The scores of all records.
@@ -207,8 +218,8 @@ class Grader:
         Raises:
             DatasetError: see :func:`score_records`.
         """
-        judged = {label: one.finished() for label, one in self._judges.items()}
-        scored = Scored(self._samples, judged, self._answering)
+        marks = self._marker.marks() if self._copy is None else self._copy.result()
+        scored = Scored(self._samples, self._marker.scorers, marks)
         if _any_value(records, "score") and IMPORTED not in scored.scores:
             scored.add_imported(_imported(records, prompts), _errors(records))
         return scored
@@ -222,56 +233,6 @@ def _whole(records: pa.Table, name: str) -> Any:
     if pa.types.is_string(column.type) and column.nbytes >= 2**31 - 1:
         column = column.cast(pa.large_string())
     return column.combine_chunks()
-
-
-class _Judged(msgspec.Struct, frozen=True):
-    """One scorer's values a distinct output, and the reasons of the null ones."""
-
-    scorer: Scorer
-    values: npt.NDArray[np.float64]
-    reasons: dict[int, str]
-
-
-class _Judge:
-    """Applies one scorer, and gives up on a pattern that keeps taking too long."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
-        self._values = array("d")
-        self._reasons: dict[int, str] = {}
-        self._timeouts = 0
-
-    def judge(self, batch: list[Sample]) -> None:
-        """Score the samples that come next."""
-        score = self.scorer.score
-        append = self._values.append
-        for place, sample in enumerate(batch, len(self._values)):
-            one = _HOPELESS if self._timeouts >= GIVE_UP_AFTER else score(sample)
-            if one.value is None:
-                self._reasons[place] = one.explanation
-                self._timeouts += one.explanation == TIMED_OUT
-                append(math.nan)
-            else:
-                append(one.value)
-
-    def finished(self) -> _Judged:
-        """Collect the values of all samples judged."""
-        return _Judged(self.scorer, np.array(self._values, dtype=np.float64), self._reasons)
-
-
-def _labelled(scorers: Sequence[Scorer], *, answers_known: bool) -> dict[str, _Judge]:
-    judged: dict[str, _Judge] = {}
-    for place, scorer in enumerate(scorers):
-        label = scorer.label or type(scorer).__name__.lower()
-        if label in judged:
-            raise ConfigError(f"configuration key `scoring[{place}].label`: {label!r} is taken")
-        if scorer.of == "answer" and not answers_known:
-            raise ConfigError(
-                f"configuration key `scoring[{place}].of`: is `answer`, and no answer is defined",
-                hint="add e.g. answer={last_number: true}",
-            )
-        judged[label] = _Judge(scorer)
-    return judged
 
 
 def _any_value(records: pa.Table, name: str) -> bool:

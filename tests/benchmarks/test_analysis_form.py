@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,17 @@ import pytest
 
 from benchmarks import analysis
 from benchmarks.recorded import Shape, make
+from evalharness import forked
 from evalharness.analysis import breakdowns, encode, pairs, variants
 from evalharness.analysis.frame import METRICS
 from evalharness.analysis.stats import permutation
+from evalharness.errors import EvalharnessError
 from evalharness.held import Held
 from evalharness.report import build as report
+from evalharness.report import gather as gathering
 from evalharness.report.build import build
 from evalharness.report.gather import gather
+from evalharness.scorers.marking import Marker
 from evalharness.store.run import Run
 from evalharness.store.verify import verify_folder
 from evalharness.texts import Texts
@@ -128,6 +134,36 @@ def test_a_report_does_not_depend_on_the_parts(
     monkeypatch.setattr(encode, "_BLOCK", 17)
     monkeypatch.setattr(report, "_MANY", 1)
     assert figures(tmp_path / "cut") == expected
+
+
+@pytest.fixture
+def aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few the records and the cores: copies of the process share the work."""
+    monkeypatch.setattr(gathering, "ASIDE_FROM", 0)
+    monkeypatch.setattr(forked, "cores", lambda: 2)
+
+
+@pytest.mark.usefixtures("crowded", "aside")
+def test_a_report_does_not_depend_on_who_works_on_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Judged and counted in copies of this process, part by part: equal bytes."""
+    make(tmp_path / "cut", SHAPE, part_rows=7)
+    shared = figures(tmp_path / "cut")
+    monkeypatch.setattr(gathering, "ASIDE_FROM", 1_000)
+    assert figures(run) == shared
+
+
+@pytest.mark.usefixtures("aside")
+def test_a_lost_judge_ends_a_report(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No report is made from half of the scores."""
+
+    def lost(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(Marker, "mark", lost)
+    with pytest.raises(EvalharnessError, match=r"for judging outputs was lost \(SIGKILL\)"):
+        build(Run.open(run))
 
 
 @pytest.mark.usefixtures("crowded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from evalharness.scorers import (
     parse_scoring,
 )
 from evalharness.scorers.answering import GIVE_UP_AFTER
-from evalharness.scorers.scored import Scored, score_records
+from evalharness.scorers.scored import Grader, Scored, score_records
+from evalharness.texts import Texts
 
 
 def records(rows: list[dict[str, Any]]) -> pa.Table:
@@ -267,6 +269,35 @@ def test_equals_judging_one_by_one(rows: list[dict[str, Any]], chunks: int) -> N
             assert scorer.label is not None
             value = result.scores[scorer.label][place]
             assert (None if math.isnan(value) else value) == scorer.score(sample).value
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
+@settings(deadline=None, max_examples=15)
+@given(rows=st.lists(row, min_size=1, max_size=30), size=st.integers(1, 9), supplied=st.booleans())
+def test_judging_in_a_copy_of_the_process(
+    rows: list[dict[str, Any]], size: int, supplied: bool
+) -> None:
+    """Block by block, with texts and prompts of earlier blocks: scores, answers and why as here."""
+    table, about = records(rows), prompts({"p": "a", "q": 4})
+    found: list[Scored] = []
+    for aside in (False, True):
+        scorers = parse_scoring([{"name": "exact"}, {"name": "f1"}])
+        extractor = None if supplied else parse_answer_spec("last_number")
+        with Grader(
+            about, scorers, extractor, supplied=supplied, texts=Texts(), aside=aside
+        ) as grader:
+            for at in range(0, len(rows), size):
+                grader.add(grader.coded(table.slice(at, size), numbered=False))
+            found.append(grader.finished(table, about))
+    here, there = found
+    assert here.answers is not None
+    assert there.answers is not None
+    assert there.answers.to_pylist() == here.answers.to_pylist()
+    for name in here.scores:
+        np.testing.assert_array_equal(there.scores[name], here.scores[name])
+        assert there.why_null(name) == here.why_null(name)
+        for place in range(len(rows)):
+            assert there.explain(name, place) == here.explain(name, place)
 
 
 def test_dictionary_encoded_columns() -> None:
