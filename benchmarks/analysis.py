@@ -5,11 +5,11 @@
 
 A complete run of each size is made (:mod:`benchmarks.recorded`: ten settings × ten repeats, texts
 of 60 to 220 tokens), and each command is run over it in a process of its own. Printed are processor
-seconds of all threads, wall seconds, the most memory that was resident, processor time for 1,000
-records, and at the end the exponent of processor time in the number of records, between each two
-sizes (1 is linear). ``--folder`` keeps the runs and uses them again. With ``--permutations`` a
-comparison alone is timed: 20 settings × 10⁴ prompts × five repeats, 9,999 draws, all six metrics;
-reading the run is told apart.
+seconds of all threads and copies of the process, wall seconds, the most memory that they took
+together (looked at four times a second), processor time a record, and at the end the exponent of
+processor time in the number of records, between each two sizes (1 is linear). ``--folder`` keeps
+the runs and uses them again. With ``--permutations`` a comparison alone is timed: 20 settings × 10⁴
+prompts × five repeats, 9,999 draws, all six metrics; reading the run is told apart.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +59,45 @@ class Took(NamedTuple):
     output: str
 
 
+class Watched(threading.Thread):
+    """Watches the memory of a process and its children while a ``with`` lasts.
+
+    Attributes:
+        most_kib: the most that they took together; what they share counts once.
+    """
+
+    def __init__(self, process: int) -> None:
+        super().__init__()
+        self._process = process
+        self._over = threading.Event()
+        self.most_kib = 0
+
+    def __enter__(self) -> Watched:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        """Look every now and then."""
+        while not self._over.wait(0.25):
+            self.most_kib = max(self.most_kib, _resident_kib(self._process))
+
+
+def _resident_kib(process: int) -> int:
+    """Memory of a process, its share of what others hold, too, and of its children; 0 when gone."""
+    try:
+        folder = Path(f"/proc/{process}")
+        lines = (folder / "smaps_rollup").read_text().splitlines()
+        children = (folder / "task" / str(process) / "children").read_text().split()
+    except OSError:
+        return 0
+    own = next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    return own + sum(_resident_kib(int(child)) for child in children)
+
+
 def run_command(name: str, run: Path) -> Took:
     """Run a command of :data:`COMMANDS` in a process of its own.
 
@@ -68,14 +108,16 @@ def run_command(name: str, run: Path) -> Took:
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         child = subprocess.Popen([sys.executable, "-m", "evalharness", *words], stdout=output)
-        _, status, used = os.wait4(child.pid, 0)
+        with Watched(child.pid) as watched:
+            _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - began
         output.seek(0)
         text = output.read().decode()
     if child.returncode:
         raise SystemExit(f"evalharness {' '.join(words)}: exit code {child.returncode}\n{text}")
-    return Took(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1024, text)
+    memory = max(watched.most_kib, used.ru_maxrss) / 1024
+    return Took(used.ru_utime + used.ru_stime, wall, memory, text)
 
 
 def made(folder: Path, records: int) -> Path:
