@@ -33,51 +33,56 @@ class Numbers:
 
         New keys get the next numbers, in the order in which they come.
         """
-        numbers = self._find(first, second)
-        new = np.flatnonzero(numbers < 0)
-        if not len(new):
-            return numbers, new
-        order = new[np.lexsort((second[new], first[new]))]
-        other = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
-        starts = np.flatnonzero(np.r_[True, other])
-        found = order[starts]  # the first of equal ones, since the sort is stable
-        by_place = np.argsort(found)
-        rank = np.empty_like(by_place)
-        rank[by_place] = np.arange(self._count, self._count + len(found))
-        numbers[order] = np.repeat(rank, np.diff(np.r_[starts, len(order)]))
-        found = found[by_place]
-        self._append(first[found], second[found])
-        return numbers, found
+        before, rows = self._count, len(first)
+        self._reserve(before + rows)
+        # As if all were new; those that are get their final numbers below.
+        self._first[before : before + rows] = first
+        self._second[before : before + rows] = second
+        numbers, slots = self._find(first, second)
+        new = np.flatnonzero(numbers == np.arange(before, before + rows))
+        self._count += len(new)
+        final = np.arange(before, self._count)
+        self._slots[slots[new]] = final
+        self._first[final], self._second[final] = first[new], second[new]
+        renumbered = np.zeros(rows, np.int64)
+        renumbered[new] = final
+        fresh = np.flatnonzero(numbers >= before)
+        numbers[fresh] = renumbered[numbers[fresh] - before]
+        return numbers, new
 
-    def _find(self, first: Hashes, second: Hashes) -> Ints:
-        """The number of each key, −1 where it is new."""
-        numbers = np.full(len(first), -1, np.int64)
-        left = np.arange(len(first))
-        slot = self._home(first)
+    def _find(self, first: Hashes, second: Hashes) -> tuple[Ints, Ints]:
+        """The number of each key and the slot in which it lives; new ones take a free one.
+
+        The number of a new key is that of its first row, counted after the numbers there are.
+        """
+        numbers, slots = np.empty(len(first), np.int64), np.empty(len(first), np.int64)
+        left, slot = np.arange(len(first)), self._home(first)
         while len(left):
-            held = self._slots[slot]
-            same = (self._first[held] == first[left]) & (self._second[held] == second[left])
-            same &= held >= 0
-            numbers[left[same]] = held[same]
-            on = (held >= 0) & ~same
+            held = self._slots.take(slot)
+            # From the last to the first: of several that take the same slot, the first is left.
+            free = np.flatnonzero(held < 0)[::-1]
+            taken = slot[free]
+            self._slots[taken] = self._count + left[free]
+            held[free] = self._slots.take(taken)
+            same = self._first.take(held) == first.take(left)
+            same &= self._second.take(held) == second.take(left)
+            here = left[same]
+            numbers[here], slots[here] = held[same], slot[same]
+            on = np.flatnonzero(~same)
             left, slot = left[on], (slot[on] + 1) & (len(self._slots) - 1)
-        return numbers
+        return numbers, slots
 
-    def _append(self, first: Hashes, second: Hashes) -> None:
-        count = self._count + len(first)
+    def _reserve(self, count: int) -> None:
+        """Make room for so many keys, the slots at most half full."""
         if count > len(self._first):
             grown = max(count, 2 * len(self._first))
             self._first, self._second = (
                 np.concatenate([keys, np.zeros(grown - len(keys), np.uint64)])
                 for keys in (self._first, self._second)
             )
-        self._first[self._count : count], self._second[self._count : count] = first, second
-        before, self._count = self._count, count
         if 2 * count > len(self._slots):
-            size = 1 << int(4 * count - 1).bit_length()
-            self._slots = np.full(size, -1, np.int32)
-            before = 0
-        self._settle(np.arange(before, count))
+            self._slots = np.full(1 << int(4 * count - 1).bit_length(), -1, np.int32)
+            self._settle(np.arange(self._count))
 
     def _settle(self, left: Ints) -> None:
         """Give numbers a slot each; of several that want the same one, the others move on."""
