@@ -31,6 +31,7 @@ class AnswerStatus(StrEnum):
     NONE = "none"  # an error record: nothing was said
 
 
+_ERROR = Status.ERROR  # looking it up there costs more than the rest of a comparison (Python 3.11)
 _PARSED, _UNPARSED, _FAILED, _NONE = range(len(AnswerStatus))
 _GIVEN_UP = Parsed(None, GAVE_UP, failed=True)
 
@@ -56,9 +57,9 @@ class Answering:
         if self._extractor is None:
             one = next(self._supplied)
             found = _UNPARSED if one is None else _PARSED
-            if status is Status.ERROR:
+            if status is _ERROR:
                 one, found = None, _NONE
-        elif status is Status.ERROR:
+        elif status is _ERROR:
             one, found = None, _NONE
         else:
             parsed = _GIVEN_UP if self._timeouts >= GIVE_UP_AFTER else self._extractor.parse(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
@@ -27,7 +27,7 @@ _NORMALISED = TextOptions(
 )
 
 
-class Parsed(NamedTuple):
+class Parsed(msgspec.Struct, frozen=True, gc=False):
     """What extraction came to: an answer, or the reason for none.
 
     ``failed`` tells "could not be tried" (a pattern over its time limit) from "not there".
@@ -36,6 +36,9 @@ class Parsed(NamedTuple):
     answer: str | None
     reason: str = ""
     failed: bool = False
+
+
+_UNPARSED = Parsed(None, "unparsed")
 
 
 class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -112,9 +115,8 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             return Parsed(None, f"unparsed: {error}")
         except Exception as error:
             return Parsed(None, f"{type(error).__name__}: {error}", failed=True)
-        if answer is None or not answer.strip():
-            return Parsed(None, "unparsed")
-        return Parsed(answer.strip())
+        answer = None if answer is None else answer.strip()
+        return Parsed(answer) if answer else _UNPARSED
 
     def _steps(self, text: str) -> str | None:
         found: str | None = text

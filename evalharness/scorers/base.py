@@ -13,7 +13,6 @@ The rules that hold for every scorer live here, so that no scorer can forget one
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, TypeGuard
 
@@ -23,6 +22,8 @@ from msgspec import Meta
 from evalharness.records import Status
 from evalharness.scorers.patterns import TIMED_OUT, PatternTimeoutError
 
+# A member looked up in its class costs ten times a global name (Python 3.11), once for every output.
+_FAILED, _DECLINED = Status.ERROR, Status.REFUSED
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -118,11 +119,12 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def _settled(self, sample: Sample) -> Score | None:
         """Give the score of a sample that needs no judging, or None."""
-        if sample.status is Status.ERROR:
+        status = sample.status
+        if status is _FAILED:
             return _ERROR
-        if sample.status is Status.REFUSED:
+        if status is _DECLINED:
             return _REFUSED if sample.target is None else _REFUSED_TARGET
-        if self.needs_target and sample.target is None:
+        if sample.target is None and self.needs_target:
             return _NO_TARGET
         if self.of == "answer" and sample.answer is None:
             return _UNPARSED
@@ -132,7 +134,7 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         value = score.value
         if value is None:
             return score
-        if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+        if not 0.0 <= value <= 1.0:  # nor is NaN
             return Score(None, score.answer, f"the scorer gave {value!r}, outside 0..1")
         if self.negated:
             return Score(1.0 - value, score.answer, f"negated: {score.explanation}")

@@ -20,13 +20,18 @@ class Includes(TextScorer, frozen=True, kw_only=True):
     def grade(self, sample: Sample) -> Score:
         """Look for each alternative."""
         said = self.plain(self.said(sample))
-        found: list[str] = []
-        missing: list[str] = []
+        found = missing = None  # the first of each
         for target, plain in self.wanted(sample.target):
             if not plain:
                 raise UnscorableError("the target is empty, and so occurs in every text")
-            (found if plain in said else missing).append(target)
-        answer = found[0] if found else None
+            if plain in said:
+                found = target if found is None else found
+            elif missing is None:
+                missing = target
+        if self.every and missing is not None:
+            return verdict(False, found, f"misses {missing!r}")
         if self.every:
-            return verdict(not missing, answer, f"misses {missing[0]!r}" if missing else "has all")
-        return verdict(bool(found), answer, "has the target" if found else "misses the target")
+            return verdict(True, found, "has all")
+        if found is None:
+            return verdict(False, None, "misses the target")
+        return verdict(True, found, "has the target")

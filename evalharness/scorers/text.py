@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -87,7 +87,7 @@ def _drops(text: str, i: int, char: str) -> bool:
     return not (char == "-" and after.isdigit())
 
 
-class TextScorer(Scorer, frozen=True, kw_only=True):
+class TextScorer(Scorer, frozen=True, kw_only=True, dict=True):
     """Base of scorers that compare texts; the options are :class:`TextOptions`, one a field."""
 
     strip: bool = True
@@ -96,15 +96,15 @@ class TextScorer(Scorer, frozen=True, kw_only=True):
     ignore_punctuation: bool = False
     unicode_form: Form | None = "NFC"
 
-    @property
+    @cached_property
     def options(self) -> TextOptions:
         """Collect the comparison options as one value."""
-        return _options(
-            self.strip,
-            self.ignore_case,
-            self.ignore_whitespace,
-            self.ignore_punctuation,
-            self.unicode_form,
+        return TextOptions(
+            strip=self.strip,
+            ignore_case=self.ignore_case,
+            ignore_whitespace=self.ignore_whitespace,
+            ignore_punctuation=self.ignore_punctuation,
+            unicode_form=self.unicode_form,
         )
 
     def plain(self, text: str) -> str:
@@ -127,20 +127,3 @@ class TextScorer(Scorer, frozen=True, kw_only=True):
 @lru_cache(maxsize=65_536)
 def _plain_target(target: str, options: TextOptions) -> Sequence[tuple[str, str]]:
     return ((target, options.apply(target)),)
-
-
-@lru_cache(maxsize=64)
-def _options(
-    strip: bool,
-    ignore_case: bool,
-    ignore_whitespace: bool,
-    ignore_punctuation: bool,
-    unicode_form: Form | None,
-) -> TextOptions:
-    return TextOptions(
-        strip=strip,
-        ignore_case=ignore_case,
-        ignore_whitespace=ignore_whitespace,
-        ignore_punctuation=ignore_punctuation,
-        unicode_form=unicode_form,
-    )
