@@ -29,7 +29,7 @@ class Keys:
 
     def __init__(self) -> None:
         self.values: list[str] = []
-        self._numbers: dict[str, int] = {}
+        self._numbers = _Numbering(self.values)
 
     def codes(self, column: Any) -> Codes:
         """The number of each value of an Arrow array; null is :data:`UNKNOWN`."""
@@ -37,16 +37,22 @@ class Keys:
 
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        numbers = np.array([*self._of(column.dictionary.to_pylist()), UNKNOWN], np.int32)
+        numbers = np.full(len(column.dictionary) + 1, UNKNOWN, np.int32)
+        numbers[:-1] = list(map(self._numbers.__getitem__, column.dictionary.to_pylist()))
         return numbers[np.asarray(column.indices.fill_null(len(numbers) - 1))]
 
-    def _of(self, values: list[str]) -> list[int]:
-        """The numbers of some values, each of which is there once."""
-        found = list(map(self._numbers.get, values))
-        for place in [place for place, number in enumerate(found) if number is None]:
-            found[place] = self._numbers[values[place]] = len(self.values)
-            self.values.append(values[place])
-        return found  # pyright: ignore[reportReturnType]  # none is missing any more
+
+class _Numbering(dict[str, int]):
+    """Numbers by value; a value that is looked up for the first time gets the next one."""
+
+    def __init__(self, values: list[str]) -> None:
+        super().__init__()
+        self._values = values
+
+    def __missing__(self, value: str) -> int:
+        number = self[value] = len(self._values)
+        self._values.append(value)
+        return number
 
 
 class Held:

@@ -10,7 +10,7 @@ from evalharness.errors import ConfigError
 from evalharness.scorers.base import json_type
 from evalharness.scorers.jsontext import NotJSONError, compact, follow, parse_path, read_json
 from evalharness.scorers.labels import LETTERS, check_labels, find_label
-from evalharness.scorers.numerals import pick, written
+from evalharness.scorers.numerals import last_written
 from evalharness.scorers.parsing import convert, suggestion
 from evalharness.scorers.patterns import (
     DEFAULT_TIMEOUT_S,
@@ -125,8 +125,7 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         if found is not None and self.json is not None:
             found = _json_at(found, self.json)
         if found is not None and self.last_number:
-            number = pick(found, "last")
-            found = None if number is None else written(number)
+            found = last_written(found)
         if found is not None and self.choice is not False:
             labels = LETTERS if self.choice is True else tuple(self.choice)
             found = find_label(found, labels)

@@ -22,7 +22,7 @@ from msgspec import Meta
 from evalharness.records import Status
 from evalharness.scorers.patterns import TIMED_OUT, PatternTimeoutError
 
-# A member looked up in its class costs ten times a global name (Python 3.11), once for every output.
+# A member looked up in its class costs ten times a global name (Python 3.11), for every output.
 _FAILED, _DECLINED = Status.ERROR, Status.REFUSED
 Share = Annotated[float, Meta(ge=0, le=1)]
 

@@ -166,33 +166,36 @@ class Samples:
         def text(name: str) -> list[str | None]:
             return self._said(codes[name]) if name in codes else nothing
 
-        for place, prompt_id, said, status, finish_reason, tool_calls in zip(
+        prompt_ids = self._keys["prompt_id"].values
+        for place, said, status, finish_reason, tool_calls in zip(
             places,
-            key("prompt_id"),
             text("text"),
             key("status"),
             key("finish_reason"),
             text("tool_calls_json"),
             strict=True,
         ):
-            about = self._about[place]
+            target, fields, tags, messages = self._about[place]
             what = _STATUS[status]
             yield Sample(
                 text=said,
-                target=about.target,
+                target=target,
                 status=what,
                 finish_reason=finish_reason,
                 tool_calls_json=tool_calls,
                 answer=None if answer_of is None else answer_of(what, said),
-                prompt_id=prompt_id,
-                fields=about.fields,
-                tags=about.tags,
-                messages=about.messages,
+                prompt_id=prompt_ids[place],
+                fields=fields,
+                tags=tags,
+                messages=messages,
             )
 
     def _said(self, numbers: Codes) -> list[str | None]:
+        absent = np.flatnonzero(numbers < 0)
+        if len(absent) == len(numbers):  # as tool calls are, as a rule
+            return [None] * len(numbers)
         found: list[str | None] = list(self._texts.take(np.maximum(numbers, 0)))
-        for place in np.flatnonzero(numbers < 0).tolist():
+        for place in absent.tolist():
             found[place] = None
         return found
 

@@ -68,6 +68,9 @@ _SHORT = 32  # characters of words whose numbers are kept
 
 def _last(text: str) -> Decimal | None:
     """Find the last number, looking from the end at one word with a digit after the other."""
+    number = _kept(_last_word(text))
+    if number is not None:
+        return number
     end = len(text)
     while digit := _TO_LAST_DIGIT.match(text, 0, end):
         space = _TO_LAST_SPACE.match(text, 0, digit.end())
@@ -78,6 +81,21 @@ def _last(text: str) -> Decimal | None:
             return number
         end = start
     return None
+
+
+def _last_word(text: str) -> str:
+    """The word that ends a text, where answers stand; "" for a long one, or the only one."""
+    parts = text[-_SHORT:].rsplit(None, 1)
+    return parts[1] if len(parts) == 2 else ""
+
+
+def last_written(text: str) -> str | None:
+    """The last number as :func:`written` spells it; None when there is none."""
+    spelled = _spelled(_last_word(text))
+    if spelled is not None:
+        return spelled
+    number = _last(text)
+    return None if number is None else written(number)
 
 
 def _last_in(word: str) -> Decimal | None:
@@ -100,6 +118,12 @@ def written(number: Decimal) -> str:
         return str(number.normalize())
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@lru_cache(maxsize=4096)
+def _spelled(word: str) -> str | None:
+    number = _last_in(word)
+    return None if number is None else written(number)
 
 
 def as_numbers(target: Any) -> list[Decimal]:

@@ -37,7 +37,10 @@ class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def apply(self, text: str) -> str:
         """Put the text into its comparable form."""
-        text = self._folded(text)
+        if not text.isascii():
+            text = self._folded(text)
+        elif self.ignore_case:
+            text = text.lower()
         if self.ignore_punctuation:
             text = without_punctuation(text)
         if self.ignore_whitespace:
@@ -45,8 +48,6 @@ class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return text.strip() if self.strip else text
 
     def _folded(self, text: str) -> str:
-        if text.isascii():
-            return text.lower() if self.ignore_case else text
         if self.unicode_form is None:
             return text.casefold() if self.ignore_case else text
         if self.ignore_case:
