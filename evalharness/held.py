@@ -25,11 +25,16 @@ UNKNOWN = -1  # the code of null
 
 
 class Keys:
-    """The distinct values of a column under numbers, in the order in which they came."""
+    """The distinct values of a column under numbers, in the order in which they came.
+
+    Attributes:
+        values: by their numbers.
+        numbers: by the values; one that is looked up for the first time gets the next number.
+    """
 
     def __init__(self) -> None:
         self.values: list[str] = []
-        self._numbers = _Numbering(self.values)
+        self.numbers: dict[str, int] = _Numbering(self.values)
 
     def codes(self, column: Any) -> Codes:
         """The number of each value of an Arrow array; null is :data:`UNKNOWN`."""
@@ -38,7 +43,7 @@ class Keys:
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         numbers = np.full(len(column.dictionary) + 1, UNKNOWN, np.int32)
-        numbers[:-1] = list(map(self._numbers.__getitem__, column.dictionary.to_pylist()))
+        numbers[:-1] = list(map(self.numbers.__getitem__, column.dictionary.to_pylist()))
         return numbers[np.asarray(column.indices.fill_null(len(numbers) - 1))]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.held import Codes
+from evalharness.held import UNKNOWN, Codes, Keys
 from evalharness.records import Status
 from evalharness.scorers.answers import Extractor, Parsed
 from evalharness.scorers.patterns import TIMED_OUT
@@ -43,9 +43,8 @@ class Answering:
         self._extractor = extractor
         self._supplied: Iterator[str | None] = iter(())
         self._timeouts = 0
-        self._numbers: dict[str, int] = {}
-        self._values: list[str] = []
-        self._codes = array("i")  # of the answers so far; -1 where there is none
+        self._keys = Keys()
+        self._codes = array("i")  # of the answers so far; UNKNOWN where there is none
         self._statuses = array("b")  # what it came to: places in AnswerStatus
 
     def supply(self, answers: list[str | None]) -> None:
@@ -67,19 +66,13 @@ class Answering:
             one = parsed.answer
             found = _PARSED if one is not None else _FAILED if parsed.failed else _UNPARSED
         self._statuses.append(found)
-        self._codes.append(-1 if one is None else self._number(one))
+        self._codes.append(UNKNOWN if one is None else self._keys.numbers[one])
         return one
-
-    def _number(self, answer: str) -> int:
-        number = self._numbers.setdefault(answer, len(self._values))
-        if number == len(self._values):
-            self._values.append(answer)
-        return number
 
     def found(self) -> Answers:
         """What all outputs so far came to."""
         codes, statuses = np.array(self._codes, np.int32), np.array(self._statuses, np.int8)
-        return Answers(self._values, codes, statuses)
+        return Answers(self._keys.values, codes, statuses)
 
 
 class Answers(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalharness.scorers.base import Sample, Score, Scorer, UnscorableError, alternatives, verdict
-from evalharness.scorers.labels import LETTERS, check_labels, find_label
+from evalharness.scorers.labels import LETTERS, by_casefold, check_labels, find_label
 
 
 class Choice(Scorer, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class Choice(Scorer, frozen=True, kw_only=True):
 
     def grade(self, sample: Sample) -> Score:
         """Find the label and compare."""
-        known = {label.casefold(): label for label in self.labels}
+        known = by_casefold(self.labels)
         right: list[str] = []
         for target in alternatives(sample.target):
             label = known.get(target.casefold()) or known.get(target.strip(" ().").casefold())

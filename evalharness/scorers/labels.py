@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -45,6 +45,12 @@ def _patterns(labels: tuple[str, ...]) -> _Patterns:
     )
 
 
+@lru_cache(maxsize=256)
+def by_casefold(labels: tuple[str, ...]) -> Mapping[str, str]:
+    """The labels by what they are without their case."""
+    return {label.casefold(): label for label in labels}
+
+
 def find_label(text: str, labels: tuple[str, ...] = LETTERS) -> str | None:
     """Find the label the text picks, as spelled in ``labels``; None for none or several.
 
@@ -52,7 +58,7 @@ def find_label(text: str, labels: tuple[str, ...] = LETTERS) -> str | None:
     line that begins with a label and ``)``, ``]``, ``.`` or ``:``; the last "the answer is X"; the
     only label that stands alone in the text.
     """
-    canonical = {label.casefold(): label for label in labels}
+    canonical = by_casefold(labels)
     text = text.strip()
     bare = canonical.get(text.strip("()[]{}<>*_`\"'“”‘’.,:;!$。：）（】【 \n").casefold())
     if bare is not None:

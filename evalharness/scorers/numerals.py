@@ -54,10 +54,8 @@ def pick(text: str, which: Literal["first", "last", "only"]) -> Decimal | None:
     """Find the first, last or only number; None when there is none (or not only one)."""
     if which == "last":
         return _last(text)
-    found = list(islice(numbers(text), 2))
-    if not found or (which == "only" and len(found) > 1):
-        return None
-    return found[0]
+    found = list(islice(numbers(text), 1 if which == "first" else 2))
+    return found[0] if len(found) == 1 else None
 
 
 # Greedy, so that they end at the last digit, or white space: no number has white space inside.
@@ -139,11 +137,14 @@ def as_numbers(target: Any) -> list[Decimal]:
     return [_as_number(one) for one in several]
 
 
+_of_target = lru_cache(maxsize=4096)(_last)  # the outputs of a prompt come with its one target
+
+
 def _as_number(value: Any) -> Decimal:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Decimal(repr(value))
     if isinstance(value, str):
-        number = pick(value, "last")
+        number = _of_target(value)
         if number is None:
             raise UnscorableError(f"the target {value!r} holds no number")
         return number

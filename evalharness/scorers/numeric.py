@@ -40,8 +40,8 @@ class Numeric(Scorer, frozen=True, kw_only=True):
         return verdict(passed, written(number), explanation)
 
     def _near(self, number: Decimal, target: Decimal) -> bool:
-        if number == target:
-            return True
+        if number == target or not (self.tolerance or self.rel_tolerance):
+            return number == target
         allowed = max(
             Decimal(repr(self.tolerance)), Decimal(repr(self.rel_tolerance)) * abs(target)
         )

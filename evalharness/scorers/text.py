@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
@@ -51,12 +51,24 @@ class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         if self.unicode_form is None:
             return text.casefold() if self.ignore_case else text
         if self.ignore_case:
+            if self.unicode_form == "NFC" and _PLAIN.fullmatch(text):
+                return text.casefold()
             # Casefolding can undo a normal form and a normal form can undo casefolding; the
             # order of Unicode's caseless matching (D145, D146) settles it.
             decomposed = "NFKD" if self.unicode_form == "NFKC" else "NFD"
             text = unicodedata.normalize(decomposed, unicodedata.normalize("NFD", text).casefold())
             text = unicodedata.normalize(decomposed, text.casefold())
         return unicodedata.normalize(self.unicode_form, text)
+
+
+# Texts whose casefolded form is the one that caseless matching comes to, a third of the work:
+# Latin, Cyrillic, Chinese, Japanese and Korean letters, none with an accent that is a character of
+# its own; punctuation, arrows, signs, emoji.
+_PLAIN = re.compile(
+    "[\x00-\u01ef\u01f1-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e"
+    "\u2190-\u2328\u232b-\u2adb\u2add-\u2bff\u3000-\u3029\u3030-\u3098\u309b-\u30ff"
+    "\u4e00-\u9fff\uac00-\ud7a3\ufe0f\uff00-\uffef\U0001f000-\U0001faff]*"
+)
 
 
 @lru_cache(maxsize=4096)
@@ -75,11 +87,14 @@ def without_punctuation(text: str) -> str:
     """Drop punctuation that stands neither inside a word or number nor as a minus before one."""
     if text.isascii():
         return _ASCII_MARK.sub("", text)
-    return "".join(c for i, c in enumerate(text) if not _drops(text, i, c))
+    return _MARK.sub(lambda mark: "" if _drops(text, mark.start(), mark[0]) else mark[0], text)
+
+
+_MARK = re.compile(r"[^\w\s]|_")
 
 
 def _drops(text: str, i: int, char: str) -> bool:
-    if char.isalnum() or char.isspace() or not is_punctuation(char):
+    if not is_punctuation(char):
         return False
     before_word = text[i - 1].isalnum() if i else False
     after = text[i + 1] if i + 1 < len(text) else ""
@@ -121,10 +136,10 @@ class TextScorer(Scorer, frozen=True, kw_only=True, dict=True):
         """
         # The outputs of a prompt come with its one target, a text as a rule.
         if isinstance(target, str):
-            return _plain_target(target, self.options)
+            return self._wanted_text(target)
         return [(one, self.plain(one)) for one in alternatives(target)]
 
-
-@lru_cache(maxsize=65_536)
-def _plain_target(target: str, options: TextOptions) -> Sequence[tuple[str, str]]:
-    return ((target, options.apply(target)),)
+    @cached_property
+    def _wanted_text(self) -> Callable[[str], Sequence[tuple[str, str]]]:
+        apply = self.options.apply
+        return lru_cache(maxsize=65_536)(lambda target: ((target, apply(target)),))

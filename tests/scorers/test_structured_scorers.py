@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalharness.scorers import Sample, Score, parse_scoring
+from evalharness.scorers.numerals import last_written, numbers, pick, written
 
 
 def judge(name: str, text: str | None, target: Any = None, **arguments: Any) -> Score:
@@ -289,3 +292,11 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rich = scorers[0]
     score = rich.score(Sample(text="abc", fields={"why": "of the field"}))
     assert score == Score(1.0, "x", "because of the field")
+
+
+@given(st.text(st.sampled_from("a7.,-$e1 2\n\u22124٤é"), max_size=60))
+def test_last_number_is_the_last_of_all(text: str) -> None:
+    found = [*numbers(text)]
+    expected = written(found[-1]) if found else None
+    assert last_written(text) == expected
+    assert pick(text, "last") == (found[-1] if found else None)
