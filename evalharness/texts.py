@@ -87,12 +87,15 @@ class Texts:
 
         compute: Any = pyarrow.compute
         chunked: Any = pa.ChunkedArray
-        whole = column.combine_chunks() if isinstance(column, chunked) else column
+        whole = column
+        if isinstance(column, chunked):  # to combine a single chunk would be to copy it
+            whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         rows = np.flatnonzero(np.asarray(whole.is_valid()))
-        there = whole if len(rows) == len(whole) else whole.drop_null()
-        numbers, first = self._seen.of(*_hashes(there))
+        # Those of nulls are left out afterwards: to drop the nulls would be to copy the texts.
+        first_half, second_half = _hashes(whole if len(rows) else whole[:0])
+        numbers, first = self._seen.of(first_half[rows], second_half[rows])
         if len(first):
-            new = there.take(pa.array(first))
+            new = whole.take(pa.array(rows[first]))
             self._starts.append(self._count)
             self._lengths.append(np.asarray(compute.utf8_length(new), dtype=np.int32))
             self._blocks.add(new)
@@ -135,7 +138,7 @@ class Texts:
 
 
 def _hashes(texts: Any) -> tuple[Hashes, Hashes]:
-    """The two halves of the hash of each text of an Arrow array without nulls."""
+    """The two halves of the hash of each text of an Arrow array; those of nulls say nothing."""
     import pyarrow as pa
     from xxhash import xxh3_128_digest
 
@@ -147,4 +150,4 @@ def _hashes(texts: Any) -> tuple[Hashes, Hashes]:
     view = memoryview(b"" if data is None else data)
     digests = b"".join([xxh3_128_digest(view[a:b]) for a, b in pairwise(ends)])
     halves = np.frombuffer(digests, np.uint64).reshape(-1, 2)
-    return halves[:, 0].copy(), halves[:, 1].copy()
+    return halves[:, 0], halves[:, 1]
