@@ -87,9 +87,15 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Judge one sample by the rules in the module's docstring. Never raises."""
         if self.target is not None:
             sample = msgspec.structs.replace(sample, target=self.target)
-        settled = self._settled(sample)
-        if settled is not None:
-            return settled
+        status = sample.status
+        if status is _FAILED:
+            return _ERROR
+        if status is _DECLINED:
+            return _REFUSED if sample.target is None else _REFUSED_TARGET
+        if sample.target is None and self.needs_target:
+            return _NO_TARGET
+        if sample.answer is None and self.of == "answer":
+            return _UNPARSED
         try:
             score = self.grade(sample)
         except UnscorableError as reason:
@@ -116,19 +122,6 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Choose the text to judge: the answer with ``of: answer``, else the text, "" for none."""
         chosen = sample.answer if self.of == "answer" else sample.text
         return "" if chosen is None else chosen
-
-    def _settled(self, sample: Sample) -> Score | None:
-        """Give the score of a sample that needs no judging, or None."""
-        status = sample.status
-        if status is _FAILED:
-            return _ERROR
-        if status is _DECLINED:
-            return _REFUSED if sample.target is None else _REFUSED_TARGET
-        if sample.target is None and self.needs_target:
-            return _NO_TARGET
-        if self.of == "answer" and sample.answer is None:
-            return _UNPARSED
-        return None
 
     def _checked(self, score: Score) -> Score:
         value = score.value

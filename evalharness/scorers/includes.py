@@ -19,9 +19,13 @@ class Includes(TextScorer, frozen=True, kw_only=True):
 
     def grade(self, sample: Sample) -> Score:
         """Look for each alternative."""
-        said = self.plain(self.said(sample))
+        said = self.said(sample)
+        wanted = self.wanted(sample.target)
+        # In ASCII only letters have a case, so it need not be folded for a target without any.
+        folded = not said.isascii() or len(wanted) > 1 or wanted[0][1].islower()
+        said = self.plain(said) if folded else self.cased.apply(said)
         found = missing = None  # the first of each
-        for target, plain in self.wanted(sample.target):
+        for target, plain in wanted:
             if not plain:
                 raise UnscorableError("the target is empty, and so occurs in every text")
             if plain in said:

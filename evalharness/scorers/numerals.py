@@ -82,9 +82,9 @@ def _last(text: str) -> Decimal | None:
 
 
 def _last_word(text: str) -> str:
-    """The word that ends a text, where answers stand; "" for a long one, or the only one."""
-    parts = text[-_SHORT:].rsplit(None, 1)
-    return parts[1] if len(parts) == 2 else ""
+    """What follows the last space, where answers stand; "" where that is long."""
+    word = text[text.rfind(" ") + 1 :]
+    return word if len(word) <= _SHORT else ""
 
 
 def last_written(text: str) -> str | None:

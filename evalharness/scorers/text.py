@@ -123,6 +123,11 @@ class TextScorer(Scorer, frozen=True, kw_only=True, dict=True):
             unicode_form=self.unicode_form,
         )
 
+    @cached_property
+    def cased(self) -> TextOptions:
+        """The comparison options, but that case counts."""
+        return msgspec.structs.replace(self.options, ignore_case=False)
+
     def plain(self, text: str) -> str:
         """Put the text into its comparable form."""
         return self.options.apply(text)

@@ -231,3 +231,22 @@ def test_options_are_those_of_each_scorer() -> None:
     for _ in range(2):
         assert strict.score(Sample(text="paris", target="Paris")).value == 0
         assert loose.score(Sample(text="paris", target="Paris")).value == 1
+
+
+@given(
+    st.text(st.sampled_from("aAéÉß1 .-東K"), max_size=12),
+    st.lists(st.text(st.sampled_from("aAéß1.東"), min_size=1, max_size=3), min_size=1, max_size=2),
+    st.booleans(),
+    st.booleans(),
+)
+def test_includes_looks_for_the_folded_target_in_the_folded_text(
+    text: str, targets: list[str], ignore_case: bool, ignore_punctuation: bool
+) -> None:
+    options = TextOptions(ignore_case=ignore_case, ignore_punctuation=ignore_punctuation)
+    plain = [options.apply(target) for target in targets]
+    found = [one in options.apply(text) for one in plain]
+    for target in (targets, targets[0]) if len(targets) == 1 else (targets,):
+        score = judge(
+            "includes", text, target, ignore_case=ignore_case, ignore_punctuation=ignore_punctuation
+        )
+        assert score.value == (float(any(found)) if all(plain) else None)
