@@ -147,4 +147,9 @@ class TextScorer(Scorer, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _wanted_text(self) -> Callable[[str], Sequence[tuple[str, str]]]:
         apply = self.options.apply
-        return lru_cache(maxsize=65_536)(lambda target: ((target, apply(target)),))
+
+        @lru_cache(maxsize=65_536)
+        def wanted(target: str) -> Sequence[tuple[str, str]]:
+            return ((target, apply(target)),)
+
+        return wanted
