@@ -13,7 +13,7 @@ from evalharness.errors import ConfigError
 from evalharness.records import Reply
 from evalharness.wire.response import interpret
 from evalharness.wire.secret import Scrubber, Secret
-from evalharness.wire.transport.exchange import STREAMED, Transport
+from evalharness.wire.transport.exchange import REQUEST_ID, STREAMED, Transport
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -28,7 +28,7 @@ _OWN_HEADERS = frozenset(
         "content-type",
         "host",
         "transfer-encoding",
-        "x-client-request-id",
+        REQUEST_ID,
     }
 )
 
@@ -100,8 +100,7 @@ class ChatClient:
             raise ValueError("a client request id is 1 to 128 characters of A-Za-z0-9._:-")
         # The bytes can also be those of a nested field; without them there is nothing to decode.
         streamed = STREAMED in body and _form.decode(body).stream is True
-        headers = {**self._headers, "x-client-request-id": client_request_id}
-        exchange = await self._transport.post(self._url, headers, body)
+        exchange = await self._transport.post(self._url, self._headers, body, client_request_id)
         return interpret(
             exchange,
             streamed=streamed,

@@ -188,9 +188,32 @@ async def test_nobody_leaves_the_line_in_time() -> None:
 async def test_header_that_would_be_two() -> None:
     """A line end in a header is refused, not sent."""
     async with serving(Peer.wait_closed) as server, DirectTransport(limits()) as transport:
-        seen = await transport.post(server.url, {"x-a": "1\r\nx-b: 2"}, BODY)
-    assert (seen.failure, seen.reached) == (ErrorKind.BAD_URL, False)
+        seen = [
+            await transport.post(server.url, {"x-a": "1\r\nx-b: 2"}, BODY),
+            await transport.post(server.url, {}, BODY, "1\r\nx-b: 2"),
+        ]
+    assert {(one.failure, one.reached) for one in seen} == {(ErrorKind.BAD_URL, False)}
     assert server.connections == 0
+
+
+async def test_limits_hold_for_a_later_request_on_the_connection() -> None:
+    """The timer that stays set from one request to the next rings in time for each of them."""
+
+    async def handler(peer: Peer) -> None:
+        if server.connections == 1 and len(server.requests) == 1:
+            await peer.say(response())
+        else:
+            await peer.wait_closed()
+
+    some = limits(concurrency=1, timeout_first_byte_s=0.3)
+    async with serving(handler) as server, DirectTransport(some) as transport:
+        first = await transport.post(server.url, {}, BODY)
+        await asyncio.sleep(0.2)  # the timer of the first rings in the middle of the second
+        second = await transport.post(server.url, {}, BODY)
+    assert (first.failure, second.failure) == (None, ErrorKind.FIRST_BYTE_TIMEOUT)
+    assert server.connections == 1
+    assert second.latency_s is not None
+    assert second.latency_s >= 0.29
 
 
 async def test_ipv6() -> None:

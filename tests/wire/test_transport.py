@@ -44,6 +44,24 @@ async def test_whole_response(opened: Opened) -> None:
     head = server.requests[0].lower()
     assert b"accept-encoding: identity" in head
     assert b"content-length: %d" % len(BODY) in head
+    assert b"x-client-request-id" not in head
+
+
+async def test_request_id(opened: Opened) -> None:
+    """Each request says its own id beside the headers that all have in common."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.say(response())
+
+    async with serving(handler) as server, opened() as transport:
+        for body in (BODY, STREAM):
+            for number in range(2):
+                await transport.post(server.url, {"x-a": "1"}, body, f"one-{number}")
+    heads = [request.lower() for request in server.requests]
+    assert [head.count(b"x-a: 1\r\n") for head in heads] == [1] * 4
+    ids = [f"x-client-request-id: one-{n}\r\n".encode() in head for n, head in enumerate(heads[:2])]
+    assert ids == [True, True]
+    assert [head.count(b"x-client-request-id") for head in heads] == [1] * 4
 
 
 async def test_stream_chunks_have_own_times(opened: Opened) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 from evalharness.config import LimitsConfig
 from evalharness.wire.transport.direct import DirectTransport
@@ -20,14 +22,29 @@ class AutoTransport(AsyncExitStack):
         self._direct: Transport | None = None
         self._library: Transport | None = None
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Exchange:
+    def post(
+        self, url: str, headers: dict[str, str], body: bytes, request_id: str | None = None
+    ) -> Coroutine[Any, Any, Exchange]:
         """Send one request and observe its response to the end."""
-        if url.startswith("http://") and not self._limits.trust_env_proxies:
-            if self._direct is None:
-                self._direct = await self.enter_async_context(DirectTransport(self._limits))
-            return await self._direct.post(url, headers, body)
-        if self._library is None:
+        direct = url.startswith("http://") and not self._limits.trust_env_proxies
+        transport = self._direct if direct else self._library
+        if transport is None:
+            return self._first_post(url, headers, body, request_id, direct=direct)
+        return transport.post(url, headers, body, request_id)
+
+    async def _first_post(
+        self,
+        url: str,
+        headers: dict[str, str],
+        body: bytes,
+        request_id: str | None,
+        *,
+        direct: bool,
+    ) -> Exchange:
+        if direct and self._direct is None:
+            self._direct = await self.enter_async_context(DirectTransport(self._limits))
+        elif not direct and self._library is None:
             from evalharness.wire.transport.reqwest import ReqwestTransport
 
             self._library = await self.enter_async_context(ReqwestTransport(self._limits))
-        return await self._library.post(url, headers, body)
+        return await self.post(url, headers, body, request_id)

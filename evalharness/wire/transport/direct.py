@@ -21,20 +21,27 @@ from evalharness.records import ErrorKind
 from evalharness.slices import Slices
 from evalharness.wire.transport.exchange import (
     IDLE_SECONDS,
+    REQUEST_ID,
+    STREAMED,
     Exchange,
     Recorder,
-    outgoing,
+    added,
 )
 from evalharness.wire.transport.http1 import Connection, Request
 
 _HIGHEST_PORT = 65535
 
 
+# What the requests of an endpoint have in common: URL, headers, and whether they ask for a stream.
+_Form = tuple[str, tuple[tuple[str, str], ...], bool]
+
+
 class Target(NamedTuple):
-    """Where a URL leads (host, port), and how a request to it begins."""
+    """Where a request leads (host, port), how it begins, and whether its connection ends then."""
 
     place: tuple[str, int]
     start: str
+    last: bool = False
 
 
 @lru_cache(64)
@@ -66,6 +73,7 @@ class DirectTransport:
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
         self._pools: dict[tuple[str, int], _Pool] = {}
+        self._targets: dict[_Form, Target] = {}  # as many as endpoints are asked
         self._slices: Slices[Exchange] | None = None
 
     async def __aenter__(self) -> Self:
@@ -81,39 +89,45 @@ class DirectTransport:
         for pool in self._pools.values():
             pool.close()
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Exchange:
+    async def post(
+        self, url: str, headers: dict[str, str], body: bytes, request_id: str | None = None
+    ) -> Exchange:
         """Send one request and observe its response to the end."""
         if self._slices is None:
             raise RuntimeError("the transport is not open: use it as an async context manager")
         recorder = Recorder(self._limits)
         total_at = asyncio.get_running_loop().time() + self._limits.timeout_total_s
         try:
-            target = target_of(url)
-            request = _request(target, outgoing(url, headers, body), body, total_at)
+            form = url, tuple(headers.items()), STREAMED in body
+            target = self._targets.get(form)
+            if target is None:
+                target = self._targets[form] = _target_with_headers(url, headers, streamed=form[2])
+            request = Request(_bytes(target, request_id, body), total_at, target.last)
         except ValueError as error:
             return recorder.done(ErrorKind.BAD_URL, str(error), reached=False)
         pool = self._pools.get(target.place)
         if pool is None:
             pool = self._pools[target.place] = _Pool(target.place, self._limits, self._slices)
+        if not pool.enter():
+            try:
+                await pool.wait(total_at)
+            except TimeoutError:
+                message = "no connection became free"
+                return recorder.done(ErrorKind.POOL_TIMEOUT, message, reached=False)
         try:
-            await pool.enter(total_at)
-        except TimeoutError:
-            message = "no connection became free"
-            return recorder.done(ErrorKind.POOL_TIMEOUT, message, reached=False)
-        try:
-            return await self._through(pool, request, recorder)
+            connection = pool.idle()
+            if connection is not None:
+                exchange = await _observe(connection, request, recorder)
+                if exchange.reached or exchange.failure is not ErrorKind.CONNECTION_LOST:
+                    return exchange
+                # The connection was gone before the request was through: the server cannot have
+                # acted on it, so it goes out once more, on a new connection.
+                recorder = Recorder(self._limits)
+            return await self._newly_connected(pool, request, recorder)
         finally:
             pool.leave()
 
-    async def _through(self, pool: _Pool, request: Request, recorder: Recorder) -> Exchange:
-        connection = pool.idle()
-        if connection is not None:
-            exchange = await _observe(connection, request, recorder)
-            if exchange.reached or exchange.failure is not ErrorKind.CONNECTION_LOST:
-                return exchange
-            # The connection was gone before the request was through: the server cannot have acted
-            # on it, so it goes out once more, on a new connection.
-            recorder = Recorder(self._limits)
+    async def _newly_connected(self, pool: _Pool, request: Request, recorder: Recorder) -> Exchange:
         try:
             connection = await pool.connect(request.total_at)
         except TimeoutError:
@@ -136,18 +150,32 @@ async def _observe(connection: Connection, request: Request, recorder: Recorder)
         raise
 
 
-def _request(target: Target, headers: dict[str, str], body: bytes, total_at: float) -> Request:
-    """The bytes of a request.
+def _target_with_headers(url: str, headers: dict[str, str], *, streamed: bool) -> Target:
+    """Where a URL leads, and all of a request's head that is the same in each.
 
     Raises:
-        ValueError: a header that would not stay one.
+        ValueError: a URL that is none, or a header that would not stay one.
     """
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if not lines.count("\n") == lines.count("\r") == len(headers):
+    target, sent = target_of(url), {**headers, **added(url, streamed=streamed)}
+    lines = "".join([f"{name}: {value}\r\n" for name, value in sent.items()])
+    if not lines.count("\n") == lines.count("\r") == len(sent):
         raise ValueError("a header holds a line end")
-    head = f"{target.start}{lines}content-length: {len(body)}\r\n\r\n"
-    data = head.encode("latin-1") + body
-    return Request(data, total_at, last=headers.get("connection") == "close")
+    last = sent.get("connection") == "close"
+    return Target(target.place, target.start + lines, last)
+
+
+def _bytes(target: Target, request_id: str | None, body: bytes) -> bytes:
+    """A request as it is sent.
+
+    Raises:
+        ValueError: a request id that is no header's value.
+    """
+    own = ""
+    if request_id is not None:
+        if not request_id.isprintable():
+            raise ValueError("a request id holds a line end")
+        own = f"{REQUEST_ID}: {request_id}\r\n"
+    return f"{target.start}{own}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
 
 class _Pool:
@@ -163,15 +191,19 @@ class _Pool:
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def enter(self, total_at: float) -> None:
-        """Wait until fewer requests than allowed are on their way.
+    def enter(self) -> bool:
+        """Whether fewer requests than allowed are on their way; then there is one more."""
+        if self._inside >= self._limits.concurrency:
+            return False
+        self._inside += 1
+        return True
+
+    async def wait(self, total_at: float) -> None:
+        """Wait for what :meth:`enter` did not find.
 
         Raises:
             TimeoutError: that took too long.
         """
-        if self._inside < self._limits.concurrency:
-            self._inside += 1
-            return
         turn: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(turn)
         try:

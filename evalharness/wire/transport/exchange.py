@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Coroutine
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -18,20 +19,31 @@ IDLE_SECONDS = 4.0
 
 
 STREAMED = b'"stream":true'
-_IDENTITY_ONLY = {"accept-encoding": "identity"}
+# The header that names a request in the server's logs.
+REQUEST_ID = "x-client-request-id"
 
 
-def outgoing(url: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
-    """The headers as sent: only ``identity`` is accepted, and streams over plain http end alone.
+def outgoing(
+    url: str, headers: dict[str, str], body: bytes, request_id: str | None
+) -> dict[str, str]:
+    """The headers as sent; ``request_id`` is the value of :data:`REQUEST_ID`."""
+    sent = {**headers, **added(url, streamed=STREAMED in body)}
+    if request_id is not None:
+        sent[REQUEST_ID] = request_id
+    return sent
+
+
+def added(url: str, *, streamed: bool) -> dict[str, str]:
+    """What every request says: only ``identity`` is accepted, streams over plain http end alone.
 
     llama.cpp's server closes the connection after every streamed response without announcing
     it; a request that reuses the connection in that moment is lost, and stays in doubt. Plain http
     means a server nearby, where a new connection costs one short round trip and no TLS, so there
     a streamed request asks for its connection to be closed.
     """
-    if STREAMED in body and url.startswith("http://"):
-        return {**headers, **_IDENTITY_ONLY, "connection": "close"}
-    return {**headers, **_IDENTITY_ONLY}
+    if streamed and url.startswith("http://"):
+        return {"accept-encoding": "identity", "connection": "close"}
+    return {"accept-encoding": "identity"}
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -79,8 +91,17 @@ class Transport(Protocol):
         """Close every connection."""
         ...
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Exchange:
-        """Send one request and observe its response to the end; redirects are not followed."""
+    def post(
+        self, url: str, headers: dict[str, str], body: bytes, request_id: str | None = None
+    ) -> Coroutine[Any, Any, Exchange]:
+        """Send one request and observe its response to the end; redirects are not followed.
+
+        Args:
+            url: where to.
+            headers: what all requests there have in common.
+            body: goes out exactly so.
+            request_id: names this one, in the header :data:`REQUEST_ID`; None sends no such header.
+        """
         ...
 
 

@@ -63,11 +63,14 @@ class Connection(asyncio.Protocol):
         "_moved_at",
         "_parser",
         "_recorder",
+        "_rings_at",
         "_sending",
         "_slices",
+        "_soonest_s",
         "_timer",
         "_total_at",
         "_transport",
+        "_unread",
         "_unsent",
         "_until_end",
         "_waiter",
@@ -86,13 +89,20 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = None  # while connected: the two hold each other
+        self._unread: select.poll | None = None
         # Of the request on its way; the last two are None while there is none.
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = self._unsent = 0
         self._until_end = self._last = self._sending = False
         self._total_at = self._moved_at = 0.0
         self._at_ns = 0
+        # The shortest limit: what is waited for can change without a look at the timer.
+        self._soonest_s = min(
+            limits.timeout_first_byte_s, limits.timeout_stall_s, limits.timeout_write_s
+        )
+        # Rings no later than a limit can pass. It stays set from one request to the next.
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._recorder: Recorder | None = None
         self._waiter: asyncio.Future[Exchange] | None = None
         self.idle_since = 0.0
@@ -117,7 +127,7 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():  # the system did not take a byte of it
             self._fail(ErrorKind.CONNECTION_LOST, "the connection was closed", reached=False)
             return waiter
-        self._look_at(now + self._soonest_s())
+        self._look_at(now + self._soonest_s)
         return waiter
 
     def usable(self) -> bool:
@@ -127,9 +137,10 @@ class Connection(asyncio.Protocol):
         """
         if self._transport is None or self._transport.is_closing():
             return False
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
+        if self._unread is None:
+            self._unread = select.poll()
+            self._unread.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._unread.poll(0)
 
     def abandon(self, waiter: asyncio.Future[Exchange]) -> None:
         """End the connection if it still works for this waiter, which nobody waits for any more.
@@ -197,6 +208,8 @@ class Connection(asyncio.Protocol):
                 reached = self._reached(self._recorder)
                 self._fail(ErrorKind.CONNECTION_LOST, message, reached=reached)
         self._parser = None
+        if self._timer is not None:
+            self._timer.cancel()
         self._lost(self)
 
     def pause_writing(self) -> None:
@@ -271,6 +284,7 @@ class Connection(asyncio.Protocol):
 
     def _ring(self) -> None:
         """A time limit may have passed: fail, or look again when the next one can."""
+        self._timer = None
         recorder, now = self._recorder, self._loop.time()
         if recorder is None:
             return
@@ -278,7 +292,7 @@ class Connection(asyncio.Protocol):
         if now >= self._total_at:
             kind = ErrorKind.TOTAL_TIMEOUT
         elif now < due:
-            self._look_at(min(due, now + self._soonest_s()))
+            self._look_at(min(due, now + self._soonest_s))
             return
         self._fail(kind, "a time limit passed", reached=self._reached(recorder))
 
@@ -295,13 +309,13 @@ class Connection(asyncio.Protocol):
             self._unsent, self._moved_at = unsent, now
         return ErrorKind.WRITE_TIMEOUT, self._moved_at + limits.timeout_write_s
 
-    def _soonest_s(self) -> float:
-        """The shortest limit: what is waited for can change without a look at the timer."""
-        limits = self._limits
-        return min(limits.timeout_first_byte_s, limits.timeout_stall_s, limits.timeout_write_s)
-
     def _look_at(self, when: float) -> None:
-        self._timer = self._loop.call_at(min(when, self._total_at), self._ring)
+        when = min(when, self._total_at)
+        if self._timer is not None:
+            if self._rings_at <= when:
+                return
+            self._timer.cancel()
+        self._timer, self._rings_at = self._loop.call_at(when, self._ring), when
 
     def _reached(self, recorder: Recorder) -> bool:
         """Whether the server may have had all of the request, or answered without the rest."""
@@ -320,6 +334,3 @@ class Connection(asyncio.Protocol):
 
     def _forget(self) -> None:
         self._recorder = self._waiter = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

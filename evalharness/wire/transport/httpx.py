@@ -85,17 +85,20 @@ class HttpxTransport:
         if self._client is not None:
             await self._client.aclose()
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Exchange:
+    async def post(
+        self, url: str, headers: dict[str, str], body: bytes, request_id: str | None = None
+    ) -> Exchange:
         """Send one request and observe its response to the end."""
         if self._client is None:
             raise RuntimeError("the transport is not open: use it as an async context manager")
+        sent = outgoing(url, headers, body, request_id)
         progress = _Progress(self._limits, watches_sending=self._transport is None)
-        exchange = await self._once(self._client, url, headers, body, progress)
+        exchange = await self._once(self._client, url, sent, body, progress)
         if exchange.failure is ErrorKind.CONNECTION_LOST and progress.stale:
             # A kept-alive connection was gone before the request was through: the server cannot
             # have acted on it, so it goes out once more, on another connection.
             again = _Progress(self._limits, watches_sending=True)
-            exchange = await self._once(self._client, url, headers, body, again)
+            exchange = await self._once(self._client, url, sent, body, again)
         return exchange
 
     async def _once(
@@ -115,7 +118,7 @@ class HttpxTransport:
                 request = client.build_request(
                     "POST",
                     url,
-                    headers=outgoing(url, headers, body),
+                    headers=headers,
                     content=body,
                     extensions={"trace": progress.event},
                 )

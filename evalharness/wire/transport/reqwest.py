@@ -76,7 +76,9 @@ class ReqwestTransport:
         if self._client is not None:
             await self._client.close()
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Exchange:
+    async def post(
+        self, url: str, headers: dict[str, str], body: bytes, request_id: str | None = None
+    ) -> Exchange:
         """Send one request and observe its response to the end."""
         if self._client is None:
             raise RuntimeError("the transport is not open: use it as an async context manager")
@@ -87,7 +89,7 @@ class ReqwestTransport:
         try:
             with watch:
                 builder = self._client.post(_parsed(url))
-                builder = builder.headers(outgoing(url, headers, body))
+                builder = builder.headers(outgoing(url, headers, body, request_id))
                 if upload is None:
                     builder = builder.body_bytes(body)
                 else:
