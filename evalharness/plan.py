@@ -21,7 +21,14 @@ from evalharness.loads import check_loads, visits
 from evalharness.order import Shuffle
 from evalharness.records import Prompt, Setting, Trial, digest
 from evalharness.sweep import expand
-from evalharness.wire.request import build_body, check_messages, check_params, known_params
+from evalharness.wire.request import (
+    Frame,
+    build_body,
+    check_messages,
+    check_params,
+    frame_of,
+    known_params,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +63,7 @@ class Plan:
         self.repeats = visits(config, settings, len(prompts))
         self._profiles = profiles
         self._renderers = _renderers(settings)
+        self._frames: dict[str, Frame] = {}
 
     def __len__(self) -> int:
         return len(self.prompts) * len(self.settings) * self.repeats
@@ -70,9 +78,15 @@ class Plan:
 
     def body(self, trial: Trial) -> bytes:
         """The request body of a trial, as canonical JSON."""
-        setting = trial.setting
-        messages = self._renderers[setting.setting_id].messages(trial.prompt)
-        return build_body(setting, trial.prompt, messages, self._profiles[setting.provider])
+        setting, prompt = trial.setting, trial.prompt
+        messages = self._renderers[setting.setting_id].messages(prompt)
+        if prompt.params:
+            return build_body(setting, prompt, messages, self._profiles[setting.provider])
+        frame = self._frames.get(setting.setting_id)
+        if frame is None:
+            frame = frame_of(setting, self._profiles[setting.provider])
+            self._frames[setting.setting_id] = frame
+        return frame.body(messages)
 
     def trials(
         self,

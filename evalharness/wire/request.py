@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,7 +13,16 @@ from evalharness.wire.messages import check_messages
 from evalharness.wire.params import RESERVED, check_params, check_together, known_params
 from evalharness.wire.shapes import ShapeError
 
-__all__ = ["Asked", "asked", "build_body", "check_messages", "check_params", "known_params"]
+__all__ = [
+    "Asked",
+    "Frame",
+    "asked",
+    "build_body",
+    "check_messages",
+    "check_params",
+    "frame_of",
+    "known_params",
+]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +64,45 @@ def build_body(
         ConfigError: an ``extra`` field has the name of a known one, or parameters that passed
             alone do not go together.
     """
-    body = _overlaid(setting.params, prompt.params)
+    fields = _fields(setting, prompt.params, profile, prompt.prompt_id)
+    return canonical_json({**fields, "messages": messages})
+
+
+class Frame(NamedTuple):
+    """What lies around the messages in the bodies of a setting."""
+
+    before: bytes
+    behind: bytes
+
+    def body(self, messages: list[dict[str, Any]]) -> bytes:
+        """What :func:`build_body` makes for a prompt without parameters of its own."""
+        return self.before + canonical_json(messages) + self.behind
+
+
+# Where the messages go: no JSON text holds this byte, as control characters are escaped.
+_GAP = b"\0"
+
+
+def frame_of(setting: Setting, profile: Profile) -> Frame:
+    """All of a setting's bodies that does not depend on the prompt.
+
+    Raises:
+        ConfigError: as :func:`build_body`.
+    """
+    fields = _fields(setting, {}, profile, "")
+    before, _, behind = canonical_json({**fields, "messages": msgspec.Raw(_GAP)}).partition(_GAP)
+    return Frame(before, behind)
+
+
+def _fields(
+    setting: Setting, over: dict[str, Any], profile: Profile, prompt_id: str
+) -> dict[str, Any]:
+    """The body without its messages; ``over`` holds the parameters of a prompt, if it has any."""
+    body = _overlaid(setting.params, over)
     extra: dict[str, Any] = body.pop("extra", {})
     if body.get("stream") is True and profile.stream_usage and "stream_options" not in body:
         body["stream_options"] = {"include_usage": True}
-    where = "params" if not prompt.params else f"params (with those of prompt {prompt.prompt_id})"
+    where = "params" if not over else f"params (with those of prompt {prompt_id})"
     try:
         check_together(body, where)
     except ShapeError as error:
@@ -69,8 +112,7 @@ def build_body(
             raise ConfigError(f"`params.extra.{key}` would overwrite a known field")
         body[key] = value
     body["model"] = setting.model
-    body["messages"] = messages
-    return canonical_json(body)
+    return body
 
 
 def _overlaid(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

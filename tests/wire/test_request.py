@@ -18,6 +18,7 @@ from evalharness.wire.request import (
     build_body,
     check_messages,
     check_params,
+    frame_of,
     known_params,
 )
 
@@ -204,6 +205,28 @@ def test_inputs_are_not_changed() -> None:
     params = {"stream": True, "extra": {"a": 1}}
     body_of(params)
     assert params == {"stream": True, "extra": {"a": 1}}
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(
+    extra=st.dictionaries(
+        st.text().filter(lambda key: key not in (*EVERYTHING, "messages", "model")), _VALUES
+    ),
+    content=st.text(),
+    stream=st.booleans(),
+)
+def test_body_in_its_frame(extra: dict[str, Any], content: str, stream: bool) -> None:
+    """Around its messages a body is that of every other prompt under the setting."""
+    asked_for = setting(stream=stream, extra=extra, stop=["\0"])
+    messages = [{"role": "user", "content": content}]
+    whole = build_body(asked_for, Prompt(prompt_id="p"), messages, AIMLAPI)
+    assert frame_of(asked_for, AIMLAPI).body(messages) == whole
 
 
 @given(
