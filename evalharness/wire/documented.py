@@ -8,6 +8,7 @@ what both can read.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -18,7 +19,7 @@ from evalharness.wire.lenient import INT_LIMIT, as_count, as_usd
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=INT_LIMIT)]
 _Nothing = Annotated[list[msgspec.Raw], msgspec.Meta(max_length=0)] | None
 # Lone surrogates are spelled so; only the forgiving reader replaces them.
-_SURROGATES = (b"\\ud", b"\\uD")
+_SURROGATE = re.compile(rb"\\u[dD]")
 
 
 class _Message(msgspec.Struct):
@@ -86,7 +87,7 @@ _NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = _PromptDetails(), _CompletionDetail
 
 def read_documented(body: bytes) -> dict[str, Any] | None:
     """The fields of a Reply that come from the body; None where it has another form."""
-    if _SURROGATES[0] in body or _SURROGATES[1] in body:
+    if _SURROGATE.search(body):
         return None
     try:
         top = _decode(body)

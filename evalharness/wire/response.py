@@ -100,16 +100,15 @@ def _interpret(
     if not 200 <= exchange.status < 300:
         failure = http_failure(exchange.status, exchange.headers, body, profile)
         return Reply(**fields | failed(failure) | kept_body(body))
-    if exchange.failure is ErrorKind.TOO_LARGE or exchange.failure is ErrorKind.BAD_ENCODING:
-        failure = network_failure(exchange.failure, exchange.message, reached=True)
-        return Reply(**fields | failed(failure) | kept_raw(body))
-    plain = read_documented(body) if exchange.failure is None and body[:1] == b"{" else None
-    if plain is not None:
-        found = plain
-    elif _is_stream(exchange, body, streamed):
-        found = read_stream(exchange, body, keep_chunk_times, profile)
-    else:
-        found = _read_json(exchange, body, profile)
+    found = read_documented(body) if exchange.failure is None and body[:1] == b"{" else None
+    if found is None:
+        if exchange.failure is ErrorKind.TOO_LARGE or exchange.failure is ErrorKind.BAD_ENCODING:
+            failure = network_failure(exchange.failure, exchange.message, reached=True)
+            return Reply(**fields | failed(failure) | kept_raw(body))
+        if _is_stream(exchange, body, streamed):
+            found = read_stream(exchange, body, keep_chunk_times, profile)
+        else:
+            found = _read_json(exchange, body, profile)
     # A cost stated in the body is the later word; where it says nothing the header's stays.
     for key in ("billed_usd", "billed_credits"):
         if found.get(key) is None:
