@@ -101,13 +101,17 @@ class Attempts:
         try:
             intent = job.begin(key, time.time_ns(), in_flight=self._in_flight + 1, reserved=worst)
             await self._commit(intent)
-            ready = await self._slot(_Ready(job, intent, permit))
+            ready: _Ready | None = _Ready(job, intent, permit)
+            waited = await self._slot(ready)
         except BaseException:
             if not permit.carried:
                 permit.done(None)
             raise
+        if permit.carried:
+            return
         while ready is not None:
-            ready = await self._exchange(lane, ready, backlog)
+            ready = await self._exchange(lane, ready, backlog, waited=waited)
+            waited = True
 
     async def _commit(self, intent: Intent) -> None:
         """Make an intent durable: without that nothing is sent."""
@@ -119,8 +123,10 @@ class Attempts:
             raise
         self.commit_wait.add(time.perf_counter() - began)
 
-    async def _slot(self, ready: _Ready) -> _Ready | None:
-        """Wait for a slot; None where somebody whose request had ended has sent it meanwhile.
+    async def _slot(self, ready: _Ready) -> bool:
+        """Wait for a slot; False where it had one from the start.
+
+        Somebody whose request had ended may have sent it meanwhile: then it is ``carried``.
 
         Raises:
             Stopped: the run stops, and the attempt is recorded as not sent.
@@ -128,23 +134,27 @@ class Attempts:
         permit = ready.permit
         try:
             waited = await permit.slot(ready)
-            if permit.carried:
-                return None
-            if self._stopping.is_set():  # while the intent was being written
+            if self._stopping.is_set() and not permit.carried:  # while the intent was being written
                 raise Stopped
         except (Stopped, asyncio.CancelledError):
             if not permit.carried:
                 self._recorder.unsent(ready.intent)
             raise
-        return self._going(ready, waited=waited)
+        return waited
 
-    async def _exchange(self, lane: Lane, ready: _Ready, backlog: Backlog) -> _Ready | None:
+    async def _exchange(
+        self, lane: Lane, ready: _Ready, backlog: Backlog, *, waited: bool
+    ) -> _Ready | None:
         """Send a request and settle its reply; what is to be sent next, where something is ready.
 
         Raises:
             Stopped: the run stops, and what was ready is recorded as not sent.
         """
         job, intent, permit = ready
+        # As it is now that it goes: the moment, and the number of those on the wire.
+        at_ns = time.time_ns() if waited else intent.admitted_at_ns
+        in_flight = self._in_flight + 1
+        intent = structs.replace(intent, admitted_at_ns=at_ns, in_flight=in_flight)
         reply: Reply | None = None
         try:
             reply = await self._send(lane, job, intent)
@@ -161,14 +171,7 @@ class Attempts:
             self._recorder.unsent(following.intent)
             following.permit.done(None)
             raise Stopped
-        return self._going(following, waited=True)
-
-    def _going(self, ready: _Ready, *, waited: bool) -> _Ready:
-        """The same with the moment it goes, and the number of those on the wire then."""
-        intent, in_flight = ready.intent, self._in_flight + 1
-        at_ns = time.time_ns() if waited else intent.admitted_at_ns
-        intent = structs.replace(intent, admitted_at_ns=at_ns, in_flight=in_flight)
-        return ready._replace(intent=intent)
+        return following
 
     async def _send(self, lane: Lane, job: Job, intent: Intent) -> Reply:
         self._in_flight += 1

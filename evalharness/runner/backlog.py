@@ -6,8 +6,9 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+import msgspec
 
 from evalharness.records import Intent, Reply, Trial
 from evalharness.store.recovery import Unfinished
@@ -15,8 +16,7 @@ from evalharness.store.recovery import Unfinished
 _REASON_CHARS = 160
 
 
-@dataclass(slots=True)
-class Job:
+class Job(msgspec.Struct):
     """A trial on its way: how often it was tried, and when it was due.
 
     ``attempt``, ``sent`` (those of them that left) and ``in_doubt`` count over the whole life of
@@ -33,7 +33,7 @@ class Job:
     in_doubt: int = 0
     tries: int = 0
     doubts: int = 0
-    kinds: dict[str, int] = field(default_factory=dict[str, int])
+    kinds: dict[str, int] = {}
     reason: str = ""
 
     @property

@@ -19,7 +19,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent
@@ -45,7 +47,7 @@ _PERHAPS_FULL = "SQLITE_IOERR_WRITE"
 _PAGE = 4096
 
 
-class _Queued(NamedTuple):
+class _Queued(msgspec.Struct, frozen=True):
     row: Row
     final: bool
     future: asyncio.Future[None] | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from evalharness.throttle.clock import Clock
@@ -20,6 +21,7 @@ _SHARE = 8
 _MOST = 128
 
 
+@lru_cache(64)
 def beyond(limit: int) -> int:
     """How many requests may be prepared beyond ``limit``: an eighth of it, 1 to 128.
 
