@@ -277,7 +277,7 @@ class Gate:
             self._queue[0].event.set()
 
     def _grant(self, waiter: Waiter, now: float) -> Permit:
-        if waiter.early and self.prepared.may_join(now):
+        if waiter.joins:
             self.prepared.count += 1
             return Permit(self, now, 0, None)
         reservation = self._rates.take(waiter.tokens, now) if self._rates.limited else None
@@ -292,7 +292,8 @@ class Gate:
         return None if delay is None else Block(delay.reason, now + delay.seconds)
 
     def _no_place(self, waiter: Waiter, now: float) -> Block | None:
-        if waiter.early and self.prepared.may_join(now):
+        waiter.joins = waiter.early and self.prepared.may_join(now)
+        if waiter.joins:
             return NO_SLOT if self.prepared.full else None
         # Those who stand ready come first.
         return NO_SLOT if self.prepared.line else self._slots.none_free(now)

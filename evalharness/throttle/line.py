@@ -74,9 +74,10 @@ class Waiter:
 
     Attributes:
         short: whether what is needed beside the endpoint was missing when last asked for.
+        joins: whether it may go without a slot (see :class:`~.prepared.Prepared`), as last seen.
     """
 
-    __slots__ = ("_event", "_take", "early", "patient", "short", "tokens")
+    __slots__ = ("_event", "_take", "early", "joins", "patient", "short", "tokens")
 
     def __init__(
         self, tokens: int, take: Callable[[], bool] | None, *, patient: bool, early: bool
@@ -85,7 +86,7 @@ class Waiter:
         self.patient = patient
         self.early = early
         self._event: asyncio.Event | None = None
-        self.short = False
+        self.short = self.joins = False
         self._take = take
 
     @property

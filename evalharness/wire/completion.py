@@ -98,7 +98,8 @@ def billed_in_headers(headers: dict[str, str]) -> tuple[Decimal | None, int | No
     """Dollars and credits the AI/ML API states in its response headers."""
     stated = headers.get("x-aimlapi-credits-used", "").strip()
     whole = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 16 else None
-    return as_usd(headers.get("x-aimlapi-usd-spent")), whole
+    spent = headers.get("x-aimlapi-usd-spent")
+    return None if spent is None else as_usd(spent), whole
 
 
 def _message_fields(message: dict[str, Any]) -> dict[str, Any]:
