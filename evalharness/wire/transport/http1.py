@@ -63,7 +63,6 @@ class Connection(asyncio.Protocol):
         "_moved_at",
         "_parser",
         "_recorder",
-        "_rings_at",
         "_sending",
         "_slices",
         "_soonest_s",
@@ -102,7 +101,6 @@ class Connection(asyncio.Protocol):
         )
         # Rings no later than a limit can pass. It stays set from one request to the next.
         self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = 0.0
         self._recorder: Recorder | None = None
         self._waiter: asyncio.Future[Exchange] | None = None
         self.idle_since = 0.0
@@ -310,12 +308,10 @@ class Connection(asyncio.Protocol):
         return ErrorKind.WRITE_TIMEOUT, self._moved_at + limits.timeout_write_s
 
     def _look_at(self, when: float) -> None:
-        when = min(when, self._total_at)
-        if self._timer is not None:
-            if self._rings_at <= when:
-                return
-            self._timer.cancel()
-        self._timer, self._rings_at = self._loop.call_at(when, self._ring), when
+        # One that is set rings in time: no request here began before the one it was set for, and
+        # all have the same limits.
+        if self._timer is None:
+            self._timer = self._loop.call_at(min(when, self._total_at), self._ring)
 
     def _reached(self, recorder: Recorder) -> bool:
         """Whether the server may have had all of the request, or answered without the rest."""
