@@ -151,27 +151,22 @@ def read_parquet(
         return file.read(columns=columns, use_threads=threads)
 
 
-def filled_columns(path: Path, columns: Sequence[str]) -> tuple[int, list[str]]:
+def filled_columns(path: Path) -> tuple[int, frozenset[str]]:
     """How many rows a Parquet file has, and which columns may hold a value by its statistics."""
     import pyarrow.parquet
 
     parquet: Any = pyarrow.parquet
     check_footer(path)
     metadata = parquet.read_metadata(path)
-    places = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    filled: list[str] = []
-    for name in columns:
-        if name not in places:
-            continue
-        found = [group.column(places[name]) for group in groups]
-        nulls = sum(
-            c.statistics.null_count if c.is_stats_set and c.statistics.has_null_count else 0
-            for c in found
-        )
-        if nulls < metadata.num_rows:
-            filled.append(name)
-    return metadata.num_rows, filled
+    filled: set[str] = set()
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for place in range(group.num_columns):
+            found = group.column(place)
+            known = found.statistics if found.is_stats_set else None
+            if known is None or not known.has_null_count or known.null_count < group.num_rows:
+                filled.add(found.path_in_schema)
+    return metadata.num_rows, frozenset(filled)
 
 
 def batches(

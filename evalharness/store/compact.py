@@ -79,7 +79,7 @@ class Snapshot:
             StorageError: a file is damaged.
         """
         fresh = {name for name in columns if self._fresh[name].null_count < len(self._fresh)}
-        return fresh.union(*(self._filled(path, columns)[1] for path in self._paths))
+        return fresh.union(*(filled.intersection(columns) for _, filled in self._footers))
 
     def wide(self, columns: Sequence[str]) -> Wide | None:
         """What reads wide columns for a few rows; None when none of them has a value.
@@ -89,12 +89,17 @@ class Snapshot:
         """
         if not self.filled(columns):
             return None
-        rows = [self._filled(path, columns)[0] for path in self._paths]
+        rows = [count for count, _ in self._footers]
         return Wide(self._paths, rows, self._fresh.select(list(columns)))
 
-    def _filled(self, path: Path, columns: Sequence[str]) -> tuple[int, list[str]]:
-        with reading(path):
-            return filled_columns(path, columns)
+    @cached_property
+    def _footers(self) -> list[tuple[int, frozenset[str]]]:
+        """Of every part, its rows, and the columns that may hold a value."""
+        found: list[tuple[int, frozenset[str]]] = []
+        for path in self._paths:
+            with reading(path):
+                found.append(filled_columns(path))
+        return found
 
 
 class Wide:
