@@ -118,52 +118,42 @@ def _shared_value(frame: Frame, pairs: Pairs, column: str) -> list[Groups]:
     return [(["equal", "different", "unknown"], alike), ([f"both {names[i]}" for i in top], own)]
 
 
-def _grouped(values: Floats, pairs: Pairs, group: Callable[[Floats, Floats], Ints]) -> Ints:
-    """The group of each pair from the values of the two, some pairs at a time."""
-    found = np.empty(len(pairs.left), np.int8)
-    for start in range(0, len(found), BLOCK):
-        part = slice(start, start + BLOCK)
-        found[part] = group(values[pairs.left[part]], values[pairs.right[part]])
-    return found
-
-
-def _binned(
-    values: Floats,
-    pairs: Pairs,
-    joined: Callable[[Floats, Floats], Floats],
-    edges: tuple[float, ...],
-    names: list[str],
-) -> Groups:
-    """Group pairs by the edges below which a figure of theirs lies; unknown ones come last."""
-
-    def group(left: Floats, right: Floats) -> Ints:
-        figures = joined(left, right)
-        place = np.searchsorted(np.array(edges), figures, side="right")
-        return np.where(np.isnan(figures), len(names), place)
-
-    return [*names, "unknown"], _grouped(values, pairs, group)
-
-
 def _time_gap(frame: Frame, pairs: Pairs) -> Groups:
-    def gap(left: Floats, right: Floats) -> Floats:
-        return np.abs(right - left)
-
-    return _binned(frame.values("sent_at"), pairs, gap, _GAPS_S, _GAP_NAMES)
+    sent = frame.values("sent_at")
+    found = np.empty(len(pairs.left), np.int8)
+    for start in range(0, len(found), BLOCK):  # numbers of 8 bytes a pair, some pairs at a time
+        part = slice(start, start + BLOCK)
+        gap = np.abs(sent[pairs.right[part]] - sent[pairs.left[part]])
+        found[part] = _bins(gap, _GAPS_S)
+    return [*_GAP_NAMES, "unknown"], found
 
 
 def _in_flight(frame: Frame, pairs: Pairs) -> Groups:
-    return _binned(frame.values("in_flight"), pairs, np.maximum, _IN_FLIGHT, _IN_FLIGHT_NAMES)
+    return _larger(frame.values("in_flight"), pairs, _IN_FLIGHT, _IN_FLIGHT_NAMES)
 
 
 def _output_length(frame: Frame, pairs: Pairs) -> Groups:
     chars = picked(text_lengths(frame.records, "text", frame.held), frame.rows)
-    return _binned(chars, pairs, np.maximum, _LENGTHS, _LENGTH_NAMES)
+    return _larger(chars, pairs, _LENGTHS, _LENGTH_NAMES)
+
+
+def _larger(values: Floats, pairs: Pairs, edges: tuple[float, ...], names: list[str]) -> Groups:
+    """Group pairs by the larger figure of the two: the larger of the two groups."""
+    group = _bins(values, edges)
+    return [*names, "unknown"], np.maximum(group[pairs.left], group[pairs.right])
+
+
+def _bins(values: Floats, edges: tuple[float, ...]) -> Ints:
+    """How many of the edges each value has reached; one more than there are for NaN."""
+    reached = np.zeros(len(values), np.int8)
+    for edge in edges:
+        reached += values >= edge
+    reached[np.isnan(values)] = len(edges) + 1
+    return reached
 
 
 def _cached(frame: Frame, pairs: Pairs) -> Groups:
-    def hits(left: Floats, right: Floats) -> Ints:
-        both = (left > 0).astype(np.int64) + (right > 0)
-        return np.where(np.isnan(left) | np.isnan(right), 3, both)
-
-    group = _grouped(frame.values("cached_tokens"), pairs, hits)
+    tokens = frame.values("cached_tokens")
+    hit = np.where(np.isnan(tokens), np.int8(3), (tokens > 0).astype(np.int8))
+    group = np.minimum(hit[pairs.left] + hit[pairs.right], 3)
     return ["neither", "one", "both", "unknown"], group

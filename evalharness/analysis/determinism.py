@@ -116,27 +116,30 @@ def sensitivity(frame: Frame) -> list[dict[str, Any]]:
     * ``equal_refusals``, ``equal_empty``: the share of pairs that agree because both were refused
       (or empty) alike: the part of ``pairwise`` that is not an answer.
     """
-    truncated = frame.status == TRUNCATED
-    whole = variants.count_variants(frame.cell, frame.output, frame.cells, frame.known & ~truncated)
-    every = frame.known | ~frame.usable
-    apart = np.where(frame.usable, frame.output, -1)
-    strict = variants.count_variants(frame.cell, apart, frame.cells, every)
+    outputs, answers = frame.output_variants, frame.answer_variants
+    # An error that is a variant of its own makes pairs, none of them equal.
+    failed = np.bincount(frame.cell[~frame.usable], minlength=frame.cells)
     tables = {
-        "without_truncated": variants.pairwise(whole),
-        "strict": variants.pairwise(strict),
+        "without_truncated": _without(frame, frame.status == TRUNCATED),
+        "strict": variants.pairwise(outputs, among=outputs.n + failed),
         "equal_refusals": _equal_share(frame, frame.status == REFUSED),
         "equal_empty": _equal_share(frame, frame.status == EMPTY),
     }
-    if frame.answer is not None:
-        no_error = np.where(frame.usable, frame.answer, -1)
-        tables["strict_answer"] = variants.pairwise(
-            variants.count_variants(frame.cell, no_error, frame.cells)
-        )
+    if answers is not None:
+        tables["strict_answer"] = variants.pairwise(answers, among=answers.n + failed)
     rows = {name: _by_setting(frame, values) for name, values in tables.items()}
     return [
         {name: plain.mean(values[s]) for name, values in rows.items()}
         for s in range(len(frame.setting_ids))
     ]
+
+
+def _without(frame: Frame, rows: Bools) -> Floats:
+    """Pairwise agreement of each cell when some rows are left out; most cells have none of them."""
+    touched = np.bincount(frame.cell[rows], minlength=frame.cells) > 0
+    left = frame.known & ~rows & touched[frame.cell]
+    part = variants.count_variants(frame.cell, frame.output, frame.cells, left)
+    return np.where(touched, variants.pairwise(part), variants.pairwise(frame.output_variants))
 
 
 def _equal_share(frame: Frame, rows: Bools) -> Floats:

@@ -86,18 +86,19 @@ def counted(pairs: Pairs, group: Ints, groups: int, cells: int) -> tuple[Ints, I
         Two arrays, groups × cells.
 
     """
-    size = (groups + 1) * cells
-    every, same = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    size = (groups + 1) * 2 * cells
+    found = np.zeros(size, np.int64)
     for start in range(0, len(group), BLOCK):
         part = slice(start, start + BLOCK)
         # Those in no group are counted in one more, which costs less than picking the others.
         place = np.where(group[part] < 0, groups, group[part]).astype(np.int64)
+        place *= 2
+        place += pairs.equal[part]
         place *= cells
         place += pairs.cell[part]
-        every += np.bincount(place, minlength=size)
-        same += np.bincount(place[pairs.equal[part]], minlength=size)
-    shape = groups + 1, cells
-    return every.reshape(shape)[:groups], same.reshape(shape)[:groups]
+        found += np.bincount(place, minlength=size)
+    unequal, same = found.reshape(groups + 1, 2, cells)[:groups].swapaxes(0, 1)
+    return unequal + same, same
 
 
 def mean_agreement(every: Ints, same: Ints, prompts: int) -> tuple[Floats, Ints, Ints]:

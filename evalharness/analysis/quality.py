@@ -6,7 +6,7 @@ Errors are in no score; a refused record counts 0 where its prompt has a target 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,7 +42,8 @@ def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
         rows = frame.rows_of(s)
         most = int(np.bincount(frame.prompt[rows][frame.usable[rows]], minlength=1).max())
         right, scored = _right(frame.prompt[rows], score[rows])
-        hat, at = pass_curves(right, scored, most)
+        kinds = Kinds.of(right, scored)
+        hat, at = pass_curves(kinds, most)
         out.append(
             {
                 "mean": plain.mean(means[:, s]),
@@ -50,7 +51,7 @@ def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
                 **clustered(frame, means[:, s]),
                 "pass_hat_k": hat,
                 "pass_at_k": at,
-                "g_pass_at_k": g_pass_curves(right, scored, most),
+                "g_pass_at_k": g_pass_curves(kinds, most),
                 "prompts": len(scored),
                 "n": int(scored.sum()),
                 "runs": run_range(frame.prompt[rows], frame.repeat[rows], score[rows]),
@@ -72,44 +73,53 @@ def _right(prompt: Ints, score: Floats) -> tuple[Ints, Ints]:
     return c[n > 0], n[n > 0]
 
 
+class Kinds(NamedTuple):
+    """Prompts alike in scored and right repeats: few kinds, however many prompts.
+
+    Attributes:
+        right: c, right repeats of each prompt of the kind.
+        scored: n, its scored repeats.
+        prompts: how many prompts are of the kind.
+    """
+
+    right: Ints
+    scored: Ints
+    prompts: Ints
+
+    @classmethod
+    def of(cls, right: Ints, scored: Ints) -> Kinds:
+        """Tell the kinds of some prompts, given by their right and scored repeats."""
+        width = int(scored.max(initial=0)) + 1
+        kinds, prompts = np.unique(right * width + scored, return_counts=True)
+        return cls(kinds // width, kinds % width, prompts)
+
+
 def pass_curves(
-    right: Ints, scored: Ints, most: int
+    kinds: Kinds, most: int
 ) -> tuple[dict[str, float | None], dict[str, float | None]]:
     """Mean pass^k and pass@k over prompts, for every k from 1 to ``most``.
 
     Definitions and sources in :mod:`.stats.repeats`.
-
-    Args:
-        right: c, right repeats of each prompt.
-        scored: n, scored repeats of each prompt.
-        most: the largest k.
-
     """
-    c, n, weight = _kinds(right, scored)
+    c, n, weight = kinds
     ks = [str(k) for k in range(1, most + 1)]
     hat = [_mean(chance, weight) for chance in stats.all_of_each_k(n, c, most)]
     at = [_mean(1.0 - chance, weight) for chance in stats.all_of_each_k(n, n - c, most)]
     return dict(zip(ks, hat, strict=True)), dict(zip(ks, at, strict=True))
 
 
-def g_pass_curves(right: Ints, scored: Ints, most: int) -> dict[str, dict[str, float | None]]:
+def g_pass_curves(kinds: Kinds, most: int) -> dict[str, dict[str, float | None]]:
     """Mean G-Pass@k over prompts, for each tau of :data:`TAUS`: arguments as :func:`pass_curves`.
 
     The chance that at least ``ceil(tau k)`` of k repeats are right; tau 1 is pass^k. Every k up to
     32, then powers of two and ``most``: neighbours differ by less than anybody reads.
     """
-    c, n, weight = _kinds(right, scored)
+    c, n, weight = kinds
     ks = [k for k in range(1, most + 1) if k <= 32 or k == most or k & (k - 1) == 0]
     return {
         f"{tau:g}": {str(k): _mean(stats.g_pass_at_k(n, c, k, tau), weight) for k in ks}
         for tau in TAUS
     }
-
-
-def _kinds(right: Ints, scored: Ints) -> tuple[Ints, Ints, Ints]:
-    """Distinct (right, scored), and how many prompts have them: few, however many prompts."""
-    pairs, weight = np.unique(np.stack([right, scored]), axis=1, return_counts=True)
-    return pairs[0], pairs[1], weight
 
 
 def _mean(chance: Floats, weight: Ints) -> float | None:

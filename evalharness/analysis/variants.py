@@ -91,12 +91,16 @@ def _over(total: Floats, n: Ints, least: int = 2) -> Floats:
     return np.where(n >= least, total, np.nan)
 
 
-def pairwise(v: Variants) -> Floats:
-    """Share of equal pairs of repeats, ``sum c(c-1) / n(n-1)``; null below two repeats."""
+def pairwise(v: Variants, among: Ints | None = None) -> Floats:
+    """Share of equal pairs of repeats, ``sum c(c-1) / n(n-1)``; null below two repeats.
+
+    ``among`` gives another n of each cell: there are further repeats, each a variant of its own.
+    """
+    repeats = v.n if among is None else among
     count = v.count.astype(np.float64)
     equal = np.bincount(v.cell, count * (count - 1), minlength=len(v.n))
-    n = v.n.astype(np.float64)
-    return _over(equal / np.where(v.n >= 2, n * (n - 1), 1.0), v.n)
+    n = repeats.astype(np.float64)
+    return _over(equal / np.where(repeats >= 2, n * (n - 1), 1.0), repeats)
 
 
 def modal_share(v: Variants) -> Floats:

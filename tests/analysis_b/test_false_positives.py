@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evalharness.analysis.compare import compare
-from evalharness.analysis.quality import g_pass_curves, pass_curves
+from evalharness.analysis.quality import Kinds, g_pass_curves, pass_curves
 from evalharness.analysis.stats import g_pass_at_k, pass_at_k, pass_hat_k
 from evalharness.analysis.stats.bootstrap import bca_mean
 from tests.analysis_b.frames import frame, scored
@@ -67,8 +67,9 @@ def test_kept_resamples_give_the_same_interval_every_time() -> None:
 def test_pass_curves_are_those_of_the_statistics() -> None:
     """Mean over prompts with enough repeats, for pass^k, pass@k and G-Pass@k alike."""
     right, scored_ = np.array([3, 1, 0, 2]), np.array([4, 4, 4, 2])
-    hat, at = pass_curves(right, scored_, 4)
-    g = g_pass_curves(right, scored_, 4)
+    kinds = Kinds.of(right, scored_)
+    hat, at = pass_curves(kinds, 4)
+    g = g_pass_curves(kinds, 4)
     for k in range(1, 5):
         enough = scored_ >= k
         for curve, value in (
