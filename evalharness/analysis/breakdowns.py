@@ -112,9 +112,9 @@ def _shared_value(frame: Frame, pairs: Pairs, column: str) -> list[Groups]:
     shared = left[alike == 0]
     counts = np.bincount(shared, minlength=len(names))
     top = sorted(np.flatnonzero(counts).tolist(), key=lambda i: (-counts[i], names[i]))[:LISTED]
-    place = np.full(len(names), UNKNOWN)
+    place = np.full(len(names) + 1, UNKNOWN, np.int8)  # the last is that of an unknown value
     place[top] = np.arange(len(top))
-    own = np.where(alike == 0, place[left], UNKNOWN)
+    own = np.where(alike == 0, place[left], np.int8(UNKNOWN))
     return [(["equal", "different", "unknown"], alike), ([f"both {names[i]}" for i in top], own)]
 
 

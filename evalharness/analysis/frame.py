@@ -210,9 +210,17 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def codes(self, column: str) -> tuple[Ints, list[str]]:
         """Return a text column of few distinct values as codes and names; null is -1."""
         if column not in self.records.column_names:
-            return np.full(len(self.rows), UNKNOWN, np.int32), []
-        codes, names = encode.dictionary_of(self.records, column)
-        return encode.picked(codes, self.rows), names.to_pylist()
+            return np.full(len(self.rows), UNKNOWN, np.int8), []
+        if column not in self._coded:
+            codes, names = encode.dictionary_of(self.records, column)
+            narrow = encode.narrow(codes, least=np.int8)
+            self._coded[column] = encode.picked(narrow, self.rows), names.to_pylist()
+        return self._coded[column]
+
+    @cached_property
+    def _coded(self) -> dict[str, tuple[Ints, list[str]]]:
+        """Text columns as codes, as far as somebody asked for them: mostly a byte a record."""
+        return {}
 
     def texts(self, rows: Ints, column: str = "text") -> list[str | None]:
         """Texts of a few records, given by their places in the frame's order."""

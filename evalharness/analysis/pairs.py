@@ -18,16 +18,14 @@ class Pairs(msgspec.Struct, frozen=True, eq=False):
     Attributes:
         left: the earlier repeat of each pair.
         right: the later one.
-        cell: the cell both belong to.
-        equal: whether their outputs are equal.
+        place: the cell both belong to; for those of equal outputs, as many more as there are cells.
         complete: whether these are all pairs there are.
 
     """
 
     left: Ints
     right: Ints
-    cell: Ints
-    equal: Bools
+    place: Ints
     complete: bool
 
 
@@ -52,16 +50,11 @@ def pairs_of_repeats(frame: Frame, limit: int = LIMIT) -> Pairs:
         here = narrow(np.flatnonzero(cell[:-distance] == cell[distance:]))
         lefts.append(here)
         rights.append(here + distance)
-    places = np.concatenate(lefts)
-    cell, left = cell[places], rows[places]
-    right = rows[np.concatenate(rights)]
-    return Pairs(
-        left=left,
-        right=right,
-        cell=cell,
-        equal=frame.output[left] == frame.output[right],
-        complete=len(chosen) == max(widest, 0),
-    )
+    earlier = np.concatenate(lefts)
+    left, right = rows[earlier], rows[np.concatenate(rights)]
+    place = (frame.output[left] == frame.output[right]) * frame.cells
+    place += cell[earlier]
+    return Pairs(left=left, right=right, place=place, complete=len(chosen) == max(widest, 0))
 
 
 def _distances(sizes: Ints, limit: int) -> Ints:
@@ -78,7 +71,7 @@ def counted(pairs: Pairs, group: Ints, groups: int, cells: int) -> tuple[Ints, I
 
     Args:
         pairs: the pairs.
-        group: the group of each; negative: in none.
+        group: the group of each; -1: in none.
         groups: how many groups there are.
         cells: how many cells there are.
 
@@ -86,18 +79,17 @@ def counted(pairs: Pairs, group: Ints, groups: int, cells: int) -> tuple[Ints, I
         Two arrays, groups × cells.
 
     """
-    size = (groups + 1) * 2 * cells
+    # Those in no group are counted as group 0, which costs less than picking the others.
+    size = 2 * cells * (groups + 1)
     found = np.zeros(size, np.int64)
     for start in range(0, len(group), BLOCK):
         part = slice(start, start + BLOCK)
-        # Those in no group are counted in one more, which costs less than picking the others.
-        place = np.where(group[part] < 0, groups, group[part]).astype(np.int64)
-        place *= 2
-        place += pairs.equal[part]
-        place *= cells
-        place += pairs.cell[part]
+        place = group[part].astype(np.int64)
+        place += 1
+        place *= 2 * cells
+        place += pairs.place[part]
         found += np.bincount(place, minlength=size)
-    unequal, same = found.reshape(groups + 1, 2, cells)[:groups].swapaxes(0, 1)
+    unequal, same = found.reshape(groups + 1, 2, cells)[1:].swapaxes(0, 1)
     return unequal + same, same
 
 

@@ -94,9 +94,7 @@ class Kinds(NamedTuple):
         return cls(kinds // width, kinds % width, prompts)
 
 
-def pass_curves(
-    kinds: Kinds, most: int
-) -> tuple[dict[str, float | None], dict[str, float | None]]:
+def pass_curves(kinds: Kinds, most: int) -> tuple[dict[str, float | None], dict[str, float | None]]:
     """Mean pass^k and pass@k over prompts, for every k from 1 to ``most``.
 
     Definitions and sources in :mod:`.stats.repeats`.
