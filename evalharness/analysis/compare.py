@@ -10,8 +10,7 @@ Benjamini-Hochberg beyond (such a grid explores; it does not confirm).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from evalharness.analysis.contrast import Contrast, Measured, both_known
 from evalharness.analysis.frame import METRICS, Frame
 from evalharness.analysis.joined import Floats, Joined
 from evalharness.analysis.matching import RUN, Pair, find_pairs
+from evalharness.analysis.percentiles import Percentiles
 from evalharness.analysis.plain import interval, mean, number
 from evalharness.analysis.sentences import comparison_line
 
@@ -71,23 +71,10 @@ def compare(
 
     """
     joined = Joined.of({"": frames} if isinstance(frames, Frame) else frames)
-    pairs = find_pairs(joined.columns, by, baseline)
-    measured = [found for metric in metrics if (found := Measured.of(joined, metric)) is not None]
-    contrasts = [Contrast.of(pair, metric) for metric in measured for pair in pairs]
-    if not contrasts:
-        return []
-    tests = _Tests(contrasts, joined, seed, draws)
-    rows = [_row(i, by.removeprefix("params."), contrasts[i], tests) for i in range(len(contrasts))]
-    if margin is not None:
-        for row, contrast in zip(rows, contrasts, strict=True):
-            if contrast.measured.metric in _RATIO_METRICS:
-                continue
-            p = stats.tost(contrast.differences, margin, clusters=joined.clusters)
-            row["equivalence"] = {"margin": margin, "p": p}
-    _adjust(rows)
-    for row in rows:
-        row["sentence"] = comparison_line(row)
-    return rows
+    flips = stats.SignFlips(clusters=joined.clusters, seed=seed, draws=draws)
+    found = Comparisons(joined, {by: find_pairs(joined.columns, by, baseline)}, flips)
+    found.make(metrics, margin=margin, seed=seed)
+    return found.tested(flips.p())
 
 
 def compare_runs(
@@ -103,55 +90,126 @@ def compare_runs(
     return compare(frames, by=RUN, baseline=first if baseline is None else baseline, **options)
 
 
-class _Tests:
-    """p values of all comparisons, from sign patterns that all of them share."""
+class _Tested(NamedTuple):
+    """A comparison without its p values, and where they stand among the sign flips.
 
-    def __init__(self, contrasts: list[Contrast], joined: Joined, seed: int, draws: int) -> None:
-        self.seed = seed
-        self.joined = joined
-        self.clusters = joined.clusters
-        self.missing = [both_known(c.measured.missing, c.pair) for c in contrasts]
-        self.strict = [
-            None
-            if c.measured.strict is None
-            else np.subtract(*both_known(c.measured.strict, c.pair))
-            for c in contrasts
-        ]
-        nothing = np.full(len(joined.prompt_ids), np.nan)
-        columns = chain(
-            (c.differences for c in contrasts),
-            (a - b for a, b in self.missing),
-            (nothing if d is None else d for d in self.strict),
-        )
-        p = stats.sign_flip_columns(columns, clusters=self.clusters, seed=seed, draws=draws)
-        self.p, self.p_missing, self.p_strict = p.reshape(3, len(contrasts))
+    ``p`` is None where the row has a p of its own, ``strict`` where no error is counted as 0.
+    """
 
-    def percentiles(self, contrast: Contrast) -> dict[str, Any] | None:
-        """Compare the median and the p95 over the trials of the joined prompts."""
-        a, b = (
-            self.joined.observations(
-                contrast.measured.metric, columns, np.flatnonzero(contrast.joined)
-            )
-            for columns in (contrast.pair.compared, contrast.pair.baseline)
-        )
-        found = stats.quantile_differences(a, b, (0.5, 0.95), clusters=self.clusters)
-        return {
-            name: {"a": top, "b": base, "difference": top - base, "ci95": interval(ci)}
-            for name, (top, base, ci) in zip(("p50", "p95"), found, strict=False)
-        }
+    row: dict[str, Any]
+    p: int | None
+    missing: int
+    strict: int | None
+
+
+class Comparisons:
+    """Comparisons along some axes, metric by metric; tested once all of them are there.
+
+    Args:
+        joined: the runs.
+        pairs: what to compare, by axis.
+        flips: takes the columns to be tested.
+    """
+
+    def __init__(
+        self, joined: Joined, pairs: Mapping[str, Sequence[Pair]], flips: stats.SignFlips
+    ) -> None:
+        self._joined = joined
+        self._pairs = pairs
+        self._flips = flips
+        self._found: dict[str, list[_Tested]] = {axis: [] for axis in pairs}
+
+    def make(
+        self, metrics: Sequence[str] = METRICS, *, margin: float | None = None, seed: int = 0
+    ) -> None:
+        """Make all comparisons in some metrics; arguments as of :func:`compare`."""
+        for metric in metrics:
+            # What a metric needs, a column of numbers or more for each comparison, is let go
+            # before the next one.
+            measured = Measured.of(self._joined, metric)
+            if measured is None:
+                continue
+            about = _About(self._joined, Percentiles(self._joined, metric), margin, seed)
+            for axis, pairs in self._pairs.items():
+                for pair in pairs:
+                    made = self._made(axis, Contrast.of(pair, measured), about)
+                    self._found[axis].append(made)
+
+    def _made(self, axis: str, contrast: Contrast, about: _About) -> _Tested:
+        row = _row(axis.removeprefix("params."), contrast, about)
+        a, b = both_known(contrast.measured.missing, contrast.pair)
+        row["missing"] = {"a": mean(a), "b": mean(b)}
+        strict = None
+        if contrast.measured.strict is not None:
+            differences = np.subtract(*both_known(contrast.measured.strict, contrast.pair))
+            row["errors_as_failures"] = {
+                "difference": mean(differences),
+                "ci95": about.ci(differences, contrast.measured.metric),
+            }
+            strict = self._flips.add(differences)
+        p = self._flips.add(contrast.differences) if row["mcnemar"] is None else None
+        return _Tested(row, p, self._flips.add(a - b), strict)
+
+    def tested(self, p: Floats) -> list[dict[str, Any]]:
+        """All rows, axis by axis, with their p values: those of the sign flips."""
+        return [row for found in self._found.values() for row in _tested(found, p)]
+
+
+def _tested(found: list[_Tested], p: Floats) -> list[dict[str, Any]]:
+    """The comparisons along one axis with their p values, and in words."""
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        row, missing = one.row, number(p[one.missing])
+        if one.p is not None:
+            row["p"] = number(p[one.p])
+        row["missing"] |= {"p": missing, "differs": missing is not None and missing < 0.05}
+        if one.strict is not None:
+            row["errors_as_failures"]["p"] = number(p[one.strict])
+        rows.append(row)
+    _adjust(rows)
+    for row in rows:
+        row["sentence"] = comparison_line(row)
+    return rows
+
+
+class _About(NamedTuple):
+    """What the rows of a metric share."""
+
+    joined: Joined
+    percentiles: Percentiles
+    margin: float | None
+    seed: int
 
     def ci(self, differences: Floats, metric: str) -> list[float] | None:
         """Return the interval of a mean difference."""
         scale = "real" if metric in _RATIO_METRICS else "difference"
         return interval(
-            stats.mean_ci(differences, clusters=self.clusters, scale=scale, seed=self.seed)
+            stats.mean_ci(differences, clusters=self.joined.clusters, scale=scale, seed=self.seed)
         )
 
+    def ratio(self, contrast: Contrast) -> dict[str, Any] | None:
+        """Return the geometric mean ratio of the sides."""
+        found = stats.geometric_mean_ratio(
+            contrast.a, contrast.b, clusters=self.joined.clusters, seed=self.seed
+        )
+        if found is None:
+            return None
+        value, ends, n = found
+        return {"value": value, "ci95": interval(ends), "n": n}
 
-def _row(i: int, by: str, contrast: Contrast, tests: _Tests) -> dict[str, Any]:
-    pair, metric = contrast.pair, contrast.measured.metric
-    p, test, discordant = number(tests.p[i]), "sign-flip permutation", contrast.discordant()
-    if tests.clusters is not None:
+    def equivalence(self, contrast: Contrast) -> dict[str, Any] | None:
+        """Test shares for being equal within the margin, where there is one."""
+        if self.margin is None or contrast.measured.metric in _RATIO_METRICS:
+            return None
+        p = stats.tost(contrast.differences, self.margin, clusters=self.joined.clusters)
+        return {"margin": self.margin, "p": p}
+
+
+def _row(by: str, contrast: Contrast, about: _About) -> dict[str, Any]:
+    """A comparison as far as it is known before the sign flips."""
+    pair, metric, clusters = contrast.pair, contrast.measured.metric, about.joined.clusters
+    p, test, discordant = None, "sign-flip permutation", contrast.discordant()
+    if clusters is not None:
         test, discordant = "sign-flip permutation of clusters", None
     elif discordant is not None:
         p, test = stats.mcnemar_mid_p(*discordant), "McNemar mid-p"
@@ -165,13 +223,13 @@ def _row(i: int, by: str, contrast: Contrast, tests: _Tests) -> dict[str, Any]:
         "stratum": pair.stratum,
         "also_differs": pair.also_differs(by),
         "difference": mean(contrast.differences),
-        "ci95": tests.ci(contrast.differences, metric),
+        "ci95": about.ci(contrast.differences, metric),
         "p": p,
-        "p_adjusted": p,
+        "p_adjusted": None,
         "test": test,
         "n": contrast.n,
         "repeats": [contrast.repeats(pair.compared), contrast.repeats(pair.baseline)],
-        **_detectable(contrast, tests.clusters),
+        **_detectable(contrast, clusters),
         "a_mean": mean(contrast.a),
         "b_mean": mean(contrast.b),
         "wins": wins,
@@ -180,11 +238,11 @@ def _row(i: int, by: str, contrast: Contrast, tests: _Tests) -> dict[str, Any]:
         "correlation": contrast.correlation(),
         "mcnemar": None if discordant is None else {"b": discordant[0], "c": discordant[1]},
         "unmatched": {"a": only_a, "b": only_b},
-        "ratio": _ratio(contrast, tests) if metric in _RATIO_METRICS else None,
-        "percentiles": tests.percentiles(contrast) if metric in _TRIAL_METRICS else None,
-        "missing": _missing(i, tests),
-        "errors_as_failures": _strict(i, metric, tests),
-        "equivalence": None,
+        "ratio": about.ratio(contrast) if metric in _RATIO_METRICS else None,
+        "percentiles": about.percentiles.compare(contrast) if metric in _TRIAL_METRICS else None,
+        "missing": None,
+        "errors_as_failures": None,
+        "equivalence": about.equivalence(contrast),
     }
 
 
@@ -218,33 +276,6 @@ def _sides(pair: Pair, by: str) -> dict[str, Any]:
         sides[f"{side}_settings"] = [column.setting_id for column in columns]
         sides[f"{side}_run"] = columns[0].run or None
     return sides
-
-
-def _ratio(contrast: Contrast, tests: _Tests) -> dict[str, Any] | None:
-    found = stats.geometric_mean_ratio(
-        contrast.a, contrast.b, clusters=tests.clusters, seed=tests.seed
-    )
-    if found is None:
-        return None
-    value, ends, n = found
-    return {"value": value, "ci95": interval(ends), "n": n}
-
-
-def _missing(i: int, tests: _Tests) -> dict[str, Any]:
-    a, b = tests.missing[i]
-    p = number(tests.p_missing[i])
-    return {"a": mean(a), "b": mean(b), "p": p, "differs": p is not None and p < 0.05}
-
-
-def _strict(i: int, metric: str, tests: _Tests) -> dict[str, Any] | None:
-    differences = tests.strict[i]
-    if differences is None:
-        return None
-    return {
-        "difference": mean(differences),
-        "ci95": tests.ci(differences, metric),
-        "p": number(tests.p_strict[i]),
-    }
 
 
 def _adjust(rows: list[dict[str, Any]]) -> None:

@@ -38,7 +38,7 @@ class Measured(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         values = joined.values(metric)
         if not np.isfinite(values).any():
             return None
-        repeats, trials, errors = joined.repeats(metric), joined.trials(), joined.errors()
+        repeats, trials, errors = joined.repeats(metric), joined.trials, joined.errors
         strict = None
         if metric.startswith("score") and errors.any():
             # An error is a failure only where there was something to score.

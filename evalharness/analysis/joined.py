@@ -83,12 +83,14 @@ class Joined(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         """Return how many usable repeats stand behind each value."""
         return self._stack([frame.repeats(metric) for frame in self.frames], 0)
 
+    @cached_property
     def trials(self) -> Ints:
-        """Return how many trials each prompt has under each column."""
+        """How many trials each prompt has under each column."""
         return self._stack([frame.counts() for frame in self.frames], 0)
 
+    @cached_property
     def errors(self) -> Ints:
-        """Return how many of the trials ended in an error."""
+        """How many of the trials ended in an error."""
         return self._stack([frame.counts("error") for frame in self.frames], 0)
 
     def targets(self) -> Bools:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from evalharness.analysis.encode import Bools, Floats, Ints, narrow
+from evalharness.analysis.encode import Floats, Ints, narrow
 from evalharness.analysis.frame import Frame
 
 LIMIT = 2_000_000  # pairs looked at in a run

@@ -41,41 +41,68 @@ def trends(
 
     """
     joined = Joined.of({"": frames} if isinstance(frames, Frame) else frames)
-    strata = ordered_columns(joined.columns, by)
-    found: list[dict[str, Any]] = []
-    slopes: list[Floats] = []
-    for metric in metrics:
-        values = joined.values(metric)
-        single = metric.startswith("score") and int(joined.repeats(metric).max(initial=0)) == 1
-        for points, columns in strata:
-            table = values[:, [column.place for column in columns]]
-            if not np.isfinite(table).any():
-                continue
-            slope = slopes_over(np.array(points), table)
-            slopes.append(slope)
-            found.append(
-                {
-                    "metric": metric,
-                    "by": by.removeprefix("params."),
-                    "stratum": _stratum(columns, strata, by),
-                    "slope": mean(slope),
-                    "ci95": _interval(slope, joined, seed),
-                    "n": int(np.isfinite(slope).sum()),
-                    "dropped": int((np.isfinite(table).any(axis=1) & ~np.isfinite(slope)).sum()),
-                    "points": [[at, mean(table[:, i])] for i, at in enumerate(points)],
-                    "page": _page(table) if metric in _ORDINAL else None,
-                    "cochran_q": _cochran(table) if single else None,
-                }
-            )
-    if slopes:
-        p = stats.sign_flip(
-            np.column_stack(slopes), clusters=joined.clusters, seed=seed, draws=draws
-        )
-        for row, value in zip(found, p, strict=True):
-            row["p"] = number(value)
-        for metric in metrics:
-            _adjust([row for row in found if row["metric"] == metric])
-    return found
+    flips = stats.SignFlips(clusters=joined.clusters, seed=seed, draws=draws)
+    found = Trends(joined, [by], flips)
+    found.fit(metrics, seed=seed)
+    return found.tested(flips.p())
+
+
+class Trends:
+    """Slopes over some axes; tested once all of them are there.
+
+    Args:
+        joined: the runs.
+        axes: those to look at.
+        flips: takes the slopes to be tested.
+    """
+
+    def __init__(self, joined: Joined, axes: Sequence[str], flips: stats.SignFlips) -> None:
+        self._joined = joined
+        self._axes = axes
+        self._flips = flips
+        self._found: dict[str, list[tuple[dict[str, Any], int]]] = {axis: [] for axis in axes}
+
+    def fit(self, metrics: Sequence[str] = METRICS, *, seed: int = 0) -> None:
+        """Fit all slopes of some metrics; arguments as of :func:`trends`."""
+        for by in self._axes:
+            strata = ordered_columns(self._joined.columns, by)
+            for metric in metrics if strata else ():
+                values = self._joined.values(metric)
+                for points, columns in strata:
+                    table = values[:, [column.place for column in columns]]
+                    if not np.isfinite(table).any():
+                        continue
+                    slope = slopes_over(np.array(points), table)
+                    row = {
+                        "metric": metric,
+                        "by": by.removeprefix("params."),
+                        "stratum": _stratum(columns, strata, by),
+                        "slope": mean(slope),
+                        "ci95": _interval(slope, self._joined, seed),
+                        "points": [[at, mean(table[:, i])] for i, at in enumerate(points)],
+                        **self._beside(metric, table, slope),
+                    }
+                    self._found[by].append((row, self._flips.add(slope)))
+
+    def _beside(self, metric: str, table: Floats, slope: Floats) -> dict[str, Any]:
+        """What stands beside a slope: prompts, and the tests over all settings."""
+        used = np.isfinite(slope)
+        once = metric.startswith("score") and self._joined.repeats(metric).max(initial=0) == 1
+        return {
+            "n": int(used.sum()),
+            "dropped": int((np.isfinite(table).any(axis=1) & ~used).sum()),
+            "page": _page(table) if metric in _ORDINAL else None,
+            "cochran_q": _cochran(table) if once else None,
+        }
+
+    def tested(self, p: Floats) -> list[dict[str, Any]]:
+        """All rows, axis by axis, with their p values: those of the sign flips."""
+        for found in self._found.values():
+            for row, column in found:
+                row["p"] = number(p[column])
+            for metric in dict.fromkeys(row["metric"] for row, _ in found):
+                _adjust([row for row, _ in found if row["metric"] == metric])
+        return [row for found in self._found.values() for row, _ in found]
 
 
 def _adjust(rows: list[dict[str, Any]]) -> None:

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evalharness.analysis.axes import along
 from evalharness.analysis.breakdowns import breakdowns
-from evalharness.analysis.compare import compare
 from evalharness.analysis.distributions import distributions, timeline
 from evalharness.analysis.effects import effects
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.leaders import leaders
 from evalharness.analysis.summary import summarise
-from evalharness.analysis.trends import trends
 from evalharness.analysis.unstable import least_stable
 from evalharness.forked import begun
 from evalharness.records import canonical_json
@@ -75,13 +74,10 @@ def _attempts(source: Source) -> AttemptsTold:
 def _figures(source: Source, found: Gathered, made: AttemptsTold) -> dict[str, Any]:
     """The parts of a report that depend on the frame, half of them in a copy of this process."""
     frame = found.frame
-    axes = _varying(frame)
     halved = source.aside and len(frame.rows) < _MANY
     with begun(partial(_settings, source, found, made), "figures", forked=halved) as rest:
-        # One axis after the other, since they share their averages.
         figures = {
-            "comparisons": [row for axis in axes for row in compare(frame, by=axis)],
-            "trends": [row for axis in axes for row in trends(frame, by=axis)],
+            **along(frame, _varying(frame)),
             "breakdowns": breakdowns(frame),
             "leaders": leaders(frame),
             "timeline": timeline(frame),

@@ -31,8 +31,8 @@ from evalharness.analysis.stats.paired import (
     page_trend,
     tost,
 )
-from evalharness.analysis.stats.permutation import DRAWS, sign_flip, sign_flip_columns
-from evalharness.analysis.stats.quantiles import quantile_differences
+from evalharness.analysis.stats.permutation import DRAWS, SignFlips, sign_flip
+from evalharness.analysis.stats.quantiles import Quantile, quantile_difference, quantiles
 from evalharness.analysis.stats.repeats import (
     all_of_each_k,
     g_pass_at_k,
@@ -46,6 +46,8 @@ __all__ = [
     "TYPICAL",
     "Components",
     "Interval",
+    "Quantile",
+    "SignFlips",
     "all_of_each_k",
     "benjamini_hochberg",
     "cochran_q",
@@ -64,10 +66,10 @@ __all__ = [
     "pass_hat_k",
     "percentile_ci",
     "prompts_needed",
-    "quantile_differences",
+    "quantile_difference",
+    "quantiles",
     "ratio_ci",
     "sign_flip",
-    "sign_flip_columns",
     "standard_error",
     "tar_at_k",
     "tost",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -56,50 +56,70 @@ def sign_flip(
     """
     table = np.asarray(differences, dtype=np.float64)
     table = table[:, None] if table.ndim == 1 else table
-    return sign_flip_columns(table.T, clusters=clusters, seed=seed, draws=draws)
+    flips = SignFlips(clusters=clusters, seed=seed, draws=draws)
+    for column in table.T:
+        flips.add(column)
+    return flips.p()
 
 
-def sign_flip_columns(
-    columns: Iterable[Floats],
-    *,
-    clusters: NDArray[Any] | None = None,
-    seed: int = 0,
-    draws: int = DRAWS,
-) -> Floats:
+class SignFlips:
     """:func:`sign_flip` of columns that come one after the other, and are never all in memory.
 
-    Only those are kept for which patterns must be drawn, of equal ones the first.
+    Drawing the signs costs as much as multiplying with them for dozens of columns, so whatever is
+    tested over the same units is best tested here together. Only those columns are kept for which
+    patterns must be drawn, of equal ones the first.
+
+    Args:
+        clusters, seed, draws: as :func:`sign_flip` takes them.
     """
-    codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
-    result: list[float] = []
-    drawn: list[Floats] = []
-    slacks: list[float] = []
-    seen: dict[bytes, int] = {}
-    place: dict[int, int] = {}  # of the comparisons, in what is drawn
-    for column in columns:
+
+    def __init__(
+        self, *, clusters: NDArray[Any] | None = None, seed: int = 0, draws: int = DRAWS
+    ) -> None:
+        self._codes = (
+            None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+        )
+        self._seed = seed
+        self._draws = draws
+        self._p: list[float] = []
+        self._kept: deque[Floats] = deque()  # what is drawn for
+        self._slacks: list[float] = []
+        self._seen: dict[bytes, int] = {}
+        self._place: dict[int, int] = {}  # of the columns, in what is kept
+
+    def add(self, column: Floats) -> int:
+        """Take one more column, one entry a prompt; its place among all."""
         known = np.isfinite(column)
-        sums = _unit_sums(np.where(known, column, 0.0), codes)
+        sums = _unit_sums(np.where(known, column, 0.0), self._codes)
         sizes = np.abs(sums)
         # How far two sums may differ through rounding alone and still count as a tie.
         slack = 1e-10 * float(sizes.sum())
         nonzero = int(np.count_nonzero(sizes > 1e-12))
-        result.append(1.0 if known.any() else np.nan)
+        p = 1.0 if known.any() else np.nan
         if 0 < nonzero <= _EXACT_UP_TO:
-            result[-1] = _enumerate(sums[sizes > 1e-12], slack)
+            p = _enumerate(sums[sizes > 1e-12], slack)
         elif nonzero and _out_of_reach(sums, slack):
-            result[-1] = 1.0 / (1.0 + draws)
+            p = 1.0 / (1.0 + self._draws)
         elif nonzero:
             key = hashlib.sha256(sums.tobytes()).digest()
-            if key not in seen:
-                seen[key] = len(drawn)
-                drawn.append(sums)
-                slacks.append(slack)
-            place[len(result) - 1] = seen[key]
-    if drawn:
-        extreme = _count_extreme(np.column_stack(drawn), np.array(slacks), seed, draws)
-        for comparison, which in place.items():
-            result[comparison] = float((1.0 + extreme[which]) / (1.0 + draws))
-    return np.array(result, dtype=np.float64)
+            if key not in self._seen:
+                self._seen[key] = len(self._kept)
+                self._kept.append(sums)
+                self._slacks.append(slack)
+            self._place[len(self._p)] = self._seen[key]
+        self._p.append(p)
+        return len(self._p) - 1
+
+    def p(self) -> Floats:
+        """The p values of all columns, once all are there."""
+        if self._kept:
+            sums = np.empty((len(self._kept), len(self._kept[0])))
+            for row in sums:  # each is let go as soon as it stands there
+                row[:] = self._kept.popleft()
+            extreme = _count_extreme(sums, np.array(self._slacks), self._seed, self._draws)
+            for column, which in self._place.items():
+                self._p[column] = float((1.0 + extreme[which]) / (1.0 + self._draws))
+        return np.array(self._p, dtype=np.float64)
 
 
 def _out_of_reach(sums: Floats, slack: float) -> bool:
@@ -128,13 +148,13 @@ def _enumerate(units: Floats, slack: float) -> float:
 
 
 def _count_extreme(sums: Floats, slack: Floats, seed: int, draws: int) -> NDArray[np.int64]:
-    """How many of ``draws`` random sign patterns are at least as extreme, for each column.
+    """How many of ``draws`` random sign patterns are at least as extreme, for each row of ``sums``.
 
     A sum with random signs is twice the sum of the units drawn "plus", less the total: so the
     signs are plain random bits, and one matrix product serves all comparisons.
     """
-    units = sums.shape[0]
-    total = sums.sum(axis=0)
+    units = sums.shape[1]
+    total = sums.sum(axis=1)
     bound = np.abs(total) - slack
     rng = np.random.default_rng(seed)
     # Either these threads share the products, or those of the linear algebra library do: together
@@ -150,11 +170,11 @@ def _count_extreme(sums: Floats, slack: Floats, seed: int, draws: int) -> NDArra
         buffer = buffers.get()
         plus = buffer[: len(packed)]
         np.copyto(plus, np.unpackbits(packed, axis=1, count=units))
-        flipped = 2.0 * (plus @ sums) - total
+        flipped = 2.0 * (sums @ plus.T) - total[:, None]
         buffers.put(buffer)
-        return (np.abs(flipped) >= bound).sum(axis=0)
+        return (np.abs(flipped) >= bound[:, None]).sum(axis=1)
 
-    extreme = np.zeros(sums.shape[1], dtype=np.int64)
+    extreme = np.zeros(len(sums), dtype=np.int64)
     rows = max(1, _DRAWN // units)
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, draws, rows):

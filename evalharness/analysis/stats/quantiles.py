@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,66 +13,53 @@ from evalharness.analysis.stats._distributions import normal_quantile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Side = tuple[Floats, Ints]
+Ends = tuple[float, float]
 
 
-def quantile_differences(
-    a: Side,
-    b: Side,
-    shares: Sequence[float] = (0.5, 0.95),
-    *,
-    clusters: NDArray[Any] | None = None,
-    level: float = 0.95,
-) -> list[tuple[float, float, tuple[float, float] | None]]:
-    """Quantiles of two sides, and the interval of their difference, paired by prompt.
+class Quantile(NamedTuple):
+    """A quantile of one side.
 
-    Each quantile gets Woodruff's interval (JASA 47, 1952): the share of trials below it has an
-    error that counts prompts (or clusters), not trials, and the interval is read off the ordered
-    values at that share, plus and minus. The two are combined with their correlation over prompts
-    (Zou and Donner, Stat. Med. 27, 2008), which keeps the skew of a tail. No resampling.
+    Attributes:
+        value: the quantile, interpolated linearly.
+        ends: its interval (Woodruff, JASA 47, 1952); None below two units, and where there are
+            too few trials to bound it (a p95 takes 59).
+        residuals: one a unit, summed over its trials: whether it lies below, less the share.
+    """
+
+    value: float
+    ends: Ends | None
+    residuals: Floats
+
+
+def quantiles(
+    values: Floats, units: Ints, count: int, shares: Sequence[float], *, level: float = 0.95
+) -> list[Quantile]:
+    """Quantiles of trials that belong to prompts (or clusters), for each share.
+
+    The share of trials below a quantile has an error that counts units, not trials, and the
+    interval is read off the ordered values at that share, plus and minus. No resampling.
 
     Args:
-        a: values of the trials of the compared side, and the number of the prompt of each.
-        b: the same for the baseline.
-        shares: which quantiles, in (0, 1); they interpolate linearly.
-        clusters: one label a prompt number, None for independent prompts.
+        values: of the trials.
+        units: the number of the prompt (or cluster) of each trial, below
+        count: so many.
+        shares: which quantiles, in (0, 1).
         level: the confidence level.
 
     Returns:
-        For each share ``(quantile of a, quantile of b, interval of a - b)``; the interval is None
-        below two prompts, and where a side has too few trials to bound the quantile (a p95 takes
-        59). Empty when a side has no trials.
+        Nothing when there are no trials.
 
     """
-    if not a[0].size or not b[0].size:
+    if not values.size:
         return []
-    codes, count = _units(a[1], b[1], clusters)
-    owners = [codes[side[1]] for side in (a, b)]
-    ordered = [np.sort(side[0]) for side in (a, b)]
-    found: list[tuple[float, float, tuple[float, float] | None]] = []
+    ordered = np.sort(values)
+    found: list[Quantile] = []
     for share in shares:
-        points = [_quantile(values, share) for values in ordered]
-        residuals: list[Floats] = [
-            np.bincount(owner, (side[0] <= point) - share, minlength=count).astype(np.float64)
-            for side, owner, point in zip((a, b), owners, points, strict=True)
-        ]
-        ends = [
-            _woodruff(values, share, residual, level)
-            for values, residual in zip(ordered, residuals, strict=True)
-        ]
-        found.append((points[0], points[1], _combined(points, ends, residuals)))
+        value = _quantile(ordered, share)
+        below = np.bincount(units, (values <= value) - share, minlength=count)
+        residuals: Floats = below.astype(np.float64, copy=False)
+        found.append(Quantile(value, _woodruff(ordered, share, residuals, level), residuals))
     return found
-
-
-def _units(a: Ints, b: Ints, clusters: NDArray[Any] | None) -> tuple[Ints, int]:
-    """The code of the prompt (or cluster) of each prompt number, and how many codes there are."""
-    there = np.zeros(max(int(a.max()), int(b.max())) + 1, np.bool_)
-    there[a] = there[b] = True
-    units = np.flatnonzero(there)
-    labels = units if clusters is None else np.asarray(clusters)[units]
-    codes = np.zeros(len(there), np.int64)
-    distinct, codes[units] = np.unique(labels, return_inverse=True)
-    return codes, len(distinct)
 
 
 def _quantile(ordered: Floats, share: float) -> float:
@@ -84,9 +71,7 @@ def _quantile(ordered: Floats, share: float) -> float:
     return low + (high - low) * part if part < 0.5 else high - (high - low) * (1.0 - part)
 
 
-def _woodruff(
-    ordered: Floats, share: float, residuals: Floats, level: float
-) -> tuple[float, float] | None:
+def _woodruff(ordered: Floats, share: float, residuals: Floats, level: float) -> Ends | None:
     """Interval of one quantile; ``residuals`` sum, for each unit, what its trials lie below."""
     trials, units = ordered.size, residuals.size
     tail = max(share, 1.0 - share)
@@ -97,20 +82,26 @@ def _woodruff(
     return _quantile(ordered, max(share - half, 0.0)), _quantile(ordered, min(share + half, 1.0))
 
 
-def _combined(
-    points: list[float], ends: list[tuple[float, float] | None], residuals: list[Floats]
-) -> tuple[float, float] | None:
-    """Interval of a difference from two intervals and the correlation of their errors."""
-    first, second = ends
-    if first is None or second is None:
+def quantile_difference(a: Quantile, b: Quantile) -> Ends | None:
+    """The interval of a minus b, paired by unit; None where a side has none.
+
+    Their intervals are combined with their correlation over units (Zou and Donner, Stat. Med. 27,
+    2008), which keeps the skew of a tail.
+
+    Args:
+        a: of the compared side.
+        b: of the baseline, over the same units.
+
+    """
+    if a.ends is None or b.ends is None:
         return None
-    spread = math.sqrt(float(residuals[0] @ residuals[0]) * float(residuals[1] @ residuals[1]))
-    correlation = float(residuals[0] @ residuals[1]) / spread if spread > 0.0 else 0.0
-    difference = points[0] - points[1]
+    spread = math.sqrt(float(a.residuals @ a.residuals) * float(b.residuals @ b.residuals))
+    correlation = float(a.residuals @ b.residuals) / spread if spread > 0.0 else 0.0
+    difference = a.value - b.value
 
     def reach(one: float, other: float) -> float:
         return math.sqrt(max(0.0, one * one + other * other - 2.0 * correlation * one * other))
 
-    low = difference - reach(points[0] - first[0], second[1] - points[1])
-    high = difference + reach(first[1] - points[0], points[1] - second[0])
+    low = difference - reach(a.value - a.ends[0], b.ends[1] - b.value)
+    high = difference + reach(a.ends[1] - a.value, b.value - b.ends[0])
     return low, high
