@@ -36,9 +36,11 @@ def divergence(frame: Frame) -> list[dict[str, Any]]:
     least, most = PAIRS_A_SETTING
     limit = min(most, max(least, PAIRS // settings))
     work = EDIT_WORK // settings
+    pairs = [_unequal_pairs(frame, s, limit) for s in range(len(frame.setting_ids))]
+    rows = [np.unique(np.concatenate([left, right])) for left, right, _ in pairs]
     return [
-        _describe(frame, *_unequal_pairs(frame, s, limit), work)
-        for s in range(len(frame.setting_ids))
+        _describe(frame, here, said, one, work)
+        for here, said, one in zip(rows, frame.said_in_turn(rows), pairs, strict=True)
     ]
 
 
@@ -103,7 +105,11 @@ def _sampled_pairs(cell: Ints, count: Ints, n: Ints, limit: int) -> tuple[Ints, 
     return left, right
 
 
-def _describe(frame: Frame, left: Ints, right: Ints, total: int, work: int) -> dict[str, Any]:
+def _describe(
+    frame: Frame, rows: Ints, said: list[str], chosen: tuple[Ints, Ints, int], work: int
+) -> dict[str, Any]:
+    """Describe the chosen pairs of a setting, given by their rows and what these said."""
+    left, right, total = chosen
     if total == 0:
         return {
             "first_difference_chars": None,
@@ -115,10 +121,8 @@ def _describe(frame: Frame, left: Ints, right: Ints, total: int, work: int) -> d
             "pairs": 0,
             "sampled": False,
         }
-    rows, inverse = np.unique(np.r_[left, right], return_inverse=True)
-    said = frame.said(rows)
-    places: list[int] = inverse.tolist()
-    pairs = list(zip(places[: len(left)], places[len(left) :], strict=True))
+    firsts, seconds = (np.searchsorted(rows, side) for side in (left, right))
+    pairs: list[tuple[int, int]] = list(zip(firsts.tolist(), seconds.tolist(), strict=True))
     chars = [common_prefix(said[a], said[b]) for a, b in pairs]
     edits = _edit_similarities([(said[a], said[b]) for a, b in pairs], work)
     tokens = _token_prefixes(frame, rows, pairs)

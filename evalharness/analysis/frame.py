@@ -18,7 +18,7 @@ from evalharness.analysis.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.analysis.loading import ERROR, STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -41,6 +41,8 @@ COLUMNS = (
 
 #: Those of them that are read for a few records alone.
 WIDE = ("logprobs",)
+
+_DECODED_BYTES = 64 * 2**20  # of columns of numbers that are kept once they were asked for
 
 
 class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
@@ -194,18 +196,27 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def values(self, column: str) -> Floats:
         """Return a numeric column in the frame's order, NaN where null or when it does not exist.
 
-        Instants are seconds since the epoch.
+        The array is read-only. Instants are seconds since the epoch.
         """
         if column not in self.records.column_names:
-            return np.broadcast_to(np.nan, len(self.rows))  # takes no memory; read-only
-        return encode.picked(encode.floats(self.records[column]), self.rows)
+            return np.broadcast_to(np.nan, len(self.rows))  # takes no memory
+        if column in self._decoded:
+            return self._decoded[column]
+        found = encode.picked(encode.floats(self.records[column]), self.rows)
+        found.flags.writeable = False
+        if found.nbytes * (len(self._decoded) + 1) <= _DECODED_BYTES:
+            self._decoded[column] = found
+        return found
+
+    @cached_property
+    def _decoded(self) -> dict[str, Floats]:
+        """Numeric columns that somebody asked for, as many as fit :data:`_DECODED_BYTES`."""
+        return {}
 
     def usable_values(self, column: str) -> Floats:
         """The same, NaN also where a record is no output (status ``error``)."""
         values = self.values(column)
-        if values.flags.writeable:
-            values[~self.usable] = np.nan
-        return values
+        return np.where(self.usable, values, np.nan) if values.strides[0] else values
 
     def codes(self, column: str) -> tuple[Ints, list[str]]:
         """Return a text column of few distinct values as codes and names; null is -1."""
@@ -233,6 +244,10 @@ class Frame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def said(self, rows: Ints) -> list[str]:
         """Return a few records' outputs as one text each: text, then refusal, then tool calls."""
         return outputs.said(self, rows)
+
+    def said_in_turn(self, groups: Sequence[Ints]) -> Iterator[list[str]]:
+        """Return :meth:`said` of groups of records, of which one is in memory at a time."""
+        return outputs.said_in_turn(self, groups)
 
     # --- prompts × settings --------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ must not count as a difference).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -57,7 +57,34 @@ def counted_texts(frame: Frame, rows: Ints) -> Iterator[tuple[Any, Ints]]:
 
 def said(frame: Frame, rows: Ints) -> list[str]:
     """A few records' outputs as one text each: text, then refusal, then tool calls."""
-    parts = [texts(frame, rows, name) for name in OUTPUTS]
+    return next(said_in_turn(frame, [rows]))
+
+
+def said_in_turn(frame: Frame, groups: Sequence[Ints]) -> Iterator[list[str]]:
+    """:func:`said` of groups of records, of which one is in memory at a time.
+
+    Where columns hold numbers of texts, those of all groups are looked up together, since each
+    look goes through all the pieces of a column.
+    """
+    ends = np.cumsum([len(rows) for rows in groups])[:-1]
+    if frame.held is None:
+        for rows in groups:
+            yield _joined([texts(frame, rows, name) for name in OUTPUTS])
+        return
+    columns = [_numbers(frame, np.concatenate(groups), name) for name in OUTPUTS]
+    for parts in zip(*(np.split(column, ends) for column in columns), strict=True):
+        yield _joined([frame.held.take(numbers) for numbers in parts])
+
+
+def _numbers(frame: Frame, rows: Ints, column: str) -> Ints:
+    """Numbers of texts of a few records; that of the empty text where there is none."""
+    if column not in frame.records.column_names:
+        return np.zeros(len(rows), np.int64)
+    found = frame.records.take(column, frame.rows[rows])
+    return np.array([number or 0 for number in found], np.int64)
+
+
+def _joined(parts: list[list[str | None]] | list[list[str]]) -> list[str]:
     return [
         "".join((text or "", refusal or "", without_call_ids(calls) if calls else ""))
         for text, refusal, calls in zip(*parts, strict=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from evalharness.analysis.encode import Ints
 from evalharness.analysis.frame import STATUSES, Frame
 from evalharness.arrow import where_equal
 from evalharness.report.text import common_prefix
@@ -31,29 +34,26 @@ def unstable_prompts(run: Run, frame: Frame, least_stable: list[Row]) -> list[Ro
     for row in least_stable:
         cell = {k: row[k] for k in ("setting_id", "label", "n", "agreement", "distinct", "counts")}
         cells.setdefault(row["prompt_id"], []).append(cell)
-    return [
-        {**describe(run, frame, prompt_id), "worst": worst} for prompt_id, worst in cells.items()
-    ]
+    told = described(run, frame, list(cells))
+    return [{**one, "worst": worst} for one, worst in zip(told, cells.values(), strict=True)]
 
 
-def describe(run: Run, frame: Frame, prompt_id: str, most: int = VARIANTS) -> Row:
-    """One prompt with its outputs under all settings, ``most`` different ones.
+def described(run: Run, frame: Frame, prompt_ids: Sequence[str], most: int = VARIANTS) -> list[Row]:
+    """Some prompts with their outputs under all settings, ``most`` different ones of each.
 
     Raises:
         ValueError: the frame has no such prompt.
     """
-    asked: Row = {"question": [], "target": None}
-    found = where_equal(run.table("prompts"), "prompt_id", prompt_id).to_pylist()
-    if found:
-        asked = {"question": _question(found[0]), "target": _target(found[0]["target_json"])}
-    variants, distinct, errors = variants_of(frame, frame.prompt_ids.index(prompt_id), most)
-    return {
-        "prompt_id": prompt_id,
-        **asked,
-        "variants": variants,
-        "distinct": distinct,
-        "errors": errors,
-    }
+    prompts = run.table("prompts")
+    variants = variants_of(frame, [frame.prompt_ids.index(name) for name in prompt_ids], most)
+    told: list[Row] = []
+    for prompt_id, found in zip(prompt_ids, variants, strict=True):
+        asked: Row = {"question": [], "target": None}
+        stored = where_equal(prompts, "prompt_id", prompt_id).to_pylist()
+        if stored:
+            asked = {"question": _question(stored[0]), "target": _target(stored[0]["target_json"])}
+        told.append({"prompt_id": prompt_id, **asked, **found})
+    return told
 
 
 def by_setting(frame: Frame, prompt_id: str) -> list[Row]:
@@ -84,30 +84,65 @@ def by_setting(frame: Frame, prompt_id: str) -> list[Row]:
     return rows
 
 
-def variants_of(frame: Frame, prompt: int, most: int = VARIANTS) -> tuple[list[Row], int, int]:
-    """The different outputs of a prompt over all settings, commonest first.
+def variants_of(frame: Frame, prompts: Sequence[int], most: int = VARIANTS) -> list[Row]:
+    """The different outputs of some prompts over all settings, commonest first.
 
     Returns:
-        ``variants``: at most ``most``, each with ``text`` (at most :data:`TEXT_CHARS`),
-        ``chars``, ``status`` (of its first occurrence), ``count``, ``settings`` (ids and labels
-        with counts) and ``first_difference_chars``, where it leaves the commonest one (null for
-        that one); how many there are in all; how many records are errors.
+        One a prompt: ``variants``, at most ``most``, each with ``text`` (at most
+        :data:`TEXT_CHARS`), ``chars``, ``status`` (of its first occurrence), ``count``,
+        ``settings`` (ids and labels with counts) and ``first_difference_chars``, where it leaves
+        the commonest one (null for that one); ``distinct``, how many there are in all;
+        ``errors``, how many records are errors.
     """
-    mine = np.flatnonzero(frame.prompt == prompt)
-    rows = mine[frame.known[mine]]
-    codes, first, counts = np.unique(frame.output[rows], return_index=True, return_counts=True)
-    order = np.lexsort((first, -counts))
-    texts = frame.said(rows[first[order[:most]]])
+    found = [_Variants.of(frame, prompt) for prompt in prompts]
+    # All at once, since each look for texts goes through all the pieces that hold them.
+    texts = iter(frame.said(np.array([row for one in found for row in one.first[:most]], int)))
+    return [
+        {
+            "variants": _told(frame, one, list(islice(texts, most))),
+            "distinct": len(one.first),
+            "errors": one.errors,
+        }
+        for one in found
+    ]
+
+
+class _Variants(NamedTuple):
+    """Different outputs of a prompt, commonest first, by place in the frame's order.
+
+    Attributes:
+        first: where each occurs first.
+        counts: how often it occurs.
+        rows: the records with a known output.
+        errors: how many records are errors.
+    """
+
+    first: list[int]
+    counts: list[int]
+    rows: Ints
+    errors: int
+
+    @classmethod
+    def of(cls, frame: Frame, prompt: int) -> _Variants:
+        mine = np.flatnonzero(frame.prompt == prompt)
+        rows = mine[frame.known[mine]]
+        _, first, counts = np.unique(frame.output[rows], return_index=True, return_counts=True)
+        order = np.lexsort((first, -counts))
+        errors = int(np.count_nonzero(~frame.usable[mine]))
+        return cls(rows[first[order]].tolist(), counts[order].tolist(), rows, errors)
+
+
+def _told(frame: Frame, found: _Variants, texts: list[str]) -> list[Row]:
     variants: list[Row] = []
-    for place, text in zip(order, texts, strict=False):
-        same = rows[frame.output[rows] == codes[place]]
+    for first, count, text in zip(found.first, found.counts, texts, strict=False):
+        same = found.rows[frame.output[found.rows] == frame.output[first]]
         settings, by_setting = np.unique(frame.setting[same], return_counts=True)
         variants.append(
             {
                 "text": text[:TEXT_CHARS],
                 "chars": len(text),
-                "status": STATUSES[int(frame.status[same[0]])],
-                "count": int(counts[place]),
+                "status": STATUSES[int(frame.status[first])],
+                "count": count,
                 "settings": [
                     {"setting_id": frame.setting_ids[s], "label": frame.label(s), "count": int(n)}
                     for s, n in zip(settings.tolist(), by_setting.tolist(), strict=True)
@@ -115,7 +150,7 @@ def variants_of(frame: Frame, prompt: int, most: int = VARIANTS) -> tuple[list[R
                 "first_difference_chars": common_prefix(text, texts[0]) if variants else None,
             }
         )
-    return variants, len(codes), int(np.count_nonzero(~frame.usable[mine]))
+    return variants
 
 
 def _question(prompt: Row) -> list[Row]:

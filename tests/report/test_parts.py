@@ -147,10 +147,13 @@ def test_attempts_are_described_by_outcome() -> None:
 def test_variants_of_a_prompt_account_for_all_its_records(hostile: Built) -> None:
     """Counts add up to the outputs, by setting too; the commonest comes first, unmarked."""
     frame = hostile.frame
-    for prompt in range(len(frame.prompt_ids)):
-        variants, distinct, errors = variants_of(frame, prompt)
-        assert len(variants) == distinct
-        assert sum(v["count"] for v in variants) + errors == int((frame.prompt == prompt).sum())
+    every = range(len(frame.prompt_ids))
+    for prompt, found in zip(every, variants_of(frame, every), strict=True):
+        variants = found["variants"]
+        assert len(variants) == found["distinct"]
+        trials = int((frame.prompt == prompt).sum())
+        assert sum(v["count"] for v in variants) + found["errors"] == trials
+        assert variants_of(frame, [prompt]) == [found]
         assert all(sum(s["count"] for s in v["settings"]) == v["count"] for v in variants)
         assert [v["count"] for v in variants] == sorted(
             (v["count"] for v in variants), reverse=True

@@ -75,14 +75,14 @@ def write_prompt_html(built: Built, prompt_id: str, target: Path, *, mode: int =
     from evalharness.errors import ConfigError
     from evalharness.report.html.page import render_page
     from evalharness.report.html.view import prompt_page_view
-    from evalharness.report.prompts import PAGE_VARIANTS, by_setting, describe
+    from evalharness.report.prompts import PAGE_VARIANTS, by_setting, described
 
     if prompt_id not in built.frame.prompt_ids:
         raise ConfigError(
             f"run `{built.run.name}` has no prompt `{prompt_id}`",
             hint=f"for instance: {', '.join(built.frame.prompt_ids[:3])}",
         )
-    prompt = describe(built.run, built.frame, prompt_id, PAGE_VARIANTS)
+    (prompt,) = described(built.run, built.frame, [prompt_id], PAGE_VARIANTS)
     view = prompt_page_view(prompt, by_setting(built.frame, prompt_id))
     page = render_page("prompt.html.j2", p=view, run=built.data["run"])
     publish_bytes(target, page.encode("utf-8"), mode=mode)
