@@ -99,7 +99,7 @@ def variants_of(frame: Frame, prompts: Sequence[int], most: int = VARIANTS) -> l
     texts = iter(frame.said(np.array([row for one in found for row in one.first[:most]], int)))
     return [
         {
-            "variants": _told(frame, one, list(islice(texts, most))),
+            "variants": _told(frame, one, list(islice(texts, len(one.first[:most])))),
             "distinct": len(one.first),
             "errors": one.errors,
         }
