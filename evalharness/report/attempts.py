@@ -70,7 +70,8 @@ def read_attempts(
 
     for rows in joined(parts()):
         found.add(rows)
-        chosen = rows if asking is None else rows.filter(asking.rows_of(rows))
+        wanted = None if asking is None else asking.rows_of(rows)
+        chosen = rows if wanted is None or wanted.all() else rows.filter(wanted)
         waste.add(chosen, AttemptCosts(chosen, named, book))
     again = [_not_final(p) for p in stored.parts(fate.AGAIN_COLUMNS, only=retried)]
     (every,) = joined(again, rows=None)
