@@ -92,8 +92,10 @@ def print_report(root: Path) -> float | None:
     with closing(warm()) as engine:
         built = build(Run.open(root), Options())
         write_summary(root, built.data)
-        write_html(built, root / PAGE, engine=engine)
-    print_tables(built.data)
+        try:
+            write_html(built, root / PAGE, engine=engine)
+        finally:  # what was found is said also where there can be no page
+            print_tables(built.data)
     return objective(built)
 
 

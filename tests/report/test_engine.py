@@ -7,12 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalharness.errors import EvalharnessError
 from evalharness.report.build import Built
 from evalharness.report.html import warm
 from evalharness.report.text import printable
@@ -61,11 +64,48 @@ def test_an_engine_that_is_not_needed_ends() -> None:
     Ctrl-C in a terminal goes to the group of the command alone.
     """
     engine = warm()
-    process = engine._process  # pyright: ignore[reportPrivateUsage]
+    process = engine._process
     assert os.getpgid(process.pid) != os.getpgrp()
     engine.close()
     engine.close()
     assert process.returncode is not None
+
+
+def test_a_killed_engine_is_an_error_in_words() -> None:
+    """As when the system has no memory left; the run itself is whole."""
+    engine = warm()
+    engine._process.kill()
+    with pytest.raises(EvalharnessError, match=r"draws plots was lost \(SIGKILL\)"):
+        engine.draw([_texts("a")])
+
+
+@pytest.mark.parametrize("text", ["a", "温度"])
+def test_an_engine_ends_when_drawing_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Also the one that other scripts need."""
+    engine = warm()
+    communicate = subprocess.Popen.communicate
+
+    def interrupted(process: Any, asked: bytes | None = None) -> Any:
+        if asked is None:  # it is being ended
+            return communicate(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises(KeyboardInterrupt), closing(engine):
+        engine.draw([_texts(text)])
+    assert engine._process.returncode is not None
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_an_engine_gets_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever variable may hold one is left out of its environment."""
+    monkeypatch.setenv("SOME_API_KEY", "canary-aBcDeF012345")
+    with closing(warm()) as engine:
+        environment = Path(f"/proc/{engine._process.pid}/environ").read_bytes()
+    assert b"FONTCONFIG_FILE" in environment
+    assert b"canary" not in environment
 
 
 def test_texts_are_measured_without_the_fonts_of_the_machine(

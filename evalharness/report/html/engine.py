@@ -7,13 +7,16 @@ second to start the engine, and most of a second for the plots of a page.
 from __future__ import annotations
 
 import json
-import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
+
+from evalharness.errors import EvalharnessError
+from evalharness.secrets_guard import environment_without_secrets
 
 #: Scripts that the font within vl-convert does not know: it has Latin, Greek and Cyrillic.
 _OTHER_SCRIPTS = re.compile("[\u0530-\u1dff\u2c00-\U0010ffff]")
@@ -23,37 +26,35 @@ class Engine:
     """The process, started at once; it is of use for one page.
 
     Texts are measured with the font that vl-convert holds. A font of the machine is opened anew
-    for every letter of every text, two thirds of the time of a plot; so ``machine_fonts`` are for
-    scripts that no other font has.
+    for every letter of every text, two thirds of the time of a plot; so these are for scripts that
+    no other font has, and then it is another process that draws.
     """
 
-    def __init__(self, *, machine_fonts: bool = False) -> None:
-        here = files("evalharness.report.html")
-        fonts = {} if machine_fonts else {"FONTCONFIG_FILE": str(here / "fonts.conf")}
-        self._process = subprocess.Popen(  # noqa: S603 — our own program
-            [sys.executable, "-P", str(here / "vega.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **fonts},
-            process_group=0,  # Ctrl-C is for the command, which ends this one where it stops itself
-        )
-        self._machine_fonts = machine_fonts
+    def __init__(self) -> None:
+        self._process = _started(machine_fonts=False)
 
     def draw(self, specs: Sequence[dict[str, Any]]) -> list[str]:
         """Draw Vega-Lite specifications, in their order, and end.
 
         Raises:
-            ValueError: one of them is not valid Vega-Lite.
+            EvalharnessError: the process was lost.
+            ValueError: a specification is not valid Vega-Lite.
         """
         asked = json.dumps(specs, ensure_ascii=False)
-        if _OTHER_SCRIPTS.search(asked) and not self._machine_fonts:
+        if _OTHER_SCRIPTS.search(asked):
             self.close()
-            return Engine(machine_fonts=True).draw(specs)
+            self._process = _started(machine_fonts=True)
         drawn, said = self._process.communicate(asked.encode())
-        if self._process.returncode:
+        status = self._process.returncode
+        if status < 0:
+            raise EvalharnessError(
+                f"the process that draws plots was lost ({signal.Signals(-status).name})",
+                hint="nothing of the run is; with memory to spare `evalharness report RUN --html` "
+                "makes the page",
+            )
+        if status:
             reason = said.decode(errors="replace").strip()
-            raise ValueError(f"Vega ended with {self._process.returncode}: {reason}")
+            raise ValueError(f"Vega ended with {status}: {reason}")
         return json.loads(drawn)
 
     def close(self) -> None:
@@ -61,3 +62,16 @@ class Engine:
         if self._process.returncode is None:
             self._process.kill()
             self._process.communicate()
+
+
+def _started(*, machine_fonts: bool) -> subprocess.Popen[bytes]:
+    here = files("evalharness.report.html")
+    fonts = {} if machine_fonts else {"FONTCONFIG_FILE": str(here / "fonts.conf")}
+    return subprocess.Popen(  # noqa: S603 — our own program
+        [sys.executable, "-P", str(here / "vega.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**environment_without_secrets(), **fonts},
+        process_group=0,  # Ctrl-C is for the command, which ends this one where it stops itself
+    )
