@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,34 +47,86 @@ def test_it_is_another_process_with_the_memory_of_this_one() -> None:
 
 
 def test_errors_are_raised_where_the_result_is_wanted() -> None:
-    """With their hint; also while there is more to send."""
+    """With their hint and their place; also while there is more to send."""
 
     def work(messages: Iterator[Any]) -> None:
         next(messages)
         raise ConfigError("nothing there", hint="put it there")
 
-    for wanting in (
-        lambda copy: copy.result(),
-        lambda copy: [copy.send("x") for _ in iter(int, 1)],
-    ):
+    for wanting in (Forked.result, lambda copy: [copy.send("x") for _ in iter(int, 1)]):
         with Forked(work, "failing") as copy:
             copy.send(1)
             with pytest.raises(ConfigError) as caught:
                 wanting(copy)
         assert (caught.value.message, caught.value.hint) == ("nothing there", "put it there")
+        assert "in work" in caught.value.__notes__[0]
 
 
-def test_a_killed_copy_is_an_error_that_says_so() -> None:
-    """As when the system has no memory left."""
+class TwoPartsError(Exception):
+    """An error that its own arguments do not make again."""
+
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(f"{what} in {where}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TwoPartsError("a", "b"), ValueError(lambda: 1), EOFError("its own"), BrokenPipeError()],
+)
+def test_every_error_comes_back(error: Exception) -> None:
+    """As it is, or in its words where it cannot be sent."""
 
     def work(messages: Iterator[Any]) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+        raise error
+
+    with Forked(work, "failing") as copy, pytest.raises((type(error), RuntimeError)) as caught:
+        copy.result()
+    assert type(error).__name__ in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_answer_that_comes_early_ends_the_sending() -> None:
+    """It is more than a pipe holds, and so is what is sent: neither waits for the other."""
+
+    def early(messages: Iterator[Any]) -> bytes:
+        next(messages)
+        return bytes(10**7)
+
+    with Forked(early, "answering") as copy, contextlib.suppress(BrokenPipeError):
+        for _ in range(30):
+            copy.send(bytes(10**6))
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_killed_copy_is_an_error_that_says_so(answered: bool) -> None:
+    """As when the system has no memory left, also while the answer is on its way."""
+
+    class Deadly:
+        """Kills the process when it is half sent."""
+
+        def __reduce__(self) -> Any:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def work(messages: Iterator[Any]) -> Any:
+        if not answered:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Deadly()
 
     with (
         Forked(work, "judging outputs") as copy,
-        pytest.raises(EvalharnessError, match=r"process for judging outputs was lost \(SIGKILL\)"),
+        pytest.raises(EvalharnessError, match="process for judging outputs was killed"),
     ):
         copy.result()
+
+
+def test_half_an_answer_is_none() -> None:
+    """The copy is killed while the pipe is full of the beginning."""
+    with Forked(lambda messages: bytes(10**7), "answering") as copy:
+        copy._to.send(None)
+        assert copy._from.poll(60)  # it has begun
+        copy._process.kill()
+        copy._process.join()
+        with pytest.raises(EvalharnessError, match="was killed"):
+            copy.result()
 
 
 def test_an_interrupt_is_for_the_one_who_waits() -> None:
@@ -97,14 +152,16 @@ def test_leaving_early_ends_it() -> None:
 _ORPHANS = """
 import os, signal
 from evalharness.forked import Forked
+import time
 first, second = Forked(list, "first"), Forked(list, "second")
+third = Forked(lambda messages: time.sleep(3600), "busy")
 first.send(1)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def test_copies_end_when_their_owner_is_killed() -> None:
-    """Each sees that nobody will write any more, though there is another copy.
+    """Also one that is busy.
 
     Copies hold the owner's standard output: it ends when the last of them has ended.
     """
@@ -125,14 +182,33 @@ def test_work_without_messages_is_done_here_or_there() -> None:
     assert asked == [1]
 
 
-def test_copies_have_none_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And there are none where there is one core, or another system."""
-    monkeypatch.setattr(forked, "cores", lambda: 2)
-    assert forked.can_fork()
-    with begun(forked.can_fork, "asking", forked=True) as copy:
+def test_work_is_done_here_where_there_is_no_further_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And no pipe is left to it."""
+
+    def refused() -> int:
+        raise OSError(errno.EAGAIN, "no process")
+
+    monkeypatch.setattr(os, "fork", refused)
+    with begun(os.getpid, "asking", forked=True) as here:
+        assert here.result() == os.getpid()
+    assert not forked._ENDS
+
+
+def test_where_copies_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Linux, with a second core, in a process without other threads that is no copy itself."""
+
+    def possible(threads: int = 1, cores: int = 2, system: str = "linux") -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(forked.threading, "active_count", lambda: threads)
+            patch.setattr(forked, "cores", lambda: cores)
+            patch.setattr(sys, "platform", system)
+            return forked.can_fork()
+
+    assert possible()
+    assert not possible(threads=2)
+    assert not possible(cores=1)
+    assert not possible(system="darwin")
+    with begun(possible, "asking", forked=True) as copy:
         assert not copy.result()
-    monkeypatch.setattr(forked, "cores", lambda: 1)
-    assert not forked.can_fork()
-    monkeypatch.setattr(forked, "cores", lambda: 2)
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert not forked.can_fork()

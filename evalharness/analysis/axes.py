@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalharness.analysis import stats
 from evalharness.analysis.compare import Comparisons
 from evalharness.analysis.frame import Frame
 from evalharness.analysis.joined import Joined
-from evalharness.analysis.matching import find_pairs
+from evalharness.analysis.matching import Pair, find_pairs
 from evalharness.analysis.trends import Trends
+from evalharness.errors import ConfigError
 
 
-def along(frame: Frame, axes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """What :func:`.compare.compare` and :func:`.trends.trends` say along some axes, in their order.
+class Along(NamedTuple):
+    """What is found along the axes of a run, and along which nothing can be compared.
 
-    Raises:
-        ConfigError: an axis along which no two settings differ.
+    Attributes:
+        comparisons, trends: as :func:`.compare.compare` and :func:`.trends.trends` say.
+        apart: axes along which no two settings differ in that axis alone, with the reason.
     """
+
+    comparisons: list[dict[str, Any]]
+    trends: list[dict[str, Any]]
+    apart: dict[str, str]
+
+
+def along(frame: Frame, axes: Sequence[str]) -> Along:
+    """Compare along each of some axes, in their order."""
     joined = Joined.of({"": frame})
     flips = stats.SignFlips(clusters=joined.clusters)
-    pairs = {axis: find_pairs(joined.columns, axis) for axis in axes}
-    comparisons, trends = Comparisons(joined, pairs, flips), Trends(joined, axes, flips)
+    pairs: dict[str, list[Pair]] = {}
+    apart: dict[str, str] = {}
+    for axis in axes:
+        try:
+            pairs[axis] = find_pairs(joined.columns, axis)
+        except ConfigError as error:
+            apart[axis] = error.message if error.hint is None else f"{error.message}: {error.hint}"
+    comparisons, trends = Comparisons(joined, pairs, flips), Trends(joined, list(pairs), flips)
     comparisons.make()
     trends.fit()
     p = flips.p()
-    return {"comparisons": comparisons.tested(p), "trends": trends.tested(p)}
+    return Along(comparisons.tested(p), trends.tested(p), apart)

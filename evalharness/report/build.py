@@ -52,8 +52,10 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
     with begun(partial(_attempts, source), "reading attempts", forked=source.aside) as attempts:
         found = gathered(source)
         made = attempts.result()
+    figures = _figures(source, found, made)
+    facts = _run_facts(found, made)
     data: dict[str, Any] = {
-        "run": {**_run_facts(found, made), "records_outside_plan": found.outside},
+        "run": {**facts, "notes": [*facts["notes"], *figures.pop("apart")]},
         "attempts": made.facts,
         **found.scoring,
         "judges": judges(run),
@@ -61,7 +63,7 @@ def build(run: Run, options: Options = DEFAULTS) -> Built:
         "errors": fate.errors(found.records),
         "provenance": provenance(run, found.settings),
         "load": found.load.data,
-        **_figures(source, found, made),
+        **figures,
     }
     return Built({name: data[name] for name in _ORDER}, found.frame, run)
 
@@ -76,8 +78,13 @@ def _figures(source: Source, found: Gathered, made: AttemptsTold) -> dict[str, A
     frame = found.frame
     halved = source.aside and len(frame.rows) < _MANY
     with begun(partial(_settings, source, found, made), "figures", forked=halved) as rest:
-        figures = {
-            **along(frame, _varying(frame)),
+        compared = along(frame, _varying(frame))
+        figures: dict[str, Any] = {
+            "comparisons": compared.comparisons,
+            "trends": compared.trends,
+            "apart": [
+                f"nothing is compared along {axis}: {why}" for axis, why in compared.apart.items()
+            ],
             "breakdowns": breakdowns(frame),
             "leaders": leaders(frame),
             "timeline": timeline(frame),
@@ -152,4 +159,5 @@ def _run_facts(found: Gathered, made: AttemptsTold) -> dict[str, Any]:
         "attempts_in_doubt": made.in_doubt,
         "damaged_journal_entries": len(run.damage),
         "notes": manifest.notes,
+        "records_outside_plan": found.outside,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from evalharness.scorers.answers import Extractor
 from evalharness.scorers.base import NOTHING_ANSWERED, Score, Scorer
 from evalharness.scorers.distinct import KEYS, TEXTS, News, Samples
 from evalharness.scorers.marking import Marker, Marks
+from evalharness.scorers.python import Python
 from evalharness.texts import Texts
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ class Grader:
         texts: numbers the texts of the outputs.
         keys: numbers of the columns of few values, where somebody else gives them.
         aside: judge in a copy of this process (:class:`~evalharness.forked.Forked`), while this
-            one reads on.
+            one reads on; where no further process can be had, or a scorer is a user's, it is here.
 
     Raises:
         ConfigError: see :func:`score_records`.
@@ -157,10 +159,13 @@ class Grader:
         self._texts = texts
         self._keys = {name: Keys() for name in KEYS} if keys is None else keys
         self._marker = Marker(scorers, extractor, supplied=supplied)
-        if aside:
-            texts.share()
         self._samples = Samples(prompts, self._keys, texts)
-        self._copy = Forked(self._mark_all, "judging outputs") if aside else None
+        self._copy: Forked[Marks] | None = None
+        # What a user's function has open, its threads above all, is not in a copy.
+        if aside and not any(isinstance(scorer, Python) for scorer in scorers):
+            texts.share()
+            with contextlib.suppress(OSError):  # the system makes no further process
+                self._copy = Forked(self._mark_all, "judging outputs")
 
     def __enter__(self) -> Grader:
         return self

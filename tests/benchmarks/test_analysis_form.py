@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from benchmarks import analysis
+from benchmarks import analysis, recorded
 from benchmarks.recorded import Shape, make
-from evalharness import forked
 from evalharness.analysis import breakdowns, encode, pairs, variants
 from evalharness.analysis.frame import METRICS
 from evalharness.analysis.stats import permutation
 from evalharness.errors import EvalharnessError
 from evalharness.held import Held
+from evalharness.records import Setting
 from evalharness.report import build as report
 from evalharness.report import gather as gathering
 from evalharness.report.build import build
@@ -140,7 +142,7 @@ def test_a_report_does_not_depend_on_the_parts(
 def aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few the records and the cores: copies of the process share the work."""
     monkeypatch.setattr(gathering, "ASIDE_FROM", 0)
-    monkeypatch.setattr(forked, "cores", lambda: 2)
+    monkeypatch.setattr(gathering, "can_fork", lambda: sys.platform == "linux")
 
 
 @pytest.mark.usefixtures("crowded", "aside")
@@ -155,6 +157,7 @@ def test_a_report_does_not_depend_on_who_works_on_it(
 
 
 @pytest.mark.usefixtures("aside")
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
 def test_a_lost_judge_ends_a_report(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No report is made from half of the scores."""
 
@@ -162,8 +165,30 @@ def test_a_lost_judge_ends_a_report(run: Path, monkeypatch: pytest.MonkeyPatch) 
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(Marker, "mark", lost)
-    with pytest.raises(EvalharnessError, match=r"for judging outputs was lost \(SIGKILL\)"):
+    with pytest.raises(EvalharnessError, match="for judging outputs was killed"):
         build(Run.open(run))
+
+
+def test_axes_that_vary_together_are_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the report is made, and says along which axes nothing could be compared."""
+    setting = recorded._setting
+
+    def another(number: int) -> Setting:
+        axes = {"model": f"m{number}", "temperature": number}
+        return msgspec.structs.replace(
+            setting(number), model=f"m{number}", axes=axes, params={**axes, "top_p": 1.0}
+        )
+
+    monkeypatch.setattr(recorded, "_setting", another)
+    make(tmp_path / "together", Shape(prompts=5, settings=3, repeats=3))
+    data = build(Run.open(tmp_path / "together")).data
+    assert data["comparisons"] == data["trends"] == []
+    assert len(data["settings"]) == 3
+    notes = "\n".join(data["run"]["notes"])
+    assert "nothing is compared along model: no two settings differ in `model` alone" in notes
+    assert "nothing is compared along temperature" in notes
 
 
 @pytest.mark.usefixtures("crowded")

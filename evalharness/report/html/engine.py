@@ -19,7 +19,7 @@ from evalharness.errors import EvalharnessError
 from evalharness.secrets_guard import environment_without_secrets
 
 #: Scripts that the font within vl-convert does not know: it has Latin, Greek and Cyrillic.
-_OTHER_SCRIPTS = re.compile("[\u0530-\u1dff\u2c00-\U0010ffff]")
+OTHER_SCRIPTS = re.compile("[\u0530-\u1dff\u2c00-\U0010ffff]")
 
 
 class Engine:
@@ -41,10 +41,10 @@ class Engine:
             ValueError: a specification is not valid Vega-Lite.
         """
         asked = json.dumps(specs, ensure_ascii=False)
-        if _OTHER_SCRIPTS.search(asked):
+        if OTHER_SCRIPTS.search(asked):
             self.close()
             self._process = _started(machine_fonts=True)
-        drawn, said = self._process.communicate(asked.encode())
+        drawn, said = self._process.communicate(asked.encode(errors="replace"))
         status = self._process.returncode
         if status < 0:
             raise EvalharnessError(

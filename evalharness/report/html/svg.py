@@ -7,12 +7,14 @@ can come through, whatever a setting or a model is called.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from evalharness.report.html import palette
+from evalharness.report.html.engine import OTHER_SCRIPTS
 
 if TYPE_CHECKING:
     from evalharness.report.html.engine import Engine
@@ -27,6 +29,7 @@ _ATTRIBUTES = {
 }  # fmt: skip
 _DEFAULTS = {("opacity", "1"), ("font-weight", "normal"), ("stroke-width", "1")}
 _NUMBER = re.compile(r"-?\d+\.\d{2,}")
+_LABEL_PIXELS = 300
 
 CONFIG: dict[str, Any] = {
     "background": None,
@@ -63,8 +66,12 @@ def render(specs: Mapping[str, Mapping[str, Any]], engine: Engine) -> dict[str, 
     Raises:
         ValueError: a specification is not valid Vega-Lite.
     """
-    schema = "https://vega.github.io/schema/vega-lite/v6.json"
-    drawn = engine.draw([{"$schema": schema, "config": CONFIG, **spec} for spec in specs.values()])
+    common = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": CONFIG}
+    if OTHER_SCRIPTS.search(json.dumps(list(specs.values()), ensure_ascii=False)):
+        # Their letters can be twice as wide, so that a limit in characters is none in width.
+        axis = {**CONFIG["axis"], "labelLimit": _LABEL_PIXELS}
+        common["config"] = {**CONFIG, "axis": axis}
+    drawn = engine.draw([{**common, **spec} for spec in specs.values()])
     return {name: clean(svg, name) for name, svg in zip(specs, drawn, strict=True)}
 
 
