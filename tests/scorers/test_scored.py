@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from typing import Any
 
@@ -298,6 +299,23 @@ def test_judging_in_a_copy_of_the_process(
         assert there.why_null(name) == here.why_null(name)
         for place in range(len(rows)):
             assert there.explain(name, place) == here.explain(name, place)
+
+
+def test_a_users_function_judges_in_the_process_that_loaded_it() -> None:
+    """Threads and files that its module has opened are not in a copy of the process."""
+    scorers = parse_scoring([{"name": "python", "path": f"{__name__}.own_process"}])
+    table, about = records([{"text": "a"}]), prompts({"p": "a"})
+    with Grader(about, scorers, None, supplied=False, texts=Texts(), aside=True) as grader:
+        grader.add(grader.coded(table, numbered=False))
+        assert grader.finished(table, about).scores.popitem()[1].tolist() == [1]
+
+
+_HERE = os.getpid()
+
+
+def own_process(sample: Sample) -> bool:
+    """Whether this is still the process that imported the module."""
+    return os.getpid() == _HERE
 
 
 def test_dictionary_encoded_columns() -> None:
