@@ -6,7 +6,7 @@ a new scorer or price needs no new request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,41 +73,77 @@ def _attempts(source: Source) -> AttemptsTold:
     return read_attempts(stored, source.asked, source.settings, source.book)
 
 
+class _Known(NamedTuple):
+    """What the sections are made from: the run, its records, its attempts, the sections so far."""
+
+    source: Source
+    found: Gathered
+    made: AttemptsTold
+    sections: dict[str, Any]
+
+
 def _figures(source: Source, found: Gathered, made: AttemptsTold) -> dict[str, Any]:
-    """The parts of a report that depend on the frame, half of them in a copy of this process."""
-    frame = found.frame
-    halved = source.aside and len(frame.rows) < _MANY
-    with begun(partial(_settings, source, found, made), "figures", forked=halved) as rest:
-        compared = along(frame, _varying(frame))
-        figures: dict[str, Any] = {
-            "comparisons": compared.comparisons,
-            "trends": compared.trends,
-            "apart": [
-                f"nothing is compared along {axis}: {why}" for axis, why in compared.apart.items()
-            ],
-            "breakdowns": breakdowns(frame),
-            "leaders": leaders(frame),
-            "timeline": timeline(frame),
-        }
-        return {**figures, **rest.result()}
+    """The sections that depend on the frame, half of them in a copy of this process.
+
+    Of very many records each is made in a copy of its own, one after the other: what it held is
+    given back when its copy ends.
+    """
+    known = _Known(source, found, made, {})
+    if len(found.frame.rows) >= _MANY:
+        for part in (*_HERE, *_BESIDE):
+            with begun(partial(part, known), "figures", forked=source.aside) as copy:
+                known.sections.update(copy.result())
+        return known.sections
+    with begun(partial(_all, _BESIDE, known), "figures", forked=source.aside) as rest:
+        _all(_HERE, known)
+        known.sections.update(rest.result())
+    return known.sections
 
 
-def _settings(source: Source, found: Gathered, made: AttemptsTold) -> dict[str, Any]:
-    """The other half: setting by setting, their money, and what is least stable under them."""
-    frame, run = found.frame, found.run
-    settings: list[dict[str, Any]] = summarise(frame)["settings"]
-    unstable = least_stable(frame)
-    return {
-        "settings": settings,
-        "effects": effects(frame, bodies=_bodies(run)),
-        "distributions": distributions(frame),
-        "least_stable": unstable,
-        "unstable_prompts": unstable_prompts(run, frame, unstable),
-        "money": money(
-            frame, found.costs, found.book, prompts=found.prompts, attempts=made.spent,
-            settings=settings, volume=source.options.volume,
-        ),
-    }  # fmt: skip
+_Part = Callable[[_Known], dict[str, Any]]
+
+
+def _all(parts: Sequence[_Part], known: _Known) -> dict[str, Any]:
+    for part in parts:
+        known.sections.update(part(known))
+    return known.sections
+
+
+def _along(known: _Known) -> dict[str, Any]:
+    frame = known.found.frame
+    found = along(frame, _varying(frame))
+    apart = [f"nothing is compared along {axis}: {why}" for axis, why in found.apart.items()]
+    return {"comparisons": found.comparisons, "trends": found.trends, "apart": apart}
+
+
+def _unstable(known: _Known) -> dict[str, Any]:
+    run, frame = known.found.run, known.found.frame
+    rows = least_stable(frame)
+    return {"least_stable": rows, "unstable_prompts": unstable_prompts(run, frame, rows)}
+
+
+def _spent(known: _Known) -> dict[str, Any]:
+    found = known.found
+    spent = money(
+        found.frame, found.costs, found.book, prompts=found.prompts, attempts=known.made.spent,
+        settings=known.sections["settings"], volume=known.source.options.volume,
+    )  # fmt: skip
+    return {"money": spent}
+
+
+_HERE: tuple[_Part, ...] = (
+    _along,
+    lambda known: {"breakdowns": breakdowns(known.found.frame)},
+    lambda known: {"leaders": leaders(known.found.frame)},
+    lambda known: {"timeline": timeline(known.found.frame)},
+)
+_BESIDE: tuple[_Part, ...] = (
+    lambda known: summarise(known.found.frame),
+    lambda known: {"effects": effects(known.found.frame, bodies=_bodies(known.found.run))},
+    lambda known: {"distributions": distributions(known.found.frame)},
+    _unstable,
+    _spent,
+)
 
 
 def build_all(names: Sequence[str], options: Options) -> list[Built]:
