@@ -26,10 +26,15 @@ def average(frame: Frame, metric: str) -> tuple[Floats, Ints] | None:
     values = usable_values(frame, metric)
     if values is None:
         return None
-    rows = np.flatnonzero(~np.isnan(values))
-    n = np.bincount(frame.cell[rows], minlength=frame.cells)
-    total = np.bincount(frame.cell[rows], values[rows], minlength=frame.cells)
-    return np.where(n > 0, total / np.maximum(n, 1), np.nan), n
+    prompts = len(frame.prompt_ids)
+    n, total = np.zeros(frame.shape[::-1], np.int64), np.zeros(frame.shape[::-1])
+    for setting in range(len(n)):  # one after the other, since counting needs 24 bytes a record
+        here = frame.rows_of(setting)
+        known = ~np.isnan(values[here])
+        prompt = frame.prompt[here][known]
+        n[setting] = np.bincount(prompt, minlength=prompts)
+        total[setting] = np.bincount(prompt, values[here][known], minlength=prompts)
+    return np.where(n > 0, total / np.maximum(n, 1), np.nan).ravel(), n.ravel()
 
 
 def usable_values(frame: Frame, metric: str) -> Floats | None:

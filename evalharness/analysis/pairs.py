@@ -81,14 +81,15 @@ def counted(pairs: Pairs, group: Ints, groups: int, cells: int) -> tuple[Ints, I
     """
     # Those in no group are counted as group 0, which costs less than picking the others.
     size = 2 * cells * (groups + 1)
-    found = np.zeros(size, np.int64)
-    for start in range(0, len(group), BLOCK):
+    found = np.zeros(0, np.int64)
+    for start in range(0, max(1, len(group)), BLOCK):
         part = slice(start, start + BLOCK)
         place = group[part].astype(np.int64)
         place += 1
         place *= 2 * cells
         place += pairs.place[part]
-        found += np.bincount(place, minlength=size)
+        here = np.bincount(place, minlength=size)
+        found = here if start == 0 else found + here
     unequal, same = found.reshape(groups + 1, 2, cells)[1:].swapaxes(0, 1)
     return unequal + same, same
 
