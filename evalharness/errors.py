@@ -10,6 +10,7 @@
     ├── AccountError                3    key or credit refused; resumable
     ├── BudgetReachedError          4    the money limit holds; resumable
     ├── StorageError                74   local disk or journal failed; resumable
+    ├── ProcessLostError            74   a process that helped was killed; the run is whole
     ├── RunInUseError               75   another process writes this run folder
     └── InterruptedRunError         130  a signal stopped the run; resumable
 
@@ -84,6 +85,12 @@ class BudgetReachedError(EvalharnessError):
 
 class StorageError(EvalharnessError):
     """A local write, sync or read failed; sending stopped, the run can be resumed."""
+
+    exit_code = EXIT_STORAGE
+
+
+class ProcessLostError(EvalharnessError):
+    """A process that helped with a report was killed; the run itself is whole."""
 
     exit_code = EXIT_STORAGE
 

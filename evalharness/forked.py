@@ -23,7 +23,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from evalharness.cores import cores
-from evalharness.errors import EvalharnessError
+from evalharness.errors import ProcessLostError
 
 _R = TypeVar("_R")
 
@@ -104,7 +104,7 @@ class Forked(Generic[_R]):
         """Give the copy something to work on; waits while it has a megabyte before it.
 
         Raises:
-            EvalharnessError: the copy was lost.
+            ProcessLostError: the copy was lost.
             Exception: what the work raised.
         """
         try:
@@ -117,7 +117,7 @@ class Forked(Generic[_R]):
         """What the work comes to, once everything sent is worked off.
 
         Raises:
-            EvalharnessError: the copy was lost.
+            ProcessLostError: the copy was lost.
             Exception: what the work raised, with the copy's traceback as a note.
         """
         with contextlib.suppress(BrokenPipeError):
@@ -203,11 +203,11 @@ def _noted(error: Exception) -> Exception:
     return error
 
 
-def _lost(name: str, exit_code: int | None) -> EvalharnessError:
+def _lost(name: str, exit_code: int | None) -> ProcessLostError:
     if exit_code == -signal.SIGKILL:
         hint = "as the system does when it has no memory left; the run itself is whole"
-        return EvalharnessError(f"the process for {name} was killed", hint=hint)
-    return EvalharnessError(f"the process for {name} was lost (exit code {exit_code})")
+        return ProcessLostError(f"the process for {name} was killed", hint=hint)
+    return ProcessLostError(f"the process for {name} was lost (exit code {exit_code})")
 
 
 def _follow(owner: int) -> None:

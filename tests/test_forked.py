@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from evalharness import forked
-from evalharness.errors import ConfigError, EvalharnessError
+from evalharness.errors import ConfigError, ProcessLostError
 from evalharness.forked import Forked, begun
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
@@ -113,7 +113,7 @@ def test_a_killed_copy_is_an_error_that_says_so(answered: bool) -> None:
 
     with (
         Forked(work, "judging outputs") as copy,
-        pytest.raises(EvalharnessError, match="process for judging outputs was killed"),
+        pytest.raises(ProcessLostError, match="process for judging outputs was killed"),
     ):
         copy.result()
 
@@ -125,7 +125,7 @@ def test_half_an_answer_is_none() -> None:
         assert copy._from.poll(60)  # it has begun
         copy._process.kill()
         copy._process.join()
-        with pytest.raises(EvalharnessError, match="was killed"):
+        with pytest.raises(ProcessLostError, match="was killed"):
             copy.result()
 
 

@@ -18,7 +18,7 @@ from benchmarks.recorded import Shape, make
 from evalharness.analysis import breakdowns, encode, pairs, variants
 from evalharness.analysis.frame import METRICS
 from evalharness.analysis.stats import permutation
-from evalharness.errors import EvalharnessError
+from evalharness.errors import EXIT_STORAGE, ProcessLostError
 from evalharness.held import Held
 from evalharness.records import Setting
 from evalharness.report import build as report
@@ -165,8 +165,9 @@ def test_a_lost_judge_ends_a_report(run: Path, monkeypatch: pytest.MonkeyPatch) 
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(Marker, "mark", lost)
-    with pytest.raises(EvalharnessError, match="for judging outputs was killed"):
+    with pytest.raises(ProcessLostError, match="for judging outputs was killed") as caught:
         build(Run.open(run))
+    assert caught.value.exit_code == EXIT_STORAGE  # a gate that does not hold is 1
 
 
 def test_axes_that_vary_together_are_not_compared(

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.errors import EvalharnessError
+from evalharness.errors import ProcessLostError
 from evalharness.report.build import Built
 from evalharness.report.html import warm
 from evalharness.report.text import printable
@@ -75,7 +75,7 @@ def test_a_killed_engine_is_an_error_in_words() -> None:
     """As when the system has no memory left; the run itself is whole."""
     engine = warm()
     engine._process.kill()
-    with pytest.raises(EvalharnessError, match=r"draws plots was lost \(SIGKILL\)"):
+    with pytest.raises(ProcessLostError, match=r"draws plots was lost \(SIGKILL\)"):
         engine.draw([_texts("a")])
 
 

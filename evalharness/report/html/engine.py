@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from evalharness.errors import EvalharnessError
+from evalharness.errors import ProcessLostError
 from evalharness.secrets_guard import environment_without_secrets
 
 #: Scripts that the font within vl-convert does not know: it has Latin, Greek and Cyrillic.
@@ -37,7 +37,7 @@ class Engine:
         """Draw Vega-Lite specifications, in their order, and end.
 
         Raises:
-            EvalharnessError: the process was lost.
+            ProcessLostError: the process was lost.
             ValueError: a specification is not valid Vega-Lite.
         """
         asked = json.dumps(specs, ensure_ascii=False)
@@ -47,7 +47,7 @@ class Engine:
         drawn, said = self._process.communicate(asked.encode(errors="replace"))
         status = self._process.returncode
         if status < 0:
-            raise EvalharnessError(
+            raise ProcessLostError(
                 f"the process that draws plots was lost ({signal.Signals(-status).name})",
                 hint="nothing of the run is; with memory to spare `evalharness report RUN --html` "
                 "makes the page",
