@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import signal
 import subprocess
 import sys
 import traceback
+from collections import deque
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -91,9 +92,8 @@ def test_an_answer_that_comes_early_ends_the_sending() -> None:
         next(messages)
         return bytes(10**7)
 
-    with Forked(early, "answering") as copy, contextlib.suppress(BrokenPipeError):
-        for _ in range(30):
-            copy.send(bytes(10**6))
+    with Forked(early, "answering") as copy, pytest.raises(BrokenPipeError):
+        deque(map(copy.send, repeat(bytes(10**6), 30)))
 
 
 @pytest.mark.parametrize("answered", [False, True])

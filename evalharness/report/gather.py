@@ -17,7 +17,6 @@ from evalharness.report.load import Loaded, load_section
 from evalharness.report.reading import Reader
 from evalharness.report.scoring import (
     Options,
-    StoredConfig,
     grader,
     price_book,
     scoring_facts,
@@ -74,17 +73,16 @@ class Source(NamedTuple):
 
     Attributes:
         run, options: as given.
-        config: the configuration it was made with.
-        settings, prompts, asked, book: see :class:`Gathered`; those that no record has are here.
+        settings, prompts, asked, load, book: see :class:`Gathered`.
         aside: whether its records are so many that copies of this process share the work.
     """
 
     run: Run
     options: Options
-    config: StoredConfig
     settings: pa.Table
     prompts: pa.Table
     asked: Asked | None
+    load: Loaded
     book: PriceBook
     aside: bool
 
@@ -97,12 +95,12 @@ def opened(run: Run, options: Options = DEFAULTS) -> Source:
     """
     settings, prompts = run.table("settings"), run.table("prompts")
     config = stored_config(run)
-    book = price_book(options, config)
+    load, book = load_section(run, settings, config.load), price_book(options, config)
     asked = None if options.everything else Asked(settings, prompts, run.manifest)
     if asked is not None:
         settings, prompts = asked.settings, asked.prompts
     aside = run.manifest.recorded >= ASIDE_FROM and can_fork()
-    return Source(run, options, config, settings, prompts, asked, book, aside)
+    return Source(run, options, settings, prompts, asked, load, book, aside)
 
 
 def gather(run: Run, options: Options = DEFAULTS) -> Gathered:
@@ -121,8 +119,7 @@ def gathered(source: Source) -> Gathered:
         ConfigError: there are none, or the run's scoring cannot be read.
     """
     run, settings, prompts, asked = source.run, source.settings, source.prompts, source.asked
-    load = load_section(run, run.table("settings"), source.config.load)
-    texts = Texts()
+    load, texts = source.load, Texts()
     stored = run.snapshot("records")
     wide = stored.wide(WIDE)
     reader = Reader(load, asked, texts, _columns())

@@ -82,6 +82,8 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     target: Any = None
 
     needs_target: ClassVar[bool] = True
+    #: Whether a forked copy of the process may judge: threads and open files are not in it.
+    fits_copies: ClassVar[bool] = True
 
     def score(self, sample: Sample) -> Score:
         """Judge one sample by the rules in the module's docstring. Never raises."""

@@ -34,6 +34,7 @@ class Python(Scorer, frozen=True, kw_only=True):
     args: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
     needs_target: ClassVar[bool] = False
+    fits_copies: ClassVar[bool] = False  # a user's module may have started anything
 
     def __post_init__(self) -> None:
         try:

@@ -17,7 +17,6 @@ from evalharness.scorers.answers import Extractor
 from evalharness.scorers.base import NOTHING_ANSWERED, Score, Scorer
 from evalharness.scorers.distinct import KEYS, TEXTS, News, Samples
 from evalharness.scorers.marking import Marker, Marks
-from evalharness.scorers.python import Python
 from evalharness.texts import Texts
 
 if TYPE_CHECKING:
@@ -161,8 +160,7 @@ class Grader:
         self._marker = Marker(scorers, extractor, supplied=supplied)
         self._samples = Samples(prompts, self._keys, texts)
         self._copy: Forked[Marks] | None = None
-        # What a user's function has open, its threads above all, is not in a copy.
-        if aside and not any(isinstance(scorer, Python) for scorer in scorers):
+        if aside and all(scorer.fits_copies for scorer in scorers):
             texts.share()
             with contextlib.suppress(OSError):  # the system makes no further process
                 self._copy = Forked(self._mark_all, "judging outputs")

@@ -115,13 +115,7 @@ class TextScorer(Scorer, frozen=True, kw_only=True, dict=True):
     @cached_property
     def options(self) -> TextOptions:
         """Collect the comparison options as one value."""
-        return TextOptions(
-            strip=self.strip,
-            ignore_case=self.ignore_case,
-            ignore_whitespace=self.ignore_whitespace,
-            ignore_punctuation=self.ignore_punctuation,
-            unicode_form=self.unicode_form,
-        )
+        return TextOptions(**{one: getattr(self, one) for one in TextOptions.__struct_fields__})
 
     @cached_property
     def cased(self) -> TextOptions:

@@ -14,7 +14,7 @@ from evalharness.held import Keys
 KEY = st.tuples(st.sampled_from([0, 1, 2**13, 2**40, 2**40 + 1]), st.integers(0, 3))
 
 
-def numbered(blocks: list[list[tuple[int, int]]], numbers: Numbers) -> None:
+def assert_numbered(blocks: list[list[tuple[int, int]]], numbers: Numbers) -> None:
     """Hold the numbers of keys to those a dictionary gives."""
     known: dict[tuple[int, int], int] = {}
     for block in blocks:
@@ -33,7 +33,7 @@ def numbered(blocks: list[list[tuple[int, int]]], numbers: Numbers) -> None:
 def test_keys_get_the_next_numbers_in_the_order_in_which_they_come(
     blocks: list[list[tuple[int, int]]],
 ) -> None:
-    numbered(blocks, Numbers())
+    assert_numbered(blocks, Numbers())
 
 
 def test_numbers_stay_when_the_table_grows() -> None:
@@ -41,7 +41,7 @@ def test_numbers_stay_when_the_table_grows() -> None:
     blocks = [
         [(a, 0) for a in rng.integers(0, 60_000, size).tolist()] for size in (5_000, 1, 40_000)
     ]
-    numbered([*blocks, blocks[0]], Numbers())
+    assert_numbered([*blocks, blocks[0]], Numbers())
 
 
 @given(st.lists(st.lists(st.none() | st.sampled_from("abcdé"), max_size=8), max_size=4))
