@@ -34,9 +34,9 @@ import numpy as np
 
 from benchmarks.recorded import Shape, make
 from evalharness.analysis import stats
-from evalharness.analysis.compare import compare
-from evalharness.report.gather import gather
-from evalharness.store.run import Run
+from evalharness.analysis.comparison.compare import compare
+from evalharness.report.build.open_run import gather
+from evalharness.store.folder.run import Run
 
 COMPARED = Shape(prompts=10_000, settings=20, repeats=5)
 

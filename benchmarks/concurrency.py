@@ -24,9 +24,9 @@ import numpy as np
 
 from benchmarks.harness import bare, bare_streams, checked, configuration, durable
 from benchmarks.paced import paced_server, stats
-from evalharness.commands.eventloop import run_on_loop
-from evalharness.commands.run import prepare
-from evalharness.store.run import Run
+from evalharness.cli.execution.event_loop import run_on_loop
+from evalharness.cli.execution.prepare import prepare
+from evalharness.store.folder.run import Run
 
 DELAY_S = 0.5
 GAP_S = 0.02

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from pyreqwest.client import ClientBuilder
 
-from evalharness.commands.opening import open_lanes
-from evalharness.commands.run import Prepared
-from evalharness.config import RunConfig, parse
-from evalharness.progress import LineProgress
+from evalharness.cli.execution.connections import open_lanes
+from evalharness.cli.execution.prepare import Prepared
+from evalharness.config.models import RunConfig, parse
 from evalharness.runner import Runner
-from evalharness.runner.money import Money
-from evalharness.store.verify import verify_folder
-from evalharness.store.writer import RunStore
+from evalharness.runner.budget import Money
+from evalharness.runner.progress import LineProgress
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.parts.verify import verify_folder
 
 PROMPTS = 100
 _CONTENT = b'"content":"'

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from benchmarks.harness import checked, configuration, durable
 from benchmarks.nginx import canned_server
-from evalharness.commands.eventloop import run_on_loop
-from evalharness.commands.run import prepare
-from evalharness.store.sealer import Sealer
+from evalharness.cli.execution.event_loop import run_on_loop
+from evalharness.cli.execution.prepare import prepare
+from evalharness.store.parts.seal_process import Sealer
 
 
 class Peaks(NamedTuple):

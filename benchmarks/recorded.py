@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evalharness.order import Shuffle
+from evalharness.planning.shuffle import Shuffle
 from evalharness.records import Prompt, Setting
 from evalharness.schema import arrow_schema
-from evalharness.store.columns import prompt_table, setting_table
-from evalharness.store.folder import RunFolder
-from evalharness.store.parts import write_part, write_table
-from evalharness.store.seal import SEAL_TRIALS
+from evalharness.store.folder.run_folder import RunFolder
+from evalharness.store.parts.part_files import write_part, write_table
+from evalharness.store.parts.seal import SEAL_TRIALS
+from evalharness.store.parts.to_arrow import prompt_table, setting_table
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]

@@ -23,8 +23,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from evalharness.config import RunConfig, parse
-from evalharness.plan import Plan, build_plan
+from evalharness.config.models import RunConfig, parse
+from evalharness.planning.plan import Plan, build_plan
 from evalharness.records import (
     AttemptResult,
     Intent,
@@ -34,12 +34,12 @@ from evalharness.records import (
     Trial,
     Usage,
 )
-from evalharness.runner.before import recall
-from evalharness.store import seal
-from evalharness.store.seal import Batch
-from evalharness.store.writer import RunStore
+from evalharness.runner.resume_limits import recall
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.parts import seal
+from evalharness.store.parts.seal import Batch
 from evalharness.throttle.clock import SystemClock
-from evalharness.throttle.gate import Gate
+from evalharness.throttle.limiter import Gate
 
 SETTINGS, REPEATS = 10, 10
 TEXT = "The capital of that country is a city on a river, known for its markets. " * 3
@@ -153,7 +153,7 @@ def measure(root: Path, config: RunConfig) -> dict[str, Any]:
 
 def verify(root: Path) -> dict[str, Any]:
     """Verify the folder; seconds and the most memory, MiB."""
-    from evalharness.store.verify import verify_folder
+    from evalharness.store.parts.verify import verify_folder
 
     began = time.perf_counter()
     report = verify_folder(root)

@@ -22,10 +22,10 @@ import msgspec
 
 from benchmarks.harness import Took, checked, configuration, durable
 from benchmarks.nginx import canned_server
-from evalharness.commands.eventloop import run_on_loop
-from evalharness.commands.run import prepare
-from evalharness.store import seal
-from evalharness.store.run import Run
+from evalharness.cli.execution.event_loop import run_on_loop
+from evalharness.cli.execution.prepare import prepare
+from evalharness.store.folder.run import Run
+from evalharness.store.parts import seal
 
 
 class Sealing(NamedTuple):

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from benchmarks.harness import Took, bare, checked, configuration, durable
 from benchmarks.nginx import canned_server
-from evalharness.commands.eventloop import run_on_loop
-from evalharness.commands.run import prepare
+from evalharness.cli.execution.event_loop import run_on_loop
+from evalharness.cli.execution.prepare import prepare
 
 
 class Measured(NamedTuple):

@@ -19,9 +19,9 @@ import numpy as np
 
 from benchmarks.nginx import canned_server
 from benchmarks.paced import paced_server
-from evalharness.commands.eventloop import run_on_loop
-from evalharness.config import LimitsConfig
-from evalharness.wire.transport import Exchange, open_transport
+from evalharness.cli.execution.event_loop import run_on_loop
+from evalharness.config.models import LimitsConfig
+from evalharness.http import Exchange, open_transport
 
 Kind = Literal["auto", "reqwest", "httpx"]
 KINDS: tuple[Kind, ...] = ("auto", "reqwest", "httpx")

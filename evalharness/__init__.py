@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evalharness.loaded import LoadedRun
+    from evalharness.api import LoadedRun
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -23,6 +23,6 @@ def load(run: str | Path) -> LoadedRun:
     Raises:
         RunNotFoundError: when there is no such folder or it holds no run.
     """
-    from evalharness.loaded import LoadedRun
+    from evalharness.api import LoadedRun
 
     return LoadedRun.open(run)

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from evalharness import forked
 from evalharness.errors import ConfigError, ProcessLostError
-from evalharness.forked import Forked, begun
+from evalharness.process import fork
+from evalharness.process.fork import Forked, begun
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
 
@@ -151,7 +151,7 @@ def test_leaving_early_ends_it() -> None:
 
 _ORPHANS = """
 import os, signal
-from evalharness.forked import Forked
+from evalharness.process.fork import Forked
 import time
 first, second = Forked(list, "first"), Forked(list, "second")
 third = Forked(lambda messages: time.sleep(3600), "busy")
@@ -193,7 +193,7 @@ def test_work_is_done_here_where_there_is_no_further_process(
     monkeypatch.setattr(os, "fork", refused)
     with begun(os.getpid, "asking", forked=True) as here:
         assert here.result() == os.getpid()
-    assert not forked._ENDS
+    assert not fork._ENDS
 
 
 def test_where_copies_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,10 +201,10 @@ def test_where_copies_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def possible(threads: int = 1, cores: int = 2, system: str = "linux") -> bool:
         with monkeypatch.context() as patch:
-            patch.setattr(forked.threading, "active_count", lambda: threads)
-            patch.setattr(forked, "cores", lambda: cores)
+            patch.setattr(fork.threading, "active_count", lambda: threads)
+            patch.setattr(fork, "cores", lambda: cores)
             patch.setattr(sys, "platform", system)
-            return forked.can_fork()
+            return fork.can_fork()
 
     assert possible()
     assert not possible(threads=2)

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.runner.lateness import Lateness, probe_loop
+from evalharness.runner.loop_lag import Lateness, probe_loop
 
 SECONDS = st.floats(1e-4, 1e4)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import evalharness
-from evalharness.commands.importing import import_file
-from evalharness.report.build import build
+from evalharness.cli.commands.import_ import import_file
+from evalharness.report.build.report_data import build
 
 PAGE = Path(__file__).parents[1] / "docs" / "notebook.md"
 
@@ -52,7 +52,7 @@ def test_the_frames_hold_the_reports_figures(run_folder: Path) -> None:
         ("agreement", agreement), ("scores", run.scores()), ("cost", run.cost()),
         ("compare", compared),
     ):  # fmt: skip
-        text = getattr(evalharness.loaded.LoadedRun, method).__doc__ or ""
+        text = getattr(evalharness.api.LoadedRun, method).__doc__ or ""
         assert all(f"``{name}``" in text for name in table.columns), method
 
 

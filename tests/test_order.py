@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.order import Shuffle
+from evalharness.planning.shuffle import Shuffle
 
 
 @given(n=st.integers(0, 5_000), seed=st.integers(-(2**40), 2**40))

@@ -12,9 +12,9 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from evalharness.config import DatasetConfig, OrderConfig, ProviderConfig, RunConfig
+from evalharness.config.models import DatasetConfig, OrderConfig, ProviderConfig, RunConfig
 from evalharness.errors import ConfigError
-from evalharness.plan import Plan, build_plan
+from evalharness.planning.plan import Plan, build_plan
 
 ROWS = [{"id": f"p{n}", "prompt": f"question {n}", "target": str(n)} for n in range(5)]
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.config import DatasetConfig, ProviderConfig, RunConfig
+from evalharness.config.models import DatasetConfig, ProviderConfig, RunConfig
 from evalharness.errors import ConfigError
-from evalharness.labels import label
+from evalharness.planning.setting_labels import label
+from evalharness.planning.sweep import expand
 from evalharness.records import Setting
-from evalharness.sweep import expand
 
 KNOWN = frozenset({"temperature", "top_p", "seed", "max_tokens", "tools"})
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.encode import Floats, narrow
-from evalharness.analysis.frame import Frame
-from evalharness.analysis.loading import ERROR, TRUNCATED
-from evalharness.analysis.plain import interval, number
+from evalharness.analysis.data.encode import Floats, narrow
+from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.json_values import interval, number
+from evalharness.analysis.data.statuses import ERROR, TRUNCATED
 
 POINTS = 101
 BINS = 48  # of the time line

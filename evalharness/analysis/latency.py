@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.encode import Floats
-from evalharness.analysis.frame import Frame
+from evalharness.analysis.data.encode import Floats
+from evalharness.analysis.data.frame import Frame
 
 ENOUGH_FOR_P99 = 100  # below this many samples a 99th percentile is one sample's luck
 

@@ -1,7 +1,7 @@
 """How good the outputs are, per setting: score, its spread between repeats, pass@k and pass^k.
 
 Errors are in no score; a refused record counts 0 where its prompt has a target (see
-:mod:`.loading`). A repeat is *right* when its score is 1.
+:mod:`.data.frame_builder`). A repeat is *right* when its score is 1.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evalharness.analysis import plain, stats
-from evalharness.analysis.determinism import clustered
-from evalharness.analysis.encode import Floats, Ints
-from evalharness.analysis.frame import Frame
+from evalharness.analysis import stats
+from evalharness.analysis.agreement.determinism import clustered
+from evalharness.analysis.data import json_values
+from evalharness.analysis.data.encode import Floats, Ints
+from evalharness.analysis.data.frame import Frame
 
 TAUS = (0.5, 0.75, 1.0)
 
@@ -46,8 +47,8 @@ def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
         hat, at = pass_curves(kinds, most)
         out.append(
             {
-                "mean": plain.mean(means[:, s]),
-                "ci95": plain.mean_interval(means[:, s]),
+                "mean": json_values.mean(means[:, s]),
+                "ci95": json_values.mean_interval(means[:, s]),
                 **clustered(frame, means[:, s]),
                 "pass_hat_k": hat,
                 "pass_at_k": at,

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from evalharness.analysis import plain
-from evalharness.analysis.determinism import agreement, sensitivity
-from evalharness.analysis.divergence import divergence
-from evalharness.analysis.encode import UNKNOWN
-from evalharness.analysis.frame import STATUSES, Frame
+from evalharness.analysis.agreement.determinism import agreement, sensitivity
+from evalharness.analysis.agreement.divergence import divergence
+from evalharness.analysis.cost.usage import cost, tokens
+from evalharness.analysis.data import json_values
+from evalharness.analysis.data.encode import UNKNOWN
+from evalharness.analysis.data.frame import STATUSES, Frame
+from evalharness.analysis.data.statuses import ERROR
 from evalharness.analysis.latency import latency
-from evalharness.analysis.loading import ERROR
 from evalharness.analysis.quality import quality
-from evalharness.analysis.usage import cost, tokens
 
 FINGERPRINTS = 20  # names listed; more are only counted
 
@@ -68,7 +68,7 @@ def _trials(frame: Frame, setting: int) -> dict[str, Any]:
         "prompts": int(np.count_nonzero(np.bincount(frame.prompt[rows]))),
         "trials": trials,
         "availability": usable / trials if trials else None,
-        "availability_ci95": plain.share_interval(usable, trials),
+        "availability_ci95": json_values.share_interval(usable, trials),
         "status": dict(zip(STATUSES, counts, strict=True)),
         "status_share": {
             name: count / trials if trials else None

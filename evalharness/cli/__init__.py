@@ -22,9 +22,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 
 from evalharness import __version__
-from evalharness.cli import folders, reading, sending
+from evalharness.cli import args_data, args_report, args_run
+from evalharness.cli.execution.interrupts import Interrupts, interruptible
 from evalharness.cli.parser import Parser
-from evalharness.commands.interrupt import Interrupts, interruptible
 from evalharness.errors import (
     EXIT_CONFIG,
     EXIT_FAILED,
@@ -34,7 +34,7 @@ from evalharness.errors import (
     ConfigError,
     EvalharnessError,
 )
-from evalharness.streams import caused_by, outliving_readers, settle, unfailing_errors
+from evalharness.process.stdio import caused_by, outliving_readers, settle, unfailing_errors
 
 _COMMANDS = (
     "run", "plan", "judge", "report", "compare", "show", "check", "import", "export", "verify",
@@ -112,7 +112,7 @@ def _failed(error: BaseException) -> int:
         return EXIT_STORAGE
     if not isinstance(error, Exception):
         raise error
-    from evalharness.wire.logs import crash_report
+    from evalharness.chat_api.log_redaction import crash_report
 
     print(crash_report(error), end="", file=sys.stderr)
     print("evalharness: this is a defect; what was recorded is kept", file=sys.stderr)
@@ -125,12 +125,12 @@ def _dispatch(arguments: list[str]) -> int:
     # reads this once, when it is imported, and starting its threads takes as long as all of that.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if command in ("run", "plan"):
-        return {"run": sending.run, "plan": sending.plan}[command](arguments[1:])
+        return {"run": args_run.run, "plan": args_run.plan}[command](arguments[1:])
     if command == "judge":
-        return sending.judge(arguments[1:])
+        return args_run.judge(arguments[1:])
     if arguments[:2] == ["serve", "emulator"]:
         # Its dials are made from its options, which would be too much to import for --help.
-        from evalharness.providers.emulator.__main__ import main as serve_emulator
+        from evalharness.emulator.__main__ import main as serve_emulator
 
         return serve_emulator(arguments[2:])
     if command and not command.startswith("-") and command not in _COMMANDS:
@@ -176,16 +176,16 @@ def _parser() -> argparse.ArgumentParser:
         "judge", help="a language model grades a run's outputs, or picks the better", add_help=False
     )
     for add in (
-        reading.add_report,
-        reading.add_compare,
-        reading.add_show,
-        reading.add_check,
-        folders.add_import,
-        folders.add_export,
-        folders.add_verify,
-        folders.add_reconcile,
-        sending.add_serve,
-        folders.add_init,
+        args_report.add_report,
+        args_report.add_compare,
+        args_report.add_show,
+        args_report.add_check,
+        args_data.add_import,
+        args_data.add_export,
+        args_data.add_verify,
+        args_data.add_reconcile,
+        args_run.add_serve,
+        args_data.add_init,
     ):
         add(commands)
     return parser

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn, TextIO, cast
 
 import msgspec
 
-from evalharness import strict_yaml
+from evalharness.config import strict_yaml
 from evalharness.errors import DatasetError
 
 MAX_CELL = 1 << 27  # characters of one CSV cell

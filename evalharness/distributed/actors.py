@@ -23,9 +23,10 @@ import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from evalharness.config import ExecutionConfig
-from evalharness.distributed import estate
+from evalharness.config.models import ExecutionConfig
+from evalharness.distributed import worker_recovery
 from evalharness.distributed.coordinator import Coordinator
+from evalharness.distributed.coordinator_client import Talk
 from evalharness.distributed.messages import (
     CoordinatorLostError,
     Ended,
@@ -33,10 +34,9 @@ from evalharness.distributed.messages import (
     Setup,
     Work,
 )
-from evalharness.distributed.talk import Talk
 from evalharness.distributed.worker import Worker
 from evalharness.errors import ConfigError, EvalharnessError, RunInUseError, StorageError
-from evalharness.runner.turns import quick_turns
+from evalharness.runner.gc_and_gil import quick_turns
 
 _ANY: Any = ray  # its own annotations leave most of it unknown
 # Plans and messages are small; Ray would take a third of the memory for its object store.
@@ -101,7 +101,7 @@ class Cluster:
         return actor.remote(setup)
 
     def alive(self) -> list[str]:
-        """See :class:`.estate.Nodes`."""
+        """See :class:`.worker_recovery.Nodes`."""
         return [node["NodeID"] for node in _ANY.nodes() if node["Alive"]]
 
     async def node_of(self, worker: Any) -> str | None:
@@ -112,8 +112,8 @@ class Cluster:
             return None
 
     async def read_journal(self, node: str, folder: str) -> dict[str, bytes] | None:
-        """See :class:`.estate.Nodes`."""
-        found = await self._on_node(node, estate.read_journal, folder)
+        """See :class:`.worker_recovery.Nodes`."""
+        found = await self._on_node(node, worker_recovery.read_journal, folder)
         if found is _LOST:
             return None
         if found is None:
@@ -121,8 +121,8 @@ class Cluster:
         return found
 
     async def discard(self, node: str, folder: str) -> None:
-        """See :class:`.estate.Nodes`."""
-        await self._on_node(node, estate.discard_journal, folder)
+        """See :class:`.worker_recovery.Nodes`."""
+        await self._on_node(node, worker_recovery.discard_journal, folder)
 
     async def _on_node(self, node: str, what: Callable[[str], Any], folder: str) -> Any:
         """Call something on a node; ``_LOST`` where there is none of that name, or no more.
@@ -193,7 +193,7 @@ def _unreachable(node: str, folder: str, error: Exception) -> StorageError:
 def cluster(execution: ExecutionConfig) -> Generator[Cluster]:
     """Connect to Ray, or start one on this machine that ends with the block.
 
-    One of our own asks for a token where :func:`.token.ask_for_token` was called before.
+    One of our own asks for a token where :func:`.ray_token.ask_for_token` was called before.
 
     Raises:
         ConfigError: no Ray answers at ``execution.address``, or it has too few processors.

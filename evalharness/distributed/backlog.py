@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from evalharness.distributed.messages import Pulled
-from evalharness.distributed.shards import Shard
+from evalharness.distributed.shard_board import Shard
 from evalharness.records import AttemptResult, Outcome, Trial
-from evalharness.runner.backlog import Backlog, Job
-from evalharness.store.recovery import Unfinished
+from evalharness.runner.queue import Backlog, Job
+from evalharness.store.journal.crash_recovery import Unfinished
 
 # All shards are taken, and one may yet come back from a worker that dies.
 ASK_AGAIN_S = 0.25
@@ -37,7 +37,7 @@ class PulledBacklog(Backlog):
             ``carry`` before another attempt does.
         completed: called with a shard whose every trial has its record.
         idle: awaited when no shard is to be had and none is being worked on.
-        most_waiting, held: as in :class:`~evalharness.runner.backlog.Backlog`.
+        most_waiting, held: as in :class:`~evalharness.runner.queue.Backlog`.
     """
 
     def __init__(

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 
-from evalharness.distributed.desk import Answer, Ask, Desk
+from evalharness.distributed.limits.budget_server import Granted, Purse
+from evalharness.distributed.limits.slot_messages import Word
+from evalharness.distributed.limits.slot_server import Answer, Ask, Desk
 from evalharness.distributed.messages import (
     Again,
     Counted,
@@ -24,11 +26,9 @@ from evalharness.distributed.messages import (
     Seal,
     Setup,
 )
-from evalharness.distributed.purse import Granted, Purse
-from evalharness.distributed.shards import Board, Shard
-from evalharness.distributed.words import Word
-from evalharness.runner.outcome import Stop
-from evalharness.store.seal import Sealed
+from evalharness.distributed.shard_board import Board, Shard
+from evalharness.runner.run_summary import Stop
+from evalharness.store.parts.seal import Sealed
 from evalharness.throttle.concurrency import LimitRecord
 
 

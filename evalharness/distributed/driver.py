@@ -14,10 +14,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from evalharness.distributed.adopting import drop_handed_over
-from evalharness.distributed.crew import Crew
-from evalharness.distributed.ended import add_ended, session_of, throttle_of
-from evalharness.distributed.estate import Estate
+from evalharness.distributed.driver_summary import add_ended, session_of, throttle_of
+from evalharness.distributed.journal_merge import drop_handed_over
 from evalharness.distributed.leases import Leases, fingerprint
 from evalharness.distributed.messages import (
     CoordinatorLostError,
@@ -27,16 +25,18 @@ from evalharness.distributed.messages import (
     Lease,
     Seal,
 )
-from evalharness.distributed.opening import Task, setup_of, work_of
-from evalharness.distributed.rates import Rates
-from evalharness.distributed.shards import Shard
+from evalharness.distributed.progress_counters import Rates
+from evalharness.distributed.round_setup import Task, setup_of, work_of
+from evalharness.distributed.shard_board import Shard
+from evalharness.distributed.worker_pool import Crew
+from evalharness.distributed.worker_recovery import Estate
 from evalharness.errors import EXIT_STORAGE, StorageError
-from evalharness.progress import Progress
 from evalharness.records import Outcome
-from evalharness.runner.money import Money
-from evalharness.runner.outcome import Stop, Summary
-from evalharness.store import seal
-from evalharness.store.writer import RunStore
+from evalharness.runner.budget import Money
+from evalharness.runner.progress import Progress
+from evalharness.runner.run_summary import Stop, Summary
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.parts import seal
 
 if TYPE_CHECKING:
     import numpy as np

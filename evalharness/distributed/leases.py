@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from evalharness.distributed.shards import Shard
+from evalharness.distributed.shard_board import Shard
 from evalharness.errors import StorageError
 from evalharness.records import Intent, Trial
-from evalharness.store import files
+from evalharness.store.folder import durable_files
 
 if TYPE_CHECKING:
     from evalharness.distributed.messages import Lease
-    from evalharness.plan import Plan
+    from evalharness.planning.plan import Plan
 
 FILE = "leases.jsonl"
 
@@ -103,7 +103,7 @@ class Leases:
             else:
                 self._path.unlink(missing_ok=True)
                 self._headed = False
-                files.sync_folder(self._path.parent)
+                durable_files.sync_folder(self._path.parent)
 
     def _read(self, line: _Line) -> None:
         if line.plan is not None and line.plan != self._plan:
@@ -126,12 +126,14 @@ class Leases:
         # On lines of their own also where a kill or a full disk has cut off the one before.
         content = b"\n" + b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
         try:
-            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, files.FILE_MODE)
+            fd = os.open(
+                self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, durable_files.FILE_MODE
+            )
             with os.fdopen(fd, "wb") as file:
                 file.write(content)
                 file.flush()
-                files.ops.fsync(file.fileno())
-            files.sync_folder(self._path.parent)
+                durable_files.ops.fsync(file.fileno())
+            durable_files.sync_folder(self._path.parent)
         except OSError as error:
             raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
 

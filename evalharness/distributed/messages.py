@@ -8,16 +8,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evalharness.config import LimitsConfig, Profile, RunConfig
-from evalharness.distributed.shards import Shard
-from evalharness.distributed.words import Word
+from evalharness.config.models import LimitsConfig, Profile, RunConfig
+from evalharness.distributed.limits.slot_messages import Word
+from evalharness.distributed.shard_board import Shard
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
-from evalharness.runner.money import Price
-from evalharness.runner.outcome import Stop
-from evalharness.store.recovery import Unfinished
-from evalharness.store.seal import Sealed
-from evalharness.throttle.line import SentBefore
+from evalharness.runner.budget import Price
+from evalharness.runner.run_summary import Stop
+from evalharness.store.journal.crash_recovery import Unfinished
+from evalharness.store.parts.seal import Sealed
+from evalharness.throttle.waiters import SentBefore
 
 Earlier = dict[str, list[AttemptResult]]
 
@@ -41,13 +41,13 @@ class Work(NamedTuple):
 
     Attributes:
         config: of the run; with ``prompts``, ``settings`` and ``profiles`` it is the plan.
-        done: flags as of :meth:`~evalharness.plan.Plan.done_map`, packed eight a byte.
+        done: flags as of :meth:`~evalharness.planning.plan.Plan.done_map`, packed eight a byte.
         prices: by setting_id.
         limited: whether ``limits.max_cost_usd`` is set.
         unfinished: attempts made by earlier sessions, by trial_id.
         earlier: those of them that are in no part: whoever records the trial seals them with it.
         root: the run folder.
-        needs_leave: by endpoint (see :class:`.desk.Desk`).
+        needs_leave: by endpoint (see :class:`.limits.slot_server.Desk`).
     """
 
     config: RunConfig
@@ -197,7 +197,7 @@ class Ended(NamedTuple):
         in_doubt: those that may have been billed without an answer.
         unsaved: answers its disk did not take.
         lost: why it could not reach the coordinator any more; None otherwise.
-        session: as :class:`~evalharness.store.folder.Manifest` keeps it.
+        session: as :class:`~evalharness.store.folder.run_folder.Manifest` keeps it.
         stop: why it started nothing new.
     """
 

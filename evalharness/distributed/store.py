@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evalharness.distributed.messages import CoordinatorLostError
-from evalharness.distributed.shards import Shard
+from evalharness.distributed.shard_board import Shard
 from evalharness.errors import StorageError
-from evalharness.store import seal
-from evalharness.store.entries import FILE_NAME
-from evalharness.store.folder import Manifest, RunFolder, now_iso
-from evalharness.store.journal import Journal
-from evalharness.store.lock import take_lock
-from evalharness.store.recovery import Recovered
-from evalharness.store.sealing import Sealing
-from evalharness.store.writer import RunStore
+from evalharness.store.folder.lock import take_lock
+from evalharness.store.folder.run_folder import Manifest, RunFolder, now_iso
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.journal.crash_recovery import Recovered
+from evalharness.store.journal.journal import Journal
+from evalharness.store.journal.journal_format import FILE_NAME
+from evalharness.store.parts import seal
+from evalharness.store.parts.seal_schedule import Sealing
 
 _CLOSED = "the run ended while records were sealed"
 

@@ -8,9 +8,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from evalharness.chat_api.client import ChatClient
 from evalharness.distributed.backlog import PulledBacklog, PullShards
-from evalharness.distributed.counting import Counting
-from evalharness.distributed.gate import SharedGate
+from evalharness.distributed.limits.budget_client import AskPurse, SharedMoney
+from evalharness.distributed.limits.limiter import SharedGate
+from evalharness.distributed.limits.slot_messages import AskDesk
 from evalharness.distributed.messages import (
     CoordinatorLostError,
     Counted,
@@ -20,22 +22,20 @@ from evalharness.distributed.messages import (
     Reach,
     Work,
 )
-from evalharness.distributed.money import AskPurse, SharedMoney
+from evalharness.distributed.progress_counters import Counting
 from evalharness.distributed.store import ListParts, ShardStore
-from evalharness.distributed.words import AskDesk
 from evalharness.errors import EXIT_STORAGE
-from evalharness.plan import Plan
-from evalharness.progress import Progress
+from evalharness.http import Transport, open_transport
+from evalharness.planning.plan import Plan
 from evalharness.providers.remote import read_key
 from evalharness.records import Trial
-from evalharness.runner.lane import Lane
+from evalharness.runner.budget import Money
+from evalharness.runner.endpoint import Lane
 from evalharness.runner.loop import Runner
-from evalharness.runner.money import Money
-from evalharness.runner.outcome import Stop, Summary
+from evalharness.runner.progress import Progress
+from evalharness.runner.run_summary import Stop, Summary
 from evalharness.throttle.clock import SystemClock
-from evalharness.throttle.estimate import OutputEstimate
-from evalharness.wire.client import ChatClient
-from evalharness.wire.transport import Transport, open_transport
+from evalharness.throttle.output_token_estimate import OutputEstimate
 
 if TYPE_CHECKING:
     import numpy as np

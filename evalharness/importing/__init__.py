@@ -21,7 +21,7 @@ import msgspec
 from evalharness.datasets.rows import read_rows
 from evalharness.errors import ConfigError, DatasetError
 from evalharness.importing.columns import Columns, nearest
-from evalharness.importing.gather import Gathered, Header
+from evalharness.importing.records_from_rows import Gathered, Header
 
 if TYPE_CHECKING:
     import pyarrow as pa

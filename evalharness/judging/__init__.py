@@ -6,6 +6,6 @@ judged run, named by their content: more outputs later cost only the new ones.
 """
 
 from evalharness.judging.config import JudgeConfig, judging_root, judgings
-from evalharness.judging.read import Judging, bind, open_judging
+from evalharness.judging.judge_results import Judging, bind, open_judging
 
 __all__ = ["JudgeConfig", "Judging", "bind", "judging_root", "judgings", "open_judging"]

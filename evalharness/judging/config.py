@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from evalharness.config import LimitsConfig, ProviderConfig
+from evalharness.config.models import LimitsConfig, ProviderConfig
+from evalharness.config.strict_yaml import load
 from evalharness.errors import ConfigError
-from evalharness.store.folder import MANIFEST
-from evalharness.strict_yaml import load
+from evalharness.store.folder.run_folder import MANIFEST
 
 FILE = "judge.yaml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

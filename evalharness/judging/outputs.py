@@ -9,9 +9,9 @@ import msgspec
 
 from evalharness.errors import ConfigError
 from evalharness.records import Status, digest
-from evalharness.scorers.judge import output_key
-from evalharness.store.asked import Asked
-from evalharness.store.run import Run
+from evalharness.scoring.scorers.judge import output_key
+from evalharness.store.folder.current_plan import Asked
+from evalharness.store.folder.run import Run
 
 # Errors say nothing; what a refusal is worth is settled by the rules of all scorers.
 _JUDGED = frozenset({Status.OK.value, Status.EMPTY.value, Status.TRUNCATED.value})

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalharness.pricing import picodollars
-from evalharness.pricing.arrow import Bools, Ints, read_codes
 from evalharness.pricing.book import PriceBook
-from evalharness.pricing.exact import exact_costs
+from evalharness.pricing.row_costs import exact_costs
+from evalharness.pricing.usage_columns import Bools, Ints, read_codes
 from evalharness.records import Outcome
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from evalharness.paths import shipped
+from evalharness.config.package_data import shipped
 from evalharness.pricing import genai
-from evalharness.pricing.files import parse_prices, read_prices
 from evalharness.pricing.price import Price
+from evalharness.pricing.price_files import parse_prices, read_prices
 
 
 class PriceBook:

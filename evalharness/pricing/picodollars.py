@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalharness.pricing.arrow import Bools, Floats, Ints, read_money
 from evalharness.pricing.price import PICO, to_usd
+from evalharness.pricing.usage_columns import Bools, Floats, Ints, read_money
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,6 +1,6 @@
 """Who answers: remote services, the local model, the rehearsal emulator.
 
-Three questions, asked of a :class:`~evalharness.config.ProviderConfig`: can it work at all
+Three questions, asked of a :class:`~evalharness.config.models.ProviderConfig`: can it work at all
 (:func:`check_provider`), which endpoint is it (:func:`provider_identity`), and open it
 (:func:`open_endpoint`). None of them sends a chat request.
 """
@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from evalharness.config import ProviderConfig
+from evalharness.config.models import ProviderConfig
 from evalharness.errors import ConfigError
+from evalharness.http.redaction import Secret
 from evalharness.providers import remote
 from evalharness.providers.endpoint import Endpoint
-from evalharness.wire.secret import Secret
 
 __all__ = ["Endpoint", "check_provider", "open_endpoint", "provider_identity"]
 
@@ -49,9 +49,9 @@ def check_provider(config: ProviderConfig, *, sends: bool = True) -> None:
     if config.kind == "remote":
         remote.check(config, sends=sends)
     elif config.kind == "local":
-        from evalharness.providers.local import opening
+        from evalharness.providers.local import lifecycle
 
-        opening.check(config)
+        lifecycle.check(config)
     else:
         _check_emulator(config, sends=sends)
 
@@ -88,17 +88,17 @@ async def open_endpoint(
     if config.kind == "remote":
         yield _endpoint(config, remote.normalised_url(config), key=_key(config))
     elif config.kind == "local":
-        from evalharness.providers.local.opening import serving
+        from evalharness.providers.local.lifecycle import serving
 
         async with serving(config, say=say) as (base_url, _):
             yield _endpoint(config, base_url, concurrency_hint=config.parallel)
     else:
-        from evalharness.providers.child import running
+        from evalharness.process.child import running
 
         options = msgspec.json.encode(config.emulator).decode()
         arguments = ["--port", "0", "--exit-with-parent", "--config-json", options]
         async with running(
-            "evalharness.providers.emulator", arguments, what="the emulator", say=say
+            "evalharness.emulator", arguments, what="the emulator", say=say
         ) as child:
             yield _endpoint(config, child.ready["base_url"], key=_key(config))
 
@@ -130,7 +130,7 @@ def _check_keys(config: ProviderConfig) -> None:
 
 
 def _check_emulator(config: ProviderConfig, *, sends: bool) -> None:
-    from evalharness.providers.emulator import EmulatorOptions
+    from evalharness.emulator import EmulatorOptions
 
     EmulatorOptions.from_mapping(config.emulator)
     remote.check_headers(config.headers)

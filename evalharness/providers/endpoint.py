@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from evalharness.config import Profile
-from evalharness.wire.secret import Secret
+from evalharness.config.models import Profile
+from evalharness.http.redaction import Secret
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,11 +11,11 @@ import os
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from evalharness.config import ProviderConfig
+from evalharness.chat_api.log_redaction import keep_out_of_logs
+from evalharness.config.models import ProviderConfig
+from evalharness.config.secret_scan import remember
 from evalharness.errors import ConfigError, ProviderError
-from evalharness.secrets_guard import remember
-from evalharness.wire.logs import keep_out_of_logs
-from evalharness.wire.secret import Secret
+from evalharness.http.redaction import Secret
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What may be repeated in a message: a name as people write them, which no key looks like.

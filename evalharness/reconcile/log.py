@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from evalharness.errors import ConfigError, ProviderError
-from evalharness.wire.transport.get import Got
+from evalharness.http.get import Got
 
 PATH = "/v2/logs"
 _PAGE = 100

@@ -10,13 +10,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from evalharness.report import numbers as n
+from evalharness.report.build.judges import judge_lines
 from evalharness.report.html.table import Cell, SettingsTable, settings_table
-from evalharness.report.judges import judge_lines
-from evalharness.report.load_text import load_view
-from evalharness.report.spending import PlainTable, money_lines, money_tables
-from evalharness.report.story import Difference, Story, tell
-from evalharness.report.text import one_line
+from evalharness.report.words import format_numbers as n
+from evalharness.report.words.load_text import load_view
+from evalharness.report.words.money_text import PlainTable, money_lines, money_tables
+from evalharness.report.words.sanitize import one_line
+from evalharness.report.words.summary_text import Difference, Story, tell
 
 Row = dict[str, Any]
 

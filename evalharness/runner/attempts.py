@@ -16,16 +16,16 @@ from typing import NamedTuple
 from msgspec import structs
 
 from evalharness.records import Intent, Reply
-from evalharness.runner.backlog import Backlog, Job
-from evalharness.runner.lane import Lane
-from evalharness.runner.lateness import Lateness
-from evalharness.runner.money import Money
-from evalharness.runner.outcome import Stop
+from evalharness.runner.budget import Money
+from evalharness.runner.endpoint import Lane
+from evalharness.runner.loop_lag import Lateness
+from evalharness.runner.queue import Backlog, Job
 from evalharness.runner.recorder import Recorder
-from evalharness.store.writer import RunStore
-from evalharness.throttle.gate import Permit
-from evalharness.throttle.line import Held, Stopped
+from evalharness.runner.run_summary import Stop
+from evalharness.store.folder.writer import RunStore
+from evalharness.throttle.limiter import Permit
 from evalharness.throttle.retry import Decision
+from evalharness.throttle.waiters import Held, Stopped
 
 
 class _Ready(NamedTuple):

@@ -11,25 +11,25 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from evalharness.config import LimitsConfig
+from evalharness.config.models import LimitsConfig
 from evalharness.errors import EvalharnessError, StorageError
-from evalharness.plan import Plan
-from evalharness.progress import Progress
+from evalharness.planning.plan import Plan
 from evalharness.records import Trial
 from evalharness.runner.attempts import Attempts
-from evalharness.runner.backlog import Backlog, Job
-from evalharness.runner.before import recall
-from evalharness.runner.history import with_history
-from evalharness.runner.lane import Lane
-from evalharness.runner.lateness import Lateness, probe_loop
-from evalharness.runner.money import Money
-from evalharness.runner.outcome import Stop, Summary
+from evalharness.runner.budget import Money
+from evalharness.runner.endpoint import Lane
+from evalharness.runner.loop_lag import Lateness, probe_loop
+from evalharness.runner.progress import Progress
+from evalharness.runner.queue import Backlog, Job
 from evalharness.runner.recorder import Recorder
-from evalharness.runner.waiting import Backoffs, waiting_for
-from evalharness.store.reserve import answer_bytes
-from evalharness.store.writer import RunStore
-from evalharness.throttle.gate import Gate
-from evalharness.throttle.line import Stopped
+from evalharness.runner.resume_limits import recall
+from evalharness.runner.run_summary import Stop, Summary
+from evalharness.runner.throttle_history import with_history
+from evalharness.runner.wait_status import Backoffs, waiting_for
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.journal.disk_reserve import answer_bytes
+from evalharness.throttle.limiter import Gate
+from evalharness.throttle.waiters import Stopped
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,13 +8,13 @@ from contextlib import suppress
 from msgspec import structs
 
 from evalharness.errors import StorageError
-from evalharness.progress import Progress
 from evalharness.records import AttemptResult, Intent, Outcome, Reply
-from evalharness.runner.backlog import Job
-from evalharness.runner.money import Money
-from evalharness.runner.outcome import Summary
-from evalharness.store.recovery import interrupted
-from evalharness.store.writer import RunStore
+from evalharness.runner.budget import Money
+from evalharness.runner.progress import Progress
+from evalharness.runner.queue import Job
+from evalharness.runner.run_summary import Summary
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.journal.crash_recovery import interrupted
 from evalharness.throttle.retry import Decision
 
 

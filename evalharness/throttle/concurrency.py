@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from evalharness.config import LimitsConfig
+from evalharness.config.models import LimitsConfig
 from evalharness.records import ErrorKind, Outcome, Reply
 
 _ADAPTIVE_START = 20

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evalharness.records import Reply
-from evalharness.throttle.rate import Reservation
 from evalharness.throttle.retry import Decision
+from evalharness.throttle.token_bucket import Reservation
 
 if TYPE_CHECKING:
-    from evalharness.throttle.gate import Gate
+    from evalharness.throttle.limiter import Gate
 
 
 class Permit:

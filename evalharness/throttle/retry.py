@@ -1,8 +1,8 @@
 """The retry table: what follows from one reply.
 
 There is one retry loop in the project, and this decides for it. Which row of the table a reply
-belongs to is in :mod:`.rules`; the number of attempts is bounded in every row, and an answer that
-was delivered is never asked for again.
+belongs to is in :mod:`.retry_rules`; the number of attempts is bounded in every row, and an answer
+that was delivered is never asked for again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from evalharness.config import LimitsConfig, Profile
+from evalharness.config.models import LimitsConfig, Profile
 from evalharness.errors import (
     AccountError,
     ConfigError,
@@ -22,10 +22,10 @@ from evalharness.errors import (
     StorageError,
 )
 from evalharness.records import ErrorKind, Outcome, Reply
-from evalharness.throttle.breaker import AccountBreaker, Outage, RetryBudget, SameErrorWatch
+from evalharness.throttle.circuit_breaker import AccountBreaker, Outage, RetryBudget, SameErrorWatch
 from evalharness.throttle.clock import Clock, SystemClock
 from evalharness.throttle.retry_after import parse_retry_after
-from evalharness.throttle.rules import Rule, rule_of
+from evalharness.throttle.retry_rules import Rule, rule_of
 
 __all__ = [
     "Action",

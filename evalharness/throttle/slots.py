@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from evalharness.throttle.blocking import Hold, Holds
 from evalharness.throttle.concurrency import Concurrency, FixedConcurrency
-from evalharness.throttle.holds import Hold, Holds
-from evalharness.throttle.line import NO_SLOT, Block
 from evalharness.throttle.permit import Permit
+from evalharness.throttle.waiters import NO_SLOT, Block
 
 
 class Slots:

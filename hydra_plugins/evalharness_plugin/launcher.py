@@ -1,8 +1,9 @@
 """Launcher ``pooled``: all jobs of a multirun become one pool in one run folder.
 
 Hydra accepts launchers only from the ``hydra_plugins`` namespace. Ours composes each job's
-configuration as Hydra's own launchers do and hands the whole list to :mod:`evalharness.app`, so
-that ``-m params.temperature=0,0.7 params.seed=1,2`` interleaves its four settings like any sweep.
+configuration as Hydra's own launchers do and hands the whole list to
+:mod:`evalharness.cli.compose`, so that ``-m params.temperature=0,0.7 params.seed=1,2`` interleaves
+its four settings like any sweep.
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ class PooledLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run all jobs as one pool; every job returns the same run's objective."""
-        from evalharness.app import run_jobs
+        from evalharness.cli.hydra_main import run_jobs
 
         assert self._context is not None
         assert self._config is not None

@@ -11,7 +11,7 @@ class EvalharnessSearchPath(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Prepend the project's configs when the shipped ones are on the path."""
-        from evalharness.paths import shipped
+        from evalharness.config.package_data import shipped
 
         own = Path.cwd() / "configs"
         shipped_path = shipped("configs")

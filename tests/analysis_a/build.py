@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from evalharness.analysis.frame import Frame
+from evalharness.analysis.data.frame import Frame
 from evalharness.schema import arrow_schema
 
 FILL = {"in_doubt": False, "text_sanitized": False, "trial_id": "t", "status": "ok"}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.analysis import encode
-from evalharness.analysis.frame import COLUMNS, METRICS, Frame
+from evalharness.analysis.data import encode
+from evalharness.analysis.data.frame import COLUMNS, METRICS, Frame
 from evalharness.errors import DatasetError
 from evalharness.schema import arrow_schema
 from tests.analysis_a.build import cell, frame_of, records

@@ -7,8 +7,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.hashed import Numbers
-from evalharness.held import Keys
+from evalharness.columnar.hash_table import Numbers
+from evalharness.columnar.row_store import Keys
 
 # Few keys, many of which want the same slot.
 KEY = st.tuples(st.sampled_from([0, 1, 2**13, 2**40, 2**40 + 1]), st.integers(0, 3))

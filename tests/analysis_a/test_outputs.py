@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from evalharness.analysis import divergence
-from evalharness.analysis.breakdowns import breakdowns
-from evalharness.analysis.pairs import pairs_of_repeats
-from evalharness.analysis.unstable import least_stable, prompt_table
+from evalharness.analysis.agreement import divergence
+from evalharness.analysis.agreement.breakdowns import breakdowns
+from evalharness.analysis.agreement.least_stable import least_stable, prompt_table
+from evalharness.analysis.data.pairs import pairs_of_repeats
 from tests.analysis_a.build import cell, frame_of
 
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.analysis.breakdowns import breakdowns
-from evalharness.analysis.frame import Frame
+from evalharness.analysis.agreement.breakdowns import breakdowns
+from evalharness.analysis.agreement.least_stable import least_stable
+from evalharness.analysis.data.frame import Frame
 from evalharness.analysis.summary import summarise
-from evalharness.analysis.unstable import least_stable
 from tests.analysis_a.build import cell, frame_of
 
 ROWS = st.lists(

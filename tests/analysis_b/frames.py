@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from evalharness.analysis.frame import Frame
+from evalharness.analysis.data.frame import Frame
 from evalharness.schema import arrow_type
 
 _TYPES = {

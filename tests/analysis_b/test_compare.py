@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from evalharness.analysis import stats
-from evalharness.analysis.compare import compare, compare_runs
-from evalharness.analysis.frame import Frame
-from evalharness.analysis.trends import slopes_over, trends
+from evalharness.analysis.comparison.compare import compare, compare_runs
+from evalharness.analysis.comparison.trends import slopes_over, trends
+from evalharness.analysis.data.frame import Frame
 from evalharness.errors import ConfigError
-from evalharness.report import numbers
+from evalharness.report.words import format_numbers
 from tests.analysis_b.frames import frame, said, scored
 
 COLD, HOT = {"temperature": 0.0}, {"temperature": 1.0}
@@ -150,7 +150,7 @@ def test_nothing_is_detectable_with_fewer_prompts_than_any_p_needs(
     found = _score(compare(_pair(hot, cold), by="temperature"))
     assert found["mde"] is not None
     assert (f"detectable: none with {prompts} prompts" in found["sentence"]) is none
-    assert (numbers.detectable(found) == "none") is none
+    assert (format_numbers.detectable(found) == "none") is none
 
 
 def test_the_bound_of_the_error_holds_whatever_the_prompts_not_seen() -> None:

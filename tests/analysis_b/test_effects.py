@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evalharness.analysis.effects import effects
-from evalharness.analysis.frame import Frame
+from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.parameters.effects import effects
 from tests.analysis_b.frames import frame, said
 
 PROMPTS, REPEATS = 30, 4

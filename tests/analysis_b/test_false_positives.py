@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evalharness.analysis.compare import compare
+from evalharness.analysis.comparison.compare import compare
 from evalharness.analysis.quality import Kinds, g_pass_curves, pass_curves
 from evalharness.analysis.stats import g_pass_at_k, pass_at_k, pass_hat_k
 from evalharness.analysis.stats.bootstrap import bca_mean

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evalharness.analysis import stats
-from evalharness.analysis.effects import effects
+from evalharness.analysis.parameters.effects import effects
 from tests.analysis_b.frames import frame, said
 
 Rng = np.random.Generator

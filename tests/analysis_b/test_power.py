@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from evalharness.analysis import stats
-from evalharness.analysis.frame import Frame
-from evalharness.analysis.power import parse_difference, plan_detection, score_table
+from evalharness.analysis.comparison.power import parse_difference, plan_detection, score_table
+from evalharness.analysis.data.frame import Frame
 from evalharness.errors import ConfigError
 from tests.analysis_b.frames import frame, scored
 

@@ -15,20 +15,21 @@ import pytest
 
 from benchmarks import analysis, recorded
 from benchmarks.recorded import Shape, make
-from evalharness.analysis import breakdowns, encode, pairs, variants
-from evalharness.analysis.frame import METRICS
+from evalharness.analysis.agreement import breakdowns
+from evalharness.analysis.data import encode, pairs, variants
+from evalharness.analysis.data.frame import METRICS
 from evalharness.analysis.stats import permutation
+from evalharness.columnar.row_store import Held
+from evalharness.columnar.text_pool import Texts
 from evalharness.errors import EXIT_STORAGE, ProcessLostError
-from evalharness.held import Held
 from evalharness.records import Setting
-from evalharness.report import build as report
-from evalharness.report import gather as gathering
-from evalharness.report.build import build
-from evalharness.report.gather import gather
-from evalharness.scorers.marking import Marker
-from evalharness.store.run import Run
-from evalharness.store.verify import verify_folder
-from evalharness.texts import Texts
+from evalharness.report.build import open_run as gathering
+from evalharness.report.build import report_data as report
+from evalharness.report.build.open_run import gather
+from evalharness.report.build.report_data import build
+from evalharness.scoring.score_batches import Marker
+from evalharness.store.folder.run import Run
+from evalharness.store.parts.verify import verify_folder
 
 SHAPE = Shape(prompts=12, settings=4, repeats=5)
 

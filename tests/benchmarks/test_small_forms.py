@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import concurrency, memory, sealing, startup, throughput, transports
 from benchmarks.nginx import canned_server, find_nginx
-from evalharness.store import seal
+from evalharness.store.parts import seal
 
 
 @pytest.fixture

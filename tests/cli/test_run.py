@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 import evalharness as package
-from evalharness.cli import main, sending
+from evalharness.cli import args_run, main
 from tests.cli.conftest import SLICE, Command
 
 
@@ -140,7 +140,7 @@ def test_what_takes_time_at_the_start_is_off(monkeypatch: pytest.MonkeyPatch) ->
         seen.extend([gc.get_threshold()[0] >= 50_000, os.environ["OPENBLAS_NUM_THREADS"]])
         return 0
 
-    monkeypatch.setattr(sending, "plan", plan)
+    monkeypatch.setattr(args_run, "plan", plan)
     assert main(["plan"]) == 0
     assert seen == [True, "1"]
     assert gc.get_threshold() == before

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.config import DatasetConfig
+from evalharness.config.models import DatasetConfig
 from evalharness.datasets import load_prompts, prompt_digest
 from evalharness.errors import DatasetError
 from evalharness.records import Prompt
@@ -217,7 +217,7 @@ def test_shipped_dataset_is_found_from_anywhere(tmp_path, monkeypatch):
     shipped = tmp_path / "shipped" / "datasets"
     shipped.mkdir(parents=True)
     (shipped / "mine.jsonl").write_text('{"prompt": "a"}')
-    monkeypatch.setattr("evalharness.datasets.load.shipped", lambda kind: shipped)
+    monkeypatch.setattr("evalharness.datasets.read.shipped", lambda kind: shipped)
     for path in ("mine.jsonl", "datasets/mine.jsonl"):
         assert len(load_prompts(DatasetConfig(path=path), root=tmp_path / "else")) == 1
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.config import DatasetConfig
+from evalharness.config.models import DatasetConfig
 from evalharness.datasets import Renderer, load_prompts, resolve_template
 from evalharness.datasets.worker import Worker
 from evalharness.errors import DatasetError

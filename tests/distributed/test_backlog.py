@@ -6,9 +6,9 @@ from pathlib import Path
 
 from evalharness.distributed.backlog import PulledBacklog
 from evalharness.distributed.messages import Again, Pulled
-from evalharness.distributed.shards import Shard
+from evalharness.distributed.shard_board import Shard
 from evalharness.records import AttemptResult
-from evalharness.store.recovery import Unfinished
+from evalharness.store.journal.crash_recovery import Unfinished
 from tests.distributed.test_estate import answered, intents
 from tests.test_plan import dataset, plan
 

@@ -11,23 +11,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from evalharness.distributed import estate
-from evalharness.distributed.estate import Estate
+from evalharness.distributed import worker_recovery
 from evalharness.distributed.leases import FILE, Leases, Where, perhaps_sent
 from evalharness.distributed.messages import Lease
-from evalharness.distributed.shards import Shard
+from evalharness.distributed.shard_board import Shard
 from evalharness.distributed.store import ShardStore
+from evalharness.distributed.worker_recovery import Estate
 from evalharness.errors import StorageError
-from evalharness.plan import Plan
+from evalharness.planning.plan import Plan
 from evalharness.records import AttemptResult, Intent
-from evalharness.runner.money import Money
-from evalharness.runner.outcome import Summary
-from evalharness.store.parts import part_name
-from evalharness.store.recovery import Unfinished
-from evalharness.store.run import Run
-from evalharness.store.seal import Sealed, collect, list_parts, write_parts
-from evalharness.store.verify import verify_folder
-from evalharness.store.writer import RunStore
+from evalharness.runner.budget import Money
+from evalharness.runner.run_summary import Summary
+from evalharness.store.folder.run import Run
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.journal.crash_recovery import Unfinished
+from evalharness.store.parts.part_files import part_name
+from evalharness.store.parts.seal import Sealed, collect, list_parts, write_parts
+from evalharness.store.parts.verify import verify_folder
 from tests.store.helpers import result
 from tests.store.test_leftovers import leave
 from tests.test_plan import dataset, plan
@@ -64,7 +64,7 @@ class Disks:
         return ["node"]
 
     async def read_journal(self, node: str, folder: str) -> dict[str, bytes] | None:
-        return await asyncio.to_thread(estate.read_journal, folder)
+        return await asyncio.to_thread(worker_recovery.read_journal, folder)
 
     async def discard(self, node: str, folder: str) -> None:
         self.settled_before = not self.ledger.exists()

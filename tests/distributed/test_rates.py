@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalharness.distributed.messages import Counted
-from evalharness.distributed.rates import Rates
+from evalharness.distributed.progress_counters import Rates
 
 
 def test_every_worker_that_lives_is_shown_with_its_own_rate() -> None:

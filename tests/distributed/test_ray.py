@@ -16,7 +16,7 @@ import pytest
 
 import evalharness as package
 from evalharness import errors
-from evalharness.store.verify import verify_folder
+from evalharness.store.parts.verify import verify_folder
 from tests.durability.invariants import (
     every_visible_parquet_opens,
     final_state_is_sound,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from evalharness import errors
-from evalharness.store.parts import part_name
-from evalharness.store.verify import verify_folder
+from evalharness.store.parts.part_files import part_name
+from evalharness.store.parts.verify import verify_folder
 from tests.distributed.test_ray import (
     DEAR,
     DEAR_ANSWERS,
@@ -41,7 +41,7 @@ def stopped_helper(root: Path) -> tuple[int, int]:
     while time.monotonic() < deadline:
         for worker in wait_for_workers(root, 1):
             for pid in descendants(worker):
-                if b"evalharness.store.sealer" in command_of(pid):
+                if b"evalharness.store.parts.seal_process" in command_of(pid):
                     os.kill(pid, signal.SIGSTOP)
                     return worker, pid
         time.sleep(0.01)

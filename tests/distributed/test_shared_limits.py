@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.config import LimitsConfig, Profile
-from evalharness.distributed.desk import Answer, Ask, Desk
-from evalharness.distributed.gate import SharedGate
-from evalharness.distributed.money import SharedMoney
-from evalharness.distributed.purse import Purse
-from evalharness.distributed.shards import Board, Shard
-from evalharness.distributed.words import Word
+from evalharness.config.models import LimitsConfig, Profile
+from evalharness.distributed.limits.budget_client import SharedMoney
+from evalharness.distributed.limits.budget_server import Purse
+from evalharness.distributed.limits.limiter import SharedGate
+from evalharness.distributed.limits.slot_messages import Word
+from evalharness.distributed.limits.slot_server import Answer, Ask, Desk
+from evalharness.distributed.shard_board import Board, Shard
 from evalharness.errors import BudgetReachedError
 from evalharness.records import ErrorKind
 from evalharness.throttle.clock import ManualClock

@@ -11,11 +11,11 @@ import pytest
 from evalharness.distributed.backlog import counted_over
 from evalharness.distributed.leases import FILE, Leases, Where
 from evalharness.distributed.messages import Lease
-from evalharness.distributed.shards import Shard
+from evalharness.distributed.shard_board import Shard
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Outcome
-from evalharness.store import files
-from evalharness.store.recovery import Unfinished
+from evalharness.store.folder import durable_files
+from evalharness.store.journal.crash_recovery import Unfinished
 from tests.store.helpers import result
 
 
@@ -78,9 +78,9 @@ def test_one_worker_begins_while_another_is_settled(
         monkeypatch.undo()
         settling.start()
         settling.join(0.2)  # it waits for us
-        files.sync_folder(folder)
+        durable_files.sync_folder(folder)
 
-    monkeypatch.setattr(files, "sync_folder", settle_meanwhile)
+    monkeypatch.setattr(durable_files, "sync_folder", settle_meanwhile)
     ledger.begin("worker-0002", Where("node", "/two"))
     settling.join()
     read = Leases(tmp_path, "plan")

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from evalharness.distributed.token import ask_for_token
+from evalharness.distributed.ray_token import ask_for_token
 
 
 @pytest.mark.parametrize(

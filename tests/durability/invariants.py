@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 import evalharness
 from evalharness.records import AttemptResult, Intent
-from evalharness.store.entries import connect_for_reading, read_entries
-from evalharness.store.verify import verify_folder
+from evalharness.store.journal.journal_format import connect_for_reading, read_entries
+from evalharness.store.parts.verify import verify_folder
 
 # What a record says, without times and attempt numbers.
 SAID = ["prompt_id", "setting_id", "repeat", "status", "text", "request_json", "completion_tokens"]

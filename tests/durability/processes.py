@@ -223,7 +223,7 @@ def emulating(folder: Path, *arguments: str) -> Iterator[Emulator]:
     """An emulator on a free port for the length of the block."""
     ledger = folder / f"ledger-{time.monotonic_ns()}.jsonl"
     command = [
-        sys.executable, "-m", "evalharness.providers.emulator", "--exit-with-parent",
+        sys.executable, "-m", "evalharness.emulator", "--exit-with-parent",
         "--ledger", str(ledger), *arguments,
     ]  # fmt: skip
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import evalharness
-from evalharness.store.verify import verify_folder
+from evalharness.store.parts.verify import verify_folder
 from tests.durability.processes import Emulator, Zygote
 
 PLAN = ("dataset.limit=3", "sweep.seed=null", "params.max_tokens=8")

@@ -11,7 +11,7 @@ import pytest
 
 import evalharness
 from evalharness.errors import EXIT_STORAGE
-from evalharness.store.verify import verify_folder
+from evalharness.store.parts.verify import verify_folder
 from tests.durability.invariants import (
     final_state_is_sound,
     nothing_bought_twice_unsaid,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from evalharness.errors import EXIT_STORAGE
-from evalharness.store.verify import verify_folder
+from evalharness.store.parts.verify import verify_folder
 from tests.durability.invariants import (
     every_visible_parquet_opens,
     final_state_is_sound,

@@ -14,8 +14,8 @@ import pytest
 
 import evalharness
 from evalharness import errors
-from evalharness.store.entries import INTENT
-from evalharness.store.verify import verify_folder
+from evalharness.store.journal.journal_format import INTENT
+from evalharness.store.parts.verify import verify_folder
 from tests.durability.invariants import in_doubt, nothing_bought_twice_unsaid, recorded_requests
 from tests.durability.processes import Done, Emulator, Zygote
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 import evalharness
 from evalharness.cli import main
 from evalharness.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_STORAGE
-from evalharness.store.verify import verify_folder
+from evalharness.store.parts.verify import verify_folder
 from tests.durability.processes import Command, Emulator, Zygote
 from tests.durability.test_exit_codes import PLAN, PLANNED, resumes
 
@@ -76,7 +76,7 @@ def test_130_while_the_report_is_made(
     """All is recorded; what to type next is said all the same."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "evalharness.commands.report.print_report",
+        "evalharness.cli.commands.report.print_report",
         lambda _: signal.raise_signal(signal.SIGTERM),
     )
     before = signal.getsignal(signal.SIGTERM)
@@ -96,7 +96,7 @@ def test_74_when_only_the_seal_failed(
     arguments = ["run", "name=r", *emulator.provider, *PLAN]
     with monkeypatch.context() as broken:
         broken.setattr(
-            "evalharness.store.seal.write_table",
+            "evalharness.store.parts.seal.write_table",
             lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")),
         )
         assert main(arguments) == EXIT_STORAGE

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from evalharness.store.verify import verify_folder
-from evalharness.throttle.prepared import beyond
+from evalharness.store.parts.verify import verify_folder
+from evalharness.throttle.ready_queue import beyond
 from tests.durability.invariants import (
     every_visible_parquet_opens,
     final_state_is_sound,

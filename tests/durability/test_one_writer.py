@@ -10,7 +10,7 @@ from pathlib import Path
 
 import evalharness
 from evalharness.errors import EXIT_IN_USE, EXIT_INTERRUPTED
-from evalharness.store.verify import verify_folder
+from evalharness.store.parts.verify import verify_folder
 from tests.durability.invariants import every_visible_parquet_opens, said
 from tests.durability.processes import Emulator, Zygote
 

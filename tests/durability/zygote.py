@@ -21,12 +21,11 @@ def _load() -> None:
     """Import what a run and its report import, by using it, so that forks need not."""
     import pandas  # noqa: F401 - Arrow looks for it
 
-    import evalharness.commands.check
-    import evalharness.commands.report
-    import evalharness.commands.verify
-    import evalharness.report.console
-    import evalharness.wire.transport.auto
-    import evalharness.wire.transport.reqwest  # noqa: F401
+    import evalharness.cli.commands.check
+    import evalharness.cli.commands.report
+    import evalharness.cli.commands.verify
+    import evalharness.http.auto
+    import evalharness.http.reqwest_transport  # noqa: F401
     from evalharness.cli import main as command
     from evalharness.pricing import PriceBook
 
@@ -41,7 +40,8 @@ _composed: dict[tuple[str, ...], list[Any]] = {}
 
 def _compose(arguments: list[str]) -> list[Any]:
     """What Hydra makes of the arguments of ``run``, worked out once."""
-    from evalharness.app import Result, hydra_command
+    from evalharness.cli.compose import Result
+    from evalharness.cli.hydra_main import hydra_command
 
     found: list[Any] = []
 
@@ -66,11 +66,11 @@ def _become(command: dict[str, Any]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(command["env"])
     if command["seal_trials"] is not None:
-        from evalharness.store import seal
+        from evalharness.store.parts import seal
 
         seal.SEAL_TRIALS = command["seal_trials"]
     if command["seal_here"]:
-        from evalharness.store.sealer import Sealer
+        from evalharness.store.parts.seal_process import Sealer
 
         Sealer.move_out = lambda _: None
     fault = command["fault"]
@@ -79,14 +79,14 @@ def _become(command: dict[str, Any]) -> int:
         preloaded.faults_seen.restype = preloaded.faults_resyncs.restype = ctypes.c_long
         preloaded.faults_arm(b"results", ctypes.c_long(fault["at"]), fault["action"])
     if command["composed"]:
-        import evalharness.app
+        import evalharness.cli.compose
 
         jobs = _compose(command["arguments"][1:])
-        evalharness.app.hydra_command = lambda _, execute: execute(jobs).exit_code
+        evalharness.cli.hydra_main.hydra_command = lambda _, execute: execute(jobs).exit_code
     if command["quiet"]:
-        import evalharness.commands.report
+        import evalharness.cli.commands.report
 
-        evalharness.commands.report.print_report = lambda _: None
+        evalharness.cli.commands.report.print_report = lambda _: None
     from evalharness.cli import main
 
     code = main(command["arguments"])

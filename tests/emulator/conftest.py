@@ -52,7 +52,7 @@ class Server:
 @contextlib.contextmanager
 def running(*arguments: str) -> Iterator[Server]:
     """An emulator on a free port for the length of the block."""
-    command = [sys.executable, "-m", "evalharness.providers.emulator", "--exit-with-parent"]
+    command = [sys.executable, "-m", "evalharness.emulator", "--exit-with-parent"]
     with subprocess.Popen(
         [*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

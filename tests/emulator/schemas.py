@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from evalharness.providers.emulator import contract
+from evalharness.emulator.validation import openapi_schema
 
 
 def draft4(schema: Any) -> Any:
@@ -24,7 +24,7 @@ def draft4(schema: Any) -> Any:
 
 def amended_chunk_schema() -> dict[str, Any]:
     """The schema of a chunk with the one thing it lacks: a ``finish_reason`` not there yet."""
-    schema = copy.deepcopy(contract.response_schema(streamed=True))
+    schema = copy.deepcopy(openapi_schema.response_schema(streamed=True))
     schema["properties"]["choices"]["items"]["properties"]["finish_reason"]["nullable"] = True
     return schema
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.providers.emulator import contract
-from evalharness.providers.emulator.hints import hints, sentence
-from evalharness.providers.emulator.instance import Unsatisfiable, instance
+from evalharness.emulator.text.schema_sampler import Unsatisfiable, instance
+from evalharness.emulator.validation import openapi_schema
+from evalharness.emulator.validation.validation_hints import hints, sentence
 from tests.emulator.schemas import amended_chunk_schema, draft4, requests
 
-VALIDATOR = jsonschema.Draft4Validator(draft4(contract.request_schema()))
+VALIDATOR = jsonschema.Draft4Validator(draft4(openapi_schema.request_schema()))
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(-1e6, 1e6) | st.text(max_size=5),
     lambda inner: (
@@ -47,15 +47,15 @@ def bent_requests(draw: st.DrawFn) -> Any:
 @given(bent_requests() | ANY_JSON)
 def test_the_compiled_check_agrees_with_jsonschema(body: Any) -> None:
     """A third party's validator and ours say the same; there are hints exactly for faults."""
-    original = contract.compile_schema(contract.request_schema())
+    original = openapi_schema.compile_schema(openapi_schema.request_schema())
     assert original(body) is VALIDATOR.is_valid(body)
-    assert bool(hints(contract.request_schema(), body)) is not original(body)
+    assert bool(hints(openapi_schema.request_schema(), body)) is not original(body)
 
 
 def test_hints_name_the_fields() -> None:
     """A fault deep in a message is named by its path, in the API's opening words."""
     body = {"model": "m", "messages": [{"role": "assistant", "content": 7}], "temperature": 3}
-    found = hints(contract.effective_schema(any_model=True), body)
+    found = hints(openapi_schema.effective_schema(any_model=True), body)
     assert {hint.path for hint in found} == {"messages.0.content", "temperature"}
     assert sentence(found).startswith("Body validation error")
 
@@ -63,13 +63,13 @@ def test_hints_name_the_fields() -> None:
 def test_unknown_keywords_are_refused() -> None:
     """A schema the compiler does not understand whole is never half obeyed."""
     with pytest.raises(ValueError, match="pattern"):
-        contract.compile_schema({"type": "string", "pattern": "x"})
+        openapi_schema.compile_schema({"type": "string", "pattern": "x"})
 
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_the_seed_schema_knows_a_null_finish_reason_nowhere(streamed: bool) -> None:
     """The one amendment the tests make to the document is needed, and is the only one."""
-    seed = contract.response_schema(streamed=streamed)
+    seed = openapi_schema.response_schema(streamed=streamed)
     reason = seed["properties"]["choices"]["items"]["properties"]["finish_reason"]
     assert "nullable" not in reason
     if streamed:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.providers.emulator.faults import (
+from evalharness.emulator.delivery.faults import (
     KINDS,
     Fault,
     FaultError,

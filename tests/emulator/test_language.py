@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.providers.emulator.answers import Answers
-from evalharness.providers.emulator.ask import read
-from evalharness.providers.emulator.completion import Choice, Generator
-from evalharness.providers.emulator.options import EmulatorOptions
-from evalharness.providers.emulator.sampling import NEVER, distribution
+from evalharness.emulator.completion import Choice, Generator
+from evalharness.emulator.options import EmulatorOptions
+from evalharness.emulator.text.answers import Answers
+from evalharness.emulator.text.sampling import NEVER, distribution
+from evalharness.emulator.validation.parsed_request import read
 
 LOGITS = st.lists(st.floats(-20, 20), min_size=1, max_size=30)
 QUESTIONS = {f"What is {i} plus {i}?": str(2 * i) for i in range(300)}

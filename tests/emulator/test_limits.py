@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.providers.emulator.limiter import Limiter
+from evalharness.emulator.limiter import Limiter
 from tests.emulator.conftest import Server
 
 Launch = Callable[..., contextlib.AbstractContextManager[Server]]

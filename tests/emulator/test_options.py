@@ -11,14 +11,10 @@ import msgspec
 import pytest
 import yaml
 
-from evalharness.config import ProviderConfig
+from evalharness.config.models import ProviderConfig
+from evalharness.emulator import EmulatorOptions, add_arguments, options_from_arguments
+from evalharness.emulator.options import HELP
 from evalharness.errors import ConfigError
-from evalharness.providers.emulator import (
-    EmulatorOptions,
-    add_arguments,
-    options_from_arguments,
-)
-from evalharness.providers.emulator.options import HELP
 
 
 def parsed(*argv: str) -> EmulatorOptions:

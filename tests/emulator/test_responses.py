@@ -8,12 +8,12 @@ from typing import Any
 import jsonschema
 from hypothesis import HealthCheck, example, given, settings
 
-from evalharness.providers.emulator import contract
+from evalharness.emulator.validation import openapi_schema
 from tests.emulator.conftest import MESSAGES, Server
 from tests.emulator.schemas import amended_chunk_schema, draft4, requests
 
 ARGUMENTS = ("--profile", "aimlapi")
-WHOLE = jsonschema.Draft4Validator(draft4(contract.response_schema(streamed=False)))
+WHOLE = jsonschema.Draft4Validator(draft4(openapi_schema.response_schema(streamed=False)))
 CHUNK = jsonschema.Draft4Validator(draft4(amended_chunk_schema()))
 
 TOOL: dict[str, Any] = {

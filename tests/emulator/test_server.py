@@ -304,7 +304,7 @@ def test_the_ready_line_is_the_only_line(launch: Launch) -> None:
 
 def test_it_leaves_when_its_input_ends() -> None:
     """With ``--exit-with-parent`` the end of its input ends it, requests in flight or not."""
-    command = [sys.executable, "-m", "evalharness.providers.emulator", "--exit-with-parent"]
+    command = [sys.executable, "-m", "evalharness.emulator", "--exit-with-parent"]
     with subprocess.Popen(
         [*command, "--ttft-ms", "60000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -331,7 +331,7 @@ def test_what_stops_it_is_said(tmp_path: Path) -> None:
     """A wrong dial, a missing file or a taken port end it with one sentence and exit status 2."""
 
     def said(*arguments: str) -> str:
-        command = [sys.executable, "-m", "evalharness.providers.emulator", *arguments]
+        command = [sys.executable, "-m", "evalharness.emulator", *arguments]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert ended.returncode == 2
         assert ended.stdout == ""

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalharness.cli import main
-from evalharness.commands.check import GATES
-from evalharness.commands.junit import as_junit
+from evalharness.cli.commands.check import GATES
+from evalharness.cli.junit import as_junit
 from tests.judging.conftest import Rows, write_run
 
 # 20 prompts × 2 repeats. T=0 always says the same, and 19 of 20 right; T=1 says two things.
@@ -203,14 +203,14 @@ def test_junit_holds_any_name(run: str, reason: str) -> None:
 
 def test_flags_of_the_command_line_are_the_gates() -> None:
     """A gate without a flag, or a flag without a gate, would never be checked."""
-    from evalharness.cli.reading import GATES as FLAGS
+    from evalharness.cli.args_report import GATES as FLAGS
 
     assert list(FLAGS) == [gate.flag for gate in GATES]
 
 
 def test_a_bound_of_a_share_lies_within_0_and_1() -> None:
     """A t interval of few prompts reaches beyond what a share can be; nobody is shown that."""
-    from evalharness.commands.check import GATES, _verdict
+    from evalharness.cli.commands.check import GATES, _verdict
 
     gate = next(gate for gate in GATES if gate.flag == "min_agreement")
     verdict = _verdict(gate, "T=1", 0.5, 0.2, [-0.07632, 0.4], confident=True)

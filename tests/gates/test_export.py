@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from evalharness.cli import main
-from evalharness.report.build import build
-from evalharness.store.run import Run
+from evalharness.report.build.report_data import build
+from evalharness.store.folder.run import Run
 from tests.judging.conftest import Rows, write_run
 
 ROWS: Rows = [
@@ -29,7 +29,7 @@ Said = pytest.CaptureFixture[str]
 
 
 def _settings(name: str, *overrides: str) -> list[dict[str, Any]]:
-    from evalharness.report.overrides import parse_overrides
+    from evalharness.report.build.overrides import parse_overrides
 
     rows = build(Run.open(name), parse_overrides(overrides)).data["settings"]
     return [{key: row[key] for key in row if key not in OWN} for row in rows]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from evalharness.datasets.rows import read_rows
 from evalharness.errors import ConfigError, DatasetError
-from evalharness.importing import Imported, gather, read_import
+from evalharness.importing import Imported, read_import, records_from_rows
 from evalharness.schema import arrow_schema
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -344,10 +344,10 @@ def test_targets_as_json(tmp_path: Path) -> None:
 
 def test_many_rows_keep_their_order_and_numbers(tmp_path: Path) -> None:
     """Rows are sealed into Arrow in batches; nothing shows at the seams."""
-    rows = "".join(f"p{i % 3},t{i}\n" for i in range(2 * gather.BATCH + 7))
+    rows = "".join(f"p{i % 3},t{i}\n" for i in range(2 * records_from_rows.BATCH + 7))
     records = from_csv(tmp_path, "prompt_id,text\n" + rows).records
-    assert column(records, "text") == [f"t{i}" for i in range(2 * gather.BATCH + 7)]
-    assert column(records, "repeat") == [i // 3 for i in range(2 * gather.BATCH + 7)]
+    assert column(records, "text") == [f"t{i}" for i in range(2 * records_from_rows.BATCH + 7)]
+    assert column(records, "repeat") == [i // 3 for i in range(2 * records_from_rows.BATCH + 7)]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

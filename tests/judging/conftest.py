@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalharness.commands.importing import import_file
+from evalharness.cli.commands.import_ import import_file
 
 Rows = list[dict[str, object]]
 

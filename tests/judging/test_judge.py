@@ -9,12 +9,12 @@ import pytest
 
 from evalharness.cli import main
 from evalharness.errors import ConfigError
-from evalharness.judging.ask import grade_prompts, pair_prompts
 from evalharness.judging.config import JudgeConfig
+from evalharness.judging.judge_prompts import grade_prompts, pair_prompts
 from evalharness.judging.outputs import Outputs
-from evalharness.report.build import Options, build
-from evalharness.report.judges import judge_lines, judging_facts
-from evalharness.store.run import Run
+from evalharness.report.build.judges import judge_lines, judging_facts
+from evalharness.report.build.report_data import Options, build
+from evalharness.store.folder.run import Run
 from tests.judging.conftest import ROWS, write_run
 
 JSON = ("provider=emulator", "reply=json")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.judging.reply import parse_grade, parse_verdict
+from evalharness.judging.verdict_parsing import parse_grade, parse_verdict
 
 
 @pytest.mark.parametrize(

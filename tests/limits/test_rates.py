@@ -155,7 +155,7 @@ def test_what_is_waited_for_is_in_the_bar_and_in_the_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A terminal counts down in the bar; a log gets a line for a new reason, not one a second."""
-    from evalharness.progress import BarProgress, LineProgress
+    from evalharness.runner.progress import BarProgress, LineProgress
 
     lines = LineProgress()
     lines.start(total=5, done=0, label="r")

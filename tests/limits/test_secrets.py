@@ -215,7 +215,7 @@ def test_the_search_would_find_it(tmp_path: Path) -> None:
 
 _CRASH = """
 import logging, sys
-from evalharness.wire import client
+from evalharness.chat_api import client
 from evalharness.cli import main
 from tests.durability.processes import Zygote
 real = client.interpret

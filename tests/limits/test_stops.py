@@ -15,12 +15,12 @@ import pytest
 
 import evalharness as package
 from evalharness.cli import main
-from evalharness.config import LimitsConfig, Profile
+from evalharness.config.models import LimitsConfig, Profile
 from evalharness.errors import EXIT_CONFIG
-from evalharness.runner.before import recall
-from evalharness.throttle.breaker import Outage
+from evalharness.runner.resume_limits import recall
+from evalharness.throttle.circuit_breaker import Outage
 from evalharness.throttle.clock import SystemClock
-from evalharness.throttle.gate import Gate
+from evalharness.throttle.limiter import Gate
 from tests.durability.processes import Emulator, Zygote
 
 Emulate = Callable[..., AbstractContextManager[Emulator]]

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evalharness.analysis.load import Measured, measure
-from evalharness.commands.run import prepare
-from evalharness.config import RunConfig, parse
-from evalharness.loads import load_of, load_points, measured_requests, replay_times
-from evalharness.plan import Plan
-from evalharness.progress import LineProgress
+from evalharness.analysis.load.load_point import Measured, measure
+from evalharness.cli.execution.prepare import prepare
+from evalharness.config.models import RunConfig, parse
+from evalharness.planning.load_points import load_of, load_points, measured_requests, replay_times
+from evalharness.planning.plan import Plan
 from evalharness.records import (
     AttemptResult,
     ErrorKind,
@@ -24,13 +23,14 @@ from evalharness.records import (
     Usage,
 )
 from evalharness.runner import Lane
-from evalharness.runner.load import LoadRunner, Point
-from evalharness.runner.money import Money
-from evalharness.store.columns import attempt_table, record_table
-from evalharness.store.measurements import Measurement
+from evalharness.runner.benchmark import LoadRunner, Point
+from evalharness.runner.budget import Money
+from evalharness.runner.progress import LineProgress
+from evalharness.store.folder.load_points_file import Measurement
+from evalharness.store.parts.to_arrow import attempt_table, record_table
 from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.estimate import OutputEstimate
-from evalharness.throttle.gate import Gate
+from evalharness.throttle.limiter import Gate
+from evalharness.throttle.output_token_estimate import OutputEstimate
 
 TOKENS = 11
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evalharness.config import LoadConfig
-from evalharness.runner.load.arrivals import arrivals
+from evalharness.config.models import LoadConfig
+from evalharness.runner.benchmark.arrivals import arrivals
 
 
 def take(count: int, **load: object) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.analysis.load_metrics import described, goodput, metrics, requests_of
+from evalharness.analysis.load.load_metrics import described, goodput, metrics, requests_of
 from evalharness.schema import arrow_schema
 
 NS = 1_000_000_000

@@ -13,7 +13,7 @@ import pytest
 
 import evalharness as package
 from evalharness.cli import main
-from evalharness.store.measurements import read_measurements
+from evalharness.store.folder.load_points_file import read_measurements
 
 EMULATOR = (
     "provider=emulator", "provider.emulator.ttft_ms=20", "provider.emulator.itl_ms=2",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.analysis.load_search import Search
-from evalharness.config import SearchConfig
+from evalharness.config.models import SearchConfig
+from evalharness.runner.benchmark.rate_search import Search
 
 
 def explore(first: float, capacity: float, config: SearchConfig) -> tuple[Search, list[float]]:

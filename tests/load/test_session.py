@@ -10,9 +10,9 @@ import pytest
 
 from evalharness.records import Outcome
 from evalharness.runner import Stop
-from evalharness.runner.load.arrivals import arrivals
-from evalharness.runner.load.session import LEAD_S
-from evalharness.store.measurements import State
+from evalharness.runner.benchmark.arrivals import arrivals
+from evalharness.runner.benchmark.load_point import LEAD_S
+from evalharness.store.folder.load_points_file import State
 from tests.load.bench import TOKENS, Bench
 
 CONSTANT = {"arrival": "constant", "rate": 10.0, "requests": 60}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.config import LoadConfig
+from evalharness.config.models import LoadConfig
 from evalharness.records import Phase
-from evalharness.runner.load.window import Window
+from evalharness.runner.benchmark.window import Window
 
 
 @given(st.integers(0, 20), st.integers(1, 50), st.floats(0.01, 10))

@@ -93,7 +93,7 @@ def prompts(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def emulator(*arguments: str) -> Iterator[str]:
     """An emulator on a free port for the length of the block; gives its base URL."""
-    command = [sys.executable, "-m", "evalharness.providers.emulator", "--exit-with-parent"]
+    command = [sys.executable, "-m", "evalharness.emulator", "--exit-with-parent"]
     with subprocess.Popen(
         [*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evalharness.analysis.frame import Frame
-from evalharness.analysis.spending import Spending
-from evalharness.analysis.waste import Waste
+from evalharness.analysis.cost.cell_costs import Spending
+from evalharness.analysis.cost.wasted_spend import Waste
+from evalharness.analysis.data.frame import Frame
 from evalharness.pricing import PriceBook
 from evalharness.pricing.attempts import AttemptCosts
-from evalharness.pricing.columns import Costs, cost_columns
-from evalharness.pricing.files import parse_prices
+from evalharness.pricing.cost_columns import Costs, cost_columns
+from evalharness.pricing.price_files import parse_prices
 from evalharness.schema import arrow_schema
 from tests.money.conftest import PRICES
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.analysis import cost
+from evalharness.analysis.cost import cost_tables
 from evalharness.pricing import picodollars
 from tests.money.runs import Written, attempts, spent
 
@@ -35,11 +35,11 @@ def _sum(rows: list[dict[str, Any]], key: str) -> Any:
 def test_settings_models_and_prompts_add_up(rows: list[dict[str, Any]]) -> None:
     """Every way of cutting a run gives the same total, the same counts, the same tokens."""
     run = Written([{**row, "setting_id": row["model"]} for row in rows])
-    whole = cost.whole(run.spending)
-    prompts = cost.by_prompt(run.spending)
+    whole = cost_tables.whole(run.spending)
+    prompts = cost_tables.by_prompt(run.spending)
     cuts = [
-        cost.by_setting(run.spending),
-        cost.by_model(run.spending),
+        cost_tables.by_setting(run.spending),
+        cost_tables.by_model(run.spending),
         [*prompts["most_expensive"], prompts["others"]],
     ]
     for cut in cuts:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 import evalharness as package
-from evalharness.commands.confirm import asks
-from evalharness.commands.run import Prepared
-from evalharness.config import DatasetConfig, ProviderConfig, RunConfig
+from evalharness.cli.execution.cost_prompt import asks
+from evalharness.cli.execution.prepare import Prepared
+from evalharness.config.models import DatasetConfig, ProviderConfig, RunConfig
 from evalharness.judging.config import judging_root
-from evalharness.plan import build_plan
+from evalharness.planning.plan import build_plan
 from evalharness.pricing import PriceBook
-from evalharness.pricing.files import parse_prices
+from evalharness.pricing.price_files import parse_prices
 from tests.money.conftest import EMULATOR_PRICE
 from tests.money.terminal import on_terminal
 

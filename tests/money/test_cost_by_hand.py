@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from evalharness.analysis import billing, cost
-from evalharness.analysis.frontier import frontier
-from evalharness.analysis.spending import describe
+from evalharness.analysis.cost import billing, cost_tables
+from evalharness.analysis.cost.cell_costs import describe
+from evalharness.analysis.cost.frontier import frontier
 from tests.money.runs import BOOK, Written, attempts, spent, usage
 
 # 100 prompt tokens of which 40 cached, 10 completion tokens, at 1 / 0.1 / 4 dollars a million:
@@ -19,7 +19,7 @@ COST = Decimal("0.000104")
 def test_a_setting_is_added_up_exactly() -> None:
     """Total, mean and price of 1,000 requests are the hand-computed ones."""
     run = Written([usage(100, 10, 40, prompt_id=p) for p in ("a", "a", "b")])
-    row = cost.by_setting(run.spending)[0]
+    row = cost_tables.by_setting(run.spending)[0]
     assert row["total_usd"] == 3 * COST
     assert (row["known"], row["unknown"], row["estimated"]) == (3, 0, 0)
     assert row["mean_usd"] == pytest.approx(float(COST))
@@ -36,7 +36,7 @@ def test_tiers_reasoning_and_fees_count() -> None:
             usage(101, 10, 0, model="thinker", reasoning_tokens=4),
         ]
     )
-    total = cost.whole(run.spending)["total_usd"]
+    total = cost_tables.whole(run.spending)["total_usd"]
     low = Decimal(100 * 1 + 6 * 2 + 4 * 8) / 10**6 + Decimal("0.001")
     high = Decimal(101 * 3 + 6 * 6 + 4 * 24) / 10**6 + Decimal("0.001")
     assert total == low + high
@@ -45,7 +45,7 @@ def test_tiers_reasoning_and_fees_count() -> None:
 def test_ten_million_dollars_keep_their_millionths() -> None:
     """Totals are exact where floats are not: many large amounts and one tiny one."""
     rows = [usage(10**8, 10**8, prompt_id=f"p{i}") for i in range(200)] + [usage(1, 0, 1)]
-    total = cost.whole(Written(rows).spending)["total_usd"]
+    total = cost_tables.whole(Written(rows).spending)["total_usd"]
     assert total == 200 * Decimal(500) + Decimal("0.0000001")
 
 
@@ -60,7 +60,7 @@ def test_an_answer_costs_what_its_failures_cost_too() -> None:
         usage(100, 10, 40, prompt_id="c", status="error"),
         usage(100, 10, 40, prompt_id="unscored"),
     ]
-    row = cost.whole(Written(rows).spending)
+    row = cost_tables.whole(Written(rows).spending)
     assert row["correct"] == 4
     assert row["per_correct_usd"] == pytest.approx(float(6 * COST / 4))
     assert row["reliably_correct"] == 2  # both repeats of a; c has an error, b a wrong answer
@@ -71,10 +71,10 @@ def test_without_repeats_nothing_is_reliable_and_without_right_answers_nothing_h
     None
 ):
     """One repeat proves no reliability, and no right answer is no division by zero."""
-    row = cost.whole(Written([usage(100, 10, score=0.0)]).spending)
+    row = cost_tables.whole(Written([usage(100, 10, score=0.0)]).spending)
     assert (row["correct"], row["per_correct_usd"]) == (0, None)
     assert (row["reliably_correct"], row["per_reliably_correct_usd"]) == (None, None)
-    unscored = cost.whole(Written([usage(100, 10)]).spending)
+    unscored = cost_tables.whole(Written([usage(100, 10)]).spending)
     assert unscored["correct"] is None
 
 
@@ -82,26 +82,26 @@ def test_an_unknown_cost_is_in_no_total() -> None:
     """A record without usage is estimated apart; one without a price is unknown, never 0."""
     rows = [usage(100, 10, 40), {}, usage(5, 5, model="nobody", setting_id="t")]
     run = Written(rows)
-    row = cost.whole(run.spending)
+    row = cost_tables.whole(run.spending)
     assert row["total_usd"] == COST
     assert (row["known"], row["estimated"], row["unknown"]) == (1, 1, 1)
     assert row["estimate_usd"] == pytest.approx(float(COST))
-    alone = cost.by_setting(run.spending)[1]
+    alone = cost_tables.by_setting(run.spending)[1]
     assert (alone["total_usd"], alone["mean_usd"], alone["per_1k_requests"]) == (None, None, None)
 
 
 def test_the_interval_is_over_prompts() -> None:
     """Repeats of a prompt are no independent evidence: asking more often narrows nothing."""
     prompts = [usage(100 + 10 * i, i, prompt_id=f"p{i}") for i in range(8)]
-    once = cost.whole(Written(prompts).spending)
-    often = cost.whole(Written([row for row in prompts for _ in range(20)]).spending)
+    once = cost_tables.whole(Written(prompts).spending)
+    often = cost_tables.whole(Written([row for row in prompts for _ in range(20)]).spending)
     assert once["mean_usd"] == pytest.approx(often["mean_usd"])
     assert once["ci95"] == pytest.approx(often["ci95"], rel=1e-9)
 
 
 def test_what_the_cache_saved() -> None:
     """Cached tokens are compared with the full price of the same tier."""
-    row = cost.whole(Written([usage(100, 10, 40), usage(100, 10, 0)]).spending)
+    row = cost_tables.whole(Written([usage(100, 10, 40), usage(100, 10, 0)]).spending)
     assert row["cache"]["saved_usd"] == Decimal(40) * (Decimal(1) - Decimal("0.1")) / 10**6
     assert row["cache"]["share"] == pytest.approx(0.2)
 
@@ -116,14 +116,14 @@ def test_tags_models_and_prompts() -> None:
     run = Written(rows, tags={"a": ["short"], "b": ["long", "odd"]})
     by_tag = {
         row["tag"]: row["total_usd"]
-        for row in cost.by_tag(run.spending, [["short"], ["long", "odd"]])
+        for row in cost_tables.by_tag(run.spending, [["short"], ["long", "odd"]])
     }
     assert by_tag == {"short": 2 * COST, "long": Decimal("0.00104"), "odd": Decimal("0.00104")}
-    assert [r["total_usd"] for r in cost.by_model(run.spending)] == [
+    assert [r["total_usd"] for r in cost_tables.by_model(run.spending)] == [
         COST + Decimal("0.00104"),
         COST,
     ]
-    listed = cost.by_prompt(run.spending)
+    listed = cost_tables.by_prompt(run.spending)
     assert [row["prompt_id"] for row in listed["most_expensive"]] == ["b", "a"]
     assert listed["others"] == {"prompts": 0, "trials": 0, "known": 0, "total_usd": None}
 
@@ -131,8 +131,8 @@ def test_tags_models_and_prompts() -> None:
 def test_projection_carries_the_interval_over() -> None:
     """A volume multiplies the mean and both its ends."""
     run = Written([usage(100 + i, i, prompt_id=f"p{i}") for i in range(6)])
-    rows = cost.by_setting(run.spending)
-    found = cost.projection(rows, 1e6)[0]
+    rows = cost_tables.by_setting(run.spending)
+    found = cost_tables.projection(rows, 1e6)[0]
     assert found["usd"] == pytest.approx(rows[0]["mean_usd"] * 1e6)
     assert found["ci95"] == pytest.approx([end * 1e6 for end in rows[0]["ci95"]])
     assert found["prompt_tokens"] == pytest.approx(102.5e6)

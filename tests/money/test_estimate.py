@@ -12,17 +12,24 @@ import pyarrow as pa
 import pytest
 
 from evalharness.analysis.stats.prediction import line_total, predict_total
-from evalharness.config import DatasetConfig, LimitsConfig, OrderConfig, ProviderConfig, RunConfig
-from evalharness.estimate import Range, estimate, left, worst_case
-from evalharness.estimate.observed import Model, ModelFacts, facts_of
-from evalharness.estimate.outputs import Outputs, recorded_outputs
-from evalharness.estimate.pilot import choose
-from evalharness.estimate.prompts import prompt_tokens, weigh
-from evalharness.estimate.shapes import Shapes
-from evalharness.plan import Plan, build_plan
+from evalharness.config.models import (
+    DatasetConfig,
+    LimitsConfig,
+    OrderConfig,
+    ProviderConfig,
+    RunConfig,
+)
+from evalharness.emulator.app import Emulator
+from evalharness.emulator.options import EmulatorOptions
+from evalharness.planning.estimate import Range, estimate, left, worst_case
+from evalharness.planning.estimate.history import Model, ModelFacts, facts_of
+from evalharness.planning.estimate.output_tokens import Outputs, recorded_outputs
+from evalharness.planning.estimate.pilot import choose
+from evalharness.planning.estimate.prompt_tokens import prompt_tokens
+from evalharness.planning.estimate.request_sizes import Shapes
+from evalharness.planning.estimate.request_text import weigh
+from evalharness.planning.plan import Plan, build_plan
 from evalharness.pricing import Price, Rates
-from evalharness.providers.emulator.app import Emulator
-from evalharness.providers.emulator.options import EmulatorOptions
 from evalharness.records import Setting, Trial
 from evalharness.schema import arrow_schema
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 import evalharness as package
-from evalharness.config import DatasetConfig, ProviderConfig, RunConfig
+from evalharness.config.models import DatasetConfig, ProviderConfig, RunConfig
 from evalharness.errors import ConfigError
-from evalharness.plan import build_plan
+from evalharness.planning.plan import build_plan
 from evalharness.pricing import PriceBook
-from evalharness.pricing.files import parse_prices
+from evalharness.pricing.price_files import parse_prices
 from evalharness.records import AttemptResult, Intent, Outcome, Reply, Status, Usage
-from evalharness.runner.money import check_bounded, spent_before
-from evalharness.store.run import Run
-from evalharness.store.writer import RunStore
+from evalharness.runner.budget import check_bounded, spent_before
+from evalharness.store.folder.run import Run
+from evalharness.store.folder.writer import RunStore
 from tests.money.conftest import EMULATOR_PRICE, Command, ledger
 
 

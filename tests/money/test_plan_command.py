@@ -13,8 +13,8 @@ import pytest
 
 import evalharness as package
 from evalharness.cli import main
-from evalharness.report.console import money
-from evalharness.report.numbers import dollars
+from evalharness.report.console.report import money
+from evalharness.report.words.format_numbers import dollars
 from tests.money.conftest import EMULATOR_PRICE
 
 

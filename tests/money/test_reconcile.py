@@ -17,10 +17,10 @@ import pytest
 
 import evalharness as package
 from evalharness.errors import ConfigError, ProviderError
+from evalharness.http.get import Got
 from evalharness.reconcile import read_log, spans
 from evalharness.reconcile.join import Attempt, discrepancies, reconcile_attempts
 from evalharness.reconcile.log import LogRow
-from evalharness.wire.transport.get import Got
 from tests.money.conftest import emulator, ledger
 
 KEY = "sk-rehearsal-7f3a9c"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from evalharness import strict_yaml
+from evalharness.config import strict_yaml
+from evalharness.emulator.options import EmulatorOptions
 from evalharness.errors import ConfigError
 from evalharness.pricing import PriceBook, usd_text
-from evalharness.pricing.files import parse_prices
-from evalharness.providers.emulator.options import EmulatorOptions
+from evalharness.pricing.price_files import parse_prices
 from evalharness.records import Usage
 
 TWO_TIERS = (

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalharness.pricing import Price, PriceBook, Rates, Tier
-from evalharness.pricing.columns import cost_columns
+from evalharness.pricing.cost_columns import cost_columns
 from evalharness.records import Usage
 from evalharness.schema import arrow_schema
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evalharness.providers.local.weights import Source
+from evalharness.providers.local.source import Source
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
 

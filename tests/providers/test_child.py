@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from evalharness.errors import ProviderError
-from evalharness.providers import child as child_module
-from evalharness.providers.child import running
+from evalharness.process import child as child_module
+from evalharness.process.child import running
 from tests.providers.conftest import Said, has_ended, linux_only
 
 SERVE = """
 import json, os, sys, threading
-from evalharness.providers.child import exit_with_parent
+from evalharness.process.child import exit_with_parent
 exit_with_parent()
 print("not a ready line")
 print(json.dumps({"ready": False}))
@@ -94,7 +94,7 @@ async def test_a_child_that_is_never_ready_is_given_up_and_ended(
     module = write(
         "import os, pathlib, sys, threading\n"
         f"pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\n"
-        "from evalharness.providers.child import exit_with_parent\nexit_with_parent()\n"
+        "from evalharness.process.child import exit_with_parent\nexit_with_parent()\n"
         "threading.Event().wait()"
     )
     with pytest.raises(ProviderError, match="the helper was not ready after 3 s"):
@@ -156,7 +156,7 @@ async def test_a_file_in_the_users_folder_is_not_taken_for_a_module(
 
 PARENT = """
 import asyncio, sys
-from evalharness.providers.child import running
+from evalharness.process.child import running
 async def main():
     async with running("helper", what="the helper", say=print) as child:
         print(child.pid, flush=True)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import yaml
 
-from evalharness.config import ProviderConfig
+from evalharness.config.models import ProviderConfig
 from evalharness.errors import ConfigError, ProviderError
 from evalharness.providers import check_provider, provider_identity
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from evalharness.config import ProviderConfig
+from evalharness.config.models import ProviderConfig
 from evalharness.errors import ConfigError
 from evalharness.providers import check_provider, open_endpoint
 from tests.providers.conftest import Said

@@ -19,11 +19,11 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from evalharness.config import ProviderConfig
+from evalharness.config.models import ProviderConfig
 from evalharness.errors import ProviderError
 from evalharness.providers import check_provider, open_endpoint
 from evalharness.providers.endpoint import Endpoint
-from evalharness.providers.local import opening, weights
+from evalharness.providers.local import lifecycle, weights
 from tests.providers.conftest import Said, has_ended, linux_only
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -226,8 +226,8 @@ async def test_a_missing_engine_is_said_with_the_command(monkeypatch: pytest.Mon
 
 PARENT = """
 import asyncio
-from evalharness.config import ProviderConfig
-from evalharness.providers.local.opening import serving
+from evalharness.config.models import ProviderConfig
+from evalharness.providers.local.lifecycle import serving
 CONFIG = ProviderConfig(kind="local", name="local", model="m", threads=1)
 async def main():
     async with serving(CONFIG, say=print) as (base_url, child):
@@ -258,7 +258,7 @@ async def test_serve_answers_on_its_port_until_ctrl_c() -> None:
         port = free.getsockname()[1]
     program = (
         "import functools, msgspec\n"
-        "from evalharness.providers.local.opening import DEFAULT, serve\n"
+        "from evalharness.providers.local.lifecycle import DEFAULT, serve\n"
         "config = msgspec.structs.replace(DEFAULT, threads=1)\n"
         f"serve(config, port={port}, say=functools.partial(print, flush=True))"
     )
@@ -286,5 +286,5 @@ async def test_a_port_in_use_is_said() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ProviderError, match=f"port: {port}"):
-            async with opening.serving(CONFIG, say=Said(), port=port):
+            async with lifecycle.serving(CONFIG, say=Said(), port=port):
                 pass

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from evalharness.config import ProviderConfig
+from evalharness.config.models import ProviderConfig
 from evalharness.errors import ConfigError, EvalharnessError, ProviderError
 from evalharness.providers import check_provider, open_endpoint, provider_identity
 

@@ -16,7 +16,7 @@ import pytest
 from evalharness.errors import ConfigError, ProviderError
 from evalharness.providers.local import weights
 from evalharness.providers.local.cache import sha256_of
-from evalharness.providers.local.weights import Source
+from evalharness.providers.local.source import Source
 from tests.providers.conftest import WHEEL, Said, linux_only
 
 

@@ -19,12 +19,12 @@ from msgspec import structs
 import evalharness as package
 from evalharness import errors
 from evalharness.distributed import leases
-from evalharness.store import mirror, place, remote
-from evalharness.store.lock import take_lock
-from evalharness.store.place import fetched, hold, results_root
-from evalharness.store.remote import Remote
-from evalharness.store.verify import verify_folder
-from evalharness.store.writer import RunStore
+from evalharness.store.folder.lock import take_lock
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.parts.verify import verify_folder
+from evalharness.store.remote import locations, object_store, sync
+from evalharness.store.remote.locations import fetched, hold, results_root
+from evalharness.store.remote.object_store import Remote
 from tests.durability.invariants import (
     final_state_is_sound,
     nothing_bought_twice_unsaid,
@@ -233,8 +233,8 @@ async def test_a_store_that_refuses_costs_no_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal drops nothing that is not there: exit 74, and the next session uploads it."""
-    monkeypatch.setattr(remote, "_WAITS_S", (0.01,))
-    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    monkeypatch.setattr(object_store, "_WAITS_S", (0.01,))
+    monkeypatch.setattr(sync, "_SETTLE_S", 0.0)
     url = f"file://{tmp_path}/shared"
     root = results_root(url, str(tmp_path / "copies")) / "r"
     one = filled(root, range(5))
@@ -257,7 +257,7 @@ async def test_a_manifest_that_was_not_uploaded_keeps_the_run_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every part is there and the journal is empty; what the store says of the run is old."""
-    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    monkeypatch.setattr(sync, "_SETTLE_S", 0.0)
     root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
     owner = tmp_path / "shared" / "r" / "owner.json"
     one = filled(root, range(20))
@@ -286,7 +286,7 @@ async def test_a_machine_lost_while_errors_were_reopened_is_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part is there as it is now, and the manifest as it was: either content is whole."""
-    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    monkeypatch.setattr(sync, "_SETTLE_S", 0.0)
     url = f"file://{tmp_path}/shared"
     here = results_root(url, str(tmp_path / "here")) / "r"
     one = filled(here, range(18))
@@ -296,14 +296,14 @@ async def test_a_machine_lost_while_errors_were_reopened_is_taken_over(
     await one.finish(status="complete", reason=None)
     again = filled(here, range(0))
 
-    def killed(self: mirror.Mirror, name: str) -> None:
+    def killed(self: sync.Mirror, name: str) -> None:
         if name == "run.json" and '"rewriting": []' in (here / name).read_text():
             raise KeyboardInterrupt
         put(self, name)
 
-    put = mirror.Mirror._put_if_changed
+    put = sync.Mirror._put_if_changed
     with monkeypatch.context() as patch:
-        patch.setattr(mirror.Mirror, "_put_if_changed", killed)
+        patch.setattr(sync.Mirror, "_put_if_changed", killed)
         with pytest.raises(KeyboardInterrupt):
             again.reopen_errors(prompts=[prompt(n) for n in range(20)], repeats=1)
     again.close()
@@ -327,7 +327,7 @@ async def test_a_machine_lost_while_errors_were_reopened_is_taken_over(
 async def test_journals_on_workers_disks_keep_the_run_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    monkeypatch.setattr(sync, "_SETTLE_S", 0.0)
     root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
     one = filled(root, range(5))
     ledger = leases.Leases(root / "journal", "plan")
@@ -343,13 +343,13 @@ async def test_journals_on_workers_disks_keep_the_run_here(
 async def test_a_second_reader_waits_for_the_first_one_s_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    monkeypatch.setattr(sync, "_SETTLE_S", 0.0)
     url = f"file://{tmp_path}/shared"
     one = filled(results_root(url, str(tmp_path / "here")) / "r", range(20))
     await one.finish(status="complete", reason=None)
     monkeypatch.setenv(STAGING, str(tmp_path / "there"))
     root = results_root(url) / "r"
-    first, turned_away, take = take_lock(root), threading.Event(), place.take_lock
+    first, turned_away, take = take_lock(root), threading.Event(), locations.take_lock
 
     def noticed(folder: Path) -> int:
         try:
@@ -358,7 +358,7 @@ async def test_a_second_reader_waits_for_the_first_one_s_copy(
             turned_away.set()
             raise
 
-    monkeypatch.setattr(place, "take_lock", noticed)
+    monkeypatch.setattr(locations, "take_lock", noticed)
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(fetched, f"{url}/r")
         assert turned_away.wait(60)
@@ -384,7 +384,7 @@ def test_a_shared_path_that_refuses_is_asked_again(
     there.patient = False
     with pytest.raises(errors.StorageError, match="/shared/x"):
         there.write("x", b"content")
-    monkeypatch.setattr(remote.time, "sleep", gone_the_third_time)
+    monkeypatch.setattr(object_store.time, "sleep", gone_the_third_time)
     there.patient = True
     there.write("x", b"content")
     assert waits == [0.5, 1.0, 2.0]
@@ -394,7 +394,7 @@ def test_a_shared_path_that_refuses_is_asked_again(
 async def test_what_does_not_read_back_is_not_taken_for_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "_SETTLE_S", 0.0)
+    monkeypatch.setattr(sync, "_SETTLE_S", 0.0)
     root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
     one = filled(root, range(5))
     chunks = Remote._chunks
@@ -481,7 +481,7 @@ def test_a_key_in_the_url_is_refused_and_not_repeated(
 )
 def test_a_key_is_found_anywhere_in_a_url(url: str) -> None:
     with pytest.raises(errors.ConfigError) as refused:
-        remote.check_url(url)
+        object_store.check_url(url)
     assert "hush" not in f"{refused.value.message} {refused.value.hint}"
 
 
@@ -495,7 +495,7 @@ def test_a_key_is_found_anywhere_in_a_url(url: str) -> None:
     ],
 )
 def test_a_url_without_a_key_is_taken(url: str) -> None:
-    assert remote.check_url(url).geturl() == url
+    assert object_store.check_url(url).geturl() == url
 
 
 @pytest.mark.parametrize(

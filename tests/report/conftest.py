@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalharness.report.build import Built
+from evalharness.report.build.report_data import Built
 from evalharness.report.html import write_html
 from tests.report import runs
 from tests.report.browser import Browser, find_chromium

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evalharness.report.build import Built, build
+from evalharness.report.build.report_data import Built, build
 from evalharness.schema import arrow_schema
-from evalharness.store.imported import write_imported
-from evalharness.store.run import Run
+from evalharness.store.folder.imported import write_imported
+from evalharness.store.folder.run import Run
 
 DEFAULTS = {"records": {"in_doubt": False, "text_sanitized": False, "status": "ok"},
             "prompts": {"digest": "d", "tags": [], "active": True},

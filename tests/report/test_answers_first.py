@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from evalharness.report.build import Built
-from evalharness.report.console import print_report
-from evalharness.report.story import tell
+from evalharness.report.build.report_data import Built
+from evalharness.report.console.report import print_report
+from evalharness.report.words.summary_text import tell
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalharness.cli import main
-from evalharness.commands.importing import import_file
+from evalharness.cli.commands.import_ import import_file
 
 Said = pytest.CaptureFixture[str]
 

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from evalharness.commands.importing import import_file
-from evalharness.report.build import Built, build
-from evalharness.report.console import print_report, settings_tables
-from evalharness.report.numbers import DASH
-from evalharness.report.overrides import parse_overrides
-from evalharness.store.run import Run
+from evalharness.cli.commands.import_ import import_file
+from evalharness.report.build.overrides import parse_overrides
+from evalharness.report.build.report_data import Built, build
+from evalharness.report.console.report import print_report, settings_tables
+from evalharness.report.words.format_numbers import DASH
+from evalharness.store.folder.run import Run
 from tests.judging.conftest import write_run
 
 Row = dict[str, Any]

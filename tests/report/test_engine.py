@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalharness.errors import ProcessLostError
-from evalharness.report.build import Built
+from evalharness.report.build.report_data import Built
 from evalharness.report.html import warm
-from evalharness.report.text import printable
+from evalharness.report.words.sanitize import printable
 
 
 def _texts(*shown: str) -> dict[str, Any]:

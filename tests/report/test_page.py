@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalharness.report.build import Built
+from evalharness.report.build.report_data import Built
 from evalharness.report.html import write_html, write_prompt_html
 from tests.report import runs
 from tests.report.browser import Browser, Page

@@ -15,22 +15,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalharness.analysis.comparison.leaders import DIRECTIONS, leaders
 from evalharness.analysis.distributions import POINTS, ecdf
-from evalharness.analysis.leaders import DIRECTIONS, leaders
 from evalharness.errors import ConfigError, StorageError
-from evalharness.report import fate, numbers
-from evalharness.report.build import Built
+from evalharness.report.build import errors
+from evalharness.report.build.json import as_json_text
+from evalharness.report.build.prompts import by_setting, variants_of
+from evalharness.report.build.report_data import Built
 from evalharness.report.caveats import caveats
-from evalharness.report.circumstances import TITLES, circumstance_tables
 from evalharness.report.html import as_html, palette, warm, write_html, write_prompt_html
-from evalharness.report.html.charts import charts_of, tradeoffs
-from evalharness.report.html.charts.parts import log_ticks, names_for
+from evalharness.report.html.charts import chart_parts, charts_of, tradeoffs
+from evalharness.report.html.charts.chart_parts import log_ticks, names_for
+from evalharness.report.html.excerpts import excerpt, word_diff
 from evalharness.report.html.series import MOST, axes_of, series_of
 from evalharness.report.html.svg import clean, render
 from evalharness.report.html.table import leading_settings, settings_table
-from evalharness.report.html.words import excerpt, word_diff
-from evalharness.report.json import as_json_text
-from evalharness.report.prompts import by_setting, variants_of
+from evalharness.report.words import format_numbers
+from evalharness.report.words.breakdown_text import TITLES, circumstance_tables
 from evalharness.schema import arrow_schema
 from tests.analysis_a.build import frame_of
 from tests.report import runs
@@ -127,10 +128,10 @@ def test_attempts_are_described_by_outcome() -> None:
     rows = [row, {**row, "attempt": 2}, {**row, "attempt": 3, "final": True, "outcome": "delivered",
             "status": "ok", "error_kind": None, "http_status": 200}]  # fmt: skip
     table = pa.Table.from_pylist(rows, schema=arrow_schema("attempts"))
-    again = table.select(list(fate.AGAIN_COLUMNS)).slice(0, 2)
-    attempts = fate.Attempts()
+    again = table.select(list(errors.AGAIN_COLUMNS)).slice(0, 2)
+    attempts = errors.Attempts()
     for block in (table.slice(0, 2), table.slice(2)):
-        attempts.add(block.select(list(fate.ATTEMPT_COLUMNS)))
+        attempts.add(block.select(list(errors.ATTEMPT_COLUMNS)))
     found = attempts.facts(again)
     assert (found["made"], found["trials_retried"]) == (3, 1)
     assert found["outcomes"] == {"rejected": 2, "delivered": 1}
@@ -138,7 +139,7 @@ def test_attempts_are_described_by_outcome() -> None:
     assert len(found["failed"][0]["example"]) == 300
     assert found["in_flight"] == {"mean": 3.0, "max": 3}
     assert (found["wait_s_total"], found["queue_s"]) == (4.5, {"p50": 0.5, "p95": 0.5})
-    nothing = fate.Attempts().facts(again.slice(0, 0))
+    nothing = errors.Attempts().facts(again.slice(0, 0))
     assert (nothing["made"], nothing["failed"], nothing["wait_s_total"]) == (0, [], 0.0)
     assert nothing["queue_s"] == {"p50": None, "p95": None}
     assert nothing["in_flight"] == {"mean": None, "max": None}
@@ -171,29 +172,29 @@ def test_variants_of_a_prompt_account_for_all_its_records(hostile: Built) -> Non
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
-        (numbers.percent(None), "—"),
-        (numbers.percent(0.456, 1), "45.6 %"),
-        (numbers.share_interval([-0.05, 1.2]), "[0, 100]"),
-        (numbers.seconds(0.0123), "12.3 ms"),
-        (numbers.seconds(1.0), "1.00 s"),
-        (numbers.seconds(2_000.0), "2,000 s"),
-        (numbers.span(1042.0), "17 min 22 s"),
-        (numbers.span(7200.0), "2 h"),
-        (numbers.dollars(None), "—"),
-        (numbers.dollars(0.0), "$0"),
-        (numbers.dollars(0.00123), "$0.00123"),
-        (numbers.dollars(1234.5), "$1,234.50"),
-        (numbers.difference_of("score", -2.2e-17), "0.0 pp"),
-        (numbers.difference_of("score", -0.593), "−59.3 pp"),
-        (numbers.difference_of("latency_s", 2.6), "+2.6 s"),
-        (numbers.difference_interval("agreement", [-1.2, 0.5]), "[−100.0, +50.0]"),
-        (numbers.difference_interval("score", None), "[alike for every prompt]"),
-        (numbers.p_value(0.0004), "p < .001"),
-        (numbers.p_value(0.28), "p = .28"),
-        (numbers.parameter(None), "not sent"),
-        (numbers.parameter(0.70), "0.7"),
-        (numbers.parameter(True), "true"),
-        (numbers.instant("2026-11-23T23:18:10+00:00"), "23 November 2026, 23:18 UTC"),
+        (format_numbers.percent(None), "—"),
+        (format_numbers.percent(0.456, 1), "45.6 %"),
+        (format_numbers.share_interval([-0.05, 1.2]), "[0, 100]"),
+        (format_numbers.seconds(0.0123), "12.3 ms"),
+        (format_numbers.seconds(1.0), "1.00 s"),
+        (format_numbers.seconds(2_000.0), "2,000 s"),
+        (format_numbers.span(1042.0), "17 min 22 s"),
+        (format_numbers.span(7200.0), "2 h"),
+        (format_numbers.dollars(None), "—"),
+        (format_numbers.dollars(0.0), "$0"),
+        (format_numbers.dollars(0.00123), "$0.00123"),
+        (format_numbers.dollars(1234.5), "$1,234.50"),
+        (format_numbers.difference_of("score", -2.2e-17), "0.0 pp"),
+        (format_numbers.difference_of("score", -0.593), "−59.3 pp"),
+        (format_numbers.difference_of("latency_s", 2.6), "+2.6 s"),
+        (format_numbers.difference_interval("agreement", [-1.2, 0.5]), "[−100.0, +50.0]"),
+        (format_numbers.difference_interval("score", None), "[alike for every prompt]"),
+        (format_numbers.p_value(0.0004), "p < .001"),
+        (format_numbers.p_value(0.28), "p = .28"),
+        (format_numbers.parameter(None), "not sent"),
+        (format_numbers.parameter(0.70), "0.7"),
+        (format_numbers.parameter(True), "true"),
+        (format_numbers.instant("2026-11-23T23:18:10+00:00"), "23 November 2026, 23:18 UTC"),
     ],
 )
 def test_numbers_read_well(shown: str, expected: str) -> None:
@@ -588,7 +589,7 @@ def test_equal_data_give_equal_pages(hostile: Built, hostile_page: Path) -> None
 
 def test_rows_of_a_forest_plot_are_told_apart_with_three_axes() -> None:
     """No label loses the axis in which it differs from its neighbours."""
-    from evalharness.report.html.charts import comparisons, parts
+    from evalharness.report.html.charts import comparisons
 
     rows = [
         {"by": "seed", "a_value": None, "b_value": 7, "pooled": False,
@@ -596,4 +597,4 @@ def test_rows_of_a_forest_plot_are_told_apart_with_three_axes() -> None:
         for t in (0.0, 0.7) for p in (0.5, 0.95)
     ]  # fmt: skip
     found = [comparisons.row_name(row) for row in rows]
-    assert parts.names_for(found, comparisons.LABEL) == found
+    assert chart_parts.names_for(found, comparisons.LABEL) == found

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from evalharness.report.answers import answers, listing
-from evalharness.report.build import Built
+from evalharness.report.build.report_data import Built
 from evalharness.report.caveats import caveats
-from evalharness.report.differences import differences, in_words, is_real
 from evalharness.report.html.view import view_of
 from evalharness.report.markdown import as_markdown, escaped
-from evalharness.report.story import tell
-from evalharness.report.verdicts import together
+from evalharness.report.words.answers import answers, listing
+from evalharness.report.words.differences import differences, in_words, is_real
+from evalharness.report.words.summary_text import tell
+from evalharness.report.words.verdicts import together
 from tests.report import runs
 
 Row = dict[str, Any]

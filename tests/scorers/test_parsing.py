@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from evalharness.errors import ConfigError
-from evalharness.scorers import TABLE, Sample, Score, Scorer, parse_answer_spec, parse_scoring
+from evalharness.scoring import TABLE, Sample, Score, Scorer, parse_answer_spec, parse_scoring
 
 PRESETS = Path(__file__).parents[2] / "configs" / "scoring"
 

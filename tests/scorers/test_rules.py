@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalharness.records import Status
-from evalharness.scorers import TABLE, Extractor, Sample, parse_answer_spec, parse_scoring
-from evalharness.scorers.text import TextOptions
+from evalharness.scoring import TABLE, Extractor, Sample, parse_answer_spec, parse_scoring
+from evalharness.scoring.text_options import TextOptions
 
 NAMES = [name for name in TABLE if name not in ("python", "judge")]
 

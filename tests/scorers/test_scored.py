@@ -14,20 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalharness.columnar.text_pool import Texts
 from evalharness.errors import ConfigError, DatasetError
 from evalharness.records import Status
 from evalharness.schema import arrow_schema
-from evalharness.scorers import (
-    TABLE,
-    Sample,
-    Score,
-    Scorer,
-    parse_answer_spec,
-    parse_scoring,
-)
-from evalharness.scorers.answering import GIVE_UP_AFTER
-from evalharness.scorers.scored import Grader, Scored, score_records
-from evalharness.texts import Texts
+from evalharness.scoring import TABLE, Sample, Score, Scorer, parse_answer_spec, parse_scoring
+from evalharness.scoring.answer_status import GIVE_UP_AFTER
+from evalharness.scoring.run_scores import Grader, Scored, score_records
 
 
 def records(rows: list[dict[str, Any]]) -> pa.Table:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.scorers import Sample, Score, parse_scoring
-from evalharness.scorers.numerals import last_written, numbers, pick, written
+from evalharness.scoring import Sample, Score, parse_scoring
+from evalharness.scoring.numbers_in_text import last_written, numbers, pick, written
 
 
 def judge(name: str, text: str | None, target: Any = None, **arguments: Any) -> Score:
@@ -250,7 +250,7 @@ def test_tool_call(calls: Any, target: Any, arguments: dict[str, Any], value: fl
 
 
 MODULE = """
-from evalharness.scorers import Score
+from evalharness.scoring import Score
 
 def length(sample, limit):
     return len(sample.text) <= limit

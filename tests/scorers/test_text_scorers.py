@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalharness.records import Status
-from evalharness.scorers import Sample, Score, parse_scoring
-from evalharness.scorers.text import TextOptions
+from evalharness.scoring import Sample, Score, parse_scoring
+from evalharness.scoring.text_options import TextOptions
 
 
 def judge(name: str, text: str | None, target: Any = None, **arguments: Any) -> Score:

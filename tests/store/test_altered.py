@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evalharness.arrow import read_parquet
+from evalharness.columnar.arrow_ops import read_parquet
 from evalharness.errors import StorageError
-from evalharness.store import entries
-from evalharness.store.run import Run
-from evalharness.store.verify import verify_folder
-from evalharness.store.writer import RunStore
+from evalharness.store.folder.run import Run
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.journal import journal_format
+from evalharness.store.parts.verify import verify_folder
 from tests.store.helpers import SETTING, digests, intent, prompt, result
 from tests.store.test_store import open_store
 
@@ -100,7 +100,7 @@ async def finish(root: Path) -> None:
 def _short_search() -> Iterator[None]:
     """A journal of 48 entries need not be searched as far as one of a million."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entries, "_MOST_MISSES", 100)
+        patch.setattr(journal_format, "_MOST_MISSES", 100)
         yield
 
 

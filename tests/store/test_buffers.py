@@ -11,8 +11,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.store.buffers import empty, table_of
-from evalharness.store.seal import _stretches
+from evalharness.store.journal.arrow_buffers import empty, table_of
+from evalharness.store.parts.seal import _stretches
 
 SCHEMA = pa.schema(
     [

@@ -7,10 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.recorded import Shape, make
-from evalharness.store.asked import Asked
-from evalharness.store.chosen import Chosen
-from evalharness.store.compact import joined
-from evalharness.store.run import Run
+from evalharness.store.folder.current_plan import Asked, Chosen
+from evalharness.store.folder.run import Run
+from evalharness.store.parts.streaming_read import joined
 
 CELL = ["trial_id", "prompt_id", "setting_id", "repeat"]
 

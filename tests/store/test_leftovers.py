@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from evalharness.store import leftovers, seal
-from evalharness.store.entries import encode_row, insert_rows, read_entries
-from evalharness.store.handed_over import drop_recorded
-from evalharness.store.lock import take_lock
-from evalharness.store.rescue import open_for_writing
-from evalharness.store.run import Run
-from evalharness.store.verify import verify_folder
+from evalharness.store.folder.lock import take_lock
+from evalharness.store.folder.run import Run
+from evalharness.store.journal import worker_journals
+from evalharness.store.journal.duplicate_attempts import drop_recorded
+from evalharness.store.journal.journal_format import encode_row, insert_rows, read_entries
+from evalharness.store.journal.repair import open_for_writing
+from evalharness.store.parts import seal
+from evalharness.store.parts.verify import verify_folder
 from tests.store.helpers import SETTING, intent, result
 from tests.store.test_store import open_store
 
@@ -113,7 +114,7 @@ async def test_a_worker_that_lives_is_waited_for(
 
     root = begun(tmp_path / "run")
     left = leave(root, "worker-0001", result(0))
-    monkeypatch.setattr(leftovers, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(worker_journals, "_PATIENCE_S", 0.0)
     take_lock(left)
     with pytest.raises(RunInUseError, match="worker-0001"):
         open_store(root)

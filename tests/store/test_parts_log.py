@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from evalharness.errors import StorageError
-from evalharness.store import files, parts_log
-from evalharness.store.folder import MANIFEST, read_manifest
-from evalharness.store.run import Run
-from evalharness.store.verify import verify_folder
-from evalharness.store.writer import RunStore
+from evalharness.store.folder import durable_files
+from evalharness.store.folder.run import Run
+from evalharness.store.folder.run_folder import MANIFEST, read_manifest
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.parts import parts_log
+from evalharness.store.parts.verify import verify_folder
 from tests.store.helpers import SETTING, digests, intent, prompt, result
 
 
@@ -40,14 +41,14 @@ async def test_what_is_written_grows_with_the_parts(
     monkeypatch.setattr(parts_log, "FEW_PARTS", 8)
     root = tmp_path / "r"
     written: list[int] = []
-    publish = files.publish_bytes
+    publish = durable_files.publish_bytes
 
     def counted(target: Path, content: bytes, **options: int) -> None:
         if target.name == MANIFEST:
             written.append(content.count(b'"sha256"'))
         publish(target, content, **options)
 
-    monkeypatch.setattr(files, "publish_bytes", counted)
+    monkeypatch.setattr(durable_files, "publish_bytes", counted)
     store = opened(root, 60)
     for number in range(60):
         await seal(store, range(number, number + 1))

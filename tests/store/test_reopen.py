@@ -9,10 +9,10 @@ from msgspec import structs
 
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Outcome, Reply, Status
-from evalharness.store import reopen
-from evalharness.store.folder import read_manifest
-from evalharness.store.run import Run
-from evalharness.store.verify import verify_folder
+from evalharness.store.folder.run import Run
+from evalharness.store.folder.run_folder import read_manifest
+from evalharness.store.parts import retry_errors
+from evalharness.store.parts.verify import verify_folder
 from tests.store.helpers import SETTING, intent, prompt, result
 from tests.store.test_store import fill, open_store
 
@@ -95,14 +95,14 @@ async def test_a_kill_while_a_part_is_rewritten_is_settled(
     """Before or after the part has its new content, the folder is sound and the next start lists it."""
     root = tmp_path / "run"
     await recorded_errors(root)
-    write = reopen.write_table
+    write = retry_errors.write_table
 
     def die(*arguments: object) -> None:
         if rewritten:
             write(*arguments)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reopen, "write_table", die)
+    monkeypatch.setattr(retry_errors, "write_table", die)
     store = open_store(root, 4)
     with pytest.raises(KeyboardInterrupt):
         store.reopen_errors(prompts=[prompt(n) for n in range(4)], repeats=1)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalharness.errors import StorageError
-from evalharness.store.reserve import Reserve
+from evalharness.store.journal.disk_reserve import Reserve
 
 
 def blocks(path: Path) -> int:

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from evalharness.errors import RunInUseError, StorageError
-from evalharness.store import lock, seal
-from evalharness.store.lock import take_lock
-from evalharness.store.run import Run
-from evalharness.store.sealer import Sealer, Work
-from evalharness.store.verify import verify_folder
-from evalharness.store.writer import RunStore
+from evalharness.store.folder import lock
+from evalharness.store.folder.lock import take_lock
+from evalharness.store.folder.run import Run
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.parts import seal
+from evalharness.store.parts.seal_process import Sealer, Work
+from evalharness.store.parts.verify import verify_folder
 from tests.store.helpers import SETTING, intent, result
 from tests.store.test_store import open_store
 
@@ -112,8 +113,8 @@ def test_the_helper_dies_with_its_parent_and_holds_the_lock_until_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = f"""
-from evalharness.store.lock import take_lock
-from evalharness.store.sealer import Sealer
+from evalharness.store.folder.lock import take_lock
+from evalharness.store.parts.seal_process import Sealer
 from pathlib import Path
 sealer = Sealer(take_lock(Path({str(tmp_path / "run")!r})))
 process = sealer._start()

@@ -14,12 +14,12 @@ import pytest
 import evalharness
 from evalharness.errors import ConfigError, RunInUseError, RunNotFoundError
 from evalharness.schema import arrow_schema
-from evalharness.store import seal
-from evalharness.store.entries import SCHEMA, insert_rows
-from evalharness.store.run import Run
-from evalharness.store.sealer import Work, make_part
-from evalharness.store.verify import verify_folder
-from evalharness.store.writer import RunStore
+from evalharness.store.folder.run import Run
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.journal.journal_format import SCHEMA, insert_rows
+from evalharness.store.parts import seal
+from evalharness.store.parts.seal_process import Work, make_part
+from evalharness.store.parts.verify import verify_folder
 from tests.store.helpers import SETTING, digests, intent, prompt, result
 
 

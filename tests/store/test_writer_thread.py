@@ -11,8 +11,8 @@ import pytest
 import evalharness
 from evalharness.cli import main
 from evalharness.errors import EXIT_STORAGE, StorageError
-from evalharness.store.journal import Journal
-from evalharness.store.reserve import Reserve
+from evalharness.store.journal.disk_reserve import Reserve
+from evalharness.store.journal.journal import Journal
 from tests.store.helpers import intent, result
 from tests.store.test_store import open_store
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from evalharness.records import Outcome, Reply
 from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.gate import Gate
-from evalharness.throttle.line import Stopped
+from evalharness.throttle.limiter import Gate
 from evalharness.throttle.retry import Action, Decision
+from evalharness.throttle.waiters import Stopped
 
 
 @dataclass

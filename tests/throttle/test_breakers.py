@@ -1,8 +1,8 @@
 import pytest
 
-from evalharness.config import LimitsConfig, Profile
+from evalharness.config.models import LimitsConfig, Profile
 from evalharness.records import ErrorKind, Reply
-from evalharness.throttle.breaker import Outage, RetryBudget
+from evalharness.throttle.circuit_breaker import Outage, RetryBudget
 from evalharness.throttle.clock import ManualClock
 from evalharness.throttle.retry import Action, RetryPolicy
 

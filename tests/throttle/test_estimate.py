@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalharness.records import ErrorKind, Usage
-from evalharness.throttle.estimate import OutputEstimate, tokens_used
+from evalharness.throttle.output_token_estimate import OutputEstimate, tokens_used
 
 from .replies import delivered, failed
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.config import LimitsConfig, Profile
+from evalharness.config.models import LimitsConfig, Profile
 from evalharness.records import ErrorKind
 from evalharness.throttle.clock import ManualClock, SystemClock
-from evalharness.throttle.gate import Gate
-from evalharness.throttle.line import Stopped
+from evalharness.throttle.limiter import Gate
 from evalharness.throttle.permit import Permit
+from evalharness.throttle.waiters import Stopped
 
 from .replies import delivered, failed
 

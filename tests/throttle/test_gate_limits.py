@@ -7,10 +7,10 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.config import LimitsConfig, Profile
+from evalharness.config.models import LimitsConfig, Profile
 from evalharness.records import ErrorKind
 from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.gate import Gate
+from evalharness.throttle.limiter import Gate
 from evalharness.throttle.retry import Action
 
 from .replies import delivered, failed

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.config import LimitsConfig, Profile
+from evalharness.config.models import LimitsConfig, Profile
 from evalharness.records import ErrorKind
 from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.gate import Gate
-from evalharness.throttle.line import Stopped
+from evalharness.throttle.limiter import Gate
 from evalharness.throttle.permit import Permit
-from evalharness.throttle.prepared import beyond
+from evalharness.throttle.ready_queue import beyond
+from evalharness.throttle.waiters import Stopped
 
 from .replies import delivered, failed
 

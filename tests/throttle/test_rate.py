@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.throttle.rate import RequestRate, TokenBudget
+from evalharness.throttle.token_bucket import RequestRate, TokenBudget
 
 GAPS = st.lists(
     st.one_of(st.just(0.0), st.floats(0, 0.5), st.floats(0, 90)), min_size=20, max_size=300

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.config import LimitsConfig, Profile
+from evalharness.config.models import LimitsConfig, Profile
 from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.gate import Gate
-from evalharness.throttle.line import SentBefore
+from evalharness.throttle.limiter import Gate
+from evalharness.throttle.waiters import SentBefore
 
 from .replies import delivered
 from .test_rate import most_in_window
@@ -128,7 +128,7 @@ async def test_the_first_request_is_a_probe_where_a_long_pause_was_cut_short() -
 
 async def test_who_is_not_patient_is_sent_away_during_a_pause() -> None:
     """Waiting before or arriving after the pause began: Held, with the time; nobody is lost."""
-    from evalharness.throttle.line import Held
+    from evalharness.throttle.waiters import Held
 
     clock = ManualClock()
     gate = Gate("test", LimitsConfig(concurrency=1), Profile(), clock)

@@ -2,12 +2,12 @@ from typing import NamedTuple
 
 import pytest
 
-from evalharness.config import LimitsConfig, Profile
+from evalharness.config.models import LimitsConfig, Profile
 from evalharness.errors import AccountError, ConfigError, StorageError
 from evalharness.records import ErrorKind, Outcome, Reply, Status
 from evalharness.throttle.clock import ManualClock
 from evalharness.throttle.retry import Action, RetryPolicy
-from evalharness.throttle.rules import RULES
+from evalharness.throttle.retry_rules import RULES
 
 from .replies import delivered, failed
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalharness.errors import ConfigError
-from evalharness.throttle.spend import SpendGuard
+from evalharness.throttle.budget import SpendGuard
 
 USD = st.decimals(min_value=0, max_value=2, places=12)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-from evalharness.wire.transport import Transport, open_transport
+from evalharness.http import Transport, open_transport
 from tests.wire.server import limits
 
 

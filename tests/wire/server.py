@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from evalharness.config import LimitsConfig
+from evalharness.config.models import LimitsConfig
 
 ANSWER = (
     b'{"id":"c1","object":"chat.completion","created":1700000000,"model":"qwen-plus",'

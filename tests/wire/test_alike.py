@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from evalharness.chat_api.response import interpret
+from evalharness.chat_api.stream_fast_path import Alike
+from evalharness.http.exchange import Exchange
 from evalharness.records import Reply
-from evalharness.wire.alike import Alike
-from evalharness.wire.response import interpret
-from evalharness.wire.transport.exchange import Exchange
 
 texts = st.one_of(
     st.text(max_size=6),

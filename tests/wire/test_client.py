@@ -9,12 +9,12 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from evalharness.config import Profile
+from evalharness.chat_api.client import ChatClient
+from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
+from evalharness.http import Transport
+from evalharness.http.redaction import Secret
 from evalharness.records import ErrorKind, Outcome, Reply, Status
-from evalharness.wire.client import ChatClient
-from evalharness.wire.secret import Secret
-from evalharness.wire.transport import Transport
 from tests.wire.server import ANSWER, Handler, Peer, RawServer, chunked, response, serving
 
 Opened = Callable[..., Transport]

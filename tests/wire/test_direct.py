@@ -15,13 +15,13 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.config import LimitsConfig
+from evalharness.config.models import LimitsConfig
+from evalharness.http import Exchange
+from evalharness.http.exchange import Recorder
+from evalharness.http.native import DirectTransport, target_of
+from evalharness.http.native_connection import Connection, Request
+from evalharness.process.fair_wakeup import Slices
 from evalharness.records import ErrorKind
-from evalharness.slices import Slices
-from evalharness.wire.transport import Exchange
-from evalharness.wire.transport.direct import DirectTransport, target_of
-from evalharness.wire.transport.exchange import Recorder
-from evalharness.wire.transport.http1 import Connection, Request
 from tests.wire.server import ANSWER, Peer, chunked, limits, response, serving
 
 BODY = b'{"model":"m"}'

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from evalharness.chat_api.response import _read_json  # pyright: ignore[reportPrivateUsage]
+from evalharness.chat_api.response_fast_path import read_documented
+from evalharness.http.exchange import Exchange
 from evalharness.records import Outcome, Reply, Status
-from evalharness.wire.documented import read_documented
-from evalharness.wire.response import _read_json  # pyright: ignore[reportPrivateUsage]
-from evalharness.wire.transport.exchange import Exchange
 
 odd = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 2**54), st.sampled_from([12.0, 1.5, "", "7", [], {}]),

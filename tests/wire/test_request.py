@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.config import Profile, Ranges
-from evalharness.errors import ConfigError, DatasetError
-from evalharness.records import Prompt, Setting
-from evalharness.wire.request import (
+from evalharness.chat_api.request import (
     Asked,
     asked,
     build_body,
@@ -21,6 +18,9 @@ from evalharness.wire.request import (
     frame_of,
     known_params,
 )
+from evalharness.config.models import Profile, Ranges
+from evalharness.errors import ConfigError, DatasetError
+from evalharness.records import Prompt, Setting
 
 AIMLAPI = Profile(ranges=Ranges(top_p=(0.01, 1.0), seed=(1, None)))
 TOOL = {

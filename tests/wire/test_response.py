@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evalharness.config import Profile
+from evalharness.chat_api.response import interpret
+from evalharness.config.models import Profile
+from evalharness.http import Exchange
+from evalharness.http.redaction import Scrubber, Secret
 from evalharness.records import ErrorKind, Outcome, Reply, Status, Usage
-from evalharness.wire.response import interpret
-from evalharness.wire.secret import Scrubber, Secret
-from evalharness.wire.transport import Exchange
 from tests.wire.server import ANSWER
 
 USAGE = {

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.wire.secret import Scrubber, Secret
+from evalharness.http.redaction import Scrubber, Secret
 
 KEY = "sk-canary/+=: 0123456789abcdef"
 keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=12, max_size=60)

@@ -12,9 +12,9 @@ import httpx
 import pytest
 import trustme
 
+from evalharness.http import Exchange, Transport, open_transport
+from evalharness.http.reqwest_transport import ReqwestTransport
 from evalharness.records import ErrorKind
-from evalharness.wire.transport import Exchange, Transport, open_transport
-from evalharness.wire.transport.reqwest import ReqwestTransport
 from tests.wire.server import ANSWER, Peer, chunked, limits, response, serving
 
 Opened = Callable[..., Transport]

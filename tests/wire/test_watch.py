@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from evalharness.http.timeouts import Watch
 from evalharness.records import ErrorKind
-from evalharness.wire.transport.watch import Watch
 
 
 async def swallowing() -> None:

@@ -22,7 +22,7 @@ from evalharness.analysis.stats.intervals import (
     standard_error,
     wilson,
 )
-from evalharness.analysis.stats.labels import label_permutation
+from evalharness.analysis.stats.label_permutation import label_permutation
 from evalharness.analysis.stats.paired import (
     benjamini_hochberg,
     cochran_q,

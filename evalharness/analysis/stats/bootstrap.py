@@ -24,7 +24,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.analysis.stats._distributions import normal_cdf, normal_quantile
+from evalharness.analysis.stats.distributions import normal_cdf, normal_quantile
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.analysis.stats._distributions import normal_quantile
+from evalharness.analysis.stats.distributions import normal_quantile
 
 Floats = NDArray[np.float64]
 

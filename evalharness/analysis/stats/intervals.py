@@ -12,12 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.analysis.stats._distributions import (
-    binomial_cdf,
-    normal_quantile,
-    t_quantile,
-)
 from evalharness.analysis.stats.bootstrap import bca_mean, bca_ratio
+from evalharness.analysis.stats.distributions import binomial_cdf, normal_quantile, t_quantile
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]

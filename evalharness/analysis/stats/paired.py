@@ -11,12 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.analysis.stats._distributions import (
-    binomial_cdf,
-    chi2_sf,
-    normal_cdf,
-    t_cdf,
-)
+from evalharness.analysis.stats.distributions import binomial_cdf, chi2_sf, normal_cdf, t_cdf
 from evalharness.analysis.stats.intervals import standard_error
 
 Floats = NDArray[np.float64]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.cores import cores
+from evalharness.process.fork import cores
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.analysis.stats._distributions import t_quantile
+from evalharness.analysis.stats.distributions import t_quantile
 from evalharness.analysis.stats.intervals import LEVEL, wilson
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.analysis.stats._distributions import normal_quantile
+from evalharness.analysis.stats.distributions import normal_quantile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

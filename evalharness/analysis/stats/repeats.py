@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.analysis.stats._distributions import log_binomial
+from evalharness.analysis.stats.distributions import log_binomial
 
 Floats = NDArray[np.float64]
 

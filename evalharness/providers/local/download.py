@@ -23,11 +23,11 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+from evalharness.config.secret_scan import environment_without_secrets
 from evalharness.errors import ProviderError
-from evalharness.secrets_guard import environment_without_secrets
 
 if TYPE_CHECKING:
-    from evalharness.providers.local.weights import Source
+    from evalharness.providers.local.source import Source
 
 _POLL_S = 0.1
 _BLOCK = 1 << 20

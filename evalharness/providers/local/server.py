@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evalharness.providers.child import exit_with_parent
+from evalharness.process.child import exit_with_parent
 
 # llama.cpp's level for "errors only": kept by the parent and shown when the server fails.
 _ERRORS_ONLY = 1

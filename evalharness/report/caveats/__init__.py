@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from evalharness.report.caveats import evidence, outputs, run
 from evalharness.report.caveats.base import Caveat, Row
-from evalharness.report.circumstances import notable
-from evalharness.report.text import one_line
+from evalharness.report.words.breakdown_text import notable
+from evalharness.report.words.sanitize import one_line
 
 __all__ = ["Caveat", "caveats"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evalharness.report import numbers as n
 from evalharness.report.caveats.base import Caveat, Row
+from evalharness.report.words import format_numbers as n
 
 FEW_PROMPTS = 20
 FEW_DIFFER = 10

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evalharness.report import numbers as n
+from evalharness.report.build.scoring import unscored as why_unscored
 from evalharness.report.caveats.base import Caveat, Row
-from evalharness.report.scoring import unscored as why_unscored
-from evalharness.scorers.base import NO_TARGET, NOT_DUE, NOTHING_ANSWERED
+from evalharness.report.words import format_numbers as n
+from evalharness.scoring.base import NO_TARGET, NOT_DUE, NOTHING_ANSWERED
 
 MANY_UNPARSED = 0.05
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evalharness.report import numbers as n
 from evalharness.report.caveats.base import Caveat, Row
+from evalharness.report.words import format_numbers as n
 
 SATURATED = 0.9  # of one core: requests are handled by one thread
 LEAST_SESSION_S = 2.0  # shorter ones are start-up

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.store.files import FILE_MODE, publish_bytes
+from evalharness.store.folder.durable_files import FILE_MODE, publish_bytes
 
 if TYPE_CHECKING:
-    from evalharness.report.build import Built
+    from evalharness.report.build.report_data import Built
     from evalharness.report.html.engine import Engine
 
 PAGE = "report.html"  # in a run folder
@@ -73,9 +73,9 @@ def write_prompt_html(built: Built, prompt_id: str, target: Path, *, mode: int =
         StorageError: the disk refused.
     """
     from evalharness.errors import ConfigError
+    from evalharness.report.build.prompts import PAGE_VARIANTS, by_setting, described
     from evalharness.report.html.page import render_page
     from evalharness.report.html.view import prompt_page_view
-    from evalharness.report.prompts import PAGE_VARIANTS, by_setting, described
 
     if prompt_id not in built.frame.prompt_ids:
         raise ConfigError(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalharness.report import numbers as n
-from evalharness.report.differences import is_real, noun_of, slope_of
+from evalharness.report.words import format_numbers as n
+from evalharness.report.words.differences import is_real, noun_of, slope_of
 
 Row = dict[str, Any]
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from evalharness.config.secret_scan import environment_without_secrets
 from evalharness.errors import ProcessLostError
-from evalharness.secrets_guard import environment_without_secrets
 
 #: Scripts that the font within vl-convert does not know: it has Latin, Greek and Cyrillic.
 OTHER_SCRIPTS = re.compile("[\u0530-\u1dff\u2c00-\U0010ffff]")

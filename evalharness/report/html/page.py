@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from evalharness.report.html import palette
-from evalharness.report.text import printable
+from evalharness.report.words.sanitize import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment

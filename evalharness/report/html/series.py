@@ -9,7 +9,7 @@ import msgspec
 
 from evalharness.records import canonical_json
 from evalharness.report.html import palette
-from evalharness.report.text import one_line
+from evalharness.report.words.sanitize import one_line
 
 Row = dict[str, Any]
 

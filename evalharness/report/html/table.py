@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from evalharness.report import numbers as n
-from evalharness.report.answers import is_settled
+from evalharness.report.words import format_numbers as n
+from evalharness.report.words.answers import is_settled
 
 Row = dict[str, Any]
 

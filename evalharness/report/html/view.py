@@ -7,19 +7,19 @@ from typing import Any
 
 import msgspec
 
-from evalharness.report import numbers as n
-from evalharness.report.circumstances import circumstance_tables
-from evalharness.report.html import words
+from evalharness.report.build.judges import judge_lines
+from evalharness.report.build.prompts import TEXT_CHARS
+from evalharness.report.build.provenance import concurrency_lines
+from evalharness.report.html import excerpts
 from evalharness.report.html.comparisons import comparison_row, trend_row
 from evalharness.report.html.series import Series, series_of
 from evalharness.report.html.table import SettingsTable, settings_table
-from evalharness.report.judges import judge_lines
-from evalharness.report.load_text import LoadView, load_view
-from evalharness.report.prompts import TEXT_CHARS
-from evalharness.report.provenance import concurrency_lines
-from evalharness.report.spending import PlainTable, money_lines, money_tables, price_origin
-from evalharness.report.story import Story, tell
-from evalharness.report.verdicts import together
+from evalharness.report.words import format_numbers as n
+from evalharness.report.words.breakdown_text import circumstance_tables
+from evalharness.report.words.load_text import LoadView, load_view
+from evalharness.report.words.money_text import PlainTable, money_lines, money_tables, price_origin
+from evalharness.report.words.summary_text import Story, tell
+from evalharness.report.words.verdicts import together
 
 Row = dict[str, Any]
 
@@ -35,11 +35,11 @@ class PromptView(msgspec.Struct, frozen=True):
     """One unstable prompt: the question, the diff of its top two, its outputs and who gave them."""
 
     prompt_id: str
-    question: list[tuple[str, words.Excerpt]]
+    question: list[tuple[str, excerpts.Excerpt]]
     target: str | None
     headline: str
     cells: list[Row]
-    diff: list[words.Piece]
+    diff: list[excerpts.Piece]
     diff_of: tuple[str, str]
     under: str
     variants: list[Row]
@@ -118,13 +118,13 @@ def prompt_view(prompt: Row, worst: Row | None) -> PromptView:
     """One prompt; ``worst`` is its row of ``least_stable``, whose top two outputs are compared."""
     top: list[Row] = [] if worst is None else worst["top"]
     under = "" if worst is None else f" under {worst['label']}"
-    return _prompt_view(prompt, prompt.get("worst", []), top, under, SHOWN_VARIANTS, words.AFTER)
+    return _prompt_view(prompt, prompt.get("worst", []), top, under, SHOWN_VARIANTS, excerpts.AFTER)
 
 
 def prompt_page_view(prompt: Row, settings: list[Row]) -> PromptView:
     """A prompt on a page of its own: every output kept, whole, and what each setting made of it.
 
-    ``settings`` are those of :func:`evalharness.report.prompts.by_setting`.
+    ``settings`` are those of :func:`evalharness.report.build.prompts.by_setting`.
     """
     shown = len(prompt["variants"])
     return _prompt_view(prompt, settings, prompt["variants"][:2], "", shown, TEXT_CHARS)
@@ -133,17 +133,17 @@ def prompt_page_view(prompt: Row, settings: list[Row]) -> PromptView:
 def _prompt_view(
     prompt: Row, cells: list[Row], top: list[Row], under: str, shown: int, after: int
 ) -> PromptView:
-    diff: list[words.Piece] = []
+    diff: list[excerpts.Piece] = []
     names = ("", "")
     if len(top) > 1:
         one, two = top[:2]
-        diff = words.word_diff(one["text"][:after], two["text"][:after])
+        diff = excerpts.word_diff(one["text"][:after], two["text"][:after])
         names = (_times(one), _times(two))
     variants = [_variant(v, after) for v in prompt["variants"][:shown]]
     return PromptView(
         prompt_id=prompt["prompt_id"],
         question=[
-            (m["role"], words.excerpt(m["text"], None, m["chars"], after))
+            (m["role"], excerpts.excerpt(m["text"], None, m["chars"], after))
             for m in prompt["question"]
         ],
         target=prompt["target"],
@@ -177,7 +177,7 @@ def _variant(variant: Row, after: int) -> Row:
         "status": variant["status"],
         "settings": [f"{s['label']} ({s['count']}×)" for s in variant["settings"]],
         "marked": variant["first_difference_chars"] is not None,
-        "text": words.excerpt(
+        "text": excerpts.excerpt(
             variant["text"], variant["first_difference_chars"], variant["chars"], after
         ),
         "empty": variant["chars"] == 0,

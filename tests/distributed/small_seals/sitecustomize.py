@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from evalharness.store import seal
+from evalharness.store.parts import seal
 
 seal.SEAL_TRIALS = 16

@@ -13,7 +13,7 @@ from evalharness.report.html.charts import (
     timeline,
     tradeoffs,
 )
-from evalharness.report.html.charts.parts import Chart
+from evalharness.report.html.charts.chart_parts import Chart
 from evalharness.report.html.series import Series
 
 Row = dict[str, Any]

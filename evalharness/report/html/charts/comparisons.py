@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalharness.report import numbers as n
-from evalharness.report.differences import is_real
 from evalharness.report.html import palette
-from evalharness.report.html.charts import parts
-from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.html.charts import chart_parts
+from evalharness.report.html.charts.chart_parts import Chart, Row
+from evalharness.report.words import format_numbers as n
+from evalharness.report.words.differences import is_real
 
 ROWS = 24
 LABEL = 48  # characters of the name of a row
@@ -41,7 +41,7 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
         ends = [abs(end) for row in shown for end in row["ci95"] or [row["difference"]]]
         unit, scale = n.time_unit(max(ends))
         axis = f"difference ({unit})"
-    names = parts.names_for([row_name(row) for row in shown], LABEL)
+    names = chart_parts.names_for([row_name(row) for row in shown], LABEL)
     values = [_datum(row, name, scale) for row, name in zip(shown, names, strict=True)]
     y = {
         "field": "name", "type": "nominal", "sort": names, "title": None,
@@ -58,7 +58,7 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
                 "mark": {"type": "bar", "height": 15, "color": palette.BAND},
                 "encoding": {
                     "y": y,
-                    "x": parts.quantity("not_seen", axis, **x),
+                    "x": chart_parts.quantity("not_seen", axis, **x),
                     "x2": {"field": "seen"},
                 },
             },
@@ -74,11 +74,11 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
             },
             {
                 "mark": {"type": "point", "filled": True, "opacity": 1, "size": 46},
-                "encoding": {"y": y, "x": parts.quantity("value", axis), "color": colour},
+                "encoding": {"y": y, "x": chart_parts.quantity("value", axis), "color": colour},
             },
         ],
     }
-    size = parts.prompts(row["n"] for row in shown)
+    size = chart_parts.prompts(row["n"] for row in shown)
     beside = f"; {len(shown)} of {len(rows)} comparisons" if len(rows) > len(shown) else ""
     caption = (
         f"{size}; 95 % intervals; blue: real, after adjustment for the number of comparisons; "

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from evalharness.records import canonical_json
-from evalharness.report import numbers as n
 from evalharness.report.html import palette
-from evalharness.report.html.charts import parts
-from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.html.charts import chart_parts
+from evalharness.report.html.charts.chart_parts import Chart, Row
 from evalharness.report.html.series import Series
+from evalharness.report.words import format_numbers as n
 
 TIMELINES = 6  # load points whose course is drawn
 _LOG_FROM = 20.0
@@ -45,7 +45,7 @@ def _curves(points: list[Row]) -> list[tuple[str, list[Row]]]:
     for group in groups.values():
         models = sorted({str(asked["model"]) for asked in group[0]["asked"]})
         names.append(f"{', '.join(models)}, {group[0]['load']['arrival']}")
-    shown = parts.names_for(names, 40)
+    shown = chart_parts.names_for(names, 40)
     return [
         (name, sorted(group, key=_offered))
         for name, group in zip(shown, groups.values(), strict=True)
@@ -87,12 +87,12 @@ def _curve(points: list[Row], metric: str, title: str, axis: str) -> Chart | Non
         return None
     low, high = min(v["value"] for v in values), max(v["value"] for v in values)
     log = low > 0 and high / low > _LOG_FROM
-    y = parts.quantity(
+    y = chart_parts.quantity(
         "value", axis + (", logarithmic" if log else ""), axis={"format": "~g"},
         scale={"type": "log", "nice": False} if log else {"zero": True},
     )  # fmt: skip
-    x = parts.quantity("x", "answers completed a second")
-    spec = parts.with_points(parts.lines(values, looks, x, y, strokeWidth=1.6), looks)
+    x = chart_parts.quantity("x", "answers completed a second")
+    spec = chart_parts.with_points(chart_parts.lines(values, looks, x, y, strokeWidth=1.6), looks)
     spec["layer"][0]["encoding"]["detail"] = {"field": "detail"}
     # In the order of the load asked for: a server that is overrun turns back.
     spec["layer"][0]["encoding"]["order"] = {"field": "order"}
@@ -136,18 +136,18 @@ def _ecdf(
         return None
     low, high = min(v["x"] for v in values), max(v["x"] for v in values)
     log = low > 0 and high / low > _LOG_FROM
-    x = parts.quantity(
+    x = chart_parts.quantity(
         "x", axis + (", logarithmic" if log else ""), axis={"format": "~g"},
         scale={"type": "log", "nice": False} if log else {"zero": True},
     )  # fmt: skip
     shown = list(looks.values())
-    spec = parts.lines(
-        values, shown, x, parts.share("value", "share within"),
+    spec = chart_parts.lines(
+        values, shown, x, chart_parts.share("value", "share within"),
         interpolate="step-after", strokeWidth=1.6,
     )  # fmt: skip
     spec["layer"][0]["encoding"]["order"] = {"field": "order"}
     spec["width"] = 450
-    size = parts.sizes(sizes)
+    size = chart_parts.sizes(sizes)
     caption = f"from sending; n\u00a0=\u00a0{size} answers a line"
     return Chart(title, caption, spec, tuple(shown), wide=True)
 
@@ -180,7 +180,8 @@ def _course(point: Row) -> list[Chart]:
     ]
     charts = [
         Chart("In flight", f"mean of each {found['bin_s']:.3g} s{window}",
-              _area(flight, "requests in flight"), row=parts.names_for([point["label"]], 80)[0]),
+              _area(flight, "requests in flight"),
+              row=chart_parts.names_for([point["label"]], 80)[0]),
         Chart("Requests a second", "by when they were due, were done, or failed",
               _rates(rates, looks), tuple(looks)),
     ]  # fmt: skip
@@ -196,22 +197,22 @@ def _course(point: Row) -> list[Chart]:
 
 def _area(values: list[Row], axis: str) -> dict[str, Any]:
     return {
-        "width": parts.WIDTH,
-        "height": parts.HEIGHT,
+        "width": chart_parts.WIDTH,
+        "height": chart_parts.HEIGHT,
         "data": {"values": values},
         "mark": {
             "type": "area", "interpolate": "step", "color": palette.SERIES[5],
             "line": {"color": palette.SERIES[0], "strokeWidth": 1},
         },
         "encoding": {
-            "x": parts.quantity("x", "seconds"),
-            "y": parts.quantity("value", axis),
+            "x": chart_parts.quantity("x", "seconds"),
+            "y": chart_parts.quantity("value", axis),
         },
     }  # fmt: skip
 
 
 def _rates(values: list[Row], looks: list[Series]) -> dict[str, Any]:
-    x, y = parts.quantity("x", "seconds"), parts.quantity("value", "requests/s")
-    spec = parts.lines(values, looks, x, y, interpolate="step", strokeWidth=1.4)
+    x, y = chart_parts.quantity("x", "seconds"), chart_parts.quantity("value", "requests/s")
+    spec = chart_parts.lines(values, looks, x, y, interpolate="step", strokeWidth=1.4)
     spec["layer"][0]["encoding"]["order"] = {"field": "order"}
     return spec

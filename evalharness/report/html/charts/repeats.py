@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from evalharness.report.html import palette
-from evalharness.report.html.charts import parts
-from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.html.charts import chart_parts
+from evalharness.report.html.charts.chart_parts import Chart, Row
 from evalharness.report.html.series import Series
 
 LEAST_PAIRS = 10  # behind a point: fewer are a coin or two
@@ -50,13 +50,17 @@ def _tar(data: Row, series: dict[str, Series]) -> Chart | None:
     if len(ks) < 2:
         return None
     shown = list(series.values())
-    x = parts.quantity(
+    x = chart_parts.quantity(
         "k", "k repeats",
         axis={"values": ks if len(ks) <= 10 else None, "format": "d"}, scale={"zero": False},
     )  # fmt: skip
-    spec = parts.lines(values, shown, x, parts.share("value", "prompts with all k alike"))
-    caption = f"TAR@k; {parts.prompts(sizes)}"
-    return Chart("Chance that k repeats are all alike", caption, parts.with_points(spec, shown))
+    spec = chart_parts.lines(
+        values, shown, x, chart_parts.share("value", "prompts with all k alike")
+    )
+    caption = f"TAR@k; {chart_parts.prompts(sizes)}"
+    return Chart(
+        "Chance that k repeats are all alike", caption, chart_parts.with_points(spec, shown)
+    )
 
 
 def _class(agreement: float) -> int:
@@ -73,7 +77,7 @@ def _per_prompt(data: Row) -> Chart | None:
     names: list[str] = []
     sizes: set[int] = set()
     rows = list(zip(data["settings"], data["distributions"], strict=True))
-    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 26)
+    labels = chart_parts.names_for([row["label"] for row, _ in rows[:BARS]], 26)
     for label, (_, drawn) in zip(labels, rows, strict=False):
         counts = [0] * len(_CLASSES)
         for value, prompts in drawn["agreement"]:
@@ -92,13 +96,13 @@ def _per_prompt(data: Row) -> Chart | None:
         return None
     spec = {
         "width": 130,
-        "height": parts.bar_step(len(names)),
+        "height": chart_parts.bar_step(len(names)),
         "data": {"values": values},
         "mark": {"type": "bar", "height": {"band": 0.72}},
         "encoding": {
-            "y": parts.name_axis(names),
+            "y": chart_parts.name_axis(names),
             "x": {
-                **parts.share("share", "share of prompts"),
+                **chart_parts.share("share", "share of prompts"),
                 "stack": "zero",
                 "axis": {"format": ".0%", "values": [0, 0.5, 1]},
             },
@@ -118,7 +122,7 @@ def _per_prompt(data: Row) -> Chart | None:
     )
     left_out = len(rows) - BARS
     beside = f"; the first {BARS} of {len(rows)} settings" if left_out > 0 else ""
-    caption = f"{parts.prompts(sizes)} a setting{beside}"
+    caption = f"{chart_parts.prompts(sizes)} a setting{beside}"
     return Chart("Agreement of single prompts", caption, spec, legend)
 
 
@@ -149,10 +153,10 @@ def _by_group(
         "scale": {"domain": names, "type": "point", "padding": 0.4},
         "axis": {"labelAngle": 0 if len(names) < 4 else -35},
     }  # fmt: skip
-    spec = parts.lines(values, shown, x, parts.share("value", "same text"))
+    spec = chart_parts.lines(values, shown, x, chart_parts.share("value", "same text"))
     few = f"; points of fewer than {LEAST_PAIRS} pairs left out" if left_out else ""
     caption = f"n\u00a0=\u00a0{pairs:,} pairs; observed, not an experiment{few}"
-    return Chart(title, caption, parts.with_points(spec, shown))
+    return Chart(title, caption, chart_parts.with_points(spec, shown))
 
 
 def _leading_number(name: str) -> tuple[float, str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalharness.report import numbers as n
 from evalharness.report.html import palette
-from evalharness.report.html.charts import parts
-from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.html.charts import chart_parts
+from evalharness.report.html.charts.chart_parts import Chart, Row
 from evalharness.report.html.series import Series
+from evalharness.report.words import format_numbers as n
 
 BARS = 30
 _LOG_FROM = 20.0  # a range of this factor is drawn on a logarithmic scale
@@ -42,20 +42,20 @@ def _ecdf(data: Row, series: dict[str, Series], column: str, title: str, axis: s
         value["x"] *= scale
     low, high = min(v["x"] for v in values), max(v["x"] for v in values)
     log = low > 0 and high / low > _LOG_FROM
-    ticks = {"values": parts.log_ticks(low, high)} if log else {}
-    x = parts.quantity(
+    ticks = {"values": chart_parts.log_ticks(low, high)} if log else {}
+    x = chart_parts.quantity(
         "x", f"{axis} ({unit}{', logarithmic' if log else ''})", axis={"format": "~r", **ticks},
         scale={"type": "log", "nice": False} if log else {"zero": True},
     )  # fmt: skip
-    spec = parts.lines(
-        values, shown, x, parts.share("value", "share of answers within"),
+    spec = chart_parts.lines(
+        values, shown, x, chart_parts.share("value", "share of answers within"),
         interpolate="step-after", strokeWidth=1.6,
     )  # fmt: skip
     spec["layer"][0]["encoding"]["order"] = {"field": "order"}
     spec["width"] = 450
     return Chart(
         f"{title} distribution",
-        f"n\u00a0=\u00a0{parts.sizes(sizes)} answers a line",
+        f"n\u00a0=\u00a0{chart_parts.sizes(sizes)} answers a line",
         spec,
         wide=True,
     )
@@ -66,7 +66,7 @@ def _lengths(data: Row) -> Chart | None:
     names: list[str] = []
     values: list[Row] = []
     rows = list(zip(data["settings"], data["distributions"], strict=True))
-    labels = parts.names_for([row["label"] for row, _ in rows[:BARS]], 26)
+    labels = chart_parts.names_for([row["label"] for row, _ in rows[:BARS]], 26)
     for label, (_, drawn) in zip(labels, rows, strict=False):
         tokens = drawn["completion_tokens"]
         if tokens["n"]:
@@ -76,14 +76,14 @@ def _lengths(data: Row) -> Chart | None:
         return None  # every output is as long as the other: the table says it
     spec: dict[str, Any] = {
         "width": 130,
-        "height": parts.bar_step(len(names)),
+        "height": chart_parts.bar_step(len(names)),
         "data": {"values": values},
-        "encoding": {"y": parts.name_axis(names)},
+        "encoding": {"y": chart_parts.name_axis(names)},
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 1.5, "color": palette.RULE},
                 "encoding": {
-                    "x": parts.quantity("p5", "completion tokens", scale={"zero": True}),
+                    "x": chart_parts.quantity("p5", "completion tokens", scale={"zero": True}),
                     "x2": {"field": "p95"},
                 },
             },
@@ -97,7 +97,7 @@ def _lengths(data: Row) -> Chart | None:
             },
         ],
     }
-    size = parts.sizes(v["n"] for v in values)
+    size = chart_parts.sizes(v["n"] for v in values)
     beside = f"; the first {BARS} of {len(rows)} settings" if len(rows) > BARS else ""
     caption = f"median, middle half, 5 % to 95 %; n\u00a0=\u00a0{size} outputs a setting{beside}"
     return Chart("Length of outputs", caption, spec)

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from evalharness.report import numbers as n
 from evalharness.report.html import palette
-from evalharness.report.html.charts import parts
-from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.html.charts import chart_parts
+from evalharness.report.html.charts.chart_parts import Chart, Row
 from evalharness.report.html.series import Axis, Series, axes_of, look, same_value, value_on
-from evalharness.report.text import one_line
+from evalharness.report.words import format_numbers as n
+from evalharness.report.words.sanitize import one_line
 
 STRATA = 7  # lines in one plot
 CELLS = 14  # values on an axis of a heat map
@@ -69,7 +69,7 @@ def _share_of(name: str, part: str) -> Callable[[Row, Row], Any]:
     def read(row: Row, _: Row) -> tuple[float | None, Any, Any, int]:
         found: Row = (row[name][part] if part else row[name]) or {}
         mean = found.get("pairwise" if part else "mean")
-        low, high = parts.clipped(found.get("ci95"))
+        low, high = chart_parts.clipped(found.get("ci95"))
         return mean, low, high, found.get("prompts") or 0
 
     return read
@@ -114,8 +114,8 @@ def _read(data: Row, metric: Metric) -> list[tuple[float | None, Any, Any, int]]
 
 def _y(metric: Metric) -> Row:
     if metric.is_share:
-        return parts.share("value", metric.axis)
-    return parts.quantity("value", metric.axis, scale={"zero": True})
+        return chart_parts.share("value", metric.axis)
+    return chart_parts.quantity("value", metric.axis, scale={"zero": True})
 
 
 def _values(data: Row, metric: Metric, place: Callable[[Row], Row | None]) -> list[Row]:
@@ -146,14 +146,14 @@ def _curve(data: Row, axis: Axis, axes: list[Axis], metric: Metric) -> Chart:
     values = _values(data, metric, place)
     if joined:
         _set_apart(values, len(strata))
-    spec = parts.lines(
+    spec = chart_parts.lines(
         values, series,
-        parts.quantity("x", one_line(axis.name, 40), scale={"zero": False, "padding": 12}),
+        chart_parts.quantity("x", one_line(axis.name, 40), scale={"zero": False, "padding": 12}),
         _y(metric),
     )  # fmt: skip
     if not joined:
         spec["layer"] = []
-    spec = parts.with_intervals(parts.with_points(spec, series), series)
+    spec = chart_parts.with_intervals(chart_parts.with_points(spec, series), series)
     left_out = sum(value_on(row, axis) not in axis.numbers for row in data["settings"])
     beside = f"; {n.plural(left_out, 'setting')} without a number not drawn" if left_out else ""
     legend = tuple(series) if joined and len(strata) > 1 else ()
@@ -195,7 +195,7 @@ def _named(stratum: Row) -> str:
 
 def _sizes(values: list[Row]) -> str:
     """How many prompts stand behind the points of a plot."""
-    return parts.prompts(value["n"] for value in values)
+    return chart_parts.prompts(value["n"] for value in values)
 
 
 def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
@@ -207,9 +207,9 @@ def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
     low, high = (0.0, 1.0) if metric.is_share else (min(found), max(found))
     for value in values:
         value["shown"] = _bare(value["value"], metric)
-        deep = parts.heat_step(value["value"], low, high) >= palette.HEAT_DARK_FROM
+        deep = chart_parts.heat_step(value["value"], low, high) >= palette.HEAT_DARK_FROM
         value["ink"] = palette.ON_DEEP if deep else palette.ON_PALE
-    step = max(34, min(76, parts.WIDTH // len(across.values)))
+    step = max(34, min(76, chart_parts.WIDTH // len(across.values)))
     spec = {
         "width": {"step": step},
         "height": {"step": 40 if len(down.values) <= 5 else 28},
@@ -222,7 +222,7 @@ def _heat_map(data: Row, across: Axis, down: Axis, metric: Metric) -> Chart:
         "layer": [
             {
                 "mark": {"type": "rect"},
-                "encoding": {"color": parts.heat("value", low, high)},
+                "encoding": {"color": chart_parts.heat("value", low, high)},
             },
             {
                 "mark": {"type": "text", "fontSize": 12 if step >= 44 else 10.5},
@@ -260,17 +260,17 @@ def _category(value: Any) -> str:
 
 
 def _dots(data: Row, metric: Metric) -> Chart:
-    names = parts.names_for([row["label"] for row in data["settings"]], 34)
+    names = chart_parts.names_for([row["label"] for row in data["settings"]], 34)
     places = {row["setting_id"]: name for row, name in zip(data["settings"], names, strict=True)}
     values = _values(data, metric, lambda row: {"name": places[row["setting_id"]]})
     one: Series = look("0", "", 0, 0)
     for value in values:
         value["key"] = "0"
     narrow = max(map(len, names)) <= _SHORT
-    y = parts.name_axis(names)
+    y = chart_parts.name_axis(names)
     spec = {
-        "width": 150 if narrow else parts.WIDTH + 60,
-        "height": parts.bar_step(len(names)),
+        "width": 150 if narrow else chart_parts.WIDTH + 60,
+        "height": chart_parts.bar_step(len(names)),
         "data": {"values": values},
         "encoding": {"y": y, "x": _y(metric)},
         "layer": [
@@ -279,12 +279,12 @@ def _dots(data: Row, metric: Metric) -> Chart:
                 "encoding": {
                     "x": {"field": "low", "type": "quantitative"},
                     "x2": {"field": "high"},
-                    "color": parts.colour([one]),
+                    "color": chart_parts.colour([one]),
                 },
             },
             {
                 "mark": {"type": "point", "filled": True, "opacity": 1},
-                "encoding": {"color": parts.colour([one])},
+                "encoding": {"color": chart_parts.colour([one])},
             },
         ],
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalharness.report import numbers as n
 from evalharness.report.html import palette
-from evalharness.report.html.charts import parts
-from evalharness.report.html.charts.parts import Chart, Row
+from evalharness.report.html.charts import chart_parts
+from evalharness.report.html.charts.chart_parts import Chart, Row
 from evalharness.report.html.series import Series
+from evalharness.report.words import format_numbers as n
 
 _UNITS = (("hours", 3600.0, 7200.0), ("minutes", 60.0, 120.0), ("seconds", 1.0, -1.0))
 _FATES = (("complete", palette.SERIES[0]), ("cut", palette.SERIES[5]), ("error", palette.BAD))
@@ -22,7 +22,7 @@ def timeline(data: Row) -> list[Chart]:
         return []
     total = found["bin_s"] * len(found["bins"])
     unit, scale = next((u, s) for u, s, least in _UNITS if total > least)
-    x = parts.quantity("x", f"{unit} since the first request", axis={"tickCount": 6})
+    x = chart_parts.quantity("x", f"{unit} since the first request", axis={"tickCount": 6})
     charts = [_trials(found, x, scale), _latency(found, x, scale)]
     return [chart for chart in charts if chart is not None]
 
@@ -41,7 +41,7 @@ def _trials(found: Row, x: Row, scale: float) -> Chart:
         "encoding": {
             "x": {**x, "bin": {"binned": True}},
             "x2": {"field": "x2"},
-            "y": parts.quantity("count", "trials", axis={"tickCount": 4}),
+            "y": chart_parts.quantity("count", "trials", axis={"tickCount": 4}),
             "color": {
                 "field": "fate", "type": "nominal", "legend": None,
                 "scale": {"domain": ["0", "1", "2"], "range": [colour for _, colour in _FATES]},
@@ -79,7 +79,7 @@ def _latency(found: Row, x: Row, scale: float) -> Chart | None:
             "type": "line", "color": palette.SERIES[0],
             "point": {"size": 14, "color": palette.SERIES[0]},
         },
-        "encoding": {"x": x, "y": parts.quantity("value", f"median latency ({unit})")},
+        "encoding": {"x": x, "y": chart_parts.quantity("value", f"median latency ({unit})")},
     }  # fmt: skip
     answered = sum(place["trials"] - place["errors"] for place in known)
     caption = f"median of the answers sent in each bar; n\u00a0=\u00a0{answered:,} answers"

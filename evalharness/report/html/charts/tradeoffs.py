@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from evalharness.report import numbers as n
 from evalharness.report.html import palette
-from evalharness.report.html.charts import parts
-from evalharness.report.html.charts.parts import Chart, Row
-from evalharness.report.text import one_line
+from evalharness.report.html.charts import chart_parts
+from evalharness.report.html.charts.chart_parts import Chart, Row
+from evalharness.report.words import format_numbers as n
+from evalharness.report.words.sanitize import one_line
 
 _WIDTH, _HEIGHT = 440, 250
 _PADDING = (24, 18)  # of the scales, in pixels
@@ -98,11 +98,11 @@ def _spec(drawn: list[Row], named: list[Row], x: str, y: str, titles: dict[str, 
         "height": _HEIGHT,
         "data": {"values": drawn},
         "encoding": {
-            "x": parts.quantity(
+            "x": chart_parts.quantity(
                 x, titles[x], scale={"domain": _range(drawn, x, None), "padding": _PADDING[0]}
             ),
-            "y": parts.quantity(
-                y, titles[y], axis={"format": parts.PERCENT},
+            "y": chart_parts.quantity(
+                y, titles[y], axis={"format": chart_parts.PERCENT},
                 scale={"domain": _range(drawn, y, 1.0), "padding": _PADDING[1]},
             ),
         },
@@ -114,7 +114,7 @@ def _spec(drawn: list[Row], named: list[Row], x: str, y: str, titles: dict[str, 
                     "stroke": palette.INK if unbeaten else palette.RULE,
                     "strokeWidth": 2.2 if unbeaten else 0.8,
                 },
-                "encoding": {"fill": parts.heat("heat", 0.0, 1.0)},
+                "encoding": {"fill": chart_parts.heat("heat", 0.0, 1.0)},
             }
             for unbeaten in (False, True)
         ] + [

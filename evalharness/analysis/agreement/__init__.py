@@ -1,0 +1,1 @@
+"""How often the same request gives the same output, and what that depends on."""

@@ -1,0 +1,150 @@
+"""How often a repeat of the same request gives the same output, per setting.
+
+Definitions: every figure is the mean over prompts of each prompt's own value; errors are in none of
+them; an unparsed answer agrees with nothing and stays in the denominator; prompts with fewer usable
+repeats than a figure needs are left out of it and the number left in is given beside it. Sources:
+Atil et al., arXiv 2408.04667 (total agreement rate); the rarefied form is the hypergeometric
+identity ``TAR@k = sum_v C(c_v, k) / C(n, k)``, whose k = 2 is pairwise agreement.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis.data import json_values, variants
+from evalharness.analysis.data.encode import Bools, Floats, Ints
+from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.statuses import EMPTY, REFUSED, TRUNCATED
+from evalharness.analysis.data.variants import Variants
+
+
+def agreement(frame: Frame, counted: Variants | None) -> list[dict[str, Any]]:
+    """Describe the agreement of every setting, from variants counted in its cells.
+
+    Args:
+        frame: the run.
+        counted: variants of outputs or of answers; None when there are none to compare.
+
+    Returns:
+        One a setting: ``pairwise`` with ``ci95``; ``tar`` for every k from 2 to ``n`` (the largest
+        number of usable repeats) and ``tar_prompts``, how many prompts have k of them;
+        ``tar_at_n`` with its Wilson interval; ``modal_share``, ``distinct`` and
+        ``effective_outputs``; ``prompts``, how many have at least two usable repeats.
+
+    """
+    if counted is None:
+        largest = _largest(frame, np.bincount(frame.cell[frame.usable], minlength=frame.cells))
+        return [_no_agreement(int(n)) for n in largest]
+    pairwise = _by_setting(frame, variants.pairwise(counted))
+    modal = _by_setting(frame, variants.modal_share(counted))
+    distinct = _by_setting(frame, variants.distinct(counted))
+    effective = _by_setting(frame, variants.effective_outputs(counted))
+    largest = _largest(frame, counted.n)
+    rates, prompts = variants.tar(counted, frame.setting_of_cell, len(frame.setting_ids))
+    unanimous = _unanimous(frame, counted, largest)
+    out: list[dict[str, Any]] = []
+    for s in range(len(frame.setting_ids)):
+        n = int(largest[s])
+        ks = range(2, n + 1)
+        tar = {str(k): json_values.number(rates[k - 2][s]) for k in ks}
+        with_n = int(prompts[n - 2][s]) if n >= 2 else 0
+        out.append(
+            {
+                "pairwise": json_values.mean(pairwise[s]),
+                "ci95": json_values.mean_interval(pairwise[s]),
+                **clustered(frame, pairwise[s]),
+                "tar": tar,
+                "tar_at_n": tar[str(n)] if n >= 2 else None,
+                "tar_at_n_ci95": json_values.share_interval(int(unanimous[s]), with_n),
+                "n": n,
+                "prompts": int(np.count_nonzero(~np.isnan(pairwise[s]))),
+                "tar_prompts": {str(k): int(prompts[k - 2][s]) for k in ks},
+                "modal_share": json_values.mean(modal[s]),
+                "distinct": json_values.mean(distinct[s]),
+                "effective_outputs": json_values.mean(effective[s]),
+            }
+        )
+    return out
+
+
+def _no_agreement(n: int) -> dict[str, Any]:
+    """Describe agreement where there is nothing to compare; the keys of :func:`agreement`."""
+    unknown: dict[str, Any] = dict.fromkeys(
+        ("pairwise", "ci95", "tar_at_n", "tar_at_n_ci95", "modal_share", "distinct")
+    )
+    return {
+        **unknown,
+        "effective_outputs": None,
+        "tar": {},
+        "tar_prompts": {},
+        "n": n,
+        "prompts": 0,
+    }
+
+
+def _by_setting(frame: Frame, by_cell: Floats) -> Floats:
+    """One row a setting, one column a prompt."""
+    return by_cell.reshape(len(frame.setting_ids), -1)
+
+
+def _largest(frame: Frame, n: Ints) -> Ints:
+    """N of each setting: the largest number of usable repeats a prompt has."""
+    return n.reshape(len(frame.setting_ids), len(frame.prompt_ids)).max(axis=1, initial=0)
+
+
+def _unanimous(frame: Frame, counted: Variants, largest: Ints) -> Ints:
+    """How many prompts of each setting gave one output in all of N repeats."""
+    setting = frame.setting_of_cell[counted.cell]
+    whole = counted.count == largest[setting]
+    return np.bincount(setting[whole], minlength=len(frame.setting_ids))
+
+
+def clustered(frame: Frame, values: Floats) -> dict[str, Any]:
+    """Return the interval with whole clusters as the unit, where prompts name clusters."""
+    if frame.clusters is None:
+        return {}
+    return {"ci95_clusters": json_values.mean_interval(values, clusters=frame.clusters)}
+
+
+def sensitivity(frame: Frame) -> list[dict[str, Any]]:
+    """State the same agreement under other rules, one a setting; null where undefined.
+
+    * ``without_truncated``: truncated outputs left out (they can agree only up to max_tokens);
+    * ``strict``: each error is a variant of its own, a lower bound;
+    * ``equal_refusals``, ``equal_empty``: the share of pairs that agree because both were refused
+      (or empty) alike: the part of ``pairwise`` that is not an answer.
+    """
+    outputs, answers = frame.output_variants, frame.answer_variants
+    # An error that is a variant of its own makes pairs, none of them equal.
+    failed = np.bincount(frame.cell[~frame.usable], minlength=frame.cells)
+    tables = {
+        "without_truncated": _without(frame, frame.status == TRUNCATED),
+        "strict": variants.pairwise(outputs, among=outputs.n + failed),
+        "equal_refusals": _equal_share(frame, frame.status == REFUSED),
+        "equal_empty": _equal_share(frame, frame.status == EMPTY),
+    }
+    if answers is not None:
+        tables["strict_answer"] = variants.pairwise(answers, among=answers.n + failed)
+    rows = {name: _by_setting(frame, values) for name, values in tables.items()}
+    return [
+        {name: json_values.mean(values[s]) for name, values in rows.items()}
+        for s in range(len(frame.setting_ids))
+    ]
+
+
+def _without(frame: Frame, rows: Bools) -> Floats:
+    """Pairwise agreement of each cell when some rows are left out; most cells have none of them."""
+    touched = np.bincount(frame.cell[rows], minlength=frame.cells) > 0
+    left = frame.known & ~rows & touched[frame.cell]
+    part = variants.count_variants(frame.cell, frame.output, frame.cells, left)
+    return np.where(touched, variants.pairwise(part), variants.pairwise(frame.output_variants))
+
+
+def _equal_share(frame: Frame, rows: Bools) -> Floats:
+    """Share of a cell's pairs of outputs that are equal and both among ``rows``; null below two."""
+    part = variants.count_variants(frame.cell, frame.output, frame.cells, frame.known & rows)
+    pairs = np.bincount(part.cell, part.count * (part.count - 1.0), minlength=frame.cells)
+    n = frame.output_variants.n.astype(np.float64)
+    return np.where(n >= 2, pairs / np.maximum(n * (n - 1), 1.0), np.nan)

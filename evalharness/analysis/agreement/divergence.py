@@ -1,0 +1,182 @@
+"""Where unequal outputs part, and how far they go apart.
+
+Comparing texts is the only work here that grows with their length, so it is bounded: a setting
+with more unequal pairs of repeats than its share of :data:`PAIRS` is described by a seeded random
+sample of them, and edit distances stop when :data:`EDIT_WORK` is spent. ``pairs`` and ``sampled``
+say what was looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from evalharness.analysis.data.encode import Floats, Ints
+from evalharness.analysis.data.frame import Frame
+
+PAIRS = 20_000  # pairs of texts compared in a report, shared by its settings
+PAIRS_A_SETTING = (50, 2_000)  # least and most of them for one setting
+EDIT_WORK = 4_000_000_000  # characters × characters of edit distance in a report
+
+
+def divergence(frame: Frame) -> list[dict[str, Any]]:
+    """Describe the unequal pairs of repeats of every setting.
+
+    Returns:
+        One a setting: ``first_difference_chars``, the median length of the common prefix in
+        characters; ``first_difference_tokens``, the same in tokens over ``token_pairs`` pairs that
+        both carry logprobs; ``edit_similarity``, the mean of 1 - Levenshtein / longer length over
+        ``edit_pairs`` pairs; ``unequal_pairs`` there are, ``pairs`` compared, ``sampled`` whether
+        that is fewer. Null where no two outputs differ.
+
+    """
+    settings = max(1, len(frame.setting_ids))
+    least, most = PAIRS_A_SETTING
+    limit = min(most, max(least, PAIRS // settings))
+    work = EDIT_WORK // settings
+    pairs = [_unequal_pairs(frame, s, limit) for s in range(len(frame.setting_ids))]
+    rows = [np.unique(np.concatenate([left, right])) for left, right, _ in pairs]
+    return [
+        _describe(frame, here, said, one, work)
+        for here, said, one in zip(rows, frame.said_in_turn(rows), pairs, strict=True)
+    ]
+
+
+def common_prefix(left: str, right: str) -> int:
+    """Length of the common prefix in characters: the position of the first difference."""
+    from rapidfuzz.distance import Prefix
+
+    return int(Prefix.similarity(left, right))
+
+
+def _unequal_pairs(frame: Frame, setting: int, limit: int) -> tuple[Ints, Ints, int]:
+    """Pick pairs of records of one cell that differ; and say how many such pairs there are.
+
+    Either every pair, when there are at most ``limit``, or a sample that gives each the same
+    chance: variants are drawn in proportion to the pairs they take part in. A pair of variants
+    stands for all pairs of repeats that gave them, by its first repeats.
+    """
+    counted = frame.output_variants
+    ends = np.array([setting, setting + 1]) * len(frame.prompt_ids)
+    start, stop = np.searchsorted(counted.cell, ends.astype(counted.cell.dtype))
+    cell, count = (c[start:stop].astype(np.int64) for c in (counted.cell, counted.count))
+    first, n = counted.first[start:stop], counted.n[cell]
+    partners = count * (n - count)  # unequal pairs each variant takes part in, seen from its side
+    total = int(partners.sum()) // 2
+    if total == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), 0
+    if total <= limit:
+        left, right = _all_pairs(cell, count)
+    else:
+        left, right = _sampled_pairs(cell, count, n, limit)
+    return first[left], first[right], total
+
+
+def _all_pairs(cell: Ints, count: Ints) -> tuple[Ints, Ints]:
+    """Every pair of variants of one cell, once for each pair of repeats it stands for."""
+    lefts: list[Ints] = []
+    rights: list[Ints] = []
+    here = np.arange(len(cell))
+    shift = 1
+    while len(here := here[here + shift < len(cell)]):
+        here = here[cell[here] == cell[here + shift]]
+        times = count[here] * count[here + shift]
+        lefts.append(np.repeat(here, times))
+        rights.append(np.repeat(here + shift, times))
+        shift += 1
+    return np.concatenate(lefts), np.concatenate(rights)
+
+
+def _sampled_pairs(cell: Ints, count: Ints, n: Ints, limit: int) -> tuple[Ints, Ints]:
+    """``limit`` unequal pairs of repeats with equal chances, drawn with a fixed seed."""
+    rng = np.random.default_rng(0)
+    weight = np.cumsum(count * (n - count))
+    left = np.searchsorted(weight, rng.integers(0, weight[-1], limit), side="right")
+    # The partner is one of the n - c other repeats of the cell: walk past the variant itself.
+    repeats = np.cumsum(count)
+    begin = np.searchsorted(cell, cell[left])
+    before = np.where(begin > 0, repeats[begin - 1], 0)
+    step = rng.integers(0, n[left] - count[left])
+    own_start = repeats[left] - count[left] - before
+    step = np.where(step >= own_start, step + count[left], step)
+    right = np.searchsorted(repeats, before + step, side="right")
+    return left, right
+
+
+def _describe(
+    frame: Frame, rows: Ints, said: list[str], chosen: tuple[Ints, Ints, int], work: int
+) -> dict[str, Any]:
+    """Describe the chosen pairs of a setting, given by their rows and what these said."""
+    left, right, total = chosen
+    if total == 0:
+        return {
+            "first_difference_chars": None,
+            "first_difference_tokens": None,
+            "token_pairs": 0,
+            "edit_similarity": None,
+            "edit_pairs": 0,
+            "unequal_pairs": 0,
+            "pairs": 0,
+            "sampled": False,
+        }
+    firsts, seconds = (np.searchsorted(rows, side) for side in (left, right))
+    pairs: list[tuple[int, int]] = list(zip(firsts.tolist(), seconds.tolist(), strict=True))
+    chars = [common_prefix(said[a], said[b]) for a, b in pairs]
+    edits = _edit_similarities([(said[a], said[b]) for a, b in pairs], work)
+    tokens = _token_prefixes(frame, rows, pairs)
+    return {
+        "first_difference_chars": float(np.median(chars)),
+        "first_difference_tokens": float(np.median(tokens)) if len(tokens) else None,
+        "token_pairs": len(tokens),
+        "edit_similarity": float(edits.mean()) if len(edits) else None,
+        "edit_pairs": len(edits),
+        "unequal_pairs": total,
+        "pairs": len(pairs),
+        "sampled": len(pairs) < total,
+    }
+
+
+def _edit_similarities(pairs: list[tuple[str, str]], work: int) -> Floats:
+    """Edit similarity of pairs, in a shuffled order, until the work is spent."""
+    from rapidfuzz.distance import Levenshtein
+
+    out: list[float] = []
+    for index in np.random.default_rng(0).permutation(len(pairs)):
+        left, right = pairs[int(index)]
+        work -= len(left) * len(right)
+        if work < 0:
+            break
+        out.append(float(Levenshtein.normalized_similarity(left, right)))
+    return np.array(out)
+
+
+class _Token(msgspec.Struct):
+    token: str
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Token] | None = None
+
+
+def _token_prefixes(frame: Frame, rows: Ints, pairs: list[tuple[int, int]]) -> Ints:
+    """Measure the common prefix in tokens of the pairs that both carry readable logprobs."""
+    tokens = [_tokens(text) for text in frame.texts(rows, "logprobs")]
+    lengths: list[int] = []
+    for a, b in pairs:
+        left, right = tokens[a], tokens[b]
+        if left is not None and right is not None:
+            same = (i for i, (x, y) in enumerate(zip(left, right, strict=False)) if x != y)
+            lengths.append(next(same, min(len(left), len(right))))
+    return np.array(lengths, dtype=np.int64)
+
+
+def _tokens(logprobs: str | None) -> list[str] | None:
+    if logprobs is None:
+        return None
+    try:
+        parsed = msgspec.json.decode(logprobs, type=_Logprobs)
+    except msgspec.MsgspecError:
+        return None
+    return None if parsed.content is None else [item.token for item in parsed.content]

@@ -1,0 +1,1 @@
+"""Settings against settings, paired by prompt."""

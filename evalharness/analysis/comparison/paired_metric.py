@@ -1,0 +1,149 @@
+"""One metric on two sides of a comparison, prompt by prompt."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from evalharness.analysis.comparison.matching import Column, Pair
+from evalharness.analysis.data.join_runs import Floats, Ints, Joined
+
+_TIE = 1e-12  # differences within rounding are ties
+
+
+class Measured(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """A metric over all columns, prompts × columns, as the comparisons need it.
+
+    Attributes:
+        metric: its name.
+        values: the mean over usable repeats; NaN unknown.
+        repeats: usable repeats behind each value.
+        missing: share of trials without a usable value; NaN where there were no trials.
+        strict: score with every error counted as 0; None for other metrics, or without errors.
+
+    """
+
+    metric: str
+    values: Floats
+    repeats: Ints
+    missing: Floats
+    strict: Floats | None
+
+    @classmethod
+    def of(cls, joined: Joined, metric: str) -> Measured | None:
+        """Measure a metric; None when no prompt has a value of it."""
+        values = joined.values(metric)
+        if not np.isfinite(values).any():
+            return None
+        repeats, trials, errors = joined.repeats(metric), joined.trials, joined.errors
+        strict = None
+        if metric.startswith("score") and errors.any():
+            # An error is a failure only where there was something to score.
+            gradable = joined.targets() | np.isfinite(values).any(axis=1)
+            judged = np.where(gradable[:, None], repeats + errors, 0)
+            total = np.where(np.isfinite(values), values, 0.0) * repeats
+            strict = np.where(judged > 0, total / np.maximum(judged, 1), np.nan)
+        share = 1.0 - np.minimum(repeats, trials) / np.maximum(trials, 1)
+        return cls(
+            metric=metric,
+            values=values,
+            repeats=repeats,
+            missing=np.where(trials > 0, share, np.nan),
+            strict=strict,
+        )
+
+
+class Contrast(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
+    """Compared minus baseline, prompt by prompt.
+
+    Attributes:
+        pair: what is compared.
+        measured: the metric.
+        a, b: values of the compared and the baseline side where *both* are known, else NaN; for
+            pooled strata the mean over the strata where both are known.
+
+    """
+
+    pair: Pair
+    measured: Measured
+    a: Floats
+    b: Floats
+
+    @classmethod
+    def of(cls, pair: Pair, measured: Measured) -> Contrast:
+        """Take the two sides of a pair out of the matrices."""
+        a, b = both_known(measured.values, pair)
+        return cls(pair=pair, measured=measured, a=a, b=b)
+
+    @cached_property
+    def differences(self) -> Floats:
+        """Compared minus baseline, one a prompt; NaN where the prompt is not joined."""
+        return self.a - self.b
+
+    @cached_property
+    def joined(self) -> Any:
+        """Which prompts have a value on both sides."""
+        return np.isfinite(self.differences)
+
+    @property
+    def n(self) -> int:
+        """Prompts joined."""
+        return int(self.joined.sum())
+
+    def repeats(self, side: tuple[Column, ...]) -> int:
+        """Return the largest number of usable repeats behind a joined value of a side."""
+        counts = self.measured.repeats[:, [column.place for column in side]]
+        return int(counts[self.joined].max(initial=0))
+
+    def unmatched(self) -> tuple[int, int]:
+        """Count prompts that have a value on the compared, or on the baseline, side only."""
+        sides = [
+            np.isfinite(self.measured.values[:, [c.place for c in side]]).any(axis=1)
+            for side in (self.pair.compared, self.pair.baseline)
+        ]
+        return tuple(int((side & ~self.joined).sum()) for side in sides)  # pyright: ignore[reportReturnType]
+
+    def tally(self) -> tuple[int, int, int]:
+        """Count prompts that are up, down, tied."""
+        d = self.differences[self.joined]
+        return int((d > _TIE).sum()), int((d < -_TIE).sum()), int((np.abs(d) <= _TIE).sum())
+
+    def correlation(self) -> float | None:
+        """Return Pearson's correlation of the two sides; None where either does not vary."""
+        a, b = self.a[self.joined], self.b[self.joined]
+        if a.size < 2 or float(np.ptp(a)) <= _TIE or float(np.ptp(b)) <= _TIE:
+            return None
+        return float(np.corrcoef(a, b)[0, 1])
+
+    def discordant(self) -> tuple[int, int] | None:
+        """Return McNemar's b and c: prompts right only at the compared, only at the baseline side.
+
+        None unless this is one pass/fail outcome a side and a prompt.
+        """
+        if not self.measured.metric.startswith("score") or self.pair.pooled:
+            return None
+        if max(self.repeats(self.pair.compared), self.repeats(self.pair.baseline)) != 1:
+            return None
+        sides = np.concatenate([self.a[self.joined], self.b[self.joined]])
+        if not np.isin(sides, (0.0, 1.0)).all():
+            return None
+        up, down, _ = self.tally()
+        return up, down
+
+
+def both_known(values: Floats, pair: Pair) -> tuple[Floats, Floats]:
+    """Return the two sides of a pair where both are known, averaged over matched strata."""
+    a = values[:, [column.place for column in pair.compared]]
+    b = values[:, [column.place for column in pair.baseline]]
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = np.where(known, a, np.nan), np.where(known, b, np.nan)
+    if not pair.pooled:
+        return a[:, 0], b[:, 0]
+    strata = known.sum(axis=1)
+    with np.errstate(invalid="ignore"):  # 0 / 0: a prompt known in no stratum stays NaN
+        sums = (np.where(known, side, 0.0).sum(axis=1) for side in (a, b))
+        first, second = (total / strata for total in sums)
+    return first, second

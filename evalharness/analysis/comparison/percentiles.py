@@ -1,0 +1,61 @@
+"""Medians and 95th percentiles over the trials of two sides, paired by prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis import stats
+from evalharness.analysis.comparison.matching import Column
+from evalharness.analysis.comparison.paired_metric import Contrast
+from evalharness.analysis.data.join_runs import Ints, Joined
+from evalharness.analysis.data.json_values import interval
+
+_SHARES = {"p50": 0.5, "p95": 0.95}
+_Side = list[stats.Quantile]
+
+
+class Percentiles:
+    """Compares percentiles of one metric; a side that many are held against is sorted once."""
+
+    def __init__(self, joined: Joined, metric: str) -> None:
+        self._joined = joined
+        self._metric = metric
+        self._sides: dict[tuple[tuple[int, ...], bytes], _Side] = {}
+
+    def compare(self, contrast: Contrast) -> dict[str, Any] | None:
+        """Compare the percentiles over the trials of the joined prompts; None without any."""
+        prompts = np.flatnonzero(contrast.joined)
+        key = np.packbits(contrast.joined).tobytes()
+        a, b = (
+            self._side(columns, prompts, key)
+            for columns in (contrast.pair.compared, contrast.pair.baseline)
+        )
+        return {
+            name: {
+                "a": top.value,
+                "b": base.value,
+                "difference": top.value - base.value,
+                "ci95": interval(stats.quantile_difference(top, base)),
+            }
+            for name, top, base in zip(_SHARES, a, b, strict=False)
+        }
+
+    def _side(self, columns: tuple[Column, ...], prompts: Ints, key: bytes) -> _Side:
+        wanted = tuple(column.place for column in columns), key
+        if wanted not in self._sides:
+            values, rows = self._joined.observations(self._metric, columns, prompts)
+            codes, count = self._units(prompts)
+            self._sides[wanted] = stats.quantiles(
+                values, codes[rows], count, tuple(_SHARES.values())
+            )
+        return self._sides[wanted]
+
+    def _units(self, prompts: Ints) -> tuple[Ints, int]:
+        """The code of the unit (prompt or cluster) of each joined row, and how many there are."""
+        clusters = self._joined.clusters
+        codes = np.zeros(len(self._joined.prompt_ids), np.int64)
+        labels = prompts if clusters is None else clusters[prompts]
+        distinct, codes[prompts] = np.unique(labels, return_inverse=True)
+        return codes, len(distinct)

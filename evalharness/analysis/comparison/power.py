@@ -1,0 +1,219 @@
+"""How many prompts and repeats, and dollars, it takes to see a difference in score."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import combinations
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis import stats
+from evalharness.analysis.data.encode import Floats
+from evalharness.analysis.data.frame import Frame
+from evalharness.errors import ConfigError
+from evalharness.process.text import plural
+
+REPEATS = (1, 2, 3, 5, 10)
+WIDTH = 100  # of lines for people
+
+
+def parse_difference(text: str) -> float:
+    """Return a difference of shares in 0..1 from ``2pp``, ``2%``, ``2 pp`` or ``0.02``.
+
+    Raises:
+        ConfigError: not a number, or not between 0 and 100 points.
+
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(pp|%|)\s*", text)
+    value = float(match[1]) / (100.0 if match[2] else 1.0) if match else 0.0
+    if not 0.0 < value <= 1.0:
+        raise ConfigError(
+            f"`--detect {text}` is not a difference between 0 and 100 percentage points",
+            hint="write it as --detect 2pp",
+        )
+    return value
+
+
+def plan_detection(
+    difference: float,
+    *,
+    pilot: Frame | None = None,
+    pilot_name: str = "pilot",
+    cost_per_trial_usd: float | None = None,
+    prompts: int | None = None,
+    repeats: Sequence[int] = REPEATS,
+    level: float = 0.95,
+    power: float = 0.8,
+) -> dict[str, Any]:
+    """Work out what it takes to see a difference in mean score between two settings.
+
+    Args:
+        difference: in 0..1 (0.02 is two percentage points).
+        pilot: a scored run with at least two repeats; its pair of settings that needs the most
+            prompts is taken. With one setting only, the between-prompt variance of the
+            difference is assumed. None assumes all components from published runs.
+        pilot_name: what the pilot is called in ``source``.
+        cost_per_trial_usd: mean cost of a trial; None takes the pilot's, if it is known.
+        prompts: how many prompts there are; None takes the pilot's number.
+        repeats: which K to tabulate.
+        level: of the test.
+        power: the chance of finding the difference if it is there.
+
+    Returns:
+        ``components`` (variances, 0..1 scale) with ``source`` in words and ``assumed`` names;
+        ``options``: for each K the ``prompts`` needed, ``trials`` for both settings together,
+        ``cost_usd`` (None unknown), ``mde`` with the prompts there are (None unknown) and
+        ``enough`` (whether these do); ``lines``, the same for people.
+
+    """
+    components, assumed = stats.TYPICAL, ["all"]
+    source = "published runs at T=0 against T=1 (--from RUN takes one of yours)"
+    if pilot is not None:
+        components, said, assumed = pilot_components(pilot)
+        source = f"{pilot_name}: {said}"
+        cost_per_trial_usd = cost_per_trial_usd or _mean_cost(pilot)
+        prompts = prompts or len(pilot.prompt_ids)
+    options: list[dict[str, Any]] = []
+    for k in repeats:
+        needed = stats.prompts_needed(components, difference, k, level=level, power=power)
+        trials = 2 * needed * k
+        mde = None
+        if prompts is not None:
+            mde = stats.minimum_detectable(components, prompts, k, level=level, power=power)
+        options.append(
+            {
+                "repeats": k,
+                "prompts": needed,
+                "trials": trials,
+                "cost_usd": None if cost_per_trial_usd is None else trials * cost_per_trial_usd,
+                "mde": mde,
+                "enough": None if prompts is None else needed <= prompts,
+            }
+        )
+    return {
+        "difference": difference,
+        "level": level,
+        "power": power,
+        "components": {
+            "omega2": components.omega2,
+            "within_a": components.within_a,
+            "within_b": components.within_b,
+        },
+        "source": source,
+        "assumed": assumed,
+        "options": options,
+        "lines": _lines(difference, power, options, prompts, source),
+    }
+
+
+def pilot_components(pilot: Frame) -> tuple[stats.Components, str, list[str]]:
+    """Return variance components of the most demanding pair of settings, their source, guesses.
+
+    Raises:
+        ConfigError: the pilot has no scores, or no two usable repeats of two prompts.
+
+    """
+    tables = [score_table(pilot, index) for index in range(len(pilot.setting_ids))]
+    found: list[tuple[float, stats.Components, str]] = []
+    for a, b in combinations(range(len(tables)), 2):
+        components = stats.variance_components(tables[a], tables[b])
+        if components is not None:
+            worst = stats.minimum_detectable(components, 100, 1)
+            pair = f"{pilot.label(a)} against {pilot.label(b)}"
+            found.append((worst, components, pair))
+    if found:
+        worst, components, names = max(found, key=lambda item: item[0])
+        if len(found) > 1:
+            names += " (of its pairs the one that needs most)"
+        if worst == 0.0:
+            return _bounded(components, names)
+        return components, f"{names}, {plural(components.prompts or 0, 'prompt')}", []
+    for index, table in enumerate(tables):
+        single = stats.variance_components(table, table)
+        if single is not None:
+            within = single.within_a
+            assumed = stats.Components(
+                omega2=stats.TYPICAL.omega2, within_a=within, within_b=within
+            )
+            source = f"{pilot.label(index)}; between-prompt variance from published runs"
+            return assumed, source, ["omega2"]
+    raise ConfigError(
+        "the pilot run has no prompts with two scored repeats: its noise cannot be estimated",
+        hint="run it with repeats=3 and a scorer, or leave out --from",
+    )
+
+
+def _bounded(seen: stats.Components, names: str) -> tuple[stats.Components, str, list[str]]:
+    """A pilot in which nothing varied is no proof that nothing varies: bound what it missed."""
+    prompts = seen.prompts or 0
+    error = stats.greatest_error(np.zeros(prompts))
+    assert error is not None
+    components = stats.Components(
+        omega2=error**2 * prompts, within_a=0.0, within_b=0.0, prompts=prompts
+    )
+    source = f"{names}, {plural(prompts, 'prompt')}: no score varied, so this is an upper bound"
+    return components, source, ["omega2"]
+
+
+def score_table(frame: Frame, setting: int) -> Floats:
+    """Return the primary score of every repeat of a setting: prompts × repeats, NaN unscored."""
+    rows = frame.rows_of(setting)
+    prompt = frame.prompt[rows]
+    if not frame.scores or not prompt.size:
+        return np.full((len(frame.prompt_ids), 1), np.nan)
+    # Rows are sorted by prompt: a record's place among its prompt's is its distance to the first.
+    place = np.arange(prompt.size) - np.searchsorted(prompt, prompt)
+    table = np.full((len(frame.prompt_ids), int(place.max()) + 1), np.nan)
+    table[prompt, place] = next(iter(frame.scores.values()))[rows]
+    return table
+
+
+def _mean_cost(pilot: Frame) -> float | None:
+    if pilot.cost_usd is None or not np.isfinite(pilot.cost_usd).any():
+        return None
+    return float(np.nanmean(pilot.cost_usd))
+
+
+def _lines(
+    difference: float,
+    power: float,
+    options: list[dict[str, Any]],
+    prompts: int | None,
+    source: str,
+) -> list[str]:
+    affordable = [option for option in options if option["enough"]]
+    best = min(affordable or options, key=lambda option: (option["trials"], option["repeats"]))
+    fewest = min(options, key=lambda option: option["prompts"])
+    lines = [
+        f"to see a difference of {100 * difference:g} pp in the mean score of two settings, with "
+        f"{100 * power:.0f} % chance:",
+        f"  {_size(best)}",
+    ]
+    if not affordable and fewest["prompts"] < best["prompts"]:
+        lines.append(f"  or, with the fewest prompts, {_size(fewest)}")
+    if prompts is not None and not affordable:
+        most = options[-1]
+        shown = "no difference" if most["mde"] is None else f"{100 * most['mde']:.1f} pp at best"
+        lines.append(
+            f"  the {plural(prompts, 'prompt')} of this plan {'shows' if prompts == 1 else 'show'} "
+            f"{shown}, with {plural(most['repeats'], 'repeat')}"
+        )
+    rests_on = f"how much scores vary: from {source}"
+    return [*lines, *wrap(rests_on, WIDTH, initial_indent="  ", subsequent_indent="    ")]
+
+
+def _size(option: dict[str, Any]) -> str:
+    prompts, repeats = plural(option["prompts"], "prompt"), plural(option["repeats"], "repeat")
+    return f"{prompts} × {repeats} × 2 settings = {option['trials']:,} trials{_cost(option)}"
+
+
+def _cost(option: dict[str, Any]) -> str:
+    cost = option["cost_usd"]
+    if cost is None:
+        return ", cost unknown"
+    if cost == 0:
+        return ", $0"
+    return f", about ${cost:,.2f}" if cost >= 0.01 else f", about ${cost:.2g}"

@@ -1,0 +1,1 @@
+"""Records as arrays: loading, encoding, cells of prompt and setting, texts."""

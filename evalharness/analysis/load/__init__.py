@@ -1,0 +1,1 @@
+"""What load points say: latencies under load, throughput, timelines."""

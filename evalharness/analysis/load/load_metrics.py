@@ -1,0 +1,208 @@
+"""What one request of a benchmark took, and how many such figures are described.
+
+Every formula is in the docstring of the function that computes it. All times are seconds; NaN is
+unknown. Only delivered answers have times: errors, timeouts and rate-limited requests are counted,
+never averaged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from evalharness.analysis.data import encode
+from evalharness.analysis.data.encode import Bools, Floats, Ints
+from evalharness.analysis.latency import ENOUGH_FOR_P99
+from evalharness.analysis.stats import percentile_ci
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: The record columns that the metrics are made from.
+COLUMNS = (
+    "trial_id", "setting_id", "status", "scheduled_at", "sent_at", "queue_s", "ttft_s", "ttfo_s",
+    "last_content_s", "latency_s", "completion_tokens", "chunk_times_s", "attempts",
+    "measurement", "phase",
+)  # fmt: skip
+_PERCENTILES = (50, 90, 95, 99)
+
+
+class Requests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """The delivered requests of a measurement as arrays, one entry each, NaN where unknown.
+
+    Attributes:
+        setting: index into the measurement's settings.
+        sent_s: when it was sent, seconds from the anchor.
+        wait_s: from being scheduled to being sent; of a retried request, to its last sending.
+        ttft_s: to the first content or reasoning token; a chunk with only a role is none. Streamed.
+        ttfo_s: to the first token that is not reasoning. Streamed.
+        end_s: to the last content chunk; to the complete response where it was not streamed.
+        tokens: completion tokens as the server's usage counts them, reasoning included.
+        tpot_s: (last content − first token) / (tokens − 1), from two tokens on. Streamed.
+        chunks: arrivals of the content chunks of each request, seconds from sending.
+    """
+
+    setting: Ints
+    sent_s: Floats
+    wait_s: Floats
+    ttft_s: Floats
+    ttfo_s: Floats
+    end_s: Floats
+    tokens: Floats
+    tpot_s: Floats
+    chunks: list[Floats]
+
+    @property
+    def tokens_per_s(self) -> Floats:
+        """Output tokens per second of one stream, after the first: 1 / TPOT."""
+        with np.errstate(divide="ignore"):
+            return np.where(self.tpot_s > 0, 1.0 / self.tpot_s, np.nan)
+
+    def inter_chunk_s(self, rows: Bools | None = None) -> Floats:
+        """Gaps between content chunks that followed each other, of all requests pooled.
+
+        A chunk may carry several tokens or none, so this is inter-*chunk* latency; only TPOT is
+        per token.
+        """
+        chosen = self.chunks if rows is None else [
+            chunks for chunks, keep in zip(self.chunks, rows.tolist(), strict=True) if keep
+        ]  # fmt: skip
+        gaps = [np.diff(chunks) for chunks in chosen if len(chunks) > 1]
+        return np.concatenate(gaps) if gaps else np.empty(0)
+
+
+def requests_of(
+    delivered: pa.Table, settings: list[str], anchor_s: float, first_due: dict[str, float]
+) -> Requests:
+    """The metrics of delivered records.
+
+    Args:
+        delivered: records with the columns of :data:`COLUMNS`.
+        settings: setting ids of the measurement.
+        anchor_s: the schedule's zero, seconds since the epoch.
+        first_due: of trials that were retried, seconds since the epoch at which the first attempt
+            was due.
+    """
+    values = {
+        name: encode.floats(delivered[name])
+        for name in ("queue_s", "ttft_s", "ttfo_s", "last_content_s", "latency_s", "sent_at",
+                     "completion_tokens")
+    }  # fmt: skip
+    wait = values["queue_s"]
+    if first_due:
+        ids: list[Any] = delivered["trial_id"].to_pylist()
+        due = np.array([first_due.get(trial, np.nan) for trial in ids], np.float64)
+        wait = np.where(np.isnan(due), wait, values["sent_at"] - due)
+    first, last = values["ttft_s"], values["last_content_s"]
+    tokens = values["completion_tokens"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tpot = np.where(tokens >= 2, (last - first) / (tokens - 1), np.nan)
+    codes, _ = encode.positions(delivered["setting_id"], settings)
+    times: list[Any] = delivered["chunk_times_s"].to_pylist()
+    return Requests(
+        setting=codes,
+        sent_s=values["sent_at"] - anchor_s,
+        wait_s=wait,
+        ttft_s=first,
+        ttfo_s=values["ttfo_s"],
+        end_s=np.where(np.isnan(last), values["latency_s"], last),
+        tokens=tokens,
+        tpot_s=tpot,
+        chunks=[np.asarray(t or [], np.float64) for t in times],
+    )
+
+
+def described(values: Floats) -> dict[str, Any]:
+    """Mean and percentiles with n and 95 % intervals.
+
+    Percentiles interpolate linearly; ``p99`` is null below 100 values. Intervals are those of
+    order statistics (Conover) and take values as independent: requests that overlap in one server
+    are not quite, so they are rather too narrow. An end is null where n cannot bound it.
+
+    Returns:
+        ``n``, ``mean``, ``p50``, ``p90``, ``p95``, ``p99``, ``max``; ``ci95`` by percentile.
+
+    """
+    known = values[~np.isnan(values)]
+    n = len(known)
+    names = [f"p{q}" for q in _PERCENTILES]
+    if not n:
+        return {"n": 0, "mean": None, **dict.fromkeys(names), "max": None, "ci95": {}}
+    found: dict[str, Any] = {"n": n, "mean": float(known.mean())}
+    intervals: dict[str, Any] = {}
+    for q, name in zip(_PERCENTILES, names, strict=True):
+        told = q < 99 or n >= ENOUGH_FOR_P99
+        found[name] = float(np.quantile(known, q / 100)) if told else None
+        if told:
+            ends = percentile_ci(known, q)
+            intervals[name] = None if ends is None else list(ends)
+    return {**found, "max": float(known.max()), "ci95": intervals}
+
+
+def both(values: Floats, wait: Floats) -> dict[str, Any]:
+    """The same figure from the sending and from the scheduled time, side by side.
+
+    A request that had to wait in the client was slow for whoever wanted it. Percentiles from
+    sending leave that out (coordinated omission); those from the schedule are what a user saw.
+    """
+    return {"sent": described(values), "scheduled": described(values + wait)}
+
+
+def metrics(requests: Requests, rows: Bools | None = None) -> dict[str, Any]:
+    """All time metrics of some requests (None: of all)."""
+    keep = np.ones(len(requests.setting), np.bool_) if rows is None else rows
+    wait = requests.wait_s[keep]
+    return {
+        "ttft_s": both(requests.ttft_s[keep], wait),
+        "ttfo_s": both(requests.ttfo_s[keep], wait),
+        "latency_s": both(requests.end_s[keep], wait),
+        "tpot_s": described(requests.tpot_s[keep]),
+        "inter_chunk_s": described(requests.inter_chunk_s(keep)),
+        "tokens_per_s": described(requests.tokens_per_s[keep]),
+        "completion_tokens": described(requests.tokens[keep]),
+    }
+
+
+def goodput(
+    requests: Requests, slo: dict[str, float], total: int, window_s: float | None
+) -> dict[str, Any] | None:
+    """How many requests met every limit of the SLO; None without one.
+
+    ``share`` is requests that met all limits / all measured requests that were due, so errors,
+    timeouts and requests never sent stay in the denominator. TTFT and latency count from the
+    scheduled time; ``share_sent`` has them from sending. A delivered answer that a limit cannot be
+    applied to (no usage, for TPOT) is a miss, counted in ``unjudged``; with a single token there is
+    no time per further token, which meets any limit.
+    """
+    if not slo:
+        return None
+    single = requests.tokens == 1
+    tpot = np.where(single, 0.0, requests.tpot_s)
+    met = [
+        _meets(slo, requests.ttft_s + wait, tpot, requests.end_s + wait)
+        for wait in (requests.wait_s, np.zeros(len(requests.wait_s)))
+    ]
+    asked = {"ttft_s": requests.ttft_s, "tpot_s": tpot, "latency_s": requests.end_s}
+    unknown = np.zeros(len(single), np.bool_)
+    for name in slo:
+        unknown |= np.isnan(asked[name])
+    good = int(met[0].sum())
+    return {
+        "slo": slo,
+        "share": good / total if total else None,
+        "share_sent": int(met[1].sum()) / total if total else None,
+        "per_s": good / window_s if window_s else None,
+        "good": good,
+        "of": total,
+        "unjudged": int(unknown.sum()),
+    }
+
+
+def _meets(slo: dict[str, float], ttft: Floats, tpot: Floats, end: Floats) -> Bools:
+    values = {"ttft_s": ttft, "tpot_s": tpot, "latency_s": end}
+    good = np.ones(len(ttft), np.bool_)
+    for name, limit in slo.items():
+        good &= values[name] <= limit  # NaN is no pass
+    return good

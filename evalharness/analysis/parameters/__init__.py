@@ -1,0 +1,1 @@
+"""What parameters do: effects, seeds, limits that were respected or not."""

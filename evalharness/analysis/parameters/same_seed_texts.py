@@ -1,0 +1,72 @@
+"""Does a parameter change the text that one seed gives? Where seeds are honoured that is decisive.
+
+How many different outputs there are says nothing once every output differs at either value of a
+parameter. But a seed that holds the repeats of one value together holds those of another value too,
+unless the parameter does something.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evalharness.analysis import stats
+from evalharness.analysis.comparison.matching import normalise
+from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.json_values import interval, number
+from evalharness.analysis.parameters.pooled_outputs import equal_pairs, key
+
+_NO_SEED = normalise(None)
+
+
+def across_values(
+    frame: Frame, ends: list[tuple[list[int], list[int]]], *, seed: int = 0
+) -> dict[str, Any] | None:
+    """Compare outputs of one seed between two values of a parameter with those within a value.
+
+    Per prompt: agreement of pairs with the same seed under the same value minus that of pairs with
+    the same seed under different values; tested by flipping the signs of the prompts' differences.
+
+    Args:
+        frame: the run.
+        ends: settings at the low and at the high value, alike in everything else but the seed.
+        seed: of permutations and resampling.
+
+    Returns:
+        ``{"within", "across", "difference", "ci95", "p", "n"}``: agreements 0..1, ``n`` prompts;
+        ``p`` and ``ci95`` null where undefined. None without two repeats of a seed at both values.
+
+    """
+    prompts = len(frame.prompt_ids)
+    within_equal, within_pairs = np.zeros(prompts), np.zeros(prompts)
+    across_equal, across_pairs = np.zeros(prompts), np.zeros(prompts)
+    for low, high in ends:
+        of_high = {key(frame, setting, "seed"): setting for setting in high}
+        for setting in low:
+            value = key(frame, setting, "seed")
+            other = of_high.get(value)
+            if value == _NO_SEED or other is None:
+                continue
+            both, pairs = equal_pairs(frame, [setting, other])
+            for one in (setting, other):
+                same, of_same = equal_pairs(frame, [one])
+                both, pairs = both - same, pairs - of_same
+                within_equal += same
+                within_pairs += of_same
+            across_equal += both
+            across_pairs += pairs
+    with np.errstate(invalid="ignore", divide="ignore"):
+        within, across = within_equal / within_pairs, across_equal / across_pairs
+    d = within - across
+    joined = np.isfinite(d)
+    if not joined.any():
+        return None
+    return {
+        "within": float(within[joined].mean()),
+        "across": float(across[joined].mean()),
+        "difference": float(d[joined].mean()),
+        "ci95": interval(stats.mean_ci(d, clusters=frame.clusters, scale="difference", seed=seed)),
+        "p": number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0]),
+        "n": int(joined.sum()),
+    }

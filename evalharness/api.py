@@ -1,0 +1,179 @@
+"""``evalharness.load(RUN)``: a run's tables and what a report computes of them, as DataFrames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from evalharness.store.folder.run import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from evalharness.analysis.data.frame import Frame
+    from evalharness.report.build.report_data import Built
+
+
+class LoadedRun(Run):
+    """A run, with its report's figures as DataFrames of one row a setting or comparison.
+
+    ``records()``, ``attempts()``, ``prompts()`` and ``settings()`` are the stored tables
+    (``docs/schema.md``). The figures are those of ``evalharness report``: the run's own scoring and
+    prices, settings and prompts of the newest plan. They are computed when first asked for, once;
+    open the run again to see what was added since. Missing values are NaN or None: unknown.
+    """
+
+    @classmethod
+    def open(cls, run: str | Path) -> LoadedRun:
+        """Open by name under ``results/``, by path or by URL.
+
+        Raises:
+            RunNotFoundError: there is no such run, or its manifest is damaged.
+        """
+        found = Run.open(run)
+        return cls(found.root, found.manifest)
+
+    def agreement(self) -> pd.DataFrame:
+        """How often repeats agree: one row a setting and ``of`` (``raw``, ``answer``).
+
+        Columns: ``setting_id``, ``label``, ``of``; ``pairwise`` with ``lo`` and ``hi``, its 95 %
+        interval over prompts; ``tar_at_n``, the share of prompts whose repeats all agree, with
+        ``tar_at_n_lo`` and ``tar_at_n_hi``; ``n`` repeats; ``prompts`` with two or more;
+        ``modal_share``, ``distinct`` and ``effective_outputs``, means over prompts. Rows for
+        ``answer`` are there when answers are extracted.
+        """
+        rows: list[dict[str, Any]] = []
+        for setting in self._rows:
+            for of, found in setting["agreement"].items():
+                if found["pairwise"] is None and of == "answer" and self._frame.answer is None:
+                    continue
+                lo, hi = _ends(found["ci95"])
+                tar_lo, tar_hi = _ends(found["tar_at_n_ci95"])
+                ends = {"lo": lo, "hi": hi, "tar_at_n_lo": tar_lo, "tar_at_n_hi": tar_hi}
+                rows.append({**_who(setting), "of": of, **found, **ends})
+        return _table(rows, _AGREEMENT)
+
+    def scores(self) -> pd.DataFrame:
+        """How good the outputs are: one row a setting and scorer.
+
+        Columns: ``setting_id``, ``label``, ``scorer``; ``mean`` over prompts, in [0, 1], with
+        ``lo`` and ``hi``, its 95 % interval; ``prompts`` and ``n``, scored prompts and records.
+        """
+        rows: list[dict[str, Any]] = []
+        names = list(self._frame.scores)
+        for setting in self._rows:
+            for name in names:
+                found = setting["score"] if name == names[0] else setting["scores"][name]
+                lo, hi = _ends(found["ci95"])
+                rows.append({**_who(setting), "scorer": name, **found, "lo": lo, "hi": hi})
+        return _table(rows, _SCORES)
+
+    def cost(self) -> pd.DataFrame:
+        """What was spent: one row a setting.
+
+        Columns: ``setting_id``, ``label``; ``total``, US dollars by the price tables of today over
+        ``n`` records with a known cost; ``per_1k_requests``, 1,000 times their mean;
+        ``billed_total``, what the provider says it billed, over ``billed_n`` records;
+        ``prompt_tokens``, ``completion_tokens``, ``cached_tokens`` and ``reasoning_tokens``, totals
+        as reported. What judges cost is not in it.
+        """
+        rows: list[dict[str, Any]] = []
+        for setting in self._rows:
+            counted = {name: found["total"] for name, found in setting["tokens"].items()}
+            rows.append({**_who(setting), **setting["cost_usd"], **counted})
+        return _table(rows, _COST)
+
+    def compare(
+        self,
+        *,
+        by: str,
+        baseline: Any = None,
+        metrics: Sequence[str] | None = None,
+        margin: float | None = None,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Compare settings along an axis, paired by prompt: one row a comparison.
+
+        Args:
+            by: the axis, such as ``temperature``.
+            baseline: the value to compare with; None takes the lowest number or the first value.
+            metrics: such as ``["score", "agreement"]``; None is all that have values.
+            margin: also test equivalence of shares within ± this much.
+            seed: of permutations and resampling.
+
+        Returns:
+            Columns: ``metric``, ``a`` and ``b`` (setting ids, or axis values when pooled over other
+            axes), ``pooled``; ``difference`` a minus b in the metric's unit, with ``lo`` and
+            ``hi``; ``p`` of ``test``, ``p_adjusted`` within the family; ``n`` prompts; ``mde``,
+            the difference that would be detected with 80 % power; ``a_mean``, ``b_mean``;
+            ``wins``, ``losses``, ``ties``; ``sentence``, all of it in words.
+
+        Raises:
+            ConfigError: the axis does not vary, or nothing has the baseline value.
+        """
+        from evalharness.analysis.comparison.compare import compare
+        from evalharness.analysis.data.frame import METRICS
+
+        found = compare(
+            self._frame,
+            by=by,
+            baseline=baseline,
+            metrics=METRICS if metrics is None else metrics,
+            margin=margin,
+            seed=seed,
+        )
+        rows: list[dict[str, Any]] = []
+        for row in found:
+            lo, hi = _ends(row["ci95"])
+            rows.append({**row, "lo": lo, "hi": hi})
+        return _table(rows, _COMPARE)
+
+    @cached_property
+    def _built(self) -> Built:
+        from evalharness.report.build.report_data import build
+
+        return build(self)
+
+    @property
+    def _frame(self) -> Frame:
+        return self._built.frame
+
+    @property
+    def _rows(self) -> list[dict[str, Any]]:
+        return self._built.data["settings"]
+
+
+_AGREEMENT = (
+    "setting_id", "label", "of", "pairwise", "lo", "hi", "tar_at_n", "tar_at_n_lo",
+    "tar_at_n_hi", "n", "prompts", "modal_share", "distinct", "effective_outputs",
+)  # fmt: skip
+_SCORES = ("setting_id", "label", "scorer", "mean", "lo", "hi", "prompts", "n")
+_COST = (
+    "setting_id", "label", "total", "n", "per_1k_requests", "billed_total", "billed_n",
+    "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens",
+)  # fmt: skip
+_COMPARE = (
+    "metric", "a", "b", "pooled", "difference", "lo", "hi", "p", "p_adjusted", "test", "n", "mde",
+    "a_mean", "b_mean", "wins", "losses", "ties", "sentence",
+)  # fmt: skip
+
+
+def _who(setting: Mapping[str, Any]) -> dict[str, Any]:
+    return {"setting_id": setting["setting_id"], "label": setting["label"]}
+
+
+def _ends(ci95: list[float] | None) -> tuple[float | None, float | None]:
+    return (None, None) if ci95 is None else (ci95[0], ci95[1])
+
+
+def _table(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    chosen = [{name: row.get(name) for name in columns} for row in rows]
+    table = pd.DataFrame(chosen, columns=list(columns))
+    # A column of nothing but None would be of objects, which nobody can compute with.
+    unknown = [name for name in columns if chosen and table[name].isna().all()]
+    return table.astype(dict.fromkeys(unknown, "float64"))

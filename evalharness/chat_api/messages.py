@@ -1,0 +1,90 @@
+"""Chat messages: the four roles and what each may hold."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from evalharness.chat_api import json_checks
+from evalharness.chat_api.json_checks import Check, ShapeError, array, must, obj, one_of, optional
+from evalharness.errors import DatasetError
+
+
+def check_messages(messages: Any, *, where: str) -> list[dict[str, Any]]:
+    """Check a conversation against the API's message shapes and return it as it is.
+
+    Args:
+        messages: a non-empty list of messages (roles system, user, assistant, tool).
+        where: file and line, or whatever tells people which row this is.
+
+    Raises:
+        DatasetError: names ``where``, the message's index and the key at fault.
+    """
+    try:
+        _conversation(messages, "messages")
+    except ShapeError as error:
+        raise DatasetError(f"{where}: `{error.path}` {error.problem}", hint=error.hint) from None
+    return messages
+
+
+def _message(value: Any, path: str) -> None:
+    if not isinstance(value, dict):
+        raise must(path, "an object with role and content", value)
+    message = cast("dict[Any, Any]", value)
+    if "role" not in message:
+        raise ShapeError(f"{path}.role", "is missing")
+    role = message["role"]
+    _role(role, f"{path}.role")
+    _ROLES[role](message, path)
+    if role == "assistant" and not _says_something(message):
+        raise ShapeError(f"{path}.content", "is missing, and there are no tool_calls either")
+
+
+def _says_something(message: dict[Any, Any]) -> bool:
+    return any(message.get(key) is not None for key in ("content", "tool_calls", "refusal"))
+
+
+def _assistant_content(value: Any, path: str) -> None:
+    if value is None:
+        return  # beside tool_calls or a refusal, as the API itself answers
+    if isinstance(value, str):
+        json_checks.text(value, path)
+        return
+    _assistant_parts(value, path)
+    parts = cast("list[dict[str, Any]]", value)
+    if len(parts) > 1 and any(part["type"] == "refusal" for part in parts):
+        raise ShapeError(path, "holds a refusal part, which must be the only part")
+
+
+def _assistant_part(value: Any, path: str) -> None:
+    kind = cast("dict[Any, Any]", value).get("type") if isinstance(value, dict) else None
+    (_refusal_part if kind == "refusal" else _text_part)(value, path)
+
+
+_role = one_of("system", "user", "assistant", "tool")
+_text_part = obj({"type": one_of("text"), "text": json_checks.text})
+_refusal_part = obj({"type": one_of("refusal"), "refusal": json_checks.text})
+_assistant_parts = array(_assistant_part, what="text or refusal parts", least=1)
+_called = obj({"name": json_checks.text, "arguments": json_checks.text})
+_tool_calls = array(
+    obj({"id": json_checks.text, "type": one_of("function"), "function": _called}),
+    what="tool calls",
+)
+_spoken = obj({"role": _role, "content": json_checks.text_or_parts}, {"name": json_checks.text})
+_ROLES: dict[str, Check] = {
+    "system": _spoken,
+    "user": _spoken,
+    "tool": obj(
+        {"role": _role, "content": json_checks.text, "tool_call_id": json_checks.text},
+        {"name": optional(json_checks.text)},
+    ),
+    "assistant": obj(
+        {"role": _role},
+        {
+            "content": _assistant_content,
+            "name": json_checks.text,
+            "tool_calls": _tool_calls,
+            "refusal": optional(json_checks.text),
+        },
+    ),
+}
+_conversation = array(_message, what="messages", least=1)

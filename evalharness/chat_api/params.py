@@ -1,0 +1,202 @@
+"""The request parameters of a chat completion, checked before anything is sent.
+
+Names and shapes are those of the provider's OpenAPI; ranges come from the provider's profile.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from evalharness.chat_api import json_checks
+from evalharness.chat_api.json_checks import (
+    Check,
+    ShapeError,
+    array,
+    boolean,
+    must,
+    obj,
+    one_of,
+    optional,
+)
+from evalharness.config.models import Profile
+from evalharness.errors import ConfigError
+
+MAX_TOOLS = 128  # the API's own limit
+
+_KNOWN = frozenset(
+    {
+        "max_tokens",
+        "stream",
+        "stream_options",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "temperature",
+        "top_p",
+        "stop",
+        "frequency_penalty",
+        "presence_penalty",
+        "prediction",
+        "seed",
+        "response_format",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "extra",
+    }
+)
+# Top-level names of a body that are not parameters; `extra` may not overwrite them.
+RESERVED = frozenset({"model", "messages"})
+
+
+def known_params() -> frozenset[str]:
+    """Every key ``params`` may have, ``extra`` included."""
+    return _KNOWN
+
+
+def check_params(
+    params: dict[str, Any], profile: Profile, *, where: str = "params", partial: bool = False
+) -> dict[str, Any]:
+    """Check types, shapes and ranges; return the same parameters without the null ones.
+
+    Args:
+        params: parameters by name. None means "not sent". ``extra`` is an object of provider
+            specific fields that go into the body as they are.
+        profile: the provider's ranges and limits.
+        where: how the parameters are called in messages, e.g. ``params``.
+        partial: leave out conditions between parameters, for overrides that only make sense
+            together with a setting.
+
+    Raises:
+        ConfigError: names the parameter, the range and the value.
+    """
+    checks = _checks(profile)
+    sent: dict[str, Any] = {}
+    try:
+        for name, value in params.items():
+            if name not in _KNOWN:
+                raise _unknown(where, name)
+            if value is None:
+                continue
+            checks[name](value, f"{where}.{name}")
+            sent[name] = _without_nulls(value) if name == "extra" else value
+        if not partial:
+            check_together(sent, where)
+    except ShapeError as error:
+        raise ConfigError(f"`{error.path}` {error.problem}", hint=error.hint) from None
+    return sent
+
+
+def check_together(params: dict[str, Any], where: str) -> None:
+    """Conditions between parameters.
+
+    Raises:
+        ShapeError: ``top_logprobs`` without ``logprobs``, or ``stream_options`` without ``stream``.
+    """
+    if "top_logprobs" in params and params.get("logprobs") is not True:
+        raise ShapeError(
+            f"{where}.top_logprobs", "needs logprobs", hint=f"set {where}.logprobs=true"
+        )
+    if "stream_options" in params and params.get("stream") is not True:
+        raise ShapeError(
+            f"{where}.stream_options", "needs a streamed request", hint=f"set {where}.stream=true"
+        )
+
+
+def _unknown(where: str, name: Any) -> ShapeError:
+    close = json_checks.suggestion(name, _KNOWN)
+    hint = f"a field only this provider knows goes into {where}.extra.{name}"
+    if close:
+        hint = f"did you mean {where}.{close}? Otherwise: {hint}"
+    return ShapeError(f"{where}.{name}", "is not a known parameter", hint)
+
+
+def _without_nulls(extra: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in extra.items() if value is not None}
+
+
+def _checks(profile: Profile) -> dict[str, Check]:
+    ranges = profile.ranges
+    return {
+        "max_tokens": json_checks.whole(*ranges.max_tokens),
+        "stream": boolean,
+        "stream_options": _stream_options,
+        "tools": _tools,
+        "tool_choice": _tool_choice,
+        "parallel_tool_calls": boolean,
+        "temperature": json_checks.number(*ranges.temperature),
+        "top_p": json_checks.number(*ranges.top_p),
+        "stop": _stop(profile.max_stop),
+        "frequency_penalty": json_checks.number(*ranges.frequency_penalty),
+        "presence_penalty": json_checks.number(*ranges.presence_penalty),
+        "prediction": _prediction,
+        "seed": json_checks.whole(*ranges.seed),
+        "response_format": _response_format,
+        "n": json_checks.whole(*ranges.n),
+        "logprobs": boolean,
+        "top_logprobs": json_checks.whole(*ranges.top_logprobs),
+        "extra": _extra,
+    }
+
+
+def _stop(most: int | None) -> Check:
+    several = array(json_checks.text, what="stop sequences", most=most)
+
+    def check(value: Any, path: str) -> None:
+        if isinstance(value, str):
+            json_checks.text(value, path)
+        elif isinstance(value, list):
+            several(value, path)
+        else:
+            raise must(path, "a text or a list of texts", value)
+
+    return check
+
+
+def _tool_choice(value: Any, path: str) -> None:
+    if isinstance(value, str):
+        one_of("none", "auto", "required")(value, path)
+    else:
+        _named_tool(value, path)
+
+
+def _response_format(value: Any, path: str) -> None:
+    kind = cast("dict[Any, Any]", value).get("type") if isinstance(value, dict) else None
+    if kind == "json_schema":
+        _schema_format(value, path)
+    else:
+        _plain_format(value, path)
+
+
+def _extra(value: Any, path: str) -> None:
+    json_checks.json_object(value, path)
+    for key in cast("dict[str, Any]", value):
+        if key in _KNOWN or key in RESERVED:
+            instead = key if key in RESERVED else f"{path.rpartition('.')[0]}.{key}"
+            raise ShapeError(f"{path}.{key}", "would overwrite a known field", f"set {instead}")
+
+
+_function = obj(
+    {"name": json_checks.text, "parameters": json_checks.json_object},
+    {"description": json_checks.text, "strict": optional(boolean)},
+)
+_tools = array(
+    obj({"type": one_of("function"), "function": _function}), what="tools", most=MAX_TOOLS
+)
+_named_tool = obj({"type": one_of("function"), "function": obj({"name": json_checks.text})})
+_stream_options = obj({"include_usage": boolean}, {"include_obfuscation": boolean})
+_prediction = obj({"type": one_of("content"), "content": json_checks.text_or_parts})
+_plain_format = obj({"type": one_of("text", "json_object", "json_schema")})
+_schema_format = obj(
+    {
+        "type": one_of("json_schema"),
+        "json_schema": obj(
+            {"name": json_checks.text},
+            {
+                "schema": json_checks.json_object,
+                "strict": optional(boolean),
+                "description": json_checks.text,
+            },
+        ),
+    }
+)

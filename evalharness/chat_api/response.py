@@ -1,0 +1,159 @@
+"""From what was observed to what it means: any bytes become exactly one Reply.
+
+:func:`interpret` is pure: no clock, no network, no state. That makes every hostile body a unit
+test, and the same exchange always the same record. Whether a body is JSON or a stream of events
+is decided by its bytes, since servers answer either form to either request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from evalharness.chat_api.error_classification import Failure, http_failure, network_failure
+from evalharness.chat_api.lenient_json import as_object, is_object, parse_json
+from evalharness.chat_api.response_fast_path import read_documented
+from evalharness.chat_api.response_fields import (
+    NoAnswerError,
+    about,
+    billed_in_headers,
+    read_completion,
+)
+from evalharness.chat_api.retention import (
+    RAW_LIMIT,
+    failed,
+    forgiven,
+    kept_body,
+    kept_headers,
+    kept_raw,
+    scrubbed,
+)
+from evalharness.chat_api.stream_response import read_stream
+from evalharness.config.models import Profile
+from evalharness.http.exchange import Exchange
+from evalharness.http.redaction import Scrubber
+from evalharness.records import ErrorKind, Outcome, Reply
+
+# Servers send blank lines to keep a connection alive, before JSON too.
+_BLANK = re.compile(rb"(?:\xef\xbb\xbf)?\s*")
+_SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+def interpret(
+    exchange: Exchange,
+    *,
+    streamed: bool,
+    keep_chunk_times: bool = False,
+    scrub: Scrubber | None = None,
+    profile: Profile | None = None,
+) -> Reply:
+    """Classify one exchange; never raises.
+
+    Args:
+        exchange: what the transport observed.
+        streamed: whether a stream was asked for. Only an empty body is read differently by it.
+        keep_chunk_times: keep the arrival time of every content chunk.
+        scrub: removes secrets from everything kept.
+        profile: the provider's meaning of errors.
+    """
+    body = b"".join(exchange.chunks)
+    try:
+        reply = _interpret(exchange, body, streamed, keep_chunk_times, profile)
+        return scrubbed(reply, scrub) if scrub is not None else reply
+    except Exception as error:  # an answer that was paid for must not be lost to a bug in here
+        what = "nested too deeply" if isinstance(error, RecursionError) else type(error).__name__
+        failure = Failure(ErrorKind.BAD_RESPONSE, Outcome.IN_DOUBT, f"could not be read: {what}")
+        raw = body[:RAW_LIMIT] if scrub is None else scrub.scrub_bytes(body[:RAW_LIMIT])
+        return Reply(
+            **failed(failure),
+            http_status=exchange.status,
+            sent_at_ns=exchange.sent_at_ns,
+            response_bytes=raw or None,
+        )
+
+
+def _interpret(
+    exchange: Exchange,
+    body: bytes,
+    streamed: bool,
+    keep_chunk_times: bool,
+    profile: Profile | None,
+) -> Reply:
+    fields: dict[str, Any] = {
+        "http_status": exchange.status,
+        "sent_at_ns": exchange.sent_at_ns,
+        "headers_s": exchange.headers_s,
+        "latency_s": exchange.latency_s if exchange.failure is None else None,
+    }
+    if exchange.status is None:
+        failure = network_failure(
+            exchange.failure or ErrorKind.CONNECTION_LOST,
+            exchange.message,
+            reached=exchange.reached,
+        )
+        if failure.outcome is Outcome.NOT_SENT:
+            fields["sent_at_ns"] = None
+        return Reply(**fields | failed(failure))
+    fields["headers"] = kept = kept_headers(exchange.headers)
+    fields["inference_id"] = kept.get("x-inference-id")
+    fields["billed_usd"], fields["billed_credits"] = billed_in_headers(exchange.headers)
+    if not 200 <= exchange.status < 300:
+        failure = http_failure(exchange.status, exchange.headers, body, profile)
+        return Reply(**fields | failed(failure) | kept_body(body))
+    found = read_documented(body) if exchange.failure is None and body[:1] == b"{" else None
+    if found is None:
+        if exchange.failure is ErrorKind.TOO_LARGE or exchange.failure is ErrorKind.BAD_ENCODING:
+            failure = network_failure(exchange.failure, exchange.message, reached=True)
+            return Reply(**fields | failed(failure) | kept_raw(body))
+        if _is_stream(exchange, body, streamed):
+            found = read_stream(exchange, body, keep_chunk_times, profile)
+        else:
+            found = _read_json(exchange, body, profile)
+    # A cost stated in the body is the later word; where it says nothing the header's stays.
+    for key in ("billed_usd", "billed_credits"):
+        if found.get(key) is None:
+            found.pop(key, None)
+    fields.update(found)
+    return Reply(**fields)
+
+
+def _is_stream(exchange: Exchange, body: bytes, streamed: bool) -> bool:
+    blank = _BLANK.match(body)
+    start = blank.end() if blank else 0
+    if start == len(body):
+        return streamed
+    if body.startswith((b"{", b"["), start):
+        return False
+    if body.startswith(_SSE_STARTS, start):
+        return True
+    return "event-stream" in exchange.headers.get("content-type", "")
+
+
+def _read_json(exchange: Exchange, body: bytes, profile: Profile | None) -> dict[str, Any]:
+    document = parse_json(body)
+    if document is None or not is_object(document.value):
+        if exchange.failure is not None:
+            failure = network_failure(exchange.failure, exchange.message, reached=True)
+        else:
+            what = "is not JSON" if document is None else "is JSON, but no object"
+            message = "the response is empty" if not body else f"the response {what}"
+            failure = Failure(ErrorKind.NOT_JSON, Outcome.IN_DOUBT, message)
+        return failed(failure) | kept_raw(body)
+    if document.exact:
+        top = as_object(document.value)
+        kept: dict[str, Any] = {"response_json": body.decode()}
+    else:
+        top, kept = forgiven(document, body)
+    try:
+        found = read_completion(top, profile)
+    except NoAnswerError as error:
+        failure = error.failure
+        if exchange.failure is not None and failure.outcome is Outcome.IN_DOUBT:
+            failure = network_failure(exchange.failure, exchange.message, reached=True)
+        return about(top) | failed(failure) | kept_body(body)
+    if exchange.failure is not None:
+        # The JSON text is whole, so the answer is: only the connection's end went wrong.
+        found["latency_s"] = exchange.times_ns[-1] / 1e9
+    found.update(kept)
+    found["outcome"] = Outcome.DELIVERED
+    return found

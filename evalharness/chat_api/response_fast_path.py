@@ -1,0 +1,144 @@
+"""Completions in the form that providers document, read by one typed decoder.
+
+Nearly every answer is one choice that holds a text, with counts of the right types around it. Such
+a body is decoded straight into the fields that are kept, which costs a third of looking at every
+field with distrust. Whatever has another form is left to :mod:`.completion`, which says the same of
+what both can read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+
+from evalharness.chat_api.lenient_json import INT_LIMIT, as_count, as_usd
+from evalharness.records import Outcome, Status, Usage
+
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=INT_LIMIT)]
+_Nothing = Annotated[list[msgspec.Raw], msgspec.Meta(max_length=0)] | None
+# Lone surrogates are spelled so; only the forgiving reader replaces them.
+_SURROGATE = re.compile(rb"\\u[dD]")
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: _Nothing = None
+    annotations: _Nothing = None
+    function_call: None = None
+    audio: None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+    logprobs: None = None
+    error: None = None
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    audio_tokens: _Count | None = None
+    reasoning_tokens: _Count | None = None
+    accepted_prediction_tokens: _Count | None = None
+    rejected_prediction_tokens: _Count | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+class _Billed(msgspec.Struct):
+    usd_spent: Any = None
+    credits_used: Any = None
+
+
+class _Meta(msgspec.Struct):
+    usage: _Billed | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: Annotated[list[_Choice], msgspec.Meta(min_length=1, max_length=1)]
+    id: str | None = None
+    created: _Count | None = None
+    model: str | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    usage: _Usage | None = None
+    meta: _Meta | None = None
+    error: None = None
+
+
+_decode = msgspec.json.Decoder(_Completion).decode
+_NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = _PromptDetails(), _CompletionDetails()
+
+
+def read_documented(body: bytes) -> dict[str, Any] | None:
+    """The fields of a Reply that come from the body; None where it has another form."""
+    if _SURROGATE.search(body):
+        return None
+    try:
+        top = _decode(body)
+        text = body.decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    choice = top.choices[0]
+    message, finish = choice.message, choice.finish_reason
+    if finish == "error":
+        return None
+    fields: dict[str, Any] = {
+        "outcome": Outcome.DELIVERED,
+        "status": _status(finish, message),
+        "text": message.content,
+        "reasoning": message.reasoning_content or message.reasoning or None,
+        "refusal": message.refusal or None,
+        "finish_reason": finish,
+        "served_model": top.model,
+        "system_fingerprint": top.system_fingerprint,
+        "service_tier": top.service_tier,
+        "response_id": top.id,
+        "response_created": top.created,
+        "response_json": text,
+    }
+    if top.usage is not None:
+        fields["usage"] = _usage(top.usage)
+    if top.meta is not None and top.meta.usage is not None:
+        fields["billed_usd"] = as_usd(top.meta.usage.usd_spent)
+        fields["billed_credits"] = as_count(top.meta.usage.credits_used)
+    return fields
+
+
+def _status(finish: str | None, message: _Message) -> Status:
+    if finish == "content_filter" or message.refusal:
+        return Status.REFUSED
+    if finish == "length":
+        return Status.TRUNCATED
+    return Status.OK if message.content else Status.EMPTY
+
+
+def _usage(usage: _Usage) -> Usage:
+    prompt = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
+    completion = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
+    return Usage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.total_tokens,
+        cached_tokens=prompt.cached_tokens,
+        audio_prompt_tokens=prompt.audio_tokens,
+        audio_completion_tokens=completion.audio_tokens,
+        reasoning_tokens=completion.reasoning_tokens,
+        accepted_prediction_tokens=completion.accepted_prediction_tokens,
+        rejected_prediction_tokens=completion.rejected_prediction_tokens,
+    )

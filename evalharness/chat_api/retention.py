@@ -1,0 +1,119 @@
+"""What is kept of a response, and how: bounded, allow-listed, without secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from evalharness.chat_api.error_classification import Failure
+from evalharness.chat_api.lenient_json import Cleaner, Document, encode_json, parse_json
+from evalharness.http.redaction import Scrubber
+from evalharness.records import Reply, Status
+
+RAW_LIMIT = 64 * 1024  # bytes kept of a body that delivered nothing
+
+_KEPT_HEADERS = frozenset(
+    {
+        "age",
+        "cf-ray",
+        "content-length",
+        "content-type",
+        "date",
+        "location",
+        "openai-processing-ms",
+        "openai-version",
+        "request-id",
+        "retry-after",
+        "retry-after-ms",
+        "server",
+        "via",
+        "x-client-request-id",
+        "x-inference-id",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
+_KEPT_PREFIXES = ("x-ratelimit-", "ratelimit-", "x-aimlapi-", "anthropic-ratelimit-")
+_MAX_HEADERS = 32
+_MAX_HEADER = 256  # characters of a header's value
+_TEXTS = tuple(field.name for field in msgspec.structs.fields(Reply) if field.type == (str | None))
+
+
+def failed(failure: Failure) -> dict[str, Any]:
+    """The fields of a Reply that a failure decides."""
+    return {
+        "outcome": failure.outcome,
+        "status": Status.ERROR,
+        "error_kind": failure.kind,
+        "error_message": failure.message,
+        "error_code": failure.code,
+    }
+
+
+def forgiven(document: Document, body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a completion that strict JSON would refuse, cleaned, and the fields that keep it."""
+    cleaner = Cleaner()
+    top = cleaner.tree(document.value)
+    kept: dict[str, Any] = {
+        "response_json": encode_json(top).decode(),
+        "response_bytes": body,
+        "text_sanitized": document.replaced or cleaner.lost,
+    }
+    return top, kept
+
+
+def kept_body(body: bytes) -> dict[str, Any]:
+    """A body without an answer: as JSON where it is strict JSON of bounded size, else as bytes."""
+    if len(body) <= RAW_LIMIT:
+        document = parse_json(body)
+        if document is not None and document.exact:
+            return {"response_json": body.decode()}
+    return kept_raw(body)
+
+
+def kept_raw(body: bytes) -> dict[str, Any]:
+    """The beginning of a body, as bytes."""
+    return {"response_bytes": body[:RAW_LIMIT] or None}
+
+
+def kept_headers(headers: dict[str, str]) -> dict[str, str]:
+    """The allow-listed headers: names lower-case, at most 32, values cut to 256 characters."""
+    kept: dict[str, str] = {}
+    for name, value in headers.items():
+        if name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIXES):
+            kept[name if name in _KEPT_HEADERS else _short(name)] = _short(value)
+            if len(kept) == _MAX_HEADERS:
+                break
+    return kept
+
+
+def _short(text: str) -> str:
+    if len(text) > _MAX_HEADER:
+        text = text[:_MAX_HEADER]
+    return text if text.isascii() else Cleaner().text(text)
+
+
+def scrubbed(reply: Reply, scrub: Scrubber) -> Reply:
+    """The reply without any form of a secret in any text it keeps."""
+    changed: dict[str, Any] = {}
+    for name in _TEXTS:
+        value: str | None = getattr(reply, name)
+        if value is not None and (masked := scrub.scrub(value)) is not value:
+            changed[name] = masked
+    if reply.response_json is not None and (
+        "\\u" in reply.response_json or "\\/" in reply.response_json
+    ):
+        # Escapes can spell a secret that is only seen once they are read.
+        document = parse_json(reply.response_json.encode())
+        plain = encode_json(document.value).decode() if document is not None else ""
+        if (masked := scrub.scrub(plain)) is not plain:
+            changed["response_json"] = masked
+    headers = {scrub.scrub(name): scrub.scrub(value) for name, value in reply.headers.items()}
+    if headers != reply.headers:
+        changed["headers"] = headers
+    if reply.response_bytes is not None:
+        masked_bytes = scrub.scrub_bytes(reply.response_bytes)
+        if masked_bytes is not reply.response_bytes:
+            changed["response_bytes"] = masked_bytes
+    return msgspec.structs.replace(reply, **changed) if changed else reply

@@ -1,0 +1,49 @@
+"""``evalharness import FILE RUN``: responses from elsewhere become a run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalharness import __version__
+from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.importing import read_import
+from evalharness.process.text import plural
+from evalharness.store.folder.imported import write_imported
+
+
+def import_file(file: str, run: str, mapping: Sequence[str], results: str = "results") -> int:
+    """Read a file by the import rules and write it as a new run."""
+    imported = read_import(Path(file), mapping=_mapping(mapping))
+    root = write_imported(
+        results_dir=Path(results),
+        name=run,
+        records=imported.records,
+        prompts=imported.prompts,
+        settings=imported.settings,
+        notes=imported.notes,
+        answers_supplied=imported.answers_supplied,
+        code_version=__version__,
+    )
+    for note in imported.notes:
+        print(note, file=sys.stderr)
+    print(
+        f"{plural(len(imported.records), 'record')} of {plural(len(imported.prompts), 'prompt')} "
+        f"under {plural(len(imported.settings), 'setting')} imported; "
+        f"evalharness report {root.name}",
+        file=sys.stderr,
+    )
+    return EXIT_OK
+
+
+def _mapping(pairs: Sequence[str]) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        theirs, equals, ours = pair.partition("=")
+        if not equals or not theirs or not ours:
+            raise ConfigError(f"`--map {pair}` is not THEIRS=OURS", hint="--map id=prompt_id")
+        if theirs in mapping:
+            raise ConfigError(f"`--map` names the column `{theirs}` twice")
+        mapping[theirs] = ours
+    return mapping

@@ -1,0 +1,143 @@
+"""``evalharness reconcile RUN``: the provider's own log against what a run recorded."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from evalharness.errors import EXIT_FAILED, EXIT_OK
+from evalharness.http.get import Getter
+from evalharness.pricing import PriceBook, picodollars
+from evalharness.pricing.attempts import COLUMNS, AttemptCosts
+from evalharness.pricing.price import to_usd
+from evalharness.reconcile.join import Attempt, discrepancies, reconcile_attempts
+from evalharness.reconcile.log import LogRow, read_log
+from evalharness.reconcile.spans import (
+    Source,
+    moments,
+    sources,
+    spans,
+    stored_pricing,
+    stored_providers,
+)
+from evalharness.report.build.json import as_json_text
+from evalharness.report.words.format_numbers import dollars
+from evalharness.store.folder.run import Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_IDS = ("trial_id", "client_request_id", "inference_id", "admitted_at")
+
+
+def reconcile(name: str, *, as_json: bool) -> int:
+    """Read the log, compare, print; exit code 1 when an answer is missing or was billed twice.
+
+    Raises:
+        ConfigError, ProviderError: there is no log to ask, or it cannot be read.
+    """
+    run = Run.open(name)
+    settings = run.setting_list
+    asked = sources(run.config_yaml, sorted({s.provider for s in settings}))
+    table = run.table("attempts", list(dict.fromkeys((*_IDS, *COLUMNS))))
+    rows = [row for source in asked for row in _read(source, table)]
+    facts = {
+        "run": run.name,
+        "providers": [source.provider for source in asked],
+        **reconcile_attempts(_attempts(run, table, asked), rows),
+    }
+    if as_json:
+        sys.stdout.write(as_json_text(facts))
+    else:
+        for line in lines(facts):
+            print(line)
+    return EXIT_FAILED if discrepancies(facts) else EXIT_OK
+
+
+def _read(source: Source, table: pa.Table) -> list[LogRow]:
+    with Getter(source.key) as getter:
+        return [
+            row
+            for start, end in spans(moments(table))
+            for row in read_log(getter.get, source.url, start, end)
+        ]
+
+
+def _attempts(run: Run, table: pa.Table, asked: list[Source]) -> list[Attempt]:
+    """The attempts of the providers asked, with what they cost by our prices."""
+    providers = {source.provider for source in asked}
+    named = {s.setting_id: (s.provider, s.model) for s in run.setting_list}
+    stored = run.config_yaml or ""
+    aliases = {p.name: p.profile.price_source for p in stored_providers(stored)}
+    book = PriceBook.load(
+        overrides=stored_pricing(stored),
+        aliases={name: alias for name, alias in aliases.items() if alias is not None},
+    )
+    costs = AttemptCosts(table.drop_columns(["billed_usd"]), named, book)
+    billed, is_billed = picodollars.money_column(table, "billed_usd")
+    columns = table.select(["setting_id", "reserved_usd", "outcome", *_IDS[:3]]).to_pylist()
+    return [
+        Attempt(
+            trial_id=row["trial_id"],
+            client_request_id=row["client_request_id"],
+            inference_id=row["inference_id"],
+            outcome=row["outcome"],
+            billed_usd=to_usd(int(billed[i])) if is_billed[i] else None,
+            computed_usd=to_usd(int(costs.pico[i])) if costs.known[i] else None,
+            reserved_usd=row["reserved_usd"],
+        )
+        for i, row in enumerate(columns)
+        if named.get(row["setting_id"], ("", ""))[0] in providers
+    ]
+
+
+def lines(facts: dict[str, Any]) -> list[str]:
+    """The facts for a person."""
+    missing, twice = facts["missing"], facts["billed_twice"]
+    again, doubt = facts["trials_billed_more_than_once"], facts["in_doubt"]
+    out = [
+        f"{facts['run']}: {facts['matched']} of {facts['attempts']} attempts found in the log of "
+        f"{', '.join(facts['providers'])}, {dollars(float(facts['logged_usd']))} there",
+    ]
+    if missing["count"]:
+        out.append(
+            f"missing: {missing['count']} answers that we have and the log has not; rows appear "
+            f"after a delay, so try again later (first: {missing['first'][0]})"
+        )
+    if twice["count"]:
+        out.append(
+            f"billed twice: {twice['count']} attempts, {dollars(float(twice['extra_usd']))} too "
+            f"much (first: {twice['first'][0]})"
+        )
+    if again["count"]:
+        out.append(
+            f"paid for more than once, by retries: {again['count']} trials, "
+            f"{dollars(float(again['extra_usd']))} (first: {again['first'][0]})"
+        )
+    if doubt["count"]:
+        out.append(
+            f"in doubt: {doubt['count']} attempts, of which {doubt['billed']} were billed "
+            f"({dollars(float(doubt['billed_usd']))}), {doubt['not_billed']} were not, and "
+            f"{doubt['not_listed']} are not in the log"
+            + (
+                f" (at worst {dollars(float(doubt['at_worst_usd']))})"
+                if doubt["at_worst_usd"]
+                else ""
+            )
+        )
+    for name, text in (("billed", "the bill in the responses"), ("computed", "our prices")):
+        part = facts[name]
+        if part["attempts"]:
+            gap = part["difference_usd"]
+            shown = "equal to the log" if not gap else _gap(float(gap))
+            out.append(
+                f"{text}: {dollars(float(part['ours_usd']))} for {part['attempts']} attempts, "
+                f"{shown}"
+            )
+    if facts["other_rows"]:
+        out.append(f"{facts['other_rows']} rows of the log belong to other requests")
+    return out
+
+
+def _gap(difference: float) -> str:
+    return f"{dollars(abs(difference))} {'above' if difference > 0 else 'below'} the log"

@@ -1,0 +1,114 @@
+"""What is recorded already, what the rest may cost, and the question before a dear command."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from evalharness.chat_api.client import is_loopback
+from evalharness.errors import ConfigError
+from evalharness.store.folder.run import Run
+from evalharness.store.folder.run_folder import MANIFEST
+from evalharness.store.remote.locations import readable_root
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evalharness.cli.execution.prepare import Prepared
+    from evalharness.records import Setting
+
+
+def recorded(prepared: Prepared) -> tuple[NDArray[np.bool_], Any]:
+    """Which trials are recorded, and the records (columns that outputs are estimated from)."""
+    from evalharness.columnar.arrow_ops import only
+    from evalharness.planning.estimate.output_tokens import COLUMNS
+    from evalharness.schema import arrow_schema
+    from evalharness.store.journal.arrow_buffers import empty
+
+    plan = prepared.plan
+    root = readable_root(plan.config)
+    columns: list[str] = [*COLUMNS]
+    if (root / MANIFEST).exists():
+        table = Run.open(root).table("records", columns)
+    else:
+        table = empty(only(arrow_schema("records"), columns))
+    return plan.done_map(table), table
+
+
+def worst_case_usd(prepared: Prepared, done: NDArray[np.bool_]) -> Decimal | None:
+    """The most that the trials not ``done`` can cost, each sent once.
+
+    None where a price or a bound is missing.
+    """
+    from evalharness.planning.estimate import left, worst_case
+
+    return worst_case(prepared.plan, left(prepared.plan, done), prepared.price)
+
+
+def asks(prepared: Prepared, *, yes: bool) -> bool:
+    """Whether there is a limit to ask above, anything that costs, and a person to ask."""
+    limit = prepared.plan.config.limits.confirm_above_usd
+    if limit is None or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return not all(_is_free(prepared, setting) for setting in prepared.plan.settings)
+
+
+def _is_free(prepared: Prepared, setting: Setting) -> bool:
+    price = prepared.price(setting)
+    return _at_home(prepared, setting) if price is None else price.is_free()
+
+
+def _at_home(prepared: Prepared, setting: Setting) -> bool:
+    """Whether a setting is answered on this machine, where nobody sends a bill."""
+    provider = prepared.providers[setting.provider]
+    if provider.kind != "remote":
+        return True
+    return is_loopback(urlsplit(provider.base_url or "").hostname or "")
+
+
+def confirm(prepared: Prepared, done: NDArray[np.bool_], *, what: str) -> None:
+    """Ask whether the trials not ``done`` may be sent, when they may cost more than the limit.
+
+    What nobody knows the cost of is asked about too, unless it stays on this machine.
+
+    Args:
+        prepared: what is to be sent.
+        done: the trials that are not to be sent.
+        what: the command, as a subject: ``This run``.
+
+    Raises:
+        ConfigError: the answer was no, or there was none.
+    """
+    limit = prepared.plan.config.limits.confirm_above_usd
+    to_send = int((~done).sum())
+    if limit is None or not to_send:
+        return
+    worst = worst_case_usd(prepared, done)
+    if worst is None and all(_at_home(prepared, setting) for setting in prepared.plan.settings):
+        return
+    if worst is not None and worst <= limit:
+        return
+    print(
+        f"{what} sends {to_send:,} requests and may cost {_amount(prepared, worst)} "
+        f"(limits.confirm_above_usd={limit}). Go on? [y/N] ",
+        end="", file=sys.stderr, flush=True,
+    )  # fmt: skip
+    answer = sys.stdin.readline()
+    if not answer:
+        print(file=sys.stderr)
+    if answer.strip().lower() not in ("y", "yes"):
+        raise ConfigError("not confirmed; nothing was sent", hint="--yes skips this question")
+
+
+def _amount(prepared: Prepared, worst: Decimal | None) -> str:
+    if worst is not None:
+        from evalharness.report.words.format_numbers import dollars
+
+        return f"up to {dollars(float(worst))}"
+    unpriced = [s.model for s in prepared.plan.settings if prepared.price(s) is None]
+    if unpriced:
+        return f"an unknown amount: no price for {unpriced[0]}"
+    return "an unknown amount: without params.max_tokens nothing bounds an answer"

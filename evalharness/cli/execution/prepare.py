@@ -1,0 +1,136 @@
+"""From a composed configuration to a plan that may be sent, with everything checked before."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from evalharness.config.models import ExecutionConfig, ProviderConfig, RunConfig
+from evalharness.config.secret_scan import refuse_in_prompts
+from evalharness.errors import ConfigError
+from evalharness.planning.plan import Plan, build_plan
+from evalharness.providers import check_provider, provider_identity
+from evalharness.records import Setting
+from evalharness.scoring import parse_answer_spec, parse_scoring
+
+if TYPE_CHECKING:
+    from evalharness.pricing import Price, PriceBook
+
+
+class Prepared:
+    """A plan that may be sent, with everything checked that can be checked before."""
+
+    def __init__(self, plan: Plan, providers: dict[str, ProviderConfig], book: PriceBook) -> None:
+        self.plan = plan
+        self.providers = providers
+        self.book = book
+
+    def price(self, setting: Setting) -> Price | None:
+        """The price of a setting's requests today, None when unknown."""
+        from datetime import UTC, datetime
+
+        return self.book.find(setting.provider, setting.model, at=datetime.now(UTC).date())
+
+
+def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> Prepared:
+    """Check providers, dataset, parameters and prices; nothing is sent.
+
+    Args:
+        configs: one, or the jobs of a multirun.
+        sends: something is to be sent afterwards, which needs a key.
+
+    Raises:
+        ConfigError, ProviderError: what is wrong, and what to type.
+    """
+    from evalharness.pricing import PriceBook
+
+    config = configs[0]
+    providers: dict[str, ProviderConfig] = {}
+    for job in configs:
+        for provider in _used(job):
+            if providers.setdefault(provider.name, provider) != provider:
+                raise ConfigError(
+                    f"two configurations are both called provider.name={provider.name}",
+                    hint="give one of them another provider.name",
+                )
+    for provider in providers.values():
+        check_provider(provider, sends=sends)
+    check_execution(config, providers)
+    identities = {name: provider_identity(p) for name, p in providers.items()}
+    parse_scoring(config.scoring)
+    parse_answer_spec(config.answer)
+    plan = build_plan(configs, identities, root=Path.cwd())
+    refuse_in_prompts(plan.prompts, plan.settings)
+    aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
+    book = PriceBook.load(overrides=config.pricing, aliases=aliases)
+    return Prepared(plan, providers, book)
+
+
+def _used(config: RunConfig) -> list[ProviderConfig]:
+    axis = config.sweep.get("provider")
+    if axis is None:
+        return [config.provider]
+    named = {config.provider.name: config.provider, **config.providers}
+    return [named[name] for name in axis if name in named]
+
+
+def _nothing_of_ray(execution: ExecutionConfig) -> None:
+    """What only workers have is not left unheeded in one process."""
+    for key in ("address", "journal_dir", "shard_trials"):
+        if (value := getattr(execution, key)) is not None:
+            raise ConfigError(
+                f"execution.{key}={value} has no meaning in one process",
+                hint=f"execution=ray execution.{key}={value}, or execution.{key}=null",
+            )
+
+
+def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> None:
+    """Find out before anything is started whether the run can be carried out as asked.
+
+    Raises:
+        ConfigError: Ray is not installed, or ``execution`` does not fit the rest.
+    """
+    execution = config.execution
+    if execution.engine == "local":
+        _nothing_of_ray(execution)
+        return
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigError(
+            "execution.engine=ray, and Ray is not installed", hint="pip install 'evalharness[ray]'"
+        )
+    if config.load is not None:
+        raise ConfigError(
+            "a load is measured from one process, whose lateness is known",
+            hint="execution=local, or load=none",
+        )
+    most = config.limits.concurrency
+    if execution.workers > most:
+        raise ConfigError(
+            f"execution.workers={execution.workers}, and limits.concurrency={most} requests at "
+            "once are not enough for one each",
+            hint=f"execution.workers={most}, or a larger limits.concurrency (the total of all)",
+        )
+    folder = execution.journal_dir
+    if folder is not None and not PurePath(folder).is_absolute():
+        raise ConfigError(
+            f"execution.journal_dir={folder} is another folder in each process that reads it",
+            hint=f"execution.journal_dir={Path(folder).expanduser().absolute()}, or another "
+            "absolute path",
+        )
+    if execution.address is None:
+        return
+    if execution.address.startswith("ray://"):
+        raise ConfigError(
+            f"execution.address={execution.address}: Ray Client runs on a machine outside the "
+            "cluster, which shares no run folder with it",
+            hint="run the command on a machine of the cluster, with execution.address=auto",
+        )
+    for provider in providers.values():
+        if provider.kind != "remote":
+            raise ConfigError(
+                f"execution.address is set, and provider {provider.name!r} (kind {provider.kind}) "
+                "answers on this machine alone",
+                hint="execution.address=null, or a provider with a base_url",
+            )

@@ -1,0 +1,68 @@
+"""Verdicts of ``evalharness check`` as JUnit XML, as CI servers read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+from xml.etree import ElementTree as ET
+
+from evalharness.report.words.sanitize import printable
+
+
+class Case(Protocol):
+    """What a test case is made of."""
+
+    @property
+    def name(self) -> str:
+        """What was checked, and of which setting."""
+        ...
+
+    @property
+    def holds(self) -> bool:
+        """Whether it holds."""
+        ...
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        ...
+
+
+def as_junit(run: str, cases: Sequence[Case], unfinished: str | None) -> bytes:
+    """One suite with a test case a verdict.
+
+    Every attribute that the JUnit schemas of Ant and Jenkins ask for is there; nothing is timed, so
+    ``time`` is 0. ``unfinished`` is why the run as a whole fails, None when it does not.
+    """
+    failures = sum(1 for case in cases if not case.holds) + (unfinished is not None)
+    counts = {
+        "name": f"evalharness {_xml(run)}",
+        "tests": str(len(cases) + (unfinished is not None)),
+        "failures": str(failures),
+        "errors": "0",
+        "skipped": "0",
+        "time": "0",
+    }
+    root = ET.Element("testsuites", {key: counts[key] for key in counts if key != "skipped"})
+    suite = ET.SubElement(root, "testsuite", counts)
+    for case in cases:
+        _case(suite, run, case.name, None if case.holds else case.sentence.removeprefix("FAIL "))
+    if unfinished is not None:
+        _case(suite, run, "the run: complete", unfinished)
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def _case(suite: ET.Element, run: str, name: str, failure: str | None) -> None:
+    case = ET.SubElement(suite, "testcase", classname=_xml(run), name=_xml(name), time="0")
+    if failure is not None:
+        said = _xml(failure)
+        ET.SubElement(case, "failure", message=said, type="gate").text = said
+
+
+def _xml(text: str) -> str:
+    """Text that XML 1.0 can hold: it has no way to write most control characters."""
+    return "".join(
+        c
+        for c in printable(text)
+        if c in "\n\t" or (" " <= c < "\ud800") or (c >= "\ue000" and c not in "\ufffe\uffff")
+    )

@@ -1,0 +1,198 @@
+"""What to type in place of a key, an option or a flag that does not exist, and where it stands."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from evalharness.config.models import (
+    DatasetConfig,
+    ExecutionConfig,
+    LimitsConfig,
+    LoadConfig,
+    OrderConfig,
+    ProviderConfig,
+    RunConfig,
+)
+from evalharness.config.package_data import shipped
+from evalharness.errors import ConfigError
+
+_LOADS = "load=closed|constant|poisson|gamma|ramp|replay|saturation"
+_SWITCHES = ("--yes", "--retry-errors", "--json", "--pilot", "--detect", "--from", "-m")
+#: Flags that are Hydra's own; a shortened one is left to it.
+_HYDRAS = (
+    "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun",
+    "--shell-completion", "--config-path", "--config-name", "--config-dir", "--experimental-rerun",
+    "--info",
+)  # fmt: skip
+_EXAMPLES = {
+    "provider.model": "provider.model=NAME",
+    "provider.base_url": "provider.base_url=http://127.0.0.1:8000/v1",
+    "dataset.path": "dataset.path=my.jsonl",
+}
+
+
+@cache
+def _parts() -> dict[str, tuple[str, ...]]:
+    """Groups of keys and what they hold; the top level is called the empty text."""
+    from evalharness.chat_api.request import known_params
+
+    return {
+        "": RunConfig.__struct_fields__,
+        "params": tuple(sorted(known_params())),
+        "provider": ProviderConfig.__struct_fields__,
+        "dataset": DatasetConfig.__struct_fields__,
+        "limits": LimitsConfig.__struct_fields__,
+        "execution": ExecutionConfig.__struct_fields__,
+        "order": OrderConfig.__struct_fields__,
+        "load": LoadConfig.__struct_fields__,
+    }
+
+
+def for_key(key: str, value: str = "") -> str | None:
+    """The key that was probably meant by an unknown one, with the value typed for it."""
+    if key == "pricing":  # a folder of tables that are all in use, not a choice of one
+        return "shipped prices always apply; yours: pricing.files=[FILE] or pricing.prices=[…]"
+    parts = _parts()
+    group, _, name = key.rpartition(".")
+    given = f"={value}" if value else ""
+    if group == "load" and name in parts["load"]:
+        return f"{key} needs a load that has it: {_LOADS}"
+    if not group and name in parts["params"]:
+        listed = f"=[{value},…]" if value else "=[…]"
+        return f"params.{name}{given} fixes it, sweep.{name}{listed} sweeps it"
+    if not group:
+        homes = [g for g, names in parts.items() if g and name in names]
+        if homes:
+            return f"did you mean {homes[0]}.{name}{given}?"
+    known = parts.get(group)
+    if known is None:
+        close = _closest(group, parts)
+        return f"did you mean {close}.{name}?" if close else None
+    close = _closest(name, known)
+    return f"did you mean {group}.{close}?" if close and group else _top(close)
+
+
+def _top(close: str | None) -> str | None:
+    return f"did you mean {close}?" if close else None
+
+
+def _closest(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, [k for k in known if k], n=1)), None)
+
+
+def for_option(group: str, name: str, options: Sequence[str]) -> str:
+    """The option of a group that was probably meant, or all there are."""
+    close = _closest(name, options)
+    known = f"known: {', '.join(options)}" if options else f"there is no configs/{group}/"
+    return f"did you mean {group}={close}? {known}" if close else known
+
+
+def for_missing(keys: Sequence[str]) -> str:
+    """What to type for keys that have no value."""
+    return "add " + " ".join(_EXAMPLES.get(key, f"{key}=VALUE") for key in keys)
+
+
+def for_list(override: str) -> str:
+    """How to write several values that were typed with bare commas."""
+    key, _, values = override.lstrip("+").partition("=")
+    if key.startswith("sweep."):
+        return f"{key}=[{values}]"
+    name = key.removeprefix("params.")
+    return f"sweep.{name}=[{values}], or -m {key}={values}"
+
+
+def in_order(arguments: Sequence[str]) -> list[str]:
+    """The arguments with flags behind the overrides: Hydra's parser takes them no other way.
+
+    Raises:
+        ConfigError: a flag that there is not.
+    """
+    flags: list[str] = []
+    words: list[str] = []
+    for argument in arguments:
+        dashed = argument.startswith("-")
+        (words if not dashed and ("=" in argument or argument[:1] == "~") else flags).append(
+            argument
+        )
+    for flag in flags:
+        name, _, value = flag.partition("=")
+        if not flag.startswith("--") or any(known.startswith(name) for known in _HYDRAS):
+            continue
+        close = _closest(name, [*_HYDRAS, *_SWITCHES])
+        bare = name.removeprefix("--")
+        if close is None or value or bare in _parts()[""]:
+            hint = f"write {bare}={value or '…'}"
+        else:
+            hint = f"did you mean {close}?"
+        raise ConfigError(f"there is no flag `{name}`", hint=hint)
+    return [*words, *flags]
+
+
+_KEY = re.compile(r"`([a-z_]+(?:\.[A-Za-z0-9_]+)*)[`\[.]")
+
+
+def placed(error: ConfigError, overrides: Sequence[str], choices: Mapping[str, Any]) -> ConfigError:
+    """The error with the file and line of a project's own ``configs/`` that hold the key it names.
+
+    ``choices`` are the options composed, by group. A key typed on the command line needs no file.
+    """
+    match = _KEY.search(error.message)
+    if type(error) is not ConfigError or match is None:
+        return error
+    key = match[1]
+    typed = {o.lstrip("+~").partition("=")[0] for o in overrides}
+    if any(key == t or key.startswith(f"{t}.") or t.startswith(f"{key}.") for t in typed):
+        return error
+    for file, prefix in _files(choices):
+        line = _line_of(file, prefix, key.split("."))
+        if line is not None:
+            return ConfigError(f"{_shown(file)}:{line}: {error.message}", hint=error.hint)
+    return error
+
+
+def _files(choices: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """The project's own files among those composed, strongest first, with their package."""
+    own = Path.cwd() / "configs"
+    if own.resolve() == shipped("configs").resolve():
+        return []
+    options = [(f"{group}/{option}", str(group)) for group, option in choices.items()]
+    # An experiment overrides what it is composed with; the primary configuration comes last.
+    options.sort(key=lambda pair: pair[1] != "experiment")
+    paths = [(own / f"{name}.yaml", group) for name, group in [*options, ("config", "")]]
+    return [(path, group) for path, group in paths if path.is_file()]
+
+
+def _line_of(file: Path, package: str, key: list[str]) -> int | None:
+    import yaml
+
+    text = file.read_text("utf-8")
+    if "@package _global_" not in text and package:
+        if key[: package.count("/") + 1] != package.split("/"):
+            return None
+        key = key[package.count("/") + 1 :]
+    node = cast("Any", yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
+    line: int | None = None
+    for name in key:
+        pairs: list[Any] = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next(((k, v) for k, v in pairs if k.value == name), None)
+        if found is None:
+            return None
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def malformed(error: Any) -> ConfigError:
+    """A YAML syntax error of a file under ``configs/``, as PyYAML raises it, in one line."""
+    mark = error.problem_mark or error.context_mark
+    where = "" if mark is None else f"{_shown(Path(mark.name))}:{mark.line + 1}: "
+    return ConfigError(f"{where}malformed YAML: {error.problem or error.context}")
+
+
+def _shown(file: Path) -> str:
+    """The file as seen from the working folder."""
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)

@@ -1,0 +1,37 @@
+"""The emulator: an OpenAI-compatible server to rehearse against, without spending.
+
+It validates requests by the OpenAPI of the first target, samples text from real distributions
+(temperature, ``top_p``, seed), bills exactly, and misbehaves on demand. ``docs/emulator.md`` lists
+every dial. Importing this package is cheap: the server itself is loaded when it is started.
+
+* :class:`EmulatorOptions` — every dial, typed; feeds the command line and ``provider.emulator``.
+* :func:`add_arguments` and :func:`options_from_arguments` — the same dials for argparse.
+* :func:`serve` — run until stopped.
+"""
+
+from __future__ import annotations
+
+from evalharness.emulator.arguments import add_arguments, options_from_arguments
+from evalharness.emulator.options import EmulatorOptions
+
+__all__ = ["EmulatorOptions", "add_arguments", "options_from_arguments", "serve"]
+
+
+def serve(
+    options: EmulatorOptions,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    exit_with_parent: bool = False,
+) -> int:
+    """Serve until a signal (or the parent's end) stops it; the exit status.
+
+    Prints one line of JSON on standard output once it accepts connections:
+    ``{"ready": true, "base_url": "http://HOST:PORT/v1"}``. Port 0 takes a free one.
+
+    Raises:
+        ConfigError: a file that the options name cannot be read as written.
+        ProviderError: the address cannot be listened on.
+    """
+    from evalharness.emulator import server
+
+    return server.serve(options, host, port, exit_with_parent=exit_with_parent)

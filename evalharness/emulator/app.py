@@ -1,0 +1,132 @@
+"""The emulator as one ASGI application: chat completions, and everything around them."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from evalharness.emulator import logs
+from evalharness.emulator.chat import PATH, Chat
+from evalharness.emulator.delivery.connection import Connections
+from evalharness.emulator.ledger import Ledger
+from evalharness.emulator.limiter import Limiter
+from evalharness.emulator.options import EmulatorOptions
+from evalharness.emulator.request_intake import authorised
+from evalharness.emulator.validation.error_bodies import Problem, envelope, retry_headers
+from evalharness.emulator.validation.openapi_schema import request_schema
+from evalharness.emulator.validation.validation_hints import Hint
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Emulator:
+    """The application. One event loop, one process; its state is the ledger.
+
+    Raises:
+        ConfigError: a file that the options name cannot be read as written.
+    """
+
+    def __init__(self, options: EmulatorOptions) -> None:
+        self.ledger = Ledger(options.ledger)
+        self.connections = Connections()
+        self._options = options
+        self._chat = Chat(options, self.ledger, self.connections)
+        self._logs_limiter = Limiter(options.logs_rpm, None)
+        self._ids = random.Random(f"evalharness emulator requests {options.seed}")
+        self._rest = Starlette(
+            routes=[
+                Route(PATH, self._chat, methods=["POST"]),
+                Route("/v1/models", self._keyed(self._models)),
+                Route("/v1/models/{model:path}", self._keyed(self._model)),
+                Route("/v2/logs", self._keyed(self._logs)),
+                Route("/healthz", _healthz),
+                Route("/_emulator/ledger", self._show_ledger),
+                Route("/_emulator/stats", self._show_stats),
+            ],
+            exception_handlers={HTTPException: self._http_exception},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; chat completions take no detour through the router."""
+        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+            await self._chat(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+    def _keyed(self, handler: Handler) -> Handler:
+        """The handler behind the same key as chat completions."""
+
+        async def keyed(request: Request) -> Response:
+            headers: dict[bytes, bytes] = dict(request.scope["headers"])
+            if not authorised(headers, self._options.require_key):
+                return self._problem(request, Problem(status=401, code="invalid_api_key"))
+            return await handler(request)
+
+        return keyed
+
+    async def _models(self, _: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [_model(name) for name in _names()]})
+
+    async def _model(self, request: Request) -> Response:
+        name: str = request.path_params["model"]
+        if name not in _names():
+            problem = Problem(status=404, code="model_not_found", message=f"No model {name!r}.")
+            return self._problem(request, problem)
+        return JSONResponse(_model(name))
+
+    async def _logs(self, request: Request) -> Response:
+        refusal = self._logs_limiter.admit(time.monotonic(), 0)
+        if refusal is not None:
+            headers = retry_headers(self._options.limit_retry_after, refusal.retry_after_s)
+            return self._problem(request, Problem(status=429, headers=headers))
+        try:
+            query = request.query_params.multi_items()
+            return JSONResponse(logs.page(self.ledger.entries, query, self._options.logs_delay_s))
+        except logs.BadQuery as error:
+            path, _, message = str(error).partition(": ")
+            text = f"Query validation error. {error}"
+            problem = Problem(status=400, message=text, hints=[Hint(path, message)])
+            return self._problem(request, problem)
+
+    async def _show_ledger(self, _: Request) -> Response:
+        return Response(self.ledger.jsonl(), media_type="application/jsonl")
+
+    async def _show_stats(self, _: Request) -> Response:
+        self.ledger.connections = len(self.connections)
+        self.ledger.max_connections = self.connections.most
+        return JSONResponse(self.ledger.stats())
+
+    async def _http_exception(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        extra = [(k.lower().encode(), v.encode()) for k, v in (error.headers or {}).items()]
+        return self._problem(request, Problem(status=error.status_code, headers=extra))
+
+    def _problem(self, request: Request, problem: Problem) -> Response:
+        request_id = str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
+        headers, body = envelope(problem, self._options, request.url.path, request_id)
+        return Response(
+            body, problem.status, {name.decode(): value.decode() for name, value in headers}
+        )
+
+
+def _names() -> list[str]:
+    """The models of the OpenAPI, with and without their maker."""
+    listed: list[str] = request_schema()["properties"]["model"]["enum"]
+    return [*listed, *(name.rpartition("/")[2] for name in listed)]
+
+
+def _model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "emulator"}
+
+
+async def _healthz(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})

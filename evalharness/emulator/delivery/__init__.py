@@ -1,0 +1,1 @@
+"""How an answer of the emulator goes out: bodies, event streams, timing, faults."""

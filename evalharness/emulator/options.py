@@ -1,0 +1,190 @@
+"""Every dial of the emulator, typed: one struct for the command line and ``provider.emulator``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from evalharness.emulator.delivery.faults import FaultError, parse_fault
+from evalharness.errors import ConfigError
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Price = Decimal  # US dollars per million tokens
+RetryAfter = Literal["none", "int", "float", "date", "ms"]
+
+
+class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the emulator answers.
+
+    Shares are probabilities in 0..1, each drawn once a request from a generator of its own that
+    starts at ``seed``; the same requests in the same order therefore get the same answers. The
+    meaning of every field is in :data:`HELP`, which is also the command line's help.
+
+    Raises:
+        ConfigError: from :meth:`from_mapping`, naming ``provider.emulator.<key>``.
+    """
+
+    # Who it plays.
+    profile: Literal["generic", "aimlapi", "openai"] = "generic"
+    any_model: bool | None = None
+    envelope: Literal["problem", "legacy", "openai"] | None = None
+    require_key: str | None = None
+    seed: int = 0
+    fingerprints: tuple[str | None, ...] = ("fp_emulator",)
+    fingerprint_every: Count = 1
+    fingerprint_changes_text: bool = False
+    # What it says.
+    seed_honoured: Share = 1.0
+    t0_noise: Share = 0.0
+    output_tokens: Count | None = None
+    answers: str | None = None
+    accuracy: Share = 1.0
+    accuracy_drop: NonNegative = 0.0
+    tool_call_rate: Share = 1.0
+    max_choices: Count = 128
+    # What it costs.
+    price_prompt: Price = Decimal("0.4")
+    price_cached: Price = Decimal("0.16")
+    price_completion: Price = Decimal("1.2")
+    price_reasoning: Price = Decimal(4)
+    credits_per_usd: Count = 2_000_000
+    cache_min_tokens: Annotated[int, Meta(ge=0)] | None = 1
+    # How long it takes.
+    ttft_ms: NonNegative = 0.0
+    itl_ms: NonNegative = 0.0
+    delay_sigma: NonNegative = 0.0
+    workers: Count | None = None
+    # How it fails.
+    error_rate: Share = 0.0
+    error_status: Annotated[int, Meta(ge=400, le=599)] = 503
+    error_retry_after: str | None = None
+    in_doubt: Share = 0.0
+    faults: dict[str, Share] = {}
+    # What it allows.
+    rpm: Count | None = None
+    tpm: Count | None = None
+    limit_window_s: Positive = 60.0
+    per_second_caps: bool = False
+    limit_retry_after: RetryAfter = "none"
+    # What it remembers.
+    ledger: str | None = None
+    logs_delay_s: NonNegative = 0.0
+    logs_rpm: Count = 200
+
+    @classmethod
+    def from_mapping(cls, raw: Mapping[str, Any]) -> EmulatorOptions:
+        """Options from plain data (a config group, or the command line).
+
+        Raises:
+            ConfigError: an unknown key, a wrong type or a value out of range, naming
+                ``provider.emulator.<key>``.
+        """
+        try:
+            options = msgspec.convert(dict(raw), cls, strict=True)
+        except msgspec.ValidationError as error:
+            raise ConfigError(_explain(str(error), raw), hint=_HINT) from None
+        options._check()
+        return options
+
+    def _check(self) -> None:
+        """What types alone cannot say."""
+        for name in ("price_prompt", "price_cached", "price_completion", "price_reasoning"):
+            price: Decimal = getattr(self, name)
+            if not price.is_finite() or price < 0:
+                raise ConfigError(
+                    f"configuration key `provider.emulator.{name}`: "
+                    f"expected US dollars per million tokens, got {price}"
+                )
+        if not self.fingerprints:
+            raise ConfigError(
+                "configuration key `provider.emulator.fingerprints`: at least one is needed",
+                hint="write [null] for a server that names none",
+            )
+        for text in (*self.faults, *self.error_fault()):
+            try:
+                parse_fault(text)
+            except FaultError as error:
+                raise ConfigError(
+                    f"configuration key `provider.emulator.faults`: {error}", hint=_FAULTS_HINT
+                ) from None
+
+    def error_fault(self) -> dict[str, float]:
+        """``error_rate`` as a fault with its rate; empty when the rate is zero."""
+        if not self.error_rate:
+            return {}
+        after = "" if self.error_retry_after is None else f";{self.error_retry_after}"
+        return {f"status={self.error_status}{after}": self.error_rate}
+
+    def fault_rates(self) -> dict[str, float]:
+        """Every fault that strikes by chance, with its rate."""
+        in_doubt = {"in_doubt": self.in_doubt} if self.in_doubt else {}
+        return {**self.error_fault(), **in_doubt, **self.faults}
+
+
+_HINT = "`python -m evalharness.emulator --help` lists the dials"
+_FAULTS_HINT = "docs/emulator.md lists the faults"
+_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+
+
+def _explain(text: str, raw: Mapping[str, Any]) -> str:
+    """A validation error in terms of the key as it is typed."""
+    match = _AT.search(text)
+    path = match["path"] if match else ""
+    problem = _AT.sub("", text)
+    unknown = re.match(r"Object contains unknown field `(.+)`", problem)
+    if unknown:
+        return f"unknown configuration key `provider.emulator.{unknown[1]}`"
+    key = re.split(r"[.\[]", path)[0]
+    given = f", got {raw[key]!r}" if key in raw else ""
+    return f"configuration key `provider.emulator.{path}`: {problem}{given}"
+
+
+HELP: dict[str, str] = {
+    "profile": "whose manners: generic (any model, AI/ML API billing), aimlapi, openai",
+    "any_model": "accept any model name (default: yes, except under profile aimlapi)",
+    "envelope": "shape of errors: problem+json, the older one, OpenAI's (default: the profile's)",
+    "require_key": "answer 401 unless this bearer key is sent; '*' takes any, but wants one",
+    "seed": "where the server's own random generators start",
+    "fingerprints": "values of system_fingerprint, taken in turn; null names none",
+    "fingerprint_every": "requests before the next fingerprint's turn",
+    "fingerprint_changes_text": "another fingerprint speaks otherwise, as another backend would",
+    "seed_honoured": "probability that a request's seed decides its text",
+    "t0_noise": "probability that a request at temperature 0 diverges at some token",
+    "output_tokens": "every text has exactly this many tokens (max_tokens still holds)",
+    "answers": "JSONL file of known questions: prompt (or messages) and answer (or target)",
+    "accuracy": "probability that a known question is answered rightly",
+    "accuracy_drop": "how much accuracy falls per unit of temperature",
+    "tool_call_rate": "probability of calling a tool when tool_choice leaves it open",
+    "max_choices": "most choices a request can have (n)",
+    "price_prompt": "US dollars per million prompt tokens",
+    "price_cached": "US dollars per million cached prompt tokens",
+    "price_completion": "US dollars per million completion tokens",
+    "price_reasoning": "US dollars per million reasoning tokens",
+    "credits_per_usd": "credits in a US dollar",
+    "cache_min_tokens": "shortest cached prefix, in tokens; null caches nothing",
+    "ttft_ms": "milliseconds from a free worker to the first token",
+    "itl_ms": "milliseconds between tokens",
+    "delay_sigma": "spread of both delays: lognormal around them, 0 is fixed",
+    "workers": "requests that generate at once; the others wait, unseen (default: no limit)",
+    "error_rate": "probability of an error status instead of an answer",
+    "error_status": "which status that is",
+    "error_retry_after": "retry-after=2, retry-after-ms=1500 or retry-after-date=3 beside it",
+    "in_doubt": "probability of serving, billing, and resetting the connection unanswered",
+    "faults": "NAME=RATE: probability of any other fault; repeatable",
+    "rpm": "requests allowed in a window",
+    "tpm": "tokens allowed in a window, prompt and completion",
+    "limit_window_s": "length of the sliding window of rpm and tpm, in seconds",
+    "per_second_caps": "hold a second's share of rpm and tpm second by second, too",
+    "limit_retry_after": "how a 429 says when to come back",
+    "ledger": "append a line of JSON for each finished request to this file",
+    "logs_delay_s": "seconds until a request appears in /v2/logs",
+    "logs_rpm": "requests to /v2/logs allowed per 60 s",
+}

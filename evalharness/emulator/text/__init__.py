@@ -1,0 +1,1 @@
+"""What the emulator says: its grammar, its sampling, its known answers."""

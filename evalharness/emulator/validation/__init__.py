@@ -1,0 +1,1 @@
+"""What the emulator accepts: the OpenAPI document, further rules, and its errors."""

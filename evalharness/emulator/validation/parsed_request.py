@@ -1,0 +1,175 @@
+"""A valid request, read: what is asked for, in the terms the generator works with."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, cast
+
+import msgspec
+
+from evalharness.emulator.text.text_generator import Sampling
+
+_PER_MESSAGE = 4  # tokens that frame a message
+_PER_PROMPT = 2  # tokens that prime the answer
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A function the model may call."""
+
+    name: str
+    parameters: Any
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One request.
+
+    Attributes:
+        topic: 64-bit hash of all that shapes the text apart from sampling: model, messages, tools,
+            response format.
+        limit: most completion tokens of a choice; None where the request names no limit.
+        prefixes: hash and token count of each run of messages from the first, the shortest first.
+        question: text of the last user message.
+    """
+
+    model: str
+    topic: int
+    sampling: Sampling
+    seed: int | None
+    n: int
+    limit: int | None
+    stops: list[str]
+    stream: bool
+    include_usage: bool
+    tools: list[Tool]
+    must_call: bool
+    several_calls: bool
+    response_schema: Any  # None: plain text
+    top_logprobs: int | None  # None: no logprobs
+    thinking: bool
+    thinking_budget: int | None
+    prediction: str | None
+    question: str
+    prompt_tokens: int
+    prefixes: list[tuple[int, int]]
+
+
+def read(body: dict[str, Any], max_choices: int) -> Ask:
+    """What a valid body asks for. Fields beyond the OpenAPI are read where they make sense."""
+    messages: list[dict[str, Any]] = body["messages"]
+    tools, must_call = _tools(body, messages)
+    form = body.get("response_format")
+    shape = msgspec.json.encode([body["model"], messages, body.get("tools"), form])
+    prefixes, question = _prefixes(body, messages)
+    budget: Any = body.get("thinking_budget")
+    limit = body.get("max_tokens")
+    streaming: dict[str, Any] = body.get("stream_options") or {}
+    return Ask(
+        model=body["model"],
+        topic=int.from_bytes(hashlib.blake2b(shape, digest_size=8).digest(), "little"),
+        sampling=Sampling(
+            float(body.get("temperature", 1.0)),
+            float(body.get("top_p", 1.0)),
+            float(body.get("frequency_penalty") or 0.0),
+            float(body.get("presence_penalty") or 0.0),
+        ),
+        seed=body.get("seed"),
+        n=min(body.get("n") or 1, max_choices),
+        limit=None if limit is None else int(min(limit, 1e9)),
+        stops=_stops(body.get("stop")),
+        stream=body.get("stream") is True,
+        include_usage=streaming.get("include_usage") is True,
+        tools=tools,
+        must_call=must_call,
+        several_calls=body.get("parallel_tool_calls") is True,
+        response_schema=_response_schema(form),
+        top_logprobs=int(body.get("top_logprobs") or 0) if body.get("logprobs") else None,
+        thinking=body.get("enable_thinking") is True,
+        thinking_budget=budget if type(budget) is int and budget >= 0 else None,
+        prediction=_content(body["prediction"]["content"]) if "prediction" in body else None,
+        question=question,
+        prompt_tokens=prefixes[-1][1],
+        prefixes=prefixes,
+    )
+
+
+def _content(content: Any) -> str:
+    """The text of a message's content, parts joined."""
+    if isinstance(content, str):
+        return content
+    parts = cast("list[dict[str, Any]]", content or [])
+    return "".join(str(part.get("text", part.get("refusal", ""))) for part in parts)
+
+
+def _prefixes(
+    body: dict[str, Any], messages: list[dict[str, Any]]
+) -> tuple[list[tuple[int, int]], str]:
+    """Each run of messages with its size, and the last user text."""
+    head = body.get("tools")
+    state, tokens = 0, _PER_PROMPT
+    if head:
+        encoded = msgspec.json.encode(head)
+        state, tokens = hash(encoded), tokens + _size(len(encoded))
+    state = hash((state, body["model"]))
+    prefixes: list[tuple[int, int]] = []
+    question = ""
+    for message in messages:
+        text = _content(message.get("content"))
+        if message["role"] == "user":
+            question = text
+        calls = message.get("tool_calls")
+        if calls:
+            text += msgspec.json.encode(calls).decode()
+        tokens += _PER_MESSAGE + _size(len(text.encode()))
+        state = hash((state, message["role"], message.get("name"), text))
+        prefixes.append((state, tokens))
+    return prefixes or [(state, tokens)], question
+
+
+def _size(length: int) -> int:
+    """Tokens of a text: a quarter of its bytes, as a rule of thumb for English."""
+    return (length + 3) // 4
+
+
+def _stops(stop: Any) -> list[str]:
+    """Stop sequences; what is neither text nor a list of texts stops nothing."""
+    if isinstance(stop, str):
+        return [stop] if stop else []
+    listed = cast("list[Any]", stop) if isinstance(stop, list) else []
+    return [text for text in listed if isinstance(text, str) and text]
+
+
+def _tools(body: dict[str, Any], messages: list[dict[str, Any]]) -> tuple[list[Tool], bool]:
+    """The functions that may be called now, and whether one must be."""
+    listed: list[dict[str, Any]] = body.get("tools") or []
+    tools = [Tool(t["function"]["name"], t["function"]["parameters"]) for t in listed]
+    choice: Any = body.get("tool_choice", "auto")
+    if isinstance(choice, dict):
+        wanted = cast("dict[str, Any]", choice)["function"]["name"]
+        named = [tool for tool in tools if tool.name == wanted]
+        # A function nobody described can be called with any arguments.
+        return named[:1] or [Tool(wanted, {"type": "object"})], True
+    if choice == "none":
+        return [], False
+    answered = bool(messages) and messages[-1]["role"] == "tool"
+    if choice == "auto" and answered:
+        return [], False  # the tool has spoken: now the answer
+    return tools, choice == "required"
+
+
+_JSON_OBJECT = {
+    "type": "object",
+    "properties": {
+        "answer": {"type": "string"},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "steps": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
+    },
+    "required": ["answer", "confidence"],
+}
+
+
+def _response_schema(form: Any) -> Any:
+    if form is None or form["type"] == "text":
+        return None
+    if form["type"] == "json_object":
+        return _JSON_OBJECT
+    return form["json_schema"].get("schema", _JSON_OBJECT)

@@ -1,0 +1,103 @@
+"""What is wrong with an invalid request, field by field, for the body of a 400."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+from evalharness.emulator.validation.openapi_schema import Schema, compile_schema, is_type
+
+MAX_HINTS = 20
+
+
+class Hint(NamedTuple):
+    """One fault of a request: where, and what was expected there."""
+
+    path: str  # messages.0.role; empty for the body itself
+    message: str
+
+
+def hints(schema: Schema, value: Any) -> list[Hint]:
+    """The faults of a value, at most 20; empty exactly when it is valid."""
+    found: list[Hint] = []
+    _walk(schema, value, "", found)
+    return found[:MAX_HINTS]
+
+
+def sentence(found: list[Hint]) -> str:
+    """The hints as one text, the way the API words its validation errors."""
+    return "Body validation error. " + "; ".join(
+        f"{hint.path or 'body'}: {hint.message}" for hint in found
+    )
+
+
+def _walk(schema: Schema, value: Any, path: str, found: list[Hint]) -> None:
+    if compile_schema(schema)(value):
+        return
+    before = len(found)
+    if "type" in schema and not is_type(value, schema["type"]):
+        got = "null" if value is None else _TYPE_NAMES.get(type(value).__name__, "number")
+        found.append(Hint(path, f"Expected {schema['type']}, received {got}"))
+        return
+    if "enum" in schema:
+        options = " | ".join(f"'{option}'" for option in schema["enum"])
+        found.append(Hint(path, f"Invalid enum value. Expected {options}, received {value!r}"))
+    _bounds(schema, value, path, found)
+    if isinstance(value, dict):
+        _object(schema, cast("dict[str, Any]", value), path, found)
+    elif isinstance(value, list) and "items" in schema:
+        for i, item in enumerate(cast("list[Any]", value)):
+            _walk(schema["items"], item, _join(path, str(i)), found)
+    branches = schema.get("anyOf") or schema.get("oneOf")
+    if branches:
+        found.extend(_closest(branches, value, path))
+    if len(found) == before:
+        found.append(Hint(path, "Invalid input"))
+
+
+_TYPE_NAMES = {"str": "string", "bool": "boolean", "list": "array", "dict": "object"}
+
+
+def _bounds(schema: Schema, value: Any, path: str, found: list[Hint]) -> None:
+    if not is_type(value, "number"):
+        return
+    if "minimum" in schema and value < schema["minimum"]:
+        low = schema["minimum"]
+        found.append(Hint(path, f"Number must be greater than or equal to {low}"))
+    if "maximum" in schema and value > schema["maximum"]:
+        high = schema["maximum"]
+        found.append(Hint(path, f"Number must be less than or equal to {high}"))
+
+
+def _object(schema: Schema, value: dict[str, Any], path: str, found: list[Hint]) -> None:
+    found.extend(
+        Hint(_join(path, name), "Required")
+        for name in schema.get("required", ())
+        if name not in value
+    )
+    known: dict[str, Schema] = schema.get("properties", {})
+    for name, item in value.items():
+        if name in known:
+            _walk(known[name], item, _join(path, name), found)
+    if schema.get("additionalProperties") is False:
+        extra = ", ".join(f"'{name}'" for name in value if name not in known)
+        if extra:
+            found.append(Hint(path, f"Unrecognized key(s) in object: {extra}"))
+
+
+def _closest(branches: list[Schema], value: Any, path: str) -> list[Hint]:
+    """The hints of the branch the value comes nearest to: same kind, then fewest faults."""
+    tried: list[tuple[bool, int, list[Hint]]] = []
+    for branch in branches:
+        found: list[Hint] = []
+        _walk(branch, value, path, found)
+        other_kind = any(
+            hint.path == path or "enum" in hint.message
+            for hint in found
+            if not hint.message.startswith("Unrecognized")
+        )
+        tried.append((other_kind, len(found), found))
+    return min(tried, key=lambda entry: entry[:2])[2] or [Hint(path, "Invalid input")]
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

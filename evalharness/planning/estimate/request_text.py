@@ -1,0 +1,83 @@
+"""What of a request body becomes prompt tokens, and a guess of how many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from evalharness.records import digest
+
+_PER_MESSAGE = 4.0  # role and separators in a chat template
+
+
+_PER_REQUEST = 8.0
+
+
+# Characters a token: Latin text about 4, Chinese, Japanese and Korean 1, other scripts 2.
+_ASCII, _WIDE, _OTHER = 4.0, 1.0, 2.0
+
+
+_FIRST_WIDE = 0x2E80
+
+
+class Text(msgspec.Struct, frozen=True):
+    """What of a request becomes prompt tokens.
+
+    ``key`` names the exact content, ``chars`` is its length in characters, ``guess`` its tokens by
+    length alone.
+    """
+
+    key: str
+    chars: int
+    guess: float
+
+
+class _Body(msgspec.Struct):
+    messages: msgspec.Raw = msgspec.Raw(b"[]")
+    tools: msgspec.Raw | None = None
+    response_format: msgspec.Raw | None = None
+
+
+_body = msgspec.json.Decoder(_Body)
+
+
+def weigh(body: bytes) -> Text:
+    """The text of a request body as canonical JSON.
+
+    Raises:
+        msgspec.MsgspecError: it is no such body.
+    """
+    parts = _body.decode(body)
+    messages: list[Any] = msgspec.json.decode(parts.messages)
+    said = "".join(_texts(messages))
+    rest = [bytes(part) for part in (parts.tools, parts.response_format) if part is not None]
+    chars = len(said) + sum(len(part.decode()) for part in rest)
+    guess = _guess(said) + sum(len(part) for part in rest) / _ASCII
+    return Text(
+        key=digest(bytes(parts.messages), *rest),
+        chars=chars,
+        guess=guess + _PER_MESSAGE * len(messages) + _PER_REQUEST,
+    )
+
+
+# Not text: what an image or a recording costs is not in its length.
+_SKIPPED = ("role", "type", "image_url", "input_audio", "file")
+
+
+def _texts(value: Any) -> list[str]:
+    """Every text of a message: its content, and that of tool calls."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        items: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return [text for key, item in items.items() if key not in _SKIPPED for text in _texts(item)]
+    return []
+
+
+def _guess(text: str) -> float:
+    ascii_count = sum(1 for char in text if char < "\x80") if not text.isascii() else len(text)
+    wide = sum(1 for char in text if ord(char) >= _FIRST_WIDE) if ascii_count < len(text) else 0
+    return ascii_count / _ASCII + wide / _WIDE + (len(text) - ascii_count - wide) / _OTHER

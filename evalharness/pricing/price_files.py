@@ -1,0 +1,227 @@
+"""Price files: YAML to prices, with everything unexpected refused.
+
+::
+
+    as_of: 2026-10-11            # optional: the day the table was read
+    source: https://…            # optional: of every price without its own
+    prices:
+      - provider: dashscope      # optional: any provider
+        model: qwen-plus         # a name, a pattern (qwen-plus*), or a list of them
+        valid_from: 2025-04-22   # optional: since ever
+        price_usd_per_mtok: {prompt: 0.4, cached: 0.08, completion: 1.2, reasoning: 4}
+        tiers:                   # optional; the whole request is priced at its tier
+          - above_prompt_tokens: 256000
+            price_usd_per_mtok: {prompt: 1.2, completion: 3.6}
+        per_request_usd: 0       # optional
+        currency: USD            # optional; nothing else is read
+        source: https://…        # optional
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from evalharness.config import strict_yaml
+from evalharness.errors import ConfigError
+from evalharness.pricing.price import (
+    MAX_FEE_USD,
+    MAX_USD_PER_MTOK,
+    Price,
+    Rates,
+    Tier,
+    has_decimals,
+    is_exact,
+)
+
+_TABLE_KEYS = {"prices", "source", "as_of"}
+_PRICE_KEYS = {
+    "provider", "model", "valid_from", "price_usd_per_mtok", "tiers", "per_request_usd",
+    "currency", "source",
+}  # fmt: skip
+_TIER_KEYS = {"above_prompt_tokens", "price_usd_per_mtok"}
+_RATE_KEYS = {"prompt", "cached", "completion", "reasoning"}
+_EXAMPLE = "prices: [{model: NAME, price_usd_per_mtok: {prompt: 0.4, completion: 1.2}}]"
+
+
+def read_prices(path: Path) -> list[Price]:
+    """The prices of a file.
+
+    Raises:
+        ConfigError: naming file and key (and the line of malformed YAML).
+    """
+    name = str(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the price file {name}: {error.strerror}", hint="check the path"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name}: not valid UTF-8") from None
+    try:
+        data = strict_yaml.load(text, number=Decimal)
+    except strict_yaml.YamlError as error:
+        line = "" if error.line is None else f":{error.line}"
+        raise ConfigError(f"{name}{line}: {error.message}") from None
+    return parse_prices(data, name, table=path.name)
+
+
+def parse_prices(data: Any, where: str, *, table: str) -> list[Price]:
+    """The prices of a table given as plain data.
+
+    Args:
+        data: the mapping; numbers may be int, Decimal, text, or float, which is taken as the
+            shortest text that reads back as it (0.4 is 0.4).
+        where: how messages call it.
+        table: name of the table in reports.
+
+    Raises:
+        ConfigError: naming ``where`` and the key.
+    """
+    top = _mapping(data, where, _TABLE_KEYS)
+    if "prices" not in top:
+        raise ConfigError(f"{where}: the key prices is missing", hint=_EXAMPLE)
+    source = _text(top.get("source"), f"{where}: source")
+    as_of = _date(top.get("as_of"), f"{where}: as_of")
+    found: list[Price] = []
+    for index, entry in enumerate(_sequence(top["prices"], f"{where}: prices")):
+        at = f"{where}: prices[{index}]"
+        found += _entry(entry, at, table, source, as_of)
+    return found
+
+
+def _entry(
+    data: Any, at: str, table: str, source: str | None, as_of: date | None
+) -> Iterable[Price]:
+    entry = _mapping(data, at, _PRICE_KEYS)
+    for key in ("model", "price_usd_per_mtok"):
+        if entry.get(key) is None:
+            raise ConfigError(f"{at}: the key {key} is missing", hint=_EXAMPLE)
+    if entry.get("currency", "USD") != "USD":
+        raise ConfigError(f"{at}.currency: only USD is read, got {entry['currency']!r}")
+    model: Any = entry["model"]
+    models = cast("list[Any]", model) if isinstance(model, list) else [model]
+    price = Price(
+        model="",
+        rates=_rates(entry["price_usd_per_mtok"], f"{at}.price_usd_per_mtok"),
+        tiers=_tiers(entry.get("tiers"), f"{at}.tiers"),
+        per_request_usd=_fee(entry.get("per_request_usd"), f"{at}.per_request_usd"),
+        provider=_text(entry.get("provider"), f"{at}.provider"),
+        valid_from=_date(entry.get("valid_from"), f"{at}.valid_from"),
+        source=_text(entry.get("source"), f"{at}.source") or source,
+        table=table,
+        as_of=as_of,
+    )
+    for item in models:
+        name = _text(item, f"{at}.model")
+        if not name:
+            raise ConfigError(f"{at}.model: a model name is empty")
+        yield msgspec.structs.replace(price, model=name)
+
+
+def _rates(data: Any, at: str) -> Rates:
+    rates = _mapping(data, at, _RATE_KEYS)
+    for key in ("prompt", "completion"):
+        if rates.get(key) is None:
+            raise ConfigError(
+                f"{at}: the key {key} is missing", hint="0 says free; leaving a price out does not"
+            )
+    values = {
+        key: None if rates.get(key) is None else _money(rates[key], f"{at}.{key}")
+        for key in _RATE_KEYS
+    }
+    return Rates(
+        prompt=cast("Decimal", values["prompt"]),
+        completion=cast("Decimal", values["completion"]),
+        cached=values["cached"],
+        reasoning=values["reasoning"],
+    )
+
+
+def _tiers(data: Any, at: str) -> tuple[Tier, ...]:
+    tiers: list[Tier] = []
+    for index, item in enumerate(_sequence(data, at)):
+        here = f"{at}[{index}]"
+        tier = _mapping(item, here, _TIER_KEYS)
+        above = tier.get("above_prompt_tokens")
+        if isinstance(above, bool) or not isinstance(above, int) or above < 1:
+            raise ConfigError(f"{here}.above_prompt_tokens: expected a count ≥ 1, got {above!r}")
+        if tiers and above <= tiers[-1].above_prompt_tokens:
+            raise ConfigError(f"{here}.above_prompt_tokens: tiers must rise, got {above}")
+        rates = _rates(tier.get("price_usd_per_mtok"), f"{here}.price_usd_per_mtok")
+        tiers.append(Tier(above_prompt_tokens=above, rates=rates))
+    return tuple(tiers)
+
+
+def _money(value: Any, at: str) -> Decimal:
+    amount = _decimal(value, at)
+    if not 0 <= amount <= MAX_USD_PER_MTOK:
+        raise ConfigError(
+            f"{at}: expected US dollars per million tokens, 0 to {MAX_USD_PER_MTOK}, got {value}"
+        )
+    if not is_exact(amount):
+        raise ConfigError(f"{at}: more than six decimals, got {value}")
+    return amount
+
+
+def _fee(value: Any, at: str) -> Decimal:
+    amount = Decimal(0) if value is None else _decimal(value, at)
+    if not (0 <= amount <= MAX_FEE_USD and has_decimals(amount, 12)):
+        raise ConfigError(
+            f"{at}: expected US dollars, 0 to {MAX_FEE_USD}, at most 12 decimals, got {value}"
+        )
+    return amount
+
+
+def _decimal(value: Any, at: str) -> Decimal:
+    if isinstance(value, float):
+        value = repr(value)
+    if not isinstance(value, bool) and isinstance(value, int | Decimal | str):
+        try:
+            amount = Decimal(value)
+        except InvalidOperation:
+            amount = None
+        if amount is not None and amount.is_finite():
+            return amount
+    raise ConfigError(f"{at}: expected a number, got {value!r}")
+
+
+def _mapping(data: Any, at: str, keys: set[str]) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ConfigError(f"{at}: expected a mapping, got {data!r:.60}", hint=_EXAMPLE)
+    mapping = cast("dict[str, Any]", data)
+    for key in mapping:
+        if key not in keys:
+            raise ConfigError(
+                f"{at}: unknown key {key!r}", hint=f"known: {', '.join(sorted(keys))}"
+            )
+    return mapping
+
+
+def _sequence(data: Any, at: str) -> list[Any]:
+    if data is None:
+        return []
+    if not isinstance(data, list):
+        raise ConfigError(f"{at}: expected a list, got {data!r:.60}")
+    return cast("list[Any]", data)
+
+
+def _text(value: Any, at: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise ConfigError(f"{at}: expected text, got {value!r}", hint="put it in quotes")
+
+
+def _date(value: Any, at: str) -> date | None:
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        raise ConfigError(f"{at}: expected a date such as 2026-01-31, got {value!r}") from None

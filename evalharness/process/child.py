@@ -1,0 +1,233 @@
+"""A helper process that never outlives us, however we end.
+
+Three things hold the promise. The child's standard input is a pipe whose other end only we hold:
+when we are gone, by whatever cause, the child reads end-of-file and leaves. On Linux the kernel is
+also asked to kill it when the thread that started it dies, since a child busy inside native code
+(loading a model) may not get to read its input. And a normal end closes the pipe, waits, and kills
+what is left.
+
+The child gets a session of its own, so that Ctrl-C in the terminal reaches the run, which drains,
+and not the server it drains from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from evalharness.config.secret_scan import environment_without_secrets
+from evalharness.errors import ProviderError
+
+KEPT_LINES = 30
+GRACE_S = 5.0
+_KEPT_LINE_BYTES = 500
+_PR_SET_PDEATHSIG = 1
+
+
+def exit_with_parent() -> None:
+    """Leave as soon as the parent is gone; called in the child, first thing.
+
+    Standard input must be the pipe that :func:`running` made; the end of the input is the end of
+    this process (exit status 0). Nothing else may read standard input.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    threading.Thread(target=_leave_at_end_of_input, name="exit-with-parent", daemon=True).start()
+
+
+def _leave_at_end_of_input() -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os._exit(0)
+
+
+class Child:
+    """A started child: what it said when it was ready, and its last words.
+
+    Attributes:
+        ready: the JSON object of its ready line.
+        pid: its process id.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, ready: dict[str, Any]) -> None:
+        self._process = process
+        self._last = deque[str](maxlen=KEPT_LINES)
+        self.ready = ready
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self._process.pid
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The last lines it wrote to standard error: at most 30, each cut at 500 bytes."""
+        return list(self._last)
+
+    def remember(self, line: bytes) -> None:
+        """Keep one line of its standard error, made safe to show on a terminal."""
+        text = line[:_KEPT_LINE_BYTES].decode("utf-8", "replace").rstrip()
+        if text:
+            self._last.append("".join(c if c.isprintable() else " " for c in text))
+
+    async def wait(self) -> str:
+        """Wait until the child has ended; how it did, in words."""
+        return _ending(await self._process.wait())
+
+
+@contextlib.asynccontextmanager
+async def running(
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    what: str,
+    say: Callable[[str], None],
+    deadline_s: float = 60.0,
+) -> AsyncGenerator[Child]:
+    """Run ``python -m module`` beside us for the length of the ``async with`` block.
+
+    The module must call :func:`exit_with_parent` (or do the same) and print one line of JSON with
+    ``"ready": true`` on standard output once it serves. Its standard error is kept, not shown,
+    unless it fails. ``what`` names it in messages ("the local model server"). When the child ends
+    by itself inside the block, ``say`` is told how and with which last lines.
+
+    Raises:
+        ProviderError: it ended, or was not ready within ``deadline_s`` seconds; the message ends
+            with its last lines on standard error.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",  # a file in the user's folder must not stand in for a module of ours
+        "-m",
+        module,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        env=environment_without_secrets(),
+    )
+    child = Child(process, {})
+    stdout, stderr = process.stdout, process.stderr
+    assert stdout is not None
+    assert stderr is not None
+    keep = asyncio.create_task(_keep_last(stderr, child))
+    tasks: list[asyncio.Task[None]] = [keep]
+    try:
+        child.ready = await _ready(process, stdout, child, keep, what=what, deadline_s=deadline_s)
+        tasks.append(asyncio.create_task(_discard(stdout)))
+        tasks.append(asyncio.create_task(_tell_end(child, keep, what, say)))
+        yield child
+    finally:
+        if len(tasks) == 3:
+            tasks[2].cancel()  # from here on its end is our doing
+        await _end(process, tasks)
+
+
+async def _ready(
+    process: asyncio.subprocess.Process,
+    stdout: asyncio.StreamReader,
+    child: Child,
+    keep: asyncio.Task[None],
+    *,
+    what: str,
+    deadline_s: float,
+) -> dict[str, Any]:
+    """Wait for the ready line; lines before it are not ours to read and are skipped."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            while line := await stdout.readline():
+                message = _ready_message(line)
+                if message is not None:
+                    return message
+            # Its output has ended, so it is ending; a moment later its status is known.
+            ending = _ending(await process.wait())
+            await keep
+    except TimeoutError:
+        raise ProviderError(
+            f"{what} was not ready after {deadline_s:g} s{_quoted(child.last_lines)}"
+        ) from None
+    except ValueError:  # a line beyond the stream's limit: no ready line of ours
+        raise ProviderError(f"{what} wrote something other than its ready line") from None
+    raise ProviderError(f"{what} could not start: {ending}{_quoted(child.last_lines)}")
+
+
+def _ready_message(line: bytes) -> dict[str, Any] | None:
+    try:
+        message: object = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return None
+    if not isinstance(message, dict):
+        return None
+    fields = cast("dict[str, Any]", message)
+    return fields if fields.get("ready") is True else None
+
+
+async def _keep_last(stderr: asyncio.StreamReader, child: Child) -> None:
+    """Keep the last lines in bounded memory, whatever the child writes."""
+    rest = b""
+    while block := await stderr.read(65536):
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            child.remember(line)
+        rest = rest[:_KEPT_LINE_BYTES]
+    child.remember(rest)
+
+
+async def _discard(stdout: asyncio.StreamReader) -> None:
+    """Read on, so that a child that goes on printing never blocks on a full pipe."""
+    while await stdout.read(65536):
+        pass
+
+
+async def _tell_end(
+    child: Child, keep: asyncio.Task[None], what: str, say: Callable[[str], None]
+) -> None:
+    ending = await child.wait()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(keep), 1.0)
+    say(f"{what} ended by itself: {ending}{_quoted(child.last_lines)}")
+
+
+async def _end(process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """End the child: ask by closing its input, then kill; cancelled meanwhile, kill at once."""
+    try:
+        if process.stdin is not None:
+            process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), GRACE_S)
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                await process.stdin.wait_closed()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    with contextlib.suppress(ValueError):
+        return f"killed by {signal.Signals(-status).name}"
+    return f"killed by signal {-status}"
+
+
+def _quoted(lines: Sequence[str]) -> str:
+    return "".join(f"\n  | {line}" for line in lines)

@@ -1,0 +1,103 @@
+"""Starting the local model beside a run, or in the foreground for other programs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import sys
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from threading import Event
+
+from evalharness.config.models import ProviderConfig
+from evalharness.errors import ProviderError
+from evalharness.process.child import Child, running
+from evalharness.providers.local import weights
+
+WHAT = "the local model server"
+# A large GGUF file is read from disk first; the default one takes about a second.
+_LOAD_DEADLINE_S = 600.0
+
+DEFAULT = ProviderConfig(kind="local", name="local", model="smollm2-135m-instruct")
+
+
+def check(config: ProviderConfig) -> None:
+    """Everything that can be known without starting or fetching anything.
+
+    Raises:
+        ProviderError: llama.cpp is not installed.
+        ConfigError: ``model_path`` is not a readable GGUF file.
+    """
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise ProviderError(
+            "the local model needs llama.cpp, and the package xllamacpp is not installed",
+            hint=f"{Path(sys.executable).name} -m pip install xllamacpp",
+        )
+    if config.model_path is not None:
+        weights.check_model_path(config.model_path)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    config: ProviderConfig, *, say: Callable[[str], None], port: int = 0
+) -> AsyncGenerator[tuple[str, Child]]:
+    """Serve the configured model for the length of the block.
+
+    Yields:
+        Its base URL, including ``/v1``, and the child process.
+
+    Raises:
+        ConfigError: ``model_path`` is not a readable GGUF file.
+        ProviderError: llama.cpp or weights are missing, or the server does not start.
+    """
+    check(config)
+    found = await _ensure(config, say)
+    arguments = ["--model-path", str(found.path.absolute()), "--alias", config.model]
+    arguments += [
+        "--parallel",
+        str(config.parallel),
+        "--context-tokens",
+        str(config.context_tokens),
+    ]
+    arguments += ["--port", str(port), "--exit-with-parent"]
+    if config.threads is not None:
+        arguments += ["--threads", str(config.threads)]
+    async with running(
+        "evalharness.providers.local", arguments, what=WHAT, say=say, deadline_s=_LOAD_DEADLINE_S
+    ) as child:
+        yield child.ready["base_url"], child
+
+
+async def _ensure(config: ProviderConfig, say: Callable[[str], None]) -> weights.Weights:
+    """Find or fetch the weights without blocking the loop; cancelled, the fetch is given up."""
+    stop = Event()
+    try:
+        return await asyncio.to_thread(weights.ensure, config.model_path, say=say, stop=stop)
+    finally:
+        stop.set()
+
+
+def serve(
+    config: ProviderConfig = DEFAULT, *, port: int = 8080, say: Callable[[str], None] = print
+) -> None:
+    """Serve the model in the foreground until Ctrl-C: ``evalharness serve local --port N``.
+
+    Raises:
+        ConfigError: ``model_path`` is not a readable GGUF file.
+        ProviderError: it could not start, or ended by itself.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(config, port, say))
+
+
+async def _serve(config: ProviderConfig, port: int, say: Callable[[str], None]) -> None:
+    async with serving(config, say=say, port=port) as (base_url, child):
+        say(f"{config.model} answers at {base_url} (Ctrl-C ends it). Try:")
+        say(
+            f"curl {base_url}/chat/completions -H 'Content-Type: application/json' -d "
+            f'\'{{"model": "{config.model}", "max_tokens": 24, "messages": '
+            '[{"role": "user", "content": "What is the capital of France?"}]}\''
+        )
+        ending = await child.wait()
+        raise ProviderError(f"{WHAT} ended by itself: {ending}")

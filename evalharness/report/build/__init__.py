@@ -1,0 +1,1 @@
+"""From run folders to the data of a report: what every output form shows."""

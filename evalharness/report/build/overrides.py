@@ -1,0 +1,90 @@
+"""``scoring=…``, ``answer=…`` and ``pricing.prices=…`` of a report: nothing is sent for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evalharness.config.package_data import shipped
+from evalharness.config.strict_yaml import load as load_yaml
+from evalharness.errors import ConfigError
+from evalharness.report.build.scoring import Options
+from evalharness.scoring.base import is_list
+
+
+def parse_overrides(
+    arguments: Sequence[str],
+    *,
+    everything: bool = False,
+    pricing: Path | None = None,
+    volume: float | None = None,
+) -> Options:
+    """Read ``scoring=NAME``, ``scoring=[NAME, {name: …}]``, ``answer=…``, ``pricing.prices=[…]``.
+
+    Raises:
+        ConfigError: another key, or a value that is no YAML of the right shape.
+    """
+    scoring: list[dict[str, Any]] | None = None
+    answer: Any = None
+    prices: list[Any] | None = None
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key == "scoring":
+            scoring = _scoring(value)
+        elif key == "answer":
+            read = _yaml(argument, value)
+            answer = False if read in (None, "none") else read
+        elif key in ("pricing.prices", "+pricing.prices"):  # as `run` takes it
+            prices = _prices(argument, value)
+        else:
+            raise ConfigError(
+                f"there is no `{key}=…` here",
+                hint="scoring=…, answer=… and pricing.prices=[…] can be replaced",
+            )
+    return Options(
+        everything=everything,
+        scoring=scoring,
+        answer=answer,
+        prices=prices,
+        pricing=pricing,
+        volume=volume,
+    )
+
+
+def _prices(argument: str, value: str) -> list[Any]:
+    parsed = _yaml(argument, value)
+    if not is_list(parsed):
+        raise ConfigError(
+            f"`{argument}` is not a list",
+            hint="'pricing.prices=[{model: NAME, price_usd_per_mtok: {prompt: 0.4, "
+            "completion: 1.2}}]'",
+        )
+    return parsed
+
+
+def _scoring(value: str) -> list[dict[str, Any]]:
+    parsed = _yaml(f"scoring={value}", value)
+    entries: list[Any] = parsed if is_list(parsed) else [parsed]
+    return [scorer for entry in entries for scorer in _entry(entry)]
+
+
+def _entry(entry: Any) -> list[dict[str, Any]]:
+    """One scorer, or those of a preset; what is neither is refused where scorers are read."""
+    if not isinstance(entry, str):
+        return [entry]
+    for folder in (Path.cwd() / "configs", shipped("configs")):
+        preset = folder / "scoring" / f"{entry}.yaml"
+        if entry.isidentifier() and preset.is_file():
+            loaded: Any = load_yaml(preset.read_text("utf-8"))
+            return loaded["scoring"]
+    return [{"name": entry}]
+
+
+def _yaml(argument: str, value: str) -> Any:
+    try:
+        return load_yaml(value)
+    except ConfigError as error:
+        escaped = "escape" in error.message  # YAML reads backslashes inside double quotes
+        hint = "put patterns in YAML's single quotes: {regex: '…'}" if escaped else error.hint
+        raise ConfigError(f"`{argument}`: {error.message}", hint=hint) from None

@@ -1,0 +1,179 @@
+"""What the plots share: sizes, axes, the scales that give each series its look.
+
+Names that come from outside (labels, parameter values) only ever stand in the data of a
+specification, made printable and short; never in an expression, a field name or a format.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from evalharness.report.html import palette
+from evalharness.report.html.series import Series
+from evalharness.report.words.sanitize import one_line
+
+Row = dict[str, Any]
+
+WIDTH, HEIGHT = 214, 150
+PERCENT = ".0%"
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """One plot: a title and a caption for people, a specification for the renderer.
+
+    ``legend`` lists series of this plot alone; the series of settings have one legend a section.
+    ``wide`` plots take half of a page; those that ``scroll`` keep their size on a narrow screen,
+    where their labels would become too small to read. One with a ``row`` begins a line of plots
+    with that heading, and with ``row_legend`` where they share their series.
+    """
+
+    title: str
+    caption: str
+    spec: Row
+    legend: tuple[Series, ...] = ()
+    wide: bool = False
+    scroll: bool = False
+    row: str = ""
+    row_legend: tuple[Series, ...] = ()
+
+
+def names_for(labels: Sequence[str], width: int) -> list[str]:
+    """Labels short enough for an axis; numbered where shortening would make two of them one."""
+    names = [one_line(label, width) for label in labels]
+    if len(set(names)) == len(names):
+        return names
+    return [one_line(f"{i + 1}. {label}", width) for i, label in enumerate(labels)]
+
+
+def sizes(counts: Iterable[int]) -> str:
+    """``12``, or ``9 to 12`` where they differ."""
+    found = sorted(set(counts))
+    return " to ".join(f"{count:,}" for count in dict.fromkeys((found[0], found[-1])))
+
+
+def prompts(counts: Iterable[int]) -> str:
+    """``n = 12 prompts``, for a caption."""
+    found = list(counts)
+    return f"n\u00a0=\u00a0{sizes(found)} {'prompt' if set(found) == {1} else 'prompts'}"
+
+
+def bar_step(rows: int) -> Row:
+    """The height of a row of a bar plot, in pixels: many rows stand closer."""
+    return {"step": 24 if rows <= 12 else 16}
+
+
+def name_axis(names: Sequence[str]) -> Row:
+    """A channel of names down the left of a plot, in their order."""
+    return {
+        "field": "name", "type": "nominal", "sort": list(names), "title": None,
+        "axis": {"labelOverlap": False},
+    }  # fmt: skip
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten within a range; only the powers beyond three decades."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1, 2, 5) if high / low <= 1000 else (1,)
+    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def quantity(field: str, title: str, **more: Any) -> Row:
+    """A quantitative channel: ``axis`` and ``scale`` options may be given."""
+    axis = {"tickCount": 5, **more.pop("axis", {})}
+    return {"field": field, "type": "quantitative", "title": title, "axis": axis, **more}
+
+
+def share(field: str, title: str, **more: Any) -> Row:
+    """A channel of shares from 0 to 100 %."""
+    axis = {"format": PERCENT, "values": [0, 0.25, 0.5, 0.75, 1]}
+    return quantity(field, title, axis=axis, scale={"domain": [0, 1]}, **more)
+
+
+def colour(series: Sequence[Series]) -> Row:
+    """The colour channel of fields named ``key``."""
+    return _scale(series, [s.colour for s in series])
+
+
+def dash(series: Sequence[Series]) -> Row:
+    """The dash channel of fields named ``key``."""
+    return _scale(series, [list(s.dash) for s in series])
+
+
+def shape(series: Sequence[Series]) -> Row:
+    """The shape channel of fields named ``key``."""
+    return _scale(series, [s.shape for s in series])
+
+
+def _scale(series: Sequence[Series], looks: list[Any]) -> Row:
+    return {
+        "field": "key",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": [s.key for s in series], "range": looks},
+    }
+
+
+def lines(values: list[Row], series: Sequence[Series], x: Row, y: Row, **more: Any) -> Row:
+    """A specification of one line a series through points."""
+    look = {"color": colour(series), "strokeDash": dash(series)}
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "data": {"values": values},
+        "encoding": {"x": x, "y": y},
+        "layer": [
+            {"mark": {"type": "line", **more}, "encoding": {**look, "detail": {"field": "key"}}},
+        ],
+    }
+
+
+def with_points(spec: Row, series: Sequence[Series]) -> Row:
+    """The same lines with their points marked."""
+    points = {
+        "mark": {"type": "point", "filled": True, "opacity": 1},
+        "encoding": {"color": colour(series), "shape": shape(series)},
+    }
+    return {**spec, "layer": [*spec["layer"], points]}
+
+
+def with_intervals(spec: Row, series: Sequence[Series]) -> Row:
+    """The same with vertical intervals from ``low`` to ``high``, behind everything else."""
+    rule = {
+        "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55},
+        "encoding": {
+            "y": {"field": "low", "type": "quantitative"},
+            "y2": {"field": "high"},
+            "color": colour(series),
+        },
+    }
+    return {**spec, "layer": [rule, *spec["layer"]]}
+
+
+def heat(field: str, low: float, high: float) -> Row:
+    """A colour channel in seven steps from ``low`` to ``high``."""
+    return {
+        "field": field,
+        "type": "quantitative",
+        "legend": None,
+        "scale": {"type": "quantize", "domain": [low, high], "range": list(palette.HEAT)},
+    }
+
+
+def heat_step(value: float, low: float, high: float) -> int:
+    """The step of :func:`heat` that a value falls on."""
+    steps = len(palette.HEAT)
+    if high <= low:
+        return steps - 1  # as the quantizing scale has it
+    return min(steps - 1, max(0, int(steps * (value - low) / (high - low))))
+
+
+def clipped(ci: Sequence[float] | None) -> tuple[float | None, float | None]:
+    """The ends of an interval of a share, cut to 0..1 as the tables show it."""
+    if ci is None:
+        return None, None
+    return max(0.0, min(1.0, ci[0])), max(0.0, min(1.0, ci[1]))

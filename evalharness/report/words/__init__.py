@@ -1,0 +1,1 @@
+"""The sentences and number formats of a report."""

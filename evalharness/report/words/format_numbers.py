@@ -1,0 +1,247 @@
+"""Numbers as people read them: units, as many digits as mean something, a dash for the unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from evalharness.analysis.comparison.sentences import is_hopeless
+from evalharness.process.text import plural as plural
+
+DASH = "—"
+_S = "\u00a0"  # between a number and its unit, so that lines do not part them
+MINUS = "−"
+
+#: Metrics that are shares, shown in per cent; differences of them in percentage points.
+SHARES = ("score", "agreement", "agreement_answer")
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share (``score.NAME`` is one too)."""
+    return metric.partition(".")[0] in SHARES
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """``93 %``; the dash when unknown."""
+    return DASH if value is None else f"{100 * value:.{digits}f}{_S}%"
+
+
+def share_interval(ci: Sequence[float] | None) -> str:
+    """``[76, 100]`` in per cent, cut to what a share can be; empty when undefined.
+
+    A t interval of few prompts may reach beyond 0 or 1; the JSON has it as computed.
+    """
+    if ci is None:
+        return ""
+    low, high = (100 * min(1.0, max(0.0, end)) for end in ci)
+    return f"[{low:.0f},{_S}{high:.0f}]"
+
+
+def seconds(value: float | None) -> str:
+    """A duration with its unit, in three significant digits."""
+    if value is None:
+        return DASH
+    if 0 < value < 1e-3:
+        return f"{_three(1e6 * value)}{_S}µs"
+    # Zeros at the end are kept: a column of 0.998 s and 1.00 s reads as one.
+    unit, scale = time_unit(value)
+    return f"{_three(scale * value)}{_S}{unit}"
+
+
+def seconds_interval(ci: Sequence[float] | None, mean: float | None = None) -> str:
+    """``[13.9, 16.0]`` in the unit :func:`seconds` gives the mean; empty when undefined."""
+    if ci is None:
+        return ""
+    _, scale = time_unit(ci[1] if mean is None else mean)
+    return f"[{_three(max(0.0, ci[0]) * scale)},{_S}{_three(ci[1] * scale)}]"
+
+
+def dollars_interval(ci: Sequence[float] | None, scale: float) -> str:
+    """``[0.51, 0.62]`` US dollars, after multiplying by ``scale``; empty when undefined."""
+    if ci is None:
+        return ""
+    low, high = (dollars(max(0.0, end) * scale).removeprefix("$") for end in ci)
+    return f"[{low},{_S}{high}]"
+
+
+def _three(value: float) -> str:
+    """Three significant digits with zeros at the end kept: 16.0."""
+    return f"{value:#.3g}".removesuffix(".") if 0 < value < 99.5 else f"{value:,.0f}"
+
+
+def span(value: float) -> str:
+    """A long duration in its two largest units: ``17 min 22 s``."""
+    if value < 1:
+        return seconds(value)
+    whole = round(value)
+    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    parts: list[str] = []
+    for size, name in units:
+        amount, whole = divmod(whole, size)
+        if amount or parts:
+            parts.append(f"{amount}{_S}{name}")
+    shown = [part for part in parts[:2] if not part.startswith(f"0{_S}")]
+    return " ".join(shown)
+
+
+def dollars(value: float | None) -> str:
+    """US dollars, down to the first digits that mean something: ``$1,204.50``, ``$0.0000275``."""
+    if value is None:
+        return DASH
+    if value == 0:
+        return "$0"
+    sign, size = (MINUS if value < 0 else ""), abs(value)
+    if size >= 1:
+        return f"{sign}${size:,.2f}"
+    places = 2 - math.floor(math.log10(size))
+    return f"{sign}${size:.{places}f}".rstrip("0")
+
+
+def count(number: float | None) -> str:
+    """A count with separators between thousands."""
+    return DASH if number is None else f"{number:,.0f}"
+
+
+def value_of(metric: str, value: float | None) -> str:
+    """A value of a comparison metric with its unit."""
+    if value is None:
+        return DASH
+    if is_share(metric):
+        return percent(value, 1)
+    return {"latency_s": seconds, "cost_usd": dollars}.get(metric, _plain)(value)
+
+
+def difference_of(metric: str, value: float | None, beside: float | None = None) -> str:
+    """A difference of a metric, signed, with its unit: ``−59.3 pp``, ``+1.2 s``.
+
+    ``beside``: see :func:`size_of`.
+    """
+    if value is None:
+        return DASH
+    size = size_of(metric, value, beside)
+    # What rounds to nothing has no direction.
+    sign = "" if float("".join(c for c in size if c.isdigit()) or 0) == 0 else "+"
+    return f"{MINUS if sign and value < 0 else sign}{size}"
+
+
+def size_of(metric: str, value: float, beside: float | None = None) -> str:
+    """The size of a difference, without its sign: ``59.3 pp``.
+
+    Figures that stand side by side share a unit: ``beside`` is the largest of them.
+    """
+    size = abs(value)
+    if is_share(metric):
+        return f"{100 * size:.1f}{_S}pp"
+    if metric == "latency_s":
+        unit, scale = time_unit(size if beside is None else beside)
+        return f"{_significant(size * scale)}{_S}{unit}"
+    if metric == "cost_usd":
+        return dollars(size)
+    unit = f"{_S}tokens" if metric == "completion_tokens" else ""
+    return f"{_significant(size)}{unit}"
+
+
+def time_unit(size: float) -> tuple[str, float]:
+    """The unit a time in seconds reads well in, and what to multiply it by: ``("ms", 1000)``."""
+    return ("ms", 1e3) if 0 < abs(size) < 0.1 else ("s", 1.0)
+
+
+def largest_of(row: dict[str, Any]) -> float:
+    """The largest figure of a comparison: of its difference, interval and detectable size."""
+    return max(abs(x) for x in (row["difference"] or 0.0, row["mde"] or 0.0, *(row["ci95"] or ())))
+
+
+def detectable(row: dict[str, Any]) -> str:
+    """The smallest difference a comparison would have found, with its unit.
+
+    A dash where it is unknown, ``none`` where any difference would be missed, ``≤`` before a bound.
+    """
+    metric, mde = row["metric"], row["mde"]
+    if mde is None:
+        return DASH
+    if is_hopeless(row):
+        return "none"
+    return ("≤" + _S if row["mde_from"] == "bound" else "") + size_of(metric, mde, largest_of(row))
+
+
+def difference_interval(
+    metric: str, ci: Sequence[float] | None, beside: float | None = None
+) -> str:
+    """``[−68.9, −49.6]`` in the unit of :func:`difference_of`; says so when undefined.
+
+    An interval of two prompts or more is undefined only where all differ by the same amount.
+    """
+    if ci is None or not is_share(metric):
+        return slope_interval(metric, ci, beside)
+    # A difference of shares lies between −100 and 100 points; a t interval may not know.
+    return _interval([f"{100 * min(1.0, max(-1.0, end)):+.1f}" for end in ci])
+
+
+def slope_interval(metric: str, ci: Sequence[float] | None, beside: float | None = None) -> str:
+    """The same of a slope, which has no bounds."""
+    if ci is None:
+        return "[alike for every prompt]"
+    scale, figure = (100.0 if is_share(metric) else 1.0), _significant
+    if metric == "latency_s":
+        _, scale = time_unit(max(map(abs, ci)) if beside is None else beside)
+    elif metric == "cost_usd":
+        figure = _bare_dollars
+    return _interval([f"{'-' if end < 0 else '+'}{figure(scale * abs(end))}" for end in ci])
+
+
+def _interval(ends: Sequence[str]) -> str:
+    return "[" + f",{_S}".join(end.replace("-", MINUS) for end in ends) + "]"
+
+
+def _bare_dollars(value: float) -> str:
+    return dollars(value).removeprefix("$")
+
+
+def p_value(p: float | None) -> str:
+    """``p = .28``, ``p < .001``."""
+    if p is None:
+        return "p not defined"
+    if p < 0.001:
+        return f"p{_S}<{_S}.001"
+    if p >= 0.995:
+        return f"p{_S}={_S}1"
+    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return f"p{_S}={_S}" + text.removeprefix("0")
+
+
+def instant(text: str | None) -> str:
+    """An ISO 8601 instant as ``23 November 2026, 23:18 UTC``; the text itself if it is none."""
+    if not text:
+        return DASH
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    zone = " UTC" if when.utcoffset() is not None and not when.utcoffset() else ""
+    return f"{when.day} {when:%B %Y, %H:%M}{zone}"
+
+
+def parameter(value: Any) -> str:
+    """A parameter's value; null is ``not sent``."""
+    if value is None:
+        return "not sent"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: float) -> str:
+    return _significant(value)
+
+
+def _significant(value: float) -> str:
+    """Three significant digits, never in powers of ten between 0.001 and 1e6."""
+    if value == 0:
+        return "0"
+    if value >= 100:
+        return f"{value:,.0f}"
+    if value >= 1e-3:
+        return f"{value:.3g}"
+    return f"{value:.2e}"

@@ -1,0 +1,212 @@
+"""What the run spends: worst cases set aside before sending, real costs settled after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from evalharness.errors import BudgetReachedError, ConfigError
+from evalharness.pricing import PriceBook, usd_text
+from evalharness.records import Intent, Outcome, Reply, Setting, Trial, Usage
+from evalharness.store.folder.run import Run
+from evalharness.throttle.budget import SpendGuard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Price(Protocol):
+    """The part of a price the runner needs (see :mod:`evalharness.pricing`)."""
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """US dollars for this usage; None when it is incomplete."""
+        ...
+
+    def worst_case(self, prompt_tokens: int, max_tokens: int | None, n: int = 1) -> Decimal | None:
+        """The most a request can cost; None when nothing bounds it."""
+        ...
+
+
+class Money:
+    """Keeps :class:`SpendGuard` and prices together.
+
+    Args:
+        limit: ``limits.max_cost_usd``; None is no limit.
+        prices: by setting_id; None where no price is known.
+        spent: what earlier sessions of the run spent.
+        in_doubt: worst cases of their attempts of unknown outcome.
+
+    Attributes:
+        on_freed: called when room under the limit may have become free.
+    """
+
+    def __init__(
+        self,
+        limit: Decimal | None,
+        prices: Mapping[str, Price | None],
+        *,
+        spent: Decimal = Decimal(0),
+        in_doubt: Decimal = Decimal(0),
+    ) -> None:
+        self._limit = limit
+        self._guard = SpendGuard(limit, spent=spent, in_doubt=in_doubt)
+        self._prices = prices
+        self.on_freed: Callable[[], None] = lambda: None
+
+    @property
+    def gone(self) -> Decimal:
+        """Spent so far, and in doubt at its worst case."""
+        return self._guard.gone
+
+    def worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
+        """The most one attempt may cost, in US dollars; None without a price.
+
+        A prompt cannot have more tokens than its body has bytes, so the body's length bounds them.
+
+        Raises:
+            ConfigError: there is a limit, and nothing bounds what this request may cost.
+        """
+        price = self._prices.get(trial.setting.setting_id)
+        if price is None:
+            return None
+        params: dict[str, Any] = {**trial.setting.params, **trial.prompt.params}
+        worst = price.worst_case(len(body), params.get("max_tokens"), params.get("n") or 1)
+        if worst is None and self._limit is not None:
+            raise _unbounded(trial.setting.model)
+        return worst
+
+    def reserve(self, key: str, worst: Decimal | None, *, model: str) -> bool:
+        """Set the worst case of one attempt aside; False where what is in flight must end first.
+
+        Ask when the attempt is about to go: what waits must not keep others from going.
+
+        Raises:
+            BudgetReachedError: there would be no room even if all that is in flight were free.
+            ConfigError: there is a limit, and no price.
+        """
+        if self._guard.reserve(key, worst, model=model):
+            return True
+        assert worst is not None
+        if self._guard.exhausted(worst):
+            raise self._reached_error(worst)
+        return False
+
+    def cancel(self, key: str) -> None:
+        """Give a reservation back: nothing was sent."""
+        self._guard.settle(key, Decimal(0))
+        self._freed()
+
+    def settle(self, intent: Intent, trial: Trial, reply: Reply) -> Decimal | None:
+        """Replace a reservation by what the attempt really cost; None when that is unknown.
+
+        Rejected and unsent attempts cost nothing; an attempt in doubt keeps its reservation.
+        """
+        key = intent.client_request_id.removeprefix("evh-")
+        cost = self._cost(trial, reply)
+        if reply.outcome is Outcome.IN_DOUBT:
+            self._guard.keep_in_doubt(key)
+        else:
+            self._guard.settle(key, cost)
+        self._freed()
+        return cost
+
+    def _freed(self) -> None:
+        if self._limit is not None:
+            self.on_freed()
+
+    def _cost(self, trial: Trial, reply: Reply) -> Decimal | None:
+        if reply.billed_usd is not None:
+            return reply.billed_usd
+        if reply.outcome in (Outcome.REJECTED, Outcome.NOT_SENT):
+            return Decimal(0)
+        price = self._prices.get(trial.setting.setting_id)
+        return None if price is None else price.cost(reply.usage)
+
+    def _reached_error(self, worst: Decimal) -> BudgetReachedError:
+        guard = self._guard
+        return BudgetReachedError(
+            f"limits.max_cost_usd={self._limit} leaves no room for another request: spent "
+            f"{usd_text(guard.spent)}, in doubt {usd_text(guard.in_doubt)}, and the next one may "
+            f"cost {usd_text(worst)}",
+            hint="raise limits.max_cost_usd: the next request needs at least "
+            f"{usd_text(guard.spent + guard.in_doubt + worst)}",
+        )
+
+
+def _unbounded(model: str) -> ConfigError:
+    return ConfigError(
+        f"limits.max_cost_usd is set, and nothing bounds how long an answer of {model} may be",
+        hint="params.max_tokens=512, for instance, or limits.max_cost_usd=null",
+    )
+
+
+# ── before the first request ─────────────────────────────────────────────────────────────────────
+
+
+def check_bounded(
+    settings: Sequence[Setting], prices: Mapping[str, Price | None], book: PriceBook
+) -> None:
+    """Find out before anything is sent whether a money limit can hold at all.
+
+    Raises:
+        ConfigError: a setting has no price, or a price and no ``max_tokens``.
+    """
+    for setting in settings:
+        price = prices.get(setting.setting_id)
+        if price is None:
+            raise ConfigError(
+                f"limits.max_cost_usd is set, and the price of {setting.model} at "
+                f"{setting.provider} is unknown",
+                hint=book.missing_hint(setting.provider, setting.model),
+            )
+        params = setting.params
+        if price.worst_case(1, params.get("max_tokens"), params.get("n") or 1) is None:
+            raise _unbounded(setting.model)
+
+
+class SpentBefore(NamedTuple):
+    """What earlier sessions of a run folder spent, in US dollars.
+
+    Attributes:
+        spent: charged: as billed, else as computed, else the worst case that was set aside.
+        in_doubt: worst cases of attempts that may have been charged.
+        unknown: attempts that count nothing here, having neither a charge, nor a price, nor a
+            reservation.
+    """
+
+    spent: Decimal
+    in_doubt: Decimal
+    unknown: int
+
+
+def spent_before(run: Run, book: PriceBook) -> SpentBefore:
+    """Add up every attempt in a run folder, sealed or still in its journal.
+
+    Call it once the folder is open for writing: recovery then has turned intents without a result
+    into attempts in doubt. Each attempt is priced by the day it was sent; settings that are no
+    longer in the plan count too, since the limit is the folder's.
+
+    Args:
+        run: the folder.
+        book: today's prices.
+    """
+    from evalharness.pricing.attempts import COLUMNS
+
+    return spent_in(run.table("attempts", list(COLUMNS)), run.setting_list, book)
+
+
+def spent_in(attempts: pa.Table, settings: Sequence[Setting], book: PriceBook) -> SpentBefore:
+    """Add up attempts, given with the columns that :mod:`~evalharness.pricing.attempts` names."""
+    from evalharness.pricing import picodollars
+    from evalharness.pricing.attempts import AttemptCosts
+
+    named = {s.setting_id: (s.provider or None, s.model or None) for s in settings}
+    costs = AttemptCosts(attempts, named, book)
+    assumed = ~costs.known & costs.reserved_known
+    spent = picodollars.total(costs.pico[costs.known])
+    return SpentBefore(
+        spent=spent + picodollars.total(costs.reserved[assumed & ~costs.in_doubt]),
+        in_doubt=picodollars.total(costs.reserved[assumed & costs.in_doubt]),
+        unknown=int((~costs.known & ~costs.reserved_known).sum()),
+    )

@@ -1,0 +1,104 @@
+"""JSON inside texts: strict reading, equality, and paths."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from evalharness.scoring.base import is_list, is_object
+
+_FENCE = re.compile(r"```[ \t]*(?:json|JSON)?[ \t]*\n(?P<body>.*?)\n?[ \t]*```", re.DOTALL)
+_STEP = re.compile(r"(?:^|\.)(?P<key>[^.\[\]]+)|\[(?P<index>-?\d+)\]")
+
+
+class NotJSONError(ValueError):
+    """The text is not one JSON value; the message says where it stops being one."""
+
+
+def read_json(text: str, *, fenced: bool) -> Any:
+    """Decode a text that is one JSON value (RFC 8259: no NaN, no comments, nothing around it).
+
+    With ``fenced``, a Markdown code block holding the JSON is read too, the first one if several.
+
+    Raises:
+        NotJSONError: it is something else.
+
+    """
+    try:
+        return _decode(text)
+    except NotJSONError:
+        match = _FENCE.search(text) if fenced else None
+        if match is None:
+            raise
+        return _decode(match["body"])
+
+
+def _decode(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text.encode())
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise NotJSONError(str(error)) from None
+    except RecursionError:
+        raise NotJSONError("nested too deeply") from None
+
+
+def compact(value: Any) -> str:
+    """Write a decoded JSON value in one spelling: sorted keys, no spaces."""
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def same_json(a: Any, b: Any, tolerance: float = 0.0) -> bool:
+    """Tell whether two decoded JSON values are equal.
+
+    Objects compare without order, arrays with it; ``1`` equals ``1.0``, ``true`` does not equal
+    ``1``. ``tolerance`` is the largest absolute difference between two numbers.
+    """
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return a == b or abs(a - b) <= tolerance
+    if is_object(a) and is_object(b):
+        return a.keys() == b.keys() and all(same_json(a[key], b[key], tolerance) for key in a)
+    if is_list(a) and is_list(b):
+        pairs = zip(a, b, strict=False)
+        return len(a) == len(b) and all(same_json(x, y, tolerance) for x, y in pairs)
+    return type(a) is type(b) and a == b
+
+
+def parse_path(path: str) -> list[str | int]:
+    """Split a path such as ``result.items[0].name``; an empty one is the whole value.
+
+    Raises:
+        ValueError: not such a path.
+
+    """
+    steps: list[str | int] = []
+    at = 0
+    while at < len(path):
+        match = _STEP.match(path, at)
+        if match is None:
+            raise ValueError(f"not a path like `a.b[0].c`: {path!r}")
+        steps.append(match["key"] if match["key"] is not None else int(match["index"]))
+        at = match.end()
+    return steps
+
+
+def follow(value: Any, steps: list[str | int]) -> Any:
+    """Find the value at the end of the path.
+
+    Raises:
+        LookupError: the value has no such key or index.
+
+    """
+    for step in steps:
+        if isinstance(step, int):
+            if not is_list(value):
+                raise LookupError(f"no array where index {step} is sought")
+            value = value[step]
+        else:
+            if not is_object(value):
+                raise LookupError(f"no object where key {step!r} is sought")
+            value = value[step]
+    return value

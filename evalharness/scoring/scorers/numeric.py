@@ -1,0 +1,48 @@
+"""``numeric``: a number in the text is the target."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from evalharness.scoring.base import Sample, Score, Scorer, verdict
+from evalharness.scoring.numbers_in_text import as_numbers, pick, written
+
+
+class Numeric(Scorer, frozen=True, kw_only=True):
+    """1 when the number in the text is within tolerance of the target, else 0.
+
+    Attributes:
+        tolerance: largest absolute difference that still counts as equal, in the target's unit.
+        rel_tolerance: the same as a share of the target's magnitude; the wider of the two holds.
+        which: the ``last`` number of the text (where answers stand), the ``first``, or the
+            ``only`` one (0 when there are several).
+
+    Numbers are compared in decimal, as written: 0.1 is 0.1. A text without a number scores 0.
+
+    """
+
+    tolerance: Annotated[float, Meta(ge=0)] = 0.0
+    rel_tolerance: Annotated[float, Meta(ge=0)] = 0.0
+    which: Literal["last", "first", "only"] = "last"
+
+    def grade(self, sample: Sample) -> Score:
+        """Find the number and compare."""
+        targets = as_numbers(sample.target)
+        number = pick(self.said(sample), self.which)
+        if number is None:
+            several = ", or more than one" if self.which == "only" else ""
+            return verdict(False, None, f"no number in the text{several}")
+        passed = any(self._near(number, target) for target in targets)
+        explanation = "within tolerance" if passed else f"target is {written(targets[0])}"
+        return verdict(passed, written(number), explanation)
+
+    def _near(self, number: Decimal, target: Decimal) -> bool:
+        if number == target or not (self.tolerance or self.rel_tolerance):
+            return number == target
+        allowed = max(
+            Decimal(repr(self.tolerance)), Decimal(repr(self.rel_tolerance)) * abs(target)
+        )
+        return abs(number - target) <= allowed

@@ -1,0 +1,59 @@
+"""``rouge``: overlap of n-grams, or of the longest common subsequence, with the target."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+from evalharness.scoring.base import Sample, Score, Scorer, Share, alternatives, best, graded
+from evalharness.scoring.word_tokens import Unit, word_tokens
+
+Variant = Literal["rouge1", "rouge2", "rougeL"]
+
+
+class Rouge(Scorer, frozen=True, kw_only=True):
+    """ROUGE F-measure between text and target, the best over alternatives, in 0..1.
+
+    ``2PR / (P + R)`` over shared unigrams (``rouge1``), bigrams (``rouge2``) or the longest common
+    subsequence of words (``rougeL``), without stemming (Lin 2004, ACL W04-1013). Equal to the
+    ``rouge-score`` package on ASCII texts; words of other scripts, which that package drops,
+    are counted.
+
+    Attributes:
+        variant: which of the three.
+        unit: ``words``, or ``characters`` for scripts without spaces.
+        threshold: when given, the value becomes 1 at or above it and 0 below.
+
+    """
+
+    variant: Variant = "rougeL"
+    unit: Unit = "words"
+    threshold: Share | None = None
+
+    def grade(self, sample: Sample) -> Score:
+        """Count what is shared."""
+        said = self.said(sample)
+        tokens = word_tokens(said, unit=self.unit)
+        value = best(
+            alternatives(sample.target),
+            lambda target: self._measure(tokens, word_tokens(target, unit=self.unit)),
+        )
+        return graded(value, self.threshold, said, self.variant)
+
+    def _measure(self, said: list[str], wanted: list[str]) -> float:
+        if self.variant == "rougeL":
+            from rapidfuzz.distance import LCSseq
+
+            return _f_measure(LCSseq.similarity(said, wanted), len(said), len(wanted))
+        n = int(self.variant[-1])
+        ours, theirs = _ngrams(said, n), _ngrams(wanted, n)
+        return _f_measure((ours & theirs).total(), ours.total(), theirs.total())
+
+
+def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+
+
+def _f_measure(shared: int, ours: int, theirs: int) -> float:
+    """Harmonic mean of shared/ours and shared/theirs; 0 when nothing is shared."""
+    return 2.0 * shared / (ours + theirs) if shared else 0.0

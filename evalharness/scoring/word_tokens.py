@@ -1,0 +1,40 @@
+"""Words of a text, for scorers that count them."""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import Literal
+
+from evalharness.scoring.text_options import is_punctuation
+
+Unit = Literal["words", "characters"]
+
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_NO_ASCII_MARKS = str.maketrans("", "", string.punctuation)
+_WORD = re.compile(r"[^\W_]+")
+
+
+def squad_tokens(text: str, *, articles: bool, unit: Unit) -> list[str]:
+    """Split as the SQuAD evaluation does: lower case, no punctuation, split at space.
+
+    Source: Rajpurkar et al. 2016 (arXiv 1606.05250), evaluation script 1.1, with punctuation of
+    all scripts instead of ASCII alone. ``articles: false`` drops English a, an, the.
+    """
+    kept = text.lower().translate(_NO_ASCII_MARKS)
+    if not kept.isascii():
+        # Other scripts often write no space beside a mark.
+        kept = "".join(" " if is_punctuation(c) else c for c in kept)
+    if not articles:
+        kept = _ARTICLES.sub(" ", kept)
+    return _split(kept.split(), unit)
+
+
+def word_tokens(text: str, *, unit: Unit) -> list[str]:
+    """Find the runs of letters and digits of any script, lower case."""
+    return _split(_WORD.findall(text.lower()), unit)
+
+
+def _split(words: list[str], unit: Unit) -> list[str]:
+    # Scripts without spaces (Chinese, Japanese, Thai) are counted by character.
+    return words if unit == "words" else [c for word in words for c in word]

@@ -1,0 +1,106 @@
+"""The lock of a run folder: one process writes it at a time.
+
+An ``flock`` on ``run.lock``, which the kernel releases however the process ends; the file itself
+stays. Readers need no lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from evalharness.errors import ConfigError, RunInUseError, StorageError
+from evalharness.store.folder import durable_files
+
+LOCK = "run.lock"
+_PROCESS = re.compile(r"process ([0-9]{1,10}) on (.+)")
+_HELPER_S = 10.0
+
+
+def hold_existing(root: Path) -> int | None:
+    """Take the lock of a run folder before anything else is worked out; None for a new run.
+
+    Whoever comes second learns so at once, however large the plan is.
+
+    Raises:
+        RunInUseError, ConfigError, StorageError: as :meth:`.run_folder.RunFolder.open`.
+    """
+    return take_lock(root) if (root / LOCK).exists() else None
+
+
+def take_lock(root: Path) -> int:
+    """Create the folder when it is new, and lock it for this process: a file descriptor.
+
+    Raises:
+        RunInUseError: another process holds it; nothing was touched.
+        ConfigError: it is a symbolic link, which may lead out of the results folder.
+        StorageError: it cannot be created.
+    """
+    if root.is_symlink():
+        raise ConfigError(
+            f"{root} is a symbolic link; a run is written into a folder of its own",
+            hint="results_dir=… puts runs elsewhere",
+        )
+    try:
+        return _lock(root)
+    except OSError as error:
+        raise StorageError(f"cannot open the run folder {root}: {error.strerror}") from error
+
+
+def _lock(root: Path) -> int:
+    durable_files.make_folder(root)
+    path = root / LOCK
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, durable_files.FILE_MODE)
+    if not _taken(lock):
+        holder = _holder(lock)
+        os.close(lock)
+        raise RunInUseError(
+            f"run folder {root} is being written by {holder or 'another process'}",
+            hint="wait for it, or choose another folder with name=…",
+        )
+    with suppress(OSError):  # only a courtesy to whoever is turned away
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    return lock
+
+
+def _taken(lock: int) -> bool:
+    """Take the lock, unless a process that lives has it.
+
+    One that was killed may leave its helper (:mod:`~evalharness.store.parts.seal_process`) with the
+    lock for the moment it needs to notice; that moment is waited for.
+    """
+    until = time.monotonic() + _HELPER_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not _is_gone(_holder(lock)) or time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def _holder(lock: int) -> str:
+    """Who wrote into the lock file that it has it."""
+    return os.pread(lock, 200, 0).decode(errors="replace").strip()
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether that is a process of this machine that does not exist any more."""
+    found = _PROCESS.fullmatch(holder)
+    if found is None or found[2] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

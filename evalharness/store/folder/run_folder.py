@@ -1,0 +1,267 @@
+"""The run folder: its layout and its manifest.
+
+One process writes a run folder at a time (see :mod:`.lock`).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evalharness.errors import RunNotFoundError, StorageError
+from evalharness.records import SCHEMA_VERSION
+from evalharness.store.folder import durable_files
+from evalharness.store.folder.lock import take_lock
+from evalharness.store.parts import parts_log
+from evalharness.store.parts.part_files import Part
+from evalharness.store.remote.sync import Mirror, mirror_of
+
+MANIFEST = "run.json"
+CONFIG = "config.yaml"
+# Statuses of a run whose journal may hold answers that no part holds.
+UNFINISHED = ("running", "interrupted", "stopped")
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """``run.json``: what a reader needs before opening any Parquet.
+
+    ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped`` or ``imported``;
+    ``planned`` counts the trials of the newest plan, ``recorded`` the rows in sealed record parts.
+    ``sessions`` has one entry each time the run went on: ``ended_at``, ``seconds`` it took,
+    ``cpu_s`` this process computed meanwhile, requests ``sent``, trials ``recorded``, and how late
+    the client itself was (``loop_lag_s``, ``commit_wait_s``: n, p50, p99 and max in seconds, see
+    :mod:`evalharness.runner.loop_lag`).
+    ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there
+    is an unparsed answer); None for runs. ``rewriting`` names parts whose content is being
+    replaced, and ``reopened`` says that trials lost their record again (see
+    :mod:`~evalharness.store.parts.retry_errors`). ``parts_log`` is the number of the log that holds
+    newer parts (see :mod:`.parts_log`).
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    code_version: str
+    name: str
+    status: str
+    created_at: str
+    updated_at: str
+    reason: str | None = None
+    planned: int | None = None
+    recorded: int = 0
+    by_status: dict[str, int] = {}
+    in_doubt: int = 0
+    parts: list[Part] = []
+    environment: dict[str, Any] = {}
+    sessions: list[dict[str, Any]] = []
+    throttle: list[dict[str, Any]] = []
+    notes: list[str] = []
+    answers_supplied: bool | None = None
+    rewriting: list[str] = []
+    reopened: bool = False
+    parts_log: int = 0
+
+
+def now_iso() -> str:
+    """The current instant in UTC, ISO 8601 with seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def environment() -> dict[str, Any]:
+    """Where a run was made: versions and machine, nothing personal."""
+    from importlib.metadata import version
+
+    packages = (
+        "hydra-core", "httptools", "httpx", "msgspec", "numpy", "pandas", "pyarrow", "pyreqwest",
+        "uvloop",
+    )  # fmt: skip
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+class RunFolder:
+    """The writing side of ``results/<name>/``; use :meth:`open`, then :meth:`close`."""
+
+    def __init__(self, root: Path, lock: int, manifest: Manifest) -> None:
+        self.root = root
+        self.manifest = manifest
+        self._lock = lock
+        self._mirror: Mirror | None = None
+        log = parts_log.path_of(root, manifest.parts_log)
+        self._logged = sum(len(line.parts) for line in parts_log.read(log))
+
+    @classmethod
+    def open(cls, root: Path, *, code_version: str) -> RunFolder:
+        """Lock the folder (creating it when new) and read its manifest.
+
+        Raises:
+            RunInUseError: another process holds it; nothing was touched.
+            ConfigError: it is a symbolic link, which may lead out of the results folder.
+            StorageError: it cannot be created, or was written by a newer schema.
+        """
+        return cls.locked(root, take_lock(root), code_version=code_version)
+
+    @classmethod
+    def locked(cls, root: Path, lock: int, *, code_version: str) -> RunFolder:
+        """The rest of :meth:`open`, for a lock that is held already; it is released on failure."""
+        try:
+            mirror = mirror_of(root)
+            if mirror is not None:
+                mirror.fetch(writing=True)
+                mirror.claim()
+            folder = cls(root, lock, _existing_or_new(root, code_version))
+            folder._mirror = mirror
+            for name in ("records", "attempts", "journal"):
+                durable_files.make_folder(root / name)
+            durable_files.sync_folder(root)
+            durable_files.sync_folder(root.parent)
+            folder._sweep_leftovers()
+        except BaseException as error:
+            os.close(lock)
+            if not isinstance(error, OSError):
+                raise
+            raise StorageError(f"cannot open the run folder {root}: {error.strerror}") from error
+        return folder
+
+    def _sweep_leftovers(self) -> None:
+        """Remove what a killed writer left aside; it never had its real name."""
+        for leftover in [*self.root.glob(".*.tmp"), *self.root.glob("*/.*.tmp")]:
+            leftover.unlink(missing_ok=True)
+
+    @property
+    def lock(self) -> int:
+        """File descriptor of the lock."""
+        return self._lock
+
+    @property
+    def journal_folder(self) -> Path:
+        """Where the journal lives."""
+        return self.root / "journal"
+
+    def save_manifest(self, **changes: Any) -> None:
+        """Write ``run.json`` with some fields changed; where there is a store, also there.
+
+        Raises:
+            StorageError: the disk refused, or the store; the parts it lists may not be there then.
+        """
+        for key, value in changes.items():
+            setattr(self.manifest, key, value)
+        self.manifest.updated_at = now_iso()
+        if self._logged:
+            self.manifest.parts_log += 1
+            self._logged = 0
+        content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=1)
+        durable_files.publish_bytes(self.root / MANIFEST, content)
+        for log in self.root.glob(parts_log.PATTERN):
+            log.unlink()
+        if self._mirror is not None:
+            self._mirror.push(self.manifest.parts)
+
+    def save_parts(
+        self, added: list[Part], *, parts: list[Part], by_status: dict[str, int], in_doubt: int
+    ) -> None:
+        """Note sealed parts: in ``run.json``, or in a line beside it where there are many.
+
+        Raises:
+            StorageError: as :meth:`save_manifest`.
+        """
+        manifest = self.manifest
+        manifest.parts, manifest.by_status, manifest.in_doubt = parts, by_status, in_doubt
+        manifest.recorded = sum(p.rows for p in parts if p.path.startswith("records/"))
+        if parts_log.is_due(len(parts), self._logged + len(added)):
+            self.save_manifest()
+            return
+        line = parts_log.Line(
+            parts=added, recorded=manifest.recorded, by_status=by_status, in_doubt=in_doubt
+        )
+        try:
+            parts_log.append(parts_log.path_of(self.root, manifest.parts_log), line)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.root}: {error.strerror}") from error
+        self._logged += len(added)
+        if self._mirror is not None:
+            self._mirror.push_parts(added)
+
+    def close(self) -> None:
+        """Release the lock; a second call changes nothing."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            if self._mirror is not None:
+                with suppress(StorageError):  # then the store goes on saying that this copy is open
+                    self._mirror.release()
+            os.close(lock)
+
+
+def read_manifest(root: Path) -> Manifest | None:
+    """The manifest of a folder with what its log adds, or None when it has none.
+
+    Raises:
+        RunNotFoundError: ``run.json`` is there and cannot be read.
+    """
+    while True:
+        try:
+            content = (root / MANIFEST).read_bytes()
+        except FileNotFoundError:
+            return None
+        manifest = _decoded(root, content)
+        lines = parts_log.read(parts_log.path_of(root, manifest.parts_log))
+        if lines:
+            last = lines[-1]
+            manifest.parts = parts_log.merged(manifest.parts, lines)
+            manifest.recorded, manifest.in_doubt = last.recorded, last.in_doubt
+            manifest.by_status = last.by_status
+            return manifest
+        # With many parts the log may have been taken in between the two.
+        if len(manifest.parts) < parts_log.FEW_PARTS or _still(root, content):
+            return manifest
+
+
+def _still(root: Path, content: bytes) -> bool:
+    try:
+        return (root / MANIFEST).read_bytes() == content
+    except FileNotFoundError:
+        return False
+
+
+def _decoded(root: Path, content: bytes) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise RunNotFoundError(
+            f"{root / MANIFEST} is damaged: {error}",
+            hint=f"evalharness verify {root} tells what can be read",
+        ) from None
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise RunNotFoundError(
+            f"{root} was written with storage schema {manifest.schema_version}; this version "
+            f"reads up to {SCHEMA_VERSION}",
+            hint="pip install --upgrade evalharness",
+        )
+    return manifest
+
+
+def _existing_or_new(root: Path, code_version: str) -> Manifest:
+    existing = read_manifest(root)
+    if existing is not None:
+        existing.code_version = code_version
+        return existing
+    root.chmod(
+        durable_files.FOLDER_MODE
+    )  # somebody may have made the folder beforehand, for all to see
+    now = now_iso()
+    return Manifest(
+        code_version=code_version,
+        name=root.name,
+        status="running",
+        created_at=now,
+        updated_at=now,
+        environment=environment(),
+    )

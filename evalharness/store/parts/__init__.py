@@ -1,0 +1,1 @@
+"""Sealed Parquet parts: writing, reading, verifying."""

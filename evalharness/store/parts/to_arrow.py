@@ -1,0 +1,179 @@
+"""From journal entries to Arrow tables: the one place that knows which value fills a column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import astuple
+
+from evalharness.records import AttemptResult, Outcome, Prompt, Setting, canonical_json
+from evalharness.schema import arrow_schema
+from evalharness.store.journal.arrow_buffers import empty, table_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Columns of schema.RECORDS that an import fills and a run never does.
+_IMPORT_ONLY = {"answer", "score", "cost_usd_imported", "extra_json"}
+_BLOCK = 1_024  # rows
+# Columns named otherwise than the field that fills them.
+_RENAMED = {
+    "scheduled_at": "scheduled_at_ns", "sent_at": "sent_at_ns", "admitted_at": "admitted_at_ns",
+    "logprobs": "logprobs_json", "attempts": "attempt",
+}  # fmt: skip
+
+
+class AskedParams(msgspec.Struct):
+    """The parameters that have a column of their own, read back from the body that was sent."""
+
+    model: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    n: int | None = None
+    stream: bool | None = None
+
+
+_asked = msgspec.json.Decoder(AskedParams)
+_no_params = AskedParams()
+
+
+def record_table(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
+    """One row a trial. ``providers`` maps setting_id to the provider's name."""
+    return _in_blocks("records", finals, lambda block: _records(block, providers))
+
+
+def attempt_table(results: Sequence[AttemptResult]) -> pa.Table:
+    """One row an HTTP attempt."""
+    return _in_blocks("attempts", results, _attempts)
+
+
+def _in_blocks(
+    name: str,
+    results: Sequence[AttemptResult],
+    table: Callable[[Sequence[AttemptResult]], pa.Table],
+) -> pa.Table:
+    """Build a table block by block.
+
+    Turning values on their side is one long call, during which no other thread of the process
+    runs: of thousands of rows at a time, it would make the event loop late.
+    """
+    import pyarrow as pa
+
+    blocks = [table(results[at : at + _BLOCK]) for at in range(0, len(results), _BLOCK)]
+    return pa.concat_tables(blocks) if blocks else empty(arrow_schema(name))
+
+
+def _records(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
+    values = _values(finals)
+    values |= _by_field([_no_params if r.body is None else _asked.decode(r.body) for r in finals])
+    values |= dict.fromkeys(_IMPORT_ONLY, [None] * len(finals))
+    values["provider"] = [providers.get(setting) for setting in values["setting_id"]]
+    values["request_json"] = [None if body is None else body.decode() for body in values["body"]]
+    values["in_doubt"] = [
+        before > 0 or outcome is Outcome.IN_DOUBT
+        for before, outcome in zip(values["in_doubt_before"], values["outcome"], strict=True)
+    ]
+    return _table("records", values)
+
+
+def _attempts(results: Sequence[AttemptResult]) -> pa.Table:
+    values = _values(results)
+    # The final response is in the record; what other attempts brought is nowhere else.
+    values["response_json"] = [
+        None if final else response
+        for final, response in zip(values["final"], values["response_json"], strict=True)
+    ]
+    return _table("attempts", values)
+
+
+def _values(results: Sequence[AttemptResult]) -> dict[str, Sequence[Any]]:
+    """Every field of results, intents, replies and usages (whose names differ) as a column."""
+    replies = [r.reply for r in results]
+    values = _by_field(results) | _by_field([r.intent for r in results]) | _by_field(replies)
+    values |= _by_field([reply.usage for reply in replies])
+    values["headers_json"] = [
+        canonical_json(headers).decode() if headers else None for headers in values["headers"]
+    ]
+    return values
+
+
+def _by_field(rows: Sequence[msgspec.Struct]) -> dict[str, Sequence[Any]]:
+    """Values of one type turned on their side: a column for each field."""
+    return dict(zip(rows[0].__struct_fields__, zip(*map(astuple, rows), strict=True), strict=True))
+
+
+def _table(name: str, values: dict[str, Sequence[Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    schema = arrow_schema(name)
+    columns: dict[str, Any] = {
+        column: values[_RENAMED.get(column, column)] for column in schema.names
+    }
+    return pa.Table.from_pydict(columns, schema=schema)
+
+
+def prompt_table(prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
+    """The prompts of a plan; ``digests`` name what shapes each one's requests."""
+    columns: dict[str, list[Any]] = {
+        "prompt_id": [p.prompt_id for p in prompts],
+        "digest": list(digests),
+        "messages_json": [_json(p.messages) for p in prompts],
+        "target_json": [_json(p.target) for p in prompts],
+        "tags": [p.tags for p in prompts],
+        "cluster": [p.cluster for p in prompts],
+        "params_json": [_json(p.params or None) for p in prompts],
+        "fields_json": [_json(p.fields or None) for p in prompts],
+        "source": [p.source for p in prompts],
+        "active": [True] * len(prompts),
+    }
+    return table_of(columns, arrow_schema("prompts"))
+
+
+def setting_table(settings: Sequence[tuple[Setting, bool]]) -> pa.Table:
+    """Settings with their ``active`` flag (part of the newest plan)."""
+    columns: dict[str, list[Any]] = {
+        "setting_id": [s.setting_id for s, _ in settings],
+        "label": [s.label for s, _ in settings],
+        "provider": [s.provider for s, _ in settings],
+        "endpoint": [s.endpoint for s, _ in settings],
+        "model": [s.model for s, _ in settings],
+        "params_json": [canonical_json(s.params).decode() for s, _ in settings],
+        "system": [s.system for s, _ in settings],
+        "template": [s.template for s, _ in settings],
+        "axes_json": [canonical_json(s.axes).decode() for s, _ in settings],
+        "load_json": [_json(s.load or None) for s, _ in settings],
+        "active": [active for _, active in settings],
+    }
+    return table_of(columns, arrow_schema("settings"))
+
+
+def settings_from(table: pa.Table) -> list[tuple[Setting, bool]]:
+    """Read settings back, the inverse of :func:`setting_table`."""
+    return [
+        (
+            Setting(
+                setting_id=row["setting_id"],
+                label=row["label"],
+                provider=row["provider"] or "",
+                endpoint=row["endpoint"] or "",
+                model=row["model"] or "",
+                params=msgspec.json.decode(row["params_json"]),
+                system=row["system"],
+                template=row["template"],
+                axes=msgspec.json.decode(row["axes_json"]),
+                load=msgspec.json.decode(row.get("load_json") or "{}"),
+            ),
+            bool(row["active"]),
+        )
+        for row in table.to_pylist()
+    ]
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else canonical_json(value).decode()

@@ -1,0 +1,251 @@
+"""Integrity of a run folder: every promise that can be checked from outside, checked."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from evalharness.columnar.arrow_ops import missing_only_nullable, read_parquet
+from evalharness.errors import EvalharnessError
+from evalharness.records import AttemptResult, Intent, Outcome
+from evalharness.store.folder.run_folder import MANIFEST, UNFINISHED, Manifest, read_manifest
+from evalharness.store.journal.journal_format import (
+    Damage,
+    connect_for_reading,
+    quarantined,
+    read_entries,
+)
+from evalharness.store.journal.repair import commits_lost
+from evalharness.store.journal.worker_journals import journal_paths
+from evalharness.store.parts.part_files import PATTERN, describe, part_name
+from evalharness.store.parts.totals import Tally
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is wrong. ``where`` is a file of the run folder."""
+
+    where: str
+    problem: str
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What verification found; sound when ``findings`` is empty.
+
+    ``unsealed``, ``in_doubt`` and ``quarantined`` (damaged entries that were set aside, their
+    trials asked again) are facts, not faults; so is ``sealing``, a part that has its name and is
+    not yet listed because its seal is still going on or was interrupted.
+    """
+
+    run: str
+    parts: int = 0
+    records: int = 0
+    attempts: int = 0
+    unsealed: int = 0
+    in_doubt: int = 0
+    quarantined: int = 0
+    sealing: int = 0
+    planned: int | None = None
+    findings: list[Finding] = []
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
+def verify_folder(root: Path) -> Report:
+    """Read everything in a run folder and compare it with the manifest and with itself.
+
+    Parts are looked up first, then the journal's open seals, then the manifest: a part that a
+    running writer names meanwhile is in one of the three. Parts that only the manifest knew of are
+    looked up then.
+    """
+    report = Report(run=root.name, findings=[])
+    paths = {table: sorted((root / table).glob(PATTERN)) for table in ("records", "attempts")}
+    open_seals = _open_seals(root)
+    manifest = _manifest(root, report)
+    listed = {} if manifest is None else {part.path: part.sha256 for part in manifest.parts}
+    rewriting: list[str] = [] if manifest is None else manifest.rewriting
+    open_parts = {*rewriting, *(f"{table}/{name}" for table in paths for name in open_seals)}
+    for name in listed:
+        if (root / name) not in paths[name.split("/")[0]] and (root / name).exists():
+            paths[name.split("/")[0]].append(root / name)
+    tally = Tally()
+    tried: set[str] = set()  # attempts parts that can be read
+    for path in [*paths["attempts"], *paths["records"]]:
+        rows = _check_part(root, path, listed, open_parts, report)
+        if rows is None:
+            continue
+        is_listed = path.relative_to(root).as_posix() in listed
+        if path.parent.name == "attempts":
+            tally.add_attempts(rows, listed=is_listed)
+            tried.add(path.name)
+        else:
+            tally.add_records(rows, listed=is_listed, paired=path.name in tried)
+    report.records, report.attempts, report.in_doubt = tally.records, tally.attempts, tally.in_doubt
+    _check_rows(root, manifest, tally, report)
+    _check_journal(root, manifest, tally, report)
+    return report
+
+
+def _check_rows(root: Path, manifest: Manifest | None, tally: Tally, report: Report) -> None:
+    """All parts together, with the lists beside them and the manifest."""
+    broken = bool(report.findings)
+    prompts, settings = _lists(root, report)
+    listed = [] if manifest is None else [part.path for part in manifest.parts]
+    for name in listed:
+        if not (root / name).exists():
+            broken = True
+            report.findings.append(Finding(name, "listed in run.json, and missing"))
+    report.findings += [Finding("records", problem) for problem in tally.problems()]
+    # Of a part that cannot be read all the rest follows, and it has been said.
+    if manifest is None or broken or prompts is None or settings is None or report.sealing:
+        return
+    report.findings += [Finding(MANIFEST, problem) for problem in tally.differences(manifest)]
+    if manifest.status != "imported":
+        missing = tally.missing(manifest, prompts, settings)
+        report.findings += [Finding("records", problem) for problem in missing]
+
+
+def _manifest(root: Path, report: Report) -> Manifest | None:
+    try:
+        manifest = read_manifest(root)
+    except EvalharnessError as error:
+        report.findings.append(Finding("run.json", error.message))
+        return None
+    if manifest is None:
+        report.findings.append(Finding("run.json", "missing"))
+        return None
+    report.planned = manifest.planned
+    return manifest
+
+
+def _open_seals(root: Path) -> set[str]:
+    """File names of the parts whose seal is not finished."""
+    names: set[str] = set()
+    for path in journal_paths(root):
+        # What is wrong with a journal is said when it is checked itself.
+        with suppress(EvalharnessError, sqlite3.Error):
+            db = connect_for_reading(path)
+            if db is not None:
+                with closing(db):
+                    names |= {part_name(part) for (part,) in db.execute("SELECT part FROM seal")}
+    return names
+
+
+def _lists(root: Path, report: Report) -> tuple[pa.Table | None, pa.Table | None]:
+    """Prompts and settings, None where they cannot be read."""
+    import pyarrow as pa
+
+    found: list[pa.Table | None] = [None, None]
+    for place, name in enumerate(("prompts.parquet", "settings.parquet")):
+        try:
+            found[place] = read_parquet(root / name)
+        except FileNotFoundError:
+            report.findings.append(Finding(name, "missing"))
+        except (pa.ArrowException, OSError) as error:
+            report.findings.append(Finding(name, f"cannot be read: {_first_line(error)}"))
+    return found[0], found[1]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _check_part(
+    root: Path, path: Path, listed: dict[str, str], open_parts: set[str], report: Report
+) -> pa.Table | None:
+    import pyarrow as pa
+
+    from evalharness.schema import arrow_schema
+
+    name = path.relative_to(root).as_posix()
+    report.parts += 1
+    try:
+        table = read_parquet(path)
+    except (pa.ArrowException, OSError) as error:
+        report.findings.append(Finding(name, f"cannot be read: {_first_line(error)}"))
+        return None
+    # An older part may lack a column that was added since, and is null there.
+    if not missing_only_nullable(table.schema, arrow_schema(path.parent.name)):
+        report.findings.append(Finding(name, "its columns are not those of the schema"))
+        return None
+    expected = listed.get(name)
+    if name in open_parts:
+        report.sealing += 1
+    elif expected is None:
+        report.findings.append(Finding(name, "not listed in run.json"))
+    elif describe(root, path, rows=len(table)).sha256 != expected:
+        report.findings.append(Finding(name, "its content is not what was sealed"))
+    return table
+
+
+class _Unsealed:
+    """What the journals hold together: an attempt may be in two while it is handed over."""
+
+    def __init__(self) -> None:
+        self.intents: set[tuple[str, int]] = set()
+        self.results: dict[tuple[str, int], tuple[bool, bool]] = {}  # final, in doubt
+
+    def add(self, value: Intent | AttemptResult) -> None:
+        if isinstance(value, Intent):
+            self.intents.add((value.trial_id, value.attempt))
+        else:
+            key = value.intent.trial_id, value.intent.attempt
+            self.results[key] = value.final, value.reply.outcome is Outcome.IN_DOUBT
+
+    def count(self, tally: Tally, report: Report) -> None:
+        # What is in a part already is there with all its attempts.
+        trials = sorted({trial for trial, _ in self.intents | self.results.keys()})
+        sealed = tally.sealed(trials)
+        fresh = [said for (trial, _), said in self.results.items() if trial not in sealed]
+        report.unsealed += sum(final for final, _ in fresh)
+        report.in_doubt += sum(in_doubt for _, in_doubt in fresh)
+        unheard = self.intents - self.results.keys()
+        report.in_doubt += sum(trial not in sealed for trial, _ in unheard)
+
+
+def _check_journal(root: Path, manifest: Manifest | None, tally: Tally, report: Report) -> None:
+    unsealed = _Unsealed()
+    for path in journal_paths(root):
+        where = path.parent.relative_to(root).as_posix()
+        damage: list[Damage] = []
+        problems: list[str] = []
+        try:
+            db = connect_for_reading(path)
+            if db is None:
+                if where == "journal" and manifest is not None and manifest.status in UNFINISHED:
+                    problems.append("the journal is gone")
+            else:
+                with closing(db):
+                    lost = commits_lost(path)
+                    if lost:
+                        problems.append(f"{lost} commits in the write-ahead log cannot be read")
+                    problems += _read_journal(db, unsealed, damage, report)
+        except (EvalharnessError, sqlite3.Error) as error:
+            problems.append(error.message if isinstance(error, EvalharnessError) else str(error))
+        report.findings += [Finding(where, text) for text in (*problems, *map(_said, damage))]
+    unsealed.count(tally, report)
+
+
+def _said(item: Damage) -> str:
+    return f"entry {item.seq}: {item.reason}" if item.seq else item.reason
+
+
+def _read_journal(
+    db: sqlite3.Connection, unsealed: _Unsealed, damage: list[Damage], report: Report
+) -> list[str]:
+    for _, value in read_entries(db, damage=damage):
+        unsealed.add(value)
+    report.quarantined += len(quarantined(db))
+    if damage:
+        return []
+    problem = db.execute("PRAGMA quick_check").fetchone()[0]
+    return [] if problem == "ok" else [str(problem)]

@@ -1,0 +1,1 @@
+"""Run folders in an object store: addresses, uploads, synchronisation."""
