@@ -35,7 +35,7 @@ import numpy as np
 from benchmarks.recorded import Shape, make
 from evalharness.analysis import stats
 from evalharness.analysis.comparison.compare import compare
-from evalharness.report.build.open_run import gather
+from evalharness.report.build.open_run import open_run
 from evalharness.store.folder.run import Run
 
 COMPARED = Shape(prompts=10_000, settings=20, repeats=5)
@@ -157,7 +157,7 @@ def comparison(root: Path, shape: Shape = COMPARED) -> dict[str, Any]:
     if not (root / "run.json").exists():
         make(root, shape)
     marks = [(time.process_time(), time.perf_counter())]
-    frame = gather(Run.open(root)).frame
+    frame = open_run(Run.open(root)).frame
     marks.append((time.process_time(), time.perf_counter()))
     rows = compare(frame, by="temperature")
     marks.append((time.process_time(), time.perf_counter()))

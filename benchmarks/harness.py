@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from pyreqwest.client import ClientBuilder
 
-from evalharness.cli.execution.connections import open_lanes
-from evalharness.cli.execution.prepare import Prepared
-from evalharness.config.models import RunConfig, parse
+from evalharness.cli.execution.connections import open_endpoints
+from evalharness.cli.execution.prepare import PreparedRun
+from evalharness.config.models import RunConfig, parse_run_config
 from evalharness.runner import Runner
-from evalharness.runner.budget import Money
+from evalharness.runner.budget import RunBudget
 from evalharness.runner.progress import LineProgress
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.parts.verify import verify_folder
@@ -37,7 +37,7 @@ def configuration(
         {"id": f"p{n}", "prompt": f"What is the capital of country {n}?"} for n in range(PROMPTS)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return parse(
+    return parse_run_config(
         {
             "name": f"bench-{concurrency}",
             "provider": {"kind": "remote", "name": "canned", "model": "m", "base_url": base_url},
@@ -60,7 +60,7 @@ class Took(NamedTuple):
     cpu_s: float
 
 
-async def durable(prepared: Prepared, root: Path) -> Took:
+async def durable(prepared: PreparedRun, root: Path) -> Took:
     """Run the plan as ``evalharness run`` does."""
     plan = prepared.plan
     store = RunStore(root, code_version="bench")
@@ -70,9 +70,9 @@ async def durable(prepared: Prepared, root: Path) -> Took:
     )  # fmt: skip
     progress = LineProgress()
     async with AsyncExitStack() as stack:
-        lanes = await open_lanes(prepared, stack, progress)
-        money = Money(None, {s.setting_id: None for s in plan.settings})
-        runner = Runner(plan, store, lanes, money=money, progress=progress)
+        endpoints = await open_endpoints(prepared, stack, progress)
+        budget = RunBudget(None, {s.setting_id: None for s in plan.settings})
+        runner = Runner(plan, store, endpoints, budget=budget, progress=progress)
         progress.start(total=len(plan), done=0, label=plan.config.name)
         began, cpu = time.perf_counter(), time.process_time()
         await runner.run(np.zeros(len(plan), dtype=np.bool_))
@@ -82,7 +82,7 @@ async def durable(prepared: Prepared, root: Path) -> Took:
         return Took(recorded[0], sealed[0], recorded[1], sealed[1])
 
 
-async def bare(prepared: Prepared, base_url: str, concurrency: int) -> Took:
+async def bare(prepared: PreparedRun, base_url: str, concurrency: int) -> Took:
     """Send the same bodies with pyreqwest alone."""
     plan = prepared.plan
     bodies = (plan.body(trial) for trial in plan.trials())
@@ -104,7 +104,7 @@ async def bare(prepared: Prepared, base_url: str, concurrency: int) -> Took:
 
 
 async def bare_streams(
-    prepared: Prepared, base_url: str, concurrency: int
+    prepared: PreparedRun, base_url: str, concurrency: int
 ) -> tuple[list[float], float]:
     """Read the same streams with pyreqwest alone.
 
@@ -142,5 +142,5 @@ def checked(root: Path, trials: int) -> None:
         SystemExit: something is missing or damaged.
     """
     report = verify_folder(root)
-    if not report.sound or report.records != trials:
+    if not report.is_sound or report.records != trials:
         raise SystemExit(f"{report.records} of {trials} records, {report.findings}")

@@ -22,7 +22,7 @@ from benchmarks.harness import checked, configuration, durable
 from benchmarks.nginx import canned_server
 from evalharness.cli.execution.event_loop import run_on_loop
 from evalharness.cli.execution.prepare import prepare
-from evalharness.store.parts.seal_process import Sealer
+from evalharness.store.parts.seal_process import SealProcess
 
 
 class Peaks(NamedTuple):
@@ -57,18 +57,18 @@ def _resident_mib(pid: int | str) -> float:
 def _helpers() -> Generator[list[float]]:
     """Collects what each helper held when it was closed."""
     found: list[float] = []
-    close = Sealer.close
+    close = SealProcess.close
 
-    def noted(self: Sealer) -> None:
+    def noted(self: SealProcess) -> None:
         if self.process is not None:
             found.append(_resident_mib(self.process.pid))
         close(self)
 
-    Sealer.close = noted
+    SealProcess.close = noted
     try:
         yield found
     finally:
-        Sealer.close = close
+        SealProcess.close = close
 
 
 def _one(base_url: str, trials: int, concurrency: int) -> None:

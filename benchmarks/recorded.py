@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evalharness.planning.shuffle import Shuffle
+from evalharness.planning.shuffle import FeistelPermutation
 from evalharness.records import Prompt, Setting
 from evalharness.schema import arrow_schema
 from evalharness.store.folder.run_folder import RunFolder
@@ -61,7 +61,7 @@ def make(root: Path, shape: Shape, *, part_rows: int = SEAL_TRIALS) -> None:
     folder = RunFolder.open(root, code_version="benchmark")
     write_table(root / "prompts.parquet", prompt_table(prompts, [p.prompt_id for p in prompts]))
     write_table(root / "settings.parquet", setting_table([(s, True) for s in settings]))
-    order, sentences = Shuffle(shape.trials, 0), _sentences()
+    order, sentences = FeistelPermutation(shape.trials, 0), _sentences()
     parts: list[Any] = []
     statuses = np.zeros(len(_STATUSES), np.int64)
     for number, start in enumerate(range(0, shape.trials, part_rows), start=1):
@@ -226,7 +226,7 @@ class _Block:
             "request_json": request, "text": text,
             "finish_reason": _where(answered, "stop"),
             "refusal": _where(self.status == 2, "I cannot help with that."),
-            "served_model": _where(answered, MODEL), "system_fingerprint": fingerprint,
+            "response_model": _where(answered, MODEL), "system_fingerprint": fingerprint,
             "response_id": _joined("chatcmpl-", common["trial_id"]),
             "response_json": _compute.if_else(pa.array(answered), reply, None),
             "text_sanitized": np.zeros(len(self.trial), np.bool_),

@@ -23,8 +23,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from evalharness.config.models import RunConfig, parse
-from evalharness.planning.plan import Plan, build_plan
+from evalharness.config.models import RunConfig, parse_run_config
+from evalharness.planning.build import build_plan
+from evalharness.planning.plan import Plan
 from evalharness.records import (
     AttemptResult,
     Intent,
@@ -34,12 +35,12 @@ from evalharness.records import (
     Trial,
     Usage,
 )
-from evalharness.runner.resume_limits import recall
+from evalharness.runner.resume_limits import restore_limits
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.parts import seal
 from evalharness.store.parts.seal import Batch
 from evalharness.throttle.clock import SystemClock
-from evalharness.throttle.limiter import Gate
+from evalharness.throttle.limiter import EndpointLimiter
 
 SETTINGS, REPEATS = 10, 10
 TEXT = "The capital of that country is a city on a river, known for its markets. " * 3
@@ -51,7 +52,7 @@ def configuration(folder: Path, trials: int) -> RunConfig:
     count = max(1, trials // (SETTINGS * REPEATS))
     rows = [{"id": f"prompt-{n}", "prompt": f"Capital of country {n}?"} for n in range(count)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return parse(
+    return parse_run_config(
         {
             "name": "resume",
             "provider": {"kind": "remote", "name": "canned", "model": "m", "base_url": "http://x"},
@@ -137,9 +138,9 @@ def measure(root: Path, config: RunConfig) -> dict[str, Any]:
     done = plan.done_map(store.done_keys())
     at = step("done_s", at)
     limits = config.limits
-    gate = Gate("canned", limits, plan.profile("canned"), SystemClock())
-    recall(root, {"canned": gate}, limits.max_wait_s)
-    assert gate.policy.reached
+    gate = EndpointLimiter("canned", limits, plan.profile("canned"), SystemClock())
+    restore_limits(root, {"canned": gate}, limits.max_wait_s)
+    assert gate.policy.ever_reached
     at = step("recall_s", at)
     next(plan.trials(done), None)
     step("first_trial_s", at)
@@ -157,7 +158,7 @@ def verify(root: Path) -> dict[str, Any]:
 
     began = time.perf_counter()
     report = verify_folder(root)
-    assert report.sound, report.findings
+    assert report.is_sound, report.findings
     return {
         "records": report.records, "verify_s": round(time.perf_counter() - began, 2),
         "memory_mib": memory_mib(),

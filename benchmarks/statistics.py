@@ -122,7 +122,9 @@ def planned(rng: np.random.Generator, pilot: int | None, repeats: int) -> bool:
         mean = 0.45
         within_b = mean - mean**2 - spread
         within_a = (mean + gain) - (mean + gain) ** 2 - spread - 0.2**2 / 12
-        components = design.Components(omega2=0.2**2 / 12, within_a=within_a, within_b=within_b)
+        components = design.VarianceComponents(
+            omega2=0.2**2 / 12, within_a=within_a, within_b=within_b
+        )
     else:
         found = stats.variance_components(*sides(rng, pilot, 3, gain))
         assert found is not None

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evalharness.api import LoadedRun
+    from evalharness.api import RunFrames
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(run: str | Path) -> LoadedRun:
+def load(run: str | Path) -> RunFrames:
     """Open a run by its name under ``results/``, by path or by URL.
 
     Raises:
         RunNotFoundError: when there is no such folder or it holds no run.
     """
-    from evalharness.api import LoadedRun
+    from evalharness.api import RunFrames
 
-    return LoadedRun.open(run)
+    return RunFrames.open(run)

@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from evalharness.analysis.data.frame import Frame
-    from evalharness.report.build.report_data import Built
+    from evalharness.analysis.data.frame import RunFrame
+    from evalharness.report.build.report_data import Report
 
 
-class LoadedRun(Run):
+class RunFrames(Run):
     """A run, with its report's figures as DataFrames of one row a setting or comparison.
 
     ``records()``, ``attempts()``, ``prompts()`` and ``settings()`` are the stored tables
     (``docs/schema.md``). The figures are those of ``evalharness report``: the run's own scoring and
-    prices, settings and prompts of the newest plan. They are computed when first asked for, once;
+    prices, settings and prompts of the newest plan. They are computed once, at the first access;
     open the run again to see what was added since. Missing values are NaN or None: unknown.
     """
 
     @classmethod
-    def open(cls, run: str | Path) -> LoadedRun:
+    def open(cls, run: str | Path) -> RunFrames:
         """Open by name under ``results/``, by path or by URL.
 
         Raises:
             RunNotFoundError: there is no such run, or its manifest is damaged.
         """
-        found = Run.open(run)
-        return cls(found.root, found.manifest)
+        stored = Run.open(run)
+        return cls(stored.root, stored.manifest)
 
     def agreement(self) -> pd.DataFrame:
         """How often repeats agree: one row a setting and ``of`` (``raw``, ``answer``).
@@ -47,13 +47,13 @@ class LoadedRun(Run):
         """
         rows: list[dict[str, Any]] = []
         for setting in self._rows:
-            for of, found in setting["agreement"].items():
-                if found["pairwise"] is None and of == "answer" and self._frame.answer is None:
+            for of, figures in setting["agreement"].items():
+                if figures["pairwise"] is None and of == "answer" and self._frame.answer is None:
                     continue
-                lo, hi = _ends(found["ci95"])
-                tar_lo, tar_hi = _ends(found["tar_at_n_ci95"])
-                ends = {"lo": lo, "hi": hi, "tar_at_n_lo": tar_lo, "tar_at_n_hi": tar_hi}
-                rows.append({**_who(setting), "of": of, **found, **ends})
+                lo, hi = _bounds(figures["ci95"])
+                tar_lo, tar_hi = _bounds(figures["tar_at_n_ci95"])
+                bounds = {"lo": lo, "hi": hi, "tar_at_n_lo": tar_lo, "tar_at_n_hi": tar_hi}
+                rows.append({**_setting_key(setting), "of": of, **figures, **bounds})
         return _table(rows, _AGREEMENT)
 
     def scores(self) -> pd.DataFrame:
@@ -66,9 +66,10 @@ class LoadedRun(Run):
         names = list(self._frame.scores)
         for setting in self._rows:
             for name in names:
-                found = setting["score"] if name == names[0] else setting["scores"][name]
-                lo, hi = _ends(found["ci95"])
-                rows.append({**_who(setting), "scorer": name, **found, "lo": lo, "hi": hi})
+                figures = setting["score"] if name == names[0] else setting["scores"][name]
+                lo, hi = _bounds(figures["ci95"])
+                key = _setting_key(setting)
+                rows.append({**key, "scorer": name, **figures, "lo": lo, "hi": hi})
         return _table(rows, _SCORES)
 
     def cost(self) -> pd.DataFrame:
@@ -82,8 +83,8 @@ class LoadedRun(Run):
         """
         rows: list[dict[str, Any]] = []
         for setting in self._rows:
-            counted = {name: found["total"] for name, found in setting["tokens"].items()}
-            rows.append({**_who(setting), **setting["cost_usd"], **counted})
+            tokens = {name: counts["total"] for name, counts in setting["tokens"].items()}
+            rows.append({**_setting_key(setting), **setting["cost_usd"], **tokens})
         return _table(rows, _COST)
 
     def compare(
@@ -115,9 +116,9 @@ class LoadedRun(Run):
             ConfigError: the axis does not vary, or nothing has the baseline value.
         """
         from evalharness.analysis.comparison.compare import compare
-        from evalharness.analysis.data.frame import METRICS
+        from evalharness.analysis.data.metrics import METRICS
 
-        found = compare(
+        comparisons = compare(
             self._frame,
             by=by,
             baseline=baseline,
@@ -126,24 +127,24 @@ class LoadedRun(Run):
             seed=seed,
         )
         rows: list[dict[str, Any]] = []
-        for row in found:
-            lo, hi = _ends(row["ci95"])
+        for row in comparisons:
+            lo, hi = _bounds(row["ci95"])
             rows.append({**row, "lo": lo, "hi": hi})
         return _table(rows, _COMPARE)
 
     @cached_property
-    def _built(self) -> Built:
-        from evalharness.report.build.report_data import build
+    def _report(self) -> Report:
+        from evalharness.report.build.report_data import build_report
 
-        return build(self)
+        return build_report(self)
 
     @property
-    def _frame(self) -> Frame:
-        return self._built.frame
+    def _frame(self) -> RunFrame:
+        return self._report.frame
 
     @property
     def _rows(self) -> list[dict[str, Any]]:
-        return self._built.data["settings"]
+        return self._report.data["settings"]
 
 
 _AGREEMENT = (
@@ -161,19 +162,19 @@ _COMPARE = (
 )  # fmt: skip
 
 
-def _who(setting: Mapping[str, Any]) -> dict[str, Any]:
+def _setting_key(setting: Mapping[str, Any]) -> dict[str, Any]:
     return {"setting_id": setting["setting_id"], "label": setting["label"]}
 
 
-def _ends(ci95: list[float] | None) -> tuple[float | None, float | None]:
+def _bounds(ci95: list[float] | None) -> tuple[float | None, float | None]:
     return (None, None) if ci95 is None else (ci95[0], ci95[1])
 
 
 def _table(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    chosen = [{name: row.get(name) for name in columns} for row in rows]
-    table = pd.DataFrame(chosen, columns=list(columns))
-    # A column of nothing but None would be of objects, which nobody can compute with.
-    unknown = [name for name in columns if chosen and table[name].isna().all()]
+    values = [{name: row.get(name) for name in columns} for row in rows]
+    table = pd.DataFrame(values, columns=list(columns))
+    # A column of only None would have the type object, which pandas cannot compute with.
+    unknown = [name for name in columns if values and table[name].isna().all()]
     return table.astype(dict.fromkeys(unknown, "float64"))

@@ -10,7 +10,7 @@
     ├── AccountError                3    key or credit refused; resumable
     ├── BudgetReachedError          4    the money limit holds; resumable
     ├── StorageError                74   local disk or journal failed; resumable
-    ├── ProcessLostError            74   a process that helped was killed; the run is whole
+    ├── ProcessLostError            74   a helper process was killed; the run is complete
     ├── RunInUseError               75   another process writes this run folder
     └── InterruptedRunError         130  a signal stopped the run; resumable
 
@@ -90,7 +90,7 @@ class StorageError(EvalharnessError):
 
 
 class ProcessLostError(EvalharnessError):
-    """A process that helped with a report was killed; the run itself is whole."""
+    """A helper process of a report was killed; the run itself is complete."""
 
     exit_code = EXIT_STORAGE
 

@@ -1,4 +1,4 @@
-"""The vocabulary: what is asked, what comes back, and what became of it.
+"""The values that all packages share: prompts, settings, trials, attempts and replies.
 
 Everything here is a frozen value (``msgspec.Struct``). ``None`` always means *unknown* or *not
 applicable*, never zero. Durations are float seconds (``_s``), instants are integer nanoseconds
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Status(StrEnum):
@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Who owes whom after one HTTP attempt (the billing class of the retry table)."""
+    """What is known after one HTTP attempt: the billing class of the retry table."""
 
     DELIVERED = "delivered"  # a complete answer: never requested again
     REJECTED = "rejected"  # the server said no before generating
@@ -60,7 +60,7 @@ class ErrorKind(StrEnum):
     SERVER_ERROR = "server_error"
     REDIRECT = "redirect"
     HTTP_OTHER = "http_other"
-    # Sent, and then nothing usable came.
+    # Sent, but nothing usable came back.
     WRITE_TIMEOUT = "write_timeout"
     FIRST_BYTE_TIMEOUT = "first_byte_timeout"
     STALL_TIMEOUT = "stall_timeout"
@@ -72,12 +72,12 @@ class ErrorKind(StrEnum):
     BAD_RESPONSE = "bad_response"
     STREAM_CUT = "stream_cut"
     STREAM_ERROR = "stream_error"
-    # The process stopped between sending and knowing.
+    # The process stopped after sending and before the answer.
     INTERRUPTED = "interrupted"
 
 
 class Phase(StrEnum):
-    """What a request of a load point is sent for."""
+    """The part of a load point that a request belongs to."""
 
     WARMUP = "warmup"  # the load comes up; in no figure
     MEASURED = "measured"
@@ -102,7 +102,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False):
-    """What one HTTP attempt came to: one classified value for any bytes a server can send.
+    """The outcome of one HTTP attempt: a classified value for any bytes a server can send.
 
     Texts are valid UTF-8 without lone surrogates (``text_sanitized`` tells when characters had to
     be replaced; ``response_bytes`` then holds the exact bytes). ``*_json`` fields hold the
@@ -116,7 +116,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False
     error_kind: ErrorKind | None = None
     error_message: str | None = None
     error_code: str | None = None  # the provider's own code or type, e.g. "insufficient_quota"
-    # What was said. Choice 0; all choices are in choices_json when there is more than one.
+    # The content of choice 0; all choices are in choices_json when there is more than one.
     text: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
@@ -128,18 +128,18 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False
     )
     logprobs_json: str | None = None
     choices_json: str | None = None
-    # Who said it.
-    served_model: str | None = None
+    # Which model answered.
+    response_model: str | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
     response_id: str | None = None
     response_created: int | None = None  # Unix seconds, as the server stated
     inference_id: str | None = None  # x-inference-id
-    # What it took.
+    # Tokens and cost.
     usage: Usage = Usage()
     billed_usd: Decimal | None = None
     billed_credits: int | None = None
-    # When.
+    # Times.
     sent_at_ns: int | None = None
     headers_s: float | None = None  # until the response headers
     ttft_s: float | None = None  # until the first content or reasoning token (streamed only)
@@ -147,7 +147,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False
     last_content_s: float | None = None  # until the last content chunk (streamed only)
     latency_s: float | None = None  # until the response was complete
     chunk_times_s: list[float] | None = None  # arrival of each content chunk (streamed only)
-    # The whole of it.
+    # The whole response.
     response_json: str | None = None
     response_bytes: bytes | None = None
     text_sanitized: bool = False
@@ -172,7 +172,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """One column of a comparison: provider, model, parameters, system prompt, template.
+    """What a request is sent with: provider, model, parameters, system prompt, template.
 
     ``setting_id`` is a hash of everything that shapes a request; ``axes`` are the swept keys with
     this setting's values; ``label`` names only what varies within the run.
@@ -191,7 +191,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """prompt × setting × repeat: exactly one answer is wanted.
+    """One prompt under one setting in one repeat: exactly one answer is wanted.
 
     ``position`` is the place in the shuffled order of the plan that created it.
     """
@@ -204,7 +204,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An attempt about to be sent, made durable first.
+    """An attempt about to be sent, stored durably first.
 
     An intent without an :class:`AttemptResult` after a crash is *in doubt*: it may have been
     served and billed.
@@ -226,7 +226,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AttemptResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What came of one attempt. ``final`` means it is also the trial's record.
+    """The result of one attempt. ``final`` means that it is also the trial's record.
 
     ``body`` is the exact request body, kept with the final attempt only. ``queue_s`` is the
     time from being scheduled to being sent: our own waiting, never part of a latency.
@@ -239,7 +239,7 @@ class AttemptResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     queue_s: float
     body: bytes | None = None
     in_doubt_before: int = 0  # earlier attempts of this trial whose outcome stayed unknown
-    wait_s: float | None = None  # pause decided before the next attempt, None when final
+    backoff_s: float | None = None  # pause decided before the next attempt, None when final
 
 
 def digest(*parts: bytes) -> str:

@@ -1,8 +1,8 @@
 """The Parquet tables: every column with its type, unit and the meaning of null.
 
 ``docs/schema.md`` is generated from here (``python -m evalharness.schema > docs/schema.md``). Types
-are fixed: a column that happens to be all null keeps its type. pyarrow is imported on use, since
-the vocabulary above it must stay cheap to import.
+are fixed: a column of only nulls keeps its type. pyarrow is imported on use, so that importing this
+module stays cheap.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ RECORDS: tuple[Column, ...] = (
     Column("tool_calls_json", "text", "tool calls of choice 0, merged when streamed", "none"),
     Column("annotations_json", "text", "annotations of choice 0", "none"),
     Column("audio_json", "text", "audio id, transcript and expiry of choice 0", "none"),
-    Column("logprobs", "text", "logprobs of choice 0 as JSON", "not delivered"),
+    Column("logprobs_json", "text", "logprobs of choice 0 as JSON", "not delivered"),
     Column("choices_json", "text", "all choices as JSON", "only one choice was delivered"),
-    Column("served_model", "key", "model name in the response", "not delivered"),
+    Column("response_model", "key", "model name in the response", "not delivered"),
     Column("system_fingerprint", "key", "as delivered", "not delivered"),
     Column("service_tier", "key", "as delivered", "not delivered"),
     Column("response_id", "text", "id of the completion", "not delivered"),
@@ -132,7 +132,7 @@ ATTEMPTS: tuple[Column, ...] = (
     Column("sent_at", "time", "when it was sent (UTC)", "never sent, or unknown after a crash"),
     Column("queue_s", "float", "seconds in our own queue", "unknown after a crash"),
     Column("latency_s", "float", "seconds from sending to the complete response", "none came"),
-    Column("wait_s", "float", "pause decided before the next attempt", "there was none"),
+    Column("backoff_s", "float", "pause decided before the next attempt", "there was none"),
     Column("in_flight", "int", "requests on the wire when it went, itself included"),
     Column("measurement", "int", "which measurement of load.json it belongs to", "no load run"),
     Column("phase", "key", "warmup or measured", "no load run, or never sent"),
@@ -148,7 +148,7 @@ ATTEMPTS: tuple[Column, ...] = (
 
 PROMPTS: tuple[Column, ...] = (
     Column("prompt_id", "text", "unique within the run"),
-    Column("digest", "text", "hash of everything that shapes this prompt's requests"),
+    Column("content_hash", "text", "hash of everything that shapes this prompt's requests"),
     Column("messages_json", "text", "chat messages", "the row holds fields for a template"),
     Column("target_json", "text", "expected answer as JSON", "no target"),
     Column("tags", "texts", "labels for grouping"),
@@ -156,7 +156,7 @@ PROMPTS: tuple[Column, ...] = (
     Column("params_json", "text", "parameters this prompt overrides", "none"),
     Column("fields_json", "text", "other columns of the row, for templates", "none"),
     Column("source", "text", "file and line", "unknown"),
-    Column("active", "bool", "part of the newest plan (false: no longer in the dataset)"),
+    Column("in_current_plan", "bool", "part of the newest plan (false: no longer in the dataset)"),
 )
 
 SETTINGS: tuple[Column, ...] = (
@@ -170,7 +170,9 @@ SETTINGS: tuple[Column, ...] = (
     Column("template", "text", "Jinja template of the user message", "none"),
     Column("axes_json", "text", "swept keys with this setting's values"),
     Column("load_json", "text", "how requests arrive in a benchmark", "batch evaluation"),
-    Column("active", "bool", "part of the newest plan (false: orphaned by a changed plan)"),
+    Column(
+        "in_current_plan", "bool", "part of the newest plan (false: orphaned by a changed plan)"
+    ),
 )
 
 TABLES: dict[str, tuple[Column, ...]] = {

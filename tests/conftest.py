@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -29,3 +31,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long") is not None:
             item.add_marker(pytest.mark.skip(reason="long: EVALHARNESS_LONG=1 runs it"))
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    """A dataset of 24 prompts of different lengths."""
+    path = tmp_path / "prompts.jsonl"
+    rows = [
+        {"id": f"p{i}", "prompt": f"Tell me about number {i}. " + "Please be exact. " * (i % 7)}
+        for i in range(24)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path

@@ -1,1 +1,1 @@
-"""From records to findings: determinism, quality, effects, comparison, cost and latency."""
+"""Analysis of records: agreement, quality, parameter effects, comparisons, cost and latency."""

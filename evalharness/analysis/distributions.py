@@ -1,6 +1,6 @@
-"""What stands behind the figures of a setting: distributions, small enough to draw.
+"""Distributions of latency, tokens and agreement by setting, and the time line of the run.
 
-Everything here has a size that does not grow with the run: at most :data:`POINTS` points a curve.
+Their size does not grow with the run: at most :data:`POINTS` points a curve.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
+from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Floats, narrow
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.json_values import interval, number
+from evalharness.analysis.data.metrics import AMOUNT_METRICS
 from evalharness.analysis.data.statuses import ERROR, TRUNCATED
 
 POINTS = 101
 BINS = 48  # of the time line
-_MEANS = ("latency_s", "completion_tokens", "cost_usd")
 _SPREAD = (0.05, 0.25, 0.5, 0.75, 0.95)
 _DIGITS = 4  # agreement values of prompts are counted to four digits
 
 
-def distributions(frame: Frame, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Describe the distributions behind every setting's row.
+def distributions(frame: RunFrame, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Describe the distributions of each setting.
 
     Returns:
         One a setting, in the frame's order, null or empty where nothing is known:
@@ -45,7 +46,9 @@ def distributions(frame: Frame, *, seed: int = 0) -> list[dict[str, Any]]:
 
     latency, ttft = each("latency_s", ecdf), each("ttft_s", ecdf)
     tokens = each("completion_tokens", _spread)
-    prompts = {name: frame.per_prompt(name) for name in ("agreement", "agreement_answer", *_MEANS)}
+    prompts = {
+        name: cell_means(frame, name) for name in ("agreement", "agreement_answer", *AMOUNT_METRICS)
+    }
     out: list[dict[str, Any]] = []
     for s, setting_id in enumerate(frame.setting_ids):
         out.append(
@@ -56,14 +59,14 @@ def distributions(frame: Frame, *, seed: int = 0) -> list[dict[str, Any]]:
                 "completion_tokens": tokens[s],
                 "agreement": _tally(prompts["agreement"][:, s]),
                 "agreement_answer": _tally(prompts["agreement_answer"][:, s]),
-                "means": {m: _mean(frame, prompts[m][:, s], seed) for m in _MEANS},
+                "means": {m: _mean(frame, prompts[m][:, s], seed) for m in AMOUNT_METRICS},
             }
         )
     return out
 
 
 def ecdf(values: Floats) -> dict[str, Any]:
-    """Return the empirical distribution of what is known, in at most :data:`POINTS` points."""
+    """Return the empirical distribution of the known values, in at most :data:`POINTS` points."""
     known = np.sort(values[np.isfinite(values)])
     n = len(known)
     if n <= POINTS:
@@ -77,14 +80,14 @@ def ecdf(values: Floats) -> dict[str, Any]:
     return {"n": n, "ecdf": points}
 
 
-def timeline(frame: Frame) -> dict[str, Any] | None:
-    """Follow the run over time: trials, errors, truncations and latency by when they were sent.
+def timeline(frame: RunFrame) -> dict[str, Any] | None:
+    """Describe the run over time: trials, errors, truncations and latency by sending time.
 
     Returns:
         ``start`` (seconds since the epoch), ``bin_s`` (width in seconds) and ``bins``: ``at_s``
         (seconds after the start), ``trials``, ``errors``, ``truncated``, ``latency_p50_s`` (of
         delivered answers, null without any) and ``in_flight`` (mean, null unknown). Empty bins are
-        pauses, and stay in. None when no sending time is known.
+        pauses and are not left out. None when no sending time is known.
 
     """
     sent = frame.values("sent_at")
@@ -93,28 +96,28 @@ def timeline(frame: Frame) -> dict[str, Any] | None:
         return None
     start, end = float(sent[known].min()), float(sent[known].max())
     width = max((end - start) / BINS, 0.001)
-    place = np.where(known, sent, start)
+    bin_of = np.where(known, sent, start)
     del sent
-    place -= start
-    place /= width
-    place = np.where(known, np.minimum(place, BINS - 1, out=place), BINS).astype(np.uint8)
-    order = narrow(np.argsort(place, kind="stable"))
-    ends = np.cumsum(np.bincount(place, minlength=BINS)[:BINS])
+    bin_of -= start
+    bin_of /= width
+    bin_of = np.where(known, np.minimum(bin_of, BINS - 1, out=bin_of), BINS).astype(np.uint8)
+    order = narrow(np.argsort(bin_of, kind="stable"))
+    ends = np.cumsum(np.bincount(bin_of, minlength=BINS)[:BINS])
     rows = np.split(order, ends)[:BINS]
     latency = frame.usable_values("latency_s")
-    medians = [_median(latency[here]) for here in rows]
+    medians = [_median(latency[bin_rows]) for bin_rows in rows]
     del latency
     in_flight = frame.values("in_flight")
     bins = [
         {
             "at_s": index * width,
-            "trials": len(here),
-            "errors": int(np.count_nonzero(frame.status[here] == ERROR)),
-            "truncated": int(np.count_nonzero(frame.status[here] == TRUNCATED)),
+            "trials": len(bin_rows),
+            "errors": int(np.count_nonzero(frame.status[bin_rows] == ERROR)),
+            "truncated": int(np.count_nonzero(frame.status[bin_rows] == TRUNCATED)),
             "latency_p50_s": medians[index],
-            "in_flight": _average(in_flight[here]),
+            "in_flight": _average(in_flight[bin_rows]),
         }
-        for index, here in enumerate(rows)
+        for index, bin_rows in enumerate(rows)
     ]
     return {"start": start, "bin_s": width, "bins": bins}
 
@@ -129,11 +132,11 @@ def _spread(values: Floats) -> dict[str, Any]:
 
 
 def _tally(values: Floats) -> list[list[float]]:
-    found, counts = np.unique(np.round(values[np.isfinite(values)], _DIGITS), return_counts=True)
-    return [[float(v), int(n)] for v, n in zip(found, counts, strict=True)]
+    distinct, counts = np.unique(np.round(values[np.isfinite(values)], _DIGITS), return_counts=True)
+    return [[float(v), int(n)] for v, n in zip(distinct, counts, strict=True)]
 
 
-def _mean(frame: Frame, values: Floats, seed: int) -> dict[str, Any]:
+def _mean(frame: RunFrame, values: Floats, seed: int) -> dict[str, Any]:
     known = values[np.isfinite(values)]
     ends = stats.mean_ci(values, clusters=frame.clusters, scale="real", seed=seed)
     return {"mean": _average(values), "ci95": interval(ends), "n": len(known)}

@@ -1,6 +1,7 @@
-"""How long answers took, per setting, in seconds.
+"""Latency by setting, in seconds.
 
-Only delivered answers count (no errors), without our own queue. Percentiles interpolate linearly.
+Only delivered answers count (no errors), without the time in the client's own queue. Percentiles
+interpolate linearly.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.data.encode import Floats
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 
-ENOUGH_FOR_P99 = 100  # below this many samples a 99th percentile is one sample's luck
+ENOUGH_FOR_P99 = 100  # with fewer samples a 99th percentile depends on a single one
 
 
-def durations(values: Floats) -> dict[str, Any]:
+def describe_durations(values: Floats) -> dict[str, Any]:
     """Describe durations in seconds; NaN are unknown and left out.
 
     Returns:
         ``p50``, ``p95``, ``p99``, ``mean``, ``n``; null when nothing is known, and ``p99`` below
         100 samples. ``ci95``: ``[low, high]`` of ``p50`` and ``p95`` from order statistics (see
         :func:`.stats.percentile_ci`), an end null where there are too few samples to bound it;
-        samples count as independent, which repeats sent at one time are not quite.
+        samples count as independent, which repeats sent at the same time are not quite.
 
     """
     known = values[~np.isnan(values)]
@@ -45,7 +46,7 @@ def _ends(known: Floats, q: float) -> list[float | None] | None:
     return None if ends is None else list(ends)
 
 
-def latency(frame: Frame, column: str = "latency_s") -> list[dict[str, Any]]:
-    """Describe ``latency_s`` or ``ttft_s`` of every setting."""
+def latency(frame: RunFrame, column: str = "latency_s") -> list[dict[str, Any]]:
+    """Describe ``latency_s`` or ``ttft_s`` of each setting."""
     values = frame.usable_values(column)
-    return [durations(values[frame.rows_of(s)]) for s in range(len(frame.setting_ids))]
+    return [describe_durations(values[frame.rows_of(s)]) for s in range(len(frame.setting_ids))]

@@ -1,4 +1,4 @@
-"""How good the outputs are, per setting: score, its spread between repeats, pass@k and pass^k.
+"""Quality of the outputs by setting: score, its spread between repeats, pass@k and pass^k.
 
 Errors are in no score; a refused record counts 0 where its prompt has a target (see
 :mod:`.data.frame_builder`). A repeat is *right* when its score is 1.
@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.agreement.determinism import clustered
+from evalharness.analysis.agreement.determinism import cluster_interval
 from evalharness.analysis.data import json_values
+from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Floats, Ints
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 
 TAUS = (0.5, 0.75, 1.0)
 
 
-def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
-    """Describe the scores of every setting.
+def quality(frame: RunFrame, scorer: str | None = None) -> list[dict[str, Any]]:
+    """Describe the scores of each setting.
 
     Args:
         frame: the run.
@@ -37,22 +38,22 @@ def quality(frame: Frame, scorer: str | None = None) -> list[dict[str, Any]]:
     score = frame.scores.get(scorer) if scorer else next(iter(frame.scores.values()), None)
     if score is None:
         return [_unscored() for _ in frame.setting_ids]
-    means = frame.per_prompt(f"score.{scorer}" if scorer else "score")
+    means = cell_means(frame, f"score.{scorer}" if scorer else "score")
     out: list[dict[str, Any]] = []
     for s in range(len(frame.setting_ids)):
         rows = frame.rows_of(s)
-        most = int(np.bincount(frame.prompt[rows][frame.usable[rows]], minlength=1).max())
-        right, scored = _right(frame.prompt[rows], score[rows])
-        kinds = Kinds.of(right, scored)
-        hat, at = pass_curves(kinds, most)
+        max_k = int(np.bincount(frame.prompt[rows][frame.usable[rows]], minlength=1).max())
+        right, scored = _right_and_scored(frame.prompt[rows], score[rows])
+        counts = PassCounts.of(right, scored)
+        hat, at = pass_curves(counts, max_k)
         out.append(
             {
                 "mean": json_values.mean(means[:, s]),
                 "ci95": json_values.mean_interval(means[:, s]),
-                **clustered(frame, means[:, s]),
+                **cluster_interval(frame, means[:, s]),
                 "pass_hat_k": hat,
                 "pass_at_k": at,
-                "g_pass_at_k": g_pass_curves(kinds, most),
+                "g_pass_at_k": g_pass_curves(counts, max_k),
                 "prompts": len(scored),
                 "n": int(scored.sum()),
                 "runs": run_range(frame.prompt[rows], frame.repeat[rows], score[rows]),
@@ -66,7 +67,7 @@ def _unscored() -> dict[str, Any]:
     return {**nothing, "g_pass_at_k": {}, "prompts": 0, "n": 0, "runs": None}
 
 
-def _right(prompt: Ints, score: Floats) -> tuple[Ints, Ints]:
+def _right_and_scored(prompt: Ints, score: Floats) -> tuple[Ints, Ints]:
     """Right and scored repeats of each prompt that has any scored."""
     known = ~np.isnan(score)
     n = np.bincount(prompt[known])
@@ -74,13 +75,15 @@ def _right(prompt: Ints, score: Floats) -> tuple[Ints, Ints]:
     return c[n > 0], n[n > 0]
 
 
-class Kinds(NamedTuple):
-    """Prompts alike in scored and right repeats: few kinds, however many prompts.
+class PassCounts(NamedTuple):
+    """Numbers of right and scored repeats, and how many prompts have each combination.
+
+    There are few combinations, however many prompts.
 
     Attributes:
-        right: c, right repeats of each prompt of the kind.
+        right: c, the right repeats of a prompt.
         scored: n, its scored repeats.
-        prompts: how many prompts are of the kind.
+        prompts: how many prompts have this c and n.
     """
 
     right: Ints
@@ -88,33 +91,35 @@ class Kinds(NamedTuple):
     prompts: Ints
 
     @classmethod
-    def of(cls, right: Ints, scored: Ints) -> Kinds:
-        """Tell the kinds of some prompts, given by their right and scored repeats."""
+    def of(cls, right: Ints, scored: Ints) -> PassCounts:
+        """Count the combinations, from the right and scored repeats of each prompt."""
         width = int(scored.max(initial=0)) + 1
-        kinds, prompts = np.unique(right * width + scored, return_counts=True)
-        return cls(kinds // width, kinds % width, prompts)
+        codes, prompts = np.unique(right * width + scored, return_counts=True)
+        return cls(codes // width, codes % width, prompts)
 
 
-def pass_curves(kinds: Kinds, most: int) -> tuple[dict[str, float | None], dict[str, float | None]]:
-    """Mean pass^k and pass@k over prompts, for every k from 1 to ``most``.
+def pass_curves(
+    counts: PassCounts, max_k: int
+) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """Mean pass^k and pass@k over prompts, for every k from 1 to ``max_k``.
 
     Definitions and sources in :mod:`.stats.repeats`.
     """
-    c, n, weight = kinds
-    ks = [str(k) for k in range(1, most + 1)]
-    hat = [_mean(chance, weight) for chance in stats.all_of_each_k(n, c, most)]
-    at = [_mean(1.0 - chance, weight) for chance in stats.all_of_each_k(n, n - c, most)]
+    c, n, weight = counts
+    ks = [str(k) for k in range(1, max_k + 1)]
+    hat = [_mean(chance, weight) for chance in stats.all_of_each_k(n, c, max_k)]
+    at = [_mean(1.0 - chance, weight) for chance in stats.all_of_each_k(n, n - c, max_k)]
     return dict(zip(ks, hat, strict=True)), dict(zip(ks, at, strict=True))
 
 
-def g_pass_curves(kinds: Kinds, most: int) -> dict[str, dict[str, float | None]]:
+def g_pass_curves(counts: PassCounts, max_k: int) -> dict[str, dict[str, float | None]]:
     """Mean G-Pass@k over prompts, for each tau of :data:`TAUS`: arguments as :func:`pass_curves`.
 
     The chance that at least ``ceil(tau k)`` of k repeats are right; tau 1 is pass^k. Every k up to
-    32, then powers of two and ``most``: neighbours differ by less than anybody reads.
+    32, then powers of two and ``max_k``: figures between them hardly differ.
     """
-    c, n, weight = kinds
-    ks = [k for k in range(1, most + 1) if k <= 32 or k == most or k & (k - 1) == 0]
+    c, n, weight = counts
+    ks = [k for k in range(1, max_k + 1) if k <= 32 or k == max_k or k & (k - 1) == 0]
     return {
         f"{tau:g}": {str(k): _mean(stats.g_pass_at_k(n, c, k, tau), weight) for k in ks}
         for tau in TAUS
@@ -129,7 +134,7 @@ def _mean(chance: Floats, weight: Ints) -> float | None:
 
 
 def run_range(prompt: Ints, repeat: Ints, score: Floats) -> dict[str, Any] | None:
-    """Measure what a single run can hide: the spread of the mean score between repeats.
+    """The spread of the mean score between repeats, which a single run does not show.
 
     Only prompts scored in every repeat count, so that the runs are comparable.
 

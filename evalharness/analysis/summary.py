@@ -1,4 +1,4 @@
-"""One row a setting: everything a report says about it on its own."""
+"""One row a setting: everything a report says about a single setting."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 
 from evalharness.analysis.agreement.determinism import agreement, sensitivity
 from evalharness.analysis.agreement.divergence import divergence
-from evalharness.analysis.cost.usage import cost, tokens
+from evalharness.analysis.cost.usage import cost_usd, token_usage
 from evalharness.analysis.data import json_values
 from evalharness.analysis.data.encode import UNKNOWN
-from evalharness.analysis.data.frame import STATUSES, Frame
-from evalharness.analysis.data.statuses import ERROR
+from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.statuses import ERROR, STATUSES
 from evalharness.analysis.latency import latency
 from evalharness.analysis.quality import quality
 
 FINGERPRINTS = 20  # names listed; more are only counted
 
 
-def summarise(frame: Frame) -> dict[str, Any]:
+def summarise(frame: RunFrame) -> dict[str, Any]:
     """Return the ``settings`` part of ``report --json``: plain values, None for what is unknown.
 
     The one key is ``settings``, a list with one row a setting in the frame's order. Besides the
@@ -39,12 +39,12 @@ def summarise(frame: Frame) -> dict[str, Any]:
         "scores": _other_scores(frame),
         "latency_s": latency(frame),
         "ttft_s": latency(frame, "ttft_s"),
-        "tokens": tokens(frame),
-        "cost_usd": cost(frame),
+        "tokens": token_usage(frame),
+        "cost_usd": cost_usd(frame),
         "sensitivity": sensitivity(frame),
         "divergence": divergence(frame),
-        "served_models": _seen(frame, "served_model"),
-        "system_fingerprints": _seen(frame, "system_fingerprint"),
+        "served_models": _value_counts(frame, "response_model"),
+        "system_fingerprints": _value_counts(frame, "system_fingerprint"),
     }
     rows = [
         {**_trials(frame, s), **{name: column[s] for name, column in parts.items()}}
@@ -53,8 +53,8 @@ def summarise(frame: Frame) -> dict[str, Any]:
     return {"settings": rows}
 
 
-def _trials(frame: Frame, setting: int) -> dict[str, Any]:
-    """Say who the setting is and what became of its trials."""
+def _trials(frame: RunFrame, setting: int) -> dict[str, Any]:
+    """The identity of a setting, and the status counts of its trials."""
     rows = frame.rows_of(setting)
     status = frame.status[rows]
     trials = len(status)
@@ -78,8 +78,8 @@ def _trials(frame: Frame, setting: int) -> dict[str, Any]:
     }
 
 
-def _unparsed(frame: Frame, rows: slice) -> dict[str, Any] | None:
-    """Count the outputs from which no answer could be taken; None when none was looked for."""
+def _unparsed(frame: RunFrame, rows: slice) -> dict[str, Any] | None:
+    """Count the outputs without a parsed answer; None when no answers were extracted."""
     if frame.answer is None:
         return None
     usable = frame.usable[rows]
@@ -88,19 +88,19 @@ def _unparsed(frame: Frame, rows: slice) -> dict[str, Any] | None:
     return {"n": n, "share": n / total if total else None}
 
 
-def _other_scores(frame: Frame) -> list[dict[str, Any]]:
+def _other_scores(frame: RunFrame) -> list[dict[str, Any]]:
     """Describe the scorers after the first, by name, one dict a setting."""
     others = {name: quality(frame, name) for name in list(frame.scores)[1:]}
     return [{name: rows[s] for name, rows in others.items()} for s in range(len(frame.setting_ids))]
 
 
-def _seen(frame: Frame, column: str) -> list[dict[str, int]]:
+def _value_counts(frame: RunFrame, column: str) -> list[dict[str, int]]:
     """Count the values of a text column in each setting, commonest first."""
     codes, names = frame.codes(column)
     out: list[dict[str, int]] = []
     for s in range(len(frame.setting_ids)):
-        here = codes[frame.rows_of(s)]
-        counts = np.bincount(here[here != UNKNOWN], minlength=len(names))
+        setting_codes = codes[frame.rows_of(s)]
+        counts = np.bincount(setting_codes[setting_codes != UNKNOWN], minlength=len(names))
         top = sorted(np.flatnonzero(counts).tolist(), key=lambda i: (-counts[i], names[i]))
         out.append({names[i]: int(counts[i]) for i in top[:FINGERPRINTS]})
     return out

@@ -1,8 +1,7 @@
-"""One endpoint: adds the key on the way out and takes it out of everything that comes back."""
+"""The client of one endpoint: adds the key to requests and redacts it in replies."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import urlsplit
 
@@ -11,8 +10,9 @@ import msgspec
 from evalharness.chat_api.response import interpret
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
-from evalharness.http.exchange import REQUEST_ID, STREAMED, Transport
-from evalharness.http.redaction import Scrubber, Secret
+from evalharness.http.exchange import REQUEST_ID_HEADER, STREAM_FLAG, Transport
+from evalharness.http.loopback import is_loopback
+from evalharness.http.redaction import Redactor, Secret
 from evalharness.records import Reply
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -28,16 +28,16 @@ _OWN_HEADERS = frozenset(
         "content-type",
         "host",
         "transfer-encoding",
-        REQUEST_ID,
+        REQUEST_ID_HEADER,
     }
 )
 
 
-class _Form(msgspec.Struct):
+class _StreamFlag(msgspec.Struct):
     stream: bool | None = None
 
 
-_form = msgspec.json.Decoder(_Form)
+_form = msgspec.json.Decoder(_StreamFlag)
 
 
 class ChatClient:
@@ -48,7 +48,7 @@ class ChatClient:
         base_url: what ``/chat/completions`` is appended to, e.g. ``https://api.aimlapi.com/v1``.
         key: sent as a bearer token; None sends no Authorization header.
         headers: more headers, for every request.
-        profile: the provider's meaning of errors.
+        profile: how the provider's errors are classified.
 
     Raises:
         ConfigError: a URL that cannot be used, a key that would travel unencrypted to another
@@ -65,14 +65,14 @@ class ChatClient:
         profile: Profile,
     ) -> None:
         self._transport = transport
-        self._url = _endpoint(base_url, has_key=key is not None)
+        self._url = _completions_url(base_url, has_key=key is not None)
         self._profile = profile
         self._headers = {
-            **_checked(headers, has_key=key is not None),
+            **_check_headers(headers, has_key=key is not None),
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
         }
-        self._scrub: Scrubber | None = None
+        self._redactor: Redactor | None = None
         if key is not None:
             if not key.reveal() or not _VALUE.fullmatch(key.reveal()):
                 raise ConfigError(
@@ -80,17 +80,17 @@ class ChatClient:
                     hint="check the environment variable for spaces, quotes or line ends",
                 )
             self._headers["authorization"] = f"Bearer {key.reveal()}"
-            self._scrub = Scrubber([key])
+            self._redactor = Redactor([key])
 
     async def complete(
         self, body: bytes, client_request_id: str, *, keep_chunk_times: bool = False
     ) -> Reply:
-        """Send one request and classify what came of it.
+        """Send one request and classify its exchange.
 
         Args:
             body: a request body from :func:`evalharness.chat_api.request.build_body`.
             client_request_id: 1–128 characters of ``A-Za-z0-9._:-``, sent as
-                ``X-Client-Request-Id``: a provider may drop any other without a word.
+                ``X-Client-Request-Id``: a provider may silently drop any other form.
             keep_chunk_times: keep the arrival time of every content chunk.
 
         Raises:
@@ -98,33 +98,23 @@ class ChatClient:
         """
         if not _CLIENT_ID.fullmatch(client_request_id):
             raise ValueError("a client request id is 1 to 128 characters of A-Za-z0-9._:-")
-        # The bytes can also be those of a nested field; without them there is nothing to decode.
-        streamed = STREAMED in body and _form.decode(body).stream is True
+        # The flag can also be in a nested field; without it there is nothing to decode.
+        streamed = STREAM_FLAG in body and _form.decode(body).stream is True
         exchange = await self._transport.post(self._url, self._headers, body, client_request_id)
         return interpret(
             exchange,
             streamed=streamed,
             keep_chunk_times=keep_chunk_times,
-            scrub=self._scrub,
+            redactor=self._redactor,
             profile=self._profile,
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine without asking a name server."""
-    if host.rstrip(".").lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _endpoint(base_url: str, *, has_key: bool) -> str:
+def _completions_url(base_url: str, *, has_key: bool) -> str:
     try:
         parts = urlsplit(base_url)
         host = parts.hostname
-        _ = parts.port  # raises for a port that is none
+        _ = parts.port  # raises for an invalid port
     except ValueError:
         raise ConfigError("`provider.base_url` is not a URL") from None
     # The URL itself is not shown before this check: a password may be in it.
@@ -148,7 +138,7 @@ def _endpoint(base_url: str, *, has_key: bool) -> str:
     return base_url.rstrip("/") + "/chat/completions"
 
 
-def _checked(headers: dict[str, str], *, has_key: bool) -> dict[str, str]:
+def _check_headers(headers: dict[str, str], *, has_key: bool) -> dict[str, str]:
     checked: dict[str, str] = {}
     for name, value in headers.items():
         lower = name.lower()

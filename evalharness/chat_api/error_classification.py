@@ -1,4 +1,4 @@
-"""What a failure means: its kind, its billing class, and what the server said about it."""
+"""Classification of failures: kind, outcome (billing class), the server's message and code."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import re
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from evalharness.chat_api.lenient_json import Cleaner, as_count, as_list, as_object, parse_json
+from evalharness.chat_api.lenient_json import (
+    UnicodeCleaner,
+    as_count,
+    as_list,
+    as_object,
+    parse_json,
+)
 from evalharness.config.models import Profile
 from evalharness.records import ErrorKind, Outcome
 
-MAX_MESSAGE = 2000  # characters of an error message that are kept
+MAX_MESSAGE = 2000  # characters of an error message that are stored
 
 _NOT_SENT = frozenset(
     {
@@ -43,19 +49,19 @@ _CREDIT_WORDS = re.compile(
     r"\b(credits?|balance|arrear\w*|overdue|billing|payment|insufficient[ _]funds?|top[ -]?up)\b",
     re.IGNORECASE,
 )
-# Codes that say "no money" at any provider that uses them.
+# Codes that mean "no money" at any provider that uses them.
 _CREDIT_CODES = frozenset({"arrearage", "insufficient_balance", "billing_hard_limit_reached"})
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]{0,2000}>", re.IGNORECASE | re.DOTALL)
 
 
-class Said(NamedTuple):
-    """What an error body says: a message for people and the provider's own code, if any."""
+class ServerError(NamedTuple):
+    """An error as the server describes it: a message for people and its own code, if any."""
 
     message: str | None
     code: str | None
 
 
-class Failure(NamedTuple):
+class ResponseFailure(NamedTuple):
     """A classified failure."""
 
     kind: ErrorKind
@@ -64,26 +70,28 @@ class Failure(NamedTuple):
     code: str | None = None
 
 
-def network_failure(kind: ErrorKind, message: str | None, *, reached: bool) -> Failure:
+def network_failure(kind: ErrorKind, message: str | None, *, reached: bool) -> ResponseFailure:
     """Classify an exchange without a usable response."""
     not_sent = kind in _NOT_SENT or not reached
-    return Failure(kind, Outcome.NOT_SENT if not_sent else Outcome.IN_DOUBT, _capped(message))
+    return ResponseFailure(
+        kind, Outcome.NOT_SENT if not_sent else Outcome.IN_DOUBT, _shorten(message)
+    )
 
 
 def http_failure(
     status: int, headers: dict[str, str], body: bytes, profile: Profile | None
-) -> Failure:
-    """Classify a response whose status is not 2xx, by the retry table of the wire's decisions."""
+) -> ResponseFailure:
+    """Classify a response whose status is not 2xx."""
     profile = profile or Profile()
-    said = error_said(body)
-    message = f"HTTP {status}" + (f": {said.message}" if said.message else "")
+    error = read_error_body(body)
+    message = f"HTTP {status}" + (f": {error.message}" if error.message else "")
     if 300 <= status < 400:
         target = _host(headers.get("location"))
         message = f"HTTP {status} to {target or 'an unnamed place'}; redirects are not followed"
-        return Failure(ErrorKind.REDIRECT, Outcome.REJECTED, message, said.code)
+        return ResponseFailure(ErrorKind.REDIRECT, Outcome.REJECTED, message, error.code)
     kind = _by_status(status)
     if 400 <= status < 500:
-        kind = _money(kind, said, profile)
+        kind = _account_kind(kind, error, profile)
         outcome = Outcome.REJECTED
     elif kind is ErrorKind.UNAVAILABLE or (
         kind is ErrorKind.SERVER_ERROR and profile.failed_calls_billed is False
@@ -91,60 +99,62 @@ def http_failure(
         outcome = Outcome.REJECTED
     else:
         outcome = Outcome.IN_DOUBT
-    return Failure(kind, outcome, _capped(message), said.code)
+    return ResponseFailure(kind, outcome, _shorten(message), error.code)
 
 
 def error_in_answer(
     error: Any, kind: ErrorKind, profile: Profile | None, *, before_content: bool
-) -> Failure:
+) -> ResponseFailure:
     """Classify an error object inside a 2xx response (``kind`` when nothing better is known).
 
-    A 4xx code inside, given before any content, is the server's refusal in another dress.
+    A 4xx code inside, before any content, is a refusal as well.
     """
-    said = _object_said(as_object(error) if isinstance(error, dict) else {"error": error})
-    message = _capped(said.message or "the response carries an error object")
+    stated = _read_envelope(as_object(error) if isinstance(error, dict) else {"error": error})
+    message = _shorten(stated.message or "the response carries an error object")
     try:
-        status = int(said.code or "")
+        status = int(stated.code or "")
     except ValueError:
         status = 0
     if before_content:
         refined = _by_status(status) if 400 <= status < 500 else kind
-        refined = _money(refined, said, profile or Profile())
+        refined = _account_kind(refined, stated, profile or Profile())
         if refined is not kind:
-            return Failure(refined, Outcome.REJECTED, message, said.code)
-    return Failure(kind, Outcome.IN_DOUBT, message, said.code)
+            return ResponseFailure(refined, Outcome.REJECTED, message, stated.code)
+    return ResponseFailure(kind, Outcome.IN_DOUBT, message, stated.code)
 
 
-def error_said(body: bytes) -> Said:
-    """Read the message and code out of any known error envelope, or a plain text of the body.
+def read_error_body(body: bytes) -> ServerError:
+    """Read message and code from any known error envelope, or the text of another body.
 
     Known: ``{"error": {…}}`` and ``{"error": "…"}``, problem+json, the AI/ML API's older one
     (``statusCode`` as a text), ``{"code", "message"}``, ``{"detail": …}``, HTML.
     """
     document = parse_json(body) if len(body) < 1_000_000 else None
     if document is None:
-        return Said(_plain(body), None)
+        return ServerError(_body_text(body), None)
     value = document.value
     if isinstance(value, list):  # Google wraps its envelope in a list
         value = next(iter(cast("list[Any]", value)), None)
     if isinstance(value, str):
-        return Said(_tidy(value), None)
-    return _object_said(as_object(value))
+        return ServerError(_one_line(value), None)
+    return _read_envelope(as_object(value))
 
 
-def _object_said(envelope: dict[str, Any]) -> Said:
+def _read_envelope(envelope: dict[str, Any]) -> ServerError:
     error = envelope.get("error")
     inner = as_object(error) if isinstance(error, dict) else envelope
-    message = _first(inner, "message", "detail", "title", "msg", "error_description")
+    message = _first_text(inner, "message", "detail", "title", "msg", "error_description")
     if message is None and isinstance(error, str):
         message = error
     if message is None:
-        message = _validation(inner.get("detail")) or _validation(inner.get("message"))
-    code = _first(inner, "code", "type", "statusCode", "status")
-    return Said(_tidy(message), _tidy(code))
+        message = _validation_messages(inner.get("detail")) or _validation_messages(
+            inner.get("message")
+        )
+    code = _first_text(inner, "code", "type", "statusCode", "status")
+    return ServerError(_one_line(message), _one_line(code))
 
 
-def _first(fields: dict[str, Any], *names: str) -> str | None:
+def _first_text(fields: dict[str, Any], *names: str) -> str | None:
     for name in names:
         value = fields.get(name)
         if isinstance(value, str) and value:
@@ -155,33 +165,33 @@ def _first(fields: dict[str, Any], *names: str) -> str | None:
     return None
 
 
-def _validation(detail: Any) -> str | None:
+def _validation_messages(detail: Any) -> str | None:
     """A list of validation problems as one line."""
     lines: list[str] = []
     for item in as_list(detail)[:20]:
-        text = _first(as_object(item), "msg", "message") if isinstance(item, dict) else item
+        text = _first_text(as_object(item), "msg", "message") if isinstance(item, dict) else item
         if isinstance(text, str):
             lines.append(text)
     return "; ".join(lines) or None
 
 
-def _plain(body: bytes) -> str | None:
+def _body_text(body: bytes) -> str | None:
     text = body[: 4 * MAX_MESSAGE].decode("utf-8", "replace")
     if text.lstrip()[:1] == "<":
         text = "a page: " + _TAGS.sub(" ", text)
-    return _tidy(text)
+    return _one_line(text)
 
 
-def _tidy(text: str | None) -> str | None:
+def _one_line(text: str | None) -> str | None:
     """One line of printable, valid Unicode, of bounded length; None for nothing."""
     if text is None:
         return None
-    text = Cleaner().text(text[: 4 * MAX_MESSAGE])
+    text = UnicodeCleaner().text(text[: 4 * MAX_MESSAGE])
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return _capped(text) or None
+    return _shorten(text) or None
 
 
-def _capped(text: str | None) -> str | None:
+def _shorten(text: str | None) -> str | None:
     if text is None or len(text) <= MAX_MESSAGE:
         return text
     return text[: MAX_MESSAGE - 1] + "…"
@@ -194,10 +204,10 @@ def _by_status(status: int) -> ErrorKind:
     return kind
 
 
-def _money(kind: ErrorKind, said: Said, profile: Profile) -> ErrorKind:
-    """Refine a refusal that is about money or quota."""
-    code = (said.code or "").casefold()
-    words = f"{code} {(said.message or '').casefold()}"
+def _account_kind(kind: ErrorKind, error: ServerError, profile: Profile) -> ErrorKind:
+    """The kind of a refusal, refined where it is about money or quota."""
+    code = (error.code or "").casefold()
+    words = f"{code} {(error.message or '').casefold()}"
     if code in _CREDIT_CODES or any(word.casefold() in words for word in profile.fatal_codes):
         return ErrorKind.OUT_OF_CREDIT
     if kind is ErrorKind.FORBIDDEN and _CREDIT_WORDS.search(words):

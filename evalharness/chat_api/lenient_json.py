@@ -1,4 +1,4 @@
-"""Reading values a server sent: what is right is kept, what is wrong is None.
+"""Lenient reading of JSON from a server: a value of the wrong type or range becomes None.
 
 Nothing here raises for any input. Numbers are finite, not negative and below 2^53 (what every JSON
 reader holds exactly); a bool is not a number.
@@ -17,7 +17,7 @@ import msgspec
 from evalharness.chat_api.sse import BOM
 
 INT_LIMIT = 2**53
-# Fraction digits a money column keeps (decimal128(24, 12)).
+# Fraction digits of a money column (decimal128(24, 12)).
 _MONEY = Decimal(1).scaleb(-12)
 _MONEY_LIMIT = Decimal(10) ** 12
 _LONGEST_INTEGER = 4000  # digits; CPython refuses to read more than 4,300
@@ -28,12 +28,12 @@ _decode = msgspec.json.Decoder().decode
 encode_json = msgspec.json.Encoder(decimal_format="string").encode
 
 
-class Document(NamedTuple):
+class JsonDocument(NamedTuple):
     """A decoded JSON text.
 
-    ``exact``: the bytes were strict JSON in clean UTF-8. Otherwise they needed forgiveness (NaN,
-    numbers out of range, a BOM, lone surrogates, invalid UTF-8) and the value may still hold lone
-    surrogates. ``replaced``: bytes that are no UTF-8 became U+FFFD.
+    ``exact``: the bytes were strict JSON in valid UTF-8. Otherwise they were read leniently (NaN,
+    numbers out of range, a BOM, lone surrogates, invalid UTF-8), and the value may still hold lone
+    surrogates. ``replaced``: bytes that are not UTF-8 became U+FFFD.
     """
 
     value: Any
@@ -41,13 +41,13 @@ class Document(NamedTuple):
     replaced: bool = False
 
 
-def parse_json(data: bytes) -> Document | None:
-    """Decode JSON, strictly at first and forgivingly at second; None when it is not JSON at all.
+def parse_json(data: bytes) -> JsonDocument | None:
+    """Decode JSON: strictly, or else leniently; None when it is not JSON at all.
 
     NaN, infinities and integers of thousands of digits become None.
     """
     try:
-        return Document(_decode(data))
+        return JsonDocument(_decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
     except RecursionError:
@@ -60,13 +60,13 @@ def parse_json(data: bytes) -> Document | None:
         text = data.decode("utf-8", "replace")
         replaced = True
     try:
-        value = json.loads(text, parse_constant=_nothing, parse_int=_integer, parse_float=_float)
+        value = json.loads(text, parse_constant=_none, parse_int=_integer, parse_float=_float)
     except (ValueError, RecursionError):
         return None
-    return Document(value, exact=False, replaced=replaced)
+    return JsonDocument(value, exact=False, replaced=replaced)
 
 
-def _nothing(_: str) -> None:
+def _none(_: str) -> None:
     return None
 
 
@@ -79,14 +79,14 @@ def _float(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-class Cleaner:
+class UnicodeCleaner:
     """Makes texts valid Unicode: halves of one surrogate pair are joined, lone ones replaced.
 
-    ``lost`` tells whether any character had to be replaced by U+FFFD.
+    ``replaced`` is whether any character had to be replaced by U+FFFD.
     """
 
     def __init__(self) -> None:
-        self.lost = False
+        self.replaced = False
 
     def text(self, text: str) -> str:
         """One text, cleaned."""
@@ -96,11 +96,11 @@ class Cleaner:
         try:
             return units.decode("utf-16-le")
         except UnicodeDecodeError:
-            self.lost = True
+            self.replaced = True
             return units.decode("utf-16-le", "replace")
 
     def tree(self, value: Any) -> Any:
-        """Decoded JSON with every text and key cleaned."""
+        """Decoded JSON with all texts and keys cleaned."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
@@ -154,7 +154,7 @@ def as_usd(value: Any) -> Decimal | None:
     amount = Decimal(text)
     if amount >= _MONEY_LIMIT:
         return None
-    # Kept as stated when it fits: 0.001240000 stays 0.001240000.
+    # Unchanged when it fits: 0.001240000 stays 0.001240000.
     exponent = amount.as_tuple().exponent
     return amount.quantize(_MONEY) if isinstance(exponent, int) and exponent < -12 else amount
 

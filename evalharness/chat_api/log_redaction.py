@@ -1,7 +1,7 @@
-"""Keeps keys out of what this process says by accident: log records and tracebacks.
+"""Keeps keys out of log records and tracebacks.
 
-Replies are scrubbed where they are made (:mod:`.retention`). This is the second net, for libraries
-that log what they receive and for defects that quote it.
+Replies are redacted where they are made (:mod:`.retention`). This is the second safeguard, for
+libraries that log what they receive and for defects whose tracebacks quote it.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ import logging
 import traceback
 from typing import Any
 
-from evalharness.http.redaction import Scrubber, Secret
+from evalharness.http.redaction import Redactor, Secret
 
 _secrets: set[Secret] = set()
 
 
-class _Net:
-    """The scrubber of all secrets read so far, and the factory that was there before ours."""
+class _LogState:
+    """The redactor of all secrets read so far, and the record factory that was set before ours."""
 
-    scrubber = Scrubber([])
-    plain_record = logging.getLogRecordFactory()
+    redactor = Redactor([])
+    original_factory = logging.getLogRecordFactory()
 
 
-def keep_out_of_logs(secret: Secret) -> None:
+def redact_in_logs(secret: Secret) -> None:
     """From now on no log record and no crash report of this process shows the secret."""
     if secret in _secrets:
         return
     if not _secrets:
-        _Net.plain_record = logging.getLogRecordFactory()
-        logging.setLogRecordFactory(_record)
+        _LogState.original_factory = logging.getLogRecordFactory()
+        logging.setLogRecordFactory(_redacted_record)
     _secrets.add(secret)
-    _Net.scrubber = Scrubber(_secrets)
+    _LogState.redactor = Redactor(_secrets)
 
 
 def crash_report(error: BaseException) -> str:
     """The traceback of a defect, without secrets."""
-    return _Net.scrubber.scrub("".join(traceback.format_exception(error)))
+    return _LogState.redactor.redact("".join(traceback.format_exception(error)))
 
 
-def _record(*arguments: Any, **more: Any) -> logging.LogRecord:
-    record = _Net.plain_record(*arguments, **more)
-    said = record.getMessage()
-    record.msg, record.args = _Net.scrubber.scrub(said), None
+def _redacted_record(*arguments: Any, **keywords: Any) -> logging.LogRecord:
+    record = _LogState.original_factory(*arguments, **keywords)
+    message = record.getMessage()
+    record.msg, record.args = _LogState.redactor.redact(message), None
     if record.exc_info and record.exc_info[1] is not None:
         # Formatters take this text instead of making their own.
         record.exc_text = crash_report(record.exc_info[1]).rstrip()

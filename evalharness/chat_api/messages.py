@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any, cast
 
 from evalharness.chat_api import json_checks
-from evalharness.chat_api.json_checks import Check, ShapeError, array, must, obj, one_of, optional
+from evalharness.chat_api.json_checks import (
+    Check,
+    ShapeError,
+    array,
+    object_with,
+    one_of,
+    optional,
+    type_mismatch,
+)
 from evalharness.errors import DatasetError
 
 
@@ -28,26 +36,26 @@ def check_messages(messages: Any, *, where: str) -> list[dict[str, Any]]:
 
 def _message(value: Any, path: str) -> None:
     if not isinstance(value, dict):
-        raise must(path, "an object with role and content", value)
+        raise type_mismatch(path, "an object with role and content", value)
     message = cast("dict[Any, Any]", value)
     if "role" not in message:
         raise ShapeError(f"{path}.role", "is missing")
     role = message["role"]
     _role(role, f"{path}.role")
     _ROLES[role](message, path)
-    if role == "assistant" and not _says_something(message):
+    if role == "assistant" and not _has_content(message):
         raise ShapeError(f"{path}.content", "is missing, and there are no tool_calls either")
 
 
-def _says_something(message: dict[Any, Any]) -> bool:
+def _has_content(message: dict[Any, Any]) -> bool:
     return any(message.get(key) is not None for key in ("content", "tool_calls", "refusal"))
 
 
 def _assistant_content(value: Any, path: str) -> None:
     if value is None:
-        return  # beside tool_calls or a refusal, as the API itself answers
+        return  # with tool_calls or a refusal, as the API itself answers
     if isinstance(value, str):
-        json_checks.text(value, path)
+        json_checks.string(value, path)
         return
     _assistant_parts(value, path)
     parts = cast("list[dict[str, Any]]", value)
@@ -61,30 +69,32 @@ def _assistant_part(value: Any, path: str) -> None:
 
 
 _role = one_of("system", "user", "assistant", "tool")
-_text_part = obj({"type": one_of("text"), "text": json_checks.text})
-_refusal_part = obj({"type": one_of("refusal"), "refusal": json_checks.text})
-_assistant_parts = array(_assistant_part, what="text or refusal parts", least=1)
-_called = obj({"name": json_checks.text, "arguments": json_checks.text})
+_text_part = object_with({"type": one_of("text"), "text": json_checks.string})
+_refusal_part = object_with({"type": one_of("refusal"), "refusal": json_checks.string})
+_assistant_parts = array(_assistant_part, what="text or refusal parts", min_items=1)
+_function_call = object_with({"name": json_checks.string, "arguments": json_checks.string})
 _tool_calls = array(
-    obj({"id": json_checks.text, "type": one_of("function"), "function": _called}),
+    object_with({"id": json_checks.string, "type": one_of("function"), "function": _function_call}),
     what="tool calls",
 )
-_spoken = obj({"role": _role, "content": json_checks.text_or_parts}, {"name": json_checks.text})
+_plain_message = object_with(
+    {"role": _role, "content": json_checks.text_or_parts}, {"name": json_checks.string}
+)
 _ROLES: dict[str, Check] = {
-    "system": _spoken,
-    "user": _spoken,
-    "tool": obj(
-        {"role": _role, "content": json_checks.text, "tool_call_id": json_checks.text},
-        {"name": optional(json_checks.text)},
+    "system": _plain_message,
+    "user": _plain_message,
+    "tool": object_with(
+        {"role": _role, "content": json_checks.string, "tool_call_id": json_checks.string},
+        {"name": optional(json_checks.string)},
     ),
-    "assistant": obj(
+    "assistant": object_with(
         {"role": _role},
         {
             "content": _assistant_content,
-            "name": json_checks.text,
+            "name": json_checks.string,
             "tool_calls": _tool_calls,
-            "refusal": optional(json_checks.text),
+            "refusal": optional(json_checks.string),
         },
     ),
 }
-_conversation = array(_message, what="messages", least=1)
+_conversation = array(_message, what="messages", min_items=1)

@@ -13,13 +13,14 @@ from evalharness.chat_api.json_checks import (
     ShapeError,
     array,
     boolean,
-    must,
-    obj,
+    object_with,
     one_of,
     optional,
+    type_mismatch,
 )
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
+from evalharness.process.text import closest, did_you_mean
 
 MAX_TOOLS = 128  # the API's own limit
 
@@ -75,7 +76,7 @@ def check_params(
     try:
         for name, value in params.items():
             if name not in _KNOWN:
-                raise _unknown(where, name)
+                raise _unknown_param(where, name)
             if value is None:
                 continue
             checks[name](value, f"{where}.{name}")
@@ -103,11 +104,11 @@ def check_together(params: dict[str, Any], where: str) -> None:
         )
 
 
-def _unknown(where: str, name: Any) -> ShapeError:
-    close = json_checks.suggestion(name, _KNOWN)
+def _unknown_param(where: str, name: Any) -> ShapeError:
+    close = closest(str(name), _KNOWN)
     hint = f"a field only this provider knows goes into {where}.extra.{name}"
     if close:
-        hint = f"did you mean {where}.{close}? Otherwise: {hint}"
+        hint = f"{did_you_mean(f'{where}.{close}')} Otherwise: {hint}"
     return ShapeError(f"{where}.{name}", "is not a known parameter", hint)
 
 
@@ -118,7 +119,7 @@ def _without_nulls(extra: dict[str, Any]) -> dict[str, Any]:
 def _checks(profile: Profile) -> dict[str, Check]:
     ranges = profile.ranges
     return {
-        "max_tokens": json_checks.whole(*ranges.max_tokens),
+        "max_tokens": json_checks.integer(*ranges.max_tokens),
         "stream": boolean,
         "stream_options": _stream_options,
         "tools": _tools,
@@ -130,25 +131,25 @@ def _checks(profile: Profile) -> dict[str, Check]:
         "frequency_penalty": json_checks.number(*ranges.frequency_penalty),
         "presence_penalty": json_checks.number(*ranges.presence_penalty),
         "prediction": _prediction,
-        "seed": json_checks.whole(*ranges.seed),
+        "seed": json_checks.integer(*ranges.seed),
         "response_format": _response_format,
-        "n": json_checks.whole(*ranges.n),
+        "n": json_checks.integer(*ranges.n),
         "logprobs": boolean,
-        "top_logprobs": json_checks.whole(*ranges.top_logprobs),
+        "top_logprobs": json_checks.integer(*ranges.top_logprobs),
         "extra": _extra,
     }
 
 
-def _stop(most: int | None) -> Check:
-    several = array(json_checks.text, what="stop sequences", most=most)
+def _stop(max_stop: int | None) -> Check:
+    stop_list = array(json_checks.string, what="stop sequences", max_items=max_stop)
 
     def check(value: Any, path: str) -> None:
         if isinstance(value, str):
-            json_checks.text(value, path)
+            json_checks.string(value, path)
         elif isinstance(value, list):
-            several(value, path)
+            stop_list(value, path)
         else:
-            raise must(path, "a text or a list of texts", value)
+            raise type_mismatch(path, "a text or a list of texts", value)
 
     return check
 
@@ -172,30 +173,34 @@ def _extra(value: Any, path: str) -> None:
     json_checks.json_object(value, path)
     for key in cast("dict[str, Any]", value):
         if key in _KNOWN or key in RESERVED:
-            instead = key if key in RESERVED else f"{path.rpartition('.')[0]}.{key}"
-            raise ShapeError(f"{path}.{key}", "would overwrite a known field", f"set {instead}")
+            correct = key if key in RESERVED else f"{path.rpartition('.')[0]}.{key}"
+            raise ShapeError(f"{path}.{key}", "would overwrite a known field", f"set {correct}")
 
 
-_function = obj(
-    {"name": json_checks.text, "parameters": json_checks.json_object},
-    {"description": json_checks.text, "strict": optional(boolean)},
+_function = object_with(
+    {"name": json_checks.string, "parameters": json_checks.json_object},
+    {"description": json_checks.string, "strict": optional(boolean)},
 )
 _tools = array(
-    obj({"type": one_of("function"), "function": _function}), what="tools", most=MAX_TOOLS
+    object_with({"type": one_of("function"), "function": _function}),
+    what="tools",
+    max_items=MAX_TOOLS,
 )
-_named_tool = obj({"type": one_of("function"), "function": obj({"name": json_checks.text})})
-_stream_options = obj({"include_usage": boolean}, {"include_obfuscation": boolean})
-_prediction = obj({"type": one_of("content"), "content": json_checks.text_or_parts})
-_plain_format = obj({"type": one_of("text", "json_object", "json_schema")})
-_schema_format = obj(
+_named_tool = object_with(
+    {"type": one_of("function"), "function": object_with({"name": json_checks.string})}
+)
+_stream_options = object_with({"include_usage": boolean}, {"include_obfuscation": boolean})
+_prediction = object_with({"type": one_of("content"), "content": json_checks.text_or_parts})
+_plain_format = object_with({"type": one_of("text", "json_object", "json_schema")})
+_schema_format = object_with(
     {
         "type": one_of("json_schema"),
-        "json_schema": obj(
-            {"name": json_checks.text},
+        "json_schema": object_with(
+            {"name": json_checks.string},
             {
                 "schema": json_checks.json_object,
                 "strict": optional(boolean),
-                "description": json_checks.text,
+                "description": json_checks.string,
             },
         ),
     }

@@ -1,8 +1,8 @@
-"""From what was observed to what it means: any bytes become exactly one Reply.
+"""Interpretation of an exchange: any bytes become exactly one Reply.
 
-:func:`interpret` is pure: no clock, no network, no state. That makes every hostile body a unit
-test, and the same exchange always the same record. Whether a body is JSON or a stream of events
-is decided by its bytes, since servers answer either form to either request.
+:func:`interpret` is pure: no clock, no network, no state. So a unit test can cover any hostile
+body, and the same exchange always gives the same record. Whether a body is JSON or a stream of
+events is decided by its bytes, since servers answer either request in either form.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from evalharness.chat_api.error_classification import Failure, http_failure, network_failure
+from evalharness.chat_api.error_classification import ResponseFailure, http_failure, network_failure
 from evalharness.chat_api.lenient_json import as_object, is_object, parse_json
-from evalharness.chat_api.response_fast_path import read_documented
+from evalharness.chat_api.response_fast_path import read_fast_path
 from evalharness.chat_api.response_fields import (
     NoAnswerError,
-    about,
     billed_in_headers,
+    metadata_fields,
     read_completion,
 )
 from evalharness.chat_api.retention import (
     RAW_LIMIT,
-    failed,
-    forgiven,
-    kept_body,
-    kept_headers,
-    kept_raw,
-    scrubbed,
+    allowed_headers,
+    body_fields,
+    clean_completion,
+    failure_fields,
+    raw_body_fields,
+    redact_reply,
 )
 from evalharness.chat_api.stream_response import read_stream
 from evalharness.config.models import Profile
 from evalharness.http.exchange import Exchange
-from evalharness.http.redaction import Scrubber
+from evalharness.http.redaction import Redactor
 from evalharness.records import ErrorKind, Outcome, Reply
 
 # Servers send blank lines to keep a connection alive, before JSON too.
@@ -44,28 +44,30 @@ def interpret(
     *,
     streamed: bool,
     keep_chunk_times: bool = False,
-    scrub: Scrubber | None = None,
+    redactor: Redactor | None = None,
     profile: Profile | None = None,
 ) -> Reply:
     """Classify one exchange; never raises.
 
     Args:
         exchange: what the transport observed.
-        streamed: whether a stream was asked for. Only an empty body is read differently by it.
+        streamed: whether the request asked for a stream. It only matters for an empty body.
         keep_chunk_times: keep the arrival time of every content chunk.
-        scrub: removes secrets from everything kept.
-        profile: the provider's meaning of errors.
+        redactor: removes secrets from everything that is stored.
+        profile: how the provider's errors are classified.
     """
     body = b"".join(exchange.chunks)
     try:
         reply = _interpret(exchange, body, streamed, keep_chunk_times, profile)
-        return scrubbed(reply, scrub) if scrub is not None else reply
+        return redact_reply(reply, redactor) if redactor is not None else reply
     except Exception as error:  # an answer that was paid for must not be lost to a bug in here
         what = "nested too deeply" if isinstance(error, RecursionError) else type(error).__name__
-        failure = Failure(ErrorKind.BAD_RESPONSE, Outcome.IN_DOUBT, f"could not be read: {what}")
-        raw = body[:RAW_LIMIT] if scrub is None else scrub.scrub_bytes(body[:RAW_LIMIT])
+        failure = ResponseFailure(
+            ErrorKind.BAD_RESPONSE, Outcome.IN_DOUBT, f"could not be read: {what}"
+        )
+        raw = body[:RAW_LIMIT] if redactor is None else redactor.redact_bytes(body[:RAW_LIMIT])
         return Reply(
-            **failed(failure),
+            **failure_fields(failure),
             http_status=exchange.status,
             sent_at_ns=exchange.sent_at_ns,
             response_bytes=raw or None,
@@ -93,27 +95,27 @@ def _interpret(
         )
         if failure.outcome is Outcome.NOT_SENT:
             fields["sent_at_ns"] = None
-        return Reply(**fields | failed(failure))
-    fields["headers"] = kept = kept_headers(exchange.headers)
-    fields["inference_id"] = kept.get("x-inference-id")
+        return Reply(**fields | failure_fields(failure))
+    fields["headers"] = headers = allowed_headers(exchange.headers)
+    fields["inference_id"] = headers.get("x-inference-id")
     fields["billed_usd"], fields["billed_credits"] = billed_in_headers(exchange.headers)
     if not 200 <= exchange.status < 300:
         failure = http_failure(exchange.status, exchange.headers, body, profile)
-        return Reply(**fields | failed(failure) | kept_body(body))
-    found = read_documented(body) if exchange.failure is None and body[:1] == b"{" else None
-    if found is None:
+        return Reply(**fields | failure_fields(failure) | body_fields(body))
+    completion = read_fast_path(body) if exchange.failure is None and body[:1] == b"{" else None
+    if completion is None:
         if exchange.failure is ErrorKind.TOO_LARGE or exchange.failure is ErrorKind.BAD_ENCODING:
             failure = network_failure(exchange.failure, exchange.message, reached=True)
-            return Reply(**fields | failed(failure) | kept_raw(body))
+            return Reply(**fields | failure_fields(failure) | raw_body_fields(body))
         if _is_stream(exchange, body, streamed):
-            found = read_stream(exchange, body, keep_chunk_times, profile)
+            completion = read_stream(exchange, body, keep_chunk_times, profile)
         else:
-            found = _read_json(exchange, body, profile)
-    # A cost stated in the body is the later word; where it says nothing the header's stays.
+            completion = _read_json(exchange, body, profile)
+    # A cost in the body replaces that of the headers; without one the headers' stays.
     for key in ("billed_usd", "billed_credits"):
-        if found.get(key) is None:
-            found.pop(key, None)
-    fields.update(found)
+        if completion.get(key) is None:
+            completion.pop(key, None)
+    fields.update(completion)
     return Reply(**fields)
 
 
@@ -137,23 +139,23 @@ def _read_json(exchange: Exchange, body: bytes, profile: Profile | None) -> dict
         else:
             what = "is not JSON" if document is None else "is JSON, but no object"
             message = "the response is empty" if not body else f"the response {what}"
-            failure = Failure(ErrorKind.NOT_JSON, Outcome.IN_DOUBT, message)
-        return failed(failure) | kept_raw(body)
+            failure = ResponseFailure(ErrorKind.NOT_JSON, Outcome.IN_DOUBT, message)
+        return failure_fields(failure) | raw_body_fields(body)
     if document.exact:
         top = as_object(document.value)
-        kept: dict[str, Any] = {"response_json": body.decode()}
+        stored: dict[str, Any] = {"response_json": body.decode()}
     else:
-        top, kept = forgiven(document, body)
+        top, stored = clean_completion(document, body)
     try:
-        found = read_completion(top, profile)
+        fields = read_completion(top, profile)
     except NoAnswerError as error:
         failure = error.failure
         if exchange.failure is not None and failure.outcome is Outcome.IN_DOUBT:
             failure = network_failure(exchange.failure, exchange.message, reached=True)
-        return about(top) | failed(failure) | kept_body(body)
+        return metadata_fields(top) | failure_fields(failure) | body_fields(body)
     if exchange.failure is not None:
-        # The JSON text is whole, so the answer is: only the connection's end went wrong.
-        found["latency_s"] = exchange.times_ns[-1] / 1e9
-    found.update(kept)
-    found["outcome"] = Outcome.DELIVERED
-    return found
+        # The JSON text is whole, so the answer is: only the end of the connection failed.
+        fields["latency_s"] = exchange.times_ns[-1] / 1e9
+    fields.update(stored)
+    fields["outcome"] = Outcome.DELIVERED
+    return fields

@@ -1,9 +1,9 @@
-"""Completions in the form that providers document, read by one typed decoder.
+"""The fast path for completions in the documented form: one typed decoder reads them.
 
 Nearly every answer is one choice that holds a text, with counts of the right types around it. Such
-a body is decoded straight into the fields that are kept, which costs a third of looking at every
-field with distrust. Whatever has another form is left to :mod:`.completion`, which says the same of
-what both can read.
+a body is decoded straight into the fields that are stored, at a third of the cost of checking every
+field. Any other form is left to :mod:`.response_fields`, which gives the same result for what both
+can read.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from evalharness.chat_api.lenient_json import INT_LIMIT, as_count, as_usd
 from evalharness.records import Outcome, Status, Usage
 
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=INT_LIMIT)]
-_Nothing = Annotated[list[msgspec.Raw], msgspec.Meta(max_length=0)] | None
-# Lone surrogates are spelled so; only the forgiving reader replaces them.
+_EmptyList = Annotated[list[msgspec.Raw], msgspec.Meta(max_length=0)] | None
+# Lone surrogates are spelled so; only the lenient reader replaces them.
 _SURROGATE = re.compile(rb"\\u[dD]")
 
 
@@ -27,8 +27,8 @@ class _Message(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: _Nothing = None
-    annotations: _Nothing = None
+    tool_calls: _EmptyList = None
+    annotations: _EmptyList = None
     function_call: None = None
     audio: None = None
 
@@ -60,13 +60,13 @@ class _Usage(msgspec.Struct):
     completion_tokens_details: _CompletionDetails | None = None
 
 
-class _Billed(msgspec.Struct):
+class _Billing(msgspec.Struct):
     usd_spent: Any = None
     credits_used: Any = None
 
 
 class _Meta(msgspec.Struct):
-    usage: _Billed | None = None
+    usage: _Billing | None = None
 
 
 class _Completion(msgspec.Struct):
@@ -85,7 +85,7 @@ _decode = msgspec.json.Decoder(_Completion).decode
 _NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = _PromptDetails(), _CompletionDetails()
 
 
-def read_documented(body: bytes) -> dict[str, Any] | None:
+def read_fast_path(body: bytes) -> dict[str, Any] | None:
     """The fields of a Reply that come from the body; None where it has another form."""
     if _SURROGATE.search(body):
         return None
@@ -105,7 +105,7 @@ def read_documented(body: bytes) -> dict[str, Any] | None:
         "reasoning": message.reasoning_content or message.reasoning or None,
         "refusal": message.refusal or None,
         "finish_reason": finish,
-        "served_model": top.model,
+        "response_model": top.model,
         "system_fingerprint": top.system_fingerprint,
         "service_tier": top.service_tier,
         "response_id": top.id,

@@ -1,4 +1,4 @@
-"""A chat completion (as sent, or merged from a stream) read field by field.
+"""The fields of a Reply, read from a chat completion (as sent, or merged from a stream).
 
 Strict about what makes an answer, lenient about everything around it: without a choice that
 holds a message there is no answer; a usage of the wrong type is merely unknown.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, cast
 
-from evalharness.chat_api.error_classification import Failure, error_in_answer
+from evalharness.chat_api.error_classification import ResponseFailure, error_in_answer
 from evalharness.chat_api.lenient_json import (
     as_count,
     as_list,
@@ -33,7 +33,7 @@ _COMPLETION_DETAILS = (
 class NoAnswerError(Exception):
     """The body is JSON but no answer; carries the classified failure."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: ResponseFailure) -> None:
         super().__init__(failure.message)
         self.failure = failure
 
@@ -43,7 +43,7 @@ def read_completion(top: dict[str, Any], profile: Profile | None) -> dict[str, A
 
     Args:
         top: the completion, its texts valid Unicode.
-        profile: words that mean the account is out of money.
+        profile: the provider's words for an account without money.
 
     Raises:
         NoAnswerError: no choice, no message, or an error object in their place.
@@ -54,7 +54,7 @@ def read_completion(top: dict[str, Any], profile: Profile | None) -> dict[str, A
             error_in_answer(top["error"], ErrorKind.BAD_RESPONSE, profile, before_content=True)
         )
     if not choices:
-        raise _bad("the response has no choices")
+        raise _bad_response("the response has no choices")
     choice = next((c for c in choices if as_count(c.get("index")) == 0), choices[0])
     finish = as_text(choice.get("finish_reason"))
     if finish == "error" or choice.get("error"):
@@ -63,7 +63,7 @@ def read_completion(top: dict[str, Any], profile: Profile | None) -> dict[str, A
             error_in_answer(error, ErrorKind.BAD_RESPONSE, profile, before_content=False)
         )
     if not isinstance(choice.get("message"), dict):
-        raise _bad("the first choice has no message")
+        raise _bad_response("the first choice has no message")
     message = as_object(choice["message"])
     fields = _message_fields(message)
     fields["status"] = _status(finish, fields, message)
@@ -71,14 +71,14 @@ def read_completion(top: dict[str, Any], profile: Profile | None) -> dict[str, A
     fields["logprobs_json"] = json_text(as_object(choice.get("logprobs")))
     if len(choices) > 1:
         fields["choices_json"] = json_text(choices)
-    fields.update(about(top))
+    fields.update(metadata_fields(top))
     return fields
 
 
-def about(top: dict[str, Any]) -> dict[str, Any]:
-    """Who answered, what it took and what was billed: the fields around the choices."""
+def metadata_fields(top: dict[str, Any]) -> dict[str, Any]:
+    """The fields around the choices: model and ids, usage, billing."""
     fields: dict[str, Any] = {
-        "served_model": as_text(top.get("model")),
+        "response_model": as_text(top.get("model")),
         "system_fingerprint": as_text(top.get("system_fingerprint")),
         "service_tier": as_text(top.get("service_tier")),
         "response_id": as_text(top.get("id")),
@@ -97,9 +97,11 @@ def about(top: dict[str, Any]) -> dict[str, Any]:
 def billed_in_headers(headers: dict[str, str]) -> tuple[Decimal | None, int | None]:
     """Dollars and credits the AI/ML API states in its response headers."""
     stated = headers.get("x-aimlapi-credits-used", "").strip()
-    whole = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 16 else None
+    credits_used = (
+        int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 16 else None
+    )
     spent = headers.get("x-aimlapi-usd-spent")
-    return None if spent is None else as_usd(spent), whole
+    return None if spent is None else as_usd(spent), credits_used
 
 
 def _message_fields(message: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def _message_fields(message: dict[str, Any]) -> dict[str, Any]:
         calls = [{"type": "function", "function": legacy}]
     content = message.get("content")
     if content is not None and not isinstance(content, str | list) and not calls:
-        raise _bad("the message's content is neither a text nor null")
+        raise _bad_response("the message's content is neither a text nor null")
     text, thought = _content(content)
     return {
         "text": text,
@@ -124,7 +126,7 @@ def _message_fields(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _audio(value: Any) -> str | None:
-    """What is said about an audio answer; the sound itself stays in ``response_json``."""
+    """The metadata of an audio answer; the sound itself stays in ``response_json``."""
     if value is None:
         return None
     audio = as_object(value)
@@ -172,5 +174,5 @@ def _usage(usage: dict[str, Any]) -> Usage:
     return Usage(**counts)
 
 
-def _bad(message: str) -> NoAnswerError:
-    return NoAnswerError(Failure(ErrorKind.BAD_RESPONSE, Outcome.IN_DOUBT, message))
+def _bad_response(message: str) -> NoAnswerError:
+    return NoAnswerError(ResponseFailure(ErrorKind.BAD_RESPONSE, Outcome.IN_DOUBT, message))

@@ -1,4 +1,4 @@
-"""What is kept of a response, and how: bounded, allow-listed, without secrets."""
+"""What is stored of a response: bounded, allow-listed, without secrets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from evalharness.chat_api.error_classification import Failure
-from evalharness.chat_api.lenient_json import Cleaner, Document, encode_json, parse_json
-from evalharness.http.redaction import Scrubber
+from evalharness.chat_api.error_classification import ResponseFailure
+from evalharness.chat_api.lenient_json import JsonDocument, UnicodeCleaner, encode_json, parse_json
+from evalharness.http.redaction import Redactor
 from evalharness.records import Reply, Status
 
-RAW_LIMIT = 64 * 1024  # bytes kept of a body that delivered nothing
+RAW_LIMIT = 64 * 1024  # bytes stored of a body that delivered nothing
 
-_KEPT_HEADERS = frozenset(
+_ALLOWED_HEADERS = frozenset(
     {
         "age",
         "cf-ray",
@@ -34,13 +34,13 @@ _KEPT_HEADERS = frozenset(
         "x-should-retry",
     }
 )
-_KEPT_PREFIXES = ("x-ratelimit-", "ratelimit-", "x-aimlapi-", "anthropic-ratelimit-")
+_ALLOWED_PREFIXES = ("x-ratelimit-", "ratelimit-", "x-aimlapi-", "anthropic-ratelimit-")
 _MAX_HEADERS = 32
-_MAX_HEADER = 256  # characters of a header's value
+_MAX_HEADER_CHARS = 256  # characters of a header's value
 _TEXTS = tuple(field.name for field in msgspec.structs.fields(Reply) if field.type == (str | None))
 
 
-def failed(failure: Failure) -> dict[str, Any]:
+def failure_fields(failure: ResponseFailure) -> dict[str, Any]:
     """The fields of a Reply that a failure decides."""
     return {
         "outcome": failure.outcome,
@@ -51,69 +51,71 @@ def failed(failure: Failure) -> dict[str, Any]:
     }
 
 
-def forgiven(document: Document, body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a completion that strict JSON would refuse, cleaned, and the fields that keep it."""
-    cleaner = Cleaner()
+def clean_completion(document: JsonDocument, body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a completion that is no strict JSON, cleaned, and the fields that store it."""
+    cleaner = UnicodeCleaner()
     top = cleaner.tree(document.value)
-    kept: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "response_json": encode_json(top).decode(),
         "response_bytes": body,
-        "text_sanitized": document.replaced or cleaner.lost,
+        "text_sanitized": document.replaced or cleaner.replaced,
     }
-    return top, kept
+    return top, fields
 
 
-def kept_body(body: bytes) -> dict[str, Any]:
+def body_fields(body: bytes) -> dict[str, Any]:
     """A body without an answer: as JSON where it is strict JSON of bounded size, else as bytes."""
     if len(body) <= RAW_LIMIT:
         document = parse_json(body)
         if document is not None and document.exact:
             return {"response_json": body.decode()}
-    return kept_raw(body)
+    return raw_body_fields(body)
 
 
-def kept_raw(body: bytes) -> dict[str, Any]:
+def raw_body_fields(body: bytes) -> dict[str, Any]:
     """The beginning of a body, as bytes."""
     return {"response_bytes": body[:RAW_LIMIT] or None}
 
 
-def kept_headers(headers: dict[str, str]) -> dict[str, str]:
+def allowed_headers(headers: dict[str, str]) -> dict[str, str]:
     """The allow-listed headers: names lower-case, at most 32, values cut to 256 characters."""
-    kept: dict[str, str] = {}
+    allowed: dict[str, str] = {}
     for name, value in headers.items():
-        if name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIXES):
-            kept[name if name in _KEPT_HEADERS else _short(name)] = _short(value)
-            if len(kept) == _MAX_HEADERS:
+        if name in _ALLOWED_HEADERS or name.startswith(_ALLOWED_PREFIXES):
+            allowed[name if name in _ALLOWED_HEADERS else _short(name)] = _short(value)
+            if len(allowed) == _MAX_HEADERS:
                 break
-    return kept
+    return allowed
 
 
 def _short(text: str) -> str:
-    if len(text) > _MAX_HEADER:
-        text = text[:_MAX_HEADER]
-    return text if text.isascii() else Cleaner().text(text)
+    if len(text) > _MAX_HEADER_CHARS:
+        text = text[:_MAX_HEADER_CHARS]
+    return text if text.isascii() else UnicodeCleaner().text(text)
 
 
-def scrubbed(reply: Reply, scrub: Scrubber) -> Reply:
-    """The reply without any form of a secret in any text it keeps."""
+def redact_reply(reply: Reply, redactor: Redactor) -> Reply:
+    """The reply without any form of a secret in any of its texts."""
     changed: dict[str, Any] = {}
     for name in _TEXTS:
         value: str | None = getattr(reply, name)
-        if value is not None and (masked := scrub.scrub(value)) is not value:
+        if value is not None and (masked := redactor.redact(value)) is not value:
             changed[name] = masked
     if reply.response_json is not None and (
         "\\u" in reply.response_json or "\\/" in reply.response_json
     ):
-        # Escapes can spell a secret that is only seen once they are read.
+        # Escapes can spell a secret that only appears once they are decoded.
         document = parse_json(reply.response_json.encode())
         plain = encode_json(document.value).decode() if document is not None else ""
-        if (masked := scrub.scrub(plain)) is not plain:
+        if (masked := redactor.redact(plain)) is not plain:
             changed["response_json"] = masked
-    headers = {scrub.scrub(name): scrub.scrub(value) for name, value in reply.headers.items()}
+    headers = {
+        redactor.redact(name): redactor.redact(value) for name, value in reply.headers.items()
+    }
     if headers != reply.headers:
         changed["headers"] = headers
     if reply.response_bytes is not None:
-        masked_bytes = scrub.scrub_bytes(reply.response_bytes)
+        masked_bytes = redactor.redact_bytes(reply.response_bytes)
         if masked_bytes is not reply.response_bytes:
             changed["response_bytes"] = masked_bytes
     return msgspec.structs.replace(reply, **changed) if changed else reply

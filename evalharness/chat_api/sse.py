@@ -1,4 +1,4 @@
-"""Server-sent events: bytes in any chunking → events, by the WHATWG rules.
+"""A decoder of server-sent events: bytes in any chunking → events, by the WHATWG rules.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation: a BOM
 is skipped once at the start; lines end in LF, CR or CRLF, which a chunk border may split; a line
@@ -15,14 +15,14 @@ BOM = b"\xef\xbb\xbf"
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 
 
-class Event(NamedTuple):
+class SseEvent(NamedTuple):
     """One event: its data as bytes (not yet known to be UTF-8) and its type."""
 
     data: bytes
     type: bytes = b"message"
 
 
-class TooLongError(ValueError):
+class EventTooLongError(ValueError):
     """A line or an event exceeds the limit; the stream cannot be read on."""
 
 
@@ -40,13 +40,13 @@ class SseDecoder:
         self._type = b""
 
     @property
-    def at_rest(self) -> bool:
+    def at_event_start(self) -> bool:
         """Whether the next byte begins an event, whatever it is."""
         return not (
             self._partial or self._data or self._type or self._after_cr or self._bom is not None
         )
 
-    def feed(self, chunk: bytes) -> list[Event]:
+    def feed(self, chunk: bytes) -> list[SseEvent]:
         """Take the next bytes and return the events they complete.
 
         Raises:
@@ -65,12 +65,12 @@ class SseDecoder:
         if not chunk:
             return []
         if self._is_one_event(chunk):
-            return [Event(chunk[5:-2].removeprefix(b" "))]
+            return [SseEvent(chunk[5:-2].removeprefix(b" "))]
         self._after_cr = chunk.endswith(b"\r")
         # bytes.splitlines knows exactly LF, CR and CRLF.
         lines = chunk.splitlines()
         rest = b"" if chunk.endswith((b"\n", b"\r")) else lines.pop()
-        events: list[Event] = []
+        events: list[SseEvent] = []
         if lines:
             if self._partial:
                 lines[0] = b"".join([*self._partial, lines[0]])
@@ -81,7 +81,7 @@ class SseDecoder:
             self._partial.append(rest)
             self._partial_bytes += len(rest)
             if self._partial_bytes > self._limit:
-                raise TooLongError(f"a line is longer than {self._limit} bytes")
+                raise EventTooLongError(f"a line is longer than {self._limit} bytes")
         return events
 
     def _is_one_event(self, chunk: bytes) -> bool:
@@ -92,18 +92,18 @@ class SseDecoder:
             and chunk.endswith(b"\n")
             and b"\r" not in chunk
             and len(chunk) <= self._limit
-            and self.at_rest
+            and self.at_event_start
         )
 
-    def _line(self, line: bytes, events: list[Event]) -> None:
+    def _line(self, line: bytes, events: list[SseEvent]) -> None:
         if not line:
             if self._data:
-                events.append(Event(b"\n".join(self._data), self._type or b"message"))
+                events.append(SseEvent(b"\n".join(self._data), self._type or b"message"))
                 self._data, self._data_bytes = [], 0
             self._type = b""
             return
         if len(line) > self._limit:
-            raise TooLongError(f"a line is longer than {self._limit} bytes")
+            raise EventTooLongError(f"a line is longer than {self._limit} bytes")
         name, _, value = line.partition(b":")
         if name == b"data":
             value = value.removeprefix(b" ")
@@ -111,6 +111,6 @@ class SseDecoder:
             # One more for the LF that joins: lines without data cost memory too.
             self._data_bytes += len(value) + 1
             if self._data_bytes > self._limit:
-                raise TooLongError(f"an event is longer than {self._limit} bytes")
+                raise EventTooLongError(f"an event is longer than {self._limit} bytes")
         elif name == b"event":
             self._type = value.removeprefix(b" ")

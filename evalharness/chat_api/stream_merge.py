@@ -1,4 +1,4 @@
-"""The chunks of a streamed completion merged into the completion they spell out.
+"""Merging: the chunks of a streamed completion → the completion they add up to.
 
 Deltas are joined the way the official clients do: texts are concatenated, tool calls are matched
 by ``index``, lists (logprobs, annotations) are extended, everything else is overwritten by what
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from evalharness.chat_api.lenient_json import as_count, as_list, as_object, as_text
 
-# Texts that name something, as opposed to texts that are spelled out piece by piece.
+# Texts that name something, as opposed to texts that come piece by piece.
 _NAMES = frozenset({"role", "type", "id", "object", "model", "format", "status", "signature"})
 _INDEXED = frozenset({"tool_calls", "reasoning_details"})
 _REASONING = ("reasoning_content", "reasoning")
@@ -19,16 +19,16 @@ _OUTPUT = ("content", "refusal", "tool_calls", "function_call", "audio")
 _MAX_DEPTH = 16  # below this a delta's object replaces the one before
 
 
-class _Pieces(list[str]):
+class _TextPieces(list[str]):
     """A text under construction (concatenating strings would take quadratic time)."""
 
 
-class _Indexed(dict[int, dict[str, Any]]):
+class _IndexedItems(dict[int, dict[str, Any]]):
     """A list under construction whose items are addressed by index."""
 
 
-class Merger:
-    """Takes chunks in order; :meth:`completion` gives what they amount to so far.
+class ChunkMerger:
+    """Takes chunks in order; :meth:`completion` gives the completion so far.
 
     Attributes:
         times_ns: arrival of each chunk that carried content (text, refusal, reasoning, tool call
@@ -43,36 +43,36 @@ class Merger:
         self.first_output_ns: int | None = None
         self._top: dict[str, Any] = {}
         self._choices: dict[int, dict[str, Any]] = {}
-        self._spoken: dict[str, Any] | None = None  # the message merged into last
+        self._last_message: dict[str, Any] | None = None  # the message merged into last
 
     def add(self, chunk: dict[str, Any], at_ns: int) -> None:
         """Merge one chunk that arrived at ``at_ns``."""
-        says = outputs = False
+        has_content = has_output = False
         for key, value in chunk.items():
             if key == "choices":
                 for choice in as_list(value):
                     if isinstance(choice, dict):
-                        spoke, output = self._choice(cast("dict[str, Any]", choice))
-                        says |= spoke
-                        outputs |= output
+                        content, output = self._choice(cast("dict[str, Any]", choice))
+                        has_content |= content
+                        has_output |= output
             elif value is not None or key not in self._top:
                 self._top[key] = value
-        if says:
+        if has_content:
             self.times_ns.append(at_ns)
             if self.first_ns is None:
                 self.first_ns = at_ns
-            if outputs and self.first_output_ns is None:
+            if has_output and self.first_output_ns is None:
                 self.first_output_ns = at_ns
 
     def add_texts(self, texts: list[str], times_ns: list[int]) -> None:
-        """Merge chunks like the one before, which had a choice with content, but for their texts.
+        """Merge chunks that differ from the last one, which had content, only in their texts.
 
         Args:
-            texts: one a chunk.
+            texts: of each chunk.
             times_ns: arrival of each.
         """
-        assert self._spoken is not None
-        self._spoken["content"].extend(texts)
+        assert self._last_message is not None
+        self._last_message["content"].extend(texts)
         self.times_ns.extend(times_ns)
 
     @property
@@ -86,15 +86,17 @@ class Merger:
         """The merged ``chat.completion``, None when no chunk came."""
         if not self._top and not self._choices:
             return None
-        whole = {**self._top, "object": "chat.completion"}
-        whole["choices"] = [_settled(self._choices[index]) for index in sorted(self._choices)]
-        return whole
+        completion = {**self._top, "object": "chat.completion"}
+        completion["choices"] = [
+            _plain_json(self._choices[index]) for index in sorted(self._choices)
+        ]
+        return completion
 
     def _choice(self, given: dict[str, Any]) -> tuple[bool, bool]:
-        """Merge one choice; say whether it carried content, and content besides reasoning."""
+        """Merge one choice; whether it carried content, and content besides reasoning."""
         index = as_count(given.get("index")) or 0
         merged = self._choices.setdefault(index, {"index": index, "message": {}})
-        message = self._spoken = merged["message"]
+        message = self._last_message = merged["message"]
         delta = as_object(given.get("delta"))
         if not delta and not message:
             # Some servers put the whole message into the last chunk instead.
@@ -110,8 +112,8 @@ class Merger:
             ):
                 merged[key] = value
         filled = {key for key, value in delta.items() if value}
-        outputs = not filled.isdisjoint(_OUTPUT)
-        return outputs or not filled.isdisjoint(_REASONING), outputs
+        has_output = not filled.isdisjoint(_OUTPUT)
+        return has_output or not filled.isdisjoint(_REASONING), has_output
 
 
 def _merge(into: dict[str, Any], delta: dict[str, Any], depth: int = 0) -> None:
@@ -126,10 +128,10 @@ def _merge(into: dict[str, Any], delta: dict[str, Any], depth: int = 0) -> None:
                 old = into[key] = {}
             _merge(cast("dict[str, Any]", old), cast("dict[str, Any]", value), depth + 1)
         elif isinstance(value, list) and key in _INDEXED:
-            if not isinstance(old, _Indexed):
-                old = into[key] = _Indexed()
+            if not isinstance(old, _IndexedItems):
+                old = into[key] = _IndexedItems()
             _merge_indexed(old, cast("list[Any]", value), depth)
-        elif isinstance(value, list) and isinstance(old, list) and not isinstance(old, _Pieces):
+        elif isinstance(value, list) and isinstance(old, list) and not isinstance(old, _TextPieces):
             cast("list[Any]", old).extend(cast("list[Any]", value))
         elif isinstance(value, list):
             into[key] = list(cast("list[Any]", value))
@@ -142,14 +144,14 @@ def _merge_text(into: dict[str, Any], key: str, value: str) -> None:
     if key in _NAMES:
         if value or old is None:
             into[key] = value
-    elif not isinstance(old, _Pieces):
-        into[key] = _Pieces([value])
+    elif not isinstance(old, _TextPieces):
+        into[key] = _TextPieces([value])
     # Some servers repeat the whole name of a called function with every piece of arguments.
     elif key != "name" or old != [value]:
         old.append(value)
 
 
-def _merge_indexed(into: _Indexed, items: list[Any], depth: int) -> None:
+def _merge_indexed(into: _IndexedItems, items: list[Any], depth: int) -> None:
     for item in items:
         if not isinstance(item, dict):
             continue
@@ -162,14 +164,14 @@ def _merge_indexed(into: _Indexed, items: list[Any], depth: int) -> None:
         _merge(into.setdefault(index, {}), fields, depth + 1)
 
 
-def _settled(value: Any, depth: int = 0) -> Any:
+def _plain_json(value: Any, depth: int = 0) -> Any:
     """What is under construction turned into plain JSON values."""
-    if isinstance(value, _Pieces):
+    if isinstance(value, _TextPieces):
         return "".join(value)
-    if isinstance(value, _Indexed):
-        return [_settled(value[index], depth + 1) for index in sorted(value)]
+    if isinstance(value, _IndexedItems):
+        return [_plain_json(value[index], depth + 1) for index in sorted(value)]
     # Nothing is under construction deeper than the merge went (two more: choice and message).
     if isinstance(value, dict) and depth <= _MAX_DEPTH + 2:
         fields = cast("dict[str, Any]", value)
-        return {key: _settled(item, depth + 1) for key, item in fields.items()}
+        return {key: _plain_json(item, depth + 1) for key, item in fields.items()}
     return cast("Any", value)

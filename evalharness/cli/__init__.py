@@ -1,12 +1,16 @@
-"""The command line: arguments → one call each. Heavy imports happen inside the commands.
+"""The command line: parses a command and calls it. Heavy imports happen inside the commands.
 
 ::
 
-    __init__.py   which command, and what ends it → an exit code and a sentence
-    sending.py    run, plan, judge, serve: commands that send or answer requests
-    reading.py    report, compare, check, show: commands that read runs
-    folders.py    import, export, verify, reconcile, init: folders made, checked, handed on
-    parser.py     argparse with our exit code
+    __init__.py      finds the command; turns whatever ends it into an exit code and a sentence
+    args_run.py      run, plan, judge, serve: commands that send or answer requests
+    args_report.py   report, compare, check, show: commands that read runs
+    args_data.py     import, export, verify, reconcile, init: commands on files and folders
+    parser.py        argparse with our exit code
+    commands/        one module a command
+    execution/       what the commands that send requests share
+    hydra_main.py    runs Hydra for run and plan
+    compose.py       from Hydra's configuration to a typed RunConfig
 
 ``run`` and ``plan`` hand their arguments to Hydra, whose grammar and flags they share. ``--help``
 must answer in under 0.15 s, so nothing here imports more than it needs to parse.
@@ -15,11 +19,9 @@ must answer in under 0.15 s, so nothing here imports more than it needs to parse
 from __future__ import annotations
 
 import argparse
-import gc
-import os
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 
 from evalharness import __version__
 from evalharness.cli import args_data, args_report, args_run
@@ -34,7 +36,14 @@ from evalharness.errors import (
     ConfigError,
     EvalharnessError,
 )
-from evalharness.process.stdio import caused_by, outliving_readers, settle, unfailing_errors
+from evalharness.process.stdio import (
+    flush_or_discard,
+    has_cause,
+    ignore_stderr_errors,
+    survive_broken_pipe,
+)
+from evalharness.process.text import closest, did_you_mean
+from evalharness.process.tuning import fewer_collections, limit_blas_threads
 
 _COMMANDS = (
     "run", "plan", "judge", "report", "compare", "show", "check", "import", "export", "verify",
@@ -53,46 +62,35 @@ at what cost, and which settings really differ.
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code (0, 1, 2, 3, 4, 74, 75 or 130)."""
     arguments = sys.argv[1:] if argv is None else argv
-    with unfailing_errors(), _few_collections():
-        return _guarded(arguments)
+    with ignore_stderr_errors(), fewer_collections():
+        return _run_guarded(arguments)
 
 
-@contextmanager
-def _few_collections() -> Generator[None]:
-    """Inside, cycles are looked for every 50,000 allocations instead of every 700.
-
-    What a command imports and reads stays until its end, and looking through all of it again and
-    again was a tenth of the time to a first request.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
-def _guarded(arguments: list[str]) -> int:
-    """Run a command; whatever ends it becomes an exit code and a sentence."""
+def _run_guarded(arguments: list[str]) -> int:
+    """Run a command; turn whatever ends it into an exit code and a sentence."""
     interrupts: Interrupts | None = None
-    # The rest of a million records need not be exported to nobody: that command ends there.
-    readers = nullcontext() if arguments[:1] == ["export"] else outliving_readers()
+    # An export ends when its reader closes the pipe: the rest of the records has no use.
+    pipe = nullcontext() if arguments[:1] == ["export"] else survive_broken_pipe()
     try:
-        with interruptible() as interrupts, readers:
+        with interruptible() as interrupts, pipe:
             code = _dispatch(arguments)
-            # Hydra makes a complaint about the configuration of whatever stops it.
-            return _interrupted(arguments) if interrupts.came and code == EXIT_CONFIG else code
+            # Hydra turns any exception, an interrupt too, into an error of configuration.
+            return (
+                _report_interrupt(arguments)
+                if interrupts.received and code == EXIT_CONFIG
+                else code
+            )
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) or (interrupts is not None and interrupts.came):
-            return _interrupted(arguments)
-        if caused_by(error, BrokenPipeError) and arguments[:1] == ["export"]:
-            # The reader of our output went away (`| head`): nothing more can be said to it.
-            settle(sys.stdout)
+        if isinstance(error, KeyboardInterrupt) or (interrupts is not None and interrupts.received):
+            return _report_interrupt(arguments)
+        if has_cause(error, BrokenPipeError) and arguments[:1] == ["export"]:
+            # The reader of our output closed the pipe (`| head`).
+            flush_or_discard(sys.stdout)
             return EXIT_OK
-        return _failed(error)
+        return _report_error(error)
 
 
-def _interrupted(arguments: list[str]) -> int:
+def _report_interrupt(arguments: list[str]) -> int:
     print("evalharness: interrupted; what was recorded is kept", file=sys.stderr)
     if arguments[:1] == ["run"]:
         import shlex
@@ -101,12 +99,12 @@ def _interrupted(arguments: list[str]) -> int:
     return EXIT_INTERRUPTED
 
 
-def _failed(error: BaseException) -> int:
+def _report_error(error: BaseException) -> int:
     if isinstance(error, EvalharnessError):
         print(f"evalharness: {error}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, OSError):
-        settle(sys.stdout)
+        flush_or_discard(sys.stdout)
         where = f" ({error.filename})" if error.filename else ""
         print(f"evalharness: {error.strerror or error}{where}", file=sys.stderr)
         return EXIT_STORAGE
@@ -121,25 +119,21 @@ def _failed(error: BaseException) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
-    # Our own threads share the work (analysis/stats/permutation.py). numpy's linear algebra library
-    # reads this once, when it is imported, and starting its threads takes as long as all of that.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    limit_blas_threads()
     if command in ("run", "plan"):
         return {"run": args_run.run, "plan": args_run.plan}[command](arguments[1:])
     if command == "judge":
         return args_run.judge(arguments[1:])
     if arguments[:2] == ["serve", "emulator"]:
-        # Its dials are made from its options, which would be too much to import for --help.
+        # Its flags are generated from its options, which are too heavy to import for --help.
         from evalharness.emulator.__main__ import main as serve_emulator
 
         return serve_emulator(arguments[2:])
     if command and not command.startswith("-") and command not in _COMMANDS:
-        from difflib import get_close_matches
-
-        close = get_close_matches(command, _COMMANDS, n=1)
+        close = closest(command, _COMMANDS)
         raise ConfigError(
             f"there is no command `{command}`",
-            hint=f"did you mean {close[0]}?" if close else f"one of {', '.join(_COMMANDS)}",
+            hint=did_you_mean(close) if close else f"one of {', '.join(_COMMANDS)}",
         )
     options = _parse(arguments)
     call: Callable[[argparse.Namespace], int] = options.call
@@ -147,7 +141,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    """Parse a command, with ``key=value`` allowed on both sides of its options."""
+    """Parse a command; ``key=value`` may stand before and after its options."""
     parser = _parser()
     options, late = parser.parse_known_args(arguments)
     given: dict[str, list[str] | None] = vars(options)
@@ -167,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"evalharness {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    # Parsed in `sending`, listed here for --help.
+    # Parsed in args_run, listed here for --help.
     commands.add_parser("run", help="run a sweep, or continue and extend it", add_help=False)
     commands.add_parser(
         "plan", help="what a run would send and cost; sends nothing", add_help=False

@@ -1,4 +1,4 @@
-"""Arguments of the commands that make, check and hand on folders and files."""
+"""Arguments of the commands on files and folders: import, export, verify, reconcile, init."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def add_import(commands: Commands) -> None:
     parser.set_defaults(call=_import)
 
 
-def _import(options: argparse.Namespace) -> int:
+def _import(arguments: argparse.Namespace) -> int:
     from evalharness.cli.commands.import_ import import_file
 
-    return import_file(options.file, options.run, options.map)
+    return import_file(arguments.file, arguments.run, arguments.map)
 
 
 def add_export(commands: Commands) -> None:
@@ -36,17 +36,17 @@ def add_export(commands: Commands) -> None:
     parser.set_defaults(call=_export)
 
 
-def _export(options: argparse.Namespace) -> int:
-    from evalharness.cli.commands.export import Asked, export
+def _export(arguments: argparse.Namespace) -> int:
+    from evalharness.cli.commands.export import ExportOptions, export
 
-    asked = Asked(
-        options.format,
-        out=options.out,
-        raw_cells=options.raw_cells,
-        overrides=options.overrides,
-        pricing=options.pricing,
+    options = ExportOptions(
+        arguments.format,
+        out=arguments.out,
+        raw_cells=arguments.raw_cells,
+        overrides=arguments.overrides,
+        pricing=arguments.pricing,
     )
-    return export(options.run, asked)
+    return export(arguments.run, options)
 
 
 def add_verify(commands: Commands) -> None:
@@ -57,10 +57,10 @@ def add_verify(commands: Commands) -> None:
     parser.set_defaults(call=_verify)
 
 
-def _verify(options: argparse.Namespace) -> int:
+def _verify(arguments: argparse.Namespace) -> int:
     from evalharness.cli.commands.verify import verify
 
-    return verify(options.run, as_json=options.json)
+    return verify(arguments.run, as_json=arguments.json)
 
 
 def add_reconcile(commands: Commands) -> None:
@@ -73,10 +73,10 @@ def add_reconcile(commands: Commands) -> None:
     parser.set_defaults(call=_reconcile)
 
 
-def _reconcile(options: argparse.Namespace) -> int:
+def _reconcile(arguments: argparse.Namespace) -> int:
     from evalharness.cli.commands.reconcile import reconcile
 
-    return reconcile(options.run, as_json=options.json)
+    return reconcile(arguments.run, as_json=arguments.json)
 
 
 def add_init(commands: Commands) -> None:
@@ -86,7 +86,7 @@ def add_init(commands: Commands) -> None:
     parser.set_defaults(call=_init)
 
 
-def _init(options: argparse.Namespace) -> int:
+def _init(arguments: argparse.Namespace) -> int:
     from evalharness.cli.commands.init import init
 
-    return init(options.folder)
+    return init(arguments.folder)

@@ -1,4 +1,4 @@
-"""Arguments of the commands that read runs."""
+"""Arguments of the commands that read runs: report, compare, check, show."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def add_report(commands: Commands) -> None:
     parser.set_defaults(call=_report)
 
 
-def _report(options: argparse.Namespace) -> int:
-    from evalharness.cli.commands.report import Asked, report
+def _report(arguments: argparse.Namespace) -> int:
+    from evalharness.cli.commands.report import ReportOptions, report
 
-    asked = Asked(
-        as_json=options.json,
-        markdown=options.markdown,
-        html=options.html,
-        open_html=options.open,
-        everything=options.all,
-        pricing=options.pricing,
-        volume=options.volume,
+    options = ReportOptions(
+        as_json=arguments.json,
+        markdown=arguments.markdown,
+        html=arguments.html,
+        open_html=arguments.open,
+        everything=arguments.all,
+        pricing=arguments.pricing,
+        volume=arguments.volume,
     )
-    return report(options.run, asked)
+    return report(arguments.run, options)
 
 
 def add_compare(commands: Commands) -> None:
@@ -55,17 +55,17 @@ def add_compare(commands: Commands) -> None:
     parser.set_defaults(call=_compare)
 
 
-def _compare(options: argparse.Namespace) -> int:
-    from evalharness.cli.commands.compare import Asked, compare
+def _compare(arguments: argparse.Namespace) -> int:
+    from evalharness.cli.commands.compare import CompareOptions, compare
 
-    asked = Asked(
-        by=options.by,
-        baseline=options.baseline,
-        margin=options.margin,
-        strata=options.strata,
-        as_json=options.json,
+    options = CompareOptions(
+        by=arguments.by,
+        baseline=arguments.baseline,
+        margin=arguments.margin,
+        strata=arguments.strata,
+        as_json=arguments.json,
     )
-    return compare(options.run, asked)
+    return compare(arguments.run, options)
 
 
 GATES = {
@@ -99,19 +99,19 @@ def add_check(commands: Commands) -> None:
     parser.set_defaults(call=_check)
 
 
-def _check(options: argparse.Namespace) -> int:
-    from evalharness.cli.commands.check import Asked, check
+def _check(arguments: argparse.Namespace) -> int:
+    from evalharness.cli.commands.check import CheckOptions, check
 
-    limits = {name: value for name in GATES if (value := getattr(options, name)) is not None}
-    asked = Asked(
-        confident=options.confident,
-        junit=options.junit,
-        settings=options.setting,
-        overrides=options.overrides,
-        pricing=options.pricing,
-        partial=options.partial,
+    limits = {name: value for name in GATES if (value := getattr(arguments, name)) is not None}
+    options = CheckOptions(
+        confident=arguments.confident,
+        junit=arguments.junit,
+        settings=arguments.setting,
+        overrides=arguments.overrides,
+        pricing=arguments.pricing,
+        partial=arguments.partial,
     )
-    return check(options.run, limits, asked)
+    return check(arguments.run, limits, options)
 
 
 def add_show(commands: Commands) -> None:
@@ -129,8 +129,8 @@ def add_show(commands: Commands) -> None:
     parser.set_defaults(call=_show)
 
 
-def _show(options: argparse.Namespace) -> int:
-    from evalharness.cli.commands.show import Asked, show
+def _show(arguments: argparse.Namespace) -> int:
+    from evalharness.cli.commands.show import ShowOptions, show
 
-    asked = Asked(diff=options.diff, html=options.html, open_html=options.open)
-    return show(options.run, options.prompt_id, asked, options.overrides)
+    options = ShowOptions(diff=arguments.diff, html=arguments.html, open_html=arguments.open)
+    return show(arguments.run, arguments.prompt_id, options, arguments.overrides)

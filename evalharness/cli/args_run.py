@@ -1,23 +1,47 @@
-"""Arguments of the commands that send requests, or answer them."""
+"""Arguments of the commands that send requests or answer them: run, plan, judge, serve."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from evalharness.cli.parser import Commands, Parser
+
+if TYPE_CHECKING:
+    from evalharness.cli.compose import CommandResult, ComposedConfig
 
 
 def run(arguments: list[str]) -> int:
     """Run or continue a sweep; the exit code."""
-    from evalharness.cli.execution.claim_folder import run_command
     from evalharness.cli.hydra_main import hydra_command
 
     yes = "--yes" in arguments
     retry_errors = "--retry-errors" in arguments
     overrides = [a for a in arguments if a not in ("--yes", "--retry-errors")]
-    # Errors that this session records are not to be asked again by the command that resumes it.
-    again = [a for a in arguments if a != "--retry-errors"]
-    return hydra_command(overrides, run_command(again, yes=yes, retry_errors=retry_errors))
+    # The command that resumes this session must not send the errors that it records again.
+    resume = [a for a in arguments if a != "--retry-errors"]
+    return hydra_command(overrides, _lock_and_run(resume, yes=yes, retry_errors=retry_errors))
+
+
+def _lock_and_run(
+    resume: Sequence[str], *, yes: bool, retry_errors: bool
+) -> Callable[[list[ComposedConfig]], CommandResult]:
+    """The function that Hydra's composed configurations are given to.
+
+    It locks the run folder before it imports anything heavy, so that a second command on the same
+    folder fails at once. ``resume`` are the arguments of the command that resumes this one.
+    """
+
+    def execute(jobs: list[ComposedConfig]) -> CommandResult:
+        from evalharness.store.remote.locations import acquire_lock
+
+        lock = acquire_lock(jobs[0].config)
+        from evalharness.cli.commands.run import execute_run
+
+        return execute_run(jobs, arguments=resume, yes=yes, retry_errors=retry_errors, lock=lock)
+
+    return execute
 
 
 def plan(arguments: list[str]) -> int:
@@ -25,7 +49,7 @@ def plan(arguments: list[str]) -> int:
     from evalharness.cli.commands.plan import plan_command
     from evalharness.cli.hydra_main import hydra_command
 
-    # What is not known here is Hydra's.
+    # Unknown arguments are left to Hydra.
     parser = Parser(
         prog="evalharness plan",
         usage="evalharness plan [options] [OVERRIDE…] [hydra flags]",

@@ -1,4 +1,9 @@
-"""Running Hydra: its main function, its process, its errors in our words."""
+"""Running Hydra: its main function, the process state it needs, its errors in our words.
+
+:func:`hydra_command` runs Hydra's own main (so ``--cfg``, ``--info``, ``--help`` and ``-m`` mean
+what a Hydra user expects) and calls ``execute`` with the configurations: one for a plain run,
+several for a pooled multirun.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +23,30 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 from evalharness.cli import suggestions
-from evalharness.cli.compose import SCORER_LIST, Job, Result, composed_job, hydra_value, one_line
-from evalharness.config.package_data import shipped
-from evalharness.config.secret_scan import refuse_in_overrides
+from evalharness.cli.compose import (
+    SCORER_LIST,
+    CommandResult,
+    ComposedConfig,
+    compose_config,
+    hydra_message,
+    hydra_value,
+)
+from evalharness.config.package_data import package_data_dir
+from evalharness.config.secret_scan import refuse_secrets_in_overrides
 from evalharness.errors import EXIT_CONFIG, EXIT_OK, ConfigError, EvalharnessError
 
-# Hydra's switch for raising errors; without it they are printed, and the process ends.
-_FULL = "HYDRA_FULL_ERROR"
+# With this variable Hydra raises errors; without it, it prints them and ends the process.
+_FULL_ERROR_VARIABLE = "HYDRA_FULL_ERROR"
 
 
-Execute = Callable[[list[Job]], Result]
+Execute = Callable[[list[ComposedConfig]], CommandResult]
 
 
 class _Invocation:
-    """What the running command asked for and got; Hydra calls the task with a config alone."""
+    """The running command and its result: Hydra passes its task nothing but a configuration."""
 
     execute: Execute | None = None
-    result: Result | None = None
+    result: CommandResult | None = None
     error: EvalharnessError | None = None
     defect: Exception | None = None
     started: bool = False
@@ -50,24 +62,26 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
         EvalharnessError: as raised by composing, checking or executing.
     """
     global _invocation  # noqa: PLW0603 - Hydra offers no other way to pass a value to its task
-    refuse_in_overrides(arguments)
-    arguments = _own_dataset(suggestions.in_order(arguments))
+    refuse_secrets_in_overrides(arguments)
+    arguments = _without_quickstart(suggestions.reorder_flags(arguments))
     _invocation = _Invocation()
     _invocation.execute = execute
     entry = hydra.main(
-        version_base="1.3", config_path=str(shipped("configs").resolve()), config_name="config"
-    )(_task)
+        version_base="1.3",
+        config_path=str(package_data_dir("configs").resolve()),
+        config_name="config",
+    )(_hydra_task)
     try:
-        with _process_for_hydra([_addable(a) for a in arguments]):
+        with _process_for_hydra([_adapt_override(a) for a in arguments]):
             entry()
     except HydraException as error:
-        raise _in_our_words(error, arguments) from None
+        raise _explain_error(error, arguments) from None
     except OmegaConfBaseException as error:
-        raise ConfigError(one_line(error)) from None
+        raise ConfigError(hydra_message(error)) from None
     except MarkedYAMLError as error:
-        raise suggestions.malformed(error) from None
+        raise suggestions.yaml_error(error) from None
     except SystemExit as stop:
-        if not _invocation.started:  # Hydra has answered, or did not understand a flag
+        if not _invocation.started:  # Hydra printed what was asked for, or refused a flag
             return EXIT_CONFIG if stop.code else EXIT_OK
         if _invocation.error is None and _invocation.defect is None:
             raise
@@ -80,31 +94,36 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
 
 @contextmanager
 def _process_for_hydra(arguments: list[str]) -> Generator[None]:
-    """Inside, the process is as Hydra wants it; afterwards, as it was.
+    """Set up process state for Hydra, and restore it afterwards.
 
-    Hydra reads the command line itself, raises what it would print only where a variable says so,
-    and puts handlers on the root logger that write to the standard output of that moment.
+    Hydra reads ``sys.argv`` itself, raises errors only where a variable says so, and adds handlers
+    to the root logger that write to the current standard output.
     """
     root = logging.getLogger()
-    argv, full, handlers, level = sys.argv, os.environ.get(_FULL), [*root.handlers], root.level
-    sys.argv, os.environ[_FULL] = ["evalharness", *arguments], "1"
+    argv, full, handlers, level = (
+        sys.argv,
+        os.environ.get(_FULL_ERROR_VARIABLE),
+        [*root.handlers],
+        root.level,
+    )
+    sys.argv, os.environ[_FULL_ERROR_VARIABLE] = ["evalharness", *arguments], "1"
     try:
         yield
     finally:
         sys.argv, root.handlers[:] = argv, handlers
         root.setLevel(level)
         if full is None:
-            os.environ.pop(_FULL, None)
+            os.environ.pop(_FULL_ERROR_VARIABLE, None)
         else:
-            os.environ[_FULL] = full
+            os.environ[_FULL_ERROR_VARIABLE] = full
 
 
-def _in_our_words(error: HydraException, arguments: list[str]) -> ConfigError:
+def _explain_error(error: HydraException, arguments: list[str]) -> ConfigError:
     """What Hydra could not compose, with what to type instead."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        hint = suggestions.for_option(group, name, list(error.options or ()))
+        hint = suggestions.suggest_option(group, name, list(error.options or ()))
         return ConfigError(f"there is no {group} `{name}`", hint=hint)
     unknown = re.search(r"Could not (?:override|append to config\.|delete) .*?'([^']+)'", text)
     if unknown:
@@ -112,30 +131,34 @@ def _in_our_words(error: HydraException, arguments: list[str]) -> ConfigError:
         typed = (a.lstrip("+~").partition("=") for a in arguments)
         value = next((value for name, _, value in typed if name == key), "")
         return ConfigError(
-            f"unknown configuration key `{key}`", hint=suggestions.for_key(key, value)
+            f"unknown configuration key `{key}`", hint=suggestions.suggest_key(key, value)
         )
     several = re.search(r"Ambiguous value for argument '(.+)'", text)
     if several:
         override = several[1].lstrip("+")
         return ConfigError(
-            f"`{override}` has several values without brackets", hint=suggestions.for_list(override)
+            f"`{override}` has several values without brackets",
+            hint=suggestions.suggest_list(override),
         )
     hint = "KEY=VALUE; quote a value with commas, spaces or braces: KEY='\"a, b\"'"
     parsed = isinstance(error, OverrideParseException)
     return ConfigError(text.strip().splitlines()[0], hint=hint if parsed else None)
 
 
-def _own_dataset(arguments: list[str]) -> list[str]:
-    """With a dataset of one's own, the quickstart's sweep, scoring and limits do not apply."""
+def _without_quickstart(arguments: list[str]) -> list[str]:
+    """Add ``experiment=none`` when the dataset is not the quickstart's.
+
+    The quickstart's sweep, scoring and limits do not fit another dataset.
+    """
     typed = {key: value for key, _, value in (a.lstrip("+").partition("=") for a in arguments)}
     own = "dataset.path" in typed or typed.get("dataset", "quickstart") != "quickstart"
     return ["experiment=none", *arguments] if own and "experiment" not in typed else arguments
 
 
-def _addable(argument: str) -> str:
-    """Let ``sweep.<axis>=…`` and the like add keys without Hydra's ``+``."""
+def _adapt_override(argument: str) -> str:
+    """The argument as Hydra accepts it: ``sweep.<axis>=…`` and others need no ``+``."""
     if argument.startswith("scoring=["):
-        # Hydra takes a list given to a group for names of options; a list of scorers is a value.
+        # Hydra reads a list given to a group as names of options; a list of scorers is a value.
         return f"++{SCORER_LIST}={argument.removeprefix('scoring=')}"
     name, _, value = argument.partition("=")
     if name == "results_dir" and re.match(r"\w+://[^'\"]*=[^'\"]*$", value):
@@ -145,47 +168,47 @@ def _addable(argument: str) -> str:
     return argument
 
 
-def _task(config: DictConfig) -> float | None:
-    """Hydra's task function: a job of its own run, unless the pooled launcher gathers them."""
-    return run_jobs([config])
+def _hydra_task(config: DictConfig) -> float | None:
+    """Hydra's task function, for a single job; the pooled launcher calls :func:`run_configs`."""
+    return run_configs([config])
 
 
-def run_jobs(configs: list[DictConfig]) -> float | None:
+def run_configs(configs: list[DictConfig]) -> float | None:
     """Execute composed configurations as one run and return its objective.
 
-    An EvalharnessError is kept for :func:`hydra_command`: Hydra would print a stack trace.
+    An EvalharnessError is stored for :func:`hydra_command`: Hydra would print a stack trace.
     """
     _invocation.started = True
     execute = _invocation.execute
     try:
-        jobs = [composed_job(config) for config in configs]
+        jobs = [compose_config(config) for config in configs]
         if execute is None:  # inside another launcher's process
             from evalharness.cli.commands.run import execute_run
 
             execute = execute_run
         _invocation.result = execute(jobs)
     except EvalharnessError as error:
-        if HydraConfig.initialized() and _alone_in_a_process():
+        if HydraConfig.initialized() and _in_other_launcher():
             raise
-        _invocation.error = _placed(error, configs[0])
+        _invocation.error = _with_location(error, configs[0])
         return None
     except Exception as error:
-        if HydraConfig.initialized() and _alone_in_a_process():
+        if HydraConfig.initialized() and _in_other_launcher():
             raise
-        # Hydra would print it itself, and with everything it quotes.
+        # Hydra would print it, with all the values that its message quotes.
         _invocation.defect = error
         return None
     return _invocation.result.objective
 
 
-def _placed(error: EvalharnessError, config: DictConfig) -> EvalharnessError:
-    """The error, with the line of a configuration file where the key at fault stands in one."""
+def _with_location(error: EvalharnessError, config: DictConfig) -> EvalharnessError:
+    """The error, with file and line where a configuration file holds the key at fault."""
     if not isinstance(error, ConfigError):
         return error
     choices = OmegaConf.to_container(hydra_value(config, "runtime.choices"))
     task: list[Any] = hydra_value(config, "overrides.task") or []
-    return suggestions.placed(error, [str(o) for o in task], cast("dict[str, Any]", choices))
+    return suggestions.with_location(error, [str(o) for o in task], cast("dict[str, Any]", choices))
 
 
-def _alone_in_a_process() -> bool:
+def _in_other_launcher() -> bool:
     return _invocation.execute is None

@@ -1,4 +1,4 @@
-"""Verdicts of ``evalharness check`` as JUnit XML, as CI servers read it."""
+"""Verdicts of ``evalharness check`` as JUnit XML for CI servers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 from evalharness.report.words.sanitize import printable
 
 
-class Case(Protocol):
-    """What a test case is made of."""
+class CheckCase(Protocol):
+    """A verdict, as the XML needs it."""
 
     @property
     def name(self) -> str:
@@ -28,7 +28,7 @@ class Case(Protocol):
         ...
 
 
-def as_junit(run: str, cases: Sequence[Case], unfinished: str | None) -> bytes:
+def junit_xml(run: str, cases: Sequence[CheckCase], unfinished: str | None) -> bytes:
     """One suite with a test case a verdict.
 
     Every attribute that the JUnit schemas of Ant and Jenkins ask for is there; nothing is timed, so
@@ -55,12 +55,12 @@ def as_junit(run: str, cases: Sequence[Case], unfinished: str | None) -> bytes:
 def _case(suite: ET.Element, run: str, name: str, failure: str | None) -> None:
     case = ET.SubElement(suite, "testcase", classname=_xml(run), name=_xml(name), time="0")
     if failure is not None:
-        said = _xml(failure)
-        ET.SubElement(case, "failure", message=said, type="gate").text = said
+        text = _xml(failure)
+        ET.SubElement(case, "failure", message=text, type="gate").text = text
 
 
 def _xml(text: str) -> str:
-    """Text that XML 1.0 can hold: it has no way to write most control characters."""
+    """The characters that XML 1.0 can hold; it has no form for most control characters."""
     return "".join(
         c
         for c in printable(text)

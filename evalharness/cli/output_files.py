@@ -1,4 +1,4 @@
-"""Files that a command writes because it was asked to, and showing them."""
+"""Files that the user names for output, and opening a page in a browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from evalharness.errors import ConfigError
 
 
-def target_of(typed: str) -> Path:
+def output_path(typed: str) -> Path:
     """The path of a file to write, as typed.
 
     Raises:
@@ -27,7 +27,7 @@ def target_of(typed: str) -> Path:
 
 
 def open_in_browser(page: Path) -> None:
-    """Show a page in the reader's browser; where there is none, say where the page is."""
+    """Open a page in the user's browser; where there is none, print the page's address."""
     import webbrowser
 
     url = page.resolve().as_uri()

@@ -1,4 +1,4 @@
-"""What argparse lacks for these commands, and options that several of them have."""
+"""The argument parser of all commands, and options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evalharness.errors import EXIT_CONFIG
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line behind the usage."""
+    """Prints what is wrong in one line after the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and end with the exit code of a bad configuration."""
@@ -23,16 +23,16 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # pyright: ignore[re
 
 
 def add_scoring(parser: argparse.ArgumentParser) -> None:
-    """Overrides of a run's own scoring."""
+    """Add ``scoring=…`` and ``answer=…``, which replace a run's own scoring."""
     parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
 
 
 def add_pricing(parser: argparse.ArgumentParser) -> None:
-    """``--pricing``."""
+    """Add ``--pricing``."""
     parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
 
 
 def add_page(parser: argparse.ArgumentParser, text: str) -> None:
-    """``--html`` and ``--open``."""
+    """Add ``--html`` and ``--open``."""
     parser.add_argument("--html", metavar="FILE", help=text)
     parser.add_argument("--open", action="store_true", help="open the page in a browser")

@@ -1,10 +1,9 @@
-"""What to type in place of a key, an option or a flag that does not exist, and where it stands."""
+"""What to type instead of a key, an option or a flag that does not exist, and where the key is."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -18,13 +17,14 @@ from evalharness.config.models import (
     ProviderConfig,
     RunConfig,
 )
-from evalharness.config.package_data import shipped
+from evalharness.config.package_data import package_data_dir
 from evalharness.errors import ConfigError
+from evalharness.process.text import closest, did_you_mean
 
 _LOADS = "load=closed|constant|poisson|gamma|ramp|replay|saturation"
-_SWITCHES = ("--yes", "--retry-errors", "--json", "--pilot", "--detect", "--from", "-m")
-#: Flags that are Hydra's own; a shortened one is left to it.
-_HYDRAS = (
+_OWN_FLAGS = ("--yes", "--retry-errors", "--json", "--pilot", "--detect", "--from", "-m")
+#: Hydra's own flags; Hydra itself completes a shortened one.
+_HYDRA_FLAGS = (
     "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun",
     "--shell-completion", "--config-path", "--config-name", "--config-dir", "--experimental-rerun",
     "--info",
@@ -37,9 +37,9 @@ _EXAMPLES = {
 
 
 @cache
-def _parts() -> dict[str, tuple[str, ...]]:
-    """Groups of keys and what they hold; the top level is called the empty text."""
-    from evalharness.chat_api.request import known_params
+def _keys_by_group() -> dict[str, tuple[str, ...]]:
+    """The keys of each group; the top level has the empty name."""
+    from evalharness.chat_api.params import known_params
 
     return {
         "": RunConfig.__struct_fields__,
@@ -53,11 +53,11 @@ def _parts() -> dict[str, tuple[str, ...]]:
     }
 
 
-def for_key(key: str, value: str = "") -> str | None:
+def suggest_key(key: str, value: str = "") -> str | None:
     """The key that was probably meant by an unknown one, with the value typed for it."""
     if key == "pricing":  # a folder of tables that are all in use, not a choice of one
         return "shipped prices always apply; yours: pricing.files=[FILE] or pricing.prices=[…]"
-    parts = _parts()
+    parts = _keys_by_group()
     group, _, name = key.rpartition(".")
     given = f"={value}" if value else ""
     if group == "load" and name in parts["load"]:
@@ -68,36 +68,30 @@ def for_key(key: str, value: str = "") -> str | None:
     if not group:
         homes = [g for g, names in parts.items() if g and name in names]
         if homes:
-            return f"did you mean {homes[0]}.{name}{given}?"
+            return did_you_mean(f"{homes[0]}.{name}{given}")
     known = parts.get(group)
     if known is None:
-        close = _closest(group, parts)
-        return f"did you mean {close}.{name}?" if close else None
-    close = _closest(name, known)
-    return f"did you mean {group}.{close}?" if close and group else _top(close)
+        close = closest(group, parts)
+        return did_you_mean(f"{close}.{name}") if close else None
+    close = closest(name, known)
+    if close is None:
+        return None
+    return did_you_mean(f"{group}.{close}" if group else close)
 
 
-def _top(close: str | None) -> str | None:
-    return f"did you mean {close}?" if close else None
-
-
-def _closest(name: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, [k for k in known if k], n=1)), None)
-
-
-def for_option(group: str, name: str, options: Sequence[str]) -> str:
+def suggest_option(group: str, name: str, options: Sequence[str]) -> str:
     """The option of a group that was probably meant, or all there are."""
-    close = _closest(name, options)
+    close = closest(name, options)
     known = f"known: {', '.join(options)}" if options else f"there is no configs/{group}/"
-    return f"did you mean {group}={close}? {known}" if close else known
+    return f"{did_you_mean(f'{group}={close}')} {known}" if close else known
 
 
-def for_missing(keys: Sequence[str]) -> str:
+def suggest_missing(keys: Sequence[str]) -> str:
     """What to type for keys that have no value."""
     return "add " + " ".join(_EXAMPLES.get(key, f"{key}=VALUE") for key in keys)
 
 
-def for_list(override: str) -> str:
+def suggest_list(override: str) -> str:
     """How to write several values that were typed with bare commas."""
     key, _, values = override.lstrip("+").partition("=")
     if key.startswith("sweep."):
@@ -106,11 +100,11 @@ def for_list(override: str) -> str:
     return f"sweep.{name}=[{values}], or -m {key}={values}"
 
 
-def in_order(arguments: Sequence[str]) -> list[str]:
-    """The arguments with flags behind the overrides: Hydra's parser takes them no other way.
+def reorder_flags(arguments: Sequence[str]) -> list[str]:
+    """The arguments with flags after the overrides, the only order that Hydra's parser accepts.
 
     Raises:
-        ConfigError: a flag that there is not.
+        ConfigError: a flag that does not exist.
     """
     flags: list[str] = []
     words: list[str] = []
@@ -121,44 +115,46 @@ def in_order(arguments: Sequence[str]) -> list[str]:
         )
     for flag in flags:
         name, _, value = flag.partition("=")
-        if not flag.startswith("--") or any(known.startswith(name) for known in _HYDRAS):
+        if not flag.startswith("--") or any(known.startswith(name) for known in _HYDRA_FLAGS):
             continue
-        close = _closest(name, [*_HYDRAS, *_SWITCHES])
+        close = closest(name, [*_HYDRA_FLAGS, *_OWN_FLAGS])
         bare = name.removeprefix("--")
-        if close is None or value or bare in _parts()[""]:
+        if close is None or value or bare in _keys_by_group()[""]:
             hint = f"write {bare}={value or '…'}"
         else:
-            hint = f"did you mean {close}?"
+            hint = did_you_mean(close)
         raise ConfigError(f"there is no flag `{name}`", hint=hint)
     return [*words, *flags]
 
 
-_KEY = re.compile(r"`([a-z_]+(?:\.[A-Za-z0-9_]+)*)[`\[.]")
+_KEY_IN_MESSAGE = re.compile(r"`([a-z_]+(?:\.[A-Za-z0-9_]+)*)[`\[.]")
 
 
-def placed(error: ConfigError, overrides: Sequence[str], choices: Mapping[str, Any]) -> ConfigError:
+def with_location(
+    error: ConfigError, overrides: Sequence[str], choices: Mapping[str, Any]
+) -> ConfigError:
     """The error with the file and line of a project's own ``configs/`` that hold the key it names.
 
     ``choices`` are the options composed, by group. A key typed on the command line needs no file.
     """
-    match = _KEY.search(error.message)
+    match = _KEY_IN_MESSAGE.search(error.message)
     if type(error) is not ConfigError or match is None:
         return error
     key = match[1]
     typed = {o.lstrip("+~").partition("=")[0] for o in overrides}
     if any(key == t or key.startswith(f"{t}.") or t.startswith(f"{key}.") for t in typed):
         return error
-    for file, prefix in _files(choices):
-        line = _line_of(file, prefix, key.split("."))
+    for file, prefix in _project_files(choices):
+        line = _find_line(file, prefix, key.split("."))
         if line is not None:
-            return ConfigError(f"{_shown(file)}:{line}: {error.message}", hint=error.hint)
+            return ConfigError(f"{_relative_path(file)}:{line}: {error.message}", hint=error.hint)
     return error
 
 
-def _files(choices: Mapping[str, Any]) -> list[tuple[Path, str]]:
-    """The project's own files among those composed, strongest first, with their package."""
+def _project_files(choices: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """The project's own files among those composed, by precedence, with their Hydra package."""
     own = Path.cwd() / "configs"
-    if own.resolve() == shipped("configs").resolve():
+    if own.resolve() == package_data_dir("configs").resolve():
         return []
     options = [(f"{group}/{option}", str(group)) for group, option in choices.items()]
     # An experiment overrides what it is composed with; the primary configuration comes last.
@@ -167,7 +163,7 @@ def _files(choices: Mapping[str, Any]) -> list[tuple[Path, str]]:
     return [(path, group) for path, group in paths if path.is_file()]
 
 
-def _line_of(file: Path, package: str, key: list[str]) -> int | None:
+def _find_line(file: Path, package: str, key: list[str]) -> int | None:
     import yaml
 
     text = file.read_text("utf-8")
@@ -179,20 +175,20 @@ def _line_of(file: Path, package: str, key: list[str]) -> int | None:
     line: int | None = None
     for name in key:
         pairs: list[Any] = node.value if isinstance(node, yaml.MappingNode) else []
-        found = next(((k, v) for k, v in pairs if k.value == name), None)
-        if found is None:
+        pair = next(((k, v) for k, v in pairs if k.value == name), None)
+        if pair is None:
             return None
-        line, node = found[0].start_mark.line + 1, found[1]
+        line, node = pair[0].start_mark.line + 1, pair[1]
     return line
 
 
-def malformed(error: Any) -> ConfigError:
+def yaml_error(error: Any) -> ConfigError:
     """A YAML syntax error of a file under ``configs/``, as PyYAML raises it, in one line."""
     mark = error.problem_mark or error.context_mark
-    where = "" if mark is None else f"{_shown(Path(mark.name))}:{mark.line + 1}: "
+    where = "" if mark is None else f"{_relative_path(Path(mark.name))}:{mark.line + 1}: "
     return ConfigError(f"{where}malformed YAML: {error.problem or error.context}")
 
 
-def _shown(file: Path) -> str:
+def _relative_path(file: Path) -> str:
     """The file as seen from the working folder."""
     return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)

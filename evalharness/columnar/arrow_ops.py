@@ -1,11 +1,7 @@
-"""The few Arrow operations used all over, behind types that say what they take.
-
-pyarrow's own annotations leave most arguments unknown.
-"""
+"""Arrow and Parquet operations with full types: pyarrow's own leave most arguments unknown."""
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,33 +11,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
-
-
-class _NoPandas:
-    """An import finder that knows that there is no pandas."""
-
-    @staticmethod
-    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
-
-
-def spare_pandas() -> None:
-    """Keep pyarrow from importing pandas, a fifth of a second, before something needs it.
-
-    The first ``pyarrow.array`` of a process, of whatever, imports pandas to know one of its Series
-    if it sees one; this asks for it while there is none. What makes data frames looks again. For
-    commands that hand no Series to pyarrow; nothing where pandas is imported already.
-    """
-    if "pandas" in sys.modules:
-        return
-    import pyarrow as pa
-
-    sys.meta_path.insert(0, _NoPandas)
-    try:
-        pa.array([])
-    finally:
-        sys.meta_path.remove(_NoPandas)
 
 
 def where_equal(table: pa.Table, column: str, value: str) -> pa.Table:
@@ -64,7 +33,7 @@ def where_not_in(table: pa.Table, column: str, values: pa.ChunkedArray[Any]) -> 
     return table.filter(compute.invert(inside))
 
 
-def positions(column: pa.ChunkedArray[Any], values: Sequence[str]) -> NDArray[np.int64]:
+def index_in(column: pa.ChunkedArray[Any], values: Sequence[str]) -> NDArray[np.int64]:
     """For each row of a text column its index in ``values``, −1 where it is not among them."""
     import numpy as np
     import pyarrow as pa
@@ -72,13 +41,13 @@ def positions(column: pa.ChunkedArray[Any], values: Sequence[str]) -> NDArray[np
     if not len(column):
         return np.zeros(0, dtype=np.int64)
     compute = _compute()
-    found = compute.index_in(column, value_set=pa.array(list(values), pa.string()))
-    return np.asarray(compute.fill_null(found, -1).to_numpy(), dtype=np.int64)
+    indices = compute.index_in(column, value_set=pa.array(list(values), pa.string()))
+    return np.asarray(compute.fill_null(indices, -1).to_numpy(), dtype=np.int64)
 
 
-# Before the footer of our own files: this and the footer's CRC-32, big-endian. No page lies there,
-# so other readers never look at it. Parquet has checksums for pages and none for its footer, and a
-# flipped bit in there can make a reader return other data without a word.
+# Our own files have this and the footer's CRC-32, big-endian, before the footer. No page is there,
+# so other readers ignore it. Parquet has checksums for pages and none for its footer, and a flipped
+# bit in the footer can make a reader return wrong data without an error.
 _FOOTER_MARK = b"EVHFOOT1"
 _MARK_BYTES = len(_FOOTER_MARK) + 4
 _TAIL_BYTES = 8  # the footer's length and b"PAR1"
@@ -106,7 +75,7 @@ def check_footer(path: Path) -> None:
         file.seek(max(0, size - _TAIL_BYTES))
         at = size - _TAIL_BYTES - int.from_bytes(file.read(4), "little") - _MARK_BYTES
         if at < 0:
-            return  # no Parquet file that we wrote; Arrow says what it is
+            return  # not a Parquet file of ours: Arrow raises the error
         file.seek(at)
         mark, footer = file.read(_MARK_BYTES), file.read()
     if not mark.startswith(_FOOTER_MARK):
@@ -142,16 +111,16 @@ def read_parquet(
         path,
         metadata=metadata,
         page_checksum_verification=True,
-        # Columns that are younger than the file are not in it.
+        # Columns that the schema got after the file was written are not in it.
         read_dictionary=[name for name in dictionaries if name in names],
     ) as file:
         if columns is not None:
-            there = set(file.schema_arrow.names)
-            columns = [name for name in columns if name in there]
+            present = set(file.schema_arrow.names)
+            columns = [name for name in columns if name in present]
         return file.read(columns=columns, use_threads=threads)
 
 
-def filled_columns(path: Path) -> tuple[int, frozenset[str]]:
+def columns_with_values(path: Path) -> tuple[int, frozenset[str]]:
     """How many rows a Parquet file has, and which columns may hold a value by its statistics."""
     import pyarrow.parquet
 
@@ -161,15 +130,15 @@ def filled_columns(path: Path) -> tuple[int, frozenset[str]]:
     filled: set[str] = set()
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
-        for place in range(group.num_columns):
-            found = group.column(place)
-            known = found.statistics if found.is_stats_set else None
-            if known is None or not known.has_null_count or known.null_count < group.num_rows:
-                filled.add(found.path_in_schema)
+        for index in range(group.num_columns):
+            chunk = group.column(index)
+            stats = chunk.statistics if chunk.is_stats_set else None
+            if stats is None or not stats.has_null_count or stats.null_count < group.num_rows:
+                filled.add(chunk.path_in_schema)
     return metadata.num_rows, frozenset(filled)
 
 
-def batches(
+def read_batches(
     path: Path, *, columns: list[str] | None = None, rows: int = 65_536
 ) -> Iterator[pa.RecordBatch]:
     """The record batches of a Parquet file, one after the other, checksums verified."""
@@ -183,12 +152,12 @@ def batches(
         yield from file.iter_batches(batch_size=rows, columns=columns)
 
 
-def only(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+def select_schema(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
     """Some fields of a schema, in the order given."""
     import pyarrow as pa
 
-    whole: Any = schema
-    return pa.schema([whole.field(name) for name in columns], metadata=whole.metadata)
+    untyped: Any = schema
+    return pa.schema([untyped.field(name) for name in columns], metadata=untyped.metadata)
 
 
 def conform(table: pa.Table, schema: pa.Schema, dictionaries: Sequence[str] = ()) -> pa.Table:
@@ -203,8 +172,8 @@ def conform(table: pa.Table, schema: pa.Schema, dictionaries: Sequence[str] = ()
 
     encoded = pa.dictionary(pa.int32(), pa.string())
     fields = [f.with_type(encoded) if f.name in dictionaries else f for f in _fields(schema)]
-    whole: Any = schema
-    schema = pa.schema(fields, metadata=whole.metadata)
+    untyped: Any = schema
+    schema = pa.schema(fields, metadata=untyped.metadata)
     if table.schema.equals(schema):  # nothing to cast: that imports pyarrow.compute
         return pa.Table.from_arrays(table.columns, schema=schema)
     columns: list[Any] = [
@@ -214,12 +183,12 @@ def conform(table: pa.Table, schema: pa.Schema, dictionaries: Sequence[str] = ()
     return pa.table(columns, names=schema.names).cast(schema)
 
 
-def missing_only_nullable(found: pa.Schema, schema: pa.Schema) -> bool:
-    """Whether ``found`` is ``schema``, perhaps without some columns that can be null."""
+def lacks_only_nullable(actual: pa.Schema, schema: pa.Schema) -> bool:
+    """Whether ``actual`` is ``schema``, perhaps without some columns that can be null."""
     import pyarrow as pa
 
-    expected = [f for f in _fields(schema) if f.name in found.names or not f.nullable]
-    return found.equals(pa.schema(expected))
+    expected = [f for f in _fields(schema) if f.name in actual.names or not f.nullable]
+    return actual.equals(pa.schema(expected))
 
 
 def _fields(schema: Any) -> list[Any]:

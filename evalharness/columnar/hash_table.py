@@ -1,4 +1,4 @@
-"""Numbers for 128-bit keys: a hash table for whole arrays of keys at a time."""
+"""A hash table that numbers 128-bit keys, for whole arrays of keys at a time."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
 
-def mixed(key: Hashes) -> Hashes:
-    """The same keys with their bits spread: the finaliser of SplitMix64, which is one to one."""
+def splitmix64(key: Hashes) -> Hashes:
+    """The keys with their bits mixed: the finaliser of SplitMix64, which is one to one."""
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return key ^ (key >> np.uint64(31))
 
 
-class Numbers:
-    """A hash table of 128-bit keys with open addressing, for whole arrays of keys at a time."""
+class IntHashTable:
+    """A hash table with open addressing: 128-bit keys → consecutive numbers from 0."""
 
     def __init__(self) -> None:
         self._first = np.zeros(2**12, np.uint64)  # the keys, by number
         self._second = np.zeros(2**12, np.uint64)
-        self._slots = np.full(2**13, -1, np.int32)  # the number that lives in each slot
+        self._slots = np.full(2**13, -1, np.int32)  # the number in each slot; -1: free
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def of(self, first: Hashes, second: Hashes) -> tuple[Ints, Ints]:
-        """The number of each key, and where each new one first stands.
+    def number(self, first: Hashes, second: Hashes) -> tuple[Ints, Ints]:
+        """The number of each key, and the rows in which new keys come first.
 
         New keys get the next numbers, in the order in which they come.
         """
         before, rows = self._count, len(first)
         self._reserve(before + rows)
-        # As if all were new; those that are get their final numbers below.
+        # All are stored as if they were new; those that are get their final numbers below.
         self._first[before : before + rows] = first
         self._second[before : before + rows] = second
         numbers, slots = self._find(first, second)
@@ -51,25 +51,25 @@ class Numbers:
         return numbers, new
 
     def _find(self, first: Hashes, second: Hashes) -> tuple[Ints, Ints]:
-        """The number of each key and the slot in which it lives; new ones take a free one.
+        """The number of each key and its slot; new keys take a free one.
 
-        The number of a new key is that of its first row, counted after the numbers there are.
+        The number of a new key is that of its first row, counted on from the numbers in use.
         """
         numbers, slots = np.empty(len(first), np.int64), np.empty(len(first), np.int64)
-        left, slot = np.arange(len(first)), self._home(first)
-        while len(left):
-            held = self._slots.take(slot)
-            # From the last to the first: of several that take the same slot, the first is left.
-            free = np.flatnonzero(held < 0)[::-1]
+        rows, slot = np.arange(len(first)), self._home_slot(first)
+        while len(rows):
+            in_slot = self._slots.take(slot)
+            # Written from the last to the first: of several rows at the same slot, the first stays.
+            free = np.flatnonzero(in_slot < 0)[::-1]
             taken = slot[free]
-            self._slots[taken] = self._count + left[free]
-            held[free] = self._slots.take(taken)
-            same = self._first.take(held) == first.take(left)
-            same &= self._second.take(held) == second.take(left)
-            here = left[same]
-            numbers[here], slots[here] = held[same], slot[same]
-            on = np.flatnonzero(~same)
-            left, slot = left[on], (slot[on] + 1) & (len(self._slots) - 1)
+            self._slots[taken] = self._count + rows[free]
+            in_slot[free] = self._slots.take(taken)
+            same = self._first.take(in_slot) == first.take(rows)
+            same &= self._second.take(in_slot) == second.take(rows)
+            matched = rows[same]
+            numbers[matched], slots[matched] = in_slot[same], slot[same]
+            probing = np.flatnonzero(~same)
+            rows, slot = rows[probing], (slot[probing] + 1) & (len(self._slots) - 1)
         return numbers, slots
 
     def _reserve(self, count: int) -> None:
@@ -82,16 +82,16 @@ class Numbers:
             )
         if 2 * count > len(self._slots):
             self._slots = np.full(1 << int(4 * count - 1).bit_length(), -1, np.int32)
-            self._settle(np.arange(self._count))
+            self._reinsert(np.arange(self._count))
 
-    def _settle(self, left: Ints) -> None:
-        """Give numbers a slot each; of several that want the same one, the others move on."""
-        slot = self._home(self._first[left])
-        while len(left):
+    def _reinsert(self, numbers: Ints) -> None:
+        """Give each number a slot; of several at the same slot, one stays, the others probe on."""
+        slot = self._home_slot(self._first[numbers])
+        while len(numbers):
             free = self._slots[slot] < 0
-            self._slots[slot[free]] = left[free]
-            on = self._slots[slot] != left
-            left, slot = left[on], (slot[on] + 1) & (len(self._slots) - 1)
+            self._slots[slot[free]] = numbers[free]
+            probing = self._slots[slot] != numbers
+            numbers, slot = numbers[probing], (slot[probing] + 1) & (len(self._slots) - 1)
 
-    def _home(self, first: Hashes) -> Ints:
+    def _home_slot(self, first: Hashes) -> Ints:
         return (first & np.uint64(len(self._slots) - 1)).astype(np.int64)

@@ -1,8 +1,7 @@
-"""The rows of a table in as little memory as an analysis needs, however many they are.
+"""The rows of a table, column by column, in bounded memory.
 
-Rows come part by part and are kept column by column
-(:class:`~evalharness.columnar.spill_file.Spill`). A column of few distinct values is held as
-numbers of them. A column without any value is as if it were not there.
+Rows are added part by part; the columns are kept in a :class:`~.spill_file.SpillFile`. A column of
+few distinct values is dictionary-encoded. A column without any value counts as absent.
 """
 
 from __future__ import annotations
@@ -13,67 +12,65 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.columnar.spill_file import Spill
+from evalharness.columnar.spill_file import SpillFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Codes = NDArray[np.int32]
 
-HELD_BYTES = 64 * 2**20  # of columns in memory; the rest is in a file
-UNKNOWN = -1  # the code of null
+MEMORY_BYTES = 64 * 2**20  # of columns in memory; the rest goes to a file
+NULL_CODE = -1  # the code of null
 
 
-class Keys:
-    """The distinct values of a column under numbers, in the order in which they came.
+class DictionaryEncoder:
+    """Codes for the distinct values of a column, in the order in which they came.
 
     Attributes:
-        values: by their numbers.
-        numbers: by the values; one that is looked up for the first time gets the next number.
+        values: by their codes.
     """
 
     def __init__(self) -> None:
         self.values: list[str] = []
-        self.numbers: dict[str, int] = _Numbering(self.values)
+        self._codes: dict[str, int] = {}
+
+    def code(self, value: str) -> int:
+        """The code of a value; a new value gets the next one."""
+        code = self._codes.get(value)
+        if code is None:
+            code = self._codes[value] = len(self.values)
+            self.values.append(value)
+        return code
 
     def codes(self, column: Any) -> Codes:
-        """The number of each value of an Arrow array; null is :data:`UNKNOWN`."""
+        """The code of each value of an Arrow array; null is :data:`NULL_CODE`."""
         import pyarrow as pa
 
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        numbers = np.full(len(column.dictionary) + 1, UNKNOWN, np.int32)
-        numbers[:-1] = list(map(self.numbers.__getitem__, column.dictionary.to_pylist()))
-        return numbers[np.asarray(column.indices.fill_null(len(numbers) - 1))]
+        dictionary: list[str] = column.dictionary.to_pylist()
+        known = self._codes
+        for value in [value for value in dictionary if value not in known]:
+            self.code(value)
+        codes = np.full(len(dictionary) + 1, NULL_CODE, np.int32)
+        codes[:-1] = list(map(known.__getitem__, dictionary))
+        return codes[np.asarray(column.indices.fill_null(len(dictionary)))]
 
 
-class _Numbering(dict[str, int]):
-    """Numbers by value; a value that is looked up for the first time gets the next one."""
-
-    def __init__(self, values: list[str]) -> None:
-        super().__init__()
-        self._values = values
-
-    def __missing__(self, value: str) -> int:
-        number = self[value] = len(self._values)
-        self._values.append(value)
-        return number
-
-
-class Held:
+class ColumnStore:
     """Rows of a table. Like an Arrow table it has ``column_names``, ``num_rows`` and columns.
 
     Args:
-        keys: columns of few distinct values; they are read back as dictionaries.
-        held_bytes: how many bytes of columns stay in memory.
+        encoded: columns of few distinct values; they are read back as dictionaries.
+        memory_bytes: how many bytes of columns stay in memory.
 
     Attributes:
-        keys: the values of these columns, by the column's name.
+        encoders: of these columns, by the column's name.
     """
 
-    def __init__(self, keys: Sequence[str] = (), held_bytes: int = HELD_BYTES) -> None:
-        self.keys = {name: Keys() for name in keys}
-        self._spill = Spill(held_bytes)
+    def __init__(self, encoded: Sequence[str] = (), memory_bytes: int = MEMORY_BYTES) -> None:
+        self.encoders = {name: DictionaryEncoder() for name in encoded}
+        self._spill = SpillFile(memory_bytes)
         self._pieces: dict[str, list[int | None]] = {}  # None: a piece without a value
         self._types: dict[str, Any] = {}
         self._rows: list[int] = []
@@ -96,34 +93,33 @@ class Held:
 
         Args:
             part: the rows.
-            codes: those of the columns of few distinct values, by :attr:`keys`.
+            codes: those of the columns in :attr:`encoders`.
         """
         import pyarrow as pa
 
         for name in part.column_names:
-            found = codes.get(name)
+            column_codes = codes.get(name)
             column: Any = part[name]
-            if found is None:
-                self._keep(name, column.combine_chunks())
+            if column_codes is None:
+                self._append(name, column.combine_chunks())
             else:
-                self._keep(name, pa.array(found, mask=found == UNKNOWN))
+                self._append(name, pa.array(column_codes, mask=column_codes == NULL_CODE))
         self._rows.append(len(part))
 
-    def _keep(self, name: str, values: Any) -> None:
+    def _append(self, name: str, values: Any) -> None:
         self._types.setdefault(name, values.type)
-        nothing = values.null_count == len(values)
-        self._pieces.setdefault(name, []).append(None if nothing else self._spill.add(values))
+        all_null = values.null_count == len(values)
+        self._pieces.setdefault(name, []).append(None if all_null else self._spill.add(values))
 
     def pieces(self, name: str) -> Iterator[Any]:
         """The Arrow arrays of a column, in the order of the rows."""
         import pyarrow
 
         pa: Any = pyarrow
-        keys = self.keys.get(name)
-        values = None if keys is None else pa.array(keys.values, pa.string())
+        encoder = self.encoders.get(name)
+        values = None if encoder is None else pa.array(encoder.values, pa.string())
         for number, rows in zip(self._pieces[name], self._rows, strict=True):
-            nothing = number is None
-            piece = pa.nulls(rows, self._types[name]) if nothing else self._spill[number]
+            piece = pa.nulls(rows, self._types[name]) if number is None else self._spill[number]
             if values is not None:
                 piece = pa.DictionaryArray.from_arrays(piece, values, safe=False)
             yield piece
@@ -139,53 +135,55 @@ class Held:
         return pa.chunked_array(list(self.pieces(name)), type=None if self._rows else pa.null())
 
     def column(self, name: str) -> pa.ChunkedArray[Any]:
-        """A whole column, as ``held[name]``."""
+        """A whole column, as ``store[name]``."""
         return self[name]
 
     def codes(self, name: str) -> Codes:
         """The codes of a column of few distinct values."""
         pieces = [
-            np.full(rows, UNKNOWN, np.int32)
+            np.full(rows, NULL_CODE, np.int32)
             if number is None
-            else np.asarray(self._spill[number].fill_null(UNKNOWN))
+            else np.asarray(self._spill[number].fill_null(NULL_CODE))
             for number, rows in zip(self._pieces[name], self._rows, strict=True)
         ]
         return np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
 
     def take(self, name: str, rows: NDArray[Any]) -> list[Any]:
         """The values of a column in a few rows, in their order."""
-        found: list[Any] = [None] * len(rows)
+        result: list[Any] = [None] * len(rows)
         ends = np.cumsum(self._rows)
-        piece = np.searchsorted(ends, rows, side="right")
-        places: list[int] = np.unique(piece).tolist()
-        for place in places:
-            number = self._pieces[name][place]
+        piece_of_row = np.searchsorted(ends, rows, side="right")
+        pieces: list[int] = np.unique(piece_of_row).tolist()
+        for piece in pieces:
+            number = self._pieces[name][piece]
             if number is None:
                 continue
-            here = np.flatnonzero(piece == place)
-            inside: NDArray[Any] = rows[here] - (ends[place] - self._rows[place])
+            positions = np.flatnonzero(piece_of_row == piece)
+            inside: NDArray[Any] = rows[positions] - (ends[piece] - self._rows[piece])
             values = self._spill[number].take(inside).to_pylist()
-            for at, value in zip(here.tolist(), values, strict=True):
-                found[at] = value
-        keys = self.keys.get(name)
-        return found if keys is None else [v if v is None else keys.values[v] for v in found]
+            for position, value in zip(positions.tolist(), values, strict=True):
+                result[position] = value
+        encoder = self.encoders.get(name)
+        return (
+            result if encoder is None else [v if v is None else encoder.values[v] for v in result]
+        )
 
     def tables(self, columns: Sequence[str], rows: int = 131_072) -> Iterator[pa.Table]:
         """Some columns as tables of about so many rows each; columns without a value are absent."""
         import pyarrow as pa
 
-        there = set(self.column_names)
-        names = [name for name in columns if name in there]
-        waiting: list[list[Any]] = []
+        present = set(self.column_names)
+        names = [name for name in columns if name in present]
+        batch: list[list[Any]] = []
         size = 0
         for arrays in zip(*(self.pieces(name) for name in names), strict=True):
-            waiting.append(list(arrays))
+            batch.append(list(arrays))
             size += len(arrays[0])
             if size >= rows:
-                yield _table(waiting, names)
-                waiting, size = [], 0
-        if waiting or not self._rows:
-            yield _table(waiting, names) if waiting else pa.table({})
+                yield _table(batch, names)
+                batch, size = [], 0
+        if batch or not self._rows:
+            yield _table(batch, names) if batch else pa.table({})
 
 
 def _table(rows: list[list[Any]], names: list[str]) -> pa.Table:
@@ -197,11 +195,11 @@ def _table(rows: list[list[Any]], names: list[str]) -> pa.Table:
     return pa.table({name: pa.chunked_array(list(pieces)) for name, pieces in columns})
 
 
-def blocks(
-    records: pa.Table | Held, columns: Sequence[str], rows: int = 131_072
+def iter_tables(
+    records: pa.Table | ColumnStore, columns: Sequence[str], rows: int = 131_072
 ) -> Iterator[pa.Table]:
     """Some columns as tables of about so many rows each, at least one; absent ones are left out."""
-    if isinstance(records, Held):
+    if isinstance(records, ColumnStore):
         yield from records.tables(columns, rows)
         return
     table = records.select([name for name in columns if name in records.column_names])

@@ -1,7 +1,7 @@
 """Arrow arrays in memory up to a budget, in a temporary file beyond it.
 
-What is in the file is mapped into memory while somebody holds it, and no longer: only the pages
-that are looked at take memory then, and the system can have them back at any time.
+An array in the file is mapped into memory only while it is referenced: only pages that are read
+take memory then, and the system can reclaim them at any time.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import weakref
 from typing import Any, NamedTuple
 
 
-class Place(NamedTuple):
-    """Where an array stands in the file, in bytes."""
+class FileRange(NamedTuple):
+    """Where an array is in the file, in bytes."""
 
     offset: int
     size: int
 
 
-class Spill:
-    """Arrays under numbers, in the order in which they were given.
+class SpillFile:
+    """Numbered arrays, in the order in which they were added.
 
     Any number of threads may read at a time; one may add.
 
@@ -30,52 +30,52 @@ class Spill:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._kept: list[Any] = []  # an array, or its place in the file
+        self._arrays: list[Any] = []  # an array, or its range in the file
         self._file: Any = None
 
     def share(self) -> None:
-        """Put everything to come into the file, which copies of this process read, too."""
+        """Write all later arrays to the file, which forks of this process can read."""
         self._budget = 0
         self._open()
 
-    def places(self, since: int) -> list[Place]:
-        """Where the arrays from a number on stand in the file.
+    def file_ranges(self, since: int) -> list[FileRange]:
+        """The ranges of the arrays from a number on.
 
         Raises:
-            ValueError: one is in memory, since it came before the arrays were shared.
+            ValueError: one is in memory, since it was added before :meth:`share`.
         """
-        found = [kept for kept in self._kept[since:] if isinstance(kept, Place)]
-        if len(found) != len(self._kept) - since:
+        ranges = [array for array in self._arrays[since:] if isinstance(array, FileRange)]
+        if len(ranges) != len(self._arrays) - since:
             raise ValueError("not all of them are in the file")
-        return found
+        return ranges
 
-    def adopt(self, places: list[Place]) -> None:
-        """In a copy of the process: go on with arrays that the original has put into the file."""
-        self._kept.extend(places)
+    def extend(self, ranges: list[FileRange]) -> None:
+        """In a fork: add arrays that its parent has written to the file."""
+        self._arrays.extend(ranges)
 
     def add(self, array: Any) -> int:
-        """Keep an array; its number."""
+        """Add an array; its number."""
         if self._budget and array.nbytes <= self._budget:
             self._budget -= array.nbytes
-            self._kept.append(array)
+            self._arrays.append(array)
         else:
-            self._budget = 0  # what comes later goes to the file, too: it is read in one direction
-            self._kept.append(self._written(array))
-        return len(self._kept) - 1
+            self._budget = 0  # later arrays go to the file, too: it is read in one direction
+            self._arrays.append(self._write(array))
+        return len(self._arrays) - 1
 
     def __getitem__(self, number: int) -> Any:
-        kept = self._kept[number]
-        if not isinstance(kept, Place):
-            return kept
+        array = self._arrays[number]
+        if not isinstance(array, FileRange):
+            return array
         import pyarrow as pa
 
         file: int = self._file.fileno()
-        mapped: Any = mmap.mmap(file, kept.size, access=mmap.ACCESS_READ, offset=kept.offset)
+        mapped: Any = mmap.mmap(file, array.size, access=mmap.ACCESS_READ, offset=array.offset)
         stream: Any = pa.ipc.open_stream(pa.py_buffer(mapped))
         with stream as reader:
             return reader.read_next_batch().column(0)
 
-    def _written(self, array: Any) -> Place:
+    def _write(self, array: Any) -> FileRange:
         import pyarrow as pa
 
         self._open()
@@ -90,7 +90,7 @@ class Spill:
         self._file.seek(offset)
         size = self._file.write(sink.getvalue())
         self._file.flush()
-        return Place(offset, size)
+        return FileRange(offset, size)
 
     def _open(self) -> None:
         if self._file is None:

@@ -1,8 +1,8 @@
-"""Distinct texts under small numbers, so that millions of outputs are held once or not at all.
+"""Interned texts: each distinct text has a small number, and is stored once.
 
-Two texts are one when 128 bits of their hashes are equal (XXH3): among 10⁹ different texts two
-would be taken for one with a chance of 10⁻²¹. Texts beyond a budget of memory
-are written to a temporary file and read back from there.
+Two texts count as equal when 128 bits of their hashes are (XXH3): among 10⁹ different texts the
+chance that any two collide is 10⁻²¹. Texts beyond a budget of memory are written to a temporary
+file and read back from there.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.columnar.hash_table import Hashes, Ints, Numbers
-from evalharness.columnar.spill_file import Place, Spill
+from evalharness.columnar.hash_table import Hashes, IntHashTable, Ints
+from evalharness.columnar.spill_file import FileRange, SpillFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Columns of outputs: in a table read with numbered texts they hold the numbers.
+#: Columns of outputs: in a table that is read with numbered texts they hold the numbers.
 OUTPUTS = ("text", "refusal", "tool_calls_json")
 
-HELD_BYTES = 64 * 2**20  # of texts in memory; the rest is in a file
+MEMORY_BYTES = 64 * 2**20  # of texts in memory; the rest goes to a file
 
 
-class Texts:
+class TextPool:
     """Texts by number, in the order in which they first came; 0 is the empty text.
 
     Args:
-        held_bytes: how many bytes of texts stay in memory.
+        memory_bytes: how many bytes of texts stay in memory.
     """
 
-    def __init__(self, held_bytes: int = HELD_BYTES) -> None:
+    def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
         import pyarrow as pa
 
-        self._seen: Numbers | None = Numbers()
+        self._numbers: IntHashTable | None = IntHashTable()
         self._count = 0
         self._starts: list[int] = []  # the first number of each block of texts
-        self._blocks = Spill(held_bytes)
+        self._blocks = SpillFile(memory_bytes)
         self._lengths: list[NDArray[np.int32]] = []
         self._last: tuple[int, Any] = (-1, None)  # the block taken from last
         self.add(pa.array([""], pa.string()))
@@ -53,24 +53,24 @@ class Texts:
         return np.concatenate(self._lengths)
 
     def close(self) -> None:
-        """Forget what finds a text again, a third of the memory: none can be added any more."""
-        self._seen = None
+        """Drop the hash table, a third of the memory: no text can be added any more."""
+        self._numbers = None
 
     def share(self) -> None:
-        """Keep all texts to come where copies of this process can read them (:meth:`news`)."""
+        """Write all later texts where forks of this process can read them (:meth:`new_blocks`)."""
         self._blocks.share()
 
-    def news(self, since: int) -> list[tuple[int, Place]]:
-        """The blocks of texts from a number of blocks on, for :meth:`adopt`."""
-        return list(zip(self._starts[since:], self._blocks.places(since), strict=True))
+    def new_blocks(self, since: int) -> list[tuple[int, FileRange]]:
+        """The blocks of texts from block ``since`` on, for :meth:`add_blocks`."""
+        return list(zip(self._starts[since:], self._blocks.file_ranges(since), strict=True))
 
-    def adopt(self, news: list[tuple[int, Place]]) -> None:
-        """In a copy of the process: know the texts that the original has numbered since."""
-        self._starts.extend(start for start, _ in news)
-        self._blocks.adopt([place for _, place in news])
+    def add_blocks(self, blocks: list[tuple[int, FileRange]]) -> None:
+        """In a fork: add the texts that its parent has numbered since."""
+        self._starts.extend(start for start, _ in blocks)
+        self._blocks.extend([file_range for _, file_range in blocks])
 
     @property
-    def blocks_held(self) -> int:
+    def block_count(self) -> int:
         """How many blocks of texts there are."""
         return len(self._starts)
 
@@ -80,65 +80,65 @@ class Texts:
         Raises:
             ValueError: it was closed.
         """
-        if self._seen is None:
+        if self._numbers is None:
             raise ValueError("texts are complete: none can be added")
         import pyarrow as pa
         import pyarrow.compute
 
         compute: Any = pyarrow.compute
         chunked: Any = pa.ChunkedArray
-        whole = column
-        if isinstance(column, chunked):  # to combine a single chunk would be to copy it
-            whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        rows = np.flatnonzero(np.asarray(whole.is_valid()))
-        # Those of nulls are left out afterwards: to drop the nulls would be to copy the texts.
-        first_half, second_half = _hashes(whole if len(rows) else whole[:0])
-        numbers, first = self._seen.of(first_half[rows], second_half[rows])
+        array = column
+        if isinstance(column, chunked):  # combining a single chunk would copy it
+            array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        rows = np.flatnonzero(np.asarray(array.is_valid()))
+        # The hashes of nulls are dropped afterwards: dropping the nulls would copy the texts.
+        first_half, second_half = _hashes(array if len(rows) else array[:0])
+        numbers, first = self._numbers.number(first_half[rows], second_half[rows])
         if len(first):
-            new = whole.take(pa.array(rows[first]))
+            new = array.take(pa.array(rows[first]))
             self._starts.append(self._count)
             self._lengths.append(np.asarray(compute.utf8_length(new), dtype=np.int32))
             self._blocks.add(new)
-            self._count = len(self._seen)
-        found, absent = np.zeros(len(whole), np.int32), np.ones(len(whole), np.bool_)
-        found[rows], absent[rows] = numbers, False
-        return pa.array(found, mask=absent)
+            self._count = len(self._numbers)
+        codes, is_null = np.zeros(len(array), np.int32), np.ones(len(array), np.bool_)
+        codes[rows], is_null[rows] = numbers, False
+        return pa.array(codes, mask=is_null)
 
     def take(self, numbers: Sequence[int] | Ints) -> list[str]:
         """The texts of some numbers, in their order."""
         import pyarrow as pa
 
         wanted = np.asarray(numbers, dtype=np.int64)
-        found = np.empty(len(wanted), dtype=object)
+        texts = np.empty(len(wanted), dtype=object)
         block = np.searchsorted(self._starts, wanted, side="right") - 1
         order = np.argsort(block, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(block[order])) + 1):
             if len(rows):
-                place = int(block[rows[0]])
-                inside = pa.array(wanted[rows] - self._starts[place])
-                found[rows] = self._array(place).take(inside).to_numpy(zero_copy_only=False)
-        return found.tolist()
+                index = int(block[rows[0]])
+                inside = pa.array(wanted[rows] - self._starts[index])
+                texts[rows] = self._array(index).take(inside).to_numpy(zero_copy_only=False)
+        return texts.tolist()
 
-    def blocks(self, wanted: NDArray[np.bool_]) -> Any:
+    def iter_blocks(self, wanted: NDArray[np.bool_]) -> Any:
         """The wanted texts (one flag a number) block by block: numbers, Arrow array."""
         import pyarrow as pa
 
-        for place, start in enumerate(self._starts):
-            end = self._starts[place + 1] if place + 1 < len(self._starts) else len(self)
+        for index, start in enumerate(self._starts):
+            end = self._starts[index + 1] if index + 1 < len(self._starts) else len(self)
             inside = np.flatnonzero(wanted[start:end])
             if len(inside):
-                yield inside + start, self._array(place).take(pa.array(inside))
+                yield inside + start, self._array(index).take(pa.array(inside))
 
-    def _array(self, place: int) -> Any:
+    def _array(self, index: int) -> Any:
         last, array = self._last
-        if last != place:
-            array = self._blocks[place]
-            self._last = place, array
+        if last != index:
+            array = self._blocks[index]
+            self._last = index, array
         return array
 
 
 def _hashes(texts: Any) -> tuple[Hashes, Hashes]:
-    """The two halves of the hash of each text of an Arrow array; those of nulls say nothing."""
+    """The two halves of the hash of each text of an Arrow array; those of nulls mean nothing."""
     import pyarrow as pa
     from xxhash import xxh3_128_digest
 

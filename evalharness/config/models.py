@@ -1,21 +1,20 @@
 """RunConfig and its parts: typed, with ranges, nothing unknown let through.
 
-Built by :mod:`evalharness.cli.compose` from Hydra's output with :func:`parse`. A wrong key, type or
-range raises ConfigError naming the key as it is typed on the command line. ``None`` means "not
-sent" in ``params`` and "no limit" in ``limits``. Ranges of sampling parameters belong to a provider
-profile (:class:`Ranges`), since providers differ; what is checked here holds everywhere.
+Built by :mod:`evalharness.cli.compose` from Hydra's output with :func:`parse_run_config`. A wrong
+key, type or range raises ConfigError naming the key as it is typed on the command line. ``None``
+means "not sent" in ``params`` and "no limit" in ``limits``. Ranges of sampling parameters belong to
+a provider profile (:class:`Ranges`), since providers differ; what is checked here holds everywhere.
 """
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from evalharness.errors import ConfigError
+from evalharness.config.validation import convert
 
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -23,11 +22,11 @@ Count = Annotated[int, Meta(ge=1)]
 RunName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _ConfigPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every part: an unknown key is an error."""
 
 
-class Ranges(_Part, frozen=True):
+class Ranges(_ConfigPart, frozen=True):
     """Closed ranges ``[lowest, highest]`` a provider accepts; None is no bound on that side."""
 
     temperature: tuple[float | None, float | None] = (0.0, 2.0)
@@ -40,7 +39,7 @@ class Ranges(_Part, frozen=True):
     top_logprobs: tuple[int | None, int | None] = (0, 20)
 
 
-class Profile(_Part, frozen=True):
+class Profile(_ConfigPart, frozen=True):
     """What differs between providers: ranges, limits and the meaning of their errors.
 
     Attributes:
@@ -66,7 +65,7 @@ class Profile(_Part, frozen=True):
     stream_usage: bool = True
 
 
-class ProviderConfig(_Part, frozen=True):
+class ProviderConfig(_ConfigPart, frozen=True):
     """Who answers.
 
     ``kind`` is ``remote`` (any base URL), ``local`` (llama.cpp in a child process) or ``emulator``
@@ -90,7 +89,7 @@ class ProviderConfig(_Part, frozen=True):
     emulator: dict[str, Any] = {}
 
 
-class DatasetConfig(_Part, frozen=True):
+class DatasetConfig(_ConfigPart, frozen=True):
     """Which prompts; ``template`` is Jinja for the user message, ``system`` a system prompt."""
 
     path: str
@@ -102,18 +101,18 @@ class DatasetConfig(_Part, frozen=True):
     system: str | None = None
 
 
-class OrderConfig(_Part, frozen=True):
+class OrderConfig(_ConfigPart, frozen=True):
     """In what order trials are sent.
 
-    ``spread`` visits every prompt × setting once before any repeat comes again; ``burst`` sends
-    the repeats of one prompt × setting together. Both shuffle by ``shuffle_seed``.
+    ``interleaved`` visits every prompt × setting once before any repeat comes again; ``blocked``
+    sends the repeats of one prompt × setting together. Both shuffle by ``shuffle_seed``.
     """
 
     shuffle_seed: int = 0
-    spread: Literal["burst", "spread"] = "spread"
+    repeats: Literal["interleaved", "blocked"] = "interleaved"
 
 
-class LimitsConfig(_Part, frozen=True):
+class LimitsConfig(_ConfigPart, frozen=True):
     """What may not be exceeded. Seconds end in ``_s``; None is no limit."""
 
     concurrency: Annotated[int, Meta(ge=1, le=100_000)] = 8
@@ -141,7 +140,7 @@ class LimitsConfig(_Part, frozen=True):
                 raise ValueError(f"`{name}` must be 0 or more (US dollars), got {value}")
 
 
-class ExecutionConfig(_Part, frozen=True):
+class ExecutionConfig(_ConfigPart, frozen=True):
     """Where the run's requests are sent from.
 
     Attributes:
@@ -161,7 +160,7 @@ class ExecutionConfig(_Part, frozen=True):
     shard_trials: Count | None = None
 
 
-class SloConfig(_Part, frozen=True):
+class SloConfig(_ConfigPart, frozen=True):
     """What a request must meet to count as good; null asks nothing. Seconds, as the user waits.
 
     ``tpot_s`` is time per output token after the first.
@@ -172,7 +171,7 @@ class SloConfig(_Part, frozen=True):
     latency_s: Positive | None = None
 
 
-class SearchConfig(_Part, frozen=True):
+class SearchConfig(_ConfigPart, frozen=True):
     """Looking for the highest rate that meets the SLO: doubling, then bisection.
 
     The first rate is ``load.rate``. ``goodput`` is the share of requests that must meet every
@@ -186,7 +185,7 @@ class SearchConfig(_Part, frozen=True):
     max_points: Annotated[int, Meta(ge=1, le=64)] = 16
 
 
-class LoadConfig(_Part, frozen=True):
+class LoadConfig(_ConfigPart, frozen=True):
     """How requests arrive in a benchmark, when a load point ends, and what makes it invalid.
 
     Attributes:
@@ -237,13 +236,13 @@ class LoadConfig(_Part, frozen=True):
     search: SearchConfig | None = None
 
 
-class RunConfig(_Part, frozen=True):
+class RunConfig(_ConfigPart, frozen=True):
     """A whole run, as validated. ``sweep`` maps axis names to values (see :mod:`.sweep`).
 
     ``load`` is None for batch evaluation (closed loop at ``limits.concurrency``). ``results_dir``
     is a path, or a URL (``s3://bucket/folder``, ``file:///path``) whose runs are written into a
-    copy below ``staging_dir`` first (None: the user's state folder). ``takeover`` names a copy that
-    is lost for good (see :mod:`evalharness.store.remote.sync`).
+    copy below ``staging_dir`` first (None: the user's state folder). ``claim_lost_copy`` names a
+    copy that is lost for good (see :mod:`evalharness.store.remote.sync`).
     """
 
     name: RunName
@@ -262,72 +261,16 @@ class RunConfig(_Part, frozen=True):
     keep_chunk_times: bool = False
     results_dir: str = "results"
     staging_dir: str | None = None
-    takeover: str | None = None
+    claim_lost_copy: str | None = None
     execution: ExecutionConfig = ExecutionConfig()
     # Provider configurations that a `provider` axis refers to, by name; filled by app.
     providers: dict[str, ProviderConfig] = {}
 
 
-_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
-
-
-def parse(raw: dict[str, Any]) -> RunConfig:
+def parse_run_config(raw: dict[str, Any]) -> RunConfig:
     """Turn plain data (Hydra's resolved output) into a RunConfig.
 
     Raises:
         ConfigError: an unknown key, a wrong type or a value out of range, naming the key.
     """
-    try:
-        return msgspec.convert(raw, RunConfig, strict=True)
-    except msgspec.ValidationError as error:
-        raise ConfigError(*_explain(str(error), raw)) from None
-
-
-def _explain(text: str, raw: dict[str, Any]) -> tuple[str]:
-    """Say a validation error in terms of the key as typed and the value given."""
-    match = _AT.search(text)
-    path = match["path"] if match else ""
-    problem = _AT.sub("", text)
-    unknown = re.match(r"Object contains unknown field `(.+)`", problem)
-    if unknown:
-        key = ".".join(part for part in (path, unknown[1]) if part)
-        return (f"unknown configuration key `{key}`",)
-    own = re.match(r"`(\w+)` (must be .+)", problem)
-    if own:  # a part's own check, which names the key and the value
-        return (f"configuration key `{path}.{own[1]}` {own[2]}",)
-    value: Any = raw
-    for part in re.findall(r"[^.\[\]]+", path):
-        try:
-            value = cast("Any", value[int(part)] if isinstance(value, list) else value[part])
-        except (KeyError, IndexError, ValueError, TypeError):
-            return (f"configuration key `{path}`: {_wanted(problem)}",)
-    known = _one_of(path) if problem.startswith("Invalid enum value") else []
-    wanted = f"must be {' or '.join(known)}" if known else _wanted(problem)
-    return (f"configuration key `{path}`: {wanted}, got {value!r}",)
-
-
-def _one_of(path: str) -> list[str]:
-    """The words that a key takes; empty where it takes others too, or is a key of no part."""
-    kinds: list[Any] = [msgspec.inspect.type_info(RunConfig)]
-    for name in path.split("."):
-        fields = [field for kind in kinds for field in getattr(kind, "fields", ())]
-        kinds = [field.type for field in fields if field.encode_name == name]
-        kinds += [part for kind in kinds for part in getattr(kind, "types", ())]
-    return [str(word) for kind in kinds for word in getattr(kind, "values", ())]
-
-
-_TYPES = {
-    "int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false",
-    "object": "keys with values", "array": "a list", "decimal": "a number", "null": "null",
-}  # fmt: skip
-
-
-def _wanted(problem: str) -> str:
-    """What msgspec expected, in words: ``must be a whole number or null``."""
-    match = re.match(r"Expected `([^`]+)`(?:, got `[^`]+`)?(.*)$", problem)
-    if match is None:
-        return problem
-    if "matching regex" in match[2]:
-        return "must be letters, digits, `.`, `_` and `-`, 64 at most, a letter or digit first"
-    kinds = " or ".join(_TYPES.get(kind, kind) for kind in match[1].split(" | "))
-    return f"must be {kinds}{match[2]}"
+    return convert(raw, RunConfig)

@@ -1,4 +1,4 @@
-"""Where the files that ship with evalharness are: a checkout's folders, or the wheel's copies."""
+"""The data files of the package: a checkout's folders, or the wheel's copies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def shipped(kind: Literal["configs", "datasets"]) -> Path:
+def package_data_dir(kind: Literal["configs", "datasets"]) -> Path:
     """The folder of shipped configurations or datasets.
 
     In a checkout (and an editable install) it is the top-level folder beside the package, so that

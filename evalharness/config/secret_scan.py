@@ -1,4 +1,4 @@
-"""Refuse keys where they would be written down: in overrides, configs and file names.
+"""A scan for keys where they would be written down: in overrides, configurations and prompts.
 
 A configuration holds the *name* of an environment variable, never a key: Hydra and the run folder
 save configurations beside the results, and a command line is visible in the process list.
@@ -7,12 +7,12 @@ save configurations beside the results, and a command line is visible in the pro
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from evalharness.errors import ConfigError, DatasetError
+from evalharness.process.environment import mark_as_secret, marked_values, secret_values
 from evalharness.records import Prompt, Setting, canonical_json
 
 # Prefixes that providers give their keys, followed by a long run of key characters.
@@ -25,15 +25,12 @@ _SECRET_FIELD = re.compile(
     r"|cookie)$",
     re.IGNORECASE,
 )
-_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _SHORTEST_SECRET = 8
-# Variables that configurations of this process named as holding a key, whatever they are called.
-_named: set[str] = set()
 _HINT = "put the key in an environment variable and its name in provider.api_key_env"
 _PROMPT_HINT = "take it out, and consider it known to others: make a new key at the provider"
 
 
-def refuse_in_overrides(arguments: list[str]) -> None:
+def refuse_secrets_in_overrides(arguments: list[str]) -> None:
     """Stop before an override with a key in it is composed or saved anywhere.
 
     Raises:
@@ -44,21 +41,21 @@ def refuse_in_overrides(arguments: list[str]) -> None:
         _check(name.lstrip("+~"), value or argument)
 
 
-def refuse_in_config(config: Mapping[str, Any]) -> None:
+def refuse_secrets_in_config(config: Mapping[str, Any]) -> None:
     """Stop when a composed configuration holds a key, for instance through ``${oc.env:…}``.
 
     Raises:
         ConfigError: names the configuration key, never its value.
     """
-    found = list(_strings(config, ""))
-    for name, value in found:
+    strings = list(_strings(config, ""))
+    for name, value in strings:
         if name.rpartition(".")[2] == "api_key_env":
-            remember(value)
-    for name, value in found:
+            mark_as_secret(value)
+    for name, value in strings:
         _check(name, value)
 
 
-def refuse_in_prompts(prompts: Iterable[Prompt], settings: Iterable[Setting]) -> None:
+def refuse_secrets_in_prompts(prompts: Iterable[Prompt], settings: Iterable[Setting]) -> None:
     """Stop when a row, system prompt or template holds a key that this run sends with.
 
     It would be stored with the records, and be sent to whoever answers.
@@ -66,7 +63,7 @@ def refuse_in_prompts(prompts: Iterable[Prompt], settings: Iterable[Setting]) ->
     Raises:
         DatasetError: names file and line, or the part of the configuration; never the key.
     """
-    keys = [key for name in sorted(_named) if len(key := _value(name)) >= _SHORTEST_SECRET]
+    keys = [key for key in marked_values() if len(key) >= _SHORTEST_SECRET]
     forms = [form.encode() for key in keys for form in {key, json.dumps(key)[1:-1]}]
     if not forms:
         return
@@ -81,24 +78,6 @@ def refuse_in_prompts(prompts: Iterable[Prompt], settings: Iterable[Setting]) ->
                 raise DatasetError(f"dataset.{part} holds a key of this run", hint=_PROMPT_HINT)
 
 
-def remember(variable: str) -> None:
-    """Treat an environment variable as one that holds a key, whatever its name."""
-    _named.add(variable)
-
-
-def environment_without_secrets() -> dict[str, str]:
-    """The environment for a child process that needs no key: variables with secrets left out."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in _named and not _SECRET_VARIABLE.search(name)
-    }
-
-
-def _value(variable: str) -> str:
-    return os.environ.get(variable, "").strip()
-
-
 def _check(name: str, value: str) -> None:
     field = _SECRET_FIELD.search(name) and value not in ("", "null", "None")
     if field or _KEY_SHAPE.search(value) or _is_environment_secret(value):
@@ -107,11 +86,7 @@ def _check(name: str, value: str) -> None:
 
 
 def _is_environment_secret(value: str) -> bool:
-    return any(
-        len(secret) >= _SHORTEST_SECRET and secret in value
-        for variable, secret in os.environ.items()
-        if variable in _named or _SECRET_VARIABLE.search(variable)
-    )
+    return any(len(key) >= _SHORTEST_SECRET and key in value for key in secret_values())
 
 
 def _strings(value: Any, name: str) -> Iterator[tuple[str, str]]:

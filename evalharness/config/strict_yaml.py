@@ -1,7 +1,7 @@
-"""YAML read without surprises: the core schema of YAML 1.2, and nothing twice.
+"""Strict YAML: the core schema of YAML 1.2, without repeated keys.
 
 PyYAML follows YAML 1.1, where ``no`` is false, ``012`` is ten, ``12:30:45`` is 45045, ``1e-3`` is
-text and the last of two equal keys wins without a word. Here ``no``, ``012`` and ``12:30:45`` stay
+text and the last of two equal keys wins silently. Here ``no``, ``012`` and ``12:30:45`` stay
 the text they are, ``1e-3`` is a number, dates stay text, and a repeated key is an error with its
 line. ``.inf`` and ``.nan`` are refused because neither JSON nor money knows them.
 """
@@ -20,12 +20,12 @@ MAX_NODES = 5_000_000  # values after aliases are expanded: an alias bomb stays 
 
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
-# A leading zero keeps 007 what it is: text. The core schema would make it seven.
+# With a leading zero, as in 007, it stays text. The core schema would make it seven.
 _INT = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+)$")
 _FLOAT = re.compile(r"^[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
 _NOT_FINITE = re.compile(r"^(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
 _TAG = "tag:yaml.org,2002:"
-_PLAIN = "plain"  # a scalar without quotes and without a tag: its text decides what it is
+_PLAIN = "plain"  # the tag of a scalar without quotes and tag: its text decides its type
 
 
 class YamlError(ConfigError):
@@ -37,14 +37,14 @@ class YamlError(ConfigError):
         self.column = column
 
 
-class Item(NamedTuple):
+class YamlItem(NamedTuple):
     """One element of a top-level list with the line it starts on, from 1."""
 
     line: int
     value: Any
 
 
-def load(text: str, *, number: Callable[[str], Any] = float) -> Any:
+def parse_yaml(text: str, *, number: Callable[[str], Any] = float) -> Any:
     """The one document in ``text`` as plain dicts, lists, texts, numbers, booleans and None.
 
     Args:
@@ -55,29 +55,39 @@ def load(text: str, *, number: Callable[[str], Any] = float) -> Any:
     Raises:
         YamlError: malformed YAML, a repeated key, a tag, ``.nan`` or ``.inf``, an alias bomb.
     """
-    return _guarded(text, lambda node, build: None if node is None else build(node), number)
+    return _compose(text, lambda node, build: None if node is None else build(node), number)
 
 
-def load_items(text: str) -> list[Item]:
+def parse_yaml_items(text: str) -> list[YamlItem]:
     """The elements of a YAML document that is a list, each with its line.
 
     Raises:
-        YamlError: as :func:`load`, or the document is not a list.
+        YamlError: as :func:`parse_yaml`, or the document is not a list.
     """
     import yaml
 
-    def items(node: Any, build: Callable[[Any], Any]) -> list[Item]:
+    def items(node: Any, build: Callable[[Any], Any]) -> list[YamlItem]:
         if node is None:
             return []
         if not isinstance(node, yaml.SequenceNode):
             raise YamlError("expected a list of rows, each beginning with '- '", _line(node))
         children: list[Any] = node.value
-        return [Item(_line(child), build(child)) for child in children]
+        return [YamlItem(_line(child), build(child)) for child in children]
 
-    return _guarded(text, items, float)
+    return _compose(text, items, float)
 
 
-def _guarded(
+def split_documents(text: str) -> list[str]:
+    """The documents of a stored configuration: one, or one for each job of a multirun.
+
+    A line that begins with ``---`` parts them; comments before the first one are no document.
+    """
+    first, *others = re.split(r"^---.*\n?", text, flags=re.MULTILINE)
+    is_empty = all(not line.strip() or line.startswith("#") for line in first.splitlines())
+    return others if others and is_empty else [first, *others]
+
+
+def _compose(
     text: str, use: Callable[[Any, Callable[[Any], Any]], Any], number: Callable[[str], Any]
 ) -> Any:
     """Compose the document, check its size, and hand it to ``use`` with a value builder."""

@@ -17,8 +17,8 @@ def read_hub(text: str, root: Path) -> Iterator[Row]:
     """The rows of one split.
 
     A folder under ``root`` (or an absolute one) is read from disk, both what ``save_to_disk`` wrote
-    and plain data files; any other name is asked of the hub. The split may be left out when there
-    is only one.
+    and plain data files; any other name is looked up on the hub. The split may be left out
+    when there is only one.
 
     Raises:
         DatasetError: the library is not installed, or the dataset or split cannot be loaded.
@@ -33,10 +33,10 @@ def read_hub(text: str, root: Path) -> Iterator[Row]:
             f"dataset.path: {text} needs the Hugging Face datasets library",
             hint="pip install 'evalharness[hf]'",
         )
-    name, split = _parts(text, root)
-    data = _load(library, name, root, text)
+    name, split = _name_and_split(text, root)
+    data = _open_dataset(library, name, root, text)
     if hasattr(data, "keys"):
-        data = _split(data, split, text)
+        data = _choose_split(data, split, text)
     elif split is not None and str(data.split) != split:
         raise DatasetError(
             f"dataset.path: {text} holds one split, {data.split}", hint="leave it out"
@@ -45,7 +45,7 @@ def read_hub(text: str, root: Path) -> Iterator[Row]:
         yield arrow_row(f"{text}:row {number}", columns)
 
 
-def _parts(text: str, root: Path) -> tuple[str, str | None]:
+def _name_and_split(text: str, root: Path) -> tuple[str, str | None]:
     name = text[len(PREFIX) :]
     if not (root / name).exists() and ":" in name:
         name, split = name.rsplit(":", 1)
@@ -53,7 +53,7 @@ def _parts(text: str, root: Path) -> tuple[str, str | None]:
     return name, None
 
 
-def _load(library: Any, name: str, root: Path, text: str) -> Any:
+def _open_dataset(library: Any, name: str, root: Path, text: str) -> Any:
     folder = root / name
     try:
         if folder.is_dir():
@@ -70,13 +70,15 @@ def _load(library: Any, name: str, root: Path, text: str) -> Any:
         ) from None
 
 
-def _split(data: Any, split: str | None, text: str) -> Any:
+def _choose_split(data: Any, split: str | None, text: str) -> Any:
     names = [str(name) for name in data]
     if split is None and len(names) == 1:
         return data[names[0]]
     if split in names:
         return data[split]
-    asked = "which split is meant is not said" if split is None else f"there is no split {split!r}"
+    problem = (
+        "which split is meant is not said" if split is None else f"there is no split {split!r}"
+    )
     raise DatasetError(
-        f"dataset.path: {text}: {asked}", hint=f"add one of {', '.join(names)} after a colon"
+        f"dataset.path: {text}: {problem}", hint=f"add one of {', '.join(names)} after a colon"
     )

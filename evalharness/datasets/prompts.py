@@ -1,4 +1,4 @@
-"""Rows to prompts: what the columns of a dataset mean."""
+"""Rows of a dataset to prompts, by the meaning of its columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, cast
 
-from evalharness.datasets.rows import Row, strict_json
+from evalharness.datasets.rows import Row
+from evalharness.datasets.strict_json import parse_strict_json
 from evalharness.errors import DatasetError
 from evalharness.records import Prompt, canonical_json, digest
 
@@ -27,7 +28,7 @@ def prompt_digest(prompt: Prompt) -> str:
     return digest(canonical_json(shape))
 
 
-def to_prompts(
+def rows_to_prompts(
     rows: Iterable[Row], *, template_names: set[str] | None, cells: bool
 ) -> list[Prompt]:
     """The prompts of the rows, in their order, with unique ids.
@@ -39,10 +40,10 @@ def to_prompts(
         cells: the rows are CSV: everything is text, and an empty cell is an absent value.
 
     Raises:
-        DatasetError: a row that means nothing or two things, or two rows with the same id.
+        DatasetError: a row without content or with contradicting columns, or two equal ids.
     """
     prompts: list[Prompt] = []
-    places: dict[str, str] = {}
+    locations: dict[str, str] = {}
     repeats: dict[str, int] = {}
     for row in rows:
         prompt = _prompt(row, template_names, cells)
@@ -52,12 +53,12 @@ def to_prompts(
             repeats[content] = repeats.get(content, 0) + 1
             prompt_id = content if repeats[content] == 1 else f"{content}-{repeats[content]}"
             prompt = _with_id(prompt, prompt_id)
-        if prompt_id in places:
+        if prompt_id in locations:
             raise DatasetError(
-                f"{row.place}: id {prompt_id!r} is already used at {places[prompt_id]}",
+                f"{row.location}: id {prompt_id!r} is already used at {locations[prompt_id]}",
                 hint="give every row its own id, or leave ids out to have them made from the text",
             )
-        places[prompt_id] = row.place
+        locations[prompt_id] = row.location
         prompts.append(prompt)
     return prompts
 
@@ -76,116 +77,123 @@ def _with_id(prompt: Prompt, prompt_id: str) -> Prompt:
 
 
 def _prompt(row: Row, template_names: set[str] | None, cells: bool) -> Prompt:
-    place, columns = row
+    location, columns = row
     if cells:
         columns = {k: v for k, v in columns.items() if v != "" or k not in COLUMNS}
-    fields = _fields(columns, place)
-    messages = _messages(columns, place)
+    fields = _fields(columns, location)
+    messages = _messages(columns, location)
     if messages is None:
         if cells and template_names is None and row.columns.get("prompt") == "":
-            raise DatasetError(f"{place}: the prompt cell is empty", hint="fill it or drop the row")
-        _check_fields(fields, template_names, place)
+            raise DatasetError(
+                f"{location}: the prompt cell is empty", hint="fill it or drop the row"
+            )
+        _check_fields(fields, template_names, location)
     return Prompt(
-        prompt_id=_id(columns, place),
+        prompt_id=_id(columns, location),
         messages=messages,
         target=columns.get("target"),
-        tags=_tags(columns.get("tags"), place),
-        cluster=_name(columns.get("cluster"), "cluster", place) or None,
-        params=_object(columns.get("params"), "params", place),
+        tags=_tags(columns.get("tags"), location),
+        cluster=_name(columns.get("cluster"), "cluster", location) or None,
+        params=_object(columns.get("params"), "params", location),
         fields=fields,
-        source=place,
+        source=location,
     )
 
 
-def _id(columns: dict[str, Any], place: str) -> str:
+def _id(columns: dict[str, Any], location: str) -> str:
     """The row's own id, or an empty text."""
     own, other = columns.get("id"), columns.get("prompt_id")
     if own is not None and other is not None:
-        raise DatasetError(f"{place}: the row has both id and prompt_id", hint="keep one of them")
+        raise DatasetError(
+            f"{location}: the row has both id and prompt_id", hint="keep one of them"
+        )
     for key, value in (("id", own), ("prompt_id", other)):
         if value is not None:
-            name = _name(value, key, place)
+            name = _name(value, key, location)
             if not name.strip():
                 raise DatasetError(
-                    f"{place}: {key} is empty", hint="leave it out or give it a name"
+                    f"{location}: {key} is empty", hint="leave it out or give it a name"
                 )
             return name
     return ""
 
 
-def _name(value: Any, key: str, place: str) -> str:
+def _name(value: Any, key: str, location: str) -> str:
     if isinstance(value, str):
         return value
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise DatasetError(f"{place}: {key} must be text, got {value!r:.60}")
+        raise DatasetError(f"{location}: {key} must be text, got {value!r:.60}")
     return str(value)
 
 
-def _messages(columns: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
+def _messages(columns: dict[str, Any], location: str) -> list[dict[str, Any]] | None:
     prompt, messages = columns.get("prompt"), columns.get("messages")
     if prompt is not None and messages is not None:
         raise DatasetError(
-            f"{place}: the row has both prompt and messages", hint="keep one of them"
+            f"{location}: the row has both prompt and messages", hint="keep one of them"
         )
     if prompt is not None:
         if not isinstance(prompt, str):
             raise DatasetError(
-                f"{place}: prompt must be text, got {prompt!r:.60}",
+                f"{location}: prompt must be text, got {prompt!r:.60}",
                 hint="put it in quotes; chat messages go under messages",
             )
         if not prompt.strip():
-            raise DatasetError(f"{place}: prompt is empty", hint="write a text, or drop the row")
+            raise DatasetError(f"{location}: prompt is empty", hint="write a text, or drop the row")
         return [{"role": "user", "content": prompt}]
     if messages is None:
         return None
     if isinstance(messages, str):
-        messages = strict_json(messages, f"{place}: messages")
+        messages = parse_strict_json(messages, f"{location}: messages")
     if not isinstance(messages, list) or not messages:
         raise DatasetError(
-            f"{place}: messages must be a list with at least one message",
+            f"{location}: messages must be a list with at least one message",
             hint='write [{"role": "user", "content": "…"}]',
         )
     checked: list[dict[str, Any]] = []
     elements = cast("list[Any]", messages)
     for number, message in enumerate(elements, 1):
         if not isinstance(message, dict):
-            raise DatasetError(f"{place}: message {number} must be an object, got {message!r:.60}")
+            raise DatasetError(
+                f"{location}: message {number} must be an object, got {message!r:.60}"
+            )
         checked.append(message)  # pyright: ignore[reportUnknownArgumentType]
     return checked
 
 
-def _fields(columns: dict[str, Any], place: str) -> dict[str, Any]:
+def _fields(columns: dict[str, Any], location: str) -> dict[str, Any]:
     """All columns without a meaning of their own, and what is under ``fields``."""
-    fields = _object(columns.get("fields"), "fields", place)
+    fields = _object(columns.get("fields"), "fields", location)
     for key, value in columns.items():
         if key in COLUMNS:
             continue
         if key in fields:
-            raise DatasetError(f"{place}: field {key!r} stands in the row and under fields too")
+            raise DatasetError(f"{location}: field {key!r} stands in the row and under fields too")
         fields[key] = value
     return fields
 
 
-def _check_fields(fields: dict[str, Any], names: set[str] | None, place: str) -> None:
-    """A row without prompt and messages lives from the template alone."""
+def _check_fields(fields: dict[str, Any], names: set[str] | None, location: str) -> None:
+    """Refuse a row without prompt and messages whose fields the template does not use."""
     has = ", ".join(fields) or "none"
     if names is None:
         raise DatasetError(
-            f"{place}: the row has neither prompt nor messages (other columns: {has})",
+            f"{location}: the row has neither prompt nor messages (other columns: {has})",
             hint="name the column prompt, or set dataset.template to text that uses the columns",
         )
     used = names & fields.keys() or ("fields" in names and fields)
     if not used:
         raise DatasetError(
-            f"{place}: the row has neither prompt nor messages, and dataset.template uses none of "
-            f"its fields (fields: {has}; the template uses: {', '.join(sorted(names)) or 'none'})",
+            f"{location}: the row has neither prompt nor messages, and dataset.template uses none "
+            f"of its fields (fields: {has}; the template uses: "
+            f"{', '.join(sorted(names)) or 'none'})",
             hint="name one of the fields in the template, as {{ field }}",
         )
 
 
-def _tags(value: Any, place: str) -> list[str]:
+def _tags(value: Any, location: str) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
@@ -193,15 +201,16 @@ def _tags(value: Any, place: str) -> list[str]:
     if isinstance(value, list) and all(isinstance(tag, str) for tag in value):  # pyright: ignore[reportUnknownVariableType]
         return list(value)  # pyright: ignore[reportUnknownArgumentType]
     raise DatasetError(
-        f"{place}: tags must be a list of texts, got {value!r:.60}", hint='write ["math", "short"]'
+        f"{location}: tags must be a list of texts, got {value!r:.60}",
+        hint='write ["math", "short"]',
     )
 
 
-def _object(value: Any, key: str, place: str) -> dict[str, Any]:
+def _object(value: Any, key: str, location: str) -> dict[str, Any]:
     if value is None:
         return {}
     if isinstance(value, str):
-        value = strict_json(value, f"{place}: {key}")
+        value = parse_strict_json(value, f"{location}: {key}")
     if not isinstance(value, dict):
-        raise DatasetError(f"{place}: {key} must be an object, got {value!r:.60}")
+        raise DatasetError(f"{location}: {key} must be an object, got {value!r:.60}")
     return dict(value)  # pyright: ignore[reportUnknownArgumentType]

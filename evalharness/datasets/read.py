@@ -1,23 +1,23 @@
-"""A dataset configuration to prompts: find the file, read it, select rows."""
+"""Reading the dataset of a configuration: find the file, read it, select rows."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from evalharness.config.models import DatasetConfig
-from evalharness.config.package_data import shipped
+from evalharness.config.package_data import package_data_dir
 from evalharness.datasets import hub, template
-from evalharness.datasets import worker as sandbox
-from evalharness.datasets.prompts import to_prompts
+from evalharness.datasets.prompts import rows_to_prompts
 from evalharness.datasets.rows import SUFFIXES, Row, read_rows
+from evalharness.datasets.sandbox_client import shared_sandbox
 from evalharness.errors import DatasetError
+from evalharness.process.text import closest, closest_few, did_you_mean
 from evalharness.records import Prompt, digest
 
 
-def load_prompts(
+def read_prompts(
     config: DatasetConfig, *, root: Path, templates: Sequence[str] = ()
 ) -> list[Prompt]:
     """The prompts of a dataset, in the file's order, checked and selected.
@@ -29,38 +29,38 @@ def load_prompts(
     Args:
         config: path, selection, and the template that rows with fields alone need.
         root: folder relative paths start from; the shipped datasets come after it.
-        templates: further templates the rows may be meant for, such as those of a sweep.
+        templates: further templates that may use the rows, such as those of a sweep.
 
     Raises:
         DatasetError: naming file and line, and what to do.
     """
     texts = [t for t in (config.template, *templates) if t is not None]
     resolved = (template.resolve_template(text, root) for text in texts)
-    names = {name for text in resolved if text for name in template.variables(text)}
+    names = {name for text in resolved if text for name in template.template_variables(text)}
     cells = False
     if config.path.startswith(hub.PREFIX):
         rows: Iterator[Row] = hub.read_hub(config.path, root)
     else:
-        path, shown = _find(config.path, root)
+        path, name = _find_file(config.path, root)
         cells = path.suffix.lower() == ".csv"
-        rows = read_rows(path, shown)
-    prompts = to_prompts(rows, template_names=names if texts else None, cells=cells)
+        rows = read_rows(path, name)
+    prompts = rows_to_prompts(rows, template_names=names if texts else None, cells=cells)
     if not prompts:
         raise DatasetError(
             f"{config.path}: the dataset has no rows",
             hint="add at least one row, or check the path",
         )
     if config.where is not None:
-        prompts = _where(config.where, prompts)
+        prompts = _filter(config.where, prompts)
     if config.sample is not None:
         prompts = _sample(prompts, config.sample, config.sample_seed)
     return prompts[: config.limit]
 
 
-def _find(text: str, root: Path) -> tuple[Path, str]:
-    """The file, and how messages call it: as the user wrote it."""
+def _find_file(text: str, root: Path) -> tuple[Path, str]:
+    """The file, and its name for messages, as the user wrote it."""
     given = Path(text).expanduser()
-    folder = shipped("datasets")
+    folder = package_data_dir("datasets")
     # `datasets/x.jsonl` is how the shipped files are called in a checkout.
     candidates = [root / given, folder / given, folder.parent / given]
     for candidate in candidates:
@@ -71,16 +71,14 @@ def _find(text: str, root: Path) -> tuple[Path, str]:
             f"dataset.path: {text} is a folder",
             hint=_choices("files in it", _names(root / given)) or "name a file in it",
         )
-    near = (root / given).parent
-    names = _names(near)
-    close = difflib.get_close_matches(given.name, names, n=3, cutoff=0.5)
+    close = closest_few(given.name, _names((root / given).parent), 3, cutoff=0.5)
     if close:
-        hint = f"did you mean {', '.join(str(given.with_name(name)) for name in close)}?"
+        hint = did_you_mean(*(str(given.with_name(name)) for name in close))
     else:
         hint = _choices("shipped datasets", _names(folder)) or "check dataset.path"
-        other = difflib.get_close_matches(given.name, _names(folder), n=1, cutoff=0.5)
+        other = closest(given.name, _names(folder), cutoff=0.5)
         if other:
-            hint = f"did you mean {other[0]} (shipped)?"
+            hint = did_you_mean(f"{other} (shipped)")
     raise DatasetError(f"dataset.path: there is no file {text}", hint=hint)
 
 
@@ -95,36 +93,36 @@ def _choices(what: str, names: list[str]) -> str:
     return f"{what}: {', '.join(names[:10])}" if names else ""
 
 
-def _where(condition: str, prompts: list[Prompt]) -> list[Prompt]:
+def _filter(condition: str, prompts: list[Prompt]) -> list[Prompt]:
     """The prompts for which the condition is true."""
-    rows = [_where_row(prompt) for prompt in prompts]
-    values, failure = sandbox.shared().run("where", condition, rows)
+    rows = [_condition_variables(prompt) for prompt in prompts]
+    values, failure = shared_sandbox().run("where", condition, rows)
     if failure is not None:
         if failure.kind == "syntax":
             raise DatasetError(
                 f"dataset.where: malformed condition {condition!r}: {failure.message}",
                 hint="""for example: "math" in tags and target != null""",
             )
-        place = prompts[len(values)].source
+        location = prompts[len(values)].source
         hint = "the value must be true or false: compare it with something"
         if failure.kind == "undefined":
             hint = f"rows have: {', '.join(sorted(rows[len(values)]))}; ask `x is defined` first"
-        raise DatasetError(f"dataset.where: {failure.message} ({place})", hint=hint)
-    kept = [prompt for prompt, keep in zip(prompts, values, strict=True) if keep]
-    if not kept:
+        raise DatasetError(f"dataset.where: {failure.message} ({location})", hint=hint)
+    selected = [prompt for prompt, keep in zip(prompts, values, strict=True) if keep]
+    if not selected:
         raise DatasetError(
             f"dataset.where: none of {len(prompts)} rows meets {condition!r}",
             hint="loosen the condition, or leave dataset.where out",
         )
-    return kept
+    return selected
 
 
-def _where_row(prompt: Prompt) -> dict[str, Any]:
+def _condition_variables(prompt: Prompt) -> dict[str, Any]:
     return {
         **prompt.fields,
         "id": prompt.prompt_id,
         "prompt_id": prompt.prompt_id,
-        "prompt": template.text_of(prompt),
+        "prompt": template.last_user_text(prompt),
         "messages": prompt.messages,
         "target": prompt.target,
         "tags": prompt.tags,

@@ -1,7 +1,7 @@
-"""Dataset files as rows: plain dicts, each with the place it stands in.
+"""Dataset files as rows: plain dicts, each with its location.
 
 Each reader goes through the whole file, row by row, and refuses what it cannot read exactly; what
-a row means is decided in :mod:`.prompts`. A *place* is what a person needs to find the row:
+a row means is decided in :mod:`.prompts`. A *location* is what a person needs to find the row:
 ``file:line`` for text files, ``file:row N`` where there are no lines.
 """
 
@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import codecs
 import csv
-import difflib
-import json
-import math
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TextIO, cast
-
-import msgspec
+from typing import Any, NamedTuple, TextIO, cast
 
 from evalharness.config import strict_yaml
+from evalharness.datasets.strict_json import check_json_value, json_type_name, parse_json_line
 from evalharness.errors import DatasetError
+from evalharness.process.text import closest, did_you_mean
 
 MAX_CELL = 1 << 27  # characters of one CSV cell
 
@@ -28,9 +24,9 @@ SUFFIXES = (".jsonl", ".csv", ".parquet", ".yaml", ".yml")
 
 
 class Row(NamedTuple):
-    """One row: where it stands, and its columns."""
+    """One row: its location, and its columns."""
 
-    place: str
+    location: str
     columns: dict[str, Any]
 
 
@@ -42,7 +38,7 @@ def read_rows(path: Path, name: str) -> Iterator[Row]:
         name: how messages call it.
 
     Raises:
-        DatasetError: an unknown suffix, or anything malformed, with its place.
+        DatasetError: an unknown suffix, or anything malformed, with its location.
     """
     readers: dict[str, Callable[[Path, str], Iterator[Row]]] = {
         ".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet, ".yaml": _yaml, ".yml": _yaml,
@@ -58,13 +54,13 @@ def read_rows(path: Path, name: str) -> Iterator[Row]:
     try:
         yield from readers[suffix](path, name)
     except OSError as error:
-        beside = [p.name for p in path.parent.glob("*") if p.suffix.lower() in SUFFIXES]
-        close = difflib.get_close_matches(path.name, beside, n=1)
-        hint = f"did you mean {path.parent / close[0]}?" if close else "give the path of a file"
+        siblings = [p.name for p in path.parent.glob("*") if p.suffix.lower() in SUFFIXES]
+        close = closest(path.name, siblings)
+        hint = did_you_mean(str(path.parent / close)) if close else "give the path of a file"
         raise DatasetError(f"cannot read {name}: {error.strerror or error}", hint=hint) from None
 
 
-def _text(path: Path, name: str) -> str:
+def _read_utf8(path: Path, name: str) -> str:
     data = path.read_bytes()
     try:
         return data.decode("utf-8-sig")
@@ -82,134 +78,34 @@ def _text(path: Path, name: str) -> str:
 
 
 def _jsonl(path: Path, name: str) -> Iterator[Row]:
-    _text(path, name)  # a bad byte is found with its line, before any row is given
-    decode = msgspec.json.Decoder().decode
+    _read_utf8(path, name)  # a bad byte is reported with its line, before any row is given
     with path.open(encoding="utf-8-sig", newline="\n") as file:
-        yield from _objects(file, name, decode)
+        yield from _objects(file, name)
 
 
-def _objects(lines: Iterable[str], name: str, decode: Callable[[str], Any]) -> Iterator[Row]:
+def _objects(lines: Iterable[str], name: str) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
         line = line.removesuffix("\n")
         if not line or line.isspace():
             continue
-        place = f"{name}:{number}"
-        try:
-            value = decode(line)
-        except (msgspec.MsgspecError, RecursionError):
-            _explain_json(line, place)
-        # msgspec keeps the last of two equal keys. Each key written shows as `":`, so more of
-        # those than keys kept means a repeated key, or such a text inside a string.
-        if len(_KEY_MARK.findall(line)) != _count_keys(value):
-            strict_json(line, place)
+        location = f"{name}:{number}"
+        value = parse_json_line(line, location)
         if not isinstance(value, dict):
             raise DatasetError(
-                f"{place}: a row must be an object, got {_json_name(value)}",
+                f"{location}: a row must be an object, got {json_type_name(value)}",
                 hint='write one object a line, such as {"id": "q1", "prompt": "…"}',
             )
-        yield Row(place, value)  # pyright: ignore[reportUnknownArgumentType]
-
-
-_KEY_MARK = re.compile(r'"\s*:')
-
-
-def _count_keys(value: Any) -> int:
-    """Keys in all objects of decoded JSON (which holds exact types, so ``type`` suffices)."""
-    count = 0
-    if type(value) is dict:
-        items = cast("dict[str, Any]", value)
-        count, value = len(items), items.values()
-    elif type(value) is not list:
-        return 0
-    for item in cast("Iterable[Any]", value):
-        if type(item) is dict or type(item) is list:
-            count += _count_keys(item)
-    return count
-
-
-def strict_json(text: str, place: str) -> Any:
-    """A JSON value without repeated keys, NaN, infinities or lone surrogates.
-
-    Raises:
-        DatasetError: with the place and, for malformed text, the column.
-    """
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(items)
-        if len(result) != len(items):
-            names = [key for key, _ in items]
-            twice = next(key for key in names if names.count(key) > 1)
-            raise DatasetError(
-                f"{place}: key {twice!r} appears twice in one object",
-                hint="keep one of them; which was meant cannot be known",
-            )
-        return result
-
-    def constant(word: str) -> NoReturn:
-        raise DatasetError(f"{place}: {word} is not a JSON number", hint="write null for unknown")
-
-    try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
-    except json.JSONDecodeError as error:
-        raise DatasetError(f"{place}: malformed JSON, column {error.colno}: {error.msg}") from None
-    except (RecursionError, ValueError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise DatasetError(f"{place}: malformed JSON: {reason}") from None
-    check_plain(value, place)
-    return value
-
-
-def _explain_json(line: str, place: str) -> NoReturn:
-    """Say what msgspec refused in terms of line and column."""
-    strict_json(line, place)
-    raise DatasetError(f"{place}: malformed JSON")
-
-
-def _json_name(value: Any) -> str:
-    kinds = ((list, "a list"), (str, "a text"), (bool, "a boolean"), (int | float, "a number"))
-    return next((name for kind, name in kinds if isinstance(value, kind)), "null")
-
-
-def check_plain(value: Any, place: str, key: str = "") -> None:
-    """Refuse what JSON cannot hold: numbers that are not finite, broken text, other types.
-
-    Raises:
-        DatasetError: naming the place and the key.
-    """
-    at = f" in {key}" if key else ""
-    if isinstance(value, str):
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise DatasetError(f"{place}: half a surrogate pair{at} is no text") from None
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise DatasetError(f"{place}: {value}{at} is not a finite number", hint="write null")
-    elif isinstance(value, dict):
-        items = cast("dict[Any, Any]", value)
-        for name, item in items.items():
-            if not isinstance(name, str):
-                raise DatasetError(f"{place}: key {name!r}{at} is not text")
-            check_plain(name, place, key)
-            check_plain(item, place, f"{key}.{name}" if key else name)
-    elif isinstance(value, list):
-        elements = cast("list[Any]", value)
-        for element in elements:
-            check_plain(element, place, key)
-    elif value is not None and not isinstance(value, bool | int):
-        raise DatasetError(
-            f"{place}: a value of type {type(value).__name__}{at} has no JSON form",
-            hint="store it as text or as numbers",
-        )
+        yield Row(location, value)  # pyright: ignore[reportUnknownArgumentType]
 
 
 # --- CSV -------------------------------------------------------------------------------------
 
 
 def _csv(path: Path, name: str) -> Iterator[Row]:
-    _text(path, name)  # a bad byte is found with its line, before any row is given
-    limit = csv.field_size_limit(MAX_CELL)  # global: put back when the rows end or are let go
+    _read_utf8(path, name)  # a bad byte is reported with its line, before any row is given
+    limit = csv.field_size_limit(
+        MAX_CELL
+    )  # global: restored when the rows end or the iterator is dropped
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from _csv_rows(file, name)
@@ -223,18 +119,18 @@ def _csv_rows(file: TextIO, name: str) -> Iterator[Row]:
     start = 1
     try:
         for cells in reader:
-            place, start = f"{name}:{start}", reader.line_num + 1
+            location, start = f"{name}:{start}", reader.line_num + 1
             if not cells:
                 continue
             if header is None:
-                header = _header(cells, place)
+                header = _header(cells, location)
             elif len(cells) != len(header):
                 raise DatasetError(
-                    f"{place}: {len(cells)} cells, but the header names {len(header)} columns",
+                    f"{location}: {len(cells)} cells, but the header names {len(header)} columns",
                     hint="put cells that hold commas or line breaks in double quotes",
                 )
             else:
-                yield Row(place, dict(zip(header, cells, strict=True)))
+                yield Row(location, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         if "unexpected end" in str(error):
             raise DatasetError(
@@ -244,19 +140,19 @@ def _csv_rows(file: TextIO, name: str) -> Iterator[Row]:
         raise DatasetError(f"{name}:{reader.line_num}: malformed CSV: {error}") from None
 
 
-def _header(cells: list[str], place: str) -> list[str]:
+def _header(cells: list[str], location: str) -> list[str]:
     names = [cell.strip() for cell in cells]
     for mark, called in ((";", "semicolons"), ("\t", "tabs")):
         if len(names) == 1 and mark in names[0]:
             raise DatasetError(
-                f"{place}: its columns stand between {called}, and commas are expected",
+                f"{location}: its columns stand between {called}, and commas are expected",
                 hint="save it with commas, or as JSONL",
             )
     for position, column in enumerate(names, 1):
         if not column:
-            raise DatasetError(f"{place}: column {position} has no name")
+            raise DatasetError(f"{location}: column {position} has no name")
         if names.count(column) > 1:
-            raise DatasetError(f"{place}: column {column!r} appears twice")
+            raise DatasetError(f"{location}: column {column!r} appears twice")
     return names
 
 
@@ -265,20 +161,20 @@ def _header(cells: list[str], place: str) -> list[str]:
 
 def _yaml(path: Path, name: str) -> Iterator[Row]:
     try:
-        items = strict_yaml.load_items(_text(path, name))
+        items = strict_yaml.parse_yaml_items(_read_utf8(path, name))
     except strict_yaml.YamlError as error:
         line = "" if error.line is None else f":{error.line}"
         column = "" if error.column is None else f" (column {error.column})"
         raise DatasetError(f"{name}{line}: {error.message}{column}") from None
     for item in items:
-        place = f"{name}:{item.line}"
+        location = f"{name}:{item.line}"
         value: Any = item.value
         if not isinstance(value, dict):
             raise DatasetError(
-                f"{place}: a row must be a mapping, got {_json_name(value)}",
+                f"{location}: a row must be a mapping, got {json_type_name(value)}",
                 hint="write rows as '- id: q1' with 'prompt: …' below it",
             )
-        yield Row(place, value)  # pyright: ignore[reportUnknownArgumentType]
+        yield Row(location, value)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _parquet(path: Path, name: str) -> Iterator[Row]:
@@ -298,16 +194,16 @@ def _parquet(path: Path, name: str) -> Iterator[Row]:
         yield arrow_row(f"{name}:row {number}", columns)
 
 
-def arrow_row(place: str, columns: dict[str, Any]) -> Row:
+def arrow_row(location: str, columns: dict[str, Any]) -> Row:
     """A row of Arrow data as JSON data; dates and decimals become their usual text."""
     value: dict[str, Any] = {key: _from_arrow(item) for key, item in columns.items()}
-    check_plain(value, place)
+    check_json_value(value, location)
     messages = value.get("messages")
     if isinstance(messages, list):
         # Arrow gives every struct of a list the same keys. A null key was absent, save `content`,
         # which an assistant message with tool calls has as null.
         value["messages"] = [_without_nulls(message) for message in cast("list[Any]", messages)]
-    return Row(place, value)
+    return Row(location, value)
 
 
 def _from_arrow(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The child process in which templates and ``dataset.where`` run; started by :mod:`.worker`.
+"""The sandbox process that runs templates and ``dataset.where``; :mod:`.sandbox_client` starts it.
 
 Jinja's sandbox keeps a template away from Python's insides, but not from ``'a' * 10**9``, a width
 of a billion, or loops inside loops. Guarding each operator and filter would be a list that is never

@@ -1,19 +1,19 @@
-"""From a prompt to the messages of its requests: template and system prompt."""
+"""Rendering a prompt to the messages of its requests, with template and system prompt."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalharness.datasets import worker as sandbox
+from evalharness.datasets.sandbox_client import SandboxFailure, shared_sandbox
 from evalharness.errors import DatasetError
+from evalharness.process.text import closest, did_you_mean
 from evalharness.records import Prompt
 
 MAX_TEXT_BYTES = 1 << 20  # of one rendered text, as UTF-8
 _BOUNDED = "a prompt's text is bounded; take the loop, width or repetition out"
-CACHE_BYTES = 64 << 20  # of rendered texts kept, since every setting and repeat asks again
+CACHE_BYTES = 64 << 20  # of rendered texts: every setting and repeat needs them again
 
 
 def resolve_template(template: str | None, root: Path | None = None) -> str | None:
@@ -44,20 +44,20 @@ def resolve_template(template: str | None, root: Path | None = None) -> str | No
         raise DatasetError(f"{template[1:]}:{line}: not valid UTF-8") from None
 
 
-def variables(template: str, name: str = "dataset.template") -> set[str]:
+def template_variables(template: str, name: str = "dataset.template") -> set[str]:
     """The names a template takes from outside.
 
     Raises:
         DatasetError: the template is malformed.
     """
-    # Asked of the child: finding the names folds constants, and `'a' * 10**9` is one.
-    found, failure = sandbox.shared().run("names", template, [{}])
+    # Done in the sandbox: finding the names folds constants, and `'a' * 10**9` is one.
+    values, failure = shared_sandbox().run("names", template, [{}])
     if failure is None:
-        return set(found[0])
+        return set(values[0])
     raise _malformed(name, failure)
 
 
-def _malformed(name: str, failure: sandbox.Failure) -> DatasetError:
+def _malformed(name: str, failure: SandboxFailure) -> DatasetError:
     line = "" if failure.line is None else f" line {failure.line}"
     if failure.kind == "syntax":
         return DatasetError(
@@ -99,11 +99,11 @@ class Renderer:
         self._template = resolve_template(template, root)
         self._name = template[1:] if template and template.startswith("@") else "dataset.template"
         if self._template is not None:
-            variables(self._template, self._name)  # malformed text is found here
+            template_variables(self._template, self._name)  # malformed text is found here
         self._system = system
         self._max_bytes = max_bytes
-        self._texts: dict[str, tuple[Prompt, str]] = {}
-        self._kept_bytes = 0
+        self._cached_texts: dict[str, tuple[Prompt, str]] = {}
+        self._cached_bytes = 0
 
     def messages(self, prompt: Prompt) -> list[dict[str, Any]]:
         """The messages to send for ``prompt``. Do not change them: they may be the prompt's own.
@@ -112,12 +112,16 @@ class Renderer:
             DatasetError: the template fails on this prompt, the prompt has nothing to send, or it
                 brings a system message of its own while ``system`` is set.
         """
-        messages = self._own(prompt) if self._template is None else self._filled(prompt)
+        messages = (
+            self._own_messages(prompt)
+            if self._template is None
+            else self._messages_from_template(prompt)
+        )
         if self._system is None:
             return messages
         if messages and messages[0].get("role") in ("system", "developer"):
             raise DatasetError(
-                f"{_place(prompt)}: the prompt begins with a {messages[0]['role']} message, and "
+                f"{_location(prompt)}: the prompt begins with a {messages[0]['role']} message, and "
                 "a system prompt is configured too (dataset.system)",
                 hint="set dataset.system=null, or take the message out of the row",
             )
@@ -138,21 +142,21 @@ class Renderer:
         for prompt in prompts:
             self.messages(prompt)
 
-    def _own(self, prompt: Prompt) -> list[dict[str, Any]]:
+    def _own_messages(self, prompt: Prompt) -> list[dict[str, Any]]:
         if prompt.messages is None:
             raise DatasetError(
-                f"{_place(prompt)}: the row has neither prompt nor messages, and no template is"
+                f"{_location(prompt)}: the row has neither prompt nor messages, and no template is"
                 " set",
                 hint="set dataset.template to text that uses its fields: "
                 + (", ".join(prompt.fields) or "(it has none)"),
             )
         return prompt.messages
 
-    def _filled(self, prompt: Prompt) -> list[dict[str, Any]]:
+    def _messages_from_template(self, prompt: Prompt) -> list[dict[str, Any]]:
         assert self._template is not None
-        kept = self._texts.get(prompt.prompt_id)
-        if kept is not None and kept[0] is prompt:
-            text = kept[1]
+        cached = self._cached_texts.get(prompt.prompt_id)
+        if cached is not None and cached[0] is prompt:
+            text = cached[1]
         else:
             text = self._render(self._template, [prompt])[0]
         message: dict[str, Any] = {"role": "user", "content": text}
@@ -162,14 +166,14 @@ class Renderer:
             return [*messages, message]
         if not isinstance(messages[last].get("content"), str):
             raise DatasetError(
-                f"{_place(prompt)}: {self._name} would replace a user message that has parts "
+                f"{_location(prompt)}: {self._name} would replace a user message that has parts "
                 "other than plain text",
                 hint="use no template with this row, or make the message's content plain text",
             )
         return [*messages[:last], {**messages[last], "content": text}, *messages[last + 1 :]]
 
     def _render(self, template: str, prompts: Sequence[Prompt]) -> list[str]:
-        texts, failure = sandbox.shared().run(
+        texts, failure = shared_sandbox().run(
             "render", template, [_variables(p) for p in prompts], max_bytes=self._max_bytes
         )
         if failure is not None:
@@ -177,18 +181,18 @@ class Renderer:
         for prompt, text in zip(prompts, texts, strict=True):
             if not text.strip():
                 raise DatasetError(
-                    f"{_place(prompt)}: {self._name} renders to an empty text",
+                    f"{_location(prompt)}: {self._name} renders to an empty text",
                     hint="check the conditions in the template against this row's fields",
                 )
-            self._keep(prompt, text)
+            self._cache(prompt, text)
         return texts
 
-    def _keep(self, prompt: Prompt, text: str) -> None:
-        if self._kept_bytes + len(text) <= CACHE_BYTES:
-            self._kept_bytes += len(text)
-            self._texts[prompt.prompt_id] = (prompt, text)
+    def _cache(self, prompt: Prompt, text: str) -> None:
+        if self._cached_bytes + len(text) <= CACHE_BYTES:
+            self._cached_bytes += len(text)
+            self._cached_texts[prompt.prompt_id] = (prompt, text)
 
-    def _explain(self, failure: sandbox.Failure, prompt: Prompt) -> DatasetError:
+    def _explain(self, failure: SandboxFailure, prompt: Prompt) -> DatasetError:
         line = "" if failure.line is None else f" line {failure.line}"
         hint: str | None = None
         if failure.kind == "undefined":
@@ -196,11 +200,11 @@ class Renderer:
         elif failure.kind in ("too_large", "memory", "time", "recursion"):
             hint = _BOUNDED
         return DatasetError(
-            f"{self._name}{line}: {failure.message} (rendering {_place(prompt)})", hint=hint
+            f"{self._name}{line}: {failure.message} (rendering {_location(prompt)})", hint=hint
         )
 
 
-def text_of(prompt: Prompt) -> str | None:
+def last_user_text(prompt: Prompt) -> str | None:
     """The plain text of the last user message; None when there is none."""
     messages = prompt.messages or []
     last = _last_user(messages)
@@ -218,21 +222,21 @@ def _variables(prompt: Prompt) -> dict[str, Any]:
         **prompt.fields, "fields": prompt.fields, "id": prompt.prompt_id,
         "prompt_id": prompt.prompt_id,
     }  # fmt: skip
-    text = text_of(prompt)
+    text = last_user_text(prompt)
     if text is not None:
         names["prompt"] = text
     return names
 
 
 def _names_hint(message: str, names: list[str]) -> str:
-    wanted = message.split("'")[1] if message.count("'") >= 2 else ""
-    if wanted in ("target", "tags", "cluster"):
-        return f"templates do not see {wanted}: it is for judging and must not reach the model"
-    close = difflib.get_close_matches(wanted, names, n=1)
+    missing = message.split("'")[1] if message.count("'") >= 2 else ""
+    if missing in ("target", "tags", "cluster"):
+        return f"templates do not see {missing}: it is for judging and must not reach the model"
+    close = closest(missing, names)
     if close:
-        return f"did you mean {close[0]}?"
+        return did_you_mean(close)
     return f"this row has: {', '.join(sorted(names))}"
 
 
-def _place(prompt: Prompt) -> str:
+def _location(prompt: Prompt) -> str:
     return prompt.source or f"prompt {prompt.prompt_id}"

@@ -1,9 +1,8 @@
 # pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # Ray is an extra: the types must also be checked where it is not installed.
-"""The Ray side: actors around coordinator and workers, and a Ray of our own where none is given.
+"""Ray: actors around coordinator and workers, and a local cluster where none is given.
 
-Ray is imported here and nowhere else. Everything that can be thought about without it is in the
-other modules.
+Ray is imported here and nowhere else; the other modules work without it.
 """
 
 from __future__ import annotations
@@ -26,27 +25,26 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from evalharness.config.models import ExecutionConfig
 from evalharness.distributed import worker_recovery
 from evalharness.distributed.coordinator import Coordinator
-from evalharness.distributed.coordinator_client import Talk
+from evalharness.distributed.coordinator_client import CoordinatorClient
 from evalharness.distributed.messages import (
     CoordinatorLostError,
-    Ended,
-    Failed,
-    Setup,
-    Work,
+    CoordinatorSetup,
+    WorkerDone,
+    WorkerFailed,
+    WorkerSetup,
 )
-from evalharness.distributed.worker import Worker
+from evalharness.distributed.worker import ShardWorker
 from evalharness.errors import ConfigError, EvalharnessError, RunInUseError, StorageError
-from evalharness.runner.gc_and_gil import quick_turns
+from evalharness.process.tuning import tuned_interpreter
 
-_ANY: Any = ray  # its own annotations leave most of it unknown
+_ray: Any = ray  # most of it has no type annotations
 # Plans and messages are small; Ray would take a third of the memory for its object store.
 _STORE_BYTES = 256 * 2**20
-_LOST: Any = object()
-# What is asked of another node; a worker that still lives may take half of that. It is also more
-# than Ray takes to notice that a node is lost.
-_NODE_S = 60.0
-_ASK_NODE_S = 1.0
-_MOST_CALLS = 100_000  # each waiting worker holds a few
+_NODE_LOST: Any = object()
+# How long a node may take to answer; it is more than Ray needs to notice that a node is lost.
+_NODE_TIMEOUT_S = 60.0
+_NODE_RETRY_S = 1.0
+_MAX_CALLS = 100_000  # each waiting worker holds a few
 
 
 async def _call(coordinator: Any, name: str, *args: Any) -> Any:
@@ -54,35 +52,35 @@ async def _call(coordinator: Any, name: str, *args: Any) -> Any:
     try:
         return await answer
     except RayError as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CoordinatorLostError(f"the coordinator is gone: {first}") from error
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CoordinatorLostError(f"the coordinator is gone: {first_line}") from error
 
 
 class _WorkerActor:
     """A worker in its own process."""
 
-    def __init__(self, name: str, work: Work, coordinator: Any, journal: str) -> None:
+    def __init__(self, name: str, setup: WorkerSetup, coordinator: Any, journal: str) -> None:
         call = partial(_call, coordinator)
-        self._make = lambda: Worker(name, work, Talk(name, call), Path(journal))
-        self._worker: Worker | None = None
+        self._make = lambda: ShardWorker(name, setup, CoordinatorClient(name, call), Path(journal))
+        self._worker: ShardWorker | None = None
 
-    async def run(self) -> Ended | Failed | None:
-        """See :meth:`.worker.Worker.run`; None where the coordinator was lost while it began."""
-        with quick_turns():
+    async def run(self) -> WorkerDone | WorkerFailed | None:
+        """See :meth:`.worker.ShardWorker.run`; None where the coordinator was lost at its start."""
+        with tuned_interpreter():
             try:
                 self._worker = self._make()
                 return await self._worker.run()
             except CoordinatorLostError:
                 return None
             except EvalharnessError as error:
-                return Failed(error.message, error.hint, error.exit_code)
+                return WorkerFailed(error.message, error.hint, error.exit_code)
 
-    async def node(self) -> str:
-        """The node it is on."""
-        return _ANY.get_runtime_context().get_node_id()
+    async def node_id(self) -> str:
+        """The node it runs on."""
+        return _ray.get_runtime_context().get_node_id()
 
     async def abandon(self) -> None:
-        """See :meth:`.worker.Worker.abandon`."""
+        """See :meth:`.worker.ShardWorker.abandon`."""
         if self._worker is not None:
             self._worker.abandon()
 
@@ -90,72 +88,72 @@ class _WorkerActor:
 class Cluster:
     """Starts actors, and calls them."""
 
-    def start_coordinator(self, setup: Setup) -> Any:
-        """A coordinator; its methods are called with :meth:`call`."""
-        here = NodeAffinitySchedulingStrategy(
-            node_id=_ANY.get_runtime_context().get_node_id(), soft=True
-        )  # so that no other machine's loss is the coordinator's
-        actor = _ANY.remote(num_cpus=0, max_concurrency=_MOST_CALLS, scheduling_strategy=here)(
+    def start_coordinator(self, setup: CoordinatorSetup) -> Any:
+        """Start a coordinator; its methods are called with :meth:`call`."""
+        affinity = NodeAffinitySchedulingStrategy(
+            node_id=_ray.get_runtime_context().get_node_id(), soft=True
+        )  # so that the loss of another machine does not end it
+        actor = _ray.remote(num_cpus=0, max_concurrency=_MAX_CALLS, scheduling_strategy=affinity)(
             Coordinator
         )
         return actor.remote(setup)
 
     def alive(self) -> list[str]:
-        """See :class:`.worker_recovery.Nodes`."""
-        return [node["NodeID"] for node in _ANY.nodes() if node["Alive"]]
+        """See :class:`.worker_recovery.ClusterNodes`."""
+        return [node["NodeID"] for node in _ray.nodes() if node["Alive"]]
 
     async def node_of(self, worker: Any) -> str | None:
-        """The node a worker is on, once it is there; None when it is lost."""
+        """The node a worker runs on, once it has started; None when it is lost."""
         try:
-            return await worker.node.remote()
+            return await worker.node_id.remote()
         except (ActorDiedError, ActorUnavailableError):
             return None
 
     async def read_journal(self, node: str, folder: str) -> dict[str, bytes] | None:
-        """See :class:`.worker_recovery.Nodes`."""
-        found = await self._on_node(node, worker_recovery.read_journal, folder)
-        if found is _LOST:
+        """See :class:`.worker_recovery.ClusterNodes`."""
+        files = await self._on_node(node, worker_recovery.read_journal, folder)
+        if files is _NODE_LOST:
             return None
-        if found is None:
+        if files is None:
             raise RunInUseError(f"the worker of {folder} is still alive")
-        return found
+        return files
 
     async def discard(self, node: str, folder: str) -> None:
-        """See :class:`.worker_recovery.Nodes`."""
+        """See :class:`.worker_recovery.ClusterNodes`."""
         await self._on_node(node, worker_recovery.discard_journal, folder)
 
-    async def _on_node(self, node: str, what: Callable[[str], Any], folder: str) -> Any:
-        """Call something on a node; ``_LOST`` where there is none of that name, or no more.
+    async def _on_node(self, node: str, function: Callable[[str], Any], folder: str) -> Any:
+        """Call a function on a node; ``_NODE_LOST`` where there is no such node (any more).
 
         Raises:
-            StorageError: the node lives, and cannot do it: what is there is not lost.
+            StorageError: the node is alive, and the call failed; its files are not lost.
         """
-        there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-        task = _ANY.remote(num_cpus=0, scheduling_strategy=there, max_retries=0)(what)
-        deadline = time.monotonic() + _NODE_S
+        affinity = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        task = _ray.remote(num_cpus=0, scheduling_strategy=affinity, max_retries=0)(function)
+        deadline = time.monotonic() + _NODE_TIMEOUT_S
         while node in self.alive():
             try:
-                left_s = max(_ASK_NODE_S, deadline - time.monotonic())
+                left_s = max(_NODE_RETRY_S, deadline - time.monotonic())
                 return await asyncio.wait_for(task.remote(folder), left_s)
             except RayTaskError as error:
                 raise _unreachable(node, folder, error) from error
             except (RayError, TimeoutError) as error:
-                # That a node is lost is known only when it has been silent for a while.
+                # Ray reports a node as lost only after it has not answered for a while.
                 if time.monotonic() > deadline and node in self.alive():
                     raise _unreachable(node, folder, error) from error
-            await asyncio.sleep(_ASK_NODE_S)
-        return _LOST
+            await asyncio.sleep(_NODE_RETRY_S)
+        return _NODE_LOST
 
-    def share(self, work: Work) -> Any:
-        """Put what all workers need where all can read it."""
-        return _ANY.put(work)
+    def share(self, setup: WorkerSetup) -> Any:
+        """Put it into the object store, where all workers can read it."""
+        return _ray.put(setup)
 
-    def start_worker(self, name: str, work: Any, coordinator: Any, journal: Path) -> Any:
-        """A worker, on a node that has a processor free for it."""
-        actor = _ANY.remote(num_cpus=1, max_concurrency=16, scheduling_strategy="SPREAD")(
+    def start_worker(self, name: str, setup: Any, coordinator: Any, journal: Path) -> Any:
+        """Start a worker on a node with a free processor."""
+        actor = _ray.remote(num_cpus=1, max_concurrency=16, scheduling_strategy="SPREAD")(
             _WorkerActor
         )
-        return actor.remote(name, work, coordinator, str(journal))
+        return actor.remote(name, setup, coordinator, str(journal))
 
     async def call(self, coordinator: Any, name: str, *args: Any) -> Any:
         """Call the coordinator.
@@ -165,8 +163,8 @@ class Cluster:
         """
         return await _call(coordinator, name, *args)
 
-    async def run(self, worker: Any) -> Ended | Failed | None:
-        """Let a worker work to its end; None when it, its node or its coordinator is lost."""
+    async def run(self, worker: Any) -> WorkerDone | WorkerFailed | None:
+        """Run a worker until it ends; None when it, its node or its coordinator is lost."""
         try:
             return await worker.run.remote()
         except (ActorDiedError, ActorUnavailableError):
@@ -176,15 +174,15 @@ class Cluster:
         """Tell a worker not to wait for what is in flight."""
         worker.abandon.remote()
 
-    def end(self, actor: Any) -> None:
+    def kill(self, actor: Any) -> None:
         """End an actor's process."""
-        _ANY.kill(actor)
+        _ray.kill(actor)
 
 
 def _unreachable(node: str, folder: str, error: Exception) -> StorageError:
-    last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    last_line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return StorageError(
-        f"node {node} is alive, and {folder} on it cannot be reached: {last}",
+        f"node {node} is alive, and {folder} on it cannot be reached: {last_line}",
         hint="nothing there is lost; the same command fetches it once the node answers",
     )
 
@@ -193,7 +191,7 @@ def _unreachable(node: str, folder: str, error: Exception) -> StorageError:
 def cluster(execution: ExecutionConfig) -> Generator[Cluster]:
     """Connect to Ray, or start one on this machine that ends with the block.
 
-    One of our own asks for a token where :func:`.ray_token.ask_for_token` was called before.
+    A local one requires a token where :func:`.ray_token.require_token` was called before.
 
     Raises:
         ConfigError: no Ray answers at ``execution.address``, or it has too few processors.
@@ -202,11 +200,11 @@ def cluster(execution: ExecutionConfig) -> Generator[Cluster]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     own = execution.address is None
-    # Sockets lie in here, whose paths may have 107 characters.
+    # It holds sockets, whose paths may have 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="evh-ray-")) if own else None
     try:
         if own:
-            _ANY.init(
+            _ray.init(
                 num_cpus=execution.workers,
                 include_dashboard=False,
                 object_store_memory=_STORE_BYTES,
@@ -218,7 +216,7 @@ def cluster(execution: ExecutionConfig) -> Generator[Cluster]:
         try:
             yield Cluster()
         finally:
-            _ANY.shutdown()
+            _ray.shutdown()
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -226,17 +224,17 @@ def cluster(execution: ExecutionConfig) -> Generator[Cluster]:
 
 def _connect(execution: ExecutionConfig, quiet: dict[str, Any]) -> None:
     try:
-        _ANY.init(address=execution.address, **quiet)
+        _ray.init(address=execution.address, **quiet)
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"execution.address: no Ray answers at {execution.address!r}: {first}",
+            f"execution.address: no Ray answers at {execution.address!r}: {first_line}",
             hint="ray status tells whether one is there, and RAY_AUTH_TOKEN_PATH must lead to its "
             "token; execution.address=null starts one on this machine",
         ) from None
-    processors = int(_ANY.cluster_resources().get("CPU", 0))
+    processors = int(_ray.cluster_resources().get("CPU", 0))
     if processors < execution.workers:
-        _ANY.shutdown()
+        _ray.shutdown()
         raise ConfigError(
             f"execution.workers={execution.workers}, and the cluster has {processors} processors",
             hint=f"execution.workers={processors}",

@@ -7,20 +7,20 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from evalharness.distributed.messages import Pulled
+from evalharness.distributed.messages import ShardAssignment, ShardHistory
 from evalharness.distributed.shard_board import Shard
 from evalharness.records import AttemptResult, Outcome, Trial
 from evalharness.runner.queue import Backlog, Job
-from evalharness.store.journal.crash_recovery import Unfinished
+from evalharness.store.journal.crash_recovery import UnfinishedTrial
 
-# All shards are taken, and one may yet come back from a worker that dies.
-ASK_AGAIN_S = 0.25
+# All shards are taken, but a worker may die and its shards go to others.
+RETRY_TAKE_S = 0.25
 
 
-class PullShards(Protocol):
+class ShardSource(Protocol):
     """Where shards come from; raises what the connection raises."""
 
-    async def take(self) -> Pulled:
+    async def take_shard(self) -> ShardAssignment:
         """Take the next shard."""
         ...
 
@@ -33,78 +33,81 @@ class PulledBacklog(Backlog):
         source: where shards come from.
         open_shard: the trials of a shard that are still to be sent, in order.
         unfinished: attempts made by an earlier process, by trial_id.
-        earlier: those of them that are in no part; they go into this worker's journal with
-            ``carry`` before another attempt does.
-        completed: called with a shard whose every trial has its record.
-        idle: awaited when no shard is to be had and none is being worked on.
-        most_waiting, held: as in :class:`~evalharness.runner.queue.Backlog`.
+        earlier: those of them that are in no part.
+        record_earlier: puts one of these into this worker's journal, before another attempt.
+        on_shard_finished: called with a shard when every trial has its record.
+        on_idle: awaited when there is no shard to take and none is being worked on.
+        max_waiting, blocked_for_s: as in :class:`~evalharness.runner.queue.Backlog`.
     """
 
     def __init__(
         self,
         providers: Iterable[str],
-        source: PullShards,
-        open_shard: Callable[[Pulled], list[Trial]],
-        unfinished: Mapping[str, Unfinished],
+        source: ShardSource,
+        open_shard: Callable[[ShardAssignment], list[Trial]],
+        unfinished: Mapping[str, UnfinishedTrial],
         *,
         earlier: dict[str, list[AttemptResult]],
-        carry: Callable[[AttemptResult], None],
-        completed: Callable[[Shard], None],
-        idle: Callable[[], Awaitable[None]],
-        most_waiting: int,
-        held: Callable[[str], float],
+        record_earlier: Callable[[AttemptResult], None],
+        on_shard_finished: Callable[[Shard], None],
+        on_idle: Callable[[], Awaitable[None]],
+        max_waiting: int,
+        blocked_for_s: Callable[[str], float],
     ) -> None:
         self._known = dict(unfinished)
-        none = {name: iter(()) for name in providers}
-        super().__init__(none, self._known, most_waiting=most_waiting, held=held)
+        no_trials = {name: iter(()) for name in providers}
+        super().__init__(
+            no_trials, self._known, max_waiting=max_waiting, blocked_for_s=blocked_for_s
+        )
         self._source = source
         self._open_shard = open_shard
         self._earlier = earlier
-        self._carry = carry
-        self._completed = completed
-        self._idle = idle
+        self._record_earlier = record_earlier
+        self._on_shard_finished = on_shard_finished
+        self._on_idle = on_idle
         self._shard_of: dict[int, Shard] = {}
-        self._left: dict[Shard, int] = {}
-        self._fresh = self._ahead = 0
-        self._over = False
+        self._unfinished_trials: dict[Shard, int] = {}  # that have no record yet
+        self._fresh = 0  # trials that were not started yet
+        self._pull_below = 0  # with so few of them the next shard is pulled
+        self._exhausted = False
         self._pulling: asyncio.Task[None] | None = None
         self.on_lost: Callable[[Exception], None] = lambda _: None
 
     def take(self, now: float) -> tuple[Job | Trial, float] | None:
-        """The next job (see :meth:`Backlog.take`); None also while the next shard is awaited."""
-        taken = super().take(now)
-        if taken is not None and isinstance(taken[0], Trial):
+        """The next job (see :meth:`Backlog.take`); None also while the next shard is pulled."""
+        entry = super().take(now)
+        if entry is not None and isinstance(entry[0], Trial):
             self._fresh -= 1
-        if self._fresh <= self._ahead and not self._over:
+        if self._fresh <= self._pull_below and not self._exhausted:
             self._pull()
-        return taken
+        return entry
 
-    async def more(self) -> bool:
+    async def wait_for_more(self) -> bool:
         """Wait until there may be something to take; False when there never will be again."""
         if self._fresh or self._pulling is None:
-            return not self._over
+            return not self._exhausted
         await asyncio.shield(self._pulling)
         return True
 
     def close(self) -> None:
-        """Pull no more."""
-        self._over = True
+        """Pull no more shards."""
+        self._exhausted = True
         if self._pulling is not None:
             self._pulling.cancel()
 
-    def adopt(self, trial: Trial, body: bytes, scheduled_at_ns: int) -> Job:
-        """See :meth:`Backlog.adopt`; attempts of other processes go into this one's journal."""
+    def make_job(self, trial: Trial, body: bytes, scheduled_at_ns: int) -> Job:
+        """See :meth:`Backlog.make_job`; attempts of other processes go into this one's journal."""
         for result in self._earlier.pop(trial.trial_id, ()):
-            self._carry(result)
-        return super().adopt(trial, body, scheduled_at_ns)
+            self._record_earlier(result)
+        return super().make_job(trial, body, scheduled_at_ns)
 
-    def finished(self, trial: Trial) -> None:
+    def finish(self, trial: Trial) -> None:
         """A trial got its record: perhaps the last of its shard."""
         shard = self._shard_of.pop(trial.position)
-        self._left[shard] -= 1
-        if not self._left[shard]:
-            del self._left[shard]
-            self._completed(shard)
+        self._unfinished_trials[shard] -= 1
+        if not self._unfinished_trials[shard]:
+            del self._unfinished_trials[shard]
+            self._on_shard_finished(shard)
 
     def _pull(self) -> None:
         if self._pulling is None:
@@ -112,49 +115,52 @@ class PulledBacklog(Backlog):
 
     async def _fetch(self) -> None:
         try:
-            pulled = await self._source.take()
-            if pulled.shard is not None:
-                self._open(pulled.shard, pulled)
-            elif pulled.over:
-                self._over = True
+            assignment = await self._source.take_shard()
+            if assignment.shard is not None:
+                self._open(assignment.shard, assignment)
+            elif assignment.exhausted:
+                self._exhausted = True
             else:
-                if not self._left:
-                    await self._idle()
-                await asyncio.sleep(ASK_AGAIN_S)
-        except Exception as error:  # nobody gives out work any more
-            self._over = True
+                if not self._unfinished_trials:
+                    await self._on_idle()
+                await asyncio.sleep(RETRY_TAKE_S)
+        except Exception as error:  # the coordinator is lost: nobody assigns shards any more
+            self._exhausted = True
             self.on_lost(error)
         finally:
             self._pulling = None
 
-    def _open(self, shard: Shard, pulled: Pulled) -> None:
-        if pulled.again is not None:
-            for trial_id, tried in pulled.again.tried.items():
-                self._known[trial_id] = tried
-                self._earlier.pop(trial_id, None)  # they are in that part, too
-            for trial_id, results in pulled.again.earlier.items():
-                mine = self._earlier.setdefault(trial_id, [])
-                have = {result.intent.attempt for result in mine}
-                mine += [result for result in results if result.intent.attempt not in have]
-                self._known[trial_id] = counted_over(mine, self._known.get(trial_id))
-        trials = self._open_shard(pulled)
-        self._ahead = (shard.stop - shard.start) // 4
+    def _open(self, shard: Shard, assignment: ShardAssignment) -> None:
+        if assignment.history is not None:
+            self._add_history(assignment.history)
+        trials = self._open_shard(assignment)
+        self._pull_below = (shard.stop - shard.start) // 4
         self._fresh += len(trials)
         if not trials:
-            self._completed(shard)
+            self._on_shard_finished(shard)
             return
-        self._left[shard] = len(trials)
+        self._unfinished_trials[shard] = len(trials)
         self._shard_of.update(dict.fromkeys((t.position for t in trials), shard))
         for name, queue in self._queues.items():
             queue.extend(iter([t for t in trials if t.setting.provider == name]))
 
+    def _add_history(self, history: ShardHistory) -> None:
+        for trial_id, tried in history.tried.items():
+            self._known[trial_id] = tried
+            self._earlier.pop(trial_id, None)  # they are in that part, too
+        for trial_id, results in history.earlier.items():
+            earlier = self._earlier.setdefault(trial_id, [])
+            numbers = {result.intent.attempt for result in earlier}
+            earlier += [result for result in results if result.intent.attempt not in numbers]
+            self._known[trial_id] = add_attempts(earlier, self._known.get(trial_id))
 
-def counted_over(results: list[AttemptResult], known: Unfinished | None) -> Unfinished:
-    """Counts of attempts that other workers made, over those of earlier sessions."""
-    found = Unfinished() if known is None else replace(known)
+
+def add_attempts(results: list[AttemptResult], known: UnfinishedTrial | None) -> UnfinishedTrial:
+    """Counts of a trial's attempts: those of earlier sessions, and ``results`` of other workers."""
+    counts = UnfinishedTrial() if known is None else replace(known)
     for result in results:
-        if result.intent.attempt > found.attempts:
-            found.attempts = result.intent.attempt
-            found.sent += result.reply.outcome is not Outcome.NOT_SENT
-            found.in_doubt += result.reply.outcome is Outcome.IN_DOUBT
-    return found
+        if result.intent.attempt > counts.attempts:
+            counts.attempts = result.intent.attempt
+            counts.sent += result.reply.outcome is not Outcome.NOT_SENT
+            counts.in_doubt += result.reply.outcome is Outcome.IN_DOUBT
+    return counts

@@ -1,8 +1,9 @@
 """The coordinator of a run on several workers: the one place where its limits are kept.
 
-It decides nothing by itself: desks, purse and board are plain values (see :mod:`.desk`,
-:mod:`.purse`, :mod:`.shards`), and it passes on what one worker must tell all. It holds nothing
-that a disk does not: when it is lost, workers stop, and another one starts from the run folder.
+It decides nothing by itself. Slot servers, budget server and shard board are plain values (see
+:mod:`.limits.slot_server`, :mod:`.limits.budget_server`, :mod:`.shard_board`); the coordinator
+passes on what one worker must tell all. It holds nothing that is not also on a disk: when it is
+lost, workers stop, and another one starts from the run folder.
 """
 
 from __future__ import annotations
@@ -13,229 +14,241 @@ from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 
-from evalharness.distributed.limits.budget_server import Granted, Purse
-from evalharness.distributed.limits.slot_messages import Word
-from evalharness.distributed.limits.slot_server import Answer, Ask, Desk
+from evalharness.distributed.limits.budget_server import Allowance, BudgetServer
+from evalharness.distributed.limits.slot_messages import Broadcast
+from evalharness.distributed.limits.slot_server import SlotRequest, SlotResponse, SlotServer
 from evalharness.distributed.messages import (
-    Again,
-    Counted,
-    Heard,
+    CoordinatorSetup,
+    CoordinatorUpdate,
+    CounterDelta,
     Lease,
-    News,
-    Pulled,
-    Seal,
-    Setup,
+    SealReport,
+    ShardAssignment,
+    ShardHistory,
+    WorkerNotice,
 )
-from evalharness.distributed.shard_board import Board, Shard
-from evalharness.runner.run_summary import Stop
-from evalharness.store.parts.seal import Sealed
+from evalharness.distributed.shard_board import Shard, ShardBoard
+from evalharness.runner.run_summary import StopReason
+from evalharness.store.parts.seal import SealedParts
 from evalharness.throttle.concurrency import LimitRecord
 
 
 class Coordinator:
-    """Everything runs on one event loop; methods that wait for others say so."""
+    """Everything runs on one event loop; methods that wait for the driver or for events say so."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: CoordinatorSetup) -> None:
         now, now_ns = time.monotonic(), time.time_ns()
         self._epoch_ns = now_ns - round(now * 1e9)
-        self._desks = {r.name: Desk(r.limits, r.profile, now) for r in setup.reaches}
-        self._welcome: list[News] = []
-        for name, memory in setup.memory.items():
-            desk = self._desks[name]
-            desk.recall(memory.sent, now, now_ns)
-            if memory.pause is not None:
-                desk.pause.begin(now, *memory.pause)
-            if memory.probe_first:
-                desk.outage.probe_first()
-                self._welcome.append(News(name, Word(serving=False)))
+        self._slots = {e.name: SlotServer(e.limits, e.profile, now) for e in setup.endpoints}
+        self._first_notices: list[WorkerNotice] = []
+        for name, history in setup.histories.items():
+            server = self._slots[name]
+            server.restore(history.sent, now, now_ns)
+            if history.pause is not None:
+                server.pause.begin(now, *history.pause)
+            if history.probe_first:
+                server.outage.probe_first()
+                self._first_notices.append(WorkerNotice(name, Broadcast(serving=False)))
         limit = setup.max_cost_usd
-        self._purse = None if limit is None else Purse(limit, gone=setup.gone)
-        self._board = Board(setup.planned, setup.shard_trials)
-        self._again: dict[Shard, Again] = {}
+        self._budget = (
+            None if limit is None else BudgetServer(limit, committed_usd=setup.committed_usd)
+        )
+        self._board = ShardBoard(setup.planned, setup.shard_size)
+        self._shard_histories: dict[Shard, ShardHistory] = {}
         self._next_part = setup.next_part
-        self._stop: Stop | None = None
-        self._news: dict[str, list[News]] = {}
-        self._rung: dict[str, asyncio.Event] = {}
-        self._heard = Heard()
-        self._driver = asyncio.Event()
-        self._unlisted: dict[int, asyncio.Future[str | None]] = {}
-        self._numbers = 0
-        self._ledger = setup.ledger
+        self._stop: StopReason | None = None
+        self._notices: dict[str, list[WorkerNotice]] = {}
+        self._has_notices: dict[str, asyncio.Event] = {}
+        self._update = CoordinatorUpdate()
+        self._update_urgent = asyncio.Event()
+        self._pending: dict[int, asyncio.Future[str | None]] = {}  # answers the driver owes
+        self._last_number = 0
+        self._has_ledger = setup.has_ledger
 
     # ── limits ───────────────────────────────────────────────────────────────────────────────
 
-    async def ask(self, worker: str, endpoint: str, ask: Ask, words: Sequence[Word]) -> Answer:
-        """Leave for requests of a worker (see :meth:`.desk.Desk.ask`), after its words."""
-        desk, now = self._desks[endpoint], time.monotonic()
-        for word in words:
-            if word.pause_s is not None:
-                desk.pause.begin(now, word.pause_s, word.reason)
-            if word.serving is True:
-                desk.outage.alive()
-                desk.pause.ramp(now)
-            elif word.serving is False:
-                desk.outage.begin(now)
-            self._tell_all(News(endpoint, word), but=worker)
-        if self._stop is not None and ask.tokens:
-            ask = ask._replace(tokens=())
-        return desk.ask(worker, ask, now)
+    async def request_slots(
+        self, worker: str, endpoint: str, request: SlotRequest, broadcasts: Sequence[Broadcast]
+    ) -> SlotResponse:
+        """Pass on a worker's broadcasts, then grant requests.
 
-    async def more(self, worker: str, need: Decimal, gone: Decimal, unused: Decimal) -> Granted:
-        """More money for a worker (see :meth:`.purse.Purse.more`)."""
-        purse = self._money()
-        purse.told(worker, gone=gone, unused=unused)
-        return purse.more(worker, need)
+        See :meth:`.limits.slot_server.SlotServer.request_slots`.
+        """
+        server, now = self._slots[endpoint], time.monotonic()
+        for broadcast in broadcasts:
+            if broadcast.pause_s is not None:
+                server.pause.begin(now, broadcast.pause_s, broadcast.reason)
+            if broadcast.serving is True:
+                server.outage.end()
+                server.pause.ramp(now)
+            elif broadcast.serving is False:
+                server.outage.begin(now)
+            self._notify_all(WorkerNotice(endpoint, broadcast), but=worker)
+        if self._stop is not None and request.tokens:
+            request = request._replace(tokens=())
+        return server.request_slots(worker, request, now)
 
-    async def told(self, worker: str, gone: Decimal, unused: Decimal) -> bool:
-        """What a worker has spent; whether others need what it does not use."""
-        purse = self._money()
-        purse.told(worker, gone=gone, unused=unused)
-        return purse.wanted_back
+    async def request_budget(
+        self, worker: str, need: Decimal, committed_usd: Decimal, available_usd: Decimal
+    ) -> Allowance:
+        """Raise a worker's allowance (see :meth:`.limits.budget_server.BudgetServer.request`)."""
+        server = self._budget_server()
+        server.report(worker, committed_usd=committed_usd, available_usd=available_usd)
+        return server.request(worker, need)
 
-    async def give_back(self, worker: str, amount: Decimal) -> Decimal:
-        """A worker lowers its allowance; returns the new one."""
-        return self._money().give_back(worker, amount)
+    async def report_budget(
+        self, worker: str, committed_usd: Decimal, available_usd: Decimal
+    ) -> bool:
+        """Note what a worker has spent; returns whether others need what it does not use."""
+        server = self._budget_server()
+        server.report(worker, committed_usd=committed_usd, available_usd=available_usd)
+        return server.wants_release
 
-    def _money(self) -> Purse:
-        assert self._purse is not None
-        return self._purse
+    async def release_budget(self, worker: str, amount: Decimal) -> Decimal:
+        """Lower a worker's allowance; returns the new one."""
+        return self._budget_server().release(worker, amount)
 
-    # ── work ─────────────────────────────────────────────────────────────────────────────────
+    def _budget_server(self) -> BudgetServer:
+        assert self._budget is not None
+        return self._budget
 
-    async def take(self, worker: str) -> Pulled:
-        """The next shard for a worker."""
+    # ── shards and parts ─────────────────────────────────────────────────────────────────────
+
+    async def take_shard(self, worker: str) -> ShardAssignment:
+        """The next shard for a worker; waits until it is in the ledger where there is one."""
         shard = None if self._stop is not None else self._board.take(worker)
         if shard is None:
-            return Pulled(None, over=self._board.done or self._stop is not None)
-        if self._ledger:
-            number, noted = self._question()
-            self._heard.leases.append(Lease(number, worker, shard))
-            self._driver.set()
-            if await noted is not None:  # the driver stops everybody
-                return Pulled(None, over=True)
-        return Pulled(shard, over=False, again=self._again.get(shard))
+            return ShardAssignment(None, exhausted=self._board.done or self._stop is not None)
+        if self._has_ledger:
+            number, answer = self._ask_driver()
+            self._update.leases.append(Lease(number, worker, shard))
+            self._update_urgent.set()
+            if await answer is not None:  # the driver stops everybody
+                return ShardAssignment(None, exhausted=True)
+        return ShardAssignment(shard, exhausted=False, history=self._shard_histories.get(shard))
 
-    async def finished(self, worker: str, shards: Sequence[Shard]) -> None:
+    async def finish_shards(self, worker: str, shards: Sequence[Shard]) -> None:
         """Every trial of these shards is in a part."""
         for shard in shards:
-            self._board.finished(worker, shard)
+            self._board.finish(worker, shard)
 
-    async def part_number(self) -> int:
+    async def next_part_number(self) -> int:
         """A number that no other part has."""
         number, self._next_part = self._next_part, self._next_part + 1
         return number
 
-    async def sealed(self, worker: str, sealed: Sealed) -> str | None:
+    async def list_parts(self, worker: str, sealed: SealedParts) -> str | None:
         """A worker's parts have their names: wait until the driver has listed them.
 
         Returns why it could not, None when it has.
         """
-        number, listed = self._question()
-        self._heard.seals.append(Seal(number, worker, sealed))
-        self._driver.set()
-        return await listed
+        number, answer = self._ask_driver()
+        self._update.seals.append(SealReport(number, worker, sealed))
+        self._update_urgent.set()
+        return await answer
 
-    def _question(self) -> tuple[int, asyncio.Future[str | None]]:
-        """A number, and what the driver will answer to it."""
-        self._numbers += 1
-        answer = self._unlisted[self._numbers] = asyncio.get_running_loop().create_future()
-        return self._numbers, answer
+    def _ask_driver(self) -> tuple[int, asyncio.Future[str | None]]:
+        """A number for a question to the driver, and the future of its answer."""
+        self._last_number += 1
+        answer = self._pending[self._last_number] = asyncio.get_running_loop().create_future()
+        return self._last_number, answer
 
-    # ── news ─────────────────────────────────────────────────────────────────────────────────
+    # ── notices to workers ───────────────────────────────────────────────────────────────────
 
-    async def join(self, worker: str) -> None:
-        """A worker begins: it hears what has been said so far."""
-        self._rung[worker] = asyncio.Event()
-        self._news[worker] = [*self._welcome]
+    async def register(self, worker: str) -> None:
+        """A worker begins: it gets the notices that hold already."""
+        self._has_notices[worker] = asyncio.Event()
+        self._notices[worker] = [*self._first_notices]
         if self._stop is not None:
-            self._news[worker].append(News(stop=self._stop))
-        if self._news[worker]:
-            self._rung[worker].set()
+            self._notices[worker].append(WorkerNotice(stop=self._stop))
+        if self._notices[worker]:
+            self._has_notices[worker].set()
 
-    async def news(self, worker: str) -> list[News]:
-        """Wait until there is something a worker must hear."""
-        rung = self._rung[worker]
-        await rung.wait()
-        rung.clear()
-        news, self._news[worker] = self._news[worker], []
-        return news
+    async def next_notices(self, worker: str) -> list[WorkerNotice]:
+        """Wait until there are notices for a worker; returns them."""
+        has_notices = self._has_notices[worker]
+        await has_notices.wait()
+        has_notices.clear()
+        notices, self._notices[worker] = self._notices[worker], []
+        return notices
 
-    async def stop(self, decision: Stop) -> None:
+    async def stop(self, decision: StopReason) -> None:
         """Nobody starts anything new. The first decision stays."""
         if self._stop is None:
-            self._stop = self._heard.stop = decision
-            self._driver.set()
-            self._tell_all(News(stop=decision))
+            self._stop = self._update.stop = decision
+            self._update_urgent.set()
+            self._notify_all(WorkerNotice(stop=decision))
 
-    async def counted(self, worker: str, counted: Counted) -> None:
-        """What a worker has done lately."""
-        self._heard.counted[worker] = _sum(self._heard.counted.get(worker), counted)
+    async def report_progress(self, worker: str, counters: CounterDelta) -> None:
+        """Add what a worker has done since its last report."""
+        earlier = self._update.counters.get(worker)
+        self._update.counters[worker] = counters if earlier is None else _sum(earlier, counters)
 
-    def _tell_all(self, news: News, but: str | None = None) -> None:
-        for worker, waiting in self._news.items():
+    def _notify_all(self, notice: WorkerNotice, but: str | None = None) -> None:
+        for worker, notices in self._notices.items():
             if worker != but:
-                waiting.append(news)
-                self._rung[worker].set()
+                notices.append(notice)
+                self._has_notices[worker].set()
 
     # ── the driver's side ────────────────────────────────────────────────────────────────────
 
-    async def heard(self, wait_s: float) -> Heard:
+    async def next_update(self, wait_s: float) -> CoordinatorUpdate:
         """What is new, for the driver; waits up to ``wait_s`` for something urgent."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._driver.wait(), wait_s)
-        self._driver.clear()
-        heard, self._heard = self._heard, Heard()
-        return heard
+            await asyncio.wait_for(self._update_urgent.wait(), wait_s)
+        self._update_urgent.clear()
+        update, self._update = self._update, CoordinatorUpdate()
+        return update
 
-    async def listed(self, numbers: Sequence[int], refused: str | None) -> None:
-        """The driver has listed workers' parts or noted their shards, or the disk refused."""
+    async def answer(self, numbers: Sequence[int], refusal: str | None) -> None:
+        """The driver has listed parts or recorded leases; ``refusal`` says why it could not."""
         for number in numbers:
-            listed = self._unlisted.pop(number)
-            if not listed.done():
-                listed.set_result(refused)
+            answer = self._pending.pop(number)
+            if not answer.done():
+                answer.set_result(refusal)
 
-    async def gone(self, worker: str) -> list[Shard]:
-        """A worker is dead: its slots are free. Returns what it had, for :meth:`again`."""
+    async def remove_worker(self, worker: str) -> list[Shard]:
+        """A worker is dead: its slots are free. Returns its shards, for :meth:`requeue`."""
         now = time.monotonic()
-        for desk in self._desks.values():
-            desk.gone(worker, now)
-        if self._purse is not None:
-            self._purse.lost(worker)
-        self._news.pop(worker, None)
-        self._rung.pop(worker, None)
-        return self._board.held(worker)
+        for server in self._slots.values():
+            server.remove_worker(worker, now)
+        if self._budget is not None:
+            self._budget.write_off(worker)
+        self._notices.pop(worker, None)
+        self._has_notices.pop(worker, None)
+        return self._board.shards_of(worker)
 
-    async def again(self, worker: str, known: Sequence[Again], spent: Decimal) -> None:
+    async def requeue(
+        self, worker: str, histories: Sequence[ShardHistory], committed_usd: Decimal
+    ) -> None:
         """The shards of a dead worker go to others, with what is known of each.
 
-        ``spent`` is what it spent, in US dollars, with what is in doubt.
+        ``committed_usd`` is what it spent or left in doubt.
         """
-        if self._purse is not None:
-            self._purse.settled(worker, spent)
-        self._again.update(zip(self._board.lost(worker), known, strict=True))
+        if self._budget is not None:
+            self._budget.settle(worker, committed_usd)
+        self._shard_histories.update(zip(self._board.requeue(worker), histories, strict=True))
 
-    async def history(self) -> dict[str, tuple[list[LimitRecord], int]]:
+    async def concurrency_history(self) -> dict[str, tuple[list[LimitRecord], int]]:
         """Concurrency limits of each endpoint by wall clock, and how many were left out."""
         return {
             name: (
-                desk.history.records(self._epoch_ns),
-                desk.history.omitted,
+                server.history.records(self._epoch_ns),
+                server.history.omitted,
             )
-            for name, desk in self._desks.items()
+            for name, server in self._slots.items()
         }
 
 
-def _sum(before: Counted | None, more: Counted) -> Counted:
-    if before is None:
-        return more
-    cost = before.cost_usd
-    if more.cost_usd is not None:
-        cost = more.cost_usd if cost is None else cost + more.cost_usd
-    return Counted(
-        finished=before.finished + more.finished,
-        failed=before.failed + more.failed,
-        tokens=before.tokens + more.tokens,
+def _sum(total: CounterDelta, delta: CounterDelta) -> CounterDelta:
+    cost = total.cost_usd
+    if delta.cost_usd is not None:
+        cost = delta.cost_usd if cost is None else cost + delta.cost_usd
+    return CounterDelta(
+        finished=total.finished + delta.finished,
+        failed=total.failed + delta.failed,
+        tokens=total.tokens + delta.tokens,
         cost_usd=cost,
-        unknown=before.unknown + more.unknown,
-        waiting=more.waiting,
+        unknown=total.unknown + delta.unknown,
+        waiting=delta.waiting,
     )

@@ -1,4 +1,4 @@
-"""What a worker says to its coordinator, as calls of the coordinator's methods."""
+"""A worker's calls to its coordinator."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
-from evalharness.distributed.limits.budget_server import Granted
-from evalharness.distributed.limits.slot_messages import Word
-from evalharness.distributed.limits.slot_server import Answer, Ask
-from evalharness.distributed.messages import Counted, News, Pulled
+from evalharness.distributed.limits.budget_server import Allowance
+from evalharness.distributed.limits.slot_messages import Broadcast
+from evalharness.distributed.limits.slot_server import SlotRequest, SlotResponse
+from evalharness.distributed.messages import CounterDelta, ShardAssignment, WorkerNotice
 from evalharness.distributed.shard_board import Shard
-from evalharness.runner.run_summary import Stop
-from evalharness.store.parts.seal import Sealed
+from evalharness.runner.run_summary import StopReason
+from evalharness.store.parts.seal import SealedParts
 
 
-class Call(Protocol):
+class CoordinatorCall(Protocol):
     """Calls a method of the coordinator."""
 
     async def __call__(self, name: str, *args: Any) -> Any:
@@ -23,8 +23,8 @@ class Call(Protocol):
         ...
 
 
-class Talk:
-    """Calls to the coordinator; see :class:`.worker.Office`.
+class CoordinatorClient:
+    """Calls to the coordinator; see :class:`.worker.CoordinatorApi`.
 
     Args:
         worker: who calls.
@@ -32,66 +32,72 @@ class Talk:
             :class:`.messages.CoordinatorLostError`.
     """
 
-    def __init__(self, worker: str, call: Call) -> None:
+    def __init__(self, worker: str, call: CoordinatorCall) -> None:
         self._worker = worker
         self._call = call
 
-    def desk(self, endpoint: str) -> _Desk:
-        """Where leave for requests to an endpoint comes from."""
-        return _Desk(self, endpoint)
+    def slot_client(self, endpoint: str) -> _EndpointSlots:
+        """How the slot server of an endpoint is reached."""
+        return _EndpointSlots(self, endpoint)
 
-    async def ask(self, endpoint: str, ask: Ask, words: Sequence[Word]) -> Answer:
-        """Tell ``words``, then ask for leave at an endpoint."""
-        return await self._call("ask", self._worker, endpoint, ask, words)
+    async def request_slots(
+        self, endpoint: str, request: SlotRequest, broadcasts: Sequence[Broadcast]
+    ) -> SlotResponse:
+        """Pass on ``broadcasts``, then ask for grants at an endpoint."""
+        return await self._call("request_slots", self._worker, endpoint, request, broadcasts)
 
-    async def join(self) -> None:
-        """Begin to hear news."""
-        await self._call("join", self._worker)
+    async def register(self) -> None:
+        """Begin to get notices."""
+        await self._call("register", self._worker)
 
-    async def news(self) -> list[News]:
-        """Wait for news."""
-        return await self._call("news", self._worker)
+    async def next_notices(self) -> list[WorkerNotice]:
+        """Wait for notices."""
+        return await self._call("next_notices", self._worker)
 
-    async def stop(self, decision: Stop) -> None:
-        """Stop everybody."""
+    async def stop(self, decision: StopReason) -> None:
+        """Stop all workers."""
         await self._call("stop", decision)
 
-    async def counted(self, counted: Counted) -> None:
-        """Tell what was done since the last time."""
-        await self._call("counted", self._worker, counted)
+    async def report_progress(self, counters: CounterDelta) -> None:
+        """Report what was done since the last time."""
+        await self._call("report_progress", self._worker, counters)
 
-    async def take(self) -> Pulled:
+    async def take_shard(self) -> ShardAssignment:
         """Take the next shard."""
-        return await self._call("take", self._worker)
+        return await self._call("take_shard", self._worker)
 
-    async def more(self, need: Decimal, gone: Decimal, unused: Decimal) -> Granted:
-        """Ask for room for ``need`` more."""
-        return await self._call("more", self._worker, need, gone, unused)
+    async def request_budget(
+        self, need: Decimal, committed_usd: Decimal, available_usd: Decimal
+    ) -> Allowance:
+        """Ask for room for ``need`` more; the rest as in :meth:`report_budget`."""
+        return await self._call("request_budget", self._worker, need, committed_usd, available_usd)
 
-    async def told(self, gone: Decimal, unused: Decimal) -> bool:
-        """Tell what became of the allowance; whether others need what is unused."""
-        return await self._call("told", self._worker, gone, unused)
+    async def report_budget(self, committed_usd: Decimal, available_usd: Decimal) -> bool:
+        """Report how the allowance was used; returns whether others need what is available."""
+        return await self._call("report_budget", self._worker, committed_usd, available_usd)
 
-    async def give_back(self, amount: Decimal) -> Decimal:
+    async def release_budget(self, amount: Decimal) -> Decimal:
         """Lower the allowance; returns the new one."""
-        return await self._call("give_back", self._worker, amount)
+        return await self._call("release_budget", self._worker, amount)
 
-    async def part_number(self) -> int:
+    async def next_part_number(self) -> int:
         """A number that no other part has."""
-        return await self._call("part_number")
+        return await self._call("next_part_number")
 
-    async def sealed(self, sealed: Sealed) -> str | None:
+    async def list_parts(self, sealed: SealedParts) -> str | None:
         """Wait until the manifest lists these parts; why it cannot, None when it does."""
-        return await self._call("sealed", self._worker, sealed)
+        return await self._call("list_parts", self._worker, sealed)
 
-    async def finished(self, shards: list[Shard]) -> None:
+    async def finish_shards(self, shards: list[Shard]) -> None:
         """Every trial of these shards is in a part."""
-        await self._call("finished", self._worker, shards)
+        await self._call("finish_shards", self._worker, shards)
 
 
-class _Desk:
-    def __init__(self, talk: Talk, endpoint: str) -> None:
-        self._talk, self._endpoint = talk, endpoint
+class _EndpointSlots:
+    def __init__(self, client: CoordinatorClient, endpoint: str) -> None:
+        self._client, self._endpoint = client, endpoint
 
-    async def ask(self, ask: Ask, words: Sequence[Word]) -> Answer:
-        return await self._talk.ask(self._endpoint, ask, words)
+    async def request_slots(
+        self, request: SlotRequest, broadcasts: Sequence[Broadcast]
+    ) -> SlotResponse:
+        return await self._client.request_slots(self._endpoint, request, broadcasts)

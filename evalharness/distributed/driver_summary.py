@@ -1,4 +1,4 @@
-"""What workers that have ended come to together: counts, times, limits."""
+"""Sums up workers that have ended: counts, times, concurrency limits."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from evalharness.config.models import LimitsConfig
-from evalharness.distributed.messages import Ended
-from evalharness.runner.run_summary import Summary
-from evalharness.runner.throttle_history import with_history
+from evalharness.distributed.messages import WorkerDone
+from evalharness.runner.run_summary import RunSummary
+from evalharness.runner.throttle_history import append_history
 from evalharness.throttle.concurrency import LimitRecord
 
 
-def add_ended(summary: Summary, ended: Ended) -> None:
-    """Add what one worker did to what all did."""
-    summary.sent += ended.sent
-    summary.retried += ended.retried
-    summary.in_doubt += ended.in_doubt
-    summary.prompt_tokens += ended.prompt_tokens
-    summary.completion_tokens += ended.completion_tokens
-    summary.unsaved += ended.unsaved
-    if ended.billed_usd is not None:
-        summary.billed_usd = (summary.billed_usd or Decimal(0)) + ended.billed_usd
+def add_worker(summary: RunSummary, done: WorkerDone) -> None:
+    """Add the counts of one worker to those of all."""
+    summary.sent += done.sent
+    summary.retried += done.retried
+    summary.in_doubt += done.in_doubt
+    summary.prompt_tokens += done.prompt_tokens
+    summary.completion_tokens += done.completion_tokens
+    summary.unsaved += done.unsaved
+    if done.billed_usd is not None:
+        summary.billed_usd = (summary.billed_usd or Decimal(0)) + done.billed_usd
 
 
-def session_of(summary: Summary, ended: Sequence[Ended], workers: int) -> dict[str, Any]:
-    """A session as the manifest keeps it: times are those of the worker that was worst off."""
-    all_of = [one.session for one in ended]
-    summary.cpu_s = max((one["cpu_s"] for one in all_of), default=0.0)
+def session_entry(
+    summary: RunSummary, results: Sequence[WorkerDone], workers: int
+) -> dict[str, Any]:
+    """A session as the manifest keeps it; times are the worst of any worker."""
+    sessions = [result.session for result in results]
+    summary.cpu_s = max((session["cpu_s"] for session in sessions), default=0.0)
     worst = {
-        key: max((one[key] for one in all_of), key=lambda lag: lag["p99"] or 0.0)
+        key: max((session[key] for session in sessions), key=lambda lag: lag["p99"] or 0.0)
         for key in ("loop_lag_s", "commit_wait_s")
-        if all_of
+        if sessions
     }
     return {
         "seconds": round(summary.seconds, 3),
@@ -49,10 +51,11 @@ class _History(NamedTuple):
     history_omitted: int
 
 
-def throttle_of(
-    before: list[dict[str, Any]],
-    told: Mapping[str, tuple[list[LimitRecord], int]],
+def throttle_history(
+    earlier: list[dict[str, Any]],
+    histories: Mapping[str, tuple[list[LimitRecord], int]],
     limits: LimitsConfig,
 ) -> list[dict[str, Any]]:
-    """The manifest's account of concurrency, with what the coordinator tells of its time."""
-    return with_history(before, {name: _History(*one) for name, one in told.items()}, limits)
+    """``throttle`` of the manifest: earlier sessions, and the coordinator's histories."""
+    current = {name: _History(*history) for name, history in histories.items()}
+    return append_history(earlier, current, limits)

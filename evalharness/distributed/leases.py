@@ -1,8 +1,9 @@
-"""Which worker has which shard, and where its journal is: on disk before the worker has it.
+"""The lease ledger: which worker has which shard, and where its journal is.
 
-Needed where journals are on workers' own disks. When such a disk is lost, whatever its worker had
-and no part holds may have been sent and billed: the ledger says what that is. It is a file of the
-run folder, ``journal/leases.jsonl``, that is only ever appended to, and goes when all is settled.
+It is needed where journals are on workers' own disks. A lease is on disk before the worker gets
+the shard. When such a disk is lost, the worker's trials without a record may have been sent and
+billed; the ledger says which they are. It is a file of the run folder, ``journal/leases.jsonl``,
+that is only appended to, and is removed when all journals are settled.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ if TYPE_CHECKING:
 FILE = "leases.jsonl"
 
 
-class Where(NamedTuple):
+class JournalLocation(NamedTuple):
     """Where a worker's journal is: a node of the cluster, and a folder there."""
 
     node: str
     folder: str
 
 
-class _Line(msgspec.Struct, omit_defaults=True):
-    """One line: what is set says what it is about."""
+class _LedgerLine(msgspec.Struct, omit_defaults=True):
+    """One line of the file; the fields that are set say what it records."""
 
     plan: str | None = None
     worker: str | None = None
@@ -47,16 +48,16 @@ class _Line(msgspec.Struct, omit_defaults=True):
     over: bool = False
 
 
-class Leases:
+class LeaseLedger:
     """The ledger of one run folder.
 
     Args:
         folder: where it is kept.
-        plan: what :func:`fingerprint` says: shards are positions in one plan's order.
+        plan: its :func:`plan_fingerprint`, because shards are positions in one plan's order.
 
     Attributes:
         journals: of workers that are not settled.
-        shards: what each of them had.
+        shards: that each of them had.
 
     Raises:
         StorageError: it cannot be read, or is about another plan.
@@ -65,53 +66,55 @@ class Leases:
     def __init__(self, folder: Path, plan: str) -> None:
         self._path = folder / FILE
         self._plan = plan
-        self._headed = False  # the file says which plan it is about
-        self._changing = threading.Lock()  # each call is made in a thread of its own
-        self.journals: dict[str, Where] = {}
+        self._has_header = False  # whether the file names its plan already
+        self._lock = threading.Lock()  # each call is made in its own thread
+        self.journals: dict[str, JournalLocation] = {}
         self.shards: dict[str, list[Shard]] = {}
         for line in _lines(self._path):
             self._read(line)
 
-    def begin(self, worker: str, where: Where) -> None:
-        """A worker begins, with its journal there."""
-        lines = [_Line(worker=worker, node=where.node, folder=where.folder)]
-        with self._changing:
-            if not self._headed:
-                lines.insert(0, _Line(plan=self._plan))
+    def register_worker(self, worker: str, location: JournalLocation) -> None:
+        """A worker begins, with its journal at this location."""
+        lines = [_LedgerLine(worker=worker, node=location.node, folder=location.folder)]
+        with self._lock:
+            if not self._has_header:
+                lines.insert(0, _LedgerLine(plan=self._plan))
             self._append(lines)
-            self._headed = True
-            self.journals[worker] = where
+            self._has_header = True
+            self.journals[worker] = location
 
-    def lease(self, leases: Sequence[Lease]) -> None:
-        """Workers get shards; one that is settled meanwhile is dead, and gets none."""
-        with self._changing:
-            alive = [one for one in leases if one.worker in self.journals]
-            if not alive:
+    def record_leases(self, leases: Sequence[Lease]) -> None:
+        """Workers get shards; one that was closed meanwhile is dead, and gets none."""
+        with self._lock:
+            open_leases = [lease for lease in leases if lease.worker in self.journals]
+            if not open_leases:
                 return
-            self._append([_Line(worker=one.worker, shard=one.shard) for one in alive])
-            for one in alive:
-                self.shards.setdefault(one.worker, []).append(one.shard)
+            self._append(
+                [_LedgerLine(worker=lease.worker, shard=lease.shard) for lease in open_leases]
+            )
+            for lease in open_leases:
+                self.shards.setdefault(lease.worker, []).append(lease.shard)
 
-    def over(self, worker: str) -> None:
-        """All that a worker had is recorded, in the main journal, or in doubt."""
-        with self._changing:
+    def close_worker(self, worker: str) -> None:
+        """All trials of a worker are recorded, in the main journal, or in doubt."""
+        with self._lock:
             if self.journals.pop(worker, None) is None:
                 return
             self.shards.pop(worker, None)
             if self.journals:
-                self._append([_Line(worker=worker, over=True)])
+                self._append([_LedgerLine(worker=worker, over=True)])
             else:
                 self._path.unlink(missing_ok=True)
-                self._headed = False
+                self._has_header = False
                 durable_files.sync_folder(self._path.parent)
 
-    def _read(self, line: _Line) -> None:
+    def _read(self, line: _LedgerLine) -> None:
         if line.plan is not None and line.plan != self._plan:
             raise StorageError(
                 f"{self._path}: journals of workers are out with another plan",
                 hint="run once more what was run last, which settles them; then change the plan",
             )
-        self._headed |= line.plan is not None
+        self._has_header |= line.plan is not None
         if line.worker is None:
             return
         if line.over:
@@ -120,10 +123,10 @@ class Leases:
         elif line.shard is not None:
             self.shards.setdefault(line.worker, []).append(Shard(*line.shard))
         else:
-            self.journals[line.worker] = Where(line.node or "", line.folder or "")
+            self.journals[line.worker] = JournalLocation(line.node or "", line.folder or "")
 
-    def _append(self, lines: list[_Line]) -> None:
-        # On lines of their own also where a kill or a full disk has cut off the one before.
+    def _append(self, lines: list[_LedgerLine]) -> None:
+        # The first newline is for a line that a kill or a full disk has cut off.
         content = b"\n" + b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
         try:
             fd = os.open(
@@ -138,18 +141,18 @@ class Leases:
             raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
 
 
-def out(root: Path) -> bool:
-    """Whether workers of a run have journals on disks of their own that are not settled."""
+def has_open_leases(root: Path) -> bool:
+    """Whether journals on workers' own disks are not settled."""
     return (root / "journal" / FILE).exists()
 
 
-def refuse_open(root: Path) -> None:
-    """Stop a session that would not fetch them while journals are on other machines.
+def refuse_open_leases(root: Path) -> None:
+    """Refuse a session that cannot fetch journals from other machines.
 
     Raises:
-        StorageError: there are some.
+        StorageError: there are such journals.
     """
-    if out(root):
+    if has_open_leases(root):
         raise StorageError(
             f"{root / 'journal' / FILE}: workers have journals on disks of their own, with answers "
             "not sealed yet",
@@ -158,13 +161,13 @@ def refuse_open(root: Path) -> None:
         )
 
 
-def fingerprint(plan: Plan) -> str:
-    """What the positions of a plan's order depend on."""
-    said = [plan.config.order, plan.repeats, [s.setting_id for s in plan.settings], plan.digests]
-    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
+def plan_fingerprint(plan: Plan) -> str:
+    """A hash of everything that the positions of a plan's order depend on."""
+    parts = [plan.config.order, plan.repeats, [s.setting_id for s in plan.settings], plan.digests]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
 
-def perhaps_sent(
+def possible_intents(
     trials: Iterator[Trial],
     attempts: Callable[[str], int],
     worst_case: Callable[[Trial], Decimal | None],
@@ -175,8 +178,8 @@ def perhaps_sent(
     Args:
         trials: that a lost worker had and that have no record.
         attempts: how many attempts at a trial are known, by trial_id.
-        worst_case: what one may have cost at most, in US dollars.
-        at_ns: when the loss was noticed, in Unix nanoseconds: when they were sent nobody knows.
+        worst_case: upper bound of the cost of one, in US dollars.
+        at_ns: when the loss was noticed, in Unix nanoseconds; when they were sent is not known.
     """
     return [
         Intent(
@@ -195,12 +198,12 @@ def perhaps_sent(
     ]
 
 
-def _lines(path: Path) -> Iterator[_Line]:
-    """The lines there are; the last may have been cut off by a kill, before anybody acted on it."""
+def _lines(path: Path) -> Iterator[_LedgerLine]:
+    """The lines of the file; the last may have been cut off by a kill, before it had any effect."""
     if not path.exists():
         return
     for line in path.read_bytes().splitlines():
         try:
-            yield msgspec.json.decode(line, type=_Line)
+            yield msgspec.json.decode(line, type=_LedgerLine)
         except msgspec.MsgspecError:
             continue

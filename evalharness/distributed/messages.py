@@ -1,4 +1,4 @@
-"""What the driver, the coordinator and workers of a distributed run tell each other."""
+"""Messages between the driver, the coordinator and the workers of a distributed run."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalharness.config.models import LimitsConfig, Profile, RunConfig
-from evalharness.distributed.limits.slot_messages import Word
+from evalharness.distributed.limits.slot_messages import Broadcast
 from evalharness.distributed.shard_board import Shard
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
-from evalharness.runner.budget import Price
-from evalharness.runner.run_summary import Stop
-from evalharness.store.journal.crash_recovery import Unfinished
-from evalharness.store.parts.seal import Sealed
-from evalharness.throttle.waiters import SentBefore
+from evalharness.runner.budget import RequestPrice
+from evalharness.runner.run_summary import StopReason
+from evalharness.store.journal.crash_recovery import UnfinishedTrial
+from evalharness.store.parts.seal import SealedParts
+from evalharness.throttle.waiters import EarlierRequest
 
-Earlier = dict[str, list[AttemptResult]]
+EarlierAttempts = dict[str, list[AttemptResult]]
 
 
-class Reach(NamedTuple):
+class EndpointSpec(NamedTuple):
     """How workers reach an endpoint that the driver has opened.
 
     The key is not in it: each worker reads the environment variable of that name on its own node.
@@ -36,111 +36,112 @@ class Reach(NamedTuple):
     limits: LimitsConfig
 
 
-class Work(NamedTuple):
-    """What every worker is told once: the plan and how to carry it out.
+class WorkerSetup(NamedTuple):
+    """What every worker is sent once: the plan and how to carry it out.
 
     Attributes:
         config: of the run; with ``prompts``, ``settings`` and ``profiles`` it is the plan.
         done: flags as of :meth:`~evalharness.planning.plan.Plan.done_map`, packed eight a byte.
         prices: by setting_id.
-        limited: whether ``limits.max_cost_usd`` is set.
+        has_cost_limit: whether ``limits.max_cost_usd`` is set.
         unfinished: attempts made by earlier sessions, by trial_id.
-        earlier: those of them that are in no part: whoever records the trial seals them with it.
+        earlier: those of them that are in no part: the worker that records the trial seals them.
         root: the run folder.
-        needs_leave: by endpoint (see :class:`.limits.slot_server.Desk`).
+        needs_grant: by endpoint (see :class:`.limits.slot_server.SlotServer`).
     """
 
     config: RunConfig
     prompts: list[Prompt]
     settings: list[Setting]
     profiles: Mapping[str, Profile]
-    reaches: Sequence[Reach]
+    endpoints: Sequence[EndpointSpec]
     done: bytes
-    prices: Mapping[str, Price | None]
-    limited: bool
-    unfinished: Mapping[str, Unfinished]
-    earlier: Earlier
+    prices: Mapping[str, RequestPrice | None]
+    has_cost_limit: bool
+    unfinished: Mapping[str, UnfinishedTrial]
+    earlier: EarlierAttempts
     root: Path
-    needs_leave: Mapping[str, bool]
+    needs_grant: Mapping[str, bool]
 
 
-class Memory(NamedTuple):
-    """What went before at one endpoint: requests that still count, and any pause.
+class EndpointHistory(NamedTuple):
+    """What earlier processes did at one endpoint: requests that still count, and any pause.
 
     Attributes:
-        sent: requests of earlier processes.
+        sent: their requests.
         pause: seconds and reason of a pause the server had asked for.
         probe_first: whether one request goes before the others.
     """
 
-    sent: Sequence[SentBefore] = ()
+    sent: Sequence[EarlierRequest] = ()
     pause: tuple[float, str] | None = None
     probe_first: bool = False
 
 
-class Setup(NamedTuple):
+class CoordinatorSetup(NamedTuple):
     """What a coordinator starts with.
 
     Attributes:
-        reaches: endpoints with their limits.
-        memory: what went before, by endpoint.
+        endpoints: with their limits.
+        histories: what earlier processes did, by endpoint.
         planned: trials of the plan.
-        shard_trials: trials a shard.
+        shard_size: trials a shard.
         max_cost_usd: None is no limit.
-        gone: dollars spent or in doubt before.
+        committed_usd: spent by earlier sessions, or in doubt since then.
         next_part: number of the first part that will be sealed.
-        ledger: a shard goes to a worker only once the driver has noted it (:mod:`.leases`).
+        has_ledger: whether the driver must record a shard before a worker gets it
+            (:mod:`.leases`).
     """
 
-    reaches: Sequence[Reach]
-    memory: Mapping[str, Memory]
+    endpoints: Sequence[EndpointSpec]
+    histories: Mapping[str, EndpointHistory]
     planned: int
-    shard_trials: int
+    shard_size: int
     max_cost_usd: Decimal | None
-    gone: Decimal
+    committed_usd: Decimal
     next_part: int
-    ledger: bool = False
+    has_ledger: bool = False
 
 
-class Pulled(NamedTuple):
-    """An answer to a worker that has room for more work.
+class ShardAssignment(NamedTuple):
+    """The answer to a worker that asks for a shard.
 
     Attributes:
-        shard: what it got; None when all are taken.
-        over: every shard is finished: there will be no more.
-        again: what is known of a shard whose worker was lost; None at the first try.
+        shard: the worker's; None when all are assigned.
+        exhausted: whether every shard is finished, so that there will be no more.
+        history: what is known of a shard whose worker was lost; None at the first try.
     """
 
     shard: Shard | None
-    over: bool
-    again: Again | None = None
+    exhausted: bool
+    history: ShardHistory | None = None
 
 
-class Again(NamedTuple):
+class ShardHistory(NamedTuple):
     """What is known of a shard that goes to another worker.
 
     Attributes:
         done: flags of its positions, packed eight a byte: those that have their record.
         earlier: attempts of its other trials that are in no part.
-        tried: attempts at them that are in a part whose records were never written, by trial_id.
+        tried: attempts at them in a part whose records were never written, by trial_id.
     """
 
     done: bytes
-    earlier: Earlier
-    tried: dict[str, Unfinished]
+    earlier: EarlierAttempts
+    tried: dict[str, UnfinishedTrial]
 
 
-class News(NamedTuple):
-    """What a worker must hear at once: a word about an endpoint, or a stop."""
+class WorkerNotice(NamedTuple):
+    """What a worker must learn at once: a broadcast about an endpoint, or a stop."""
 
     endpoint: str = ""
-    word: Word | None = None
-    stop: Stop | None = None
+    broadcast: Broadcast | None = None
+    stop: StopReason | None = None
 
 
 @dataclass
-class Counted:
-    """What a worker has done since it told last, for the progress bar."""
+class CounterDelta:
+    """What a worker has done since its last report, for the progress bar."""
 
     finished: int = 0
     failed: int = 0
@@ -150,16 +151,16 @@ class Counted:
     waiting: tuple[str, float | None] | None = None
 
 
-class Seal(NamedTuple):
-    """A worker's parts that wait to be listed in the manifest."""
+class SealReport(NamedTuple):
+    """A worker's parts that wait to be listed; ``number`` is that of the answer."""
 
     number: int
     worker: str
-    sealed: Sealed
+    sealed: SealedParts
 
 
 class Lease(NamedTuple):
-    """A shard that a worker may have once the ledger says so; ``number`` is for the answer."""
+    """A shard that a worker gets once it is in the ledger; ``number`` is that of the answer."""
 
     number: int
     worker: str
@@ -167,36 +168,36 @@ class Lease(NamedTuple):
 
 
 @dataclass
-class Heard:
-    """What the coordinator has for the driver."""
+class CoordinatorUpdate:
+    """What is new in the coordinator, for the driver."""
 
-    seals: list[Seal] = field(default_factory=list[Seal])
+    seals: list[SealReport] = field(default_factory=list[SealReport])
     leases: list[Lease] = field(default_factory=list[Lease])
-    counted: dict[str, Counted] = field(default_factory=dict[str, Counted])
-    stop: Stop | None = None
+    counters: dict[str, CounterDelta] = field(default_factory=dict[str, CounterDelta])
+    stop: StopReason | None = None
 
 
 class CoordinatorLostError(StorageError):
     """The coordinator cannot be reached: nothing more may be sent."""
 
 
-class Failed(NamedTuple):
-    """A worker could not begin, or go on, for a reason that a person must see to."""
+class WorkerFailed(NamedTuple):
+    """A worker could not begin, or go on, for a reason that a person must fix."""
 
     message: str
     hint: str | None
     exit_code: int
 
 
-class Ended(NamedTuple):
-    """How a worker's part in the run ended.
+class WorkerDone(NamedTuple):
+    """What a worker did, and why it ended.
 
     Attributes:
         sent: requests it sent.
         retried: of them, after the first of their trial.
         in_doubt: those that may have been billed without an answer.
         unsaved: answers its disk did not take.
-        lost: why it could not reach the coordinator any more; None otherwise.
+        lost_reason: why it could not reach the coordinator any more; None otherwise.
         session: as :class:`~evalharness.store.folder.run_folder.Manifest` keeps it.
         stop: why it started nothing new.
     """
@@ -208,6 +209,6 @@ class Ended(NamedTuple):
     completion_tokens: int
     billed_usd: Decimal | None
     unsaved: int
-    lost: str | None
+    lost_reason: str | None
     session: dict[str, Any]
-    stop: Stop | None
+    stop: StopReason | None

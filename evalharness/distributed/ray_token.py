@@ -1,4 +1,4 @@
-"""The token that a Ray of our own asks for. Ray must not be imported before: it looks only once."""
+"""The token that a local Ray requires. Set it before Ray is imported, which reads it only once."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import os
 import secrets
 
 _MODE = "RAY_AUTH_MODE"
-
-
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
-def ask_for_token() -> None:
-    """Have a Ray that is started by this process ask whoever connects for a token.
+def require_token() -> None:
+    """Let a Ray that is started by this process require a token of everybody who connects.
 
-    Ray listens on the network, and takes whoever connects unless it is told otherwise. The token
-    is made here and ends with us; one that the environment names is used, and so is a mode.
+    Ray listens on the network, and by default accepts every connection. The token is made here and
+    ends with this process. A token or a mode that the environment sets is used instead.
     """
     if os.environ.setdefault(_MODE, "token") == "token" and not any(
         os.environ.get(name) for name in _TOKENS

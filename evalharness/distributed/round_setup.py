@@ -1,4 +1,4 @@
-"""What a round begins with: what is to be run, and what coordinator and workers are told of it."""
+"""What a round begins with: the task, and what coordinator and workers are sent of it."""
 
 from __future__ import annotations
 
@@ -7,120 +7,133 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from evalharness.config.models import Profile
-from evalharness.distributed.limits.slot_server import Desk
-from evalharness.distributed.messages import Earlier, Memory, Reach, Setup, Work
+from evalharness.distributed.limits.slot_server import SlotServer
+from evalharness.distributed.messages import (
+    CoordinatorSetup,
+    EarlierAttempts,
+    EndpointHistory,
+    EndpointSpec,
+    WorkerSetup,
+)
 from evalharness.planning.plan import Plan
-from evalharness.runner.budget import Price
-from evalharness.runner.resume_limits import recall
+from evalharness.runner.budget import RequestPrice
+from evalharness.runner.resume_limits import restore_limits
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.parts import seal
-from evalharness.throttle.waiters import SentBefore
+from evalharness.throttle.waiters import EarlierRequest
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-# A shard is at most this, so that a dead worker leaves little to look up.
-_MOST_SHARD = 1_024
-# Where journals are on workers' own disks, what a lost one may have sent is told by the shard.
-_MOST_LEASED = 64
-_SHARDS_A_WORKER = 16
-_MOST_SHARDS = 20_000
+# Trials a shard at most, so that few have to be looked up after a worker died.
+_MAX_SHARD_SIZE = 1_024
+# Where journals are on workers' own disks, all trials of a lost worker's shards may be in doubt.
+_MAX_LEASED_SIZE = 64
+_SHARDS_PER_WORKER = 16
+_MAX_SHARDS = 20_000
 
 
-class Task(NamedTuple):
+class DistributedTask(NamedTuple):
     """What is to be run.
 
     Attributes:
         plan: what to ask.
         profiles: by provider name.
-        reaches: endpoints, open.
+        endpoints: open.
         prices: by setting_id.
-        gone: dollars that the run folder shows to be spent or in doubt; asked at each round.
-        spent_in: the same of a table of attempts.
+        committed_usd: dollars that the run folder shows to be spent or in doubt; called each round.
+        committed_in: the same of a table of attempts.
     """
 
     plan: Plan
     profiles: Mapping[str, Profile]
-    reaches: Sequence[Reach]
-    prices: Mapping[str, Price | None]
-    gone: Callable[[], Decimal]
-    spent_in: Callable[[pa.Table], Decimal]
+    endpoints: Sequence[EndpointSpec]
+    prices: Mapping[str, RequestPrice | None]
+    committed_usd: Callable[[], Decimal]
+    committed_in: Callable[[pa.Table], Decimal]
 
 
-def setup_of(task: Task, store: RunStore, done: NDArray[np.bool_], *, ledger: bool) -> Setup:
+def coordinator_setup(
+    task: DistributedTask, store: RunStore, done: NDArray[np.bool_], *, has_ledger: bool
+) -> CoordinatorSetup:
     """What a coordinator starts with, as the run folder is now.
 
     Args:
         task: what is to be run.
         store: of the driver.
         done: trials that have their record, as of :meth:`~evalharness.planning.plan.Plan.done_map`.
-        ledger: whether shards are noted before workers get them.
+        has_ledger: whether leases are recorded before workers get their shards.
     """
     limits, execution = task.plan.config.limits, task.plan.config.execution
-    memories = {r.name: _Recalled(r) for r in task.reaches}
-    recall(store.folder.root, memories, limits.max_wait_s)
-    planned, left = len(task.plan), int((~done).sum())
-    by_work = left // (execution.workers * _SHARDS_A_WORKER)
-    size = max(1, min(_MOST_SHARD, max(by_work, planned // _MOST_SHARDS)))
-    if ledger:
-        size = min(size, _MOST_LEASED)
-    return Setup(
-        reaches=task.reaches,
-        memory={name: memory.all() for name, memory in memories.items()},
+    histories = {e.name: _HistoryReader(e) for e in task.endpoints}
+    restore_limits(store.folder.root, histories, limits.max_wait_s)
+    planned, remaining = len(task.plan), int((~done).sum())
+    by_work = remaining // (execution.workers * _SHARDS_PER_WORKER)
+    size = max(1, min(_MAX_SHARD_SIZE, max(by_work, planned // _MAX_SHARDS)))
+    if has_ledger:
+        size = min(size, _MAX_LEASED_SIZE)
+    return CoordinatorSetup(
+        endpoints=task.endpoints,
+        histories={name: reader.history for name, reader in histories.items()},
         planned=planned,
-        shard_trials=execution.shard_trials or size,
+        shard_size=execution.shard_trials or size,
         max_cost_usd=limits.max_cost_usd,
-        gone=task.gone(),
+        committed_usd=task.committed_usd(),
         next_part=seal.next_part_number(store.folder),
-        ledger=ledger,
+        has_ledger=has_ledger,
     )
 
 
-def work_of(task: Task, store: RunStore, done: NDArray[np.bool_], earlier: Earlier) -> Work:
-    """What every worker is told; arguments as of :func:`setup_of`, and attempts in no part."""
+def worker_setup(
+    task: DistributedTask, store: RunStore, done: NDArray[np.bool_], earlier: EarlierAttempts
+) -> WorkerSetup:
+    """What every worker is sent.
+
+    Args:
+        task, store, done: as for :func:`coordinator_setup`.
+        earlier: attempts that are in no part.
+    """
     import numpy as np
 
     plan = task.plan
-    return Work(
+    return WorkerSetup(
         config=plan.config,
         prompts=plan.prompts,
         settings=plan.settings,
         profiles=task.profiles,
-        reaches=task.reaches,
+        endpoints=task.endpoints,
         done=np.packbits(done).tobytes(),
         prices=task.prices,
-        limited=plan.config.limits.max_cost_usd is not None,
-        unfinished=store.recovered.unfinished,
+        has_cost_limit=plan.config.limits.max_cost_usd is not None,
+        unfinished=store.recovery.unfinished,
         earlier=earlier,
         root=store.folder.root.resolve(),
-        needs_leave={r.name: Desk(r.limits, r.profile, 0.0).needs_leave for r in task.reaches},
+        needs_grant={
+            e.name: SlotServer(e.limits, e.profile, 0.0).needs_grant for e in task.endpoints
+        },
     )
 
 
-class _Recalled:
-    """Keeps what :func:`~evalharness.runner.resume_limits.recall` finds."""
+class _HistoryReader:
+    """Notes what :func:`~evalharness.runner.resume_limits.restore_limits` finds."""
 
-    def __init__(self, reach: Reach) -> None:
-        self.memory_s = Desk(reach.limits, reach.profile, 0.0).memory_s
-        self._memory = Memory()
+    def __init__(self, endpoint: EndpointSpec) -> None:
+        self.window_s = SlotServer(endpoint.limits, endpoint.profile, 0.0).window_s
+        self.history = EndpointHistory()
 
-    def recall(self, sent: Iterable[SentBefore]) -> None:
-        """Keep them."""
-        self._memory = self._memory._replace(sent=list(sent))
+    def restore(self, sent: Iterable[EarlierRequest]) -> None:
+        """Note requests of earlier processes."""
+        self.history = self.history._replace(sent=list(sent))
 
-    def reached(self) -> None:
-        """Workers take every address for right: another of them may have been answered."""
+    def mark_reached(self) -> None:
+        """Nothing: workers assume that every address is right, since another may have an answer."""
 
     def probe_first(self) -> None:
-        """Keep that."""
-        self._memory = self._memory._replace(probe_first=True)
+        """Note that one request goes first."""
+        self.history = self.history._replace(probe_first=True)
 
     def pause(self, seconds: float, reason: str) -> None:
-        """Keep it."""
-        self._memory = self._memory._replace(pause=(seconds, reason))
-
-    def all(self) -> Memory:
-        """What was kept."""
-        return self._memory
+        """Note a pause."""
+        self.history = self.history._replace(pause=(seconds, reason))

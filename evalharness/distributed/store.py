@@ -1,4 +1,4 @@
-"""A worker's view of the shared run folder: a journal of its own, parts under everybody's names."""
+"""A worker's view of the shared run folder: its own journal, and parts that all workers number."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from evalharness.errors import StorageError
 from evalharness.store.folder.lock import take_lock
 from evalharness.store.folder.run_folder import Manifest, RunFolder, now_iso
 from evalharness.store.folder.writer import RunStore
-from evalharness.store.journal.crash_recovery import Recovered
+from evalharness.store.journal.crash_recovery import CrashRecovery
 from evalharness.store.journal.journal import Journal
 from evalharness.store.journal.journal_format import FILE_NAME
 from evalharness.store.parts import seal
-from evalharness.store.parts.seal_schedule import Sealing
+from evalharness.store.parts.seal_schedule import SealScheduler
 
 _CLOSED = "the run ended while records were sealed"
 
 
-class ListParts(Protocol):
-    """How a worker has its parts listed; raises what the connection raises."""
+class PartRegistry(Protocol):
+    """Where a worker's parts are numbered and listed; raises what the connection raises."""
 
-    async def part_number(self) -> int:
+    async def next_part_number(self) -> int:
         """A number that no other part has."""
         ...
 
-    async def sealed(self, sealed: seal.Sealed) -> str | None:
+    async def list_parts(self, sealed: seal.SealedParts) -> str | None:
         """Wait until the manifest lists these parts; why it cannot, None when it does."""
         ...
 
-    async def finished(self, shards: list[Shard]) -> None:
+    async def finish_shards(self, shards: list[Shard]) -> None:
         """Every trial of these shards is in a part."""
         ...
 
@@ -60,7 +60,7 @@ class _SharedFolder(RunFolder):
         raise AssertionError("only the driver writes run.json")
 
 
-class SharedSealing(Sealing):
+class SharedSealScheduler(SealScheduler):
     """Seals what one worker has finished, under numbers that the coordinator gives.
 
     Args:
@@ -68,7 +68,7 @@ class SharedSealing(Sealing):
         journal: the worker's.
         providers: by setting_id.
         on_failure: called when a seal in the background failed.
-        listing: where parts are numbered and listed.
+        registry: where parts are numbered and listed.
     """
 
     def __init__(
@@ -77,60 +77,60 @@ class SharedSealing(Sealing):
         journal: Journal,
         providers: Mapping[str, str],
         on_failure: Callable[[StorageError], None],
-        listing: ListParts,
+        registry: PartRegistry,
     ) -> None:
         super().__init__(folder, journal, providers, on_failure)
-        self._listing = listing
+        self._registry = registry
         self._loop = asyncio.get_running_loop()
-        self._complete: list[Shard] = []
-        self._asking = threading.Lock()
-        self._asked: Future[str | None] | None = None  # whether parts are listed
+        self._finished_shards: list[Shard] = []
+        self._listing_lock = threading.Lock()
+        self._listing: Future[str | None] | None = None  # of why parts could not be listed
         self._closed = False
 
-    def completed(self, shard: Shard) -> None:
-        """Every trial of a shard has its record; the next seal takes them along."""
-        self._complete.append(shard)
+    def finish_shard(self, shard: Shard) -> None:
+        """Every trial of a shard has its record; the next seal puts them into a part."""
+        self._finished_shards.append(shard)
 
     async def seal(self) -> None:
-        """Seal what is finished; then say which shards are."""
-        complete, self._complete = self._complete, []
+        """Seal what is finished; then report which shards are."""
+        shards, self._finished_shards = self._finished_shards, []
         await super().seal()
-        if complete:
-            await self._listing.finished(complete)
+        if shards:
+            await self._registry.finish_shards(shards)
 
     async def seal_now(self) -> None:
-        """The same, unless there is nothing to say; after a seal that is going on."""
+        """Wait for a seal that goes on; then seal if a shard is finished and not reported."""
         if self.task is not None:
             await asyncio.shield(self.task)
-        if self._complete and self.task is None and not self.stopped:
-            await asyncio.shield(self.begin())
+        if self._finished_shards and self.task is None and not self.stopped:
+            await asyncio.shield(self.start_seal())
 
     async def _part_number(self) -> int:
-        return await self._listing.part_number()
+        return await self._registry.next_part_number()
 
-    def _list(self, sealed: seal.Sealed) -> None:
-        with self._asking:
+    def _list(self, sealed: seal.SealedParts) -> None:
+        with self._listing_lock:
             if self._closed:
                 raise StorageError(_CLOSED)
-            listing = self._listing.sealed(sealed)
-            self._asked = asyncio.run_coroutine_threadsafe(listing, self._loop)
+            call = self._registry.list_parts(sealed)
+            self._listing = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
-            refused = self._asked.result()
+            refusal = self._listing.result()
         except CancelledError:
             raise StorageError(_CLOSED) from None
-        if refused is not None:
-            raise StorageError(refused)
+        if refusal is not None:
+            raise StorageError(refusal)
 
     def close(self) -> None:
-        """As :meth:`Sealing.close`; a seal that waits for its listing is given up.
+        """As :meth:`SealScheduler.close`; a seal that waits to be listed is cancelled.
 
-        Its answer would come on the event loop, which this call holds until sealing ends. Whoever
-        takes the journal over finds the seal begun, and repeats it.
+        The answer would come on the event loop, which this call blocks until sealing ends. The
+        driver, which recovers the journal, finds the seal begun and repeats it.
         """
-        with self._asking:
+        with self._listing_lock:
             self._closed = True
-            if self._asked is not None:
-                self._asked.cancel()
+            if self._listing is not None:
+                self._listing.cancel()
         super().close()
 
 
@@ -141,43 +141,47 @@ class ShardStore(RunStore):
         root: the run folder.
         journal: folder of this worker's journal; it holds none yet.
         providers: by setting_id.
-        listing: where parts are numbered and listed.
+        registry: where parts are numbered and listed.
+
+    Attributes:
+        coordinator_lost: whether the coordinator cannot be reached any more.
+        on_lost: called when that is noticed.
     """
 
     def __init__(
-        self, root: Path, journal: Path, providers: Mapping[str, str], listing: ListParts
+        self, root: Path, journal: Path, providers: Mapping[str, str], registry: PartRegistry
     ) -> None:
-        self._begin(_SharedFolder(root, journal))
-        self.lost = False
+        self._set_up(_SharedFolder(root, journal))
+        self.coordinator_lost = False
         self.on_lost: Callable[[CoordinatorLostError], None] = lambda _: None
-        self.recovered = Recovered()
+        self.recovery = CrashRecovery()
         try:
             assert not (journal / FILE_NAME).exists()
-            self._journal = Journal(journal, on_failure=self._failed)
-            self._sealing = self._shared = SharedSealing(
-                self.folder, self._journal, providers, self._failed, listing
+            self._journal = Journal(journal, on_failure=self._on_disk_failure)
+            self._seal_scheduler = self._shared = SharedSealScheduler(
+                self.folder, self._journal, providers, self._on_disk_failure, registry
             )
         except BaseException:
             self.close()
             raise
 
-    def completed(self, shard: Shard) -> None:
-        """Every trial of a shard has its record (see :meth:`SharedSealing.completed`)."""
-        self._shared.completed(shard)
+    def finish_shard(self, shard: Shard) -> None:
+        """Every trial of a shard has its record (:meth:`SharedSealScheduler.finish_shard`)."""
+        self._shared.finish_shard(shard)
 
     async def seal_now(self) -> None:
-        """Seal shards that are complete (see :meth:`SharedSealing.seal_now`)."""
+        """Seal shards that are finished (see :meth:`SharedSealScheduler.seal_now`)."""
         await self._shared.seal_now()
 
     async def end(self) -> None:
-        """Seal the rest and close; what the journal still holds is taken over by the driver.
+        """Seal the rest and close; the driver recovers what the journal still holds.
 
         A failure of the disk is in ``failure`` afterwards.
         """
         try:
-            if self.lost:  # nobody lists parts any more; the journal has everything
-                if self.sealing.task is not None:
-                    await asyncio.wait({self.sealing.task})
+            if self.coordinator_lost:  # nobody lists parts any more; the journal has everything
+                if self.seal_scheduler.task is not None:
+                    await asyncio.wait({self.seal_scheduler.task})
                 with suppress(StorageError):
                     await self.journal.flush()
             else:
@@ -185,10 +189,10 @@ class ShardStore(RunStore):
         finally:
             self.close()
 
-    def _failed(self, error: StorageError) -> None:
-        """A coordinator that is gone is no failure of the disk: the journal has everything."""
+    def _on_disk_failure(self, error: StorageError) -> None:
+        """A lost coordinator is no failure of the disk: the journal has everything."""
         if isinstance(error, CoordinatorLostError):
-            self.lost = True
+            self.coordinator_lost = True
             self.on_lost(error)
         else:
-            super()._failed(error)
+            super()._on_disk_failure(error)

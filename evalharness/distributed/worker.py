@@ -1,4 +1,4 @@
-"""One worker: the runner of a single process, over shards it pulls."""
+"""One worker: the runner of a single process, over shards it takes from the coordinator."""
 
 from __future__ import annotations
 
@@ -9,247 +9,252 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evalharness.chat_api.client import ChatClient
-from evalharness.distributed.backlog import PulledBacklog, PullShards
-from evalharness.distributed.limits.budget_client import AskPurse, SharedMoney
-from evalharness.distributed.limits.limiter import SharedGate
-from evalharness.distributed.limits.slot_messages import AskDesk
+from evalharness.distributed.backlog import PulledBacklog, ShardSource
+from evalharness.distributed.limits.budget_client import BudgetClient, SharedBudget
+from evalharness.distributed.limits.limiter import SharedLimiter
+from evalharness.distributed.limits.slot_messages import SlotClient
 from evalharness.distributed.messages import (
     CoordinatorLostError,
-    Counted,
-    Ended,
-    News,
-    Pulled,
-    Reach,
-    Work,
+    CounterDelta,
+    EndpointSpec,
+    ShardAssignment,
+    WorkerDone,
+    WorkerNotice,
+    WorkerSetup,
 )
-from evalharness.distributed.progress_counters import Counting
-from evalharness.distributed.store import ListParts, ShardStore
+from evalharness.distributed.progress_counters import ProgressCounters
+from evalharness.distributed.store import PartRegistry, ShardStore
 from evalharness.errors import EXIT_STORAGE
 from evalharness.http import Transport, open_transport
 from evalharness.planning.plan import Plan
 from evalharness.providers.remote import read_key
 from evalharness.records import Trial
-from evalharness.runner.budget import Money
-from evalharness.runner.endpoint import Lane
+from evalharness.runner.budget import RunBudget
+from evalharness.runner.endpoint import EndpointRuntime
 from evalharness.runner.loop import Runner
 from evalharness.runner.progress import Progress
-from evalharness.runner.run_summary import Stop, Summary
+from evalharness.runner.run_summary import RunSummary, StopReason
 from evalharness.throttle.clock import SystemClock
-from evalharness.throttle.output_token_estimate import OutputEstimate
+from evalharness.throttle.output_token_estimate import TokenEstimator
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_COUNT_EVERY_S = 0.5
-_MOST_WAITING = 1_000
+_REPORT_EVERY_S = 0.5
+_MAX_WAITING = 1_000
 
 
-class Office(PullShards, AskPurse, ListParts, Protocol):
-    """Everything a worker says to its coordinator; each raises what the connection raises."""
+class CoordinatorApi(ShardSource, BudgetClient, PartRegistry, Protocol):
+    """All calls of a worker to its coordinator; each raises what the connection raises."""
 
-    def desk(self, endpoint: str) -> AskDesk:
-        """Where leave for requests to an endpoint comes from."""
+    def slot_client(self, endpoint: str) -> SlotClient:
+        """How the slot server of an endpoint is reached."""
         ...
 
-    async def join(self) -> None:
-        """Begin to hear news."""
+    async def register(self) -> None:
+        """Begin to get notices."""
         ...
 
-    async def news(self) -> list[News]:
-        """Wait for news."""
+    async def next_notices(self) -> list[WorkerNotice]:
+        """Wait for notices."""
         ...
 
-    async def stop(self, decision: Stop) -> None:
-        """Stop everybody."""
+    async def stop(self, decision: StopReason) -> None:
+        """Stop all workers."""
         ...
 
-    async def counted(self, counted: Counted) -> None:
-        """Tell what was done since the last time."""
+    async def report_progress(self, counters: CounterDelta) -> None:
+        """Report what was done since the last time."""
         ...
 
 
 class ShardRunner(Runner):
-    """A runner whose stops are everybody's.
+    """A runner that stops all workers when it stops.
 
     Args:
-        office: the coordinator; the others as for :class:`~evalharness.runner.loop.Runner`.
+        coordinator: its API; the others as for :class:`~evalharness.runner.loop.Runner`.
     """
 
     def __init__(
         self,
         plan: Plan,
         store: ShardStore,
-        lanes: Mapping[str, Lane],
+        endpoints: Mapping[str, EndpointRuntime],
         *,
-        money: Money,
+        budget: RunBudget,
         progress: Progress,
-        office: Office,
+        coordinator: CoordinatorApi,
     ) -> None:
-        super().__init__(plan, store, lanes, money=money, progress=progress)
-        self._office = office
-        self._heard_stop = False
-        self.lost: str | None = None
-        self.telling: asyncio.Task[None] | None = None
+        super().__init__(plan, store, endpoints, budget=budget, progress=progress)
+        self._coordinator = coordinator
+        self._stop_is_shared = False
+        self.lost_reason: str | None = None
+        self.stop_message: asyncio.Task[None] | None = None
 
-    def stop(self, decision: Stop) -> None:
+    def stop(self, decision: StopReason) -> None:
         """Stop here and everywhere."""
-        if self.lost is not None:
+        if self.lost_reason is not None:
             return
-        if not self._over and not self._heard_stop:
-            self._heard_stop = True
-            self.telling = asyncio.create_task(self._spread(decision))
+        if not self._finished and not self._stop_is_shared:
+            self._stop_is_shared = True
+            self.stop_message = asyncio.create_task(self._share_stop(decision))
         super().stop(decision)
 
-    def hear_stop(self, decision: Stop) -> None:
-        """Stop because somebody else did."""
-        self._heard_stop = True
+    def on_stop(self, decision: StopReason) -> None:
+        """Stop because another worker or the driver did."""
+        self._stop_is_shared = True
         super().stop(decision)
 
-    def lose(self, reason: str) -> None:
-        """The coordinator is gone: drain, and leave the rest to the driver."""
-        if self.lost is None:
-            self.lost = reason
-            self.hear_stop(Stop(reason, EXIT_STORAGE))
+    def on_coordinator_lost(self, reason: str) -> None:
+        """The coordinator is lost: drain, and leave the rest to the driver."""
+        if self.lost_reason is None:
+            self.lost_reason = reason
+            self.on_stop(StopReason(reason, EXIT_STORAGE))
 
-    async def _spread(self, decision: Stop) -> None:
+    async def _share_stop(self, decision: StopReason) -> None:
         try:
-            await self._office.stop(decision)
+            await self._coordinator.stop(decision)
         except Exception as error:
-            self.lose(str(error))
+            self.on_coordinator_lost(str(error))
 
 
-class Worker:
+class ShardWorker:
     """Carries out its share of a run.
 
     Args:
         name: unique in the run, ``worker-…``.
-        work: what all workers are told.
-        office: how to reach the coordinator.
+        setup: what all workers are sent.
+        coordinator: its API.
         journal: folder for the journal.
     """
 
-    def __init__(self, name: str, work: Work, office: Office, journal: Path) -> None:
+    def __init__(
+        self, name: str, setup: WorkerSetup, coordinator: CoordinatorApi, journal: Path
+    ) -> None:
         self._name = name
-        self._work = work
-        self._office = office
+        self._setup = setup
+        self._coordinator = coordinator
         self._journal = journal
-        self._plan = Plan(work.config, work.prompts, work.settings, work.profiles)
-        self._done = _unpacked(work.done, len(self._plan))
+        self._plan = Plan(setup.config, setup.prompts, setup.settings, setup.profiles)
+        self._done = _unpack_flags(setup.done, len(self._plan))
         self._runner: ShardRunner | None = None
 
-    async def run(self) -> Ended:
-        """Pull and send until there is no more, or a stop is decided.
+    async def run(self) -> WorkerDone:
+        """Take shards and send until there are no more, or a stop is decided.
 
         Raises:
             EvalharnessError: a key is missing on this node, or the journal cannot be opened.
         """
-        work, counting = self._work, Counting()
+        setup, counters = self._setup, ProgressCounters()
         async with AsyncExitStack() as stack:
             transport = await stack.enter_async_context(
-                open_transport(work.config.transport, work.config.limits)
+                open_transport(setup.config.transport, setup.config.limits)
             )
-            gates = {r.name: self._gate(r) for r in work.reaches}
-            lanes = {r.name: _lane(r, transport, gates[r.name]) for r in work.reaches}
-            money = SharedMoney(work.prices, self._office if work.limited else None)
-            providers = {s.setting_id: s.provider for s in work.settings}
-            store = ShardStore(work.root, self._journal, providers, self._office)
+            limiters = {e.name: self._limiter(e) for e in setup.endpoints}
+            endpoints = {e.name: _endpoint(e, transport, limiters[e.name]) for e in setup.endpoints}
+            budget = SharedBudget(setup.prices, self._coordinator if setup.has_cost_limit else None)
+            providers = {s.setting_id: s.provider for s in setup.settings}
+            store = ShardStore(setup.root, self._journal, providers, self._coordinator)
             stack.callback(store.close)
             runner = self._runner = ShardRunner(
-                self._plan, store, lanes, money=money, progress=counting, office=self._office
-            )
-            store.on_lost = lambda error: runner.lose(error.message)
-            backlog = self._backlog(store, runner, lanes)
+                self._plan, store, endpoints,
+                budget=budget, progress=counters, coordinator=self._coordinator,
+            )  # fmt: skip
+            store.on_lost = lambda error: runner.on_coordinator_lost(error.message)
+            backlog = self._backlog(store, runner, endpoints)
             stack.callback(backlog.close)
-            await self._office.join()
-            listening = asyncio.create_task(self._listen(runner, gates))
-            telling = asyncio.create_task(self._tell(counting))
-            stack.callback(listening.cancel)
-            stack.callback(telling.cancel)
-            async with AsyncExitStack() as talks:
-                for talker in (money, *gates.values()):
-                    talker.on_lost = lambda error: runner.lose(str(error))
-                    await talks.enter_async_context(talker)
-                summary = await runner.work_off(backlog, work.config.limits.concurrency)
-            if runner.telling is not None:
-                await runner.telling
-            store.lost = store.lost or runner.lost is not None
+            await self._coordinator.register()
+            notices = asyncio.create_task(self._apply_notices(runner, limiters))
+            reports = asyncio.create_task(self._report_progress(counters))
+            stack.callback(notices.cancel)
+            stack.callback(reports.cancel)
+            async with AsyncExitStack() as connections:
+                for client in (budget, *limiters.values()):
+                    client.on_lost = lambda error: runner.on_coordinator_lost(str(error))
+                    await connections.enter_async_context(client)
+                summary = await runner.drain(backlog, setup.config.limits.concurrency)
+            if runner.stop_message is not None:
+                await runner.stop_message
+            store.coordinator_lost = store.coordinator_lost or runner.lost_reason is not None
             await store.end()
             if store.failure is not None:
-                summary.stop = Stop.because(store.failure)
-            if runner.lost is None:
-                await self._office.counted(counting.take())
-        return _ended(runner, summary, store)
+                summary.stop = StopReason.from_error(store.failure)
+            if runner.lost_reason is None:
+                await self._coordinator.report_progress(counters.take())
+        return _worker_done(runner, summary, store)
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
         if self._runner is not None:
             self._runner.abandon()
 
-    def _gate(self, reach: Reach) -> SharedGate:
-        seed = f"{self._work.config.order.shuffle_seed} {self._name}"
-        return SharedGate(
-            reach.name,
-            reach.limits,
-            reach.profile,
+    def _limiter(self, endpoint: EndpointSpec) -> SharedLimiter:
+        seed = f"{self._setup.config.order.shuffle_seed} {self._name}"
+        return SharedLimiter(
+            endpoint.name,
+            endpoint.limits,
+            endpoint.profile,
             SystemClock(),
             int.from_bytes(seed.encode()[-7:]),
-            desk=self._office.desk(reach.name),
-            needs_leave=self._work.needs_leave[reach.name],
+            client=self._coordinator.slot_client(endpoint.name),
+            needs_grant=self._setup.needs_grant[endpoint.name],
         )
 
     def _backlog(
-        self, store: ShardStore, runner: ShardRunner, lanes: dict[str, Lane]
+        self, store: ShardStore, runner: ShardRunner, endpoints: dict[str, EndpointRuntime]
     ) -> PulledBacklog:
         backlog = PulledBacklog(
-            lanes,
-            self._office,
+            endpoints,
+            self._coordinator,
             self._open_shard,
-            self._work.unfinished,
-            earlier=dict(self._work.earlier),
-            carry=store.put,
-            completed=store.completed,
-            idle=store.seal_now,
-            most_waiting=_MOST_WAITING,
-            held=lambda name: lanes[name].gate.held_s(),
+            self._setup.unfinished,
+            earlier=dict(self._setup.earlier),
+            record_earlier=store.put,
+            on_shard_finished=store.finish_shard,
+            on_idle=store.seal_now,
+            max_waiting=_MAX_WAITING,
+            blocked_for_s=lambda name: endpoints[name].limiter.blocked_for_s(),
         )
-        backlog.on_lost = lambda error: runner.lose(str(error))
+        backlog.on_lost = lambda error: runner.on_coordinator_lost(str(error))
         return backlog
 
-    def _open_shard(self, pulled: Pulled) -> list[Trial]:
-        assert pulled.shard is not None
-        start, stop = pulled.shard
+    def _open_shard(self, assignment: ShardAssignment) -> list[Trial]:
+        assert assignment.shard is not None
+        start, stop = assignment.shard
         trials = self._plan.trials(self._done, start=start, stop=stop)
-        if pulled.again is None:
+        if assignment.history is None:
             return list(trials)
-        recorded = _unpacked(pulled.again.done, stop - start)
+        recorded = _unpack_flags(assignment.history.done, stop - start)
         return [trial for trial in trials if not recorded[trial.position - start]]
 
-    async def _listen(self, runner: ShardRunner, gates: Mapping[str, SharedGate]) -> None:
+    async def _apply_notices(
+        self, runner: ShardRunner, limiters: Mapping[str, SharedLimiter]
+    ) -> None:
         while True:
             try:
-                heard = await self._office.news()
+                notices = await self._coordinator.next_notices()
             except CoordinatorLostError as error:
-                runner.lose(error.message)
+                runner.on_coordinator_lost(error.message)
                 return
-            for news in heard:
-                if news.word is not None:
-                    gates[news.endpoint].hear(news.word)
-                if news.stop is not None:
-                    runner.hear_stop(news.stop)
+            for notice in notices:
+                if notice.broadcast is not None:
+                    limiters[notice.endpoint].on_broadcast(notice.broadcast)
+                if notice.stop is not None:
+                    runner.on_stop(notice.stop)
 
-    async def _tell(self, counting: Counting) -> None:
+    async def _report_progress(self, counters: ProgressCounters) -> None:
         while True:
-            await asyncio.sleep(_COUNT_EVERY_S)
+            await asyncio.sleep(_REPORT_EVERY_S)
             try:
-                await self._office.counted(counting.take())
-            except CoordinatorLostError:  # others hear of it, who cannot do without
+                await self._coordinator.report_progress(counters.take())
+            except CoordinatorLostError:  # other calls fail, too, and stop the worker
                 return
 
 
-def _ended(runner: ShardRunner, summary: Summary, store: ShardStore) -> Ended:
+def _worker_done(runner: ShardRunner, summary: RunSummary, store: ShardStore) -> WorkerDone:
     """What a worker did, for the driver."""
-    return Ended(
+    return WorkerDone(
         sent=summary.sent,
         retried=summary.retried,
         in_doubt=summary.in_doubt,
@@ -257,21 +262,27 @@ def _ended(runner: ShardRunner, summary: Summary, store: ShardStore) -> Ended:
         completion_tokens=summary.completion_tokens,
         billed_usd=summary.billed_usd,
         unsaved=summary.unsaved + store.journal.lost_records,
-        lost=runner.lost,
-        session=runner.session(),
+        lost_reason=runner.lost_reason,
+        session=runner.session_entry(),
         stop=summary.stop,
     )
 
 
-def _lane(reach: Reach, transport: Transport, gate: SharedGate) -> Lane:
-    key = None if reach.api_key_env is None else read_key(reach.api_key_env)
+def _endpoint(
+    endpoint: EndpointSpec, transport: Transport, limiter: SharedLimiter
+) -> EndpointRuntime:
+    key = None if endpoint.api_key_env is None else read_key(endpoint.api_key_env)
     client = ChatClient(
-        transport, reach.base_url, key=key, headers=dict(reach.headers), profile=reach.profile
+        transport,
+        endpoint.base_url,
+        key=key,
+        headers=dict(endpoint.headers),
+        profile=endpoint.profile,
     )
-    return Lane(client, gate, OutputEstimate())
+    return EndpointRuntime(client, limiter, TokenEstimator())
 
 
-def _unpacked(flags: bytes, count: int) -> NDArray[np.bool_]:
+def _unpack_flags(flags: bytes, count: int) -> NDArray[np.bool_]:
     import numpy as np
 
     packed = np.frombuffer(flags, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""What workers leave, taken over by the driver: from the shared folder, or from their own disks."""
+"""Recovers the journals of workers that have ended: in the shared folder or on their own disks."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from evalharness.distributed.journal_merge import (
-    Adopted,
-    adopt,
-    drop_handed_over,
+    MergedJournal,
+    drop_sealed_attempts,
     earlier_attempts,
-    take_in,
+    merge_entries,
+    merge_journal,
 )
-from evalharness.distributed.leases import Leases, Where, perhaps_sent
-from evalharness.distributed.messages import Again
+from evalharness.distributed.leases import JournalLocation, LeaseLedger, possible_intents
+from evalharness.distributed.messages import ShardHistory
 from evalharness.distributed.shard_board import Shard
 from evalharness.errors import RunInUseError, StorageError
 from evalharness.planning.plan import Plan
 from evalharness.records import AttemptResult, Trial
-from evalharness.runner.budget import Money
-from evalharness.runner.run_summary import Summary
+from evalharness.runner.budget import RunBudget
+from evalharness.runner.run_summary import RunSummary
 from evalharness.store.folder import durable_files
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.journal import worker_journals
-from evalharness.store.journal.crash_recovery import Unfinished
+from evalharness.store.journal.crash_recovery import UnfinishedTrial
 from evalharness.store.journal.journal_format import FILE_NAME
 from evalharness.store.parts.part_files import read_sealed
 from evalharness.store.parts.to_arrow import attempt_table
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Nodes(Protocol):
+class ClusterNodes(Protocol):
     """The machines of a cluster."""
 
     def alive(self) -> list[str]:
-        """Those that answer."""
+        """Nodes that answer."""
         ...
 
     async def read_journal(self, node: str, folder: str) -> dict[str, bytes] | None:
@@ -57,7 +57,7 @@ class Nodes(Protocol):
         ...
 
     async def discard(self, node: str, folder: str) -> None:
-        """Remove a journal that was taken over; nothing where the node is lost.
+        """Remove a journal that was recovered; nothing where the node is lost.
 
         Raises:
             StorageError: the node is alive, and does not answer.
@@ -65,187 +65,200 @@ class Nodes(Protocol):
         ...
 
 
-class Left(NamedTuple):
-    """What a worker left.
+class RecoveredWork(NamedTuple):
+    """What was recovered from a worker.
 
     Attributes:
-        results: attempts of its own that its journal held and no part does.
-        parts: that were listed only now: it was making them.
+        results: its own attempts that were in its journal and in no part.
+        parts: that it had made and nobody had listed yet.
     """
 
     results: list[AttemptResult]
     parts: list[str]
 
 
-class Estate:
-    """Takes over journals, and knows what is done.
+class WorkerRecovery:
+    """Recovers journals, and knows which trials are done.
 
     Args:
         plan: of the run.
         store: of the driver; not yet started.
         nodes: where journals on workers' own disks are.
-        leases: who had what; None where journals are in the shared folder.
-        money: says what an attempt may cost at most.
-        summary: told what is in doubt.
+        leases: the shards of each worker; None where journals are in the shared folder.
+        budget: knows the worst case of an attempt.
+        summary: gets the attempts in doubt.
     """
 
     def __init__(
         self,
         plan: Plan,
         store: RunStore,
-        nodes: Nodes,
-        leases: Leases | None,
-        money: Money,
-        summary: Summary,
+        nodes: ClusterNodes,
+        leases: LeaseLedger | None,
+        budget: RunBudget,
+        summary: RunSummary,
     ) -> None:
         self._plan = plan
         self._store = store
         self._nodes = nodes
         self._leases = leases
-        self._money = money
+        self._budget = budget
         self._summary = summary
         self._providers = {s.setting_id: s.provider for s in plan.settings}
-        self.listing = asyncio.Lock()  # whoever holds it may change the manifest
+        self.manifest_lock = asyncio.Lock()  # hold it to change the manifest
         self.earlier = earlier_attempts(store)
         # By position: trial_id, and attempts in a part whose records were never written.
-        self._tried: dict[int, tuple[str, Unfinished]] = {}
+        self._tried: dict[int, tuple[str, UnfinishedTrial]] = {}
 
     def done(self) -> NDArray[np.bool_]:
         """Which trials of the plan have their record."""
         return self._plan.done_map(self._store.done_keys())
 
-    def known(self, shards: Sequence[Shard]) -> list[Again]:
-        """What is known of shards whose worker was lost, and taken over."""
+    def shard_histories(self, shards: Sequence[Shard]) -> list[ShardHistory]:
+        """What is known of the shards of a lost worker, after :meth:`recover`."""
         import numpy as np
 
         done = self.done() if shards else np.zeros(0, dtype=np.bool_)
-        by_shard: list[Again] = []
+        histories: list[ShardHistory] = []
         for shard in shards:
             flags = self._plan.recorded_at(done, *shard)
-            mine = {
+            earlier = {
                 trial: results
                 for trial, results in self.earlier.items()
                 if shard.start <= results[-1].intent.position < shard.stop
             }
-            tried = dict(one for at, one in self._tried.items() if shard.start <= at < shard.stop)
-            by_shard.append(Again(np.packbits(flags).tobytes(), mine, tried))
-        return by_shard
+            tried = dict(
+                entry for at, entry in self._tried.items() if shard.start <= at < shard.stop
+            )
+            histories.append(ShardHistory(np.packbits(flags).tobytes(), earlier, tried))
+        return histories
 
-    async def adopt(self, name: str) -> Left:
-        """Take over what a worker left where there is something.
+    async def recover(self, name: str) -> RecoveredWork:
+        """Recover the journal of a worker that has ended, if there is one.
 
         Raises:
             RunInUseError: it is alive.
             StorageError: the disk refused, or the journal's node does.
         """
-        async with self.listing:
+        async with self.manifest_lock:
             listed = {part.path for part in self._store.folder.manifest.parts}
-            where = None if self._leases is None else self._leases.journals.get(name)
-            node = None if where is None else await self._fetch(name, where)
+            location = None if self._leases is None else self._leases.journals.get(name)
+            node = None if location is None else await self._fetch(name, location)
             # Without a shard there was nothing to send.
-            lost = node is None and self._leases is not None and name in self._leases.shards
-            left = self._store.folder.journal_folder / name
-            found: list[Adopted] = []
-            if left.exists():
-                again = where is not None  # it may have been taken over before, and dropped
-                found.append(
-                    await adopt(self._store, left, self._providers, self.earlier, again=again)
+            is_lost = node is None and self._leases is not None and name in self._leases.shards
+            journal = self._store.folder.journal_folder / name
+            merged_journals: list[MergedJournal] = []
+            if journal.exists():
+                may_be_repeated = location is not None  # by an earlier session
+                merged_journals.append(
+                    await merge_journal(
+                        self._store,
+                        journal,
+                        self._providers,
+                        self.earlier,
+                        may_be_repeated=may_be_repeated,
+                    )
                 )
-            if lost:
-                found.append(await self._put_in_doubt(name))
+            if is_lost:
+                merged_journals.append(await self._mark_in_doubt(name))
             if self._leases is not None:
-                await asyncio.to_thread(self._leases.over, name)
-            if where is not None and node is not None:
-                # Not before all it held is settled: a kill in between would put that in doubt.
-                with suppress(StorageError):  # nobody will look there again
-                    await self._nodes.discard(node, where.folder)
+                await asyncio.to_thread(self._leases.close_worker, name)
+            if location is not None and node is not None:
+                # Only after its entries are settled: a kill in between would put them in doubt.
+                with suppress(StorageError):  # no session reads it again
+                    await self._nodes.discard(node, location.folder)
             parts = [part.path for part in self._store.folder.manifest.parts]
-        for adopted in found:
-            self._summary.in_doubt.extend(adopted.in_doubt)
-        return Left(
-            [result for adopted in found for result in adopted.results],
+        for merged in merged_journals:
+            self._summary.in_doubt.extend(merged.in_doubt)
+        return RecoveredWork(
+            [result for merged in merged_journals for result in merged.results],
             [path for path in parts if path not in listed],
         )
 
-    async def adopt_rest(self) -> bool:
-        """Take over everything that is left; whether there was something."""
+    async def recover_all(self) -> bool:
+        """Recover all journals there are; returns whether there were any."""
         folders = self._store.folder.journal_folder.glob("worker-*/")
-        names = {left.name for left in folders}
+        names = {journal.name for journal in folders}
         names |= set() if self._leases is None else {*self._leases.journals}
         for name in sorted(names):
-            await self.adopt(name)
+            await self.recover(name)
         return bool(names)
 
     def attempts(self, parts: Collection[str], results: list[AttemptResult]) -> pa.Table:
-        """Attempts in some parts and some that are in none, as a table."""
+        """Attempts in ``parts`` and ``results``, which are in no part, as one table."""
         import pyarrow as pa
 
         root = self._store.folder.root
         sealed = [read_sealed(root / part) for part in parts if part.startswith("attempts/")]
         return pa.concat_tables([attempt_table(results), *sealed])
 
-    async def _fetch(self, name: str, where: Where) -> str | None:
-        """Bring a journal from its disk into the shared folder; the node that had it."""
-        for node in (where.node, *(n for n in self._nodes.alive() if n != where.node)):
-            found = await self._nodes.read_journal(node, where.folder)
-            if found:
-                await asyncio.to_thread(self._keep, name, found)
+    async def _fetch(self, name: str, location: JournalLocation) -> str | None:
+        """Copy a journal from its disk into the shared folder; returns the node that had it."""
+        for node in (location.node, *(n for n in self._nodes.alive() if n != location.node)):
+            files = await self._nodes.read_journal(node, location.folder)
+            if files:
+                await asyncio.to_thread(self._save_journal, name, files)
                 return node
         return None
 
-    def _keep(self, name: str, found: dict[str, bytes]) -> None:
+    def _save_journal(self, name: str, files: dict[str, bytes]) -> None:
         folder = self._store.folder.journal_folder / name
         durable_files.make_folder(folder)
-        # The log first: without the file itself nobody takes the folder for a journal.
-        for file in sorted(found, key=lambda file: file == FILE_NAME):
-            durable_files.publish_bytes(folder / file, found[file])
+        # The write-ahead log first: without the main file the folder is not taken for a journal.
+        for file in sorted(files, key=lambda file: file == FILE_NAME):
+            durable_files.write_bytes_durably(folder / file, files[file])
         durable_files.sync_folder(folder.parent)
 
-    async def _put_in_doubt(self, name: str) -> Adopted:
-        """A journal is lost: what its worker had and no part holds may have been sent."""
+    async def _mark_in_doubt(self, name: str) -> MergedJournal:
+        """A journal is lost: trials of its worker that are in no part may have been sent."""
         assert self._leases is not None
         shards = self._leases.shards.get(name, ())
-        # A part may have its name already; who would have listed it is lost.
-        ours = self._made_from(shards)
+        # A part may have its final name already, and the worker that would list it is lost.
+        ours = self._part_filter(shards)
         listed = await asyncio.to_thread(
-            worker_journals.list_unlisted, self._store.folder, self._providers, ours=ours
+            worker_journals.list_unlisted_parts,
+            self._store.folder,
+            self._providers,
+            trial_filter=ours,
         )
-        done, unfinished = self.done(), self._store.recovered.unfinished
+        done, unfinished = self.done(), self._store.recovery.unfinished
         trials = [
             trial
             for start, stop in shards
             for trial in self._plan.trials(done, start=start, stop=stop)
         ]
-        await self._ask_again([t for t in trials if t.trial_id in listed.tried], listed.tried)
-        intents = perhaps_sent(
-            (trial for trial in trials if trial.trial_id not in listed.tried),
+        await self._note_tried(
+            [t for t in trials if t.trial_id in listed.unfinished], listed.unfinished
+        )
+        intents = possible_intents(
+            (trial for trial in trials if trial.trial_id not in listed.unfinished),
             lambda trial: unfinished[trial].attempts if trial in unfinished else 0,
-            lambda trial: self._money.worst_case(trial, self._plan.body(trial)),
+            lambda trial: self._budget.worst_case(trial, self._plan.body(trial)),
             time.time_ns(),
         )
-        entries = {(one.trial_id, one.attempt, False): one for one in intents}
-        return await take_in(self._store, dict(entries), self.earlier)
+        entries = {(intent.trial_id, intent.attempt, False): intent for intent in intents}
+        return await merge_entries(self._store, dict(entries), self.earlier)
 
-    def _made_from(self, shards: Sequence[Shard]) -> worker_journals.Ours:
-        """Tells whether a part was made by whoever had these shards: nobody else had a trial."""
+    def _part_filter(self, shards: Sequence[Shard]) -> worker_journals.TrialFilter:
+        """A function that says whether a part has trials of these shards."""
 
         @cache
-        def had() -> set[str]:
+        def trial_ids() -> set[str]:
             return {
                 trial.trial_id
                 for start, stop in shards
                 for trial in self._plan.trials(start=start, stop=stop)
             }
 
-        return lambda trials: not had().isdisjoint(trials)
+        return lambda trials: not trial_ids().isdisjoint(trials)
 
-    async def _ask_again(self, trials: Sequence[Trial], tried: dict[str, Unfinished]) -> None:
-        """Note trials whose attempts are in a part, answer included, and whose records are lost."""
+    async def _note_tried(self, trials: Sequence[Trial], tried: dict[str, UnfinishedTrial]) -> None:
+        """Note trials whose attempts are in a part and whose records were never written."""
         for trial in trials:
-            state = self._store.recovered.unfinished[trial.trial_id] = tried[trial.trial_id]
+            state = self._store.recovery.unfinished[trial.trial_id] = tried[trial.trial_id]
             self._tried[trial.position] = trial.trial_id, state
             self.earlier.pop(trial.trial_id, None)
-        await drop_handed_over(self._store, {trial.trial_id for trial in trials})
+        await drop_sealed_attempts(self._store, {trial.trial_id for trial in trials})
 
 
 def read_journal(folder: str) -> dict[str, bytes] | None:
@@ -257,7 +270,7 @@ def read_journal(folder: str) -> dict[str, bytes] | None:
     if not (path / FILE_NAME).exists():
         return {}
     try:
-        with worker_journals.locked(path):
+        with worker_journals.hold_lock(path):
             names = (FILE_NAME, f"{FILE_NAME}-wal")
             return {n: (path / n).read_bytes() for n in names if (path / n).exists()}
     except RunInUseError:

@@ -2,11 +2,19 @@
 
 It validates requests by the OpenAPI of the first target, samples text from real distributions
 (temperature, ``top_p``, seed), bills exactly, and misbehaves on demand. ``docs/emulator.md`` lists
-every dial. Importing this package is cheap: the server itself is loaded when it is started.
+every option. Importing this package is cheap: the server itself is imported when it is started.
 
-* :class:`EmulatorOptions` — every dial, typed; feeds the command line and ``provider.emulator``.
-* :func:`add_arguments` and :func:`options_from_arguments` — the same dials for argparse.
+* :class:`EmulatorOptions` — every option, typed; feeds the command line and ``provider.emulator``.
+* :func:`add_arguments` and :func:`options_from_arguments` — the same options for argparse.
 * :func:`serve` — run until stopped.
+
+::
+
+    text/         what it says: grammar, sampling, known answers, values for a JSON Schema
+    validation/   what it accepts: the OpenAPI document, OpenAI's further rules, error bodies
+    delivery/     how an answer goes out: bodies, event streams, timing, broken connections
+    faults.py     what can go wrong, by name
+    chat.py       one request from its bytes to an answer, a refusal or a fault
 """
 
 from __future__ import annotations

@@ -15,13 +15,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from evalharness.emulator import logs
-from evalharness.emulator.chat import PATH, Chat
+from evalharness.emulator.chat import PATH, ChatEndpoint
 from evalharness.emulator.delivery.connection import Connections
 from evalharness.emulator.ledger import Ledger
-from evalharness.emulator.limiter import Limiter
+from evalharness.emulator.limiter import SlidingWindowLimiter
 from evalharness.emulator.options import EmulatorOptions
-from evalharness.emulator.request_intake import authorised
-from evalharness.emulator.validation.error_bodies import Problem, envelope, retry_headers
+from evalharness.emulator.request_intake import is_authorised
+from evalharness.emulator.validation.error_bodies import Problem, error_response, retry_headers
 from evalharness.emulator.validation.openapi_schema import request_schema
 from evalharness.emulator.validation.validation_hints import Hint
 
@@ -39,15 +39,15 @@ class Emulator:
         self.ledger = Ledger(options.ledger)
         self.connections = Connections()
         self._options = options
-        self._chat = Chat(options, self.ledger, self.connections)
-        self._logs_limiter = Limiter(options.logs_rpm, None)
+        self._chat = ChatEndpoint(options, self.ledger, self.connections)
+        self._logs_limiter = SlidingWindowLimiter(options.logs_rpm, None)
         self._ids = random.Random(f"evalharness emulator requests {options.seed}")
         self._rest = Starlette(
             routes=[
                 Route(PATH, self._chat, methods=["POST"]),
-                Route("/v1/models", self._keyed(self._models)),
-                Route("/v1/models/{model:path}", self._keyed(self._model)),
-                Route("/v2/logs", self._keyed(self._logs)),
+                Route("/v1/models", self._require_key(self._models)),
+                Route("/v1/models/{model:path}", self._require_key(self._model)),
+                Route("/v2/logs", self._require_key(self._logs)),
                 Route("/healthz", _healthz),
                 Route("/_emulator/ledger", self._show_ledger),
                 Route("/_emulator/stats", self._show_stats),
@@ -56,32 +56,34 @@ class Emulator:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; chat completions take no detour through the router."""
+        """Serve one request; chat completions skip the router, for speed."""
         if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
             await self._chat(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 
-    def _keyed(self, handler: Handler) -> Handler:
-        """The handler behind the same key as chat completions."""
+    def _require_key(self, handler: Handler) -> Handler:
+        """The handler, answered only with the key that chat completions need."""
 
-        async def keyed(request: Request) -> Response:
+        async def with_key(request: Request) -> Response:
             headers: dict[bytes, bytes] = dict(request.scope["headers"])
-            if not authorised(headers, self._options.require_key):
+            if not is_authorised(headers, self._options.require_key):
                 return self._problem(request, Problem(status=401, code="invalid_api_key"))
             return await handler(request)
 
-        return keyed
+        return with_key
 
     async def _models(self, _: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [_model(name) for name in _names()]})
+        return JSONResponse(
+            {"object": "list", "data": [_model_object(name) for name in _model_names()]}
+        )
 
     async def _model(self, request: Request) -> Response:
         name: str = request.path_params["model"]
-        if name not in _names():
+        if name not in _model_names():
             problem = Problem(status=404, code="model_not_found", message=f"No model {name!r}.")
             return self._problem(request, problem)
-        return JSONResponse(_model(name))
+        return JSONResponse(_model_object(name))
 
     async def _logs(self, request: Request) -> Response:
         refusal = self._logs_limiter.admit(time.monotonic(), 0)
@@ -90,7 +92,9 @@ class Emulator:
             return self._problem(request, Problem(status=429, headers=headers))
         try:
             query = request.query_params.multi_items()
-            return JSONResponse(logs.page(self.ledger.entries, query, self._options.logs_delay_s))
+            return JSONResponse(
+                logs.log_page(self.ledger.entries, query, self._options.logs_delay_s)
+            )
         except logs.BadQuery as error:
             path, _, message = str(error).partition(": ")
             text = f"Query validation error. {error}"
@@ -102,7 +106,7 @@ class Emulator:
 
     async def _show_stats(self, _: Request) -> Response:
         self.ledger.connections = len(self.connections)
-        self.ledger.max_connections = self.connections.most
+        self.ledger.max_connections = self.connections.max_open
         return JSONResponse(self.ledger.stats())
 
     async def _http_exception(self, request: Request, error: Exception) -> Response:
@@ -112,19 +116,19 @@ class Emulator:
 
     def _problem(self, request: Request, problem: Problem) -> Response:
         request_id = str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
-        headers, body = envelope(problem, self._options, request.url.path, request_id)
+        headers, body = error_response(problem, self._options, request.url.path, request_id)
         return Response(
             body, problem.status, {name.decode(): value.decode() for name, value in headers}
         )
 
 
-def _names() -> list[str]:
-    """The models of the OpenAPI, with and without their maker."""
-    listed: list[str] = request_schema()["properties"]["model"]["enum"]
-    return [*listed, *(name.rpartition("/")[2] for name in listed)]
+def _model_names() -> list[str]:
+    """The models of the OpenAPI document, with and without the maker's prefix."""
+    names: list[str] = request_schema()["properties"]["model"]["enum"]
+    return [*names, *(name.rpartition("/")[2] for name in names)]
 
 
-def _model(name: str) -> dict[str, object]:
+def _model_object(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "emulator"}
 
 

@@ -1,4 +1,4 @@
-"""The dials on a command line: made from :class:`EmulatorOptions`, so that neither lags behind."""
+"""The options as command-line arguments, generated from :class:`EmulatorOptions`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from evalharness.emulator.options import HELP, EmulatorOptions
 from evalharness.errors import ConfigError
 
 # Numbers and booleans are read as JSON; these are texts whatever they look like.
-_TEXTS = {"require_key", "answers", "error_retry_after", "ledger", "profile", "envelope"} | {
+_TEXT_OPTIONS = {"require_key", "answers", "error_retry_after", "ledger", "profile", "envelope"} | {
     "limit_retry_after"
 }
-# A flag without a value means this.
-_BARE = {"require_key": "*", "in_doubt": "1.0"}
+# What a flag without a value means.
+_VALUE_OF_BARE_FLAG = {"require_key": "*", "in_doubt": "1.0"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--host``, ``--port``, ``--exit-with-parent``, ``--config-json`` and every dial."""
+    """Add ``--host``, ``--port``, ``--exit-with-parent``, ``--config-json`` and every option."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (loopback)")
     parser.add_argument("--port", type=int, default=0, help="port; 0 takes a free one")
     parser.add_argument(
@@ -45,8 +45,8 @@ def _add(parser: argparse.ArgumentParser, name: str, kind: Any, default: Any) ->
         parser.add_argument("--fingerprint", dest=dest, action="append", metavar="FP", help=text)
     elif name == "faults":
         parser.add_argument("--fault", dest=dest, action="append", metavar="NAME=RATE", help=text)
-    elif name in _BARE:
-        parser.add_argument(flag, dest=dest, nargs="?", const=_BARE[name], help=text)
+    elif name in _VALUE_OF_BARE_FLAG:
+        parser.add_argument(flag, dest=dest, nargs="?", const=_VALUE_OF_BARE_FLAG[name], help=text)
     else:
         parser.add_argument(flag, dest=dest, help=text)
 
@@ -75,14 +75,14 @@ def _value(name: str, given: Any) -> Any:
         return dict(_fault(text) for text in given)
     if name == "fingerprints":
         return [None if text == "null" else text for text in given]
-    if name in _TEXTS or not isinstance(given, str):
+    if name in _TEXT_OPTIONS or not isinstance(given, str):
         return given
     if name.startswith("price_"):
         return given  # exact: Decimal reads the text itself
     try:
         return msgspec.json.decode(given)
     except msgspec.DecodeError:
-        return given  # refused with the key's name, by its type
+        return given  # EmulatorOptions refuses it by its type, and names the key
 
 
 def _fault(text: str) -> tuple[str, Any]:

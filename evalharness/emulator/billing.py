@@ -6,17 +6,17 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import msgspec
 
-from evalharness.emulator.completion import Choice
+from evalharness.emulator.completion import ChatChoice
 from evalharness.emulator.options import EmulatorOptions
-from evalharness.emulator.text.answer_sampler import split
-from evalharness.emulator.validation.parsed_request import Ask
+from evalharness.emulator.text.answer_sampler import split_tokens
+from evalharness.emulator.validation.parsed_request import ParsedRequest
 
 _NANO_USD = Decimal("0.000000001")  # the API writes nine decimals
 _MEGA = Decimal(1_000_000)
-_KEPT_PREFIXES = 200_000
+_MAX_CACHED_PREFIXES = 200_000
 
 
-class Used(msgspec.Struct, frozen=True, kw_only=True):
+class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of a request. ``prompt`` includes ``cached``; ``completion`` all the others."""
 
     prompt: int
@@ -43,33 +43,29 @@ class Bill(msgspec.Struct, frozen=True):
         return f"{self.usd:.9f}"
 
 
-NOTHING = Bill(Decimal(0), 0)
-
-
-class Till:
-    """Counts tokens, remembers cached prefixes, and makes out bills."""
+class Biller:
+    """Counts tokens, remembers which prefixes are cached, and computes bills."""
 
     def __init__(self, options: EmulatorOptions) -> None:
         self._options = options
-        self._seen: dict[int, None] = {}
+        self._cached_prefixes: dict[int, None] = {}
 
-    def used(self, ask: Ask, choices: list[Choice]) -> Used:
-        """The tokens of a request; from now on its prompt is in the cache.
+    def count_tokens(self, request: ParsedRequest, choices: list[ChatChoice]) -> TokenCounts:
+        """The tokens of a request, whose prompt is put into the cache.
 
         A prefix is cached when the same messages, from the first, were sent before.
         """
         accepted = rejected = 0
-        if ask.prediction is not None:
-            predicted = split(ask.prediction)
-            said = choices[0].pieces
-            for mine, theirs in zip(said, predicted, strict=False):
-                if mine != theirs:
+        if request.prediction is not None:
+            predicted = split_tokens(request.prediction)
+            for actual, expected in zip(choices[0].pieces, predicted, strict=False):
+                if actual != expected:
                     break
                 accepted += 1
             rejected = len(predicted) - accepted
-        return Used(
-            prompt=ask.prompt_tokens,
-            cached=self._cached(ask),
+        return TokenCounts(
+            prompt=request.prompt_tokens,
+            cached=self._cached_tokens(request),
             # Rejected predictions are billed as completion, as the OpenAPI says.
             completion=sum(choice.completion_tokens for choice in choices) + rejected,
             reasoning=sum(len(choice.reasoning) for choice in choices),
@@ -77,28 +73,28 @@ class Till:
             rejected_prediction=rejected,
         )
 
-    def _cached(self, ask: Ask) -> int:
+    def _cached_tokens(self, request: ParsedRequest) -> int:
         shortest = self._options.cache_min_tokens
         if shortest is None:
             return 0
         cached = 0
-        for state, tokens in ask.prefixes:
-            if state in self._seen:
+        for state, tokens in request.prefixes:
+            if state in self._cached_prefixes:
                 cached = tokens
             else:
-                self._seen[state] = None
-        while len(self._seen) > _KEPT_PREFIXES:
-            del self._seen[next(iter(self._seen))]
+                self._cached_prefixes[state] = None
+        while len(self._cached_prefixes) > _MAX_CACHED_PREFIXES:
+            del self._cached_prefixes[next(iter(self._cached_prefixes))]
         return cached if cached >= shortest else 0
 
-    def bill(self, used: Used) -> Bill:
+    def bill(self, tokens: TokenCounts) -> Bill:
         """Each kind of token at its price; the dollars rounded half up to the billionth."""
         prices = self._options
         usd = (
-            (used.prompt - used.cached) * prices.price_prompt
-            + used.cached * prices.price_cached
-            + (used.completion - used.reasoning) * prices.price_completion
-            + used.reasoning * prices.price_reasoning
+            (tokens.prompt - tokens.cached) * prices.price_prompt
+            + tokens.cached * prices.price_cached
+            + (tokens.completion - tokens.reasoning) * prices.price_completion
+            + tokens.reasoning * prices.price_reasoning
         ) / _MEGA
         usd = usd.quantize(_NANO_USD, ROUND_HALF_UP)
         return Bill(usd, int((usd * prices.credits_per_usd).to_integral_value(ROUND_HALF_UP)))

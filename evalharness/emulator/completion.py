@@ -8,18 +8,28 @@ from collections.abc import Callable
 import msgspec
 
 from evalharness.emulator.options import EmulatorOptions
-from evalharness.emulator.text.answer_sampler import Alternatives, cut, known_answer, split
-from evalharness.emulator.text.answers import Answers
+from evalharness.emulator.text.answer_sampler import (
+    AnswerSampler,
+    answer_distribution,
+    cut_tokens,
+    split_tokens,
+)
+from evalharness.emulator.text.known_answers import KnownAnswers
 from evalharness.emulator.text.sampling import distribution
-from evalharness.emulator.text.schema_sampler import Unsatisfiable, instance
-from evalharness.emulator.text.text_generator import LONGEST, Model, Token, generator
-from evalharness.emulator.validation.parsed_request import Ask, Tool
+from evalharness.emulator.text.schema_sampler import Unsatisfiable, sample_instance
+from evalharness.emulator.text.text_generator import (
+    DEFAULT_MAX_TOKENS,
+    TextGenerator,
+    Token,
+    seeded_random,
+)
+from evalharness.emulator.validation.parsed_request import ParsedRequest, Tool
 
-CANDIDATES = 12  # instances of a schema to choose between
-_THOUGHTS = 0x9E3779B97F4A7C15  # another topic, for the reasoning on a topic
+CANDIDATES = 12  # values of a schema to choose between
+_REASONING_TOPIC = 0x9E3779B97F4A7C15  # another topic, for the reasoning on a topic
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class EmulatedToolCall(msgspec.Struct, frozen=True):
     """One call of a function, its arguments as JSON text."""
 
     call_id: str
@@ -27,14 +37,14 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class ChatChoice(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. ``pieces`` are the tokens that make up ``text``, in order."""
 
     pieces: list[str]
     finish_reason: str
     logprobs: list[Token] | None = None
     reasoning: list[str] = []
-    tool_calls: list[ToolCall] = []
+    tool_calls: list[EmulatedToolCall] = []
     refusal: str | None = None
 
     @property
@@ -45,12 +55,12 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def completion_tokens(self) -> int:
         """Tokens of the choice, reasoning and tool calls included."""
-        calls = sum(1 + len(split(call.arguments)) for call in self.tool_calls)
-        refused = len(split(self.refusal)) if self.refusal else 0
+        calls = sum(1 + len(split_tokens(call.arguments)) for call in self.tool_calls)
+        refused = len(split_tokens(self.refusal)) if self.refusal else 0
         return len(self.pieces) + len(self.reasoning) + calls + refused
 
 
-class _Drawn(msgspec.Struct):
+class _DraftText(msgspec.Struct):
     """A text before limits: its tokens, and their logprobs on demand."""
 
     pieces: list[str]
@@ -58,161 +68,177 @@ class _Drawn(msgspec.Struct):
     finished: bool
 
 
-class Generator:
-    """Answers requests in the order they come; that order and ``seed`` decide every answer."""
+class ChoiceGenerator:
+    """Makes the choices of each request; the order of requests and ``seed`` decide every answer."""
 
-    def __init__(self, options: EmulatorOptions, answers: Answers) -> None:
+    def __init__(self, options: EmulatorOptions, answers: KnownAnswers) -> None:
         self._options = options
         self._answers = answers
-        self._model = Model()
+        self._texts = TextGenerator()
         self._random = random.Random(f"evalharness emulator text {options.seed}")
 
-    def choices(self, ask: Ask, fingerprint: str | None) -> list[Choice]:
+    def choices(self, request: ParsedRequest, fingerprint: str | None) -> list[ChatChoice]:
         """The choices of a request."""
-        topic = ask.topic
+        topic = request.topic
         if self._options.fingerprint_changes_text and fingerprint is not None:
-            topic ^= generator(fingerprint).getrandbits(64)
-        # Both are drawn whether or not they are used: what one request asks for never moves the
-        # draws of the next.
+            topic ^= seeded_random(fingerprint).getrandbits(64)
+        # Both are drawn whether or not they are used, so that no request changes the random
+        # numbers of the next.
         honoured = self._random.random() < self._options.seed_honoured
         own = self._random.getrandbits(64)
-        if ask.seed is not None and honoured:
-            rng = random.Random((ask.seed << 64) | topic)
+        if request.seed is not None and honoured:
+            rng = random.Random((request.seed << 64) | topic)
         else:
             rng = random.Random(own)
-        # Noise serves temperature 0 and the ids of calls; elsewhere it would be made for nothing.
-        noise = random.Random(own) if ask.tools or not ask.sampling.temperature else rng
-        return [self._choice(ask, topic, rng, noise) for _ in range(ask.n)]
+        # Only temperature 0 and the ids of tool calls need noise.
+        noise = random.Random(own) if request.tools or not request.sampling.temperature else rng
+        return [self._choice(request, topic, rng, noise) for _ in range(request.n)]
 
-    def _choice(self, ask: Ask, topic: int, rng: random.Random, noise: random.Random) -> Choice:
-        diverges = not ask.sampling.temperature and noise.random() < self._options.t0_noise
-        chance = rng.random() if ask.sampling.temperature else (topic & 0xFFFF) / 0x10000
-        if ask.tools and (ask.must_call or chance < self._options.tool_call_rate):
-            return self._calls(ask, topic, rng, noise, diverges=diverges)
-        most = LONGEST if ask.limit is None else ask.limit
+    def _choice(
+        self, request: ParsedRequest, topic: int, rng: random.Random, noise: random.Random
+    ) -> ChatChoice:
+        diverges = not request.sampling.temperature and noise.random() < self._options.t0_noise
+        chance = rng.random() if request.sampling.temperature else (topic & 0xFFFF) / 0x10000
+        if request.tools and (request.must_call or chance < self._options.tool_call_rate):
+            return self._tool_calls(request, topic, rng, noise, diverges=diverges)
+        max_tokens = DEFAULT_MAX_TOKENS if request.limit is None else request.limit
         reasoning: list[str] = []
-        if ask.thinking:
-            budget = most if ask.thinking_budget is None else min(most, ask.thinking_budget)
-            thoughts = self._model.walk(topic ^ _THOUGHTS, ask.sampling, rng.random, budget)
+        if request.thinking:
+            budget = (
+                max_tokens
+                if request.thinking_budget is None
+                else min(max_tokens, request.thinking_budget)
+            )
+            thoughts = self._texts.sample(
+                topic ^ _REASONING_TOPIC, request.sampling, rng.random, budget
+            )
             reasoning = thoughts.words
-            most -= len(reasoning)
-        drawn = self._text(ask, topic, rng, noise, most, diverges=diverges)
-        return _limited(ask, drawn, most, reasoning)
+            max_tokens -= len(reasoning)
+        draft = self._text(request, topic, rng, noise, max_tokens, diverges=diverges)
+        return _apply_limits(request, draft, max_tokens, reasoning)
 
     def _text(
         self,
-        ask: Ask,
+        request: ParsedRequest,
         topic: int,
         rng: random.Random,
         noise: random.Random,
-        most: int,
+        max_tokens: int,
         *,
         diverges: bool,
-    ) -> _Drawn:
-        if ask.response_schema is not None:
-            options = self._instances(ask, topic, ask.response_schema)
-            return _one_of(options, ask, rng, diverges=diverges)
-        known = self._answers.find(ask.question)
-        if known is not None:
-            return self._known(ask, topic, known, rng, diverges=diverges)
+    ) -> _DraftText:
+        if request.response_schema is not None:
+            options = self._instances(request, topic, request.response_schema)
+            return _draw_text(options, request, rng, diverges=diverges)
+        right = self._answers.find(request.question)
+        if right is not None:
+            return self._known_answer(request, topic, right, rng, diverges=diverges)
         wanted = self._options.output_tokens
-        limit = min(most, LONGEST if wanted is None else wanted)
+        limit = min(max_tokens, DEFAULT_MAX_TOKENS if wanted is None else wanted)
         exactly = wanted is not None
-        walk = self._model.walk(topic, ask.sampling, rng.random, limit, exactly=exactly)
+        text = self._texts.sample(topic, request.sampling, rng.random, limit, exactly=exactly)
         if diverges:
-            kept = len(_stopped(walk.words, ask.stops)[0])
-            walk = self._model.walk(
+            length = len(_cut_at_stop(text.words, request.stops)[0])
+            text = self._texts.sample(
                 topic,
-                ask.sampling,
+                request.sampling,
                 rng.random,
                 limit,
                 exactly=exactly,
-                diverge_at=int(noise.random() * kept),
+                diverge_at=int(noise.random() * length),
             )
-        finished = walk.finished if wanted is None else wanted <= most
-        return _Drawn(walk.words, walk.tokens, finished)
+        finished = text.finished if wanted is None else wanted <= max_tokens
+        return _DraftText(text.words, text.tokens, finished)
 
-    def _known(
-        self, ask: Ask, topic: int, right: str, rng: random.Random, *, diverges: bool
-    ) -> _Drawn:
-        temperature = ask.sampling.temperature
+    def _known_answer(
+        self, request: ParsedRequest, topic: int, right: str, rng: random.Random, *, diverges: bool
+    ) -> _DraftText:
+        temperature = request.sampling.temperature
         accuracy = max(0.0, self._options.accuracy - self._options.accuracy_drop * temperature)
-        question = generator(ask.question)
+        question = seeded_random(request.question)
         difficulty = question.random()
-        wrong = self._answers.wrong(right, question)
-        if not wrong:  # nothing else was ever right: the wrong answer is small talk
-            greedy = msgspec.structs.replace(ask.sampling, temperature=0.0)
-            wrong = ["".join(self._model.walk(topic, greedy, rng.random, 40).words)]
-        texts, dist = known_answer(right, wrong, difficulty, accuracy, temperature)
-        return _one_of(Alternatives(dist, texts.__getitem__), ask, rng, diverges=diverges)
+        wrong = self._answers.wrong_answers(right, question)
+        if not wrong:  # the file has no other answer: a generated text is the wrong one
+            greedy = msgspec.structs.replace(request.sampling, temperature=0.0)
+            wrong = ["".join(self._texts.sample(topic, greedy, rng.random, 40).words)]
+        texts, dist = answer_distribution(right, wrong, difficulty, accuracy, temperature)
+        return _draw_text(AnswerSampler(dist, texts.__getitem__), request, rng, diverges=diverges)
 
-    def _instances(self, ask: Ask, topic: int, schema: object) -> Alternatives:
-        opinions = generator(topic)
-        logits = [opinions.gauss(0.0, 1.1) for _ in range(CANDIDATES)]
-        dist = distribution(logits, ask.sampling.temperature, ask.sampling.top_p)
-        return Alternatives(dist, lambda i: _json(schema, generator(topic, i)))
+    def _instances(self, request: ParsedRequest, topic: int, schema: object) -> AnswerSampler:
+        rng = seeded_random(topic)
+        logits = [rng.gauss(0.0, 1.1) for _ in range(CANDIDATES)]
+        dist = distribution(logits, request.sampling.temperature, request.sampling.top_p)
+        return AnswerSampler(dist, lambda i: _json(schema, seeded_random(topic, i)))
 
-    def _calls(
+    def _tool_calls(
         self,
-        ask: Ask,
+        request: ParsedRequest,
         topic: int,
         rng: random.Random,
         noise: random.Random,
         *,
         diverges: bool,
-    ) -> Choice:
-        first = topic % len(ask.tools)
-        if ask.sampling.temperature:
-            first = int(rng.random() * len(ask.tools))
-        count = min(2, len(ask.tools)) if ask.several_calls else 1
-        calls: list[ToolCall] = []
+    ) -> ChatChoice:
+        first = topic % len(request.tools)
+        if request.sampling.temperature:
+            first = int(rng.random() * len(request.tools))
+        count = min(2, len(request.tools)) if request.parallel_calls else 1
+        calls: list[EmulatedToolCall] = []
         for k in range(count):
-            tool: Tool = ask.tools[(first + k) % len(ask.tools)]
-            options = self._instances(ask, topic + k, tool.parameters)
-            u = rng.random() if ask.sampling.temperature else None
+            tool: Tool = request.tools[(first + k) % len(request.tools)]
+            options = self._instances(request, topic + k, tool.parameters)
+            u = rng.random() if request.sampling.temperature else None
             arguments = options.text(options.draw(u, diverge=diverges))
-            calls.append(ToolCall(f"call_{noise.getrandbits(96):024x}", tool.name, arguments))
-        logprobs = None if ask.top_logprobs is None else list[Token]()
-        return Choice(pieces=[], finish_reason="tool_calls", tool_calls=calls, logprobs=logprobs)
+            calls.append(
+                EmulatedToolCall(f"call_{noise.getrandbits(96):024x}", tool.name, arguments)
+            )
+        logprobs = None if request.top_logprobs is None else list[Token]()
+        return ChatChoice(
+            pieces=[], finish_reason="tool_calls", tool_calls=calls, logprobs=logprobs
+        )
 
 
 def _json(schema: object, rng: random.Random) -> str:
-    """An instance of the schema as JSON; an empty object where there is none to be found."""
+    """A value of the schema as JSON; an empty object where none can be found."""
     try:
-        return msgspec.json.encode(instance(schema, rng)).decode()
+        return msgspec.json.encode(sample_instance(schema, rng)).decode()
     except Unsatisfiable:
         return "{}"
 
 
-def _one_of(options: Alternatives, ask: Ask, rng: random.Random, *, diverges: bool) -> _Drawn:
-    u = rng.random() if ask.sampling.temperature else None
-    chosen = options.draw(u, diverge=diverges)
-    return _Drawn(
-        split(options.text(chosen)), lambda top: options.tokens(chosen, top), finished=True
+def _draw_text(
+    options: AnswerSampler, request: ParsedRequest, rng: random.Random, *, diverges: bool
+) -> _DraftText:
+    u = rng.random() if request.sampling.temperature else None
+    index = options.draw(u, diverge=diverges)
+    return _DraftText(
+        split_tokens(options.text(index)), lambda top: options.tokens(index, top), finished=True
     )
 
 
-def _stopped(pieces: list[str], stops: list[str]) -> tuple[list[str], bool]:
+def _cut_at_stop(pieces: list[str], stops: list[str]) -> tuple[list[str], bool]:
     """The pieces before the first stop sequence, and whether there was one."""
     if not stops:
         return pieces, False
     text = "".join(pieces)
     ends = [at for at in map(text.find, stops) if at >= 0]
-    return (cut(pieces, min(ends)), True) if ends else (pieces, False)
+    return (cut_tokens(pieces, min(ends)), True) if ends else (pieces, False)
 
 
-def _limited(ask: Ask, drawn: _Drawn, most: int, reasoning: list[str]) -> Choice:
+def _apply_limits(
+    request: ParsedRequest, draft: _DraftText, max_tokens: int, reasoning: list[str]
+) -> ChatChoice:
     """Apply the token limit and the stop sequences, and say how the text ended."""
-    pieces, complete = drawn.pieces[:most], drawn.finished and len(drawn.pieces) <= most
-    pieces, stopped = _stopped(pieces, ask.stops)
+    pieces, complete = draft.pieces[:max_tokens], draft.finished and len(draft.pieces) <= max_tokens
+    pieces, stopped = _cut_at_stop(pieces, request.stops)
     logprobs: list[Token] | None = None
-    if ask.top_logprobs is not None:
-        tokens = drawn.tokens(ask.top_logprobs)[: len(pieces)]
+    if request.top_logprobs is not None:
+        tokens = draft.tokens(request.top_logprobs)[: len(pieces)]
         logprobs = [
             token if token.text == piece else Token(piece, token.logprob, token.top)
             for token, piece in zip(tokens, pieces, strict=True)
         ]
-    return Choice(
+    return ChatChoice(
         pieces=pieces,
         finish_reason="stop" if stopped or complete else "length",
         logprobs=logprobs,

@@ -16,10 +16,10 @@ import msgspec
 from evalharness.errors import ConfigError
 
 
-class Entry(msgspec.Struct, kw_only=True, gc=False):
+class LedgerEntry(msgspec.Struct, kw_only=True, gc=False):
     """One request as it was received, and what became of it.
 
-    ``status`` is the HTTP status sent, None while it is unknown and for ever when nothing was.
+    ``status`` is the HTTP status sent; None until then, and for good when none was sent.
     ``billed_usd`` is what it cost; ``delivered`` tells whether the whole answer was handed to the
     connection.
     """
@@ -51,7 +51,7 @@ class Ledger:
     """
 
     def __init__(self, path: str | None) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[LedgerEntry] = []
         self.in_flight = 0
         self.max_in_flight = 0
         self.generating = 0
@@ -66,9 +66,9 @@ class Ledger:
             except OSError as error:
                 raise ConfigError(f"provider.emulator.ledger: {path}: {error.strerror}") from None
 
-    def received(self, body: bytes, client_request_id: str | None) -> Entry:
-        """Note a request the moment its body is complete."""
-        entry = Entry(
+    def record_arrival(self, body: bytes, client_request_id: str | None) -> LedgerEntry:
+        """Record a request as soon as its body is complete."""
+        entry = LedgerEntry(
             arrival=len(self.entries) + 1,
             received_at_ns=time.time_ns(),
             body_sha256=hashlib.sha256(body).hexdigest(),
@@ -79,8 +79,8 @@ class Ledger:
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         return entry
 
-    def finished(self, entry: Entry) -> None:
-        """Note that nothing more will become of a request; its line is written and flushed."""
+    def record_finish(self, entry: LedgerEntry) -> None:
+        """Record that a request is over; its line is written and flushed."""
         entry.finished = True
         self.in_flight -= 1
         self._statuses[str(entry.status) if entry.status is not None else "none"] += 1
@@ -88,7 +88,7 @@ class Ledger:
             self._file.write(msgspec.json.encode(entry).decode() + "\n")
             self._file.flush()
 
-    def generation_began(self) -> None:
+    def start_generating(self) -> None:
         """Count one more request that generates."""
         self.generating += 1
         self.max_generating = max(self.max_generating, self.generating)
@@ -117,7 +117,7 @@ class Ledger:
         }
 
 
-def moment(ns: int) -> str:
+def iso_timestamp(ns: int) -> str:
     """An instant as the API writes it: ISO 8601 in UTC, to the millisecond."""
     stamp = datetime.fromtimestamp(ns // 1_000_000 / 1000, UTC)
     return stamp.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ns // 1_000_000 % 1000:03}Z"

@@ -7,19 +7,19 @@ from collections import deque
 import msgspec
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a request is one too many, and in how many seconds it would not be."""
+class LimitRefusal(msgspec.Struct, frozen=True):
+    """The limit that refuses a request, and the seconds until it would admit it."""
 
-    what: str  # "requests", "tokens" or "burst"
+    limit: str  # "requests", "tokens" or "burst"
     retry_after_s: float
 
 
 class _Window:
-    """At most ``most`` units in any window of ``length_s`` seconds."""
+    """At most ``maximum`` units in any window of ``length_s`` seconds."""
 
-    def __init__(self, most: float, length_s: float, what: str) -> None:
-        self.most = most
-        self.what = what
+    def __init__(self, maximum: float, length_s: float, limit: str) -> None:
+        self.maximum = maximum
+        self.limit = limit
         self._length_s = length_s
         self._spent: deque[tuple[float, int]] = deque()
         self._sum = 0
@@ -28,13 +28,13 @@ class _Window:
         """Seconds until ``units`` more fit; 0 when they do now."""
         while self._spent and self._spent[0][0] <= now - self._length_s:
             self._sum -= self._spent.popleft()[1]
-        if self._sum + units <= self.most:
+        if self._sum + units <= self.maximum:
             return 0.0
-        over = self._sum + units - self.most
+        over = self._sum + units - self.maximum
         for at, amount in self._spent:
             over -= amount
             if over <= 0:
-                # Rounding may make it 0 a hair too early, and 0 would let the request through.
+                # Rounding may make the wait 0 a moment too early, and 0 would admit the request.
                 return min(max(at + self._length_s - now, 1e-9), self._length_s)
         return self._length_s  # more than a whole window allows
 
@@ -43,7 +43,7 @@ class _Window:
         self._sum += units
 
 
-class Limiter:
+class SlidingWindowLimiter:
     """RPM and TPM, and with ``per_second_caps`` a second's share of each, second by second.
 
     The window is ``window_s`` long; refused requests spend nothing. Time is given, in seconds on
@@ -60,28 +60,28 @@ class Limiter:
     ) -> None:
         self._requests: list[_Window] = []
         self._tokens: list[_Window] = []
-        for windows, most, what in (
+        for windows, maximum, limit in (
             (self._requests, rpm, "requests"),
             (self._tokens, tpm, "tokens"),
         ):
-            if most is None:
+            if maximum is None:
                 continue
-            windows.append(_Window(most, window_s, what))
+            windows.append(_Window(maximum, window_s, limit))
             if per_second_caps:
-                windows.append(_Window(max(1.0, most / window_s), 1.0, "burst"))
+                windows.append(_Window(max(1.0, maximum / window_s), 1.0, "burst"))
 
     @property
     def active(self) -> bool:
         """Whether anything is limited at all."""
         return bool(self._requests or self._tokens)
 
-    def admit(self, now: float, tokens: int) -> Refusal | None:
+    def admit(self, now: float, tokens: int) -> LimitRefusal | None:
         """Let a request of so many tokens through and count it, or say why not."""
         checks = [(w, 1) for w in self._requests] + [(w, tokens) for w in self._tokens]
         for window, units in checks:
             wait_s = window.wait_s(now, units)
             if wait_s > 0:
-                return Refusal(window.what, wait_s)
+                return LimitRefusal(window.limit, wait_s)
         for window, units in checks:
             window.spend(now, units)
         return None

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from evalharness.emulator.ledger import Entry, moment
+from evalharness.emulator.ledger import LedgerEntry, iso_timestamp
 
-LONGEST = timedelta(days=92)
-DEFAULT_LIMIT, MOST_LIMIT = 50, 500
+MAX_PERIOD = timedelta(days=92)
+DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 _NS = 1_000_000_000
-_WORDS = {"hour": "1h", "day": "24h", "week": "7d", "month": "30d", "quarter": "90d"}
+_NAMED_PERIODS = {"hour": "1h", "day": "24h", "week": "7d", "month": "30d", "quarter": "90d"}
 _PERIOD = re.compile(r"^(\d{1,6})(m|h|d|w)$")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -22,8 +22,8 @@ class BadQuery(ValueError):  # noqa: N818 - becomes a 400, in the API's words
     """A query that cannot be answered; the message names the parameter."""
 
 
-def page(
-    entries: Sequence[Entry], query: Sequence[tuple[str, str]], delay_s: float
+def log_page(
+    entries: Sequence[LedgerEntry], query: Sequence[tuple[str, str]], delay_s: float
 ) -> dict[str, Any]:
     """One page of the log, newest first.
 
@@ -34,19 +34,19 @@ def page(
     Raises:
         BadQuery: a parameter is unknown or cannot be read.
     """
-    given: dict[str, list[str]] = {}
+    params: dict[str, list[str]] = {}
     for name, value in query:
-        given.setdefault(name, []).append(value)
-    unknown = given.keys() - {"period", "start", "end", "limit", "offset", "status", "model"}
+        params.setdefault(name, []).append(value)
+    unknown = params.keys() - {"period", "start", "end", "limit", "offset", "status", "model"}
     if unknown:
         raise BadQuery(f"{min(unknown)}: Unrecognized key")
-    start_ns, end_ns = _span(given)
-    limit = _whole(given, "limit", DEFAULT_LIMIT, 1, MOST_LIMIT)
-    offset = _whole(given, "offset", 0, 0, 10**9)
-    statuses = set(given.get("status", ()))
+    start_ns, end_ns = _time_range(params)
+    limit = _integer(params, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+    offset = _integer(params, "offset", 0, 0, 10**9)
+    statuses = set(params.get("status", ()))
     if statuses - {"succeeded", "failed"}:
         raise BadQuery("status: Expected 'succeeded' | 'failed'")
-    models = set(given.get("model", ()))
+    models = set(params.get("model", ()))
     visible_ns = time.time_ns() - int(delay_s * _NS)
     rows = [
         entry
@@ -54,7 +54,7 @@ def page(
         if entry.finished
         and start_ns <= entry.received_at_ns <= min(end_ns, visible_ns)
         and (not statuses or _status(entry) in statuses)
-        and (not models or models & {entry.model, _source(entry.model)})
+        and (not models or models & {entry.model, _model_with_maker(entry.model)})
     ]
     shown = rows[offset : offset + limit]
     return {
@@ -68,11 +68,11 @@ def page(
     }
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: LedgerEntry) -> dict[str, Any]:
     return {
-        "created": moment(entry.received_at_ns),
+        "created": iso_timestamp(entry.received_at_ns),
         "status": _status(entry),
-        "model": _source(entry.model),
+        "model": _model_with_maker(entry.model),
         "cost": {"usd": f"{entry.billed_usd:.9f}", "credits": entry.billed_credits},
         "tokens": {
             "input": entry.prompt_tokens,
@@ -85,59 +85,59 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _status(entry: Entry) -> str:
+def _status(entry: LedgerEntry) -> str:
     return "succeeded" if entry.billed else "failed"
 
 
-def _source(model: str | None) -> str | None:
-    """``source/alias``: the maker is added where the request left it out."""
+def _model_with_maker(model: str | None) -> str | None:
+    """``maker/model``: the maker is added where the request left it out."""
     if model is None or "/" in model:
         return model
     return f"{'alibaba' if model.startswith('qwen') else 'emulator'}/{model}"
 
 
-def _span(given: dict[str, list[str]]) -> tuple[int, int]:
-    """First and last nanosecond asked for; without a word, the last 24 hours."""
+def _time_range(params: dict[str, list[str]]) -> tuple[int, int]:
+    """First and last nanosecond of the query; by default the last 24 hours."""
     now = datetime.now(UTC)
-    if "start" in given or "end" in given:
-        if "period" in given or not ("start" in given and "end" in given):
+    if "start" in params or "end" in params:
+        if "period" in params or not ("start" in params and "end" in params):
             raise BadQuery("period: Give either period, or both start and end")
-        start, end = _instant("start", given["start"][-1]), _instant("end", given["end"][-1])
+        start, end = _instant("start", params["start"][-1]), _instant("end", params["end"][-1])
     else:
-        period = given.get("period", ["24h"])[-1]
-        match = _PERIOD.match(_WORDS.get(period, period))
+        period = params.get("period", ["24h"])[-1]
+        match = _PERIOD.match(_NAMED_PERIODS.get(period, period))
         if match is None:
             raise BadQuery("period: Expected a period such as 24h or 7d")
         start, end = (
             now - timedelta(**{_UNITS[match[2]]: int(match[1])}),
             now + timedelta(seconds=1),
         )
-        if end - start > LONGEST + timedelta(seconds=1):
+        if end - start > MAX_PERIOD + timedelta(seconds=1):
             raise BadQuery("period: The period may be at most 92 days")
     if start > end:
         raise BadQuery("start: Expected a moment before end")
-    if end - start > LONGEST + timedelta(seconds=1):
+    if end - start > MAX_PERIOD + timedelta(seconds=1):
         raise BadQuery("start: The period may be at most 92 days")
-    return _ns(start), _ns(end)
+    return _nanoseconds(start), _nanoseconds(end)
 
 
 def _instant(name: str, text: str) -> datetime:
     try:
         if re.fullmatch(r"\d+(\.\d+)?", text):
             return datetime.fromtimestamp(float(text), UTC)
-        moment = datetime.fromisoformat(text)
+        iso_timestamp = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
         raise BadQuery(f"{name}: Invalid datetime") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return iso_timestamp if iso_timestamp.tzinfo is not None else iso_timestamp.replace(tzinfo=UTC)
 
 
-def _ns(moment: datetime) -> int:
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+def _nanoseconds(iso_timestamp: datetime) -> int:
+    since = iso_timestamp - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * _NS + since.microseconds * 1000
 
 
-def _whole(given: dict[str, list[str]], name: str, default: int, low: int, high: int) -> int:
-    text = given.get(name, [str(default)])[-1]
+def _integer(params: dict[str, list[str]], name: str, default: int, low: int, high: int) -> int:
+    text = params.get(name, [str(default)])[-1]
     if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
         raise BadQuery(f"{name}: Expected an integer between {low} and {high}")
     return int(text)

@@ -1,4 +1,4 @@
-"""Every dial of the emulator, typed: one struct for the command line and ``provider.emulator``."""
+"""The emulator's options, typed: one struct for the command line and ``provider.emulator``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from evalharness.emulator.delivery.faults import FaultError, parse_fault
+from evalharness.emulator.faults import FaultError, parse_fault
 from evalharness.errors import ConfigError
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -24,8 +24,8 @@ RetryAfter = Literal["none", "int", "float", "date", "ms"]
 class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the emulator answers.
 
-    Shares are probabilities in 0..1, each drawn once a request from a generator of its own that
-    starts at ``seed``; the same requests in the same order therefore get the same answers. The
+    Shares are probabilities in 0..1, each drawn once a request from a random generator of its own
+    with the seed ``seed``, so the same requests in the same order get the same answers. The
     meaning of every field is in :data:`HELP`, which is also the command line's help.
 
     Raises:
@@ -124,12 +124,12 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         return {f"status={self.error_status}{after}": self.error_rate}
 
     def fault_rates(self) -> dict[str, float]:
-        """Every fault that strikes by chance, with its rate."""
+        """Every fault that is drawn at random, with its rate."""
         in_doubt = {"in_doubt": self.in_doubt} if self.in_doubt else {}
         return {**self.error_fault(), **in_doubt, **self.faults}
 
 
-_HINT = "`python -m evalharness.emulator --help` lists the dials"
+_HINT = "`python -m evalharness.emulator --help` lists the options"
 _FAULTS_HINT = "docs/emulator.md lists the faults"
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 

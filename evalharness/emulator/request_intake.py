@@ -1,4 +1,4 @@
-"""What comes in: the body, the key, validation, and the fault a request asks for."""
+"""Reading a request: its body, its key, validation, and the fault it asks for."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any, cast
 import msgspec
 from starlette.types import Receive
 
-from evalharness.emulator.delivery.faults import Fault, FaultError, Stage, parse_fault
-from evalharness.emulator.limiter import Refusal
+from evalharness.emulator.faults import Fault, FaultError, FaultStage, parse_fault
+from evalharness.emulator.limiter import LimitRefusal
 from evalharness.emulator.options import EmulatorOptions
 from evalharness.emulator.validation import openai_rules, openapi_schema
 from evalharness.emulator.validation.error_bodies import Problem, retry_headers
-from evalharness.emulator.validation.validation_hints import Hint, hints, sentence
+from evalharness.emulator.validation.validation_hints import Hint, hints_text, request_hints
 
 MAX_BODY_BYTES = 64 << 20
 
 
-class RefusedError(Exception):
+class RequestRefusedError(Exception):
     """A request that is answered with an error; carries what the answer says."""
 
     def __init__(self, problem: Problem) -> None:
@@ -25,8 +25,8 @@ class RefusedError(Exception):
         self.problem = problem
 
 
-class Validator:
-    """Decides by the OpenAPI, and under the profile ``openai`` by OpenAI's further rules."""
+class RequestValidator:
+    """Validates by the OpenAPI, and under the profile ``openai`` by OpenAI's further rules."""
 
     def __init__(self, options: EmulatorOptions) -> None:
         self._options = options
@@ -34,7 +34,7 @@ class Validator:
         self._any_model = options.profile != "aimlapi" if any_model is None else any_model
         self._valid = openapi_schema.request_check(any_model=self._any_model)
 
-    def body(self, raw: bytes) -> dict[str, Any]:
+    def valid_body(self, raw: bytes) -> dict[str, Any]:
         """The decoded body of a valid request.
 
         Raises:
@@ -43,40 +43,42 @@ class Validator:
         try:
             body: Any = msgspec.json.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            found = [Hint("", f"Invalid JSON: {error}")]
-            raise RefusedError(_invalid(found)) from None
+            problem = _invalid_request([Hint("", f"Invalid JSON: {error}")])
+            raise RequestRefusedError(problem) from None
         if not self._valid(body):
             schema = openapi_schema.effective_schema(any_model=self._any_model)
-            raise RefusedError(_invalid(hints(schema, body)))
+            raise RequestRefusedError(_invalid_request(request_hints(schema, body)))
         valid = cast("dict[str, Any]", body)
         if self._options.profile == "openai":
-            found = openai_rules.violations(valid, self._options.max_choices)
-            if found:
-                raise RefusedError(_invalid(found))
+            violations = openai_rules.violations(valid, self._options.max_choices)
+            if violations:
+                raise RequestRefusedError(_invalid_request(violations))
         return valid
 
 
-def fault_asked(headers: dict[bytes, bytes], body: dict[str, Any], *, stream: bool) -> Fault | None:
+def requested_fault(
+    headers: dict[bytes, bytes], body: dict[str, Any], *, stream: bool
+) -> Fault | None:
     """The fault that the header ``x-emulator-fault`` or the field ``emulator_fault`` asks for.
 
     Raises:
         RefusedError: it is not written as it should be, or does not suit the request.
     """
-    asked: Any = headers.get(b"x-emulator-fault", b"").decode("latin-1")
-    asked = asked or body.get("emulator_fault")
-    if not asked:
+    spec: Any = headers.get(b"x-emulator-fault", b"").decode("latin-1")
+    spec = spec or body.get("emulator_fault")
+    if not spec:
         return None
     try:
-        fault = parse_fault(str(asked))
-        if fault.stage is Stage.STREAM and not stream:
+        fault = parse_fault(str(spec))
+        if fault.stage is FaultStage.STREAM and not stream:
             raise FaultError(f"fault {fault.name!r} needs a streamed request")
     except FaultError as error:
         problem = Problem(status=400, code="emulator_fault", message=f"emulator_fault: {error}")
-        raise RefusedError(problem) from None
+        raise RequestRefusedError(problem) from None
     return fault
 
 
-def authorised(headers: dict[bytes, bytes], required: str | None) -> bool:
+def is_authorised(headers: dict[bytes, bytes], required: str | None) -> bool:
     """Whether a request carries the key; ``*`` wants any, None wants none."""
     if required is None:
         return True
@@ -86,7 +88,7 @@ def authorised(headers: dict[bytes, bytes], required: str | None) -> bool:
     return required == "*" or key.strip() == required
 
 
-async def whole_body(receive: Receive) -> bytes | None:
+async def read_body(receive: Receive) -> bytes | None:
     """The whole body, up to 64 MiB of it; None when the client left first."""
     parts: list[bytes] = []
     size = 0
@@ -102,18 +104,19 @@ async def whole_body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-def _invalid(found: list[Hint]) -> Problem:
+def _invalid_request(hints: list[Hint]) -> Problem:
     code = "invalid_request"
-    return Problem(status=400, code=code, message=sentence(found), hints=found)
+    return Problem(status=400, code=code, message=hints_text(hints), hints=hints)
 
 
-def rate_limited(refusal: Refusal, options: EmulatorOptions) -> Problem:
-    """A 429 in the words of whoever the profile plays."""
-    message, code = "Rate limit reached for " + refusal.what + ".", "rate_limit_exceeded"
-    if refusal.what == "burst":
+def rate_limit_problem(refusal: LimitRefusal, options: EmulatorOptions) -> Problem:
+    """A 429 as the provider that the profile imitates words it."""
+    message, code = "Rate limit reached for " + refusal.limit + ".", "rate_limit_exceeded"
+    if refusal.limit == "burst":
         message = "Request rate increased too quickly. Please slow down and try again."
-    elif refusal.what == "tokens" and options.profile == "aimlapi":
-        # The service behind the qwen models names its tokens per minute so; no money is missing.
+    elif refusal.limit == "tokens" and options.profile == "aimlapi":
+        # The service behind the qwen models words its limit of tokens per minute like this,
+        # although no money is missing.
         message, code = (
             "You exceeded your current quota of tokens per minute.",
             "insufficient_quota",

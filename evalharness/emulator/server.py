@@ -16,7 +16,7 @@ from evalharness.process.child import exit_with_parent as watch_parent
 
 BACKLOG = 8192  # connections waiting to be accepted; the kernel may allow fewer
 KEEP_ALIVE_S = 3600
-FEWEST_FILES = 65_536
+OPEN_FILES = 65_536
 
 
 class _Server(uvicorn.Server):
@@ -36,7 +36,7 @@ def serve(options: EmulatorOptions, host: str, port: int, *, exit_with_parent: b
         watch_parent()
     _allow_many_files()
     emulator = Emulator(options)
-    gc.freeze()  # what was made so far stays; there is nothing to look for in it
+    gc.freeze()  # everything made so far lives to the end: collections need not scan it
     listener = _listen(host, port)
     config = uvicorn.Config(
         emulator,
@@ -88,7 +88,7 @@ def _allow_many_files() -> None:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FEWEST_FILES if hard == resource.RLIM_INFINITY else min(hard, FEWEST_FILES)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

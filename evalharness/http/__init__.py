@@ -1,4 +1,4 @@
-"""One HTTP POST, observed: the seam between the harness and HTTP libraries.
+"""HTTP: one POST, observed, behind an interface that hides the HTTP libraries.
 
 :func:`open_transport` gives an implementation of :class:`Transport`; all behave the same (the
 contract tests run over each). Only modules in this package may import an HTTP library.

@@ -1,4 +1,4 @@
-"""The default transport: direct over plain http, through pyreqwest for TLS and proxies."""
+"""The default transport: native over plain http, pyreqwest for TLS and proxies."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 
 from evalharness.config.models import LimitsConfig
 from evalharness.http.exchange import Exchange, Transport
-from evalharness.http.native import DirectTransport
+from evalharness.http.native import NativeTransport
 
 
 class AutoTransport(AsyncExitStack):
-    """Chooses by URL; see :class:`~.exchange.Transport`. What it opened ends with it."""
+    """Chooses by URL; see :class:`~.exchange.Transport`. Closing it closes what it opened."""
 
     def __init__(self, limits: LimitsConfig) -> None:
         super().__init__()
         self._limits = limits
         # Opened at their first use: a run with a server nearby needs no library for TLS. Opening
-        # either waits for nothing, so no second post comes between.
-        self._direct: Transport | None = None
-        self._library: Transport | None = None
+        # either awaits nothing, so no second post can come between.
+        self._native: Transport | None = None
+        self._reqwest: Transport | None = None
 
     def post(
         self, url: str, headers: dict[str, str], body: bytes, request_id: str | None = None
     ) -> Coroutine[Any, Any, Exchange]:
         """Send one request and observe its response to the end."""
-        direct = url.startswith("http://") and not self._limits.trust_env_proxies
-        transport = self._direct if direct else self._library
+        native = url.startswith("http://") and not self._limits.trust_env_proxies
+        transport = self._native if native else self._reqwest
         if transport is None:
-            return self._first_post(url, headers, body, request_id, direct=direct)
+            return self._first_post(url, headers, body, request_id, native=native)
         return transport.post(url, headers, body, request_id)
 
     async def _first_post(
@@ -39,12 +39,12 @@ class AutoTransport(AsyncExitStack):
         body: bytes,
         request_id: str | None,
         *,
-        direct: bool,
+        native: bool,
     ) -> Exchange:
-        if direct and self._direct is None:
-            self._direct = await self.enter_async_context(DirectTransport(self._limits))
-        elif not direct and self._library is None:
+        if native and self._native is None:
+            self._native = await self.enter_async_context(NativeTransport(self._limits))
+        elif not native and self._reqwest is None:
             from evalharness.http.reqwest_transport import ReqwestTransport
 
-            self._library = await self.enter_async_context(ReqwestTransport(self._limits))
+            self._reqwest = await self.enter_async_context(ReqwestTransport(self._limits))
         return await self.post(url, headers, body, request_id)

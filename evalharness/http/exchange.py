@@ -1,4 +1,4 @@
-"""What one POST came to, and the record that is kept while it runs."""
+"""The observation of one POST, its recorder, and the transport protocol."""
 
 from __future__ import annotations
 
@@ -12,34 +12,33 @@ import msgspec
 from evalharness.config.models import LimitsConfig
 from evalharness.records import ErrorKind
 
-IDENTITY = frozenset({"", "identity"})
+IDENTITY_ENCODINGS = frozenset({"", "identity"})
 # Idle connections are dropped before servers drop them (5 s is a usual keep-alive: llama.cpp,
 # uvicorn, Node): a request sent into a connection that is just being closed stays in doubt.
 IDLE_SECONDS = 4.0
-
-
-STREAMED = b'"stream":true'
+# How a request body (canonical JSON) asks for a stream.
+STREAM_FLAG = b'"stream":true'
 # The header that names a request in the server's logs.
-REQUEST_ID = "x-client-request-id"
+REQUEST_ID_HEADER = "x-client-request-id"
 
 
-def outgoing(
+def request_headers(
     url: str, headers: dict[str, str], body: bytes, request_id: str | None
 ) -> dict[str, str]:
-    """The headers as sent; ``request_id`` is the value of :data:`REQUEST_ID`."""
-    sent = {**headers, **added(url, streamed=STREAMED in body)}
+    """The headers as sent; ``request_id`` is the value of :data:`REQUEST_ID_HEADER`."""
+    fields = {**headers, **common_headers(url, streamed=STREAM_FLAG in body)}
     if request_id is not None:
-        sent[REQUEST_ID] = request_id
-    return sent
+        fields[REQUEST_ID_HEADER] = request_id
+    return fields
 
 
-def added(url: str, *, streamed: bool) -> dict[str, str]:
-    """What every request says: only ``identity`` is accepted, streams over plain http end alone.
+def common_headers(url: str, *, streamed: bool) -> dict[str, str]:
+    """Headers of every request: only ``identity`` is accepted, streams over plain http end alone.
 
-    llama.cpp's server closes the connection after every streamed response without announcing
-    it; a request that reuses the connection in that moment is lost, and stays in doubt. Plain http
-    means a server nearby, where a new connection costs one short round trip and no TLS, so there
-    a streamed request asks for its connection to be closed.
+    llama.cpp's server closes the connection after every streamed response without announcing it; a
+    request that reuses the connection at that moment is lost, and stays in doubt. Plain http means
+    a server nearby, where a new connection costs one short round trip and no TLS, so there a
+    streamed request asks the server to close its connection.
     """
     if streamed and url.startswith("http://"):
         return {"accept-encoding": "identity", "connection": "close"}
@@ -58,7 +57,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         headers_s: seconds until the response head was seen, None when none came.
         latency_s: seconds until the body ended or the failure showed.
         failure: why the exchange did not complete, None when it did.
-        message: what the network or the library said about the failure.
+        message: the network's or the library's message about the failure.
         reached: False when the server cannot have had the whole request.
     """
 
@@ -78,7 +77,7 @@ class Transport(Protocol):
     """Sends POSTs. Only :class:`asyncio.CancelledError` ever leaves :meth:`post`."""
 
     async def __aenter__(self) -> Self:
-        """Open connections' home."""
+        """Open the transport."""
         ...
 
     async def __aexit__(
@@ -98,15 +97,15 @@ class Transport(Protocol):
 
         Args:
             url: where to.
-            headers: what all requests there have in common.
-            body: goes out exactly so.
-            request_id: names this one, in the header :data:`REQUEST_ID`; None sends no such header.
+            headers: what all requests to that URL have in common.
+            body: sent unchanged.
+            request_id: names this one, in :data:`REQUEST_ID_HEADER`; None sends no such header.
         """
         ...
 
 
-class RefusedError(Exception):
-    """A response that is not read on: too large, or encoded in a way nobody asked for."""
+class ResponseRefusedError(Exception):
+    """A response that is not read on: too large, or in an encoding that was not accepted."""
 
     def __init__(self, kind: ErrorKind, message: str) -> None:
         super().__init__(message)
@@ -114,8 +113,8 @@ class RefusedError(Exception):
         self.message = message
 
 
-class Recorder:
-    """Collects an Exchange while it happens."""
+class ExchangeRecorder:
+    """Collects the parts of an :class:`Exchange` while it runs."""
 
     __slots__ = (
         "_chunks",
@@ -123,29 +122,29 @@ class Recorder:
         "_headers_ns",
         "_start",
         "_times",
-        "left",
-        "sent",
+        "remaining_bytes",
+        "sent_at_ns",
         "status",
     )
 
     def __init__(self, limits: LimitsConfig) -> None:
-        self.left = int(limits.max_response_mib * 1024 * 1024)
+        self.remaining_bytes = int(limits.max_response_mib * 1024 * 1024)
         self.status: int | None = None
         self._headers: dict[str, str] = {}
         self._headers_ns: int | None = None
         self._chunks: list[bytes] = []
         self._times: list[int] = []
-        self.sent = time.time_ns()
+        self.sent_at_ns = time.time_ns()
         self._start = time.perf_counter_ns()
 
     def elapsed_ns(self) -> int:
         """Nanoseconds since sending began."""
         return time.perf_counter_ns() - self._start
 
-    def head(
+    def record_head(
         self, status: int, headers: list[tuple[str, str]], at_ns: int | None = None
     ) -> int | None:
-        """Note the response head; return the announced body length, None when not announced.
+        """Record the response head; return the announced body length, None when not announced.
 
         Args:
             status: the HTTP status.
@@ -157,44 +156,44 @@ class Recorder:
         """
         self._headers_ns = self.elapsed_ns() if at_ns is None else at_ns
         self.status = status
-        self._headers = found = dict(headers)
-        if len(found) < len(headers):
-            found.clear()
+        self._headers = fields = dict(headers)
+        if len(fields) < len(headers):
+            fields.clear()
             for name, value in headers:
-                found[name] = f"{found[name]}, {value}" if name in found else value
-        encoding = found.get("content-encoding", "").strip().lower()
-        if encoding not in IDENTITY:
-            raise RefusedError(
+                fields[name] = f"{fields[name]}, {value}" if name in fields else value
+        encoding = fields.get("content-encoding", "").strip().lower()
+        if encoding not in IDENTITY_ENCODINGS:
+            raise ResponseRefusedError(
                 ErrorKind.BAD_ENCODING,
                 f"the response is {encoding[:40]} encoded although only identity was accepted",
             )
-        length = found.get("content-length", "").strip()
+        length = fields.get("content-length", "").strip()
         if not (length.isascii() and length.isdigit() and len(length) < 19):
             return None
-        if int(length) > self.left:
-            raise RefusedError(
+        if int(length) > self.remaining_bytes:
+            raise ResponseRefusedError(
                 ErrorKind.TOO_LARGE, f"the response announces {length} bytes, over the limit"
             )
         return int(length)
 
-    def chunk(self, data: bytes, at_ns: int | None = None) -> None:
-        """Note body bytes that came ``at_ns`` (None: now).
+    def record_chunk(self, data: bytes, at_ns: int | None = None) -> None:
+        """Record body bytes that came ``at_ns`` (None: now).
 
         Raises:
             RefusedError: the body is over the limit.
         """
-        self.left -= len(data)
-        if self.left < 0:
-            raise RefusedError(ErrorKind.TOO_LARGE, "the response is longer than the limit")
+        self.remaining_bytes -= len(data)
+        if self.remaining_bytes < 0:
+            raise ResponseRefusedError(ErrorKind.TOO_LARGE, "the response is longer than the limit")
         self._chunks.append(data)
         self._times.append(self.elapsed_ns() if at_ns is None else at_ns)
 
-    def done(
+    def finish(
         self, failure: ErrorKind | None = None, message: str | None = None, *, reached: bool = True
     ) -> Exchange:
         """The Exchange, complete or failed at this moment."""
         return Exchange(
-            sent_at_ns=self.sent,
+            sent_at_ns=self.sent_at_ns,
             status=self.status,
             headers=self._headers,
             chunks=self._chunks,

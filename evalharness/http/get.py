@@ -1,28 +1,27 @@
-"""One HTTP GET, for the few things a provider is asked beside completions (its log of requests).
+"""One HTTP GET, for a provider's other endpoints (its log of requests).
 
-Synchronous: it happens before or after a run, never in one. The same rules as for completions: no
-redirects, no proxies from the environment, only ``identity``, the system's certificate authorities,
-and a bound on what is read. The key is in no message.
+Synchronous: it is used before or after a run, never during one. The same rules as for completions:
+no redirects, no proxies from the environment, only ``identity``, the system's certificate
+authorities, and a bound on what is read. The key is in no message.
 """
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-import certifi
 import httpx
 import msgspec
 
-from evalharness.http.redaction import Scrubber, Secret
+from evalharness.http.certificates import trusted_context
+from evalharness.http.redaction import Redactor, Secret
 
-_MOST_BYTES = 16 * 2**20
+_MAX_BYTES = 16 * 2**20
 
 
-class Got(msgspec.Struct, frozen=True):
-    """What a GET came to; ``status`` is None where no whole response came, ``problem`` says why."""
+class GetResponse(msgspec.Struct, frozen=True):
+    """The response to a GET; where none came whole, ``status`` is None and ``problem`` says why."""
 
     status: int | None
     body: bytes = b""
@@ -30,7 +29,7 @@ class Got(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
-class Getter:
+class GetClient:
     """Sends GETs with one key; use it as a context manager.
 
     Args:
@@ -42,13 +41,13 @@ class Getter:
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         if key is not None:
             headers["authorization"] = f"Bearer {key.reveal()}"
-        self._scrub = Scrubber([] if key is None else [key])
+        self._redactor = Redactor([] if key is None else [key])
         self._client = httpx.Client(
             headers={**headers, "user-agent": "evalharness"},
             timeout=timeout_s,
             follow_redirects=False,
             trust_env=False,
-            verify=_trusted(),
+            verify=trusted_context(),
         )
 
     def __enter__(self) -> Self:
@@ -62,7 +61,7 @@ class Getter:
     ) -> None:
         self._client.close()
 
-    def get(self, url: str, params: Sequence[tuple[str, str]]) -> Got:
+    def get(self, url: str, params: Sequence[tuple[str, str]]) -> GetResponse:
         """Send one GET and read its response to the end; failures are values, not exceptions."""
         try:
             with self._client.stream(
@@ -71,20 +70,14 @@ class Getter:
                 body = bytearray()
                 for chunk in response.iter_raw():
                     body += chunk
-                    if len(body) > _MOST_BYTES:
-                        return Got(None, problem=f"the response is over {_MOST_BYTES} bytes")
-                return Got(
+                    if len(body) > _MAX_BYTES:
+                        return GetResponse(None, problem=f"the response is over {_MAX_BYTES} bytes")
+                return GetResponse(
                     response.status_code,
-                    self._scrub.scrub_bytes(bytes(body)),
+                    self._redactor.redact_bytes(bytes(body)),
                     response.headers.get("retry-after"),
                 )
         except httpx.HTTPError as error:
-            return Got(None, problem=self._scrub.scrub(str(error) or type(error).__name__))
-
-
-def _trusted() -> ssl.SSLContext:
-    """The system's certificate authorities, else certifi's."""
-    context = ssl.create_default_context()
-    if not context.cert_store_stats()["x509_ca"]:
-        context.load_verify_locations(certifi.where())
-    return context
+            return GetResponse(
+                None, problem=self._redactor.redact(str(error) or type(error).__name__)
+            )

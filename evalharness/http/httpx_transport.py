@@ -1,9 +1,8 @@
-"""The other transport: ``httpx.AsyncClient``, for whatever httpx can be given.
+"""The httpx transport: for auth classes, proxying transports, ``MockTransport``, ASGI applications.
 
-Auth classes, proxying transports, ``MockTransport``, in-process ASGI applications. Slower than the
-others; the same behaviour. httpx has no limit for a whole response and its read timeout
-begins anew at every byte, so waiting is limited by a :class:`Watch`; connecting, writing and
-waiting for a free connection by httpx itself.
+Slower than the others, with the same behaviour. httpx has no limit for a whole response, and its
+read timeout begins anew at every byte. So an :class:`ExchangeTimer` limits the wait for the
+response, and httpx itself connecting, writing and the wait for a free connection.
 """
 
 from __future__ import annotations
@@ -14,22 +13,28 @@ import ssl
 from types import TracebackType
 from typing import Any, Self
 
-import certifi
 import httpx
 
 from evalharness.config.models import LimitsConfig
-from evalharness.http.exchange import IDLE_SECONDS, Exchange, Recorder, RefusedError, outgoing
-from evalharness.http.timeouts import Watch
+from evalharness.http.certificates import trusted_context
+from evalharness.http.exchange import (
+    IDLE_SECONDS,
+    Exchange,
+    ExchangeRecorder,
+    ResponseRefusedError,
+    request_headers,
+)
+from evalharness.http.timeouts import ExchangeTimer
 from evalharness.records import ErrorKind
 
-_SENT = "http11.send_request_body.complete"
-_UNUSABLE = (
+_REQUEST_SENT = "http11.send_request_body.complete"
+_URL_ERRORS = (
     httpx.InvalidURL,
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
 _HIGHEST_PORT = 65535
-_FRESH = "connection.connect_tcp.started"
+_CONNECTING = "connection.connect_tcp.started"
 
 
 class HttpxTransport:
@@ -55,7 +60,7 @@ class HttpxTransport:
             headers={"user-agent": "evalharness"},
             follow_redirects=False,
             trust_env=limits.trust_env_proxies,
-            verify=_trusted(),
+            verify=trusted_context(),
             timeout=httpx.Timeout(
                 None,
                 connect=limits.timeout_connect_s,
@@ -85,17 +90,17 @@ class HttpxTransport:
         """Send one request and observe its response to the end."""
         if self._client is None:
             raise RuntimeError("the transport is not open: use it as an async context manager")
-        sent = outgoing(url, headers, body, request_id)
-        progress = _Progress(self._limits, watches_sending=self._transport is None)
-        exchange = await self._once(self._client, url, sent, body, progress)
+        fields = request_headers(url, headers, body, request_id)
+        progress = _Progress(self._limits, traces_sending=self._transport is None)
+        exchange = await self._send_once(self._client, url, fields, body, progress)
         if exchange.failure is ErrorKind.CONNECTION_LOST and progress.stale:
-            # A kept-alive connection was gone before the request was through: the server cannot
-            # have acted on it, so it goes out once more, on another connection.
-            again = _Progress(self._limits, watches_sending=True)
-            exchange = await self._once(self._client, url, sent, body, again)
+            # A kept-alive connection ended before the whole request was sent: the server cannot
+            # have acted on it, so it is sent once more, on another connection.
+            progress = _Progress(self._limits, traces_sending=True)
+            exchange = await self._send_once(self._client, url, fields, body, progress)
         return exchange
 
-    async def _once(
+    async def _send_once(
         self,
         client: httpx.AsyncClient,
         url: str,
@@ -103,10 +108,10 @@ class HttpxTransport:
         body: bytes,
         progress: _Progress,
     ) -> Exchange:
-        recorder = Recorder(self._limits)
-        watch = progress.watch
+        recorder = ExchangeRecorder(self._limits)
+        timer = progress.timer
         try:
-            with watch:
+            with timer:
                 if (httpx.URL(url).port or 0) > _HIGHEST_PORT:
                     raise httpx.InvalidURL(f"invalid port in {url}")
                 request = client.build_request(
@@ -118,73 +123,64 @@ class HttpxTransport:
                 )
                 response = await client.send(request, stream=True)
                 try:
-                    await self._read(response, recorder, watch)
+                    await self._read(response, recorder, timer)
                 finally:
                     await response.aclose()
         except asyncio.CancelledError:
-            if not watch.own():
+            if not timer.absorb_cancellation():
                 raise
-            return recorder.done(watch.expired, "a time limit passed", reached=progress.sent)
-        except RefusedError as error:
-            return recorder.done(error.kind, error.message)
+            return recorder.finish(timer.expired, "a time limit passed", reached=progress.sent)
+        except ResponseRefusedError as error:
+            return recorder.finish(error.kind, error.message)
         except Exception as error:
             kind = _classify(error, answered=recorder.status is not None)
             message = str(error) or type(error).__name__
-            return recorder.done(kind, message, reached=progress.sent)
-        watch.own()  # a deadline that passed in the very moment of completion
-        watch.check()
-        return recorder.done()
+            return recorder.finish(kind, message, reached=progress.sent)
+        timer.absorb_cancellation()  # a deadline that passed at the moment of completion
+        timer.raise_if_cancelled()
+        return recorder.finish()
 
-    async def _read(self, response: httpx.Response, recorder: Recorder, watch: Watch) -> None:
-        recorder.head(response.status_code, response.headers.multi_items())
+    async def _read(
+        self, response: httpx.Response, recorder: ExchangeRecorder, timer: ExchangeTimer
+    ) -> None:
+        recorder.record_head(response.status_code, response.headers.multi_items())
         stall = self._limits.timeout_stall_s
-        watch.phase(ErrorKind.STALL_TIMEOUT, stall)
-        if response.is_stream_consumed:  # built whole by a transport that is no network
-            recorder.chunk(response.content)
+        timer.start_phase(ErrorKind.STALL_TIMEOUT, stall)
+        if response.is_stream_consumed:  # made whole by a transport without a network
+            recorder.record_chunk(response.content)
             return
         async for chunk in response.aiter_raw():
             if chunk:
-                recorder.chunk(chunk)
-                watch.phase(ErrorKind.STALL_TIMEOUT, stall)
-
-
-def _trusted() -> ssl.SSLContext:
-    """The system's certificate authorities (``SSL_CERT_FILE`` counts), as the default transport.
-
-    httpx alone would use certifi's; they serve where the system has no store that OpenSSL finds.
-    """
-    context = ssl.create_default_context()
-    if not context.cert_store_stats()["x509_ca"]:
-        context.load_verify_locations(certifi.where())
-    return context
+                recorder.record_chunk(chunk)
+                timer.start_phase(ErrorKind.STALL_TIMEOUT, stall)
 
 
 class _Progress:
-    """How far the request got, told by the connection's trace events."""
+    """How far the request got, by the connection's trace events."""
 
-    def __init__(self, limits: LimitsConfig, *, watches_sending: bool) -> None:
+    def __init__(self, limits: LimitsConfig, *, traces_sending: bool) -> None:
         self._first_byte_s = limits.timeout_first_byte_s
-        # A transport of someone else's tells nothing: then the request may have got through.
-        self.sent = not watches_sending
-        self._fresh = False
-        if watches_sending:
-            self.watch = Watch(limits.timeout_total_s)
+        # A foreign transport may send no events: then the request may have got through.
+        self.sent = not traces_sending
+        self._new_connection = False
+        if traces_sending:
+            self.timer = ExchangeTimer(limits.timeout_total_s)
         else:
             kind = ErrorKind.FIRST_BYTE_TIMEOUT
-            self.watch = Watch(limits.timeout_total_s, kind, self._first_byte_s)
+            self.timer = ExchangeTimer(limits.timeout_total_s, kind, self._first_byte_s)
 
     @property
     def stale(self) -> bool:
         """Whether a kept-alive connection did not take the whole request."""
-        return not self.sent and not self._fresh
+        return not self.sent and not self._new_connection
 
     async def event(self, name: str, info: dict[str, Any]) -> None:
         """Take one trace event of the connection."""
-        if name == _SENT:
+        if name == _REQUEST_SENT:
             self.sent = True
-            self.watch.phase(ErrorKind.FIRST_BYTE_TIMEOUT, self._first_byte_s)
-        elif name == _FRESH:
-            self._fresh = True
+            self.timer.start_phase(ErrorKind.FIRST_BYTE_TIMEOUT, self._first_byte_s)
+        elif name == _CONNECTING:
+            self._new_connection = True
 
 
 def _classify(error: Exception, *, answered: bool) -> ErrorKind:
@@ -195,17 +191,17 @@ def _classify(error: Exception, *, answered: bool) -> ErrorKind:
     if isinstance(error, httpx.WriteTimeout):
         return ErrorKind.WRITE_TIMEOUT
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-        return _connecting(error)
-    if isinstance(error, _UNUSABLE):
+        return _connect_error_kind(error)
+    if isinstance(error, _URL_ERRORS):
         return ErrorKind.BAD_URL
     if isinstance(error, httpx.RemoteProtocolError) and not answered:
-        # httpcore says in words whether the connection ended or something else than HTTP came.
+        # Only the message says whether the connection ended or something else than HTTP came.
         ended = "disconnected" in str(error) or "closed" in str(error)
         return ErrorKind.CONNECTION_LOST if ended else ErrorKind.BAD_RESPONSE
     return ErrorKind.CONNECTION_LOST
 
 
-def _connecting(error: BaseException) -> ErrorKind:
+def _connect_error_kind(error: BaseException) -> ErrorKind:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

@@ -1,9 +1,9 @@
 """The transport for plain http: its own connections on the event loop, parsed by llhttp.
 
-Why there is one beside the HTTP libraries, with figures: docs/decisions/0012-direct.md. It speaks
-HTTP/1.1 without TLS and without proxies, which is how servers nearby are asked: where a client that
-adds 50 µs to each request and hands each piece of a stream from thread to thread is what would be
-measured. TLS, HTTP/2 and proxies are left to a library.
+Why it exists beside the HTTP libraries, with figures: docs/decisions/0012-direct.md. It speaks
+HTTP/1.1 without TLS and proxies, as used for servers nearby: there a client that adds 50 µs to each
+request and passes each piece of a stream from thread to thread would be what is measured. TLS,
+HTTP/2 and proxies are left to a library.
 """
 
 from __future__ import annotations
@@ -17,32 +17,39 @@ from typing import NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from evalharness.config.models import LimitsConfig
-from evalharness.http.exchange import IDLE_SECONDS, REQUEST_ID, STREAMED, Exchange, Recorder, added
-from evalharness.http.native_connection import Connection, Request
-from evalharness.process.fair_wakeup import Slices
+from evalharness.http.exchange import (
+    IDLE_SECONDS,
+    REQUEST_ID_HEADER,
+    STREAM_FLAG,
+    Exchange,
+    ExchangeRecorder,
+    common_headers,
+)
+from evalharness.http.native_connection import Connection, EncodedRequest
+from evalharness.process.fair_wakeup import BatchedWakeups
 from evalharness.records import ErrorKind
 
 _HIGHEST_PORT = 65535
 
 
-# What the requests of an endpoint have in common: URL, headers, and whether they ask for a stream.
-_Form = tuple[str, tuple[tuple[str, str], ...], bool]
+# What all requests to an endpoint share: URL, headers, and whether they ask for a stream.
+_TargetKey = tuple[str, tuple[tuple[str, str], ...], bool]
 
 
-class Target(NamedTuple):
-    """Where a request leads (host, port), how it begins, and whether its connection ends then."""
+class RequestTarget(NamedTuple):
+    """Address (host, port) and head of a request, and whether its connection closes after it."""
 
-    place: tuple[str, int]
-    start: str
-    last: bool = False
+    address: tuple[str, int]
+    head: str
+    closes: bool = False
 
 
 @lru_cache(64)
-def target_of(url: str) -> Target:
+def parse_target(url: str) -> RequestTarget:
     """Read a URL.
 
     Raises:
-        ValueError: it is none, or not one of plain http.
+        ValueError: not a URL of plain http.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
@@ -53,24 +60,24 @@ def target_of(url: str) -> Target:
     name = host if ":" in host else host.encode("idna").decode()
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
     query = f"?{quote(parts.query, safe='/?%:@!$&()*+,;=-._~')}" if parts.query else ""
-    shown = f"[{name}]" if ":" in name else name
+    authority = f"[{name}]" if ":" in name else name
     if port != 80:
-        shown += f":{port}"
-    start = f"POST {path}{query} HTTP/1.1\r\nhost: {shown}\r\nuser-agent: evalharness\r\n"
-    return Target((name, port), start)
+        authority += f":{port}"
+    start = f"POST {path}{query} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: evalharness\r\n"
+    return RequestTarget((name, port), start)
 
 
-class DirectTransport:
+class NativeTransport:
     """POSTs over plain http; see :class:`~.exchange.Transport`."""
 
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
         self._pools: dict[tuple[str, int], _Pool] = {}
-        self._targets: dict[_Form, Target] = {}  # as many as endpoints are asked
-        self._slices: Slices[Exchange] | None = None
+        self._targets: dict[_TargetKey, RequestTarget] = {}  # as many as endpoints are used
+        self._wakeups: BatchedWakeups[Exchange] | None = None
 
     async def __aenter__(self) -> Self:
-        self._slices = Slices()
+        self._wakeups = BatchedWakeups()
         return self
 
     async def __aexit__(
@@ -86,55 +93,59 @@ class DirectTransport:
         self, url: str, headers: dict[str, str], body: bytes, request_id: str | None = None
     ) -> Exchange:
         """Send one request and observe its response to the end."""
-        if self._slices is None:
+        if self._wakeups is None:
             raise RuntimeError("the transport is not open: use it as an async context manager")
-        recorder = Recorder(self._limits)
+        recorder = ExchangeRecorder(self._limits)
         total_at = asyncio.get_running_loop().time() + self._limits.timeout_total_s
         try:
-            form = url, tuple(headers.items()), STREAMED in body
-            target = self._targets.get(form)
+            key = url, tuple(headers.items()), STREAM_FLAG in body
+            target = self._targets.get(key)
             if target is None:
-                target = self._targets[form] = _target_with_headers(url, headers, streamed=form[2])
-            request = Request(_bytes(target, request_id, body), total_at, target.last)
+                target = self._targets[key] = _target_with_headers(url, headers, streamed=key[2])
+            request = EncodedRequest(_encode(target, request_id, body), total_at, target.closes)
         except ValueError as error:
-            return recorder.done(ErrorKind.BAD_URL, str(error), reached=False)
-        pool = self._pools.get(target.place)
+            return recorder.finish(ErrorKind.BAD_URL, str(error), reached=False)
+        pool = self._pools.get(target.address)
         if pool is None:
-            pool = self._pools[target.place] = _Pool(target.place, self._limits, self._slices)
-        if not pool.enter():
+            pool = self._pools[target.address] = _Pool(target.address, self._limits, self._wakeups)
+        if not pool.try_enter():
             try:
                 await pool.wait(total_at)
             except TimeoutError:
                 message = "no connection became free"
-                return recorder.done(ErrorKind.POOL_TIMEOUT, message, reached=False)
+                return recorder.finish(ErrorKind.POOL_TIMEOUT, message, reached=False)
         try:
-            connection = pool.idle()
+            connection = pool.take_idle()
             if connection is not None:
                 exchange = await _observe(connection, request, recorder)
                 if exchange.reached or exchange.failure is not ErrorKind.CONNECTION_LOST:
                     return exchange
-                # The connection was gone before the request was through: the server cannot have
-                # acted on it, so it goes out once more, on a new connection.
-                recorder = Recorder(self._limits)
-            return await self._newly_connected(pool, request, recorder)
+                # The connection ended before the whole request was sent: the server cannot have
+                # acted on it, so it is sent once more, on a new connection.
+                recorder = ExchangeRecorder(self._limits)
+            return await self._send_on_new_connection(pool, request, recorder)
         finally:
             pool.leave()
 
-    async def _newly_connected(self, pool: _Pool, request: Request, recorder: Recorder) -> Exchange:
+    async def _send_on_new_connection(
+        self, pool: _Pool, request: EncodedRequest, recorder: ExchangeRecorder
+    ) -> Exchange:
         try:
             connection = await pool.connect(request.total_at)
         except TimeoutError:
             message = "connecting took too long"
-            return recorder.done(ErrorKind.CONNECT_TIMEOUT, message, reached=False)
+            return recorder.finish(ErrorKind.CONNECT_TIMEOUT, message, reached=False)
         except OSError as error:
             kind = ErrorKind.DNS if isinstance(error, socket.gaierror) else ErrorKind.CONNECT
-            return recorder.done(kind, error.strerror or str(error), reached=False)
+            return recorder.finish(kind, error.strerror or str(error), reached=False)
         except ValueError as error:
-            return recorder.done(ErrorKind.BAD_URL, str(error), reached=False)
+            return recorder.finish(ErrorKind.BAD_URL, str(error), reached=False)
         return await _observe(connection, request, recorder)
 
 
-async def _observe(connection: Connection, request: Request, recorder: Recorder) -> Exchange:
+async def _observe(
+    connection: Connection, request: EncodedRequest, recorder: ExchangeRecorder
+) -> Exchange:
     waiter = connection.send(request, recorder)
     try:
         return await waiter
@@ -143,56 +154,56 @@ async def _observe(connection: Connection, request: Request, recorder: Recorder)
         raise
 
 
-def _target_with_headers(url: str, headers: dict[str, str], *, streamed: bool) -> Target:
-    """Where a URL leads, and all of a request's head that is the same in each.
+def _target_with_headers(url: str, headers: dict[str, str], *, streamed: bool) -> RequestTarget:
+    """The target of a URL, with all of the head that is the same in each request.
 
     Raises:
-        ValueError: a URL that is none, or a header that would not stay one.
+        ValueError: not a URL, or a header that holds a line end.
     """
-    target, sent = target_of(url), {**headers, **added(url, streamed=streamed)}
-    lines = "".join([f"{name}: {value}\r\n" for name, value in sent.items()])
-    if not lines.count("\n") == lines.count("\r") == len(sent):
+    target, fields = parse_target(url), {**headers, **common_headers(url, streamed=streamed)}
+    lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+    if not lines.count("\n") == lines.count("\r") == len(fields):
         raise ValueError("a header holds a line end")
-    last = sent.get("connection") == "close"
-    return Target(target.place, target.start + lines, last)
+    closes = fields.get("connection") == "close"
+    return RequestTarget(target.address, target.head + lines, closes)
 
 
-def _bytes(target: Target, request_id: str | None, body: bytes) -> bytes:
-    """A request as it is sent.
+def _encode(target: RequestTarget, request_id: str | None, body: bytes) -> bytes:
+    """The bytes of a request.
 
     Raises:
-        ValueError: a request id that is no header's value.
+        ValueError: the request id is no valid header value.
     """
-    own = ""
+    id_line = ""
     if request_id is not None:
         if not request_id.isprintable():
             raise ValueError("a request id holds a line end")
-        own = f"{REQUEST_ID}: {request_id}\r\n"
-    return f"{target.start}{own}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+        id_line = f"{REQUEST_ID_HEADER}: {request_id}\r\n"
+    return f"{target.head}{id_line}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
 
 class _Pool:
-    """Connections to one place: never more than requests may be in flight."""
+    """Connections to one address: never more than requests may be in flight."""
 
     def __init__(
-        self, place: tuple[str, int], limits: LimitsConfig, slices: Slices[Exchange]
+        self, address: tuple[str, int], limits: LimitsConfig, wakeups: BatchedWakeups[Exchange]
     ) -> None:
-        self._place, self._limits, self._slices = place, limits, slices
+        self._address, self._limits, self._wakeups = address, limits, wakeups
         self._loop = asyncio.get_running_loop()
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
-        self._inside = 0
+        self._active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def enter(self) -> bool:
-        """Whether fewer requests than allowed are on their way; then there is one more."""
-        if self._inside >= self._limits.concurrency:
+    def try_enter(self) -> bool:
+        """Count one more active request; False where as many as allowed are active."""
+        if self._active >= self._limits.concurrency:
             return False
-        self._inside += 1
+        self._active += 1
         return True
 
     async def wait(self, total_at: float) -> None:
-        """Wait for what :meth:`enter` did not find.
+        """Wait until :meth:`try_enter` would succeed, and enter.
 
         Raises:
             TimeoutError: that took too long.
@@ -200,24 +211,24 @@ class _Pool:
         turn: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout_at(self._patience(total_at)):
+            async with asyncio.timeout_at(self._connect_deadline(total_at)):
                 await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self.leave()  # the turn came in the same moment: it is another's now
+                self.leave()  # it was resolved at the same moment: pass it on
             raise
 
     def leave(self) -> None:
-        """A request is over: the first of those who wait is in its place."""
+        """A request has ended: the first waiter takes its place."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
-        self._inside -= 1
+        self._active -= 1
 
-    def idle(self) -> Connection | None:
-        """A connection that waits for a request, the one used last; None where there is none."""
+    def take_idle(self) -> Connection | None:
+        """Take the idle connection that was used last; None where there is none."""
         now = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
@@ -232,15 +243,16 @@ class _Pool:
         Raises:
             TimeoutError: that took too long.
             OSError: it was refused, or the name is not known.
-            ValueError: no name server can be asked for such a name.
+            ValueError: a host name that cannot be looked up.
         """
-        connection = Connection(self._limits, self._slices, self._idle.append, self._gone)
+        connection = Connection(self._limits, self._wakeups, self._idle.append, self._remove)
         self._open.add(connection)
         try:
-            async with asyncio.timeout_at(self._patience(total_at)):
-                await self._loop.create_connection(lambda: connection, *self._place)
+            async with asyncio.timeout_at(self._connect_deadline(total_at)):
+                await self._loop.create_connection(lambda: connection, *self._address)
         except BaseException:
-            self._open.discard(connection)  # who never was connected is never told of an end
+            # `connection_lost` is only called for a connection that was made.
+            self._open.discard(connection)
             raise
         return connection
 
@@ -249,10 +261,10 @@ class _Pool:
         for connection in list(self._open):
             connection.close()
 
-    def _patience(self, total_at: float) -> float:
+    def _connect_deadline(self, total_at: float) -> float:
         return min(total_at, self._loop.time() + self._limits.timeout_connect_s)
 
-    def _gone(self, connection: Connection) -> None:
+    def _remove(self, connection: Connection) -> None:
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)

@@ -1,4 +1,4 @@
-"""A key that does not print, and what takes it out of everything that comes back."""
+"""A secret that does not print, and the redactor that removes it from texts and bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NoReturn
 from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
-# A shorter value would be found by chance in ordinary text, and is no secret anyway.
+# A shorter value would match ordinary text by chance, and is no secret anyway.
 SHORTEST = 6
 
 
@@ -23,7 +23,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The secret itself, for the one place that sends it."""
+        """The secret text, for the one place that sends it."""
         return self._text
 
     def __repr__(self) -> str:
@@ -45,7 +45,7 @@ class Secret:
         raise TypeError("a Secret is not pickled: pass the name of its environment variable")
 
 
-class Scrubber:
+class Redactor:
     """Removes secrets from texts and bytes: as they are, JSON-escaped, URL-encoded, in base64.
 
     Base64 is matched at any of the three alignments a secret can have inside a longer encoded
@@ -56,19 +56,19 @@ class Scrubber:
         forms: set[str] = set()
         for secret in secrets:
             if len(secret.reveal()) >= SHORTEST:
-                forms |= _forms(secret.reveal())
-        # Longest first, so that no form is left half masked by a shorter one.
+                forms |= _encodings(secret.reveal())
+        # Longest first, so that a shorter form never masks a part of a longer one.
         self._texts = sorted(forms, key=len, reverse=True)
         self._bytes = [form.encode() for form in self._texts]
 
-    def scrub(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text with every form of every secret replaced by ``[redacted]``."""
         for form in self._texts:
             if form in text:
                 text = text.replace(form, MASK)
         return text
 
-    def scrub_bytes(self, data: bytes) -> bytes:
+    def redact_bytes(self, data: bytes) -> bytes:
         """The bytes with every form of every secret replaced by ``[redacted]``."""
         for form in self._bytes:
             if form in data:
@@ -76,14 +76,14 @@ class Scrubber:
         return data
 
 
-def _forms(text: str) -> set[str]:
+def _encodings(text: str) -> set[str]:
     raw = text.encode("utf-8", "surrogatepass")
     plain = raw.decode("utf-8", "ignore")
     forms = {plain, json.dumps(plain)[1:-1]}
     for encoded in (quote(raw, safe=""), quote_plus(raw), quote(raw)):
         forms |= {encoded, re.sub("%..", lambda match: match[0].lower(), encoded)}
     for shift in range(3):
-        # Drop the characters that also hold bits of a neighbour: what is left is certain.
+        # Drop characters that also hold bits of a neighbour: the rest is the same in any context.
         encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
         first = (0, 2, 3)[shift]
         last = len(encoded) - (1 if (shift + len(raw)) % 3 else 0)

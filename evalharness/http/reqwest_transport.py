@@ -1,7 +1,7 @@
 """pyreqwest, whose connections live in Rust: the default for TLS and proxies.
 
-A request costs one or two wake-ups of the event loop. Time limits are kept by one :class:`Watch`
-a request: reqwest itself has a single read timeout for the first byte and for stalls, and none
+A request costs one or two wake-ups of the event loop. Each has an :class:`ExchangeTimer` for its
+time limits: reqwest itself has a single read timeout for the first byte and for stalls, and none
 for writing.
 """
 
@@ -23,20 +23,20 @@ from pyreqwest.response import Response
 from evalharness.config.models import LimitsConfig
 from evalharness.http.exchange import (
     IDLE_SECONDS,
-    STREAMED,
+    STREAM_FLAG,
     Exchange,
-    Recorder,
-    RefusedError,
-    outgoing,
+    ExchangeRecorder,
+    ResponseRefusedError,
+    request_headers,
 )
-from evalharness.http.timeouts import Watch
+from evalharness.http.timeouts import ExchangeTimer
 from evalharness.records import ErrorKind
 
 # An endpoint's URL is the same for every request, and reading it takes longer than posting.
-_parsed = lru_cache(16)(Url)
+_parse_url = lru_cache(16)(Url)
 # A body up to this size goes into socket buffers at once; sending a longer one can take time, so
-# it is handed over in pieces and its progress is watched.
-_PIECE = 256 * 1024
+# it is passed on in pieces and its progress is timed.
+_PIECE_BYTES = 256 * 1024
 
 
 class ReqwestTransport:
@@ -83,87 +83,89 @@ class ReqwestTransport:
         if self._client is None:
             raise RuntimeError("the transport is not open: use it as an async context manager")
         limits = self._limits
-        recorder = Recorder(limits)
-        upload = _Upload(body) if len(body) > _PIECE else None
-        watch = _watch(limits) if upload is None else _UploadWatch(limits, upload)
+        recorder = ExchangeRecorder(limits)
+        upload = _Upload(body) if len(body) > _PIECE_BYTES else None
+        timer = _response_timer(limits) if upload is None else _UploadTimer(limits, upload)
         try:
-            with watch:
-                builder = self._client.post(_parsed(url))
-                builder = builder.headers(outgoing(url, headers, body, request_id))
+            with timer:
+                builder = self._client.post(_parse_url(url))
+                builder = builder.headers(request_headers(url, headers, body, request_id))
                 if upload is None:
                     builder = builder.body_bytes(body)
                 else:
                     builder = builder.header("content-length", str(len(body))).body_stream(upload)
                 # 0 returns at the response head; 1 waits for the first bytes of the body, which
                 # spares a wake-up where head and body arrive together: all but streamed answers.
-                at_head = STREAMED in body
+                at_head = STREAM_FLAG in body
                 request = builder.streamed_read_buffer_limit(0 if at_head else 1).build_streamed()
                 response = await request.__aenter__()
                 try:
-                    await self._read(response, recorder, watch)
+                    await self._read(response, recorder, timer)
                 except BaseException:
                     # Closes the connection. After a body read to its end there is nothing to
-                    # close, and not asking saves a wake-up.
+                    # close, and leaving this out saves a wake-up.
                     await request.__aexit__(None, None, None)
                     raise
         except asyncio.CancelledError:
-            if not watch.own():
+            if not timer.absorb_cancellation():
                 raise
-            reached = watch.expired is not ErrorKind.WRITE_TIMEOUT
-            return recorder.done(watch.expired, "a time limit passed", reached=reached)
-        except RefusedError as error:
-            return recorder.done(error.kind, error.message)
+            reached = timer.expired is not ErrorKind.WRITE_TIMEOUT
+            return recorder.finish(timer.expired, "a time limit passed", reached=reached)
+        except ResponseRefusedError as error:
+            return recorder.finish(error.kind, error.message)
         except (exceptions.PyreqwestError, ValueError) as error:
             sent_whole = upload is None or upload.done
-            return _failed(recorder, error, sent_whole=sent_whole)
-        watch.own()  # a deadline that passed in the very moment of completion
-        watch.check()
-        return recorder.done()
+            return _failed_exchange(recorder, error, sent_whole=sent_whole)
+        timer.absorb_cancellation()  # a deadline that passed at the moment of completion
+        timer.raise_if_cancelled()
+        return recorder.finish()
 
-    async def _read(self, response: Response, recorder: Recorder, watch: Watch) -> None:
-        # An announced length tells the end without asking once more.
-        left = recorder.head(response.status, _header_items(response))
+    async def _read(
+        self, response: Response, recorder: ExchangeRecorder, timer: ExchangeTimer
+    ) -> None:
+        # With an announced length the end is known without another read.
+        remaining = recorder.record_head(response.status, _header_items(response))
         stall = self._limits.timeout_stall_s
         read_chunk = response.body_reader.read_chunk
-        while left != 0:
-            watch.phase(ErrorKind.STALL_TIMEOUT, stall)
+        while remaining != 0:
+            timer.start_phase(ErrorKind.STALL_TIMEOUT, stall)
             chunk = await read_chunk()
             if chunk is None:
                 return
-            recorder.chunk(chunk.to_bytes())
-            if left is not None:
-                left -= len(chunk)
+            recorder.record_chunk(chunk.to_bytes())
+            if remaining is not None:
+                remaining -= len(chunk)
 
 
 class _Upload:
-    """A long body, handed over in pieces; tells how far it got."""
+    """A long body, passed on in pieces, with its progress."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
         self.done = False
-        self.moved_at = time.monotonic()
+        self.progress_at = time.monotonic()
 
     def __iter__(self) -> Iterator[memoryview]:
         view = memoryview(self._body)
-        for start in range(0, len(view), _PIECE):
-            self.moved_at = time.monotonic()
-            yield view[start : start + _PIECE]
-        self.moved_at = time.monotonic()
+        for start in range(0, len(view), _PIECE_BYTES):
+            self.progress_at = time.monotonic()
+            yield view[start : start + _PIECE_BYTES]
+        self.progress_at = time.monotonic()
         self.done = True
 
 
-def _watch(limits: LimitsConfig) -> Watch:
-    """Waits for the first byte from the start on."""
-    return Watch(
+def _response_timer(limits: LimitsConfig) -> ExchangeTimer:
+    """A timer whose first phase is the wait for the first byte."""
+    return ExchangeTimer(
         limits.timeout_total_s,
         ErrorKind.FIRST_BYTE_TIMEOUT,
         limits.timeout_first_byte_s,
-        least_s=limits.timeout_stall_s,
+        shortest_s=limits.timeout_stall_s,
     )
 
 
-class _UploadWatch(Watch):
-    """A watch that waits for the first byte only once a long body has been handed over."""
+class _UploadTimer(ExchangeTimer):
+    """A timer whose first phase is the upload of a long body, then the wait for the first byte."""
 
     __slots__ = ("_first_byte_s", "_upload", "_write_s")
 
@@ -172,20 +174,20 @@ class _UploadWatch(Watch):
         self._write_s = limits.timeout_write_s
         self._first_byte_s = limits.timeout_first_byte_s
         kind, stall_s = ErrorKind.WRITE_TIMEOUT, limits.timeout_stall_s
-        super().__init__(limits.timeout_total_s, kind, self._write_s, least_s=stall_s)
+        super().__init__(limits.timeout_total_s, kind, self._write_s, shortest_s=stall_s)
 
-    def phase(self, kind: ErrorKind, seconds: float) -> None:
-        self._upload = None  # the server answers: whatever it left unread no longer matters
-        super().phase(kind, seconds)
+    def start_phase(self, kind: ErrorKind, seconds: float) -> None:
+        self._upload = None  # the server answers: what it left unread no longer matters
+        super().start_phase(kind, seconds)
 
-    def look(self) -> tuple[ErrorKind | None, float]:
+    def current_phase(self) -> tuple[ErrorKind | None, float]:
         upload = self._upload
         if upload is None:
-            return super().look()
+            return super().current_phase()
         # asyncio's loop clock is time.monotonic as well.
         if upload.done:
-            return ErrorKind.FIRST_BYTE_TIMEOUT, upload.moved_at + self._first_byte_s
-        return ErrorKind.WRITE_TIMEOUT, upload.moved_at + self._write_s
+            return ErrorKind.FIRST_BYTE_TIMEOUT, upload.progress_at + self._first_byte_s
+        return ErrorKind.WRITE_TIMEOUT, upload.progress_at + self._write_s
 
 
 def _header_items(response: Response) -> list[tuple[str, str]]:
@@ -203,11 +205,11 @@ def _header_items(response: Response) -> list[tuple[str, str]]:
         return readable
 
 
-def _failed(recorder: Recorder, error: Exception, *, sent_whole: bool) -> Exchange:
+def _failed_exchange(recorder: ExchangeRecorder, error: Exception, *, sent_whole: bool) -> Exchange:
     """The Exchange for an error of the library."""
-    kind, connecting = _classify(error, answered=recorder.status is not None)
+    kind, before_sending = _classify(error, answered=recorder.status is not None)
     message = _message(error)
-    return recorder.done(kind, message, reached=sent_whole and not connecting)
+    return recorder.finish(kind, message, reached=sent_whole and not before_sending)
 
 
 def _classify(error: Exception, *, answered: bool) -> tuple[ErrorKind, bool]:
@@ -220,15 +222,15 @@ def _classify(error: Exception, *, answered: bool) -> tuple[ErrorKind, bool]:
         return ErrorKind.BAD_URL, True
     causes = _causes(error)
     if "client error (Connect)" in causes:
-        return _connecting(error, " ".join(causes).lower()), True
+        return _connect_error_kind(error, " ".join(causes).lower()), True
     if "client error (Canceled)" in causes or "client error (ChannelClosed)" in causes:
-        return ErrorKind.CONNECT, True  # the connection was gone before the request got into it
+        return ErrorKind.CONNECT, True  # the connection ended before the request was written to it
     if isinstance(error, exceptions.DecodeError) and not answered:
         return ErrorKind.BAD_RESPONSE, False  # what came is not HTTP
     return ErrorKind.CONNECTION_LOST, False
 
 
-def _connecting(error: Exception, causes: str) -> ErrorKind:
+def _connect_error_kind(error: Exception, causes: str) -> ErrorKind:
     if isinstance(error, TimeoutError) or "timed out" in causes:
         return ErrorKind.CONNECT_TIMEOUT
     if "dns error" in causes:

@@ -1,8 +1,8 @@
 """Time limits of one exchange, on one timer.
 
-Every phase has its own limit and the whole has a hard one. Re-arming a timer at each chunk would
-cost more than reading the chunk, so one timer is set for the earliest deadline and looks again
-when it rings: a deadline that has moved on only re-arms it.
+Every phase has its own limit, and the whole exchange a total one. Setting a timer at each chunk
+would cost more than reading the chunk, so one timer is set for the earliest deadline; when it fires
+and the deadline has moved on, it is set again.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Self
 
 from evalharness.records import ErrorKind
 
-_INSIST_SECONDS = 1.0
+_REPEAT_CANCEL_S = 1.0
 
 
-class Watch:
+class ExchangeTimer:
     """Cancels the current task when a deadline passes; :attr:`expired` then says which one.
 
     Args:
         total_s: of the whole exchange.
         kind: the first phase, None for none.
         seconds: its limit.
-        least_s: no later phase is shorter, which spares setting the timer again for it.
+        shortest_s: no later phase is shorter, which saves setting the timer again for it.
 
     Use as a context manager around the awaits of one exchange. The cancellation that a deadline
-    caused must be answered by the code around it: see :meth:`own`.
+    caused must be handled by the code around it: see :meth:`absorb_cancellation`.
     """
 
     __slots__ = (
-        "_before",
+        "_cancelling_before",
         "_cancels",
-        "_due",
         "_handle",
         "_kind",
-        "_least_s",
         "_loop",
+        "_phase_deadline",
+        "_shortest_s",
         "_task",
-        "_total",
+        "_total_deadline",
         "expired",
     )
 
@@ -49,22 +49,22 @@ class Watch:
         kind: ErrorKind | None = None,
         seconds: float = 0.0,
         *,
-        least_s: float = math.inf,
+        shortest_s: float = math.inf,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._before = 0 if self._task is None else self._task.cancelling()
+        self._cancelling_before = 0 if self._task is None else self._task.cancelling()
         now = self._loop.time()
-        self._total = now + total_s
+        self._total_deadline = now + total_s
         self._kind = kind
-        self._least_s = least_s
-        self._due = self._total if kind is None else now + seconds
+        self._shortest_s = shortest_s
+        self._phase_deadline = self._total_deadline if kind is None else now + seconds
         self._handle: asyncio.TimerHandle | None = None
         self._cancels = 0
         self.expired: ErrorKind | None = None
 
     def __enter__(self) -> Self:
-        self._arm()
+        self._set()
         return self
 
     def __exit__(
@@ -76,62 +76,62 @@ class Watch:
         if self._handle is not None:
             self._handle.cancel()
 
-    def phase(self, kind: ErrorKind, seconds: float) -> None:
+    def start_phase(self, kind: ErrorKind, seconds: float) -> None:
         """Enter a phase, or begin it anew: fail with ``kind`` unless called again in time.
 
         Raises:
-            asyncio.CancelledError: see :meth:`check`.
+            asyncio.CancelledError: see :meth:`raise_if_cancelled`.
         """
-        self.check()
+        self.raise_if_cancelled()
         self._kind = kind
-        self._due = self._loop.time() + seconds
-        if self._handle is None or self._due < self._handle.when():
-            self._arm()
+        self._phase_deadline = self._loop.time() + seconds
+        if self._handle is None or self._phase_deadline < self._handle.when():
+            self._set()
 
-    def check(self) -> None:
-        """Deliver a cancellation that got lost.
+    def raise_if_cancelled(self) -> None:
+        """Raise a cancellation that got lost.
 
-        A result that is ready in the very moment of a cancellation can win over it inside a
-        library; then neither a deadline nor whoever cancelled the task would be heard.
+        When a result is ready at the moment of a cancellation, a library can return the result
+        instead; then neither a deadline nor a cancellation from outside would have any effect.
 
         Raises:
-            asyncio.CancelledError: the task was cancelled since this watch began.
+            asyncio.CancelledError: the task was cancelled since this timer began.
         """
-        if self._task is not None and self._task.cancelling() > self._before:
+        if self._task is not None and self._task.cancelling() > self._cancelling_before:
             raise asyncio.CancelledError
 
-    def own(self) -> bool:
-        """Whether a cancellation just caught was this watch's alone, which takes it back."""
+    def absorb_cancellation(self) -> bool:
+        """Whether a cancellation just caught was this timer's alone; it is taken back then."""
         if self._task is None or not self._cancels:
             return False
-        left = self._task.cancelling()
+        cancelling = self._task.cancelling()
         for _ in range(self._cancels):
-            left = self._task.uncancel()
+            cancelling = self._task.uncancel()
         self._cancels = 0
-        return left <= self._before
+        return cancelling <= self._cancelling_before
 
-    def look(self) -> tuple[ErrorKind | None, float]:
-        """The phase and its deadline (loop time); overridden where a phase moves by itself."""
-        return self._kind, self._due
+    def current_phase(self) -> tuple[ErrorKind | None, float]:
+        """The phase and its deadline (loop time); overridden where a phase ends by itself."""
+        return self._kind, self._phase_deadline
 
-    def _arm(self) -> None:
+    def _set(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        when = min(self._due, self._total, self._loop.time() + self._least_s)
-        self._handle = self._loop.call_at(when, self._ring)
+        when = min(self._phase_deadline, self._total_deadline, self._loop.time() + self._shortest_s)
+        self._handle = self._loop.call_at(when, self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         now = self._loop.time()
-        self._kind, self._due = self.look()
-        if now >= self._total:
+        self._kind, self._phase_deadline = self.current_phase()
+        if now >= self._total_deadline:
             self.expired = ErrorKind.TOTAL_TIMEOUT
-        elif now >= self._due and self._kind is not None:
+        elif now >= self._phase_deadline and self._kind is not None:
             self.expired = self._kind
         else:
-            self._arm()
+            self._set()
             return
-        # Once more after a while, should the library answer the cancellation by going on.
-        self._handle = self._loop.call_later(_INSIST_SECONDS, self._ring)
+        # Again after a while, in case the library ignored the cancellation and goes on.
+        self._handle = self._loop.call_later(_REPEAT_CANCEL_S, self._on_timer)
         if self._task is not None:
             self._cancels += 1
             self._task.cancel()

@@ -2,10 +2,10 @@
 
 ::
 
-    __init__.py   the file → Imported
-    columns.py    what each column means
-    cells.py      one cell → a typed value
-    gather.py     rows → prompts, settings, repeats, records
+    __init__.py            the file → ImportTables
+    columns.py             what each column means
+    cells.py               one cell → a typed value
+    records_from_rows.py   rows → prompts, settings, repeats, records
 
 ``docs/import.md`` is the page for users.
 """
@@ -20,23 +20,25 @@ import msgspec
 
 from evalharness.datasets.rows import read_rows
 from evalharness.errors import ConfigError, DatasetError
-from evalharness.importing.columns import Columns, nearest
-from evalharness.importing.records_from_rows import Gathered, Header
+from evalharness.importing.columns import ColumnReaders
+from evalharness.importing.records_from_rows import Header, ImportBuilder
+from evalharness.process.text import closest, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Imported", "read_import"]
+__all__ = ["ImportTables", "read_import"]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+_SIMILAR = 0.75  # how alike a column's name must be to be proposed
 _OWN_IDS = {"trial_id", "setting_id"}
-# What others call the time an answer took, in seconds.
+# Names that other programs give the time an answer took, in seconds.
 _SECONDS = ("seconds", "duration_s", "elapsed", "elapsed_s", "time_s")
 _TIMES: dict[str, str] = dict.fromkeys(_SECONDS, "latency_s")
 
 
-class Imported(msgspec.Struct, frozen=True):
-    """Tables that conform to :mod:`evalharness.schema`, and what has to be said about them.
+class ImportTables(msgspec.Struct, frozen=True):
+    """Tables that conform to :mod:`evalharness.schema`, and notes for the user about them.
 
     ``answers_supplied`` tells whether the file had an ``answer`` column: then a null answer of a
     record that is no error is unparsed.
@@ -49,7 +51,7 @@ class Imported(msgspec.Struct, frozen=True):
     answers_supplied: bool
 
 
-def read_import(path: str | Path, *, mapping: Mapping[str, str]) -> Imported:
+def read_import(path: str | Path, *, mapping: Mapping[str, str]) -> ImportTables:
     """Read a CSV, JSONL or Parquet file of responses.
 
     Args:
@@ -72,42 +74,44 @@ def read_import(path: str | Path, *, mapping: Mapping[str, str]) -> Imported:
     present = list(dict.fromkeys(n for row in read_rows(path, path.name) for n in row.columns))
     if not present:
         raise DatasetError(f"{path.name}: holds no rows")
-    columns = Columns()
+    columns = ColumnReaders()
     header = _header(path.name, present, mapping, columns)
-    gathered = Gathered(columns, header, cells_are_text=path.suffix.lower() == ".csv")
+    builder = ImportBuilder(columns, header, cells_are_text=path.suffix.lower() == ".csv")
     for row in read_rows(path, path.name):
-        gathered.add(row)
-    return Imported(
-        records=gathered.records(),
-        prompts=gathered.prompts(),
-        settings=gathered.settings(),
-        notes=[*header.notes, *gathered.notes()],
+        builder.add(row)
+    return ImportTables(
+        records=builder.records(),
+        prompts=builder.prompts(),
+        settings=builder.settings(),
+        notes=[*header.notes, *builder.notes()],
         answers_supplied="answer" in header.known.values(),
     )
 
 
-def _header(file: str, present: list[str], mapping: Mapping[str, str], columns: Columns) -> Header:
-    """Settle what every column of the file means."""
+def _header(
+    file: str, present: list[str], mapping: Mapping[str, str], columns: ColumnReaders
+) -> Header:
+    """Decide what every column of the file means."""
     for theirs, ours in mapping.items():
         if theirs not in present:
-            near = nearest(theirs, present)
+            close = closest(theirs, present, cutoff=_SIMILAR)
             raise ConfigError(
                 f"--map {theirs}={ours}: {file} has no column `{theirs}`",
-                hint=f"did you mean `{near}`?" if near else f"it has: {', '.join(present)}",
+                hint=did_you_mean(f"`{close}`") if close else f"it has: {', '.join(present)}",
             )
         if columns.canonical(ours) is None:
-            near = nearest(ours, columns.names())
+            close = closest(ours, columns.names(), cutoff=_SIMILAR)
             raise ConfigError(
                 f"--map {theirs}={ours}: there is no column `{ours}` to map to",
-                hint=f"did you mean `{near}`?" if near else "names are those in docs/schema.md",
+                hint=did_you_mean(f"`{close}`") if close else "names are those in docs/schema.md",
             )
     known: dict[str, str] = {}
     unknown: list[str] = []
     for theirs in present:
         ours = columns.canonical(mapping.get(theirs, theirs))
-        # Elsewhere a label is rather what a classifier says, or should say.
-        foreign = ours == "label" and theirs not in mapping and not set(present) >= _OWN_IDS
-        if ours is None or foreign:
+        # In other programs a label is mostly the class that a classifier predicts.
+        is_class_label = ours == "label" and theirs not in mapping and not set(present) >= _OWN_IDS
+        if ours is None or is_class_label:
             unknown.append(theirs)
         elif ours in known.values():
             other = next(name for name, meaning in known.items() if meaning == ours)
@@ -117,11 +121,11 @@ def _header(file: str, present: list[str], mapping: Mapping[str, str], columns: 
             )
         else:
             known[theirs] = ours
-    _needed(file, present, known)
-    return Header(known, unknown, _said_aloud(unknown, columns))
+    _check_required(file, present, known)
+    return Header(known, unknown, _column_notes(unknown, columns))
 
 
-def _needed(file: str, present: list[str], known: dict[str, str]) -> None:
+def _check_required(file: str, present: list[str], known: dict[str, str]) -> None:
     meanings = set(known.values())
     if "prompt_id" not in meanings:
         guess = next((name for name in ("id", "question_id", "qid") if name in present), "THEIRS")
@@ -138,17 +142,17 @@ def _needed(file: str, present: list[str], known: dict[str, str]) -> None:
         )
 
 
-def _said_aloud(unknown: list[str], columns: Columns) -> list[str]:
+def _column_notes(unknown: list[str], columns: ColumnReaders) -> list[str]:
     notes: list[str] = []
     for name in unknown:
         if name in _OWN_IDS and len(_OWN_IDS & set(unknown)) == len(_OWN_IDS):
-            continue  # an export of ours, whose ids come out of the content again
+            continue  # our own export: its ids are computed from the content again
         if name == "label":
             advice = "; if it is what settings are called: --map label=label"
             notes.append(f"column `label` has no meaning here and is kept in extra_json{advice}")
             continue
-        near = _TIMES.get(name.lower()) or nearest(name, columns.names())
-        advice = f"; did you mean `{near}`? then: --map {name}={near}" if near else ""
+        close = _TIMES.get(name.lower()) or closest(name, columns.names(), cutoff=_SIMILAR)
+        advice = f"; {did_you_mean(f'`{close}`')} then: --map {name}={close}" if close else ""
         if name in _OWN_IDS:
             advice = "; ids of an imported run are made from its content"
         notes.append(f"column `{name}` has no meaning here and is kept in extra_json{advice}")

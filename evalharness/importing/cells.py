@@ -1,4 +1,4 @@
-"""One cell of an imported file as a typed value: strict, and never changed in passing.
+"""Readers of cells: one cell of an imported file as a typed value, strictly and unchanged.
 
 A reader takes a value that is not null (from CSV always a text) and raises :class:`CellError`
 with what it should have been.
@@ -32,7 +32,7 @@ _TIME = re.compile(
 _INT64 = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_UNIX_S = 9_223_372_036  # the last whole second a 64-bit count of nanoseconds reaches
-_TOO_MUCH = Decimal(10**12)
+_MAX_USD = Decimal(10**12)
 MONEY_STEP = Decimal("1e-12")  # US dollars; the precision of the column
 
 
@@ -50,7 +50,7 @@ def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
-def shown(value: Any) -> str:
+def quoted(value: Any) -> str:
     """Quote a value for a message, cut to a readable length."""
     try:
         text = repr(value)
@@ -63,7 +63,7 @@ def text(value: Any) -> str:
     """Read a text; a number is not taken for one."""
     if isinstance(value, str):
         return value
-    raise CellError(f"must be a text, got {shown(value)}")
+    raise CellError(f"must be a text, got {quoted(value)}")
 
 
 def name(value: Any) -> str:
@@ -72,7 +72,7 @@ def name(value: Any) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise CellError(f"must be a text, got {shown(value)}")
+    raise CellError(f"must be a text, got {quoted(value)}")
 
 
 def json_text(value: Any) -> str:
@@ -86,7 +86,7 @@ def json_value(value: Any) -> Any:
         try:
             return msgspec.json.decode(value)
         except (msgspec.MsgspecError, RecursionError):
-            raise CellError(f"must be JSON, got {shown(value)}") from None
+            raise CellError(f"must be JSON, got {quoted(value)}") from None
     return value
 
 
@@ -95,7 +95,7 @@ def json_document(value: Any) -> Any:
     try:
         return msgspec.json.decode(text(value))
     except (msgspec.MsgspecError, RecursionError):
-        raise CellError(f"must be JSON, got {shown(value)}") from None
+        raise CellError(f"must be JSON, got {quoted(value)}") from None
 
 
 def integer(lowest: int | None, highest: int | None) -> Cell:
@@ -108,10 +108,10 @@ def integer(lowest: int | None, highest: int | None) -> Cell:
         elif isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise CellError(f"must be a whole number, got {shown(value)}")
+            raise CellError(f"must be a whole number, got {quoted(value)}")
         _within(value, lowest, highest)
         if not -_INT64 <= value < _INT64:
-            raise CellError(f"must fit into 64 bits, got {shown(value)}")
+            raise CellError(f"must fit into 64 bits, got {quoted(value)}")
         return value
 
     return read
@@ -124,9 +124,9 @@ def number(lowest: float | None, highest: float | None) -> Cell:
         if isinstance(value, str) and _NUMBER.fullmatch(value):
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise CellError(f"must be a number, got {shown(value)}")
+            raise CellError(f"must be a number, got {quoted(value)}")
         if not math.isfinite(value):
-            raise CellError(f"must be a finite number, got {shown(value)}")
+            raise CellError(f"must be a finite number, got {quoted(value)}")
         _within(value, lowest, highest)
         return float(value)
 
@@ -135,9 +135,9 @@ def number(lowest: float | None, highest: float | None) -> Cell:
 
 def _within(value: float, lowest: float | None, highest: float | None) -> None:
     if lowest is not None and value < lowest:
-        raise CellError(f"must be at least {lowest:g}, got {shown(value)}")
+        raise CellError(f"must be at least {lowest:g}, got {quoted(value)}")
     if highest is not None and value > highest:
-        raise CellError(f"must be at most {highest:g}, got {shown(value)}")
+        raise CellError(f"must be at most {highest:g}, got {quoted(value)}")
 
 
 def boolean(value: Any) -> bool:
@@ -146,21 +146,21 @@ def boolean(value: Any) -> bool:
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return value.strip().lower() == "true"
-    raise CellError(f"must be true or false, got {shown(value)}")
+    raise CellError(f"must be true or false, got {quoted(value)}")
 
 
 def money(value: Any) -> Decimal:
     """Read US dollars, not negative, rounded to the column's 10⁻¹² dollars."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise CellError(f"must be US dollars, got {shown(value)}")
+        raise CellError(f"must be US dollars, got {quoted(value)}")
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
-        raise CellError(f"must be US dollars as a plain number, got {shown(value)}")
+        raise CellError(f"must be US dollars as a plain number, got {quoted(value)}")
     try:
         amount = Decimal(value.strip() if isinstance(value, str) else repr(value))
     except InvalidOperation:  # an exponent beyond what Decimal holds
         amount = None
-    if amount is None or not 0 <= amount < _TOO_MUCH:
-        raise CellError(f"must be in 0..10^12 US dollars, got {shown(value)}")
+    if amount is None or not 0 <= amount < _MAX_USD:
+        raise CellError(f"must be in 0..10^12 US dollars, got {quoted(value)}")
     return amount.quantize(MONEY_STEP)
 
 
@@ -168,16 +168,16 @@ def status(value: Any) -> str:
     """Read a record's status."""
     if isinstance(value, str) and value in set(Status):
         return value
-    raise CellError(f"must be one of {', '.join(Status)}, got {shown(value)}")
+    raise CellError(f"must be one of {', '.join(Status)}, got {quoted(value)}")
 
 
 def numbers(value: Any) -> list[float]:
     """Read a list of seconds."""
     decoded = json_value(value)
     if not is_list(decoded):
-        raise CellError(f"must be a list of numbers, got {shown(value)}")
-    read = number(0, None)
-    return [read(one) for one in decoded]
+        raise CellError(f"must be a list of numbers, got {quoted(value)}")
+    read_number = number(0, None)
+    return [read_number(item) for item in decoded]
 
 
 def binary(value: Any) -> bytes:
@@ -187,11 +187,11 @@ def binary(value: Any) -> bytes:
     try:
         return base64.b64decode(text(value), validate=True)
     except (binascii.Error, ValueError):
-        raise CellError(f"must be base64, got {shown(value)}") from None
+        raise CellError(f"must be base64, got {quoted(value)}") from None
 
 
-class Instants:
-    """Reads times, and counts those that named no time zone (taken as UTC)."""
+class TimeReader:
+    """Reads times, and counts those without a time zone (taken as UTC)."""
 
     def __init__(self) -> None:
         self.without_zone = 0
@@ -200,22 +200,22 @@ class Instants:
         """Read an ISO 8601 time, or Unix seconds, as nanoseconds since the epoch."""
         if isinstance(value, int | float) and not isinstance(value, bool):
             if not 0 <= value <= _LATEST_UNIX_S:
-                raise CellError(f"must be Unix seconds or an ISO 8601 time, got {shown(value)}")
+                raise CellError(f"must be Unix seconds or an ISO 8601 time, got {quoted(value)}")
             return int(Decimal(repr(value)) * 10**9)
         match = _TIME.fullmatch(value) if isinstance(value, str) else None
         if match is None:
-            raise CellError(f"must be a time like 2026-01-31T12:00:00Z, got {shown(value)}")
+            raise CellError(f"must be a time like 2026-01-31T12:00:00Z, got {quoted(value)}")
         offset = match["offset"]
         self.without_zone += offset is None
         zone = "+00:00" if offset in (None, "Z", "UTC") else offset
         try:
-            whole = datetime.fromisoformat(match["second"] + zone) - _EPOCH
+            since_epoch = datetime.fromisoformat(match["second"] + zone) - _EPOCH
         except ValueError as error:
-            raise CellError(f"is no time: {error}, got {shown(value)}") from None
+            raise CellError(f"is no time: {error}, got {quoted(value)}") from None
         nanoseconds = int((match["fraction"] or "").ljust(9, "0"))
-        instant = whole // timedelta(seconds=1) * 10**9 + nanoseconds
+        instant = since_epoch // timedelta(seconds=1) * 10**9 + nanoseconds
         if not -_INT64 <= instant < _INT64:
-            raise CellError(f"must lie in the years 1678 to 2261, got {shown(value)}")
+            raise CellError(f"must lie in the years 1678 to 2261, got {quoted(value)}")
         return instant
 
 
@@ -225,16 +225,16 @@ def tags(value: Any) -> list[str]:
     if isinstance(decoded, str):
         decoded = [part.strip() for part in decoded.split(";") if part.strip()]
     if not is_list(decoded):
-        raise CellError(f"must be a list of texts, got {shown(value)}")
-    return [name(one) for one in decoded]
+        raise CellError(f"must be a list of texts, got {quoted(value)}")
+    return [name(tag) for tag in decoded]
 
 
 def messages(value: Any) -> list[dict[str, Any]]:
     """Read chat messages: a list of objects with a role."""
     decoded = json_value(value)
     if not is_list(decoded) or not decoded:
-        raise CellError(f"must be a list of messages, got {shown(value)}")
+        raise CellError(f"must be a list of messages, got {quoted(value)}")
     for message in decoded:
         if not is_object(message) or not isinstance(message.get("role"), str):
-            raise CellError(f"must be objects with a `role`, got {shown(message)}")
+            raise CellError(f"must be objects with a `role`, got {quoted(message)}")
     return decoded

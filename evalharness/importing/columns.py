@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 from evalharness.importing import cells
 from evalharness.importing.cells import Cell
 from evalharness.schema import RECORDS
@@ -58,7 +55,7 @@ COLUMN_PARAMS = (
 )
 
 ALIASES = {"cost_usd": "cost_usd_imported"}
-PROMPT: dict[str, Cell] = {
+PROMPT_READERS: dict[str, Cell] = {
     "target": lambda value: value,
     "target_json": cells.json_document,  # for CSV, whose cells are texts: a list, a number
     "cluster": cells.name,
@@ -66,14 +63,14 @@ PROMPT: dict[str, Cell] = {
     "prompt": cells.text,
     "messages": cells.messages,
 }
-SHAPING = ("provider", "model", "system", "template")
+SETTING_COLUMNS = ("provider", "model", "system", "template")
 
 
-class Columns:
+class ColumnReaders:
     """Readers of the cells of one file."""
 
     def __init__(self) -> None:
-        self.instants = cells.Instants()
+        self.time_reader = cells.TimeReader()
         self.record: dict[str, Cell] = {
             column.name: self._record_cell(column.name, column.type)
             for column in RECORDS
@@ -86,7 +83,7 @@ class Columns:
         }
         self.readers: dict[str, Cell] = {
             **self.record,
-            **PROMPT,
+            **PROMPT_READERS,
             **self.params,
             "system": cells.text,
             "template": cells.text,
@@ -98,7 +95,7 @@ class Columns:
             "text": cells.text,
             "status": cells.status,
             "answer": cells.json_text,
-            "logprobs": cells.json_text,
+            "logprobs_json": cells.json_text,
         }
         if name in special:
             return special[name]
@@ -115,13 +112,13 @@ class Columns:
             "floats": cells.numbers,
             "bool": cells.boolean,
             "money": cells.money,
-            "time": self.instants,
+            "time": self.time_reader,
             "bytes": cells.binary,
         }
         return by_kind[kind]
 
     def canonical(self, name: str) -> str | None:
-        """Find the name a column is known by here, or None for a column that means nothing."""
+        """The canonical name of a column; None for a column without a meaning."""
         name = ALIASES.get(name, name)
         if name in _EXTRA_PARAMS:
             name = f"extra.{name}"
@@ -132,9 +129,3 @@ class Columns:
     def names(self) -> list[str]:
         """List every name a column can be mapped to."""
         return [*self.readers, *ALIASES, *_EXTRA_PARAMS]
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Find the known word that is spelled most like this one, or None when none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
-    return near[0] if near else None

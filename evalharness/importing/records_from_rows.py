@@ -1,4 +1,4 @@
-"""Rows of an imported file, gathered into prompts, settings and records."""
+"""Rows of an imported file to the tables of prompts, settings and records."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from evalharness.config.parameter_values import plain_number
 from evalharness.datasets.prompts import prompt_digest
 from evalharness.datasets.rows import Row
 from evalharness.errors import DatasetError
-from evalharness.importing.cells import CellError, shown
-from evalharness.importing.columns import PROMPT, SHAPING, Columns
-from evalharness.planning.setting_labels import by_axes, label, named
+from evalharness.importing.cells import CellError, quoted
+from evalharness.importing.columns import PROMPT_READERS, SETTING_COLUMNS, ColumnReaders
+from evalharness.planning.setting_labels import apply_labels, label_settings, sort_by_axes
 from evalharness.records import Prompt, Setting, Status, canonical_json, digest
 from evalharness.schema import RECORDS, arrow_schema, arrow_type
 from evalharness.store.parts.to_arrow import prompt_table, setting_table
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-BATCH = 20_000  # rows that are held as Python objects
+BATCH_ROWS = 20_000  # rows that are kept as Python objects
 
-# Columns that every imported record has, whatever the file holds.
-_MADE = {
+# Columns that every imported record has a value in, whatever the file holds.
+_ALWAYS_PRESENT = {
     "trial_id",
     "setting_id",
     "repeat",
@@ -35,8 +36,8 @@ _MADE = {
 }
 
 
-# Two ways to write one thing.
-_EITHER = (("prompt", "messages"), ("target", "target_json"))
+# Two columns with the same meaning; a prompt can have one of them.
+_EXCLUSIVE_PAIRS = (("prompt", "messages"), ("target", "target_json"))
 
 
 class Header(NamedTuple):
@@ -47,15 +48,15 @@ class Header(NamedTuple):
     notes: list[str]
 
 
-class _Fact(NamedTuple):
-    """Something a row says about its prompt, and where it says so."""
+class _PromptFact(NamedTuple):
+    """A value that a row gives for its prompt, and the location of the row."""
 
     value: Any
-    place: str
+    location: str
 
 
-class Gathered:
-    """Takes rows one by one; the tables are made at the end.
+class ImportBuilder:
+    """Builds the tables of an import from rows, one by one.
 
     Args:
         columns: readers of cells.
@@ -65,24 +66,26 @@ class Gathered:
 
     """
 
-    def __init__(self, columns: Columns, header: Header, *, cells_are_text: bool) -> None:
+    def __init__(self, columns: ColumnReaders, header: Header, *, cells_are_text: bool) -> None:
         self._columns = columns
         self._known = list(header.known.items())
         self._unknown = header.unknown
-        self._csv = cells_are_text
-        self._meanings = set(header.known.values())
-        self._param_names = [name for name in columns.params if name in self._meanings]
-        self._prompt_names = [name for name in PROMPT if name in self._meanings]
-        self._prompts: dict[str, dict[str, _Fact]] = {}
+        self._cells_are_text = cells_are_text
+        self._known_columns = set(header.known.values())
+        self._param_names = [name for name in columns.params if name in self._known_columns]
+        self._prompt_names = [name for name in PROMPT_READERS if name in self._known_columns]
+        self._prompts: dict[str, dict[str, _PromptFact]] = {}
         self._sources: dict[str, str] = {}
         self._settings: dict[bytes, Setting] = {}
-        self._called: dict[str, set[str | None]] = {}
-        self._repeats: Counter[tuple[str, str]] = Counter()
-        self._places: dict[tuple[str, str, int], str] = {}
-        filled = self._meanings | _MADE
-        self._cells: dict[str, list[Any]] = {c.name: [] for c in RECORDS if c.name in filled}
-        self._sealed: list[pa.Table] = []
-        self._answered = False
+        self._labels_by_setting: dict[str, set[str | None]] = {}
+        self._repeat_counts: Counter[tuple[str, str]] = Counter()
+        self._locations: dict[tuple[str, str, int], str] = {}
+        filled = self._known_columns | _ALWAYS_PRESENT
+        self._column_values: dict[str, list[Any]] = {
+            c.name: [] for c in RECORDS if c.name in filled
+        }
+        self._tables: list[pa.Table] = []
+        self._has_answers = False
 
     def add(self, row: Row) -> None:
         """Take one row.
@@ -94,37 +97,37 @@ class Gathered:
         values = self._read(row)
         prompt_id = values.get("prompt_id")
         if not prompt_id:
-            raise DatasetError(f"{row.place}: `prompt_id` is missing")
-        self._about_prompt(prompt_id, values, row.place)
+            raise DatasetError(f"{row.location}: `prompt_id` is missing")
+        self._add_prompt_facts(prompt_id, values, row.location)
         setting = self._setting(values)
-        self._called.setdefault(setting.setting_id, set()).add(values.get("label"))
-        values["repeat"] = self._repeat(prompt_id, setting.setting_id, values, row.place)
+        self._labels_by_setting.setdefault(setting.setting_id, set()).add(values.get("label"))
+        values["repeat"] = self._repeat(prompt_id, setting.setting_id, values, row.location)
         values["setting_id"] = setting.setting_id
         identity = [prompt_id, setting.setting_id, values["repeat"]]
         values["trial_id"] = digest(b"imported", canonical_json(identity))
-        self._answered |= values.get("answer") is not None
+        self._has_answers |= values.get("answer") is not None
         if values.get("status") is None:
             values["status"] = self._default_status(values)
         values["extra_json"] = self._extra(row)
         for flag in ("in_doubt", "text_sanitized"):
             values[flag] = values.get(flag) or False
-        for name, cells in self._cells.items():
+        for name, cells in self._column_values.items():
             cells.append(values.get(name))
-        if len(self._cells["trial_id"]) >= BATCH:
-            self._seal()
+        if len(self._column_values["trial_id"]) >= BATCH_ROWS:
+            self._flush()
 
-    def _seal(self) -> None:
+    def _flush(self) -> None:
         """Turn the rows taken so far into Arrow, a fraction of the size of Python's objects."""
         import pyarrow as pa
 
-        rows = len(self._cells["trial_id"])
+        rows = len(self._column_values["trial_id"])
         arrays: list[pa.Array[Any]] = []
         for column in RECORDS:
             kind = arrow_type(column.type)
-            cells = self._cells.get(column.name)
+            cells = self._column_values.get(column.name)
             arrays.append(pa.array([None] * rows if cells is None else cells, kind))
-        self._sealed.append(pa.Table.from_arrays(arrays, schema=arrow_schema("records")))
-        for cells in self._cells.values():
+        self._tables.append(pa.Table.from_arrays(arrays, schema=arrow_schema("records")))
+        for cells in self._column_values.values():
             cells.clear()
 
     def _extra(self, row: Row) -> str | None:
@@ -139,46 +142,46 @@ class Gathered:
         readers = self._columns.readers
         for theirs, ours in self._known:
             raw = row.columns.get(theirs)
-            if raw is None or (self._csv and raw == "" and ours != "text"):
+            if raw is None or (self._cells_are_text and raw == "" and ours != "text"):
                 continue
             try:
                 values[ours] = readers[ours](raw)
             except CellError as error:
-                called = f"`{ours}`" if theirs == ours else f"`{theirs}` (`{ours}`)"
-                raise DatasetError(f"{row.place}: {called} {error}") from None
+                column = f"`{ours}`" if theirs == ours else f"`{theirs}` (`{ours}`)"
+                raise DatasetError(f"{row.location}: {column} {error}") from None
         return values
 
     def _default_status(self, values: dict[str, Any]) -> str:
-        """Say what a row without a status is: null text is an error, unless a tool was called."""
-        if "text" not in self._meanings or values.get("tool_calls_json") is not None:
+        """The status of a row without one: null text is an error, unless a tool was called."""
+        if "text" not in self._known_columns or values.get("tool_calls_json") is not None:
             return Status.OK
         text = values.get("text")
         if text is None:
             return Status.ERROR
         return Status.OK if text else Status.EMPTY
 
-    def _about_prompt(self, prompt_id: str, values: dict[str, Any], place: str) -> None:
+    def _add_prompt_facts(self, prompt_id: str, values: dict[str, Any], location: str) -> None:
         facts = self._prompts.get(prompt_id)
         if facts is None:
             facts = self._prompts[prompt_id] = {}
-            self._sources[prompt_id] = place
+            self._sources[prompt_id] = location
         for name in self._prompt_names:
             value = values.get(name)
             if value is None:
                 continue
             fact = facts.get(name)
             if fact is None:
-                facts[name] = _Fact(value, place)
+                facts[name] = _PromptFact(value, location)
             elif fact.value != value or type(fact.value) is not type(value):
                 raise DatasetError(
-                    f"{place}: prompt {prompt_id!r} has `{name}` {shown(value)}, but "
-                    f"{shown(fact.value)} at {fact.place}",
+                    f"{location}: prompt {prompt_id!r} has `{name}` {quoted(value)}, but "
+                    f"{quoted(fact.value)} at {fact.location}",
                     hint="a prompt has one; give different prompts different ids",
                 )
-        for one, other in _EITHER:
-            if one in facts and other in facts:
+        for name_a, name_b in _EXCLUSIVE_PAIRS:
+            if name_a in facts and name_b in facts:
                 raise DatasetError(
-                    f"{place}: prompt {prompt_id!r} has both `{one}` and `{other}`",
+                    f"{location}: prompt {prompt_id!r} has both `{name_a}` and `{name_b}`",
                     hint="keep the column that says what was meant",
                 )
 
@@ -189,16 +192,14 @@ class Gathered:
             value = values.get(name)
             if value is None:
                 continue
-            # 0 and 0.0 are one value, as in a run's own settings.
-            if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-                value = int(value)
+            value = plain_number(value)  # as in a run's own settings
             if name.startswith("extra."):
                 extra[name.removeprefix("extra.")] = value
             else:
                 params[name] = value
         if extra:
             params["extra"] = extra
-        shape = {name: values.get(name) for name in SHAPING}
+        shape = {name: values.get(name) for name in SETTING_COLUMNS}
         key = canonical_json([shape, params])
         setting = self._settings.get(key)
         if setting is None:
@@ -214,22 +215,24 @@ class Gathered:
             )
         return setting
 
-    def _repeat(self, prompt_id: str, setting_id: str, values: dict[str, Any], place: str) -> int:
+    def _repeat(
+        self, prompt_id: str, setting_id: str, values: dict[str, Any], location: str
+    ) -> int:
         """Take the repeat as given, or number it in file order."""
-        if "repeat" not in self._meanings:
-            repeat = self._repeats[prompt_id, setting_id]
-            self._repeats[prompt_id, setting_id] = repeat + 1
+        if "repeat" not in self._known_columns:
+            repeat = self._repeat_counts[prompt_id, setting_id]
+            self._repeat_counts[prompt_id, setting_id] = repeat + 1
             return repeat
         repeat = values.get("repeat")
         if repeat is None:
             raise DatasetError(
-                f"{place}: `repeat` is missing, while other rows have one",
+                f"{location}: `repeat` is missing, while other rows have one",
                 hint="number every row, or leave the column out to have them numbered in order",
             )
-        other = self._places.setdefault((prompt_id, setting_id, repeat), place)
-        if other != place:
+        earlier = self._locations.setdefault((prompt_id, setting_id, repeat), location)
+        if earlier != location:
             raise DatasetError(
-                f"{place}: repeat {repeat} of prompt {prompt_id!r} is already at {other}",
+                f"{location}: repeat {repeat} of prompt {prompt_id!r} is already at {earlier}",
                 hint="if they were asked under different settings, add the column that differs",
             )
         return repeat
@@ -238,24 +241,24 @@ class Gathered:
         """Make the records table, in file order."""
         import pyarrow as pa
 
-        self._seal()
-        return pa.concat_tables(self._sealed)
+        self._flush()
+        return pa.concat_tables(self._tables)
 
     def prompts(self) -> pa.Table:
         """Make the prompts table, in order of first appearance."""
         prompts: list[Prompt] = []
         for prompt_id, facts in self._prompts.items():
-            said = {name: fact.value for name, fact in facts.items()}
-            messages = said.get("messages")
-            if "prompt" in said:
-                messages = [{"role": "user", "content": said["prompt"]}]
+            values = {name: fact.value for name, fact in facts.items()}
+            messages = values.get("messages")
+            if "prompt" in values:
+                messages = [{"role": "user", "content": values["prompt"]}]
             prompts.append(
                 Prompt(
                     prompt_id=prompt_id,
                     messages=messages,
-                    target=said.get("target_json", said.get("target")),
-                    tags=said.get("tags", []),
-                    cluster=said.get("cluster"),
+                    target=values.get("target_json", values.get("target")),
+                    tags=values.get("tags", []),
+                    cluster=values.get("cluster"),
                     source=self._sources[prompt_id],
                 )
             )
@@ -271,39 +274,41 @@ class Gathered:
     def settings(self) -> pa.Table:
         """Make the settings table, in the order of its axes, labelled by what varies.
 
-        Labels in the file are kept where they tell its settings apart.
+        Labels in the file are kept where every setting has one of its own.
         """
         import pyarrow as pa
 
-        found, names = list(self._settings.values()), self._names()
+        settings, labels = list(self._settings.values()), self._unique_labels()
         labelled = [
             s if s.label else msgspec.structs.replace(s, label=s.provider or "imported")
-            for s in (label(found) if names is None else named(found, names))
+            for s in (
+                label_settings(settings) if labels is None else apply_labels(settings, labels)
+            )
         ]
-        table = setting_table([(setting, True) for setting in by_axes(labelled)])
+        table = setting_table([(setting, True) for setting in sort_by_axes(labelled)])
         for name in ("provider", "endpoint", "model"):
             values = [value or None for value in table.column(name).to_pylist()]
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, pa.array(values, pa.string()))
+            position = table.column_names.index(name)
+            table = table.set_column(position, name, pa.array(values, pa.string()))
         return table.cast(arrow_schema("settings"))
 
-    def _names(self) -> list[str] | None:
-        """What the file calls each setting; None where it does not name each differently."""
-        given = [self._called[setting.setting_id] for setting in self._settings.values()]
-        names = [name for each in given for name in each if name]
-        return names if len(given) == len(names) == len(set(names)) else None
+    def _unique_labels(self) -> list[str] | None:
+        """The label of each setting in the file; None unless each has one of its own."""
+        by_setting = [self._labels_by_setting[s.setting_id] for s in self._settings.values()]
+        labels = [label for labels in by_setting for label in labels if label]
+        return labels if len(by_setting) == len(labels) == len(set(labels)) else None
 
     def notes(self) -> list[str]:
-        """Say what was taken for granted, to be said aloud."""
+        """The assumptions that were made, for the user to know."""
         notes: list[str] = []
-        naive = self._columns.instants.without_zone
+        naive = self._columns.time_reader.without_zone
         if naive:
             notes.append(f"{naive} times without a time zone were read as UTC")
-        if "label" in self._meanings and self._names() is None:
+        if "label" in self._known_columns and self._unique_labels() is None:
             notes.append(
                 "column `label` does not give every setting one name of its own: labels were made "
                 "of what varies"
             )
-        if "answer" in self._meanings and not self._answered:
+        if "answer" in self._known_columns and not self._has_answers:
             notes.append("column `answer` is empty in every row: all answers count as unparsed")
         return notes

@@ -1,4 +1,4 @@
-"""JudgeConfig: who judges, by what rubric, and how the verdict is written."""
+"""JudgeConfig: the judging model, the rubric, and the form of the verdict."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import msgspec
 from msgspec import Meta
 
 from evalharness.config.models import LimitsConfig, ProviderConfig
-from evalharness.config.strict_yaml import load
+from evalharness.config.strict_yaml import parse_yaml
 from evalharness.errors import ConfigError
 from evalharness.store.folder.run_folder import MANIFEST
 
-FILE = "judge.yaml"
+CONFIG_FILE = "judge.yaml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _GRADE_RUBRIC = (
@@ -28,7 +28,7 @@ _PAIR_RUBRIC = (
 
 
 def default_params() -> dict[str, Any]:
-    """Parameters of a judge's requests unless given: the likeliest reply, of bounded length."""
+    """Default parameters of a judge's requests: the likeliest reply, of bounded length."""
     return {"temperature": 0, "max_tokens": 512}
 
 
@@ -79,7 +79,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     @property
     def rubric_text(self) -> str:
-        """The rubric in force."""
+        """The rubric: as configured, else the general one of the mode."""
         return self.rubric or (_GRADE_RUBRIC if self.mode == "grade" else _PAIR_RUBRIC)
 
 
@@ -96,22 +96,22 @@ def judging_root(run_root: Path, name: str) -> Path:
     return run_root / "judge" / name
 
 
-def judgings(run_root: Path) -> list[str]:
+def judging_names(run_root: Path) -> list[str]:
     """Names of the judgings of a run, in alphabetical order."""
     return sorted(path.parent.name for path in run_root.glob(f"judge/*/{MANIFEST}"))
 
 
-def read_config(root: Path) -> JudgeConfig | None:
+def read_judge_config(root: Path) -> JudgeConfig | None:
     """The configuration of a judging; None where there is none yet.
 
     Raises:
         ConfigError: the file cannot be read as one.
     """
-    path = root / FILE
+    path = root / CONFIG_FILE
     if not path.exists():
         return None
     try:
-        return msgspec.convert(load(path.read_text("utf-8")), JudgeConfig)
+        return msgspec.convert(parse_yaml(path.read_text("utf-8")), JudgeConfig)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""What there is to judge: distinct outputs of a run, and pairs of outputs of two settings."""
+"""Outputs of a run to be judged: each unique one, and pairs of two settings' outputs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import msgspec
 from evalharness.errors import ConfigError
 from evalharness.records import Status, digest
 from evalharness.scoring.scorers.judge import output_key
-from evalharness.store.folder.current_plan import Asked
+from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run import Run
 
-# Errors say nothing; what a refusal is worth is settled by the rules of all scorers.
+# Errors have no output; a refusal is scored by the rules of all scorers.
 _JUDGED = frozenset({Status.OK.value, Status.EMPTY.value, Status.TRUNCATED.value})
 _COLUMNS = ["prompt_id", "setting_id", "repeat", "status", "text", "tool_calls_json"]
 
 
 class Output(msgspec.Struct, frozen=True):
-    """One distinct output of a prompt. ``question`` and ``target`` are the prompt's."""
+    """One unique output of a prompt. ``question`` and ``target`` are the prompt's."""
 
     key: str
     prompt_id: str
@@ -28,16 +28,16 @@ class Output(msgspec.Struct, frozen=True):
     text: str | None
     tool_calls_json: str | None
 
-    def said(self) -> Any:
-        """What the judge is shown: the text, and tool calls where there are any."""
+    def as_material(self) -> Any:
+        """What the judge is shown: the text, with the tool calls where there are any."""
         if self.tool_calls_json is None:
             return self.text or ""
         calls = msgspec.json.decode(self.tool_calls_json)
         return {"text": self.text or "", "tool_calls": calls}
 
 
-class Pair(msgspec.Struct, frozen=True):
-    """Two outputs of one prompt, one of each setting; ``count`` repeats gave just these."""
+class OutputPair(msgspec.Struct, frozen=True):
+    """Two outputs of one prompt, one of each setting; ``count`` repeats gave the same pair."""
 
     key: str
     a: Output
@@ -46,29 +46,31 @@ class Pair(msgspec.Struct, frozen=True):
 
     @property
     def identical(self) -> bool:
-        """Whether both said the same, which is a tie that nobody needs to be asked about."""
+        """Whether both are the same output: a tie without asking the judge."""
         return self.a.key == self.b.key
 
 
-class Outputs:
+class JudgeableOutputs:
     """The outputs of a run that can be judged, by setting, prompt and repeat."""
 
     def __init__(self, run: Run) -> None:
-        asked = Asked.of(run)
-        settings, prompts = asked.settings, asked.prompts
+        plan = PlanFilter.of(run)
+        settings, prompts = plan.settings, plan.prompts
         self._labels: dict[str, str] = {
             str(row["setting_id"]): str(row["label"])
             for row in settings.select(["setting_id", "label"]).to_pylist()
         }
-        self._records = asked.rows(run.table("records", _COLUMNS))
-        self._about = {row["prompt_id"]: _about(row) for row in prompts.to_pylist()}
+        self._records = plan.select(run.table("records", _COLUMNS))
+        self._prompt_content = {
+            row["prompt_id"]: _prompt_content(row) for row in prompts.to_pylist()
+        }
 
-    def distinct(self) -> list[Output]:
+    def unique(self) -> list[Output]:
         """Every output once, in the order of prompts as recorded."""
-        found: dict[str, Output] = {}
-        for _, _, output in self._each():
-            found.setdefault(output.key, output)
-        return list(found.values())
+        by_key: dict[str, Output] = {}
+        for _, _, output in self._rows():
+            by_key.setdefault(output.key, output)
+        return list(by_key.values())
 
     def setting(self, name: str) -> str:
         """The id of a setting given by label or id.
@@ -84,37 +86,37 @@ class Outputs:
             f"{problem} called {name!r}", hint="one of: " + " · ".join(self._labels.values())
         )
 
-    def pairs(self, a: str, b: str) -> list[Pair]:
-        """Distinct pairs: repeat i of setting ``a`` with repeat i of setting ``b``."""
+    def pairs(self, a: str, b: str) -> list[OutputPair]:
+        """Unique pairs: repeat i of setting ``a`` with repeat i of setting ``b``."""
         sides: tuple[dict[tuple[str, int], Output], ...] = ({}, {})
-        for setting, repeat, output in self._each():
+        for setting, repeat, output in self._rows():
             for name, side in zip((a, b), sides, strict=True):
                 if setting == name:
                     side[output.prompt_id, repeat] = output
-        found: dict[str, tuple[Output, Output]] = {}
+        pairs: dict[str, tuple[Output, Output]] = {}
         count: Counter[str] = Counter()
-        for place, left in sides[0].items():
-            right = sides[1].get(place)
+        for prompt_and_repeat, left in sides[0].items():
+            right = sides[1].get(prompt_and_repeat)
             if right is not None:
                 key = digest(left.key.encode(), right.key.encode())
-                found[key] = (left, right)
+                pairs[key] = (left, right)
                 count[key] += 1
-        return [Pair(key, *both, count[key]) for key, both in found.items()]
+        return [OutputPair(key, *both, count[key]) for key, both in pairs.items()]
 
-    def _each(self) -> list[tuple[str, int, Output]]:
+    def _rows(self) -> list[tuple[str, int, Output]]:
         rows: list[tuple[str, int, Output]] = []
         columns = (self._records[name].to_pylist() for name in _COLUMNS)
         for prompt_id, setting_id, repeat, status, text, calls in zip(*columns, strict=True):
             if status not in _JUDGED or (text is None and calls is None and status == "ok"):
                 continue  # an import may know that there was an answer without knowing which
-            question, target = self._about[prompt_id]
+            question, target = self._prompt_content[prompt_id]
             key = output_key(prompt_id, text, calls, target)
             rows.append((setting_id, repeat, Output(key, prompt_id, question, target, text, calls)))
         return rows
 
 
-def _about(row: dict[str, Any]) -> tuple[Any, Any]:
-    """What was asked, and the target. A lone user message is shown as its text."""
+def _prompt_content(row: dict[str, Any]) -> tuple[Any, Any]:
+    """The question and the target. A single user message is shown as its text."""
 
     def decoded(name: str) -> Any:
         return None if row[name] is None else msgspec.json.decode(row[name])

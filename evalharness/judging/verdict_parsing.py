@@ -1,4 +1,4 @@
-"""What a judge's reply says. No verdict is None: never a middle grade, never a zero."""
+"""Parsing a judge's reply. Without a verdict it gives None, never a middle grade or a zero."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GRADE = re.compile(rf"\bgrade{_BETWEEN}(?P<value>{_NUMBER})", re.IGNORECASE)
 _VERDICT = re.compile(rf"\bverdict{_BETWEEN}(?P<value>1|2|tie)\b", re.IGNORECASE)
 _BARE = re.compile(rf"\s*(?P<value>{_NUMBER})\s*")
 _BARE_VERDICT = re.compile(r"\s*(?P<value>1|2|tie)\s*", re.IGNORECASE)
-_LONGEST = 1_000_000  # characters searched, from the end
+_MAX_CHARS = 1_000_000  # characters searched, from the end
 
 
 def parse_grade(text: str | None, scale: tuple[float, float]) -> float | None:
@@ -25,11 +25,11 @@ def parse_grade(text: str | None, scale: tuple[float, float]) -> float | None:
     Read from JSON with a key ``grade``, else the last ``GRADE: N``, else a reply that is nothing
     but a number.
     """
-    said = _said(text, "grade", _GRADE, _BARE)
-    if isinstance(said, bool) or said is None:
+    reply_value = _reply_value(text, "grade", _GRADE, _BARE)
+    if isinstance(reply_value, bool) or reply_value is None:
         return None
     try:
-        value = float(said)
+        value = float(reply_value)
     except (TypeError, ValueError, OverflowError):
         return None
     low, high = scale
@@ -39,13 +39,13 @@ def parse_grade(text: str | None, scale: tuple[float, float]) -> float | None:
 
 
 def parse_verdict(text: str | None) -> str | None:
-    """``"1"``, ``"2"`` or ``"tie"``; None when the reply names none."""
-    said = _said(text, "verdict", _VERDICT, _BARE_VERDICT)
-    word = str(said).strip().lower()
+    """The verdict ``"1"``, ``"2"`` or ``"tie"``; None when the reply has none."""
+    reply_value = _reply_value(text, "verdict", _VERDICT, _BARE_VERDICT)
+    word = str(reply_value).strip().lower()
     return word if word in ("1", "2", "tie") else None
 
 
-def parse(text: str | None, config: JudgeConfig) -> str | None:
+def parse_reply(text: str | None, config: JudgeConfig) -> str | None:
     """The verdict in one spelling, for comparing replies with each other."""
     if config.mode == "pairwise":
         return parse_verdict(text)
@@ -53,18 +53,20 @@ def parse(text: str | None, config: JudgeConfig) -> str | None:
     return None if value is None else repr(value)
 
 
-def _said(text: str | None, key: str, pattern: re.Pattern[str], bare: re.Pattern[str]) -> Any:
+def _reply_value(
+    text: str | None, key: str, pattern: re.Pattern[str], bare: re.Pattern[str]
+) -> Any:
     if text is None:
         return None
-    text = text[-_LONGEST:]
+    text = text[-_MAX_CHARS:]
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):
         decoded = None
     if isinstance(decoded, dict):
         return cast("dict[str, Any]", decoded).get(key)
-    found = list(pattern.finditer(text))
-    if found:
-        return found[-1]["value"]
-    whole = bare.fullmatch(text)
-    return None if whole is None else whole["value"]
+    matches = list(pattern.finditer(text))
+    if matches:
+        return matches[-1]["value"]
+    match = bare.fullmatch(text)
+    return None if match is None else match["value"]

@@ -1,7 +1,7 @@
-"""What a load configuration means: which settings share a load point, how many requests it takes.
+"""Load points of a plan: the settings each one has, and how many requests it sends.
 
-A *load point* is one load (arrival, rate, …) on one endpoint and model. Its settings are asked
-interleaved, at the one rate; load points run one after the other.
+A *load point* is one load (arrival, rate, …) on one endpoint and model. The requests of its
+settings are interleaved and share its rate; load points run one after the other.
 """
 
 from __future__ import annotations
@@ -13,37 +13,38 @@ from typing import Any
 import msgspec
 
 from evalharness.config.models import LoadConfig, RunConfig
+from evalharness.config.parameter_values import plain_number
 from evalharness.errors import ConfigError
 from evalharness.records import Prompt, Setting
 
-OPEN_CONCURRENCY = 1024  # most requests in flight of an open loop
+OPEN_LOOP_CONCURRENCY = 1024  # the largest number of requests in flight of an open loop
 _SWEPT = ("arrival", "rate", "start_rate", "burstiness", "speed", "concurrency", "seed")
-AXES = frozenset(f"load.{name}" for name in _SWEPT)
-# They judge a measurement and change none of its requests.
-_JUDGING = ("slo", "max_delay_s", "min_rate_share")
-# Which arrivals a key means something to; a key that would be ignored is refused.
-_RATED = ("constant", "poisson", "gamma", "ramp")
+LOAD_AXES = frozenset(f"load.{name}" for name in _SWEPT)
+# Keys that only judge a measurement, and change none of its requests.
+_JUDGING_KEYS = ("slo", "max_delay_s", "min_rate_share")
+# The arrivals that use a key; with others it would be ignored, and is refused.
+_RATE_ARRIVALS = ("constant", "poisson", "gamma", "ramp")
 _ONLY_FOR: dict[str, tuple[str, ...]] = {
-    "rate": _RATED,
+    "rate": _RATE_ARRIVALS,
     "start_rate": ("ramp",),
     "burstiness": ("gamma",),
     "column": ("replay",),
     "speed": ("replay",),
-    "max_behind_s": (*_RATED, "replay"),
+    "max_behind_s": (*_RATE_ARRIVALS, "replay"),
     "search": ("constant", "poisson", "gamma"),
 }
 _FIELDS = {field.name: field for field in msgspec.structs.fields(LoadConfig)}
 
 
-def load_shape(config: RunConfig, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a setting that says how its requests arrive; empty in batch evaluation.
+def load_identity(config: RunConfig, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The load as part of a setting's identity; empty in batch evaluation.
 
-    ``row`` is a combination of the sweep; its ``load.<key>`` values stand over ``config.load``.
+    ``row`` is a combination of the sweep; its ``load.<key>`` values override ``config.load``.
 
     Raises:
         ConfigError: a key is missing, out of range, or means nothing to this arrival.
     """
-    swept = {key.removeprefix("load."): value for key, value in row.items() if key in AXES}
+    swept = {key.removeprefix("load."): value for key, value in row.items() if key in LOAD_AXES}
     if config.load is None:
         if swept:
             key = next(iter(swept))
@@ -52,32 +53,28 @@ def load_shape(config: RunConfig, row: Mapping[str, Any]) -> dict[str, Any]:
                 hint="load=poisson, for instance (docs/benchmarking.md)",
             )
         return {}
-    raw = {**_given(config.load), **{k: v for k, v in swept.items() if v is not None}}
-    load = _checked(raw, config)
-    settled = load.concurrency or (
-        config.limits.concurrency if load.arrival == "closed" else OPEN_CONCURRENCY
+    values = {**_keys_set(config.load), **{k: v for k, v in swept.items() if v is not None}}
+    load = _checked(values, config)
+    concurrency = load.concurrency or (
+        config.limits.concurrency if load.arrival == "closed" else OPEN_LOOP_CONCURRENCY
     )
-    shape = _given(msgspec.structs.replace(load, concurrency=settled))
-    return {"arrival": load.arrival, **{k: v for k, v in shape.items() if k not in _judging(load)}}
+    shape = _keys_set(msgspec.structs.replace(load, concurrency=concurrency))
+    return {
+        "arrival": load.arrival,
+        **{k: v for k, v in shape.items() if k not in _keys_outside_identity(load)},
+    }
 
 
-def _judging(load: LoadConfig) -> tuple[str, ...]:
-    """Keys outside the identity; what a search looks for decides what it sends."""
-    return _JUDGING if load.search is None else ()
+def _keys_outside_identity(load: LoadConfig) -> tuple[str, ...]:
+    """Keys outside the identity. A search depends on its SLO, so there all keys are part of it."""
+    return _JUDGING_KEYS if load.search is None else ()
 
 
-def _given(load: LoadConfig) -> dict[str, Any]:
+def _keys_set(load: LoadConfig) -> dict[str, Any]:
     """The keys that differ from their defaults, as plain data."""
     plain: dict[str, Any] = msgspec.to_builtins(load)
     empty: dict[str, Any] = msgspec.to_builtins(LoadConfig())
-    return {key: _plain(value) for key, value in plain.items() if value != empty[key]}
-
-
-def _plain(value: Any) -> Any:
-    """2.0 and 2 are one rate."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    return value
+    return {key: plain_number(value) for key, value in plain.items() if value != empty[key]}
 
 
 def _checked(raw: dict[str, Any], config: RunConfig) -> LoadConfig:
@@ -91,17 +88,17 @@ def _checked(raw: dict[str, Any], config: RunConfig) -> LoadConfig:
                 f"`load.{key}` means nothing to load.arrival={load.arrival}",
                 hint=f"load.{key}=null, or load.arrival={_ONLY_FOR[key][0]}",
             )
-    _need(load, config)
+    _check_required(load, config)
     return load
 
 
-def _need(load: LoadConfig, config: RunConfig) -> None:
-    """What an arrival cannot do without, and what excludes each other.
+def _check_required(load: LoadConfig, config: RunConfig) -> None:
+    """Refuse a load without the keys its arrival needs, or with keys that exclude each other.
 
     Raises:
         ConfigError: naming the key to type.
     """
-    if load.arrival in _RATED and load.rate is None:
+    if load.arrival in _RATE_ARRIVALS and load.rate is None:
         raise ConfigError(f"load.arrival={load.arrival} needs `load.rate`", hint="load.rate=2")
     if load.arrival == "ramp" and (load.start_rate is None or load.duration_s is None):
         raise ConfigError(
@@ -137,34 +134,34 @@ def _need(load: LoadConfig, config: RunConfig) -> None:
         )
 
 
-def load_of(shape: Mapping[str, Any], config: LoadConfig) -> LoadConfig:
-    """The load that a setting or a measurement describes; what judges it is the ``config``'s."""
+def load_from_identity(shape: Mapping[str, Any], config: LoadConfig) -> LoadConfig:
+    """The load of a setting or a measurement, judged by the limits of ``config``."""
     load = msgspec.convert(dict(shape), LoadConfig)
-    judges = {name: getattr(config, name) for name in _JUDGING}
-    return msgspec.structs.replace(load, **judges)
+    limits = {name: getattr(config, name) for name in _JUDGING_KEYS}
+    return msgspec.structs.replace(load, **limits)
 
 
-def load_points(settings: Sequence[Setting]) -> list[list[Setting]]:
-    """Settings by load point, in the order of the plan; a replay has one setting a point."""
+def group_by_load_point(settings: Sequence[Setting]) -> list[list[Setting]]:
+    """Settings by load point, in the order of the plan. A replay has one setting per load point."""
     points: dict[Any, list[Setting]] = {}
     for setting in settings:
         shape = msgspec.json.encode(setting.load, order="deterministic")
-        alone = setting.setting_id if setting.load.get("arrival") == "replay" else ""
-        points.setdefault((shape, setting.endpoint, setting.model, alone), []).append(setting)
+        replay = setting.setting_id if setting.load.get("arrival") == "replay" else ""
+        points.setdefault((shape, setting.endpoint, setting.model, replay), []).append(setting)
     return list(points.values())
 
 
 def measured_requests(load: LoadConfig, *, cells: int, repeats: int) -> int | None:
-    """How many requests a load point measures at most; None where only time ends it."""
+    """The largest number of requests that a load point measures; None where only time ends it."""
     if load.requests is not None or load.duration_s is not None:
         return load.requests
     return cells * repeats
 
 
 def expected_requests(load: LoadConfig, *, cells: int, repeats: int) -> int | None:
-    """Requests of a load point, warm-up included; expected ones where chance or time decides.
+    """Requests of a load point, warm-up included; their expectation where chance or time decides.
 
-    None where nothing tells before: a closed loop that is ended by time.
+    None where it cannot be known before: in a closed loop that is ended by time.
     """
     rate = load.rate
     if load.arrival == "ramp" and rate is not None:
@@ -180,11 +177,11 @@ def expected_requests(load: LoadConfig, *, cells: int, repeats: int) -> int | No
 
 
 def expected_seconds(load: LoadConfig, requests: int | None) -> float | None:
-    """How long an open loop's schedule is; None where only the server tells (closed loop).
+    """The length of an open loop's schedule; None for a closed loop, where the server decides.
 
     Args:
         load: the load.
-        requests: as :func:`expected_requests` has them.
+        requests: of the load point, from :func:`expected_requests`.
     """
     if load.duration_s is not None and load.requests is None:
         warm = load.warmup_requests / load.rate if load.rate else 0.0
@@ -194,23 +191,25 @@ def expected_seconds(load: LoadConfig, requests: int | None) -> float | None:
     return requests / load.rate
 
 
-def visits(config: RunConfig, settings: Sequence[Setting], prompts: int) -> int:
-    """How often each prompt is asked under each setting at most, as far as that is known."""
+def max_repeats(config: RunConfig, settings: Sequence[Setting], prompts: int) -> int:
+    """The largest number of repeats of a prompt under a setting, as far as that is known."""
     if config.load is None:
         return config.repeats
-    found = [config.repeats]
-    for point in load_points(settings):
+    counts = [config.repeats]
+    for point in group_by_load_point(settings):
         cells = max(1, prompts * len(point))
         count = expected_requests(
-            load_of(point[0].load, config.load), cells=cells, repeats=config.repeats
+            load_from_identity(point[0].load, config.load), cells=cells, repeats=config.repeats
         )
         if count is not None:
-            found.append(math.ceil(count / cells))
-    return max(found[1:], default=config.repeats)
+            counts.append(math.ceil(count / cells))
+    return max(counts[1:], default=config.repeats)
 
 
-def check_loads(config: RunConfig, settings: Sequence[Setting], prompts: Sequence[Prompt]) -> None:
-    """Find out before anything is sent whether every replay has its times.
+def check_replay_times(
+    config: RunConfig, settings: Sequence[Setting], prompts: Sequence[Prompt]
+) -> None:
+    """Check, before anything is sent, that the rows of every replay have their times.
 
     Raises:
         ConfigError: a row without a time, or rows out of order.

@@ -1,4 +1,4 @@
-"""A seeded shuffle of 0..n-1 that holds no list: a plan of any size starts sending at once.
+"""A seeded permutation of 0..n-1, computed block by block: a plan of any size starts at once.
 
 A balanced Feistel network over the smallest even-bit domain that covers n, with values outside
 walked back in (cycle walking), is a bijection on 0..n-1. Four rounds of a 64-bit mixer are ample:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ROUNDS = 4
 
 
-class Shuffle:
+class FeistelPermutation:
     """A permutation of ``range(n)`` decided by ``seed`` alone.
 
     Args:

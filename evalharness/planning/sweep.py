@@ -7,25 +7,26 @@ methods. Axis names are parameter names, ``extra.<key>``, ``load.<key>``, ``mode
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from evalharness.config.models import ProviderConfig, RunConfig
+from evalharness.config.parameter_values import plain_number
 from evalharness.errors import ConfigError
-from evalharness.planning.load_points import AXES as LOAD_AXES
-from evalharness.planning.load_points import load_shape
+from evalharness.planning.load_points import LOAD_AXES as LOAD_AXES
+from evalharness.planning.load_points import load_identity
+from evalharness.process.text import closest, did_you_mean
 from evalharness.records import Setting, canonical_json, digest
 
 METHODS = ("grid", "zip", "random", "sobol", "lhs")
 _OPTIONS = ("method", "samples", "sample_seed")
-_SHAPING = ("model", "provider", "system", "template")
+_SETTING_KEYS = ("model", "provider", "system", "template")
 _INTEGERS = frozenset({"seed", "max_tokens", "n", "top_logprobs"})
 
 
-class Range(NamedTuple):
+class AxisRange(NamedTuple):
     """A continuous axis for sampling methods; ``log`` samples the exponent evenly."""
 
     lowest: float
@@ -33,11 +34,11 @@ class Range(NamedTuple):
     log: bool
 
 
-Axis = list[Any] | Range
+Axis = list[Any] | AxisRange
 
 
 def parse_axes(sweep: Mapping[str, Any], known_params: frozenset[str]) -> dict[str, Axis]:
-    """Check and flatten the ``sweep`` mapping; options (method, samples) are left out.
+    """Check and flatten the ``sweep`` mapping; its options (method, samples) are not axes.
 
     Raises:
         ConfigError: an unknown axis, no values, repeated values, or a malformed range.
@@ -47,10 +48,10 @@ def parse_axes(sweep: Mapping[str, Any], known_params: frozenset[str]) -> dict[s
         name = key.removeprefix("dataset.").removeprefix("params.")
         if value is None:  # `sweep.seed=null` takes a preset axis away
             continue
-        known = name in known_params or name in _SHAPING or name in LOAD_AXES
-        if not known and not name.startswith("extra."):
+        is_known = name in known_params or name in _SETTING_KEYS or name in LOAD_AXES
+        if not is_known and not name.startswith("extra."):
             raise ConfigError(
-                f"unknown sweep axis `sweep.{key}`", hint=_suggest(name, known_params)
+                f"unknown sweep axis `sweep.{key}`", hint=_suggest_axis(name, known_params)
             )
         axes[name] = _axis(key, value)
     return axes
@@ -67,10 +68,10 @@ def _flatten(sweep: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             yield key, value
 
 
-def _suggest(name: str, known: frozenset[str]) -> str:
-    close = difflib.get_close_matches(name, [*known, *_SHAPING, *LOAD_AXES], n=1)
+def _suggest_axis(name: str, known: frozenset[str]) -> str:
+    close = closest(name, [*known, *_SETTING_KEYS, *LOAD_AXES])
     if close:
-        return f"did you mean sweep.{close[0]}?"
+        return did_you_mean(f"sweep.{close}")
     return f"a provider's own parameter is swept as sweep.extra.{name}=[…]"
 
 
@@ -89,14 +90,14 @@ def _axis(key: str, value: Any) -> Axis:
         )
     seen: set[bytes] = set()
     for item in values:
-        mark = canonical_json(_plain_number(item))
+        mark = canonical_json(plain_number(item))
         if mark in seen:
             raise ConfigError(f"`sweep.{key}` names the value {item!r} twice")
         seen.add(mark)
     return values
 
 
-def _range(key: str, value: dict[str, Any]) -> Range:
+def _range(key: str, value: dict[str, Any]) -> AxisRange:
     scale = value.pop("scale", "linear")
     low, high = value.pop("min", None), value.pop("max", None)
     numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (low, high))
@@ -106,7 +107,7 @@ def _range(key: str, value: dict[str, Any]) -> Range:
         )
     if not low < high or (scale == "log" and low <= 0):
         raise ConfigError(f"`sweep.{key}`: min must be below max (and above 0 for a log scale)")
-    return Range(float(low), float(high), scale == "log")
+    return AxisRange(float(low), float(high), scale == "log")
 
 
 def combine(sweep: Mapping[str, Any], axes: dict[str, Axis]) -> list[dict[str, Any]]:
@@ -119,17 +120,17 @@ def combine(sweep: Mapping[str, Any], axes: dict[str, Axis]) -> list[dict[str, A
     if method not in METHODS:
         raise ConfigError(f"`sweep.method` must be one of {', '.join(METHODS)}, got {method!r}")
     if method in ("grid", "zip"):
-        return _lists(method, axes)
+        return _combine_lists(method, axes)
     samples = sweep.get("samples")
     if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
         raise ConfigError(f"`sweep.samples` must be a whole number ≥ 1 for method {method}")
     seed = sweep.get("sample_seed") or 0
-    return _sampled(method, axes, samples, int(seed))
+    return _sample_points(method, axes, samples, int(seed))
 
 
-def _lists(method: str, axes: dict[str, Axis]) -> list[dict[str, Any]]:
+def _combine_lists(method: str, axes: dict[str, Axis]) -> list[dict[str, Any]]:
     for name, axis in axes.items():
-        if isinstance(axis, Range):
+        if isinstance(axis, AxisRange):
             raise ConfigError(
                 f"`sweep.{name}` is a range, which method {method} cannot visit",
                 hint="add sweep.method=sobol sweep.samples=16",
@@ -144,7 +145,9 @@ def _lists(method: str, axes: dict[str, Axis]) -> list[dict[str, Any]]:
     return [dict(zip(axes, row, strict=True)) for row in zip(*columns, strict=True)] or [{}]
 
 
-def _sampled(method: str, axes: dict[str, Axis], samples: int, seed: int) -> list[dict[str, Any]]:
+def _sample_points(
+    method: str, axes: dict[str, Axis], samples: int, seed: int
+) -> list[dict[str, Any]]:
     if not axes:
         return [{}]
     from scipy.stats import qmc  # pyright: ignore[reportMissingTypeStubs]
@@ -163,14 +166,15 @@ def _sampled(method: str, axes: dict[str, Axis], samples: int, seed: int) -> lis
     rows: dict[bytes, dict[str, Any]] = {}
     for point in points.tolist():
         row = {
-            name: _at(name, axis, u) for (name, axis), u in zip(axes.items(), point, strict=True)
+            name: _value_at(name, axis, u)
+            for (name, axis), u in zip(axes.items(), point, strict=True)
         }
         rows.setdefault(canonical_json(row), row)
     return list(rows.values())
 
 
-def _at(name: str, axis: Axis, u: float) -> Any:
-    """The value a fraction ``u`` in [0, 1) of the way along an axis."""
+def _value_at(name: str, axis: Axis, u: float) -> Any:
+    """The value at a fraction ``u`` in [0, 1) of an axis."""
     if isinstance(axis, list):
         return axis[min(int(u * len(axis)), len(axis) - 1)]
     if axis.log:
@@ -180,12 +184,12 @@ def _at(name: str, axis: Axis, u: float) -> Any:
     return round(value) if name in _INTEGERS else float(f"{value:.4g}")
 
 
-def expand(
+def expand_sweep(
     config: RunConfig, identities: Mapping[str, str], known_params: frozenset[str]
 ) -> list[Setting]:
     """The settings of one run configuration, not labelled yet (see :mod:`.setting_labels`).
 
-    ``identities`` maps provider names to who answers (a base URL, a hash of weights).
+    ``identities`` maps provider names to what answers (a base URL, a hash of weights).
 
     Raises:
         ConfigError: an axis cannot be understood or names an unknown provider.
@@ -207,16 +211,16 @@ def provider_of(config: RunConfig, name: str | None) -> ProviderConfig:
 
 
 def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, str]) -> Setting:
-    shaping = {key: row[key] for key in _SHAPING if key in row}
+    shaping = {key: row[key] for key in _SETTING_KEYS if key in row}
     provider = provider_of(config, shaping.get("provider"))
     params: dict[str, Any] = {k: v for k, v in config.params.items() if k != "extra"}
     extra: dict[str, Any] = dict(config.params.get("extra") or {})
     for key, value in row.items():
         if key.startswith("extra."):
             extra[key.removeprefix("extra.")] = value
-        elif key not in _SHAPING and key not in LOAD_AXES:
+        elif key not in _SETTING_KEYS and key not in LOAD_AXES:
             params[key] = value
-    params = {key: _plain_number(value) for key, value in params.items() if value is not None}
+    params = {key: plain_number(value) for key, value in params.items() if value is not None}
     extra = {key: value for key, value in extra.items() if value is not None}
     if extra:
         params["extra"] = extra
@@ -224,8 +228,8 @@ def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, st
     system = shaping.get("system", config.dataset.system)
     template = shaping.get("template", config.dataset.template)
     endpoint = identities[provider.name]
-    load = load_shape(config, row)
-    # A setting without a load keeps the identity it had before there were any.
+    load = load_identity(config, row)
+    # Without a load the identity has no such part: a batch run's ids do not depend on it.
     shape = [endpoint, model, params, system, template, *([load] if load else [])]
     return Setting(
         setting_id=digest(canonical_json(shape))[:16],
@@ -236,13 +240,6 @@ def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, st
         params=params,
         system=system,
         template=template,
-        axes={key: _plain_number(value) for key, value in row.items()},
+        axes={key: plain_number(value) for key, value in row.items()},
         load=load,
     )
-
-
-def _plain_number(value: Any) -> Any:
-    """0 and 0.0 are one value: whole floats become ints, so that equal settings hash alike."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    return value

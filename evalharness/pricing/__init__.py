@@ -6,6 +6,6 @@ since it needs numpy.
 """
 
 from evalharness.pricing.book import PriceBook
-from evalharness.pricing.price import Price, Rates, Tier, usd_text
+from evalharness.pricing.price import Price, PriceRates, PriceTier, usd_text
 
-__all__ = ["Price", "PriceBook", "Rates", "Tier", "usd_text"]
+__all__ = ["Price", "PriceBook", "PriceRates", "PriceTier", "usd_text"]

@@ -1,8 +1,8 @@
-"""What HTTP attempts cost, whatever became of them: for the money limit, and for waste.
+"""The cost of HTTP attempts, for the money limit and for wasted spend.
 
-What an attempt cost is what the provider says it billed, else the price of the usage it reported;
-a rejected or unsent attempt without either cost nothing. Everything else is unknown, and stands
-with what was set aside for it at worst, if anything was.
+An attempt costs what the provider billed for it, else the price of the usage it reported; a
+rejected or unsent attempt without either cost nothing. For all others the cost is unknown; known is
+only the worst case that was reserved for them, if any.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from evalharness.pricing import picodollars
 from evalharness.pricing.book import PriceBook
-from evalharness.pricing.row_costs import exact_costs
+from evalharness.pricing.row_costs import row_costs
 from evalharness.pricing.usage_columns import Bools, Ints, read_codes
 from evalharness.records import Outcome
 
@@ -30,29 +30,29 @@ _FREE = (Outcome.REJECTED.value, Outcome.NOT_SENT.value)
 
 
 class AttemptCosts:
-    """What every attempt cost, in pico-dollars.
+    """The cost of every attempt, in pico-dollars.
 
     Args:
         attempts: a table with :data:`COLUMNS`.
-        named: setting_id → provider and model, which prices are looked up by.
+        models: setting_id → provider and model, which prices are looked up by.
         book: the prices.
 
     Attributes:
         pico: 0 where unknown.
         known: where it is known.
         in_doubt: attempts of unknown outcome.
-        reserved: what had been set aside, 0 where nothing was.
-        reserved_known: where something was.
+        reserved: the worst case that had been reserved, 0 where nothing was.
+        reserved_known: where something was reserved.
     """
 
     def __init__(
         self,
         attempts: pa.Table,
-        named: Mapping[str, tuple[str | None, str | None]],
+        models: Mapping[str, tuple[str | None, str | None]],
         book: PriceBook,
     ) -> None:
         billed, is_billed = picodollars.money_column(attempts, "billed_usd")
-        computed, is_computed = exact_costs(_with_names(attempts, named), book)
+        computed, is_computed = row_costs(_with_model_columns(attempts, models), book)
         unserved = _is_one_of(attempts, "outcome", _FREE)
         self.in_doubt: Bools = _is_one_of(attempts, "outcome", (Outcome.IN_DOUBT.value,))
         self.known: Bools = is_billed | unserved | is_computed
@@ -61,19 +61,21 @@ class AttemptCosts:
         self.reserved, self.reserved_known = picodollars.money_column(attempts, "reserved_usd")
 
 
-def _is_one_of(attempts: pa.Table, column: str, wanted: tuple[str, ...]) -> Bools:
+def _is_one_of(attempts: pa.Table, column: str, words: tuple[str, ...]) -> Bools:
     values, codes = read_codes(attempts, column)
-    return np.array([value in wanted for value in values] or [False], np.bool_)[codes]
+    return np.array([value in words for value in values] or [False], np.bool_)[codes]
 
 
-def _with_names(attempts: pa.Table, named: Mapping[str, tuple[str | None, str | None]]) -> pa.Table:
+def _with_model_columns(
+    attempts: pa.Table, models: Mapping[str, tuple[str | None, str | None]]
+) -> pa.Table:
     """The attempts with the provider and model columns that prices are looked up by."""
     import pyarrow as pa
 
     ids, codes = read_codes(attempts, "setting_id")
     table: Any = attempts
     rows: Any = pa.array(codes)
-    for place, column in enumerate(("provider", "model")):
-        values = [named.get(name, (None, None))[place] for name in ids]
+    for index, column in enumerate(("provider", "model")):
+        values = [models.get(name, (None, None))[index] for name in ids]
         table = table.append_column(column, pa.array(values, pa.string()).take(rows))
     return table

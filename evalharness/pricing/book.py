@@ -2,10 +2,10 @@
 
 Layers, the first that knows the model wins: prices given to the command at hand (entries, then
 files, a later one before an earlier), then the run's own configuration (entries, then files), then
-the shipped ``configs/pricing/*.yaml``, then the ``genai-prices`` package where
-it is installed. Within a layer the more specific entry wins: a named provider before any provider,
-an exact model name before a pattern, a longer pattern before a shorter, then the later
-``valid_from``, then the later line.
+the shipped ``configs/pricing/*.yaml``, then the ``genai-prices`` package where it is installed.
+Within a layer the more specific entry wins: a named provider before any provider, an exact model
+name before a pattern, a longer pattern before a shorter, then the later ``valid_from``, then the
+later line.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from evalharness.config.package_data import shipped
+from evalharness.config.package_data import package_data_dir
 from evalharness.pricing import genai
 from evalharness.pricing.price import Price
 from evalharness.pricing.price_files import parse_prices, read_prices
 
 
 class PriceBook:
-    """Prices in layers; see the module's page for who wins.
+    """Prices in layers, in the order of precedence given above.
 
     Args:
         layers: price lists, strongest first.
@@ -44,7 +44,7 @@ class PriceBook:
         self._found: dict[tuple[str | None, str, date], Price | None] = {}
 
     @classmethod
-    def load(
+    def read(
         cls,
         *,
         prices: Sequence[Any] = (),
@@ -64,22 +64,22 @@ class PriceBook:
         Raises:
             ConfigError: a file that cannot be read or is not a price table, naming file and key.
         """
-        given = dict(overrides or {})
-        named = [Path(str(name)) for name in given.pop("files", None) or ()]
+        table = dict(overrides or {})
+        override_files = [Path(str(name)) for name in table.pop("files", None) or ()]
         layers: list[list[Price]] = []
         if prices:
             layers.append(parse_prices({"prices": list(prices)}, "pricing", table="override"))
         layers += [read_prices(path) for path in reversed(files)]
-        if given:
-            layers.append(parse_prices(given, "pricing", table="override"))
-        layers += [read_prices(path) for path in reversed(named)]
+        if table:
+            layers.append(parse_prices(table, "pricing", table="override"))
+        layers += [read_prices(path) for path in reversed(override_files)]
         # The shipped files are one layer: together they are the project's own table.
-        tables = sorted(shipped("configs").glob("pricing/*.yaml"))
-        layers.append([price for path in tables for price in read_prices(path)])
+        paths = sorted(package_data_dir("configs").glob("pricing/*.yaml"))
+        layers.append([price for path in paths for price in read_prices(path)])
         return cls(layers, aliases=aliases, use_genai=True)
 
     def find(self, provider: str | None, model: str, at: date | None = None) -> Price | None:
-        """The price of a model on a day; None when nobody knows it.
+        """The price of a model on a day; None when no layer knows it.
 
         Args:
             provider: name of the provider configuration; None matches entries for any provider.
@@ -95,9 +95,9 @@ class PriceBook:
 
     def missing_hint(self, provider: str | None, model: str) -> str:
         """The line of a price file that would give a model its price (with made-up amounts)."""
-        name = "" if provider is None else f"provider: {_quoted(provider)}, "
+        name = "" if provider is None else f"provider: {_yaml_quoted(provider)}, "
         return (
-            f"prices: [{{{name}model: {_quoted(model)}, "
+            f"prices: [{{{name}model: {_yaml_quoted(model)}, "
             "price_usd_per_mtok: {prompt: 0.40, completion: 1.20}}]"
         )
 
@@ -128,6 +128,6 @@ def _specificity(price: Price, model: str) -> tuple[bool, bool, int]:
     return price.provider is not None, price.model == model, len(price.model)
 
 
-def _quoted(name: str) -> str:
+def _yaml_quoted(name: str) -> str:
     """The name as a YAML text that is read back as it is."""
     return "'" + name.replace("'", "''") + "'"

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.columnar.row_store import Held, blocks
+from evalharness.columnar.row_store import ColumnStore, iter_tables
 from evalharness.pricing.bill_difference import likely_reason
 from evalharness.pricing.book import PriceBook
 from evalharness.pricing.price import PICO, Price, to_usd
-from evalharness.pricing.row_costs import Finder, exact_of_all, without_details
+from evalharness.pricing.row_costs import PriceLookup, costs_without_details, row_costs_by_price
 from evalharness.pricing.usage_columns import (
     COLUMNS,
     Bools,
     Floats,
     Ints,
-    Money,
-    delivered,
+    MoneyColumn,
+    is_delivered,
     read_codes,
     read_money,
     read_usage,
@@ -63,14 +63,14 @@ class SettingCost(msgspec.Struct, frozen=True, kw_only=True):
     difference_reason: str | None
 
 
-class Costs(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Costs of a records table, row by row and by setting.
 
     Attributes:
         pico: exact cost of each row in pico-dollars, 0 where unknown.
         known: where it is known.
-        guessed: numbers of the rows with an estimate instead, and
-        guesses_usd: what it is, in dollars.
+        estimated_rows: numbers of the rows that have an estimate instead.
+        estimated_rows_usd: their estimates, in dollars.
         settings: by setting_id.
         prices: those used.
         unpriced: the (provider, model) pairs without one.
@@ -79,8 +79,8 @@ class Costs(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     pico: Ints
     known: Bools
-    guessed: Ints
-    guesses_usd: Floats
+    estimated_rows: Ints
+    estimated_rows_usd: Floats
     settings: dict[str, SettingCost]
     prices: list[Price]
     unpriced: list[tuple[str | None, str | None]]
@@ -91,47 +91,16 @@ class Costs(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return np.where(self.known, self.pico / PICO, np.nan)
 
     @property
-    def estimated(self) -> Bools:
-        """The rows with an estimate."""
-        found = np.zeros(len(self.pico), np.bool_)
-        found[self.guessed] = True
-        return found
-
-    @property
     def estimate_usd(self) -> Floats:
         """The estimate of each row; NaN where there is none."""
-        found = np.full(len(self.pico), np.nan)
-        found[self.guessed] = self.guesses_usd
-        return found
-
-    def describe(self) -> dict[str, Any]:
-        """The prices used with table, date and source, what has none, and the money by setting.
-
-        Plain JSON data; exact dollar amounts are texts.
-        """
-        used = [
-            {
-                "provider": price.provider,
-                "model": price.model,
-                "table": price.table,
-                "as_of": None if price.as_of is None else price.as_of.isoformat(),
-                "valid_from": None if price.valid_from is None else price.valid_from.isoformat(),
-                "source": price.source,
-            }
-            for price in self.prices
-        ]
-        missing = [{"provider": provider, "model": model} for provider, model in self.unpriced]
-        money = {
-            name: {
-                key: f"{value:f}" if isinstance(value, Decimal) else value
-                for key, value in msgspec.structs.asdict(setting).items()
-            }
-            for name, setting in self.settings.items()
-        }
-        return {"used": used, "unpriced": missing, "settings": money}
+        estimates = np.full(len(self.pico), np.nan)
+        estimates[self.estimated_rows] = self.estimated_rows_usd
+        return estimates
 
 
-def cost_columns(records: pa.Table | Held, book: PriceBook, *, at: date | None = None) -> Costs:
+def cost_columns(
+    records: pa.Table | ColumnStore, book: PriceBook, *, at: date | None = None
+) -> CostColumns:
     """What each record cost, and each setting.
 
     A cost supplied with an import (``cost_usd_imported``) is taken as it is. A record's day is that
@@ -146,133 +115,142 @@ def cost_columns(records: pa.Table | Held, book: PriceBook, *, at: date | None =
         book: the prices.
         at: the day for records without ``sent_at``; None is today.
     """
-    finder = Finder(book, at)
-    rows = _Rows()
-    for block in blocks(records, COLUMNS):
-        _price(block, finder, rows)
-    return rows.costs(finder)
+    rows = _PricedRows(PriceLookup(book, at))
+    for block in iter_tables(records, COLUMNS):
+        rows.add(block)
+    return rows.build()
 
 
-class _Rows:
-    """What is known of the rows priced so far, in few bytes each."""
+class _PricedRows:
+    """The rows priced so far, block by block, in few bytes each."""
 
-    def __init__(self) -> None:
-        self.setting_ids: dict[str, int] = {}
-        self.setting: list[NDArray[np.int32]] = []
-        self.pico: list[Ints] = []
-        self.known: list[Bools] = []
-        self.priced: list[Bools] = []
-        self.special: list[Bools] = []  # with cached or reasoning tokens
-        self.wanted: list[Bools] = []  # an estimate is
-        self.rough: list[tuple[Ints, Ints]] = []  # rows, and what they cost without details
-        self.billed: list[tuple[Ints, Money]] = []  # rows with a bill, and what it says
-        self.count = 0
+    def __init__(self, lookup: PriceLookup) -> None:
+        self._lookup = lookup
+        self._setting_codes: dict[str, int] = {}  # by setting_id
+        self._settings: list[NDArray[np.int32]] = []
+        self._pico: list[Ints] = []
+        self._known: list[Bools] = []
+        self._priced: list[Bools] = []
+        self._has_details: list[Bools] = []  # cached or reasoning tokens
+        self._needs_estimate: list[Bools] = []
+        # Numbers of rows, and what they cost if nothing was cached and nothing reasoned.
+        self._without_details: list[tuple[Ints, Ints]] = []
+        self._bills: list[tuple[Ints, MoneyColumn]] = []  # numbers of rows with a bill, and bills
+        self._count = 0
 
-    def codes(self, records: pa.Table) -> NDArray[np.int32]:
+    def add(self, records: pa.Table) -> None:
+        """Price one more block of records."""
+        usage, by_price = read_usage(records), self._lookup.group_by_price(records)
+        pico, known = row_costs_by_price(records, usage, by_price)
+        priced = known.copy()
+        for price, rows in by_price:
+            priced[rows] = True
+            # Estimates are made for rows without an exact cost alone.
+            inexact = rows[~known[rows]]
+            costs, costs_known = costs_without_details(price, usage.take(inexact))
+            self._without_details.append((inexact[costs_known] + self._count, costs[costs_known]))
+        self._settings.append(self._codes(records))
+        self._pico.append(pico)
+        self._known.append(known)
+        self._priced.append(priced)
+        self._has_details.append((usage.cached.value > 0) | (usage.reasoning.value > 0))
+        self._needs_estimate.append(is_delivered(records) & priced & ~known)
+        billed = read_money(records, "billed_usd")
+        billed_rows = np.flatnonzero(billed.known)
+        self._bills.append((billed_rows + self._count, billed.take(billed_rows)))
+        self._count += len(known)
+
+    def _codes(self, records: pa.Table) -> NDArray[np.int32]:
         """The number of the setting of each record."""
         names, codes = read_codes(records, "setting_id")
-        numbers = [self.setting_ids.setdefault(str(n), len(self.setting_ids)) for n in names]
+        known = self._setting_codes
+        numbers = [known.setdefault(str(name), len(known)) for name in names]
         return np.array(numbers, np.int32)[codes]
 
-    def costs(self, finder: Finder) -> Costs:
+    def build(self) -> CostColumns:
         """All rows together, and the sums of each setting."""
-        setting, pico = np.concatenate(self.setting), np.concatenate(self.pico)
-        known, priced, special, wanted = (
+        setting, pico = np.concatenate(self._settings), np.concatenate(self._pico)
+        known, priced, has_details, needs_estimate = (
             np.concatenate(blocks)
-            for blocks in (self.known, self.priced, self.special, self.wanted)
+            for blocks in (self._known, self._priced, self._has_details, self._needs_estimate)
         )
-        guessed, guesses = self._estimates(setting, pico, known, np.flatnonzero(wanted))
-        bills = _joined(self.billed)
+        wanted = np.flatnonzero(needs_estimate)
+        estimated_rows, estimates_usd = self._estimates(setting, pico, known, wanted)
+        bills = _concatenate_bills(self._bills)
         settings: dict[str, SettingCost] = {}
-        for name, code in self.setting_ids.items():
+        for name, code in self._setting_codes.items():
             rows = np.flatnonzero(setting == code)
-            guess = guesses[setting[guessed] == code]
-            settings[name] = _setting(rows, pico, known, guess, priced, bills, special)
-        return Costs(
-            pico=pico, known=known, guessed=guessed, guesses_usd=guesses, settings=settings,
-            prices=finder.prices(), unpriced=finder.unpriced(),
-        )  # fmt: skip
+            estimates = estimates_usd[setting[estimated_rows] == code]
+            settings[name] = _setting_cost(rows, pico, known, estimates, priced, bills, has_details)
+        return CostColumns(
+            pico=pico,
+            known=known,
+            estimated_rows=estimated_rows,
+            estimated_rows_usd=estimates_usd,
+            settings=settings,
+            prices=self._lookup.prices(),
+            unpriced=self._lookup.unpriced(),
+        )
 
     def _estimates(
         self, setting: NDArray[np.int32], pico: Ints, known: Bools, wanted: Ints
     ) -> tuple[Ints, Floats]:
-        """Numbers of the rows for which an estimate is wanted and possible, and the dollars."""
+        """Of the rows that want an estimate, those for which there is one, and its dollars."""
         if not len(wanted):
             return wanted, np.zeros(0)
-        groups = len(self.setting_ids)
+        groups = len(self._setting_codes)
         counts = np.bincount(setting[known], minlength=groups)
         sums = np.bincount(setting[known], weights=pico[known] / PICO, minlength=groups)
         means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
         dollars = means[setting[wanted]]
-        if self.rough:
-            rows, costs = (np.concatenate(c) for c in zip(*self.rough, strict=True))
-            place = np.minimum(np.searchsorted(wanted, rows), len(wanted) - 1)
-            there = wanted[place] == rows
-            dollars[place[there]] = costs[there] / PICO
-        possible = ~np.isnan(dollars)
-        return wanted[possible], dollars[possible]
+        if self._without_details:
+            rows, costs = (np.concatenate(c) for c in zip(*self._without_details, strict=True))
+            index = np.minimum(np.searchsorted(wanted, rows), len(wanted) - 1)
+            is_wanted = wanted[index] == rows
+            dollars[index[is_wanted]] = costs[is_wanted] / PICO
+        has_estimate = ~np.isnan(dollars)
+        return wanted[has_estimate], dollars[has_estimate]
 
 
-def _price(records: pa.Table, finder: Finder, rows: _Rows) -> None:
-    """Price one more block of records."""
-    usage, by_price = read_usage(records), finder.by_price(records)
-    pico, known = exact_of_all(records, usage, by_price)
-    priced = known.copy()
-    for price, members in by_price:
-        priced[members] = True
-        # Of the others no estimate is made.
-        guessed = members[~known[members]]
-        rough, rough_known = without_details(price, usage.take(guessed))
-        rows.rough.append((guessed[rough_known] + rows.count, rough[rough_known]))
-    rows.setting.append(rows.codes(records))
-    rows.pico.append(pico)
-    rows.known.append(known)
-    rows.priced.append(priced)
-    rows.special.append((usage.cached.value > 0) | (usage.reasoning.value > 0))
-    rows.wanted.append(delivered(records) & priced & ~known)
-    billed = read_money(records, "billed_usd")
-    paid = np.flatnonzero(billed.known)
-    rows.billed.append((paid + rows.count, billed.take(paid)))
-    rows.count += len(known)
-
-
-def _joined(blocks: list[tuple[Ints, Money]]) -> tuple[Ints, Money]:
+def _concatenate_bills(blocks: list[tuple[Ints, MoneyColumn]]) -> tuple[Ints, MoneyColumn]:
     low, high, known = (np.concatenate(c) for c in zip(*(m for _, m in blocks), strict=True))
-    return np.concatenate([rows for rows, _ in blocks]), Money(low, high, known)
+    return np.concatenate([rows for rows, _ in blocks]), MoneyColumn(low, high, known)
 
 
-def _setting(
+def _setting_cost(
     rows: Ints,
     pico: Ints,
     known: Bools,
-    guesses: Floats,
+    estimates: Floats,
     priced: Bools,
-    bills: tuple[Ints, Money],
-    special: Bools,
+    bills: tuple[Ints, MoneyColumn],
+    has_details: Bools,
 ) -> SettingCost:
     """The money of one setting, given by its rows and their estimates."""
     exact = rows[known[rows]]
-    paid = (
-        np.flatnonzero(np.isin(bills[0], rows, assume_unique=True)) if len(bills[0]) else bills[0]
-    )
-    billed = bills[1].take(paid)
-    compared = known[bills[0][paid]]
-    both, bill = bills[0][paid[compared]], bills[1].take(paid[compared])
-    guess = round(float(np.sum(guesses)) * PICO)
-    difference = _sum(pico[both]) - _sum_money(bill)
+    billed_rows, billed = bills
+    if len(billed_rows):
+        own = np.flatnonzero(np.isin(billed_rows, rows, assume_unique=True))
+        billed_rows, billed = billed_rows[own], billed.take(own)
+    is_compared = known[billed_rows]
+    compared, bill = billed_rows[is_compared], billed.take(np.flatnonzero(is_compared))
+    estimate = round(float(np.sum(estimates)) * PICO)
+    difference = _sum(pico[compared]) - _sum_money(bill)
     return SettingCost(
         rows=len(rows),
         known=len(exact),
         total_usd=to_usd(_sum(pico[exact])) if len(exact) else None,
-        estimated=len(guesses),
-        estimate_usd=to_usd(guess) if len(guesses) else None,
+        estimated=len(estimates),
+        estimate_usd=to_usd(estimate) if len(estimates) else None,
         unpriced=int((~priced[rows]).sum()),
-        billed_rows=len(paid),
-        billed_total_usd=to_usd(_sum_money(billed)) if len(paid) else None,
-        compared=len(both),
-        difference_usd=to_usd(difference) if len(both) else None,
+        billed_rows=len(billed_rows),
+        billed_total_usd=to_usd(_sum_money(billed)) if len(billed_rows) else None,
+        compared=len(compared),
+        difference_usd=to_usd(difference) if len(compared) else None,
         # Equal in exact arithmetic is equal, whatever floats make of it.
-        difference_reason=likely_reason(pico[both] / PICO, _dollars(bill), special[both])
+        difference_reason=likely_reason(
+            pico[compared] / PICO, _dollars(bill), has_details[compared]
+        )
         if difference
         else None,
     )
@@ -283,11 +261,11 @@ def _sum(values: Ints) -> int:
     return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
-def _sum_money(money: Money) -> int:
+def _sum_money(money: MoneyColumn) -> int:
     low = money.low
     words = (int((low >> np.uint64(32)).sum()) << 32) + int((low & np.uint64(0xFFFFFFFF)).sum())
     return (_sum(money.high) << 64) + words
 
 
-def _dollars(money: Money) -> Floats:
+def _dollars(money: MoneyColumn) -> Floats:
     return (money.high.astype(np.float64) * 2.0**64 + money.low.astype(np.float64)) / PICO

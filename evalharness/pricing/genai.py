@@ -2,8 +2,8 @@
 
 The package is an optional extra: it brings pydantic and takes 0.2 to 0.4 s to import, so it is
 imported only when no price file knows a model and its data names the provider. Only its bundled
-data is used; nothing is fetched. A provider is matched by its exact id, never by likeness: a wrong
-price is worse than none.
+data is used; nothing is fetched. A provider is matched by its exact id, never by similarity: a
+wrong price is worse than none.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evalharness.pricing.price import Price, Rates, Tier, is_exact
+from evalharness.pricing.price import Price, PriceRates, PriceTier, is_exact
 
-# What is read. A model with other positive rates for tokens of these kinds is still right for text;
-# rates of other kinds (audio, images, searches) concern requests whose cost stays unknown.
-_KEYS = {
+# The rates that are read. A model with other positive rates for tokens of these kinds is still
+# right for text; rates of other kinds (audio, images, searches) concern requests whose cost stays
+# unknown.
+_RATE_FIELDS = {
     "prompt": "input_mtok",
     "completion": "output_mtok",
     "cached": "cache_read_mtok",
@@ -30,19 +31,19 @@ _KEYS = {
 
 def find(provider: str, model: str, day: date) -> Price | None:
     """The bundled price of a model on a day; None without the package or when it knows none."""
-    known = _providers().get(provider) if _named(provider) else None
+    known = _providers().get(provider) if _data_names_provider(provider) else None
     info = None if known is None else known.find_model(model)
     if known is None or info is None:
         return None
     prices = info.get_prices(datetime.combine(day, time(12), UTC))
-    found = {name: getattr(prices, key, None) for name, key in _KEYS.items()}
-    if found["prompt"] is None or found["completion"] is None:
+    values = {name: getattr(prices, key, None) for name, key in _RATE_FIELDS.items()}
+    if values["prompt"] is None or values["completion"] is None:
         return None
     starts = sorted(
-        {tier.start for value in found.values() for tier in getattr(value, "tiers", ())}
+        {tier.start for value in values.values() for tier in getattr(value, "tiers", ())}
     )
     fee = getattr(prices, "requests_kcount", None)
-    rates = [_rates(found, start) for start in (None, *starts)]
+    rates = [_rates(values, start) for start in (None, *starts)]
     if any(rate is None for rate in rates) or not isinstance(fee, Decimal | None):
         return None
     base, *rest = [rate for rate in rates if rate is not None]
@@ -54,7 +55,7 @@ def find(provider: str, model: str, day: date) -> Price | None:
         provider=provider,
         rates=base,
         tiers=tuple(
-            Tier(above_prompt_tokens=start, rates=rate)
+            PriceTier(above_prompt_tokens=start, rates=rate)
             for start, rate in zip(starts, rest, strict=True)
         ),
         per_request_usd=Decimal(0) if fee is None else fee / 1000,
@@ -63,30 +64,30 @@ def find(provider: str, model: str, day: date) -> Price | None:
     )
 
 
-def _rates(found: dict[str, Any], prompt_tokens_above: int | None) -> Rates | None:
-    """The rates above a tier's start (None: the base); None when one is finer than we count."""
-    values: dict[str, Decimal | None] = {}
-    for name, value in found.items():
+def _rates(values: dict[str, Any], prompt_tokens_above: int | None) -> PriceRates | None:
+    """The rates above a tier's start (None: the base); None when one has over six decimals."""
+    rates: dict[str, Decimal | None] = {}
+    for name, value in values.items():
         rate = getattr(value, "base", value)
         for tier in getattr(value, "tiers", ()):
             if prompt_tokens_above is not None and tier.start <= prompt_tokens_above:
                 rate = tier.price
         if rate is not None and not is_exact(rate):
             return None
-        values[name] = rate
-    prompt, completion = values["prompt"], values["completion"]
+        rates[name] = rate
+    prompt, completion = rates["prompt"], rates["completion"]
     assert prompt is not None
     assert completion is not None
-    return Rates(
+    return PriceRates(
         prompt=prompt,
         completion=completion,
-        cached=values["cached"],
-        reasoning=values["reasoning"],
+        cached=rates["cached"],
+        reasoning=rates["reasoning"],
     )
 
 
-def _named(provider: str) -> bool:
-    """Whether the text of the package's data has such an id; also where there is no text to ask."""
+def _data_names_provider(provider: str) -> bool:
+    """Whether the package's data names such an id; True where its source cannot be read."""
     package = importlib.util.find_spec("genai_prices")
     if package is None or package.origin is None:
         return package is not None

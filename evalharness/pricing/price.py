@@ -17,11 +17,11 @@ PICO = 10**12  # pico-dollars in a dollar
 # Bounds that keep the cost of any one request below 2⁶² pico-dollars, hence exact in int64.
 MAX_USD_PER_MTOK = Decimal(10_000)  # a cent a token
 MAX_FEE_USD = Decimal(1_000)
-MAX_TOKENS = 10**8  # a count beyond it is no usage, whatever the server says
+MAX_TOKENS = 10**8  # a larger count is taken for a mistake
 _PICO_PER_TOKEN = 10**6  # price in USD per million tokens → pico-dollars per token
 
 
-class Rates(msgspec.Struct, frozen=True, kw_only=True):
+class PriceRates(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars per million tokens.
 
     ``cached`` None means the prompt price, ``reasoning`` None the completion price.
@@ -33,7 +33,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: Decimal | None = None
 
     def per_token(self) -> TokenRates:
-        """The same in whole pico-dollars per token, with nothing left out."""
+        """The same in whole pico-dollars per token, every rate given."""
         prompt, completion = _pico_per_token(self.prompt), _pico_per_token(self.completion)
         return TokenRates(
             prompt=prompt,
@@ -52,11 +52,11 @@ class TokenRates(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: int
 
 
-class Tier(msgspec.Struct, frozen=True, kw_only=True):
+class PriceTier(msgspec.Struct, frozen=True, kw_only=True):
     """Rates for requests with more than ``above_prompt_tokens`` prompt tokens."""
 
     above_prompt_tokens: int
-    rates: Rates
+    rates: PriceRates
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +76,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: str
-    rates: Rates
-    tiers: tuple[Tier, ...] = ()
+    rates: PriceRates
+    tiers: tuple[PriceTier, ...] = ()
     per_request_usd: Decimal = Decimal(0)
     provider: str | None = None
     valid_from: date | None = None
@@ -87,12 +87,12 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_free(self) -> bool:
         """Whether every request costs nothing, whatever its usage."""
-        every = [self.rates, *(tier.rates for tier in self.tiers)]
+        all_rates = [self.rates, *(tier.rates for tier in self.tiers)]
         return not self.per_request_usd and all(
-            not any((r.prompt, r.completion, r.cached, r.reasoning)) for r in every
+            not any((r.prompt, r.completion, r.cached, r.reasoning)) for r in all_rates
         )
 
-    def rates_at(self, prompt_tokens: int) -> Rates:
+    def rates_at(self, prompt_tokens: int) -> PriceRates:
         """The rates that apply to a request with this many prompt tokens."""
         rates = self.rates
         for tier in self.tiers:
@@ -102,7 +102,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
     def fee_pico(self) -> int:
         """The fee of each request in pico-dollars."""
-        return _whole(self.per_request_usd * PICO)
+        return _exact_int(self.per_request_usd * PICO)
 
     def cost(self, usage: Usage) -> Decimal | None:
         """Exact US dollars of one request; None when a count that matters is unknown.
@@ -152,13 +152,13 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         worst = 0
         for index, start in enumerate(reachable):
             rates = self.rates_at(start).per_token()
-            # The most tokens that are still in this tier: a higher tier may be cheaper.
-            last = prompt_tokens if index + 1 == len(reachable) else reachable[index + 1] - 1
+            # The largest prompt of this tier: the next tier may be cheaper.
+            largest = prompt_tokens if index + 1 == len(reachable) else reachable[index + 1] - 1
             dearest = max(rates.completion, rates.reasoning)
             if max_tokens is None and dearest:
                 return None
             worst = max(
-                worst, last * max(rates.prompt, rates.cached) + (max_tokens or 0) * n * dearest
+                worst, largest * max(rates.prompt, rates.cached) + (max_tokens or 0) * n * dearest
             )
         return to_usd(worst + self.fee_pico())
 
@@ -174,12 +174,12 @@ def usd_text(amount: Decimal) -> str:
     return f"${text.rstrip('0').rstrip('.') if '.' in text else text}"
 
 
-def has_decimals(value: Decimal, at_most: int) -> bool:
+def has_decimals(value: Decimal, limit: int) -> bool:
     """Whether a number is finite and written exactly with this many decimals."""
     _, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         return False
-    surplus = -exponent - at_most
+    surplus = -exponent - limit
     return surplus <= 0 or not any(digits[-surplus:])
 
 
@@ -189,13 +189,13 @@ def is_exact(usd_per_mtok: Decimal) -> bool:
 
 
 def _pico_per_token(usd_per_mtok: Decimal) -> int:
-    return _whole(usd_per_mtok * _PICO_PER_TOKEN)
+    return _exact_int(usd_per_mtok * _PICO_PER_TOKEN)
 
 
-def _whole(value: Decimal) -> int:
-    whole = int(value)
-    assert whole == value, "prices are checked with is_exact when they are read"
-    return whole
+def _exact_int(value: Decimal) -> int:
+    integer = int(value)
+    assert integer == value, "prices are checked with is_exact when they are read"
+    return integer
 
 
 def _has_audio(usage: Usage) -> bool:

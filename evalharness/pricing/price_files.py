@@ -33,8 +33,8 @@ from evalharness.pricing.price import (
     MAX_FEE_USD,
     MAX_USD_PER_MTOK,
     Price,
-    Rates,
-    Tier,
+    PriceRates,
+    PriceTier,
     has_decimals,
     is_exact,
 )
@@ -65,7 +65,7 @@ def read_prices(path: Path) -> list[Price]:
     except UnicodeDecodeError:
         raise ConfigError(f"{name}: not valid UTF-8") from None
     try:
-        data = strict_yaml.load(text, number=Decimal)
+        data = strict_yaml.parse_yaml(text, number=Decimal)
     except strict_yaml.YamlError as error:
         line = "" if error.line is None else f":{error.line}"
         raise ConfigError(f"{name}{line}: {error.message}") from None
@@ -84,19 +84,19 @@ def parse_prices(data: Any, where: str, *, table: str) -> list[Price]:
     Raises:
         ConfigError: naming ``where`` and the key.
     """
-    top = _mapping(data, where, _TABLE_KEYS)
-    if "prices" not in top:
+    content = _mapping(data, where, _TABLE_KEYS)
+    if "prices" not in content:
         raise ConfigError(f"{where}: the key prices is missing", hint=_EXAMPLE)
-    source = _text(top.get("source"), f"{where}: source")
-    as_of = _date(top.get("as_of"), f"{where}: as_of")
-    found: list[Price] = []
-    for index, entry in enumerate(_sequence(top["prices"], f"{where}: prices")):
+    source = _text(content.get("source"), f"{where}: source")
+    as_of = _date(content.get("as_of"), f"{where}: as_of")
+    prices: list[Price] = []
+    for index, entry in enumerate(_sequence(content["prices"], f"{where}: prices")):
         at = f"{where}: prices[{index}]"
-        found += _entry(entry, at, table, source, as_of)
-    return found
+        prices += _parse_entry(entry, at, table, source, as_of)
+    return prices
 
 
-def _entry(
+def _parse_entry(
     data: Any, at: str, table: str, source: str | None, as_of: date | None
 ) -> Iterable[Price]:
     entry = _mapping(data, at, _PRICE_KEYS)
@@ -125,7 +125,7 @@ def _entry(
         yield msgspec.structs.replace(price, model=name)
 
 
-def _rates(data: Any, at: str) -> Rates:
+def _rates(data: Any, at: str) -> PriceRates:
     rates = _mapping(data, at, _RATE_KEYS)
     for key in ("prompt", "completion"):
         if rates.get(key) is None:
@@ -136,7 +136,7 @@ def _rates(data: Any, at: str) -> Rates:
         key: None if rates.get(key) is None else _money(rates[key], f"{at}.{key}")
         for key in _RATE_KEYS
     }
-    return Rates(
+    return PriceRates(
         prompt=cast("Decimal", values["prompt"]),
         completion=cast("Decimal", values["completion"]),
         cached=values["cached"],
@@ -144,18 +144,18 @@ def _rates(data: Any, at: str) -> Rates:
     )
 
 
-def _tiers(data: Any, at: str) -> tuple[Tier, ...]:
-    tiers: list[Tier] = []
+def _tiers(data: Any, at: str) -> tuple[PriceTier, ...]:
+    tiers: list[PriceTier] = []
     for index, item in enumerate(_sequence(data, at)):
-        here = f"{at}[{index}]"
-        tier = _mapping(item, here, _TIER_KEYS)
+        tier_at = f"{at}[{index}]"
+        tier = _mapping(item, tier_at, _TIER_KEYS)
         above = tier.get("above_prompt_tokens")
         if isinstance(above, bool) or not isinstance(above, int) or above < 1:
-            raise ConfigError(f"{here}.above_prompt_tokens: expected a count ≥ 1, got {above!r}")
+            raise ConfigError(f"{tier_at}.above_prompt_tokens: expected a count ≥ 1, got {above!r}")
         if tiers and above <= tiers[-1].above_prompt_tokens:
-            raise ConfigError(f"{here}.above_prompt_tokens: tiers must rise, got {above}")
-        rates = _rates(tier.get("price_usd_per_mtok"), f"{here}.price_usd_per_mtok")
-        tiers.append(Tier(above_prompt_tokens=above, rates=rates))
+            raise ConfigError(f"{tier_at}.above_prompt_tokens: tiers must rise, got {above}")
+        rates = _rates(tier.get("price_usd_per_mtok"), f"{tier_at}.price_usd_per_mtok")
+        tiers.append(PriceTier(above_prompt_tokens=above, rates=rates))
     return tuple(tiers)
 
 

@@ -25,62 +25,64 @@ _DAY_NS = 86_400 * 10**9
 _EPOCH = date(1970, 1, 1)
 
 
-class Counts(NamedTuple):
+class CountColumn(NamedTuple):
     """A nullable integer column: values (0 where null) and where they are known."""
 
     value: Ints
     known: Bools
 
 
-class Usage(NamedTuple):
+class UsageColumns(NamedTuple):
     """Token counts of some rows; ``audio`` marks rows with audio tokens."""
 
-    prompt: Counts
-    completion: Counts
-    cached: Counts
-    reasoning: Counts
+    prompt: CountColumn
+    completion: CountColumn
+    cached: CountColumn
+    reasoning: CountColumn
     audio: Bools
 
-    def take(self, rows: Ints) -> Usage:
+    def take(self, rows: Ints) -> UsageColumns:
         """The counts of the given row numbers."""
         counts = (self.prompt, self.completion, self.cached, self.reasoning)
         prompt, completion, cached, reasoning = (
-            Counts(count.value[rows], count.known[rows]) for count in counts
+            CountColumn(count.value[rows], count.known[rows]) for count in counts
         )
-        return Usage(prompt, completion, cached, reasoning, self.audio[rows])
+        return UsageColumns(prompt, completion, cached, reasoning, self.audio[rows])
 
 
-class Money(NamedTuple):
+class MoneyColumn(NamedTuple):
     """A nullable money column in pico-dollars, as the two words of a 128-bit integer."""
 
     low: NDArray[np.uint64]
     high: Ints
     known: Bools
 
-    def take(self, rows: Ints) -> Money:
+    def take(self, rows: Ints) -> MoneyColumn:
         """The amounts of the given row numbers."""
-        return Money(self.low[rows], self.high[rows], self.known[rows])
+        return MoneyColumn(self.low[rows], self.high[rows], self.known[rows])
 
 
 def _column(records: pa.Table, name: str) -> Any:
     return records.column(name).combine_chunks() if name in records.column_names else None
 
 
-def _counts(records: pa.Table, name: str) -> Counts:
+def _counts(records: pa.Table, name: str) -> CountColumn:
     column = _column(records, name)
     if column is None:
-        return Counts(np.zeros(records.num_rows, np.int64), np.zeros(records.num_rows, np.bool_))
+        return CountColumn(
+            np.zeros(records.num_rows, np.int64), np.zeros(records.num_rows, np.bool_)
+        )
     known = column.is_valid().to_numpy(zero_copy_only=False)
-    return Counts(column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64), known)
+    return CountColumn(column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64), known)
 
 
-def read_usage(records: pa.Table) -> Usage:
+def read_usage(records: pa.Table) -> UsageColumns:
     """The token counts of every row."""
     audio = [
         _counts(records, name).value > 0
         for name in ("audio_prompt_tokens", "audio_completion_tokens")
     ]
-    return Usage(
+    return UsageColumns(
         prompt=_counts(records, "prompt_tokens"),
         completion=_counts(records, "completion_tokens"),
         cached=_counts(records, "cached_tokens"),
@@ -89,19 +91,19 @@ def read_usage(records: pa.Table) -> Usage:
     )
 
 
-def read_money(records: pa.Table, name: str) -> Money:
-    """decimal128 with twelve decimals holds pico-dollars already: two little-endian words."""
+def read_money(records: pa.Table, name: str) -> MoneyColumn:
+    """A money column. Its type, decimal128 with 12 decimals, holds pico-dollars as two words."""
     column = _column(records, name)
     rows = records.num_rows
     if column is None or rows == 0:
         zeros = np.zeros(rows, np.int64)
-        return Money(zeros.astype(np.uint64), zeros, np.zeros(rows, np.bool_))
+        return MoneyColumn(zeros.astype(np.uint64), zeros, np.zeros(rows, np.bool_))
     if column.type.scale != 12:
         raise ValueError(f"{name} must have 12 decimals, has type {column.type}")
     known = column.is_valid().to_numpy(zero_copy_only=False)
     words = np.frombuffer(column.buffers()[1], dtype="<i8")[2 * column.offset :][: 2 * rows]
     low, high = words[0::2], words[1::2]
-    return Money(
+    return MoneyColumn(
         np.where(known, low, 0).astype(np.int64).view(np.uint64), np.where(known, high, 0), known
     )
 
@@ -116,9 +118,9 @@ def read_codes(records: pa.Table, name: str) -> tuple[list[Any], Ints]:
         codes = column.indices.fill_null(len(values) - 1).to_numpy().astype(np.int64)
         # Only the values that some row has, as a fresh encoding would give.
         used = np.flatnonzero(np.bincount(codes, minlength=len(values)))
-        place = np.zeros(len(values), np.int64)
-        place[used] = np.arange(len(used))
-        return [values[code] for code in used.tolist()], place[codes]
+        new_code = np.zeros(len(values), np.int64)
+        new_code[used] = np.arange(len(used))
+        return [values[code] for code in used.tolist()], new_code[codes]
     encoded = column.dictionary_encode(null_encoding="encode")
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
 
@@ -130,34 +132,34 @@ def is_dictionary(column: Any) -> bool:
     return pa.types.is_dictionary(column.type)
 
 
-def delivered(records: pa.Table) -> Bools:
+def is_delivered(records: pa.Table) -> Bools:
     """Where an answer was delivered: the status is not ``error``."""
     values, codes = read_codes(records, "status")
     return np.array([value != "error" for value in values], np.bool_)[codes]
 
 
-def day_groups(
+def group_by_model_and_day(
     records: pa.Table, at: date | None
 ) -> list[tuple[tuple[str | None, str | None, date | None], Ints]]:
-    """Row numbers by (provider, model, day)."""
+    """Row numbers by (provider, model, day), the key that prices are looked up by."""
     providers, provider = read_codes(records, "provider")
     models, model = read_codes(records, "model")
-    days = _days(records)
+    days = _day_numbers(records)
     if not records.num_rows:
         return []
     first_day = int(days.min())
     span = int(days.max()) - first_day + 1
     code = (provider * len(models) + model) * span + (days - first_day)
     groups: list[tuple[tuple[str | None, str | None, date | None], Ints]] = []
-    for members in _members(code):
-        row = members[0]
+    for rows in _rows_by_code(code):
+        row = rows[0]
         number = int(days[row])
         day = at if number < 0 else _EPOCH + timedelta(days=number)
-        groups.append(((providers[provider[row]], models[model[row]], day), members))
+        groups.append(((providers[provider[row]], models[model[row]], day), rows))
     return groups
 
 
-def _members(code: Ints) -> list[Ints]:
+def _rows_by_code(code: Ints) -> list[Ints]:
     """Row numbers of each distinct code, by rising code."""
     if int(code.min()) == int(code.max()):
         return [np.arange(len(code))]
@@ -166,7 +168,7 @@ def _members(code: Ints) -> list[Ints]:
     return np.split(order, starts[1:])
 
 
-def _days(records: pa.Table) -> Ints:
+def _day_numbers(records: pa.Table) -> Ints:
     """Days since 1970 in UTC; −1 where the time is unknown."""
     import pyarrow as pa
 

@@ -1,1 +1,1 @@
-"""What concerns the process itself: copies, children, standard streams, tuning."""
+"""The process itself: forks, child processes, standard streams, wake-ups, tuning."""

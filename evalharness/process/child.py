@@ -1,13 +1,13 @@
-"""A helper process that never outlives us, however we end.
+"""A server in a child process that never outlives its parent, however the parent ends.
 
-Three things hold the promise. The child's standard input is a pipe whose other end only we hold:
-when we are gone, by whatever cause, the child reads end-of-file and leaves. On Linux the kernel is
-also asked to kill it when the thread that started it dies, since a child busy inside native code
-(loading a model) may not get to read its input. And a normal end closes the pipe, waits, and kills
-what is left.
+Three things ensure that. The child's standard input is a pipe whose other end only the parent
+holds: when the parent has ended, by whatever cause, the child reads end-of-file and exits. On Linux
+the kernel is also asked to kill it when the thread that started it dies, since a child busy inside
+native code (loading a model) may not get to read its input. And a normal end closes the pipe,
+waits, and then kills the child.
 
 The child gets a session of its own, so that Ctrl-C in the terminal reaches the run, which drains,
-and not the server it drains from.
+and not the server that answers its last requests.
 """
 
 from __future__ import annotations
@@ -25,46 +25,46 @@ from typing import Any, cast
 
 import msgspec
 
-from evalharness.config.secret_scan import environment_without_secrets
 from evalharness.errors import ProviderError
+from evalharness.process.environment import environment_without_secrets
 
-KEPT_LINES = 30
+STDERR_LINES = 30
 GRACE_S = 5.0
-_KEPT_LINE_BYTES = 500
+_STDERR_LINE_BYTES = 500
 _PR_SET_PDEATHSIG = 1
 
 
 def exit_with_parent() -> None:
-    """Leave as soon as the parent is gone; called in the child, first thing.
+    """Exit as soon as the parent has ended; called in the child, first thing.
 
-    Standard input must be the pipe that :func:`running` made; the end of the input is the end of
-    this process (exit status 0). Nothing else may read standard input.
+    Standard input must be the pipe that :func:`child_server` made: at the end of the input this
+    process exits with status 0. Nothing else may read standard input.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    threading.Thread(target=_leave_at_end_of_input, name="exit-with-parent", daemon=True).start()
+    threading.Thread(target=_exit_at_end_of_input, name="exit-with-parent", daemon=True).start()
 
 
-def _leave_at_end_of_input() -> None:
+def _exit_at_end_of_input() -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
     os._exit(0)
 
 
-class Child:
-    """A started child: what it said when it was ready, and its last words.
+class ChildServer:
+    """A started child: its ready line, and its last lines of standard error.
 
     Attributes:
-        ready: the JSON object of its ready line.
+        ready_message: the JSON object of its ready line.
         pid: its process id.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, ready: dict[str, Any]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, ready_message: dict[str, Any]) -> None:
         self._process = process
-        self._last = deque[str](maxlen=KEPT_LINES)
-        self.ready = ready
+        self._stderr_tail = deque[str](maxlen=STDERR_LINES)
+        self.ready_message = ready_message
 
     @property
     def pid(self) -> int:
@@ -72,36 +72,36 @@ class Child:
         return self._process.pid
 
     @property
-    def last_lines(self) -> list[str]:
+    def stderr_tail(self) -> list[str]:
         """The last lines it wrote to standard error: at most 30, each cut at 500 bytes."""
-        return list(self._last)
+        return list(self._stderr_tail)
 
-    def remember(self, line: bytes) -> None:
+    def add_stderr_line(self, line: bytes) -> None:
         """Keep one line of its standard error, made safe to show on a terminal."""
-        text = line[:_KEPT_LINE_BYTES].decode("utf-8", "replace").rstrip()
+        text = line[:_STDERR_LINE_BYTES].decode("utf-8", "replace").rstrip()
         if text:
-            self._last.append("".join(c if c.isprintable() else " " for c in text))
+            self._stderr_tail.append("".join(c if c.isprintable() else " " for c in text))
 
     async def wait(self) -> str:
-        """Wait until the child has ended; how it did, in words."""
-        return _ending(await self._process.wait())
+        """Wait until the child has ended; how it ended, in words."""
+        return _describe_exit(await self._process.wait())
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def child_server(
     module: str,
     arguments: Sequence[str] = (),
     *,
     what: str,
     say: Callable[[str], None],
     deadline_s: float = 60.0,
-) -> AsyncGenerator[Child]:
-    """Run ``python -m module`` beside us for the length of the ``async with`` block.
+) -> AsyncGenerator[ChildServer]:
+    """Run ``python -m module`` as a child for the length of the ``async with`` block.
 
     The module must call :func:`exit_with_parent` (or do the same) and print one line of JSON with
     ``"ready": true`` on standard output once it serves. Its standard error is kept, not shown,
     unless it fails. ``what`` names it in messages ("the local model server"). When the child ends
-    by itself inside the block, ``say`` is told how and with which last lines.
+    by itself inside the block, ``say`` gets a sentence with its end and its last lines.
 
     Raises:
         ProviderError: it ended, or was not ready within ``deadline_s`` seconds; the message ends
@@ -109,7 +109,7 @@ async def running(
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-P",  # a file in the user's folder must not stand in for a module of ours
+        "-P",  # a file in the user's folder must not replace one of our modules
         "-m",
         module,
         *arguments,
@@ -119,33 +119,35 @@ async def running(
         start_new_session=True,
         env=environment_without_secrets(),
     )
-    child = Child(process, {})
+    child = ChildServer(process, {})
     stdout, stderr = process.stdout, process.stderr
     assert stdout is not None
     assert stderr is not None
-    keep = asyncio.create_task(_keep_last(stderr, child))
-    tasks: list[asyncio.Task[None]] = [keep]
+    stderr_task = asyncio.create_task(_collect_stderr(stderr, child))
+    tasks: list[asyncio.Task[None]] = [stderr_task]
     try:
-        child.ready = await _ready(process, stdout, child, keep, what=what, deadline_s=deadline_s)
+        child.ready_message = await _wait_until_ready(
+            process, stdout, child, stderr_task, what=what, deadline_s=deadline_s
+        )
         tasks.append(asyncio.create_task(_discard(stdout)))
-        tasks.append(asyncio.create_task(_tell_end(child, keep, what, say)))
+        tasks.append(asyncio.create_task(_report_exit(child, stderr_task, what, say)))
         yield child
     finally:
         if len(tasks) == 3:
-            tasks[2].cancel()  # from here on its end is our doing
-        await _end(process, tasks)
+            tasks[2].cancel()  # from here on the child is stopped on purpose
+        await _stop(process, tasks)
 
 
-async def _ready(
+async def _wait_until_ready(
     process: asyncio.subprocess.Process,
     stdout: asyncio.StreamReader,
-    child: Child,
-    keep: asyncio.Task[None],
+    child: ChildServer,
+    stderr_task: asyncio.Task[None],
     *,
     what: str,
     deadline_s: float,
 ) -> dict[str, Any]:
-    """Wait for the ready line; lines before it are not ours to read and are skipped."""
+    """Wait for the ready line; lines before it are skipped."""
     try:
         async with asyncio.timeout(deadline_s):
             while line := await stdout.readline():
@@ -153,15 +155,15 @@ async def _ready(
                 if message is not None:
                     return message
             # Its output has ended, so it is ending; a moment later its status is known.
-            ending = _ending(await process.wait())
-            await keep
+            exit_text = _describe_exit(await process.wait())
+            await stderr_task
     except TimeoutError:
         raise ProviderError(
-            f"{what} was not ready after {deadline_s:g} s{_quoted(child.last_lines)}"
+            f"{what} was not ready after {deadline_s:g} s{_quote(child.stderr_tail)}"
         ) from None
     except ValueError:  # a line beyond the stream's limit: no ready line of ours
         raise ProviderError(f"{what} wrote something other than its ready line") from None
-    raise ProviderError(f"{what} could not start: {ending}{_quoted(child.last_lines)}")
+    raise ProviderError(f"{what} could not start: {exit_text}{_quote(child.stderr_tail)}")
 
 
 def _ready_message(line: bytes) -> dict[str, Any] | None:
@@ -175,15 +177,15 @@ def _ready_message(line: bytes) -> dict[str, Any] | None:
     return fields if fields.get("ready") is True else None
 
 
-async def _keep_last(stderr: asyncio.StreamReader, child: Child) -> None:
+async def _collect_stderr(stderr: asyncio.StreamReader, child: ChildServer) -> None:
     """Keep the last lines in bounded memory, whatever the child writes."""
     rest = b""
     while block := await stderr.read(65536):
         *lines, rest = (rest + block).split(b"\n")
         for line in lines:
-            child.remember(line)
-        rest = rest[:_KEPT_LINE_BYTES]
-    child.remember(rest)
+            child.add_stderr_line(line)
+        rest = rest[:_STDERR_LINE_BYTES]
+    child.add_stderr_line(rest)
 
 
 async def _discard(stdout: asyncio.StreamReader) -> None:
@@ -192,17 +194,17 @@ async def _discard(stdout: asyncio.StreamReader) -> None:
         pass
 
 
-async def _tell_end(
-    child: Child, keep: asyncio.Task[None], what: str, say: Callable[[str], None]
+async def _report_exit(
+    child: ChildServer, stderr_task: asyncio.Task[None], what: str, say: Callable[[str], None]
 ) -> None:
-    ending = await child.wait()
+    exit_text = await child.wait()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(keep), 1.0)
-    say(f"{what} ended by itself: {ending}{_quoted(child.last_lines)}")
+        await asyncio.wait_for(asyncio.shield(stderr_task), 1.0)
+    say(f"{what} ended by itself: {exit_text}{_quote(child.stderr_tail)}")
 
 
-async def _end(process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Task[None]]) -> None:
-    """End the child: ask by closing its input, then kill; cancelled meanwhile, kill at once."""
+async def _stop(process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Stop the child: close its input, then kill it; when cancelled meanwhile, kill it at once."""
     try:
         if process.stdin is not None:
             process.stdin.close()
@@ -221,7 +223,7 @@ async def _end(process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Task
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _ending(status: int) -> str:
+def _describe_exit(status: int) -> str:
     if status >= 0:
         return f"exit status {status}"
     with contextlib.suppress(ValueError):
@@ -229,5 +231,5 @@ def _ending(status: int) -> str:
     return f"killed by signal {-status}"
 
 
-def _quoted(lines: Sequence[str]) -> str:
+def _quote(lines: Sequence[str]) -> str:
     return "".join(f"\n  | {line}" for line in lines)

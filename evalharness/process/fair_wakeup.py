@@ -1,9 +1,9 @@
-"""Futures resolved a few at a time, so that the event loop sees to its sockets in between.
+"""Futures resolved a few at a time, so that the event loop polls its sockets in between.
 
-What follows a reply (judging it, writing it down, sending the next request) takes a tenth of a
-millisecond or more, and so does what follows a commit. Where a thousand come in one turn of the
-event loop, it would not look at its sockets for as long as all of that takes, and every reply or
-piece of a stream that arrives meanwhile would be noted too late.
+The work after a reply (classifying it, recording it, sending the next request) takes a tenth of a
+millisecond or more, and so does the work after a commit. When a thousand replies come in one turn
+of the event loop, it would not poll its sockets until all of that is done, and every reply or piece
+of a stream that arrives meanwhile would get too late a time.
 """
 
 from __future__ import annotations
@@ -13,63 +13,63 @@ import time
 from collections import deque
 from typing import Generic, TypeVar
 
-# How long what follows may take until the event loop looks at its sockets again.
+# How long callbacks may take until the event loop polls its sockets again.
 _SLICE_S = 0.0005
-# What following one is thought to take at first, and how much of that each slice corrects.
-_COST_S = 0.0001
-_NEW_SHARE = 0.2
+# The first estimate of the work after one result, and the weight of each new measurement.
+_FIRST_COST_S = 0.0001
+_NEW_WEIGHT = 0.2
 
 T = TypeVar("T")
 
 
-class Slices(Generic[T]):
-    """Sets the results of futures, in order, as many a turn of the event loop as fit into a slice.
+class BatchedWakeups(Generic[T]):
+    """Sets the results of futures, in order, as many per turn of the event loop as fit in a slice.
 
-    What follows a future is timed by two callbacks, one before and one behind it: how long the
-    event loop takes for all else does not count. Made and used on one running event loop.
+    The work after the futures of a turn is timed by two callbacks, one before and one after it: the
+    rest of the turn does not count. Made and used on one running event loop.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._line: deque[tuple[asyncio.Future[T], T]] = deque()
-        self._cost_s = _COST_S
-        self._room = self._left = round(_SLICE_S / _COST_S)
-        self._turning = False
-        self._began = 0.0
+        self._pending: deque[tuple[asyncio.Future[T], T]] = deque()
+        self._cost_s = _FIRST_COST_S
+        self._per_turn = self._remaining = round(_SLICE_S / _FIRST_COST_S)
+        self._scheduled = False
+        self._began_at = 0.0
 
     def put(self, waiter: asyncio.Future[T], result: T) -> None:
-        """Give a future its result, in this turn where there is room, else soon."""
-        if self._left and not self._line:
-            self._left -= 1
-            _give(waiter, result)
+        """Set the result of a future: in this turn where there is room, else in a later one."""
+        if self._remaining and not self._pending:
+            self._remaining -= 1
+            _resolve(waiter, result)
         else:
-            self._line.append((waiter, result))
-        if not self._turning:
-            self._turning = True
+            self._pending.append((waiter, result))
+        if not self._scheduled:
+            self._scheduled = True
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         """A new turn of the event loop: resolve some more."""
-        self._left = self._room
-        if not self._line:
-            self._turning = False
+        self._remaining = self._per_turn
+        if not self._pending:
+            self._scheduled = False
             return
         self._loop.call_soon(self._begin)
-        while self._line and self._left:
-            self._left -= 1
-            _give(*self._line.popleft())
-        self._loop.call_soon(self._end, self._room - self._left)
+        while self._pending and self._remaining:
+            self._remaining -= 1
+            _resolve(*self._pending.popleft())
+        self._loop.call_soon(self._end, self._per_turn - self._remaining)
 
     def _begin(self) -> None:
-        self._began = time.perf_counter()
+        self._began_at = time.perf_counter()
 
     def _end(self, count: int) -> None:
-        took_s = (time.perf_counter() - self._began) / count
-        self._cost_s += _NEW_SHARE * (took_s - self._cost_s)
-        self._room = max(1, int(_SLICE_S / max(self._cost_s, 1e-6)))
+        took_s = (time.perf_counter() - self._began_at) / count
+        self._cost_s += _NEW_WEIGHT * (took_s - self._cost_s)
+        self._per_turn = max(1, int(_SLICE_S / max(self._cost_s, 1e-6)))
         self._loop.call_soon(self._turn)
 
 
-def _give(waiter: asyncio.Future[T], result: T) -> None:
+def _resolve(waiter: asyncio.Future[T], result: T) -> None:
     if not waiter.done():
         waiter.set_result(result)

@@ -1,8 +1,8 @@
-"""Work in a second process that begins as a copy of this one and sends back what it found.
+"""Work in a fork of this process, which sends back its result.
 
-For work that keeps the interpreter busy: two threads would take turns. The copy shares all memory
-with this process until one of the two writes to it, so nothing has to be handed over. Linux only;
-elsewhere libraries of the system do not survive the copying, and the work is done here.
+For work that keeps the interpreter busy: two threads would share one core. The fork shares all
+memory with this process until one of the two writes to it, so no input has to be sent. Linux only;
+elsewhere system libraries do not survive a fork, and the work is done in this process.
 """
 
 from __future__ import annotations
@@ -27,45 +27,45 @@ from evalharness.errors import ProcessLostError
 _R = TypeVar("_R")
 
 _PIPE_BYTES = 2**20  # so that this process seldom waits for the other one to read
-_ENDS: set[Connection] = set()  # this process's, of all living copies
+_PIPE_ENDS: set[Connection] = set()  # this process's, of all living forks
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def can_fork() -> bool:
     """Whether a second process is possible here, and has a core to run on.
 
-    There is none beside other threads, as in a notebook: a lock that one of them holds at that
-    moment would never be free in the copy.
+    It is not where other threads run, as in a notebook: a lock that one of them holds at that
+    moment would never be free in the fork.
     """
-    among_others = multiprocessing.current_process().daemon  # those may have no children
-    alone = threading.active_count() == 1
-    return sys.platform == "linux" and cores() > 1 and alone and not among_others
+    is_daemon = multiprocessing.current_process().daemon  # those may have no children
+    single_threaded = threading.active_count() == 1
+    return sys.platform == "linux" and available_cpus() > 1 and single_threaded and not is_daemon
 
 
-class Later(Generic[_R]):
-    """Work that is done in this process when its result is asked for."""
+class DeferredTask(Generic[_R]):
+    """Work that is done in this process when its result is needed."""
 
     def __init__(self, work: Callable[[], _R]) -> None:
         self._work = work
 
-    def __enter__(self) -> Later[_R]:
+    def __enter__(self) -> DeferredTask[_R]:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
     def result(self) -> _R:
-        """What the work comes to."""
+        """The result of the work."""
         return self._work()
 
 
-class Forked(Generic[_R]):
-    """A copy of this process that does one thing. Use as a context manager: leaving it ends it.
+class ForkedTask(Generic[_R]):
+    """A fork of this process that does one task. Use as a context manager: leaving it ends it.
 
     Args:
-        work: called in the copy with an iterator of the messages sent to it, as they come, until
+        work: called in the fork with an iterator of the messages sent to it, as they come, until
             :meth:`result` is called; what it returns or raises is pickled.
-        name: what the copy does, for errors: ``judging outputs``.
+        name: what the fork does, for errors: ``judging outputs``.
 
     Raises:
         OSError: the system makes no further process.
@@ -74,12 +74,12 @@ class Forked(Generic[_R]):
     def __init__(self, work: Callable[[Iterator[Any]], _R], name: str) -> None:
         context = multiprocessing.get_context("fork")
         self._name = name
-        theirs, self._to = context.Pipe(duplex=False)
-        self._from, answers = context.Pipe(duplex=False)
-        _widen(self._to)
-        _ENDS.update((self._to, self._from))
+        messages, self._message_pipe = context.Pipe(duplex=False)
+        self._answer_pipe, answers = context.Pipe(duplex=False)
+        _enlarge(self._message_pipe)
+        _PIPE_ENDS.update((self._message_pipe, self._answer_pipe))
         self._process = context.Process(
-            target=self._run, args=(work, theirs, answers, os.getpid()), name=name, daemon=True
+            target=self._run, args=(work, messages, answers, os.getpid()), name=name, daemon=True
         )
         try:
             with warnings.catch_warnings():
@@ -90,57 +90,57 @@ class Forked(Generic[_R]):
             self._close_pipes()
             raise
         finally:
-            theirs.close()
+            messages.close()
             answers.close()
 
-    def __enter__(self) -> Forked[_R]:
+    def __enter__(self) -> ForkedTask[_R]:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def send(self, message: Any) -> None:
-        """Give the copy something to work on; waits while it has a megabyte before it.
+        """Send the fork a message to work on; waits while a megabyte is unread.
 
         Raises:
-            ProcessLostError: the copy was lost.
+            ProcessLostError: the fork was lost.
             Exception: what the work raised.
         """
         try:
-            self._to.send((message,))
+            self._message_pipe.send((message,))
         except BrokenPipeError:
             self.result()
             raise
 
     def result(self) -> _R:
-        """What the work comes to, once everything sent is worked off.
+        """The result of the work, once every message is processed.
 
         Raises:
-            ProcessLostError: the copy was lost.
-            Exception: what the work raised, with the copy's traceback as a note.
+            ProcessLostError: the fork was lost.
+            Exception: what the work raised, with the fork's traceback as a note.
         """
         with contextlib.suppress(BrokenPipeError):
-            self._to.send(None)
+            self._message_pipe.send(None)
         try:
-            found, raised = self._from.recv()
-        except (EOFError, OSError):  # of nothing, or of half an answer
+            result, error = self._answer_pipe.recv()
+        except (EOFError, OSError):  # no answer, or half of one
             self._process.join()
-            raise _lost(self._name, self._process.exitcode) from None
+            raise _lost_error(self._name, self._process.exitcode) from None
         finally:
             self.close()
-        if raised is not None:
-            raise raised
-        return found
+        if error is not None:
+            raise error
+        return result
 
     def close(self) -> None:
-        """End the copy, whatever it is doing; nothing happens when it has ended."""
+        """End the fork, whatever it is doing; nothing happens when it has ended."""
         self._close_pipes()
         self._process.kill()
         self._process.join()
 
     def _close_pipes(self) -> None:
-        for end in (self._to, self._from):
-            _ENDS.discard(end)
+        for end in (self._message_pipe, self._answer_pipe):
+            _PIPE_ENDS.discard(end)
             end.close()
 
     def _run(
@@ -150,91 +150,93 @@ class Forked(Generic[_R]):
         answers: Connection,
         owner: int,
     ) -> None:
-        """In the copy: work, and answer."""
-        _follow(owner)
-        # The process that is waited for decides what an interrupt means.
+        """In the fork: work, and answer."""
+        _exit_with(owner)
+        # The owner decides what an interrupt means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for end in _ENDS:  # else the pipes would stay open when their owner is gone
+        for end in _PIPE_ENDS:  # else the pipes would stay open when their owner has ended
             end.close()
-        _ENDS.clear()
+        _PIPE_ENDS.clear()
         try:
-            answer = _pickled((work(_received(messages)), None))
-        except _OwnerGoneError:
+            answer = _pickle((work(_receive(messages)), None))
+        except _OwnerEndedError:
             return
-        except Exception as error:  # raised where the result is asked for
-            answer = _pickled((None, _noted(error)))
-        messages.close()  # whoever still sends learns that an answer waits
+        except Exception as error:  # raised again by :meth:`result`
+            answer = _pickle((None, _with_traceback(error)))
+        messages.close()  # a sender gets BrokenPipeError, and then reads the answer
         with contextlib.suppress(BrokenPipeError):
             answers.send_bytes(answer)
 
 
-class _OwnerGoneError(Exception):
-    """Nobody waits for the work any more."""
+class _OwnerEndedError(Exception):
+    """The owner has ended: nobody waits for the result."""
 
 
-def _received(messages: Connection) -> Iterator[Any]:
+def _receive(messages: Connection) -> Iterator[Any]:
     while True:
         try:
             message = messages.recv()
         except EOFError:
-            raise _OwnerGoneError from None
+            raise _OwnerEndedError from None
         if message is None:
             return
         yield message[0]
 
 
-def _pickled(answer: tuple[Any, Exception | None]) -> bytes:
-    """The answer as bytes; an error that does not come back as it was becomes one of its words."""
+def _pickle(answer: tuple[Any, Exception | None]) -> bytes:
+    """The answer as bytes; one that cannot be unpickled becomes a RuntimeError."""
     try:
-        sent = bytes(ForkingPickler.dumps(answer))
+        data = bytes(ForkingPickler.dumps(answer))
         if answer[1] is not None:
-            pickle.loads(sent)  # noqa: S301 — our own bytes, of a moment ago
+            pickle.loads(data)  # noqa: S301 — bytes pickled just above
     except Exception as error:
-        words = RuntimeError("".join(traceback.format_exception(answer[1] or error)))
-        return bytes(ForkingPickler.dumps((None, words)))
-    return sent
+        replacement = RuntimeError("".join(traceback.format_exception(answer[1] or error)))
+        return bytes(ForkingPickler.dumps((None, replacement)))
+    return data
 
 
-def _noted(error: Exception) -> Exception:
-    """The error with its place as a note: the traceback itself stays in the copy."""
+def _with_traceback(error: Exception) -> Exception:
+    """The error with its traceback as a note: traceback objects are not pickled."""
     error.add_note("".join(traceback.format_exception(error)))
     return error
 
 
-def _lost(name: str, exit_code: int | None) -> ProcessLostError:
+def _lost_error(name: str, exit_code: int | None) -> ProcessLostError:
     if exit_code == -signal.SIGKILL:
         hint = "as the system does when it has no memory left; the run itself is whole"
         return ProcessLostError(f"the process for {name} was killed", hint=hint)
     return ProcessLostError(f"the process for {name} was lost (exit code {exit_code})")
 
 
-def _follow(owner: int) -> None:
-    """End this process when the one that made it ends, however that may be."""
+def _exit_with(owner: int) -> None:
+    """End this process when its owner ends, however that may be."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != owner:  # it had ended before
         os._exit(1)
 
 
-def _widen(pipe: Connection) -> None:
+def _enlarge(pipe: Connection) -> None:
     import fcntl
 
-    with contextlib.suppress(OSError):  # a limit of the system; the pipe is as wide as it was
+    with contextlib.suppress(OSError):  # a limit of the system: the pipe keeps its size
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-def begun(work: Callable[[], _R], name: str, *, forked: bool) -> Forked[_R] | Later[_R]:
-    """Begin work that needs no messages: in a copy of this process, or here and later.
+def start_task(
+    work: Callable[[], _R], name: str, *, use_fork: bool
+) -> ForkedTask[_R] | DeferredTask[_R]:
+    """Start work that needs no messages: in a fork, or deferred in this process.
 
-    It is done here, too, where the system makes no further process.
+    It is deferred, too, where the system makes no further process.
     """
-    if forked:
+    if use_fork:
         with contextlib.suppress(OSError):
-            return Forked(lambda messages: work(), name)
-    return Later(work)
+            return ForkedTask(lambda messages: work(), name)
+    return DeferredTask(work)
 
 
-def cores() -> int:
+def available_cpus() -> int:
     """Cores that this process may use; where the system does not say, those of the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

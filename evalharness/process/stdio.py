@@ -1,7 +1,7 @@
-"""Output that cannot stop a command: a log on a full disk, a pipe whose reader has left.
+"""Standard streams whose failures do not stop a command: a full disk, a pipe without a reader.
 
-What a run says is a courtesy; that it goes on, saves what it paid for and ends with its own exit
-code is not. Nothing heavy is imported here: every command passes through.
+A run must go on, save what was paid for and end with its own exit code, whether or not its messages
+can be written. Nothing heavy is imported here: every command passes through.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class _Unfailing:
-    """A text stream whose writes may get lost, but never raise."""
+class _ErrorIgnoringStream:
+    """A text stream whose writes may be lost, but never raise."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, or not."""
+        """Write; an error is ignored."""
         with suppress(OSError):
             return self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or not."""
+        """Flush; an error is ignored."""
         with suppress(OSError):
             self._stream.flush()
 
@@ -39,41 +39,41 @@ class _Unfailing:
 
 
 @contextmanager
-def unfailing_errors() -> Generator[None]:
+def ignore_stderr_errors() -> Generator[None]:
     """While inside, nothing that is printed on standard error can raise OSError."""
     before = sys.stderr
-    sys.stderr = cast("TextIO", _Unfailing(before))
+    sys.stderr = cast("TextIO", _ErrorIgnoringStream(before))
     try:
         yield
     finally:
         sys.stderr = before
-        settle(before)
+        flush_or_discard(before)
 
 
-class _Unheard(io.FileIO):
-    """A file descriptor that leads nowhere from the first write on that nobody can read."""
+class _BrokenPipeFile(io.FileIO):
+    """A file descriptor that is redirected to the null device once its pipe has no reader."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
             return super().write(data)
         except BrokenPipeError:
-            _lead_nowhere(self.fileno())
+            redirect_to_devnull(self.fileno())
             return memoryview(data).nbytes
 
 
 @contextmanager
-def outliving_readers() -> Generator[None]:
+def survive_broken_pipe() -> Generator[None]:
     """While inside, standard output may lose its reader (`| head`) and the command goes on.
 
-    What a command does and the exit code it ends with do not depend on who still listens. A disk
-    that is full still raises. Output that is not the process's own is left as it is.
+    What a command does and its exit code do not depend on a reader. A disk that is full still
+    raises. A standard output that somebody has replaced is left as it is.
     """
     before = sys.stdout
     if before is not sys.__stdout__ or not isinstance(before, io.TextIOWrapper):
         yield
         return
     before.flush()
-    raw = _Unheard(before.fileno(), "w", closefd=False)
+    raw = _BrokenPipeFile(before.fileno(), "w", closefd=False)
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(raw), encoding=before.encoding, errors=before.errors,
         line_buffering=before.line_buffering, write_through=before.write_through,
@@ -82,33 +82,34 @@ def outliving_readers() -> Generator[None]:
         yield
         sys.stdout.flush()
     finally:
-        settle(sys.stdout)
+        flush_or_discard(sys.stdout)
         sys.stdout = before
 
 
-def settle(stream: TextIO) -> bool:
-    """Flush a stream for the last time; False where nobody can be told what is left in it.
+def flush_or_discard(stream: TextIO) -> bool:
+    """Flush a stream for the last time; where that fails its rest is discarded, and False returned.
 
-    The interpreter would try once more at its end, and turn the exit code into 120.
+    Otherwise the interpreter would try again at exit, and turn the exit code into 120.
     """
     try:
         stream.flush()
     except OSError:
-        _lead_nowhere(stream.fileno())
+        redirect_to_devnull(stream.fileno())
         return False
     return True
 
 
-def _lead_nowhere(descriptor: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+def redirect_to_devnull(descriptor: int) -> None:
+    """Discard what is written to a file descriptor from now on."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, descriptor)
+    os.close(devnull)
 
 
-def caused_by(error: BaseException, kind: type[BaseException]) -> bool:
-    """Whether an error is of a kind, or came of one: libraries turn what they catch into others.
+def has_cause(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether an error is of a kind, or was caused by one: libraries turn errors into others.
 
-    Rich makes SystemExit of a pipe whose reader has left, Hydra of whatever stops it.
+    Rich turns a broken pipe into SystemExit, Hydra any error.
     """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, kind):

@@ -1,8 +1,8 @@
-"""Who answers: remote services, the local model, the rehearsal emulator.
+"""Providers: remote services, the local model, the emulator for rehearsals.
 
-Three questions, asked of a :class:`~evalharness.config.models.ProviderConfig`: can it work at all
-(:func:`check_provider`), which endpoint is it (:func:`provider_identity`), and open it
-(:func:`open_endpoint`). None of them sends a chat request.
+Three functions take a :class:`~evalharness.config.models.ProviderConfig`: :func:`check_provider`
+finds what cannot work, :func:`provider_identity` tells which endpoint it is, and
+:func:`open_endpoint` opens it. None of them sends a chat request.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ONLY_FOR = {
 
 
 def check_provider(config: ProviderConfig, *, sends: bool = True) -> None:
-    """Find out what can be found out before anything is sent, started or fetched.
+    """Find what can be found before anything is sent, started or fetched.
 
     Args:
         config: the provider.
@@ -63,7 +63,7 @@ def provider_identity(config: ProviderConfig) -> str:
         ConfigError: the base URL or the model file cannot be used as written.
     """
     if config.kind == "remote":
-        return remote.normalised_url(config)
+        return remote.normalised_base_url(config)
     if config.kind == "local":
         from evalharness.providers.local import weights
 
@@ -77,8 +77,8 @@ async def open_endpoint(
 ) -> AsyncGenerator[Endpoint]:
     """Open an endpoint to send to, for the length of the ``async with`` block.
 
-    The local model and the emulator run as a child process that ends with the block, or with us.
-    ``say`` is given sentences for people: weights being fetched, a server that ended by itself.
+    The local model and the emulator run as a child process that ends with the block, or with this
+    process. ``say`` gets messages for people: weights being fetched, a server that ended by itself.
 
     Raises:
         ConfigError: a key of ``provider`` cannot be used as written.
@@ -86,31 +86,31 @@ async def open_endpoint(
     """
     check_provider(config)
     if config.kind == "remote":
-        yield _endpoint(config, remote.normalised_url(config), key=_key(config))
+        yield _endpoint(config, remote.normalised_base_url(config), key=_key(config))
     elif config.kind == "local":
-        from evalharness.providers.local.lifecycle import serving
+        from evalharness.providers.local.lifecycle import local_server
 
-        async with serving(config, say=say) as (base_url, _):
+        async with local_server(config, say=say) as (base_url, _):
             yield _endpoint(config, base_url, concurrency_hint=config.parallel)
     else:
-        from evalharness.process.child import running
+        from evalharness.process.child import child_server
 
         options = msgspec.json.encode(config.emulator).decode()
         arguments = ["--port", "0", "--exit-with-parent", "--config-json", options]
-        async with running(
+        async with child_server(
             "evalharness.emulator", arguments, what="the emulator", say=say
         ) as child:
-            yield _endpoint(config, child.ready["base_url"], key=_key(config))
+            yield _endpoint(config, child.ready_message["base_url"], key=_key(config))
 
 
-def _endpoint(config: ProviderConfig, base_url: str, **more: Any) -> Endpoint:
+def _endpoint(config: ProviderConfig, base_url: str, **fields: Any) -> Endpoint:
     return Endpoint(
         name=config.name,
         base_url=base_url,
         identity=provider_identity(config),
         headers=config.headers,
         profile=config.profile,
-        **more,
+        **fields,
     )
 
 

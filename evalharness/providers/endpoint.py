@@ -1,4 +1,4 @@
-"""An open endpoint: everything a sender needs to know about who answers."""
+"""An open endpoint: everything a sender needs to know about it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from evalharness.http.redaction import Secret
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Who answers, ready to be sent to.
+    """An endpoint that requests can be sent to.
 
     Attributes:
         name: name of the provider configuration.
         base_url: address including its version part (``/v1``), without a slash at the end.
-        identity: who answers, for ids and comparisons: ``local:`` and 16 hex digits of the
+        identity: names the endpoint in ids and comparisons: ``local:`` and 16 hex digits of the
             weights' SHA-256, ``emulator``, or the normalised base URL.
         key: the API key, or None when none is sent.
         headers: further request headers.

@@ -1,4 +1,4 @@
-"""Endpoints somebody else runs: the checks that come before anything is sent.
+"""Remote endpoints: the checks before anything is sent.
 
 Nothing here sends a request. A key is read from the environment variable that the configuration
 names, and no message ever holds a key, also when somebody has put one where a name belongs.
@@ -6,19 +6,19 @@ names, and no message ever holds a key, also when somebody has put one where a n
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from evalharness.chat_api.log_redaction import keep_out_of_logs
+from evalharness.chat_api.log_redaction import redact_in_logs
 from evalharness.config.models import ProviderConfig
-from evalharness.config.secret_scan import remember
 from evalharness.errors import ConfigError, ProviderError
+from evalharness.http.loopback import is_loopback
 from evalharness.http.redaction import Secret
+from evalharness.process.environment import mark_as_secret
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# What may be repeated in a message: a name as people write them, which no key looks like.
+# What may be shown in a message: a name as people write them, which no key looks like.
 _SHOWABLE = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15})*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # Headers that carry credentials have one way in: provider.api_key_env.
@@ -34,10 +34,10 @@ def check(config: ProviderConfig, *, sends: bool = True) -> None:
         ConfigError: the URL or a header cannot be used as written, naming the key.
         ProviderError: the key's environment variable is missing or unusable, naming the variable.
     """
-    url = normalised_url(config)
+    url = normalised_base_url(config)
     check_headers(config.headers)
     if config.api_key_env is None:
-        if not _is_loopback(urlsplit(url).hostname or ""):
+        if not is_loopback(urlsplit(url).hostname or ""):
             raise ConfigError(
                 f"provider.api_key_env is not set, and {url} is not on this machine",
                 hint="provider.api_key_env=NAME, the name of the environment variable with the key",
@@ -47,7 +47,7 @@ def check(config: ProviderConfig, *, sends: bool = True) -> None:
         read_key(config.api_key_env)
 
 
-def normalised_url(config: ProviderConfig) -> str:
+def normalised_base_url(config: ProviderConfig) -> str:
     """The base URL in one spelling: lower-case host, no default port, no slash at the end.
 
     It is the identity of the endpoint, so two spellings of one address must not make two.
@@ -62,7 +62,7 @@ def normalised_url(config: ProviderConfig) -> str:
             hint="provider.base_url=http://127.0.0.1:8000/v1, for instance",
         )
     parts, host = _split(text)
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError(
             f"provider.base_url: {text!r} is not encrypted; http is for this machine only",
             hint=f"provider.base_url=https{text[4:]}",
@@ -80,7 +80,7 @@ def normalised_url(config: ProviderConfig) -> str:
 
 
 def _split(text: str) -> tuple[SplitResult, str]:
-    """Split a URL into parts after refusing what no base URL may have."""
+    """Split a URL into its parts; refuse what no base URL may have."""
     problem: str | None = None
     parts: SplitResult | None = None
     if not text.isascii() or any(c <= " " or c == "\x7f" for c in text):
@@ -88,7 +88,7 @@ def _split(text: str) -> tuple[SplitResult, str]:
     else:
         try:
             parts = urlsplit(text)
-            _ = parts.port  # raises when it is no port
+            _ = parts.port  # raises for an invalid port
         except ValueError as error:
             problem = str(error)
     if parts is not None and problem is None:
@@ -109,15 +109,6 @@ def _split(text: str) -> tuple[SplitResult, str]:
             f"provider.base_url: {text!r} {problem}", hint="for instance https://host/v1"
         )
     return parts, parts.hostname
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_headers(headers: dict[str, str]) -> None:
@@ -148,7 +139,7 @@ def read_key(variable: str) -> Secret:
         ConfigError: that is no name of a variable (the text is not repeated: it may be a key).
         ProviderError: the variable is not set, empty, or holds what no header can carry.
     """
-    remember(variable)
+    mark_as_secret(variable)
     value = os.environ.get(variable, "").strip() if _VARIABLE.fullmatch(variable) else ""
     if not value and not _SHOWABLE.fullmatch(variable):
         raise ConfigError(
@@ -167,5 +158,5 @@ def read_key(variable: str) -> Secret:
             hint=f"set {variable} again: a line break or a typographic quote may have slipped in",
         )
     secret = Secret(value)
-    keep_out_of_logs(secret)
+    redact_in_logs(secret)
     return secret

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from evalharness.errors import ConfigError, ProviderError
-from evalharness.http.get import Got
+from evalharness.http.get import GetResponse
 
 PATH = "/v2/logs"
 _PAGE = 100
@@ -26,11 +26,11 @@ _LONGEST_WAIT_S = 60.0
 _TRIES = 5
 _READINGS = 3
 
-Get = Callable[[str, Sequence[tuple[str, str]]], Got]
+Get = Callable[[str, Sequence[tuple[str, str]]], GetResponse]
 
 
 class _Cost(msgspec.Struct):
-    usd: Any = None  # a text or a number, depending on who writes it
+    usd: Any = None  # a text in some answers, a number in others
 
 
 class _Tokens(msgspec.Struct):
@@ -110,7 +110,7 @@ def read_log(
             query = [*span, ("limit", str(_PAGE)), ("offset", str(offset))]
             page = _decode(_fetch(get, url, query, pause), url)
             for row in page.data:
-                rows[_identity(row)] = _typed(row)
+                rows[_identity(row)] = _to_log_row(row)
             total = page.pagination.total
             offset += len(page.data)
             if not page.pagination.has_more or not page.data:
@@ -131,7 +131,7 @@ def _identity(row: _Row) -> tuple[str | None, ...]:
 def _fetch(
     get: Get, url: str, query: Sequence[tuple[str, str]], pause: Callable[[float], None]
 ) -> bytes:
-    """One page; waits and tries again on 429, on server errors and on lost connections."""
+    """The body of one page; retries on 429, on server errors and on lost connections."""
     problem = ""
     for attempt in range(_TRIES):
         got = get(url, query)
@@ -153,11 +153,11 @@ def _fetch(
     raise ProviderError(f"{url} cannot be read: {problem}", hint="try again later")
 
 
-def _wait_s(got: Got, attempt: int) -> float:
-    """What the server asks for where that is a plain number, else longer each time."""
-    asked = got.retry_after or ""
-    if asked.isascii() and asked.isdigit() and len(asked) < 6:
-        return min(float(asked), _LONGEST_WAIT_S)
+def _wait_s(got: GetResponse, attempt: int) -> float:
+    """The server's ``Retry-After`` where that is a plain number, else a growing pause."""
+    retry_after = got.retry_after or ""
+    if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6:
+        return min(float(retry_after), _LONGEST_WAIT_S)
     return min(2.0**attempt * 4.0, _LONGEST_WAIT_S) if got.status == 429 else 2.0**attempt
 
 
@@ -168,7 +168,7 @@ def _decode(body: bytes, url: str) -> _Page:
         raise ProviderError(f"{url} answered with something else than a log: {error}") from None
 
 
-def _typed(row: _Row) -> LogRow:
+def _to_log_row(row: _Row) -> LogRow:
     tokens = row.tokens or _Tokens()
     return LogRow(
         client_request_id=row.client_request_id,
@@ -184,7 +184,7 @@ def _typed(row: _Row) -> LogRow:
 
 
 def _dollars(value: Any) -> Decimal | None:
-    """An amount as written; None when it is none."""
+    """An exact amount; None where the value is no amount."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     try:

@@ -1,6 +1,6 @@
 """The report as Markdown, for a pull request or the summary of a CI job.
 
-Figures and names only: texts of models stay out. Names that come from outside are escaped, so that
+It has figures and names, but no texts of models. Names that come from outside are escaped, so that
 they start no markup, mention nobody and link nowhere.
 """
 
@@ -10,13 +10,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from evalharness.report.build.judges import judge_lines
+from evalharness.process.text import plural
 from evalharness.report.html.table import Cell, SettingsTable, settings_table
-from evalharness.report.words import format_numbers as n
+from evalharness.report.words.format_numbers import DASH, percent
+from evalharness.report.words.judge_text import judge_lines
 from evalharness.report.words.load_text import load_view
-from evalharness.report.words.money_text import PlainTable, money_lines, money_tables
+from evalharness.report.words.money_tables import PlainTable, money_tables
+from evalharness.report.words.money_text import money_lines
 from evalharness.report.words.sanitize import one_line
-from evalharness.report.words.summary_text import Difference, Story, tell
+from evalharness.report.words.summary_text import Difference, SummaryText, summary_text
 
 Row = dict[str, Any]
 
@@ -25,10 +27,10 @@ _SPECIAL = re.compile(r"([\\`*_\[#|~$])")
 _BLOCK = re.compile(r"^(?:[>=]|[-+](?=\s|$)|\d+[.)](?=\s|$))")
 _FACTS = {"Records": "{} records", "Started": "started {}", "Sending took": "sending took {}",
           "Cost": "cost {}"}  # fmt: skip
-_MOST = 10
-_MOST_LOAD = 40  # rows of a table of load points
-_UNSTABLE = 5
-# Most readers of a summary want these; the rest is in the HTML and the JSON.
+_MAX_ITEMS = 10
+_MAX_LOAD_ROWS = 40  # rows of a table of load points
+_MAX_PROMPTS = 5
+# The columns of the summary; the HTML and the JSON have all.
 _COLUMNS = {
     ("Trials", "n"), ("Trials", "ok"), ("Trials", "cut"), ("Trials", "errors"),
     ("Repeatability", "same text"), ("Repeatability", "same answer"), ("Score", "mean"),
@@ -42,17 +44,17 @@ _HEADINGS = {
 
 def as_markdown(data: Row) -> str:
     """The report of one run as GitHub-flavoured Markdown; ``data`` is that of ``report --json``."""
-    story = tell(data)
+    summary = summary_text(data)
     parts = [
-        f"## {escaped(story.title)}",
-        " · ".join(_FACTS.get(name, "{}").format(escaped(value)) for name, value in story.facts),
-        *_caveats(story),
-        _answers(story),
+        f"## {escaped(summary.title)}",
+        " · ".join(_FACTS.get(name, "{}").format(escaped(value)) for name, value in summary.facts),
+        *_caveats(summary),
+        _answers(summary),
         *_load(data),
         _settings(settings_table(data), data["scorers"]),
-        *_differences("Real differences", story.real),
-        *_slopes(story),
-        *_differences("Not detected at this size", story.undetected),
+        *_differences("Real differences", summary.real),
+        *_slopes(summary),
+        *_differences("Not detected at this size", summary.undetected),
         *_judges(data),
         *_unstable(data),
         *_money(data),
@@ -61,44 +63,44 @@ def as_markdown(data: Row) -> str:
 
 
 def escaped(text: str, width: int = 500) -> str:
-    """A text on one line that Markdown shows as it is, with nothing active in it."""
+    """Escape a text to one line that Markdown shows literally."""
     flat = _SPECIAL.sub(r"\\\1", one_line(text, width))
-    flat = _BLOCK.sub(lambda found: f"\u200b{found[0]}", flat)
+    flat = _BLOCK.sub(lambda match: f"\u200b{match[0]}", flat)
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;")
     return flat.replace("://", "&#58;//").replace("www.", "www&#46;").replace("\u200b", "&#8203;")
 
 
-def _caveats(story: Story) -> list[str]:
-    if not story.caveats:
+def _caveats(summary: SummaryText) -> list[str]:
+    if not summary.caveats:
         return []
-    lines = [f"> - {escaped(caveat.text)}" for caveat in story.caveats[:_MOST]]
+    lines = [f"> - {escaped(caveat.text)}" for caveat in summary.caveats[:_MAX_ITEMS]]
     return ["\n".join(["> **Before you rely on this**", ">", *lines])]
 
 
-def _answers(story: Story) -> str:
+def _answers(summary: SummaryText) -> str:
     lines = [
         f"- **{answer.question}: {escaped(answer.who)}**"
-        + (f", {escaped(answer.figure)}" if answer.figure != n.DASH else "")
+        + (f", {escaped(answer.figure)}" if answer.figure != DASH else "")
         + f". {escaped(answer.text)}"
-        for answer in story.answers
+        for answer in summary.answers
     ]
     return "\n".join(lines)
 
 
 def _settings(table: SettingsTable, scorers: list[Row]) -> str:
     others = {("Score", scorer["name"]) for scorer in scorers[1:]}
-    chosen = [
+    columns = [
         (i, column)
         for i, column in enumerate(table.columns)
         if (column.group, column.heading) in _COLUMNS or (column.group, column.heading) in others
     ]
-    headings = [_HEADINGS.get((c.group, c.heading), escaped(c.heading, 24)) for _, c in chosen]
+    headings = [_HEADINGS.get((c.group, c.heading), escaped(c.heading, 24)) for _, c in columns]
     lines = [
         "| setting | " + " | ".join(headings) + " |",
         "|---|" + "---:|" * len(headings),
     ]
     for row, cells in table.rows:
-        shown = " | ".join(_cell(cells[i]) for i, _ in chosen)
+        shown = " | ".join(_cell(cells[i]) for i, _ in columns)
         lines.append(f"| {escaped(row['label'], 80)} | {shown} |")
     if table.marks:
         lines += ["", "Bold: the best, and what cannot be told from it."]
@@ -107,39 +109,39 @@ def _settings(table: SettingsTable, scorers: list[Row]) -> str:
 
 def _cell(cell: Cell) -> str:
     text = f"**{escaped(cell.text)}**" if cell.leading else escaped(cell.text)
-    return f"{text} {escaped(cell.beside)}".strip()
+    return f"{text} {escaped(cell.detail)}".strip()
 
 
-def _differences(heading: str, found: list[Difference]) -> list[str]:
-    if not found:
+def _differences(heading: str, differences: list[Difference]) -> list[str]:
+    if not differences:
         return []
-    lines = [f"- {escaped(difference.text)}" for difference in found[:_MOST]]
-    if len(found) > _MOST:
-        lines.append(f"- and {len(found) - _MOST} more in the HTML report")
+    lines = [f"- {escaped(difference.text)}" for difference in differences[:_MAX_ITEMS]]
+    if len(differences) > _MAX_ITEMS:
+        lines.append(f"- and {len(differences) - _MAX_ITEMS} more in the HTML report")
     return [f"**{heading}** (95 % intervals, paired by prompt)\n\n" + "\n".join(lines)]
 
 
 def _money(data: Row) -> list[str]:
     lines = money_lines(data)
-    tables = money_tables(data, brief=True, most=_MOST)
+    tables = money_tables(data, brief=True, max_rows=_MAX_ITEMS)
     if not lines and not tables:
         return []
     listed = "\n".join(f"- {escaped(line)}" for line in lines)
-    return ["**Money**", *([listed] if lines else []), *(_money_table(found) for found in tables)]
+    return ["**Money**", *([listed] if lines else []), *(_money_table(table) for table in tables)]
 
 
-def _money_table(found: PlainTable) -> str:
-    table = _table(found.headings, found.rows)
-    return table + (f"\n\nand {found.more} more in the HTML report" if found.more else "")
+def _money_table(table: PlainTable) -> str:
+    text = _table(table.headings, table.rows)
+    return text + (f"\n\nand {table.more} more in the HTML report" if table.more else "")
 
 
 def _load(data: Row) -> list[str]:
-    """Load points as two tables, what was sent and how long it took; nothing in a batch."""
+    """Load points as two tables, of rates and of times; none in batch evaluation."""
     view = load_view(data["load"])
     if view is None:
         return []
-    tables = [_table(table.headings, table.rows[:_MOST_LOAD]) for table in view.tables]
-    more = max(len(table.rows) for table in view.tables) > _MOST_LOAD
+    tables = [_table(table.headings, table.rows[:_MAX_LOAD_ROWS]) for table in view.tables]
+    more = max(len(table.rows) for table in view.tables) > _MAX_LOAD_ROWS
     rest = ["more in the HTML report"] if more else []
     listed = ["\n".join(f"- {escaped(line)}" for line in view.lines)] if view.lines else []
     return ["**Load**", *tables, *rest, *listed, escaped(view.note)]
@@ -161,22 +163,22 @@ def _judges(data: Row) -> list[str]:
     return ["**Judges**\n\n" + "\n".join(lines)] if lines else []
 
 
-def _slopes(story: Story) -> list[str]:
-    if not story.slopes:
+def _slopes(summary: SummaryText) -> list[str]:
+    if not summary.slopes:
         return []
-    lines = [f"- {escaped(text)}" for text in story.slopes[:_MOST]]
-    if len(story.slopes) > _MOST:
-        lines.append(f"- and {len(story.slopes) - _MOST} more in the HTML report")
+    lines = [f"- {escaped(text)}" for text in summary.slopes[:_MAX_ITEMS]]
+    if len(summary.slopes) > _MAX_ITEMS:
+        lines.append(f"- and {len(summary.slopes) - _MAX_ITEMS} more in the HTML report")
     return ["**Trends along an axis** (95 % intervals)\n\n" + "\n".join(lines)]
 
 
 def _unstable(data: Row) -> list[str]:
-    rows = data["unstable_prompts"][:_UNSTABLE]
+    rows = data["unstable_prompts"][:_MAX_PROMPTS]
     if not rows:
         return []
     lines = [
-        f"- {escaped(row['prompt_id'], 80)}: {n.plural(row['distinct'], 'different output')}, "
-        f"{n.percent(row['worst'][0]['agreement'])} same text under "
+        f"- {escaped(row['prompt_id'], 80)}: {plural(row['distinct'], 'different output')}, "
+        f"{percent(row['worst'][0]['agreement'])} same text under "
         f"{escaped(row['worst'][0]['label'], 80)}"
         for row in rows
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evalharness.runner.endpoint import Lane
+from evalharness.runner.endpoint import EndpointRuntime
 from evalharness.runner.loop import Runner
-from evalharness.runner.run_summary import Stop, Summary
+from evalharness.runner.run_summary import RunSummary, StopReason
 
-__all__ = ["Lane", "Runner", "Stop", "Summary"]
+__all__ = ["EndpointRuntime", "RunSummary", "Runner", "StopReason"]

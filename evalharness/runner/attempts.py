@@ -1,9 +1,9 @@
-"""One attempt of a batch run, from the leave to send it to its record.
+"""One attempt of a batch run, from its admission to its record.
 
-The throttle admits it, the money guard sets its worst case aside, the intent is made durable, the
-request is sent, the result is made durable. Nothing sleeps while it holds a place in the throttle.
-Where others have made their requests ready meanwhile, a worker whose request has ended sends the
-first of them at once.
+The limiter admits it, the budget reserves its worst case, the intent is made durable, the request
+is sent, the result is made durable. Nothing sleeps while it holds a slot of the limiter. Where
+other workers have prepared requests meanwhile, a worker whose request has ended sends the first of
+them at once.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import NamedTuple
 from msgspec import structs
 
 from evalharness.records import Intent, Reply
-from evalharness.runner.budget import Money
-from evalharness.runner.endpoint import Lane
-from evalharness.runner.loop_lag import Lateness
+from evalharness.runner.budget import RunBudget
+from evalharness.runner.endpoint import EndpointRuntime
+from evalharness.runner.loop_lag import LatencyHistogram
 from evalharness.runner.queue import Backlog, Job
-from evalharness.runner.recorder import Recorder
-from evalharness.runner.run_summary import Stop
+from evalharness.runner.recorder import AttemptRecorder
+from evalharness.runner.run_summary import StopReason
 from evalharness.store.folder.writer import RunStore
-from evalharness.throttle.limiter import Permit
+from evalharness.throttle.permit import Permit
 from evalharness.throttle.retry import Decision
-from evalharness.throttle.waiters import Held, Stopped
+from evalharness.throttle.waiters import EndpointPaused, LimiterClosed
 
 
-class _Ready(NamedTuple):
+class _ReadyAttempt(NamedTuple):
     """An attempt whose intent is durable: only a slot is missing."""
 
     job: Job
@@ -36,17 +36,17 @@ class _Ready(NamedTuple):
     permit: Permit
 
 
-class Attempts:
-    """Makes attempts; the one place of a batch run that sends.
+class AttemptSender:
+    """Sends attempts; the one place of a batch run that does.
 
     Args:
         store: where intents go.
-        lanes: one per provider name.
-        money: reservations.
-        recorder: told what became of each attempt.
+        endpoints: one per provider name.
+        budget: for reservations.
+        recorder: records the outcome of each attempt.
         stopping: set once nothing new is to be sent.
         stop: stops the run.
-        keep_chunk_times: whether to note when each chunk of a streamed answer came.
+        keep_chunk_times: whether to record when each chunk of a streamed answer arrived.
 
     Attributes:
         commit_wait: how long intents took to become durable.
@@ -55,62 +55,64 @@ class Attempts:
     def __init__(
         self,
         store: RunStore,
-        lanes: Mapping[str, Lane],
+        endpoints: Mapping[str, EndpointRuntime],
         *,
-        money: Money,
-        recorder: Recorder,
+        budget: RunBudget,
+        recorder: AttemptRecorder,
         stopping: asyncio.Event,
-        stop: Callable[[Stop], None],
+        stop: Callable[[StopReason], None],
         keep_chunk_times: bool,
     ) -> None:
-        self.commit_wait = Lateness()
+        self.commit_wait = LatencyHistogram()
         self._store = store
-        self._lanes = lanes
-        self._alone = len(lanes) == 1
-        self._money = money
+        self._endpoints = endpoints
+        self._only_endpoint = len(endpoints) == 1
+        self._budget = budget
         self._recorder = recorder
         self._stopping = stopping
         self._stop = stop
-        self._keep_chunks = keep_chunk_times
+        self._keep_chunk_times = keep_chunk_times
         self._in_flight = 0
 
-    async def make(self, job: Job, backlog: Backlog) -> None:
-        """Send one request, once throttle, money and journal have all said yes.
+    async def send_job(self, job: Job, backlog: Backlog) -> None:
+        """Send one request, once limiter, budget and journal allow it.
 
-        What is to be tried again, or cannot go at present, goes back into ``backlog``.
+        A job that is to be tried again, or cannot be sent at present, goes back into ``backlog``.
 
         Raises:
-            Stopped: the run stops; what was ready is recorded as not sent.
-            EvalharnessError: storage fails, or the money limit is reached.
+            LimiterClosed: the run stops; what was ready is recorded as not sent.
+            EvalharnessError: storage fails, or the cost limit is reached.
         """
-        lane = self._lanes[job.trial.setting.provider]
-        key = job.next_key
+        endpoint = self._endpoints[job.trial.setting.provider]
+        key = job.next_attempt_key
         model = job.trial.setting.model
-        worst = self._money.worst_case(job.trial, job.body)
+        worst = self._budget.worst_case(job.trial, job.body)
         try:
-            permit = await lane.gate.admit(
-                lane.tokens(job),
-                take=lambda: self._money.reserve(key, worst, model=model),
-                patient=self._alone,
-                early=self._alone,
+            permit = await endpoint.limiter.admit(
+                endpoint.estimate_tokens(job),
+                reserve=lambda: self._budget.reserve(key, worst, model=model),
+                patient=self._only_endpoint,
+                early=self._only_endpoint,
             )
-        except Held as held:  # other endpoints can be asked meanwhile
-            job.reason = held.reason
-            backlog.put_back(job, time.monotonic() + held.seconds)
+        except EndpointPaused as pause:  # other endpoints may admit requests meanwhile
+            job.reason = pause.reason
+            backlog.put_back(job, time.monotonic() + pause.seconds)
             return
         try:
-            intent = job.begin(key, time.time_ns(), in_flight=self._in_flight + 1, reserved=worst)
+            intent = job.begin_attempt(
+                key, time.time_ns(), in_flight=self._in_flight + 1, reserved=worst
+            )
             await self._commit(intent)
-            ready: _Ready | None = _Ready(job, intent, permit)
-            waited = await self._slot(ready)
+            ready: _ReadyAttempt | None = _ReadyAttempt(job, intent, permit)
+            waited = await self._wait_for_slot(ready)
         except BaseException:
-            if not permit.carried:
-                permit.done(None)
+            if not permit.transferred:
+                permit.release(None)
             raise
-        if permit.carried:
+        if permit.transferred:
             return
         while ready is not None:
-            ready = await self._exchange(lane, ready, backlog, waited=waited)
+            ready = await self._exchange(endpoint, ready, backlog, waited=waited)
             waited = True
 
     async def _commit(self, intent: Intent) -> None:
@@ -119,68 +121,72 @@ class Attempts:
         try:
             await self._store.append(intent)
         except BaseException as error:
-            self._recorder.uncommitted(intent, error)
+            self._recorder.record_uncommitted(intent, error)
             raise
         self.commit_wait.add(time.perf_counter() - began)
 
-    async def _slot(self, ready: _Ready) -> bool:
+    async def _wait_for_slot(self, ready: _ReadyAttempt) -> bool:
         """Wait for a slot; False where it had one from the start.
 
-        Somebody whose request had ended may have sent it meanwhile: then it is ``carried``.
+        Another worker may have sent it meanwhile: then its permit is ``transferred``.
 
         Raises:
-            Stopped: the run stops, and the attempt is recorded as not sent.
+            LimiterClosed: the run stops, and the attempt is recorded as not sent.
         """
         permit = ready.permit
         try:
-            waited = await permit.slot(ready)
-            if self._stopping.is_set() and not permit.carried:  # while the intent was being written
-                raise Stopped
-        except (Stopped, asyncio.CancelledError):
-            if not permit.carried:
-                self._recorder.unsent(ready.intent)
+            waited = await permit.wait_for_slot(ready)
+            # The stop may have come while the intent was being written.
+            if self._stopping.is_set() and not permit.transferred:
+                raise LimiterClosed
+        except (LimiterClosed, asyncio.CancelledError):
+            if not permit.transferred:
+                self._recorder.record_unsent(ready.intent)
             raise
         return waited
 
     async def _exchange(
-        self, lane: Lane, ready: _Ready, backlog: Backlog, *, waited: bool
-    ) -> _Ready | None:
-        """Send a request and settle its reply; what is to be sent next, where something is ready.
+        self, endpoint: EndpointRuntime, ready: _ReadyAttempt, backlog: Backlog, *, waited: bool
+    ) -> _ReadyAttempt | None:
+        """Send a request and settle its reply; returns the prepared attempt to be sent next.
 
         Raises:
-            Stopped: the run stops, and what was ready is recorded as not sent.
+            LimiterClosed: the run stops, and what was ready is recorded as not sent.
         """
         job, intent, permit = ready
-        # As it is now that it goes: the moment, and the number of those on the wire.
+        # Time and requests in flight are those of the moment when it is sent.
         at_ns = time.time_ns() if waited else intent.admitted_at_ns
         in_flight = self._in_flight + 1
         intent = structs.replace(intent, admitted_at_ns=at_ns, in_flight=in_flight)
         reply: Reply | None = None
         try:
-            reply = await self._send(lane, job, intent)
-            decision = permit.decide(reply, job.tries, job.doubts, kind_so_far=job.failures(reply))
+            reply = await self._complete(endpoint, job, intent)
+            decision = permit.decide(
+                reply, job.session_attempts, job.session_in_doubt,
+                same_error_count=job.failure_count(reply),
+            )  # fmt: skip
             self._settle(job, intent, reply, decision, backlog)
-            lane.learn(job, reply)
+            endpoint.learn(job, reply)
         except BaseException:
-            permit.done(reply)
+            permit.release(reply)
             raise
-        following: _Ready | None = permit.hand_on(reply)
+        following: _ReadyAttempt | None = permit.release_to_next(reply)
         if following is None:
             return None
         if self._stopping.is_set():
-            self._recorder.unsent(following.intent)
-            following.permit.done(None)
-            raise Stopped
+            self._recorder.record_unsent(following.intent)
+            following.permit.release(None)
+            raise LimiterClosed
         return following
 
-    async def _send(self, lane: Lane, job: Job, intent: Intent) -> Reply:
+    async def _complete(self, endpoint: EndpointRuntime, job: Job, intent: Intent) -> Reply:
         self._in_flight += 1
         try:
-            return await lane.client.complete(
-                job.body, intent.client_request_id, keep_chunk_times=self._keep_chunks
+            return await endpoint.client.complete(
+                job.body, intent.client_request_id, keep_chunk_times=self._keep_chunk_times
             )
         except asyncio.CancelledError:
-            self._recorder.cut_off(job, intent)
+            self._recorder.record_cut_off(job, intent)
             raise
         finally:
             self._in_flight -= 1
@@ -195,10 +201,10 @@ class Attempts:
             scheduled_at_ns=due_ns, queue_s=max(0, sent_ns - due_ns) / 1e9,
         )  # fmt: skip
         if decision.final:
-            backlog.finished(job.trial)
+            backlog.finish(job.trial)
         elif not decision.stops:
             wait_s = decision.wait_s or 0.0
             job.scheduled_at_ns = time.time_ns() + int(wait_s * 1e9)
             backlog.put_back(job, time.monotonic() + wait_s)
         if decision.stops:
-            self._stop(Stop.because(decision.error()))
+            self._stop(StopReason.from_error(decision.error()))

@@ -1,4 +1,4 @@
-"""What the run spends: worst cases set aside before sending, real costs settled after."""
+"""The budget of a run: worst cases reserved before sending, real costs settled after."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from evalharness.errors import BudgetReachedError, ConfigError
 from evalharness.pricing import PriceBook, usd_text
-from evalharness.records import Intent, Outcome, Reply, Setting, Trial, Usage
+from evalharness.records import Outcome, Reply, Setting, Trial, Usage
 from evalharness.store.folder.run import Run
-from evalharness.throttle.budget import SpendGuard
+from evalharness.throttle.budget import Budget
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Price(Protocol):
+class RequestPrice(Protocol):
     """The part of a price the runner needs (see :mod:`evalharness.pricing`)."""
 
     def cost(self, usage: Usage) -> Decimal | None:
@@ -28,8 +28,8 @@ class Price(Protocol):
         ...
 
 
-class Money:
-    """Keeps :class:`SpendGuard` and prices together.
+class RunBudget:
+    """A :class:`~evalharness.throttle.budget.Budget` that knows the prices of settings.
 
     Args:
         limit: ``limits.max_cost_usd``; None is no limit.
@@ -44,20 +44,20 @@ class Money:
     def __init__(
         self,
         limit: Decimal | None,
-        prices: Mapping[str, Price | None],
+        prices: Mapping[str, RequestPrice | None],
         *,
         spent: Decimal = Decimal(0),
         in_doubt: Decimal = Decimal(0),
     ) -> None:
         self._limit = limit
-        self._guard = SpendGuard(limit, spent=spent, in_doubt=in_doubt)
+        self._budget = Budget(limit, spent_usd=spent, in_doubt_usd=in_doubt)
         self._prices = prices
         self.on_freed: Callable[[], None] = lambda: None
 
     @property
-    def gone(self) -> Decimal:
+    def committed_usd(self) -> Decimal:
         """Spent so far, and in doubt at its worst case."""
-        return self._guard.gone
+        return self._budget.committed_usd
 
     def worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
         """The most one attempt may cost, in US dollars; None without a price.
@@ -73,45 +73,45 @@ class Money:
         params: dict[str, Any] = {**trial.setting.params, **trial.prompt.params}
         worst = price.worst_case(len(body), params.get("max_tokens"), params.get("n") or 1)
         if worst is None and self._limit is not None:
-            raise _unbounded(trial.setting.model)
+            raise _unbounded_error(trial.setting.model)
         return worst
 
     def reserve(self, key: str, worst: Decimal | None, *, model: str) -> bool:
-        """Set the worst case of one attempt aside; False where what is in flight must end first.
+        """Reserve the worst case of one attempt; False where what is in flight must end first.
 
-        Ask when the attempt is about to go: what waits must not keep others from going.
+        Call it when the attempt is about to be sent: a waiting one must not block others.
 
         Raises:
-            BudgetReachedError: there would be no room even if all that is in flight were free.
+            BudgetReachedError: there would be no room even if all that is in flight were free of
+                charge.
             ConfigError: there is a limit, and no price.
         """
-        if self._guard.reserve(key, worst, model=model):
+        if self._budget.reserve(key, worst, model=model):
             return True
         assert worst is not None
-        if self._guard.exhausted(worst):
+        if self._budget.is_exhausted(worst):
             raise self._reached_error(worst)
         return False
 
     def cancel(self, key: str) -> None:
-        """Give a reservation back: nothing was sent."""
-        self._guard.settle(key, Decimal(0))
-        self._freed()
+        """Release a reservation: nothing was sent."""
+        self._budget.settle(key, Decimal(0))
+        self._notify_freed()
 
-    def settle(self, intent: Intent, trial: Trial, reply: Reply) -> Decimal | None:
+    def settle(self, key: str, trial: Trial, reply: Reply) -> Decimal | None:
         """Replace a reservation by what the attempt really cost; None when that is unknown.
 
         Rejected and unsent attempts cost nothing; an attempt in doubt keeps its reservation.
         """
-        key = intent.client_request_id.removeprefix("evh-")
         cost = self._cost(trial, reply)
         if reply.outcome is Outcome.IN_DOUBT:
-            self._guard.keep_in_doubt(key)
+            self._budget.settle_in_doubt(key)
         else:
-            self._guard.settle(key, cost)
-        self._freed()
+            self._budget.settle(key, cost)
+        self._notify_freed()
         return cost
 
-    def _freed(self) -> None:
+    def _notify_freed(self) -> None:
         if self._limit is not None:
             self.on_freed()
 
@@ -124,17 +124,17 @@ class Money:
         return None if price is None else price.cost(reply.usage)
 
     def _reached_error(self, worst: Decimal) -> BudgetReachedError:
-        guard = self._guard
+        budget = self._budget
         return BudgetReachedError(
             f"limits.max_cost_usd={self._limit} leaves no room for another request: spent "
-            f"{usd_text(guard.spent)}, in doubt {usd_text(guard.in_doubt)}, and the next one may "
-            f"cost {usd_text(worst)}",
+            f"{usd_text(budget.spent_usd)}, in doubt {usd_text(budget.in_doubt_usd)}, and the next "
+            f"one may cost {usd_text(worst)}",
             hint="raise limits.max_cost_usd: the next request needs at least "
-            f"{usd_text(guard.spent + guard.in_doubt + worst)}",
+            f"{usd_text(budget.spent_usd + budget.in_doubt_usd + worst)}",
         )
 
 
-def _unbounded(model: str) -> ConfigError:
+def _unbounded_error(model: str) -> ConfigError:
     return ConfigError(
         f"limits.max_cost_usd is set, and nothing bounds how long an answer of {model} may be",
         hint="params.max_tokens=512, for instance, or limits.max_cost_usd=null",
@@ -145,9 +145,9 @@ def _unbounded(model: str) -> ConfigError:
 
 
 def check_bounded(
-    settings: Sequence[Setting], prices: Mapping[str, Price | None], book: PriceBook
+    settings: Sequence[Setting], prices: Mapping[str, RequestPrice | None], book: PriceBook
 ) -> None:
-    """Find out before anything is sent whether a money limit can hold at all.
+    """Check before anything is sent that a cost limit can hold at all.
 
     Raises:
         ConfigError: a setting has no price, or a price and no ``max_tokens``.
@@ -162,17 +162,16 @@ def check_bounded(
             )
         params = setting.params
         if price.worst_case(1, params.get("max_tokens"), params.get("n") or 1) is None:
-            raise _unbounded(setting.model)
+            raise _unbounded_error(setting.model)
 
 
-class SpentBefore(NamedTuple):
+class EarlierSpend(NamedTuple):
     """What earlier sessions of a run folder spent, in US dollars.
 
     Attributes:
-        spent: charged: as billed, else as computed, else the worst case that was set aside.
+        spent: as billed, else as computed, else the worst case that was reserved.
         in_doubt: worst cases of attempts that may have been charged.
-        unknown: attempts that count nothing here, having neither a charge, nor a price, nor a
-            reservation.
+        unknown: attempts that are not counted: no bill, no price and no reservation.
     """
 
     spent: Decimal
@@ -180,7 +179,7 @@ class SpentBefore(NamedTuple):
     unknown: int
 
 
-def spent_before(run: Run, book: PriceBook) -> SpentBefore:
+def earlier_spend(run: Run, book: PriceBook) -> EarlierSpend:
     """Add up every attempt in a run folder, sealed or still in its journal.
 
     Call it once the folder is open for writing: recovery then has turned intents without a result
@@ -193,10 +192,12 @@ def spent_before(run: Run, book: PriceBook) -> SpentBefore:
     """
     from evalharness.pricing.attempts import COLUMNS
 
-    return spent_in(run.table("attempts", list(COLUMNS)), run.setting_list, book)
+    return attempts_spend(run.table("attempts", list(COLUMNS)), run.setting_list, book)
 
 
-def spent_in(attempts: pa.Table, settings: Sequence[Setting], book: PriceBook) -> SpentBefore:
+def attempts_spend(
+    attempts: pa.Table, settings: Sequence[Setting], book: PriceBook
+) -> EarlierSpend:
     """Add up attempts, given with the columns that :mod:`~evalharness.pricing.attempts` names."""
     from evalharness.pricing import picodollars
     from evalharness.pricing.attempts import AttemptCosts
@@ -205,7 +206,7 @@ def spent_in(attempts: pa.Table, settings: Sequence[Setting], book: PriceBook) -
     costs = AttemptCosts(attempts, named, book)
     assumed = ~costs.known & costs.reserved_known
     spent = picodollars.total(costs.pico[costs.known])
-    return SpentBefore(
+    return EarlierSpend(
         spent=spent + picodollars.total(costs.reserved[assumed & ~costs.in_doubt]),
         in_doubt=picodollars.total(costs.reserved[assumed & costs.in_doubt]),
         unknown=int((~costs.known & ~costs.reserved_known).sum()),

@@ -1,7 +1,7 @@
-"""The loop: N workers draw trials from one backlog until there is none or a stop is decided.
+"""The loop: N workers take trials from one backlog until it is empty or a stop is decided.
 
-What one attempt is stands in :mod:`.attempts`. A worker does not wait for its result's sync: the
-next intent's sync, which it must wait for anyway, covers both, because the journal keeps order.
+:mod:`.attempts` sends one attempt. A worker does not wait for the sync of its result: the journal
+keeps order, so the sync of the next intent, which it must wait for anyway, covers both.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from evalharness.config.models import LimitsConfig
 from evalharness.errors import EvalharnessError, StorageError
 from evalharness.planning.plan import Plan
 from evalharness.records import Trial
-from evalharness.runner.attempts import Attempts
-from evalharness.runner.budget import Money
-from evalharness.runner.endpoint import Lane
-from evalharness.runner.loop_lag import Lateness, probe_loop
+from evalharness.runner.attempts import AttemptSender
+from evalharness.runner.budget import RunBudget
+from evalharness.runner.endpoint import EndpointRuntime
+from evalharness.runner.loop_lag import LatencyHistogram, probe_loop
 from evalharness.runner.progress import Progress
 from evalharness.runner.queue import Backlog, Job
-from evalharness.runner.recorder import Recorder
-from evalharness.runner.resume_limits import recall
-from evalharness.runner.run_summary import Stop, Summary
-from evalharness.runner.throttle_history import with_history
-from evalharness.runner.wait_status import Backoffs, waiting_for
+from evalharness.runner.recorder import AttemptRecorder
+from evalharness.runner.resume_limits import restore_limits
+from evalharness.runner.run_summary import RunSummary, StopReason
+from evalharness.runner.throttle_history import append_history
+from evalharness.runner.wait_status import BackoffWaits, wait_status
 from evalharness.store.folder.writer import RunStore
-from evalharness.store.journal.disk_reserve import answer_bytes
-from evalharness.throttle.limiter import Gate
-from evalharness.throttle.waiters import Stopped
+from evalharness.store.journal.disk_reserve import expected_answer_bytes
+from evalharness.throttle.limiter import EndpointLimiter
+from evalharness.throttle.waiters import LimiterClosed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# With so many trials waiting for another try, starting fresh ones only piles up more.
-_MOST_WAITING_PER_WORKER = 4
-_WATCH_EVERY_S = 1.0
+# With so many trials waiting for another try, no fresh ones are started.
+_MAX_WAITING_PER_WORKER = 4
+_STATUS_EVERY_S = 1.0
 
 
 class Runner:
@@ -46,82 +46,85 @@ class Runner:
     Args:
         plan: what to ask.
         store: where it goes; opened, its plan saved, not yet started.
-        lanes: one per provider name.
-        money: reservations and costs.
-        progress: told about everything that happens.
+        endpoints: one per provider name.
+        budget: for reservations and costs.
+        progress: shows what happens.
     """
 
     def __init__(
         self,
         plan: Plan,
         store: RunStore,
-        lanes: Mapping[str, Lane],
+        endpoints: Mapping[str, EndpointRuntime],
         *,
-        money: Money,
+        budget: RunBudget,
         progress: Progress,
     ) -> None:
         self._plan = plan
         self._store = store
-        self._lanes = lanes
+        self._endpoints = endpoints
         self._progress = progress
         self._limits: LimitsConfig = plan.config.limits
         self._stopping = asyncio.Event()
-        self._over = False
+        self._finished = False
         self._workers: list[asyncio.Task[None]] = []
-        self._loop_lag = Lateness()
-        self.summary = Summary(planned=len(plan))
-        self._attempts = Attempts(
+        self._loop_lag = LatencyHistogram()
+        self.summary = RunSummary(planned=len(plan))
+        self._attempts = AttemptSender(
             store,
-            lanes,
-            money=money,
-            recorder=Recorder(store, money=money, progress=progress, summary=self.summary),
+            endpoints,
+            budget=budget,
+            recorder=AttemptRecorder(store, budget=budget, progress=progress, summary=self.summary),
             stopping=self._stopping,
             stop=self.stop,
             keep_chunk_times=plan.config.keep_chunk_times,
         )
         store.on_failure = self._storage_failed
-        money.on_freed = self._look_again
-        self._backoffs = Backoffs()
-        self._throttle_before = store.folder.manifest.throttle
+        budget.on_freed = self._wake_limiters
+        self._backoffs = BackoffWaits()
+        self._earlier_throttle = store.folder.manifest.throttle
 
-    async def run(self, done: NDArray[np.bool_]) -> Summary:
+    async def run(self, done: NDArray[np.bool_]) -> RunSummary:
         """Send everything not ``done`` (see :meth:`Plan.done_map`); returns when all is recorded.
 
         The store stays open: the caller finishes it.
         """
         summary = self.summary
         summary.already_recorded = int(done.sum())
-        summary.in_doubt.extend(self._store.recovered.newly_in_doubt)
-        left = summary.planned - summary.already_recorded
-        if left:
-            recall(self._store.folder.root, self._gates(), self._limits.max_wait_s)
-        return await self.work_off(self._backlog(done if summary.already_recorded else None), left)
-
-    async def work_off(self, backlog: Backlog, most: int) -> Summary:
-        """Send what a backlog hands out, at most ``most`` at once; see :meth:`run`."""
-        summary, began, cpu = self.summary, time.monotonic(), time.process_time()
-        self._store.start(
-            in_flight=self._limits.concurrency, answer_bytes=answer_bytes(self._plan.settings)
+        summary.in_doubt.extend(self._store.recovery.newly_in_doubt)
+        remaining = summary.planned - summary.already_recorded
+        if remaining:
+            restore_limits(self._store.folder.root, self._limiters(), self._limits.max_wait_s)
+        return await self.drain(
+            self._backlog(done if summary.already_recorded else None), remaining
         )
-        if most:
-            await self._work_off(backlog, most)
+
+    async def drain(self, backlog: Backlog, limit: int) -> RunSummary:
+        """Send everything in a backlog, at most ``limit`` at once; see :meth:`run`."""
+        summary, began, cpu_began = self.summary, time.monotonic(), time.process_time()
+        self._store.start(
+            in_flight=self._limits.concurrency,
+            answer_bytes=expected_answer_bytes(self._plan.settings),
+        )
+        if limit:
+            await self._drain(backlog, limit)
         summary.seconds = time.monotonic() - began
-        summary.cpu_s = time.process_time() - cpu
-        self._store.note_session(self.session())
-        self._over = True
+        summary.cpu_s = time.process_time() - cpu_began
+        self._store.note_session(self.session_entry())
+        self._finished = True
         return summary
 
-    def stop(self, decision: Stop) -> None:
+    def stop(self, decision: StopReason) -> None:
         """Start nothing new; what is in flight may finish within ``limits.drain_s``.
 
         Once all is recorded there is nothing to stop.
         """
-        if self._over:
+        if self._finished:
             return
-        self.summary.decide(decision)
+        self.summary.set_stop(decision)
         self._stopping.set()
-        for gate in self._gates().values():
-            gate.close()
+        for limiter in self._limiters().values():
+            limiter.close()
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
@@ -130,68 +133,68 @@ class Runner:
 
     def _backlog(self, done: NDArray[np.bool_] | None) -> Backlog:
         """What is left of the plan, by endpoint, plus what an earlier process already tried."""
-        only = len(self._lanes) == 1
+        single = len(self._endpoints) == 1
         return Backlog(
-            {n: self._plan.trials(done, provider=None if only else n) for n in self._lanes},
-            self._store.recovered.unfinished,
-            most_waiting=max(1_000, self._limits.concurrency * _MOST_WAITING_PER_WORKER),
-            held=lambda name: self._lanes[name].gate.held_s(),
+            {n: self._plan.trials(done, provider=None if single else n) for n in self._endpoints},
+            self._store.recovery.unfinished,
+            max_waiting=max(1_000, self._limits.concurrency * _MAX_WAITING_PER_WORKER),
+            blocked_for_s=lambda name: self._endpoints[name].limiter.blocked_for_s(),
         )
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────
 
-    async def _work_off(self, backlog: Backlog, left: int) -> None:
-        count = min(self._limits.concurrency + self._spare(), left)
+    async def _drain(self, backlog: Backlog, remaining: int) -> None:
+        count = min(self._limits.concurrency + self._spare(), remaining)
         self._workers = [asyncio.create_task(self._work(backlog)) for _ in range(count)]
-        everything = asyncio.gather(*self._workers, return_exceptions=True)
+        all_workers = asyncio.gather(*self._workers, return_exceptions=True)
         stopping = asyncio.create_task(self._stopping.wait())
-        watch = asyncio.create_task(self._watch())
+        watch = asyncio.create_task(self._show_status())
         probe = asyncio.create_task(probe_loop(self._loop_lag))
         try:
-            await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not everything.done():
-                await asyncio.wait({everything}, timeout=self._limits.drain_s)
-            if not everything.done():
+            await asyncio.wait({all_workers, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not all_workers.done():
+                await asyncio.wait({all_workers}, timeout=self._limits.drain_s)
+            if not all_workers.done():
                 self.abandon()
-            outcomes = await everything
+            outcomes = await all_workers
         finally:
             stopping.cancel()
             watch.cancel()
             probe.cancel()
-            self._progress.waiting(None)
-            self._note_throttle()
+            self._progress.show_wait(None)
+            self._save_throttle_history()
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
 
     def _spare(self) -> int:
-        """Workers that make intents durable while the others' requests are on the wire.
+        """How many more workers prepare requests while those of others are in flight.
 
         Several endpoints share the workers, whose number is what limits them together.
         """
-        only = len(self._lanes) == 1
-        return sum(gate.spare for gate in self._gates().values()) if only else 0
+        single = len(self._endpoints) == 1
+        return sum(limiter.prefetch_size for limiter in self._limiters().values()) if single else 0
 
     async def _work(self, backlog: Backlog) -> None:
         try:
             while not self._stopping.is_set():
-                taken = backlog.take(time.monotonic())
-                if taken is None:
-                    if not await backlog.more():
+                entry = backlog.take(time.monotonic())
+                if entry is None:
+                    if not await backlog.wait_for_more():
                         return
                     continue
-                job, wait_s = taken
+                job, wait_s = entry
                 if wait_s and not await self._pause(job, wait_s):
                     return
                 if isinstance(job, Trial):
-                    job = backlog.adopt(job, self._plan.body(job), time.time_ns())
-                await self._attempts.make(job, backlog)
-        except Stopped:
+                    job = backlog.make_job(job, self._plan.body(job), time.time_ns())
+                await self._attempts.send_job(job, backlog)
+        except LimiterClosed:
             return
         except EvalharnessError as error:  # storage and budget among them
-            self.stop(Stop.because(error))
+            self.stop(StopReason.from_error(error))
         except BaseException:
-            # A defect in one worker must not let the others go on as if nothing had happened.
+            # An unexpected error in one worker must stop the others, too.
             self._stopping.set()
             raise
 
@@ -207,7 +210,7 @@ class Runner:
             self._backoffs.end(id(job))
         return False
 
-    def session(self) -> dict[str, Any]:
+    def session_entry(self) -> dict[str, Any]:
         """What the manifest keeps of this session."""
         summary = self.summary
         return {
@@ -215,30 +218,30 @@ class Runner:
             "cpu_s": round(summary.cpu_s, 3),
             "sent": summary.sent,
             "recorded": summary.recorded,
-            "loop_lag_s": self._loop_lag.figures(),
-            "commit_wait_s": self._attempts.commit_wait.figures(),
+            "loop_lag_s": self._loop_lag.as_dict(),
+            "commit_wait_s": self._attempts.commit_wait.as_dict(),
         }
 
-    async def _watch(self) -> NoReturn:
-        """Once a second: say what is waited for, and note what the throttle did."""
+    async def _show_status(self) -> NoReturn:
+        """Once a second, show what is waited for, and update the throttle history."""
         while True:
-            await asyncio.sleep(_WATCH_EVERY_S)
-            gates = self._gates().values()
-            wait = waiting_for(gates, self._backoffs, time.monotonic())
-            self._progress.waiting(*(wait or (None, None)))
-            self._note_throttle()
+            await asyncio.sleep(_STATUS_EVERY_S)
+            limiters = self._limiters().values()
+            wait = wait_status(limiters, self._backoffs, time.monotonic())
+            self._progress.show_wait(*(wait or (None, None)))
+            self._save_throttle_history()
 
-    def _note_throttle(self) -> None:
-        """Put the history where every save of the manifest takes it along."""
+    def _save_throttle_history(self) -> None:
+        """Put the history into the manifest, which is saved later."""
         manifest = self._store.folder.manifest
-        manifest.throttle = with_history(self._throttle_before, self._gates(), self._limits)
+        manifest.throttle = append_history(self._earlier_throttle, self._limiters(), self._limits)
 
-    def _look_again(self) -> None:
-        for gate in self._gates().values():
-            gate.wake()
+    def _wake_limiters(self) -> None:
+        for limiter in self._limiters().values():
+            limiter.wake()
 
-    def _gates(self) -> dict[str, Gate]:
-        return {name: lane.gate for name, lane in self._lanes.items()}
+    def _limiters(self) -> dict[str, EndpointLimiter]:
+        return {name: endpoint.limiter for name, endpoint in self._endpoints.items()}
 
     def _storage_failed(self, error: StorageError) -> None:
-        self.stop(Stop.because(error))
+        self.stop(StopReason.from_error(error))

@@ -26,50 +26,50 @@ class Progress(Protocol):
         """
         ...
 
-    def attempted(self, reply: Reply, cost_usd: Decimal | None) -> None:
-        """An attempt came back; ``cost_usd`` None when its price is unknown."""
+    def count_attempt(self, reply: Reply, cost_usd: Decimal | None) -> None:
+        """An attempt has ended; ``cost_usd`` is None when its cost is unknown."""
         ...
 
-    def finished(self, reply: Reply) -> None:
+    def count_trial(self, reply: Reply) -> None:
         """A trial got its record."""
         ...
 
-    def counted(
+    def count_worker(
         self, *, finished: int, failed: int, tokens: int, cost_usd: Decimal | None, unknown: int
     ) -> None:
-        """What a worker elsewhere did since it told last: trials, tokens, dollars.
+        """Add what a worker in another process did since its last report.
 
-        ``unknown`` counts attempts whose cost nobody knows.
+        ``unknown`` counts attempts of unknown cost.
         """
         ...
 
-    def working(self, text: str) -> None:
-        """Who works, shown beside the counts."""
+    def show_workers(self, text: str) -> None:
+        """Show a text about the workers beside the counts."""
         ...
 
-    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
-        """What is waited for, None when nothing holds it up; told about once a second.
+    def show_wait(self, reason: str | None, left_s: float | None = None) -> None:
+        """Show what is waited for, None for nothing; called about once a second.
 
-        ``left_s`` is how many seconds still; None where that is unknown.
+        ``left_s`` is the seconds left; None where that is unknown.
         """
         ...
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line without breaking the bar."""
         ...
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Show the final state."""
         ...
 
 
 class _Counts:
-    """The numbers both forms show."""
+    """The counts that both the bar and the lines show."""
 
     def __init__(self) -> None:
-        self.total = self.done = self.before = self.failed = 0
+        self.total = self.done = self.earlier = self.failed = 0
         self.tokens = 0
-        self.unknown = 0  # attempts whose cost nobody knows: in doubt, or without a price
+        self.unknown = 0  # attempts of unknown cost: in doubt, or without a price
         self.cost: Decimal | None = None
         self.reason: str | None = None
         self.workers: str | None = None
@@ -87,7 +87,7 @@ class _Counts:
         self.done += 1
         self.failed += reply.status is Status.ERROR
 
-    def add_up(
+    def add_worker(
         self, finished: int, failed: int, tokens: int, cost_usd: Decimal | None, unknown: int
     ) -> None:
         self.done += finished
@@ -100,25 +100,25 @@ class _Counts:
     @property
     def rate(self) -> float:
         """Trials finished per second of this session."""
-        return (self.done - self.before) / max(1e-9, time.monotonic() - self.began)
+        return (self.done - self.earlier) / max(1e-9, time.monotonic() - self.began)
 
     @property
     def projected(self) -> Decimal | None:
-        """What this session comes to when the trials left cost what those of now did on average."""
-        fresh = self.done - self.before
+        """Cost of this session if the remaining trials cost what those so far did on average."""
+        fresh = self.done - self.earlier
         if self.cost is None or fresh == 0 or not self.total:
             return None
-        return self.cost * (self.total - self.before) / fresh
+        return self.cost * (self.total - self.earlier) / fresh
 
     def details(self) -> str:
-        parts = [f"ok {self.done - self.before - self.failed}", f"failed {self.failed}"]
+        parts = [f"ok {self.done - self.earlier - self.failed}", f"failed {self.failed}"]
         parts.append(f"{_short(self.tokens)} tokens")
         if self.cost:
             projected = self.projected
-            toward = f" of ~{_dollars(projected)}" if projected is not None else ""
-            now = " this session" if self.before else ""
-            apart = f" (+ {self.unknown} attempts of unknown cost)" if self.unknown else ""
-            parts.append(f"{_dollars(self.cost)}{toward}{now}{apart}")
+            projected_note = f" of ~{_dollars(projected)}" if projected is not None else ""
+            session_note = " this session" if self.earlier else ""
+            unknown_note = f" (+ {self.unknown} attempts of unknown cost)" if self.unknown else ""
+            parts.append(f"{_dollars(self.cost)}{projected_note}{session_note}{unknown_note}")
         if self.workers:
             parts.append(self.workers)
         if self.reason:
@@ -127,7 +127,7 @@ class _Counts:
 
 
 def _dollars(amount: Decimal) -> str:
-    """Three digits that mean something, cents from a dollar on."""
+    """Three significant digits; cents from a dollar on."""
     if amount >= 1:
         return f"${amount:,.2f}"
     return f"${amount:.{2 - amount.adjusted()}f}"
@@ -157,19 +157,19 @@ class BarProgress:
         from tqdm import tqdm
 
         counts = self._counts
-        counts.total, counts.done, counts.before = total, done, done
+        counts.total, counts.done, counts.earlier = total, done, done
         counts.began = time.monotonic()
         self._bar = tqdm(
             total=total or None, initial=done, desc=label, unit="trial", file=sys.stderr,
             dynamic_ncols=True, smoothing=0.1, mininterval=0.2,
         )  # fmt: skip
 
-    def attempted(self, reply: Reply, cost_usd: Decimal | None) -> None:
+    def count_attempt(self, reply: Reply, cost_usd: Decimal | None) -> None:
         """Count tokens and cost."""
         self._counts.add(reply, cost_usd)
 
-    def finished(self, reply: Reply) -> None:
-        """Advance; the text beside the bar is renewed a few times a second, not a thousand."""
+    def count_trial(self, reply: Reply) -> None:
+        """Advance the bar; the text beside it changes only a few times a second."""
         self._counts.finish(reply)
         if self._bar is None:
             return
@@ -179,20 +179,20 @@ class BarProgress:
             self._bar.set_postfix_str(self._counts.details(), refresh=False)
         self._bar.update()
 
-    def counted(
+    def count_worker(
         self, *, finished: int, failed: int, tokens: int, cost_usd: Decimal | None, unknown: int
     ) -> None:
         """Advance by what a worker has done."""
-        self._counts.add_up(finished, failed, tokens, cost_usd, unknown)
+        self._counts.add_worker(finished, failed, tokens, cost_usd, unknown)
         if self._bar is not None:
             self._bar.set_postfix_str(self._counts.details(), refresh=False)
             self._bar.update(finished)
 
-    def working(self, text: str) -> None:
-        """Show who works."""
+    def show_workers(self, text: str) -> None:
+        """Show it beside the counts."""
         self._counts.workers = text
 
-    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
+    def show_wait(self, reason: str | None, left_s: float | None = None) -> None:
         """Show what is being waited for, counting down."""
         shown = _with_time(reason, left_s)
         if shown == self._counts.reason or self._bar is None:
@@ -200,7 +200,7 @@ class BarProgress:
         self._counts.reason = shown
         self._bar.set_postfix_str(self._counts.details())
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print above the bar."""
         if self._bar is None:
             print(text, file=sys.stderr, flush=True)
@@ -220,70 +220,75 @@ class LineProgress:
     def __init__(self) -> None:
         self._counts = _Counts()
         self._label = ""
-        self._said_at = 0.0
-        self._waits_said: dict[str, float] = {}
+        self._printed_at = 0.0
+        self._waits_printed: dict[str, float] = {}
 
     def start(self, *, total: int, done: int, label: str) -> None:
-        """Say what begins."""
+        """Print what begins."""
         counts = self._counts
-        counts.total, counts.done, counts.before = total, done, done
-        counts.began = self._said_at = time.monotonic()
+        counts.total, counts.done, counts.earlier = total, done, done
+        counts.began = self._printed_at = time.monotonic()
         self._label = label
         if total:
-            self.say(f"{label}: {total - done} trials to send, {done} of {total} recorded before")
+            self.print_line(
+                f"{label}: {total - done} trials to send, {done} of {total} recorded before"
+            )
 
-    def attempted(self, reply: Reply, cost_usd: Decimal | None) -> None:
+    def count_attempt(self, reply: Reply, cost_usd: Decimal | None) -> None:
         """Count tokens and cost."""
         self._counts.add(reply, cost_usd)
 
-    def finished(self, reply: Reply) -> None:
-        """Say a line when one is due."""
+    def count_trial(self, reply: Reply) -> None:
+        """Print a line when one is due."""
         self._counts.finish(reply)
-        self._say_when_due()
+        self._print_when_due()
 
-    def _say_when_due(self) -> None:
+    def _print_when_due(self) -> None:
         now = time.monotonic()
-        if now - self._said_at >= _LINE_EVERY_S:
-            self._said_at = now
-            self.say(self._line())
+        if now - self._printed_at >= _LINE_EVERY_S:
+            self._printed_at = now
+            self.print_line(self._line())
 
-    def counted(
+    def count_worker(
         self, *, finished: int, failed: int, tokens: int, cost_usd: Decimal | None, unknown: int
     ) -> None:
-        """Say a line when one is due."""
-        self._counts.add_up(finished, failed, tokens, cost_usd, unknown)
-        self._say_when_due()
+        """Print a line when one is due."""
+        self._counts.add_worker(finished, failed, tokens, cost_usd, unknown)
+        self._print_when_due()
 
-    def working(self, text: str) -> None:
-        """Show who works in the lines to come."""
+    def show_workers(self, text: str) -> None:
+        """Show it in the lines that follow."""
         self._counts.workers = text
 
-    def waiting(self, reason: str | None, left_s: float | None = None) -> None:
-        """Say a reason when it is new, and again every half minute while it holds."""
+    def show_wait(self, reason: str | None, left_s: float | None = None) -> None:
+        """Print a reason when it is new, and every half minute while it holds."""
         self._counts.reason = _with_time(reason, left_s)
         now = time.monotonic()
-        if reason is None or now - self._waits_said.get(reason, -_WAIT_EVERY_S) < _WAIT_EVERY_S:
+        if reason is None or now - self._waits_printed.get(reason, -_WAIT_EVERY_S) < _WAIT_EVERY_S:
             return
-        self._waits_said = {r: at for r, at in self._waits_said.items() if now - at < _WAIT_EVERY_S}
-        self._waits_said[reason] = now
-        self.say(f"{self._label}: {self._counts.reason}")
+        self._waits_printed = {
+            r: at for r, at in self._waits_printed.items() if now - at < _WAIT_EVERY_S
+        }
+        self._waits_printed[reason] = now
+        self.print_line(f"{self._label}: {self._counts.reason}")
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line."""
         print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Say where it ended."""
-        self.say(self._line())
+        """Print the last line."""
+        self.print_line(self._line())
 
     def _line(self) -> str:
         counts = self._counts
         rate = counts.rate
-        left = (counts.total - counts.done) / rate if rate > 0 else 0.0
-        remaining = "" if left <= 0 else f", about {left:.0f} s left"
-        of = f"/{counts.total}" if counts.total else ""
+        seconds_left = (counts.total - counts.done) / rate if rate > 0 else 0.0
+        remaining = "" if seconds_left <= 0 else f", about {seconds_left:.0f} s left"
+        of_total = f"/{counts.total}" if counts.total else ""
         return (
-            f"{self._label}: {counts.done}{of} trials, {rate:.1f}/s, {counts.details()}{remaining}"
+            f"{self._label}: {counts.done}{of_total} trials, {rate:.1f}/s, "
+            f"{counts.details()}{remaining}"
         )
 
 

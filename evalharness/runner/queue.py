@@ -11,18 +11,23 @@ from decimal import Decimal
 import msgspec
 
 from evalharness.records import Intent, Reply, Trial
-from evalharness.store.journal.crash_recovery import Unfinished
+from evalharness.store.journal.crash_recovery import UnfinishedTrial
 
 _REASON_CHARS = 160
 
 
-class Job(msgspec.Struct):
-    """A trial on its way: how often it was tried, and when it was due.
+def attempt_key(trial_id: str, attempt: int) -> str:
+    """Names an attempt, for the budget and, after ``evh-``, for the server's logs."""
+    return f"{trial_id}.{attempt}"
 
-    ``attempt``, ``sent`` (those of them that left) and ``in_doubt`` count over the whole life of
-    the run, since attempts are numbered and doubts reported that way; ``tries``, ``doubts`` and
-    ``kinds`` (attempts that ended with an error kind) count this session, whose retry limits they
-    are held against. ``reason`` is that of the last failure, for people.
+
+class Job(msgspec.Struct):
+    """A trial that is being worked on: how often it was tried, and when it was due.
+
+    ``attempt``, ``sent`` (attempts that were sent) and ``in_doubt`` count over the whole life of
+    the run, because attempts are numbered and reported that way. ``session_attempts``,
+    ``session_in_doubt`` and ``error_counts`` (attempts by error kind) count this session, for its
+    retry limits. ``reason`` is that of the last failure, for people.
     """
 
     trial: Trial
@@ -31,17 +36,17 @@ class Job(msgspec.Struct):
     attempt: int = 0
     sent: int = 0
     in_doubt: int = 0
-    tries: int = 0
-    doubts: int = 0
-    kinds: dict[str, int] = {}
+    session_attempts: int = 0
+    session_in_doubt: int = 0
+    error_counts: dict[str, int] = {}
     reason: str = ""
 
     @property
-    def next_key(self) -> str:
-        """Names its next attempt, for money and, behind ``evh-``, the server's logs."""
-        return f"{self.trial.trial_id}.{self.attempt + 1}"
+    def next_attempt_key(self) -> str:
+        """The key of its next attempt (see :func:`attempt_key`)."""
+        return attempt_key(self.trial.trial_id, self.attempt + 1)
 
-    def begin(
+    def begin_attempt(
         self,
         key: str,
         at_ns: int,
@@ -50,18 +55,18 @@ class Job(msgspec.Struct):
         reserved: Decimal | None,
         measurement: int | None = None,
     ) -> Intent:
-        """Count another attempt; its intent.
+        """Count another attempt; returns its intent.
 
         Args:
-            key: :attr:`next_key`.
+            key: :attr:`next_attempt_key`.
             at_ns: wall clock.
             in_flight: requests on the wire when this one goes, itself included.
-            reserved: US dollars set aside for it; None without a price.
-            measurement: of a load point that it belongs to.
+            reserved: US dollars reserved for it; None without a price.
+            measurement: number of the load point that it belongs to.
         """
         trial = self.trial
         self.attempt += 1
-        self.tries += 1
+        self.session_attempts += 1
         return Intent(
             trial_id=trial.trial_id,
             prompt_id=trial.prompt.prompt_id,
@@ -76,49 +81,49 @@ class Job(msgspec.Struct):
             measurement=measurement,
         )
 
-    def failed(self, reply: Reply, reason: str) -> None:
-        """Count an attempt that did not become the record, and why there is another."""
-        self.kinds[str(reply.error_kind)] = self.failures(reply) + 1
+    def count_failure(self, reply: Reply, reason: str) -> None:
+        """Count an attempt that failed and is followed by another; ``reason`` says why."""
+        self.error_counts[str(reply.error_kind)] = self.failure_count(reply) + 1
         self.reason = reason[:_REASON_CHARS]
 
-    def failures(self, reply: Reply) -> int:
+    def failure_count(self, reply: Reply) -> int:
         """Earlier attempts of this session that ended with the error kind of ``reply``."""
-        return self.kinds.get(str(reply.error_kind), 0) if self.kinds else 0
+        return self.error_counts.get(str(reply.error_kind), 0) if self.error_counts else 0
 
-    def doubted(self) -> None:
-        """Count an attempt whose outcome nobody knows."""
+    def count_in_doubt(self) -> None:
+        """Count an attempt of unknown outcome."""
         self.in_doubt += 1
-        self.doubts += 1
+        self.session_in_doubt += 1
 
 
 class _Queue:
     """The work for one endpoint."""
 
     def __init__(self, trials: Iterator[Trial]) -> None:
-        self._stretches = deque([trials])
+        self._iterators = deque([trials])
         self._next: Trial | None = None
         self.waiting: list[tuple[float, int, Job]] = []
 
     def extend(self, trials: Iterator[Trial]) -> None:
         """More trials, after those there are."""
-        self._stretches.append(trials)
+        self._iterators.append(trials)
 
-    def fresh(self) -> Trial | None:
-        """The next trial that was not started yet; it stays."""
-        while self._next is None and self._stretches:
-            self._next = next(self._stretches[0], None)
+    def peek(self) -> Trial | None:
+        """The next trial that was not started yet; it stays in the queue."""
+        while self._next is None and self._iterators:
+            self._next = next(self._iterators[0], None)
             if self._next is None:
-                self._stretches.popleft()
+                self._iterators.popleft()
         return self._next
 
-    def draw(self) -> Trial:
-        """Take that trial away."""
+    def take_fresh(self) -> Trial:
+        """Remove that trial from the queue."""
         trial, self._next = self._next, None
         assert trial is not None
         return trial
 
-    def pop(self, now: float) -> tuple[Job, float]:
-        """The job due first, and how long until then."""
+    def take_due(self, now: float) -> tuple[Job, float]:
+        """Remove the job that is due first; how long until then."""
         due, _, job = heapq.heappop(self.waiting)
         return job, max(0.0, due - now)
 
@@ -126,32 +131,32 @@ class _Queue:
 class Backlog:
     """Hands out jobs: a retry that is due, else a fresh trial, else the retry due next.
 
-    Work for an endpoint that admits nobody at present comes last, so that it occupies no worker
-    while other endpoints could be asked; else trials come in the order of the plan. There is no
-    waiting in here and no list of trials. A worker that gets nothing may end: whoever still holds
-    a job will itself put it back or finish it.
+    Work for an endpoint that admits nobody at present comes last, so that no worker waits for it
+    while other endpoints admit requests; else trials come in the order of the plan. Nothing in
+    here waits, and trials are not listed beforehand. A worker that gets nothing may end: the one
+    that still has a job puts it back or finishes it itself.
 
     Args:
         trials: fresh trials of each endpoint, in sending order; drawn only when needed.
         unfinished: attempts made for trials by an earlier process, by trial_id.
-        most_waiting: with this many retries waiting, no fresh trial is started there.
-        held: seconds for which an endpoint admits nobody; 0.0 when it does.
+        max_waiting: with this many retries waiting, no fresh trial is started there.
+        blocked_for_s: seconds for which an endpoint admits nobody; 0.0 when it does.
     """
 
     def __init__(
         self,
         trials: Mapping[str, Iterator[Trial]],
-        unfinished: Mapping[str, Unfinished],
+        unfinished: Mapping[str, UnfinishedTrial],
         *,
-        most_waiting: int,
-        held: Callable[[str], float] = lambda _: 0.0,
+        max_waiting: int,
+        blocked_for_s: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
         self._queues = {name: _Queue(fresh) for name, fresh in trials.items()}
-        self._only = next(iter(self._queues.values())) if len(trials) == 1 else None
+        self._only_queue = next(iter(self._queues.values())) if len(trials) == 1 else None
         self._unfinished = unfinished
         self._tie = itertools.count()
-        self._most_waiting = most_waiting
-        self._held = held
+        self._max_waiting = max_waiting
+        self._blocked_for_s = blocked_for_s
 
     def put_back(self, job: Job, due: float) -> None:
         """Keep a job until ``due`` on the monotonic clock."""
@@ -160,46 +165,50 @@ class Backlog:
 
     def take(self, now: float) -> tuple[Job | Trial, float] | None:
         """The next job and how long to wait before sending it (seconds), None when all is taken."""
-        if self._only is not None:
-            if not self._only.waiting:
-                return None if self._only.fresh() is None else (self._only.draw(), 0.0)
-            return self._take([self._only], now)
-        holds = {name: self._held(name) for name in self._queues}
-        open_now = [queue for name, queue in self._queues.items() if not holds[name]]
-        taken = self._take(open_now, now)
-        if taken is not None:
-            return taken
-        for name in sorted(holds, key=lambda name: holds[name]):
-            if holds[name] and (taken := self._take([self._queues[name]], now)) is not None:
-                return taken[0], max(taken[1], holds[name])
+        if self._only_queue is not None:
+            if not self._only_queue.waiting:
+                return (
+                    None
+                    if self._only_queue.peek() is None
+                    else (self._only_queue.take_fresh(), 0.0)
+                )
+            return self._take([self._only_queue], now)
+        blocked_s = {name: self._blocked_for_s(name) for name in self._queues}
+        open_queues = [queue for name, queue in self._queues.items() if not blocked_s[name]]
+        entry = self._take(open_queues, now)
+        if entry is not None:
+            return entry
+        for name in sorted(blocked_s, key=lambda name: blocked_s[name]):
+            if blocked_s[name] and (entry := self._take([self._queues[name]], now)) is not None:
+                return entry[0], max(entry[1], blocked_s[name])
         return None
 
     def _take(self, queues: list[_Queue], now: float) -> tuple[Job | Trial, float] | None:
         waiting = [queue for queue in queues if queue.waiting]
         first = min(waiting, key=lambda queue: queue.waiting[0], default=None)
         if first is not None and first.waiting[0][0] <= now:
-            return first.pop(now)
+            return first.take_due(now)
         fresh = [
             (trial.position, queue)
             for queue in queues
-            if len(queue.waiting) < self._most_waiting and (trial := queue.fresh()) is not None
+            if len(queue.waiting) < self._max_waiting and (trial := queue.peek()) is not None
         ]
         if fresh:
-            return min(fresh, key=lambda place: place[0])[1].draw(), 0.0
-        return None if first is None else first.pop(now)
+            return min(fresh, key=lambda entry: entry[0])[1].take_fresh(), 0.0
+        return None if first is None else first.take_due(now)
 
-    async def more(self) -> bool:
-        """Where :meth:`take` gave nothing: wait for more; False when there will be none."""
+    async def wait_for_more(self) -> bool:
+        """After :meth:`take` has returned None: wait for more; False when there will be none."""
         return False
 
-    def finished(self, trial: Trial) -> None:
+    def finish(self, trial: Trial) -> None:
         """A trial got its record."""
 
-    def adopt(self, trial: Trial, body: bytes, scheduled_at_ns: int) -> Job:
-        """Turn a fresh trial into a job that knows its attempts by an earlier process."""
+    def make_job(self, trial: Trial, body: bytes, scheduled_at_ns: int) -> Job:
+        """Turn a fresh trial into a job that counts its attempts by an earlier process."""
         job = Job(trial, body, scheduled_at_ns)
-        before = self._unfinished.get(trial.trial_id)
-        if before is not None:
-            job.attempt, job.in_doubt = before.attempts, before.in_doubt
-            job.sent = before.sent
+        earlier = self._unfinished.get(trial.trial_id)
+        if earlier is not None:
+            job.attempt, job.in_doubt = earlier.attempts, earlier.in_doubt
+            job.sent = earlier.sent
         return job

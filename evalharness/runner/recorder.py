@@ -1,4 +1,4 @@
-"""What became of an attempt, told to all who must know: money, journal, summary, progress."""
+"""Records the outcome of an attempt in budget, journal, summary and progress."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from msgspec import structs
 
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent, Outcome, Reply
-from evalharness.runner.budget import Money
+from evalharness.runner.budget import RunBudget
 from evalharness.runner.progress import Progress
-from evalharness.runner.queue import Job
-from evalharness.runner.run_summary import Summary
+from evalharness.runner.queue import Job, attempt_key
+from evalharness.runner.run_summary import RunSummary
 from evalharness.store.folder.writer import RunStore
-from evalharness.store.journal.crash_recovery import interrupted
+from evalharness.store.journal.crash_recovery import interrupted_attempt
 from evalharness.throttle.retry import Decision
 
 
-class Recorder:
-    """The one place where an attempt ends, whichever runner made it and however it ended.
+class AttemptRecorder:
+    """The one place where an attempt ends, whichever runner sent it and however it ended.
 
     Args:
         store: where results go.
-        money: gets the reservation back.
-        progress: is told.
-        summary: counts.
+        budget: holds the reservation.
+        progress: shows it.
+        summary: counts it.
     """
 
     def __init__(
-        self, store: RunStore, *, money: Money, progress: Progress, summary: Summary
+        self, store: RunStore, *, budget: RunBudget, progress: Progress, summary: RunSummary
     ) -> None:
         self._store = store
-        self._money = money
+        self._budget = budget
         self._progress = progress
         self._summary = summary
 
@@ -46,12 +46,13 @@ class Recorder:
         scheduled_at_ns: int,
         queue_s: float,
     ) -> None:
-        """Record a reply, and what was decided about the trial.
+        """Record a reply, and the decision about the trial.
 
         Raises:
             StorageError: the disk refuses; the attempt stays in doubt.
         """
-        summary, cost = self._summary, self._money.settle(intent, job.trial, reply)
+        summary = self._summary
+        cost = self._budget.settle(attempt_key(intent.trial_id, intent.attempt), job.trial, reply)
         result = AttemptResult(
             intent=intent,
             reply=reply,
@@ -60,7 +61,7 @@ class Recorder:
             queue_s=queue_s,
             body=job.body if decision.final else None,
             in_doubt_before=job.in_doubt,
-            wait_s=decision.wait_s,
+            backoff_s=decision.wait_s,
         )
         job.sent = summary.count_attempt(reply.outcome, job.sent)
         try:
@@ -69,48 +70,48 @@ class Recorder:
             summary.unsaved += 1
             raise
         summary.count_usage(reply)
-        self._progress.attempted(reply, cost)
+        self._progress.count_attempt(reply, cost)
         if reply.outcome is Outcome.IN_DOUBT:
-            job.doubted()
+            job.count_in_doubt()
             summary.in_doubt.append(intent)
         if decision.final:
             summary.count(reply)
-            self._progress.finished(reply)
+            self._progress.count_trial(reply)
         elif not decision.stops:
-            job.failed(reply, decision.reason)
+            job.count_failure(reply, decision.reason)
 
-    def cut_off(self, job: Job, intent: Intent) -> None:
-        """A request was on the wire when the process stopped waiting: the attempt is in doubt."""
-        doubt = interrupted(intent)
-        self._money.settle(intent, job.trial, doubt.reply)
-        job.sent = self._summary.count_attempt(doubt.reply.outcome, job.sent)
+    def record_cut_off(self, job: Job, intent: Intent) -> None:
+        """The process stopped waiting for a request that was sent: the attempt is in doubt."""
+        result = interrupted_attempt(intent)
+        self._budget.settle(attempt_key(intent.trial_id, intent.attempt), job.trial, result.reply)
+        job.sent = self._summary.count_attempt(result.reply.outcome, job.sent)
         self._summary.in_doubt.append(intent)
-        self._abandoned(doubt)
+        self._record_abandoned(result)
 
-    def unsent(self, intent: Intent, scheduled_at_ns: int | None = None) -> None:
-        """A stop came between deciding to send and sending: the journal must know of it.
+    def record_unsent(self, intent: Intent, scheduled_at_ns: int | None = None) -> None:
+        """Record in the journal that an attempt was not sent: a stop came first.
 
         Args:
             intent: what was to be sent.
             scheduled_at_ns: when it was due; None is the moment it was admitted.
         """
-        self._money.cancel(intent.client_request_id.removeprefix("evh-"))
-        result = interrupted(intent, sent=False)
+        self._budget.cancel(attempt_key(intent.trial_id, intent.attempt))
+        result = interrupted_attempt(intent, sent=False)
         if scheduled_at_ns is not None:
             result = structs.replace(result, scheduled_at_ns=scheduled_at_ns)
-        self._abandoned(result)
+        self._record_abandoned(result)
 
-    def uncommitted(self, intent: Intent, error: BaseException) -> None:
-        """An intent was not seen to become durable: nothing is sent, and nothing is spent.
+    def record_uncommitted(self, intent: Intent, error: BaseException) -> None:
+        """An intent did not become durable, as far as is known: nothing is sent or spent.
 
-        Where only the waiting was cancelled it may be on disk, which the journal must know of.
+        Where only the waiting was cancelled, it may be on disk: then it is recorded as not sent.
         """
         if isinstance(error, asyncio.CancelledError):
-            self.unsent(intent)
+            self.record_unsent(intent)
         else:
-            self._money.cancel(intent.client_request_id.removeprefix("evh-"))
+            self._budget.cancel(attempt_key(intent.trial_id, intent.attempt))
 
-    def _abandoned(self, result: AttemptResult) -> None:
-        """Record an attempt nobody waits for; where that fails, its intent alone tells of it."""
+    def _record_abandoned(self, result: AttemptResult) -> None:
+        """Record an attempt nobody waits for; where that fails, the journal has its intent."""
         with suppress(StorageError):
             self._store.put(result)

@@ -12,7 +12,7 @@ from evalharness.errors import EXIT_FAILED, EXIT_OK, EXIT_STORAGE, EvalharnessEr
 from evalharness.records import Intent, Outcome, Reply, Status
 
 
-class Stop(msgspec.Struct, frozen=True):
+class StopReason(msgspec.Struct, frozen=True):
     """A decision to start nothing new.
 
     ``reason`` is a sentence for people; ``exit_code`` is the command's; ``status`` goes into the
@@ -25,21 +25,21 @@ class Stop(msgspec.Struct, frozen=True):
     hint: str | None = None
 
     @classmethod
-    def because(cls, error: EvalharnessError) -> Stop:
-        """The stop that an error means."""
+    def from_error(cls, error: EvalharnessError) -> StopReason:
+        """The stop that an error causes."""
         return cls(error.message, error.exit_code, hint=error.hint)
 
 
 @dataclass
-class Summary:
+class RunSummary:
     """What one session of a run did; counts of this session only, unless said otherwise.
 
     ``billed_usd`` is None until some response states a price. ``in_doubt`` lists attempts that may
     have been billed without an answer, of this session and found at its start. ``unsaved`` counts
     answers that arrived and that a failing disk did not take: their attempts are in doubt, too.
-    ``sent`` counts attempts that left (all but those that are known not to have), ``retried`` those
-    of them whose trial had sent one before. ``invalid_points`` counts load points that do not show
-    what their load says.
+    ``sent`` counts attempts that were sent (all but those known not to be), ``retried`` those
+    of them whose trial had sent one before. ``invalid_points`` counts load points that did not
+    produce the load that was configured.
     """
 
     planned: int = 0
@@ -55,12 +55,12 @@ class Summary:
     quarantined: int = 0
     unsaved: int = 0
     invalid_points: int = 0
-    stop: Stop | None = None
+    stop: StopReason | None = None
     seconds: float = 0.0
     cpu_s: float = 0.0
 
-    def decide(self, decision: Stop) -> None:
-        """Keep why the run stops: the first decision, but a failure of local storage always."""
+    def set_stop(self, decision: StopReason) -> None:
+        """Note why the run stops. The first decision stays, unless local storage fails."""
         if self.stop is None or decision.exit_code == EXIT_STORAGE:
             self.stop = decision
 

@@ -13,8 +13,8 @@ from evalharness.throttle.concurrency import LimitRecord
 SESSIONS = 50
 
 
-class HasHistory(Protocol):
-    """What knows the concurrency limits there were: the endpoint's limiter."""
+class ConcurrencyHistory(Protocol):
+    """The concurrency limits an endpoint had; its limiter has them."""
 
     @property
     def history(self) -> list[LimitRecord]:
@@ -27,8 +27,8 @@ class HasHistory(Protocol):
         ...
 
 
-def with_history(
-    before: list[dict[str, Any]], gates: Mapping[str, HasHistory], limits: LimitsConfig
+def append_history(
+    earlier: list[dict[str, Any]], limiters: Mapping[str, ConcurrencyHistory], limits: LimitsConfig
 ) -> list[dict[str, Any]]:
     """``throttle`` of the manifest: what earlier sessions noted, and this one's endpoints.
 
@@ -36,7 +36,7 @@ def with_history(
     ``at``, ISO 8601 in UTC, ``limit``, requests in flight from then on, and ``reason``) and
     ``omitted``, how many changes in the middle of a long list were left out.
     """
-    fresh = [
+    entries = [
         {
             "endpoint": name,
             "adaptive": limits.adaptive,
@@ -44,13 +44,13 @@ def with_history(
             "tpm": limits.tpm,
             "changes": [
                 {"at": _iso(change.at_ns), "limit": change.limit, "reason": change.reason}
-                for change in gate.history
+                for change in limiter.history
             ],
-            "omitted": gate.history_omitted,
+            "omitted": limiter.history_omitted,
         }
-        for name, gate in gates.items()
+        for name, limiter in limiters.items()
     ]
-    return [*before, *fresh][-SESSIONS * max(1, len(fresh)) :]
+    return [*earlier, *entries][-SESSIONS * max(1, len(entries)) :]
 
 
 def _iso(at_ns: int) -> str:

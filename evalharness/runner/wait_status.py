@@ -1,23 +1,23 @@
-"""Waiting is visible: what requests wait for, and how long still."""
+"""What requests wait for, and how long still, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from evalharness.throttle.limiter import Gate
+from evalharness.throttle.limiter import EndpointLimiter
 
-_MOST_SHOWN = 160  # characters of a reason, which may hold words of the server
+_MAX_REASON_CHARS = 160  # of a reason, which may contain text of the server
 
 
-class Wait(NamedTuple):
-    """What is waited for; ``left_s`` is how many seconds still, None where a reply ends it."""
+class WaitStatus(NamedTuple):
+    """What is waited for; ``left_s`` is the seconds left, None where a reply ends it."""
 
     reason: str
     left_s: float | None = None
 
 
-class Backoffs:
+class BackoffWaits:
     """Workers that sleep until the trial they hold is due for another try."""
 
     def __init__(self) -> None:
@@ -28,36 +28,40 @@ class Backoffs:
         self._due[worker] = due, reason
 
     def end(self, worker: int) -> None:
-        """It woke up."""
+        """The worker goes on."""
         del self._due[worker]
 
-    def wait(self, now: float) -> Wait | None:
-        """What the one due first waits for."""
+    def wait(self, now: float) -> WaitStatus | None:
+        """What the worker that is due first waits for."""
         if not self._due:
             return None
         due, reason = min(self._due.values())
-        many = len(self._due)
-        trials = "a trial" if many == 1 else f"{many} trials"
-        return Wait(f"waiting to try {trials} again: {reason}", max(0.0, due - now))
+        count = len(self._due)
+        trials = "a trial" if count == 1 else f"{count} trials"
+        return WaitStatus(f"waiting to try {trials} again: {reason}", max(0.0, due - now))
 
 
-def waiting_for(gates: Iterable[Gate], backoffs: Backoffs, now: float) -> Wait | None:
-    """What holds requests up; None when nothing does.
+def wait_status(
+    limiters: Iterable[EndpointLimiter], backoffs: BackoffWaits, now: float
+) -> WaitStatus | None:
+    """Why requests are waiting; None when they are not.
 
-    Several endpoints are told together, with the time of the one that waits longest. That a slot
-    becomes free is what work always waits for, and is not told.
+    Several endpoints are named together, with the time of the one that waits longest. Waiting for
+    a free slot is normal and not shown.
     """
-    found = [wait for gate in gates if (wait := _at(gate))] or [
+    waits = [wait for limiter in limiters if (wait := _limiter_wait(limiter))] or [
         wait for wait in (backoffs.wait(now),) if wait is not None
     ]
-    if not found:
+    if not waits:
         return None
-    left = [wait.left_s for wait in found if wait.left_s is not None]
-    return Wait("; ".join(wait.reason for wait in found), max(left, default=None))
+    seconds_left = [wait.left_s for wait in waits if wait.left_s is not None]
+    return WaitStatus("; ".join(wait.reason for wait in waits), max(seconds_left, default=None))
 
 
-def _at(gate: Gate) -> Wait | None:
-    state = gate.waiting()
+def _limiter_wait(limiter: EndpointLimiter) -> WaitStatus | None:
+    state = limiter.wait_state()
     if state is None or state.reason == "a free slot":
         return None
-    return Wait(f"waiting for {gate.name}: {state.reason[:_MOST_SHOWN]}", state.seconds_left)
+    return WaitStatus(
+        f"waiting for {limiter.name}: {state.reason[:_MAX_REASON_CHARS]}", state.seconds_left
+    )

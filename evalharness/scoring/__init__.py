@@ -1,4 +1,4 @@
-"""Scorers: how an output is judged against its prompt.
+"""Scorers: how an output is scored against the target of its prompt.
 
 A scorer is a frozen value; its fields are its arguments. A new one is one file and one line in
 :data:`TABLE`. :func:`parse_scoring` reads the ``scoring`` list of a configuration,
@@ -10,49 +10,49 @@ for users.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalharness.scoring.answer_extraction import Extractor, Parsed, parse_answer_spec
+from evalharness.scoring.answer_extraction import ExtractionResult, Extractor, parse_answer_spec
 from evalharness.scoring.base import Sample, Score, Scorer, UnscorableError
-from evalharness.scoring.config_parsing import parse_with
-from evalharness.scoring.scorers.bleu import Bleu
-from evalharness.scoring.scorers.choice import Choice
-from evalharness.scoring.scorers.exact import Exact
-from evalharness.scoring.scorers.f1 import F1
-from evalharness.scoring.scorers.includes import Includes
-from evalharness.scoring.scorers.json_equal import JsonEqual
-from evalharness.scoring.scorers.json_schema import JsonSchema
-from evalharness.scoring.scorers.json_valid import JsonValid
-from evalharness.scoring.scorers.judge import Judge
-from evalharness.scoring.scorers.numeric import Numeric
-from evalharness.scoring.scorers.python import Python
-from evalharness.scoring.scorers.regex import Regex
-from evalharness.scoring.scorers.rouge import Rouge
-from evalharness.scoring.scorers.similarity import Similarity
-from evalharness.scoring.scorers.startswith import StartsWith
-from evalharness.scoring.scorers.tool_call import ToolCall
+from evalharness.scoring.config_parsing import parse_scorers
+from evalharness.scoring.scorers.bleu import BleuScorer
+from evalharness.scoring.scorers.choice import ChoiceScorer
+from evalharness.scoring.scorers.exact import ExactScorer
+from evalharness.scoring.scorers.f1 import F1Scorer
+from evalharness.scoring.scorers.includes import IncludesScorer
+from evalharness.scoring.scorers.json_equal import JsonEqualScorer
+from evalharness.scoring.scorers.json_schema import JsonSchemaScorer
+from evalharness.scoring.scorers.json_valid import JsonValidScorer
+from evalharness.scoring.scorers.judge import JudgeScorer
+from evalharness.scoring.scorers.numeric import NumericScorer
+from evalharness.scoring.scorers.python import PythonScorer
+from evalharness.scoring.scorers.regex import RegexScorer
+from evalharness.scoring.scorers.rouge import RougeScorer
+from evalharness.scoring.scorers.similarity import SimilarityScorer
+from evalharness.scoring.scorers.startswith import StartsWithScorer
+from evalharness.scoring.scorers.tool_call import ToolCallScorer
 
 TABLE: dict[str, type[Scorer]] = {
-    "exact": Exact,
-    "includes": Includes,
-    "startswith": StartsWith,
-    "regex": Regex,
-    "numeric": Numeric,
-    "choice": Choice,
-    "json_valid": JsonValid,
-    "json_schema": JsonSchema,
-    "json_equal": JsonEqual,
-    "tool_call": ToolCall,
-    "f1": F1,
-    "similarity": Similarity,
-    "rouge": Rouge,
-    "bleu": Bleu,
-    "python": Python,
-    "judge": Judge,
+    "exact": ExactScorer,
+    "includes": IncludesScorer,
+    "startswith": StartsWithScorer,
+    "regex": RegexScorer,
+    "numeric": NumericScorer,
+    "choice": ChoiceScorer,
+    "json_valid": JsonValidScorer,
+    "json_schema": JsonSchemaScorer,
+    "json_equal": JsonEqualScorer,
+    "tool_call": ToolCallScorer,
+    "f1": F1Scorer,
+    "similarity": SimilarityScorer,
+    "rouge": RougeScorer,
+    "bleu": BleuScorer,
+    "python": PythonScorer,
+    "judge": JudgeScorer,
 }
 
 __all__ = [
     "TABLE",
+    "ExtractionResult",
     "Extractor",
-    "Parsed",
     "Sample",
     "Score",
     "Scorer",
@@ -76,4 +76,4 @@ def parse_scoring(
         ConfigError: naming the key at fault, such as ``scoring[1].tolerance``.
 
     """
-    return parse_with(raw, table)
+    return parse_scorers(raw, table)

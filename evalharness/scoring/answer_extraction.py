@@ -1,4 +1,4 @@
-"""The answer inside a text: what is compared when only the answer has to be the same."""
+"""Extraction of the answer from a text, for comparing and scoring the answer alone."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ from typing import Any, Literal
 
 import msgspec
 
+from evalharness.config.validation import convert, suggest_name
 from evalharness.errors import ConfigError
 from evalharness.scoring.base import json_type
 from evalharness.scoring.choice_labels import LETTERS, check_labels, find_label
-from evalharness.scoring.config_parsing import convert, suggestion
-from evalharness.scoring.json_in_text import NotJSONError, compact, follow, parse_path, read_json
-from evalharness.scoring.numbers_in_text import last_written
+from evalharness.scoring.json_in_text import (
+    NotJSONError,
+    canonical_text,
+    parse_json,
+    parse_path,
+    value_at,
+)
+from evalharness.scoring.numbers_in_text import last_number_text
 from evalharness.scoring.safe_regex import (
     DEFAULT_TIMEOUT_S,
     TIMED_OUT,
     PatternTimeoutError,
     Seconds,
-    compiled,
+    compile_pattern,
     search,
 )
 from evalharness.scoring.text_options import TextOptions
@@ -27,10 +33,10 @@ _NORMALISED = TextOptions(
 )
 
 
-class Parsed(msgspec.Struct, frozen=True, gc=False):
-    """What extraction came to: an answer, or the reason for none.
+class ExtractionResult(msgspec.Struct, frozen=True, gc=False):
+    """The result of extraction: an answer, or the reason for none.
 
-    ``failed`` tells "could not be tried" (a pattern over its time limit) from "not there".
+    ``failed``: the text could not be searched (a pattern over its time limit).
     """
 
     answer: str | None
@@ -38,27 +44,27 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
     failed: bool = False
 
 
-_UNPARSED = Parsed(None, "unparsed")
+_UNPARSED = ExtractionResult(None, "unparsed")
 
 
 class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Steps from a text to its answer; those given run in the order below.
+    """Steps from a text to its answer; the steps that are given run in the order below.
 
     Attributes:
         regex: a pattern; its match (``group``) goes on.
         group: number or name of the group; by default the first group, or the whole match where
             the pattern has none.
-        which: the ``last`` match, where answers stand, or the ``first``.
+        which: the ``last`` match, since answers are mostly at the end, or the ``first``.
         json: path into the text's JSON (``result.items[0]``; empty for all of it); JSON in a
-            Markdown code block is found. Texts are taken as they are, other values as JSON;
+            Markdown code block is read, too. Texts are taken as they are, other values as JSON;
             null is no answer.
         last_number: the last number, in one spelling (``1,234.50`` → ``1234.5``).
-        choice: the label picked: true for the letters A to H, or a list of labels.
-        normalise: level out case, white space, punctuation around words and Unicode's
+        choice: the chosen label: true for the letters A to H, or a list of labels.
+        normalise: ignore case, white space, punctuation around words and Unicode's
             compatibility forms.
         timeout_s: processor seconds for the pattern on one text.
 
-    White space around an answer is dropped; an empty answer is none.
+    White space around an answer is dropped; an empty answer counts as none.
 
     """
 
@@ -74,7 +80,7 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def __post_init__(self) -> None:
         if self.regex is not None:
             try:
-                pattern = compiled(self.regex)
+                pattern = compile_pattern(self.regex)
             except ValueError as error:
                 raise ValueError(f"`regex`: {error}") from None
             known: list[int | str] = [*range(pattern.groups + 1), *pattern.groupindex]
@@ -99,42 +105,38 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         ):
             raise ValueError("`normalise`: no step is given that finds an answer")
 
-    def extract(self, text: str | None) -> str | None:
-        """Find the answer; None when there is none (*unparsed*). Never raises."""
-        return self.parse(text).answer
-
-    def parse(self, text: str | None) -> Parsed:
-        """Find the answer, with the reason where there is none. Never raises."""
+    def extract(self, text: str | None) -> ExtractionResult:
+        """Find the answer; a result without one has the reason. Never raises."""
         if text is None:
-            return Parsed(None, "no text")
+            return ExtractionResult(None, "no text")
         try:
-            answer = self._steps(text)
+            answer = self._run_steps(text)
         except PatternTimeoutError:
-            return Parsed(None, TIMED_OUT, failed=True)
+            return ExtractionResult(None, TIMED_OUT, failed=True)
         except (LookupError, NotJSONError) as error:
-            return Parsed(None, f"unparsed: {error}")
+            return ExtractionResult(None, f"unparsed: {error}")
         except Exception as error:
-            return Parsed(None, f"{type(error).__name__}: {error}", failed=True)
+            return ExtractionResult(None, f"{type(error).__name__}: {error}", failed=True)
         answer = None if answer is None else answer.strip()
-        return Parsed(answer) if answer else _UNPARSED
+        return ExtractionResult(answer) if answer else _UNPARSED
 
-    def _steps(self, text: str) -> str | None:
-        found: str | None = text
+    def _run_steps(self, text: str) -> str | None:
+        answer: str | None = text
         if self.regex is not None:
-            found = self._matched(self.regex, text)
-        if found is not None and self.json is not None:
-            found = _json_at(found, self.json)
-        if found is not None and self.last_number:
-            found = last_written(found)
-        if found is not None and self.choice is not False:
+            answer = self._match_group(self.regex, text)
+        if answer is not None and self.json is not None:
+            answer = _json_at(answer, self.json)
+        if answer is not None and self.last_number:
+            answer = last_number_text(answer)
+        if answer is not None and self.choice is not False:
             labels = LETTERS if self.choice is True else tuple(self.choice)
-            found = find_label(found, labels)
-        if found is not None and self.normalise:
-            found = _NORMALISED.apply(found)
-        return found
+            answer = find_label(answer, labels)
+        if answer is not None and self.normalise:
+            answer = _NORMALISED.apply(answer)
+        return answer
 
-    def _matched(self, regex: str, text: str) -> str | None:
-        pattern = compiled(regex)
+    def _match_group(self, regex: str, text: str) -> str | None:
+        pattern = compile_pattern(regex)
         match = search(pattern, text, which=self.which, timeout_s=self.timeout_s)
         if match is None:
             return None
@@ -143,13 +145,13 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def _json_at(text: str, path: str) -> str | None:
-    value = follow(read_json(text, fenced=True), parse_path(path))
+    value = value_at(parse_json(text, allow_code_fence=True), parse_path(path))
     if value is None or isinstance(value, str):
         return value
-    return compact(value)
+    return canonical_text(value)
 
 
-_WORDS: dict[str, dict[str, Any]] = {
+_SHORT_FORMS: dict[str, dict[str, Any]] = {
     "last_number": {"last_number": True},
     "choice": {"choice": True},
     "normalise": {"normalise": True},
@@ -170,12 +172,12 @@ def parse_answer_spec(raw: dict[str, Any] | str | None) -> Extractor | None:
     if raw is None:
         return None
     if isinstance(raw, str):
-        if raw not in _WORDS:
+        if raw not in _SHORT_FORMS:
             raise ConfigError(
                 f"configuration key `answer`: no extraction is called {raw!r}",
-                hint=suggestion(raw, [*_WORDS, "regex"]),
+                hint=suggest_name(raw, [*_SHORT_FORMS, "regex"]),
             )
-        raw = _WORDS[raw]
+        raw = _SHORT_FORMS[raw]
     if not isinstance(raw, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"configuration key `answer`: must be an object, got {json_type(raw)}")
     return convert(raw, Extractor, "answer")

@@ -1,4 +1,4 @@
-"""The answers of a run's outputs, one output after the other."""
+"""The answers of a run's outputs, collected one output after the other, and their status."""
 
 from __future__ import annotations
 
@@ -10,91 +10,95 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.columnar.row_store import UNKNOWN, Codes, Keys
+from evalharness.columnar.row_store import NULL_CODE, Codes, DictionaryEncoder
 from evalharness.records import Status
-from evalharness.scoring.answer_extraction import Extractor, Parsed
+from evalharness.scoring.answer_extraction import ExtractionResult, Extractor
 from evalharness.scoring.safe_regex import TIMED_OUT
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-GIVE_UP_AFTER = 10  # texts on which a pattern took too long before it is tried no more
-GAVE_UP = f"not tried: the pattern took too long on {GIVE_UP_AFTER} other texts"
+MAX_TIMEOUTS = 10  # texts on which a pattern took too long before it is tried no more
+REASON_GAVE_UP = f"not tried: the pattern took too long on {MAX_TIMEOUTS} other texts"
 
 
 class AnswerStatus(StrEnum):
-    """What answer extraction came to for one record."""
+    """The result of answer extraction for one record."""
 
     PARSED = "parsed"
-    UNPARSED = "unparsed"  # delivered, and no answer in it: agrees with nothing
+    UNPARSED = "unparsed"  # delivered, but without an answer: agrees with nothing
     FAILED = "failed"  # extraction could not be tried (a pattern over its time limit)
-    NONE = "none"  # an error record: nothing was said
+    NONE = "none"  # an error record: there is no text
 
 
-_ERROR = Status.ERROR  # looking it up there costs more than the rest of a comparison (Python 3.11)
+_ERROR = Status.ERROR  # a global: the enum look-up is slower than the comparison (3.11)
 _PARSED, _UNPARSED, _FAILED, _NONE = range(len(AnswerStatus))
-_GIVEN_UP = Parsed(None, GAVE_UP, failed=True)
+_GAVE_UP_RESULT = ExtractionResult(None, REASON_GAVE_UP, failed=True)
 
 
-class Answering:
-    """Takes the answer out of output after output; without an extractor, the supplied one."""
+class AnswerCollector:
+    """Extracts the answers of outputs one by one; without an extractor, takes supplied ones."""
 
     def __init__(self, extractor: Extractor | None) -> None:
         self._extractor = extractor
         self._supplied: Iterator[str | None] = iter(())
         self._timeouts = 0
-        self._keys = Keys()
-        self._codes = array("i")  # of the answers so far; UNKNOWN where there is none
-        self._statuses = array("b")  # what it came to: places in AnswerStatus
+        self._encoder = DictionaryEncoder()
+        self._codes = array("i")  # of the answers so far; NULL_CODE where there is none
+        self._statuses = array("b")  # indexes into AnswerStatus
 
     def supply(self, answers: list[str | None]) -> None:
-        """Give the answers of the outputs that come next."""
+        """Set the answers of the outputs that come next."""
         self._supplied = iter(answers)
 
     def answer(self, status: Status, text: str | None) -> str | None:
-        """Answer of the next output."""
+        """The answer of the next output."""
         if self._extractor is None:
-            one = next(self._supplied)
-            found = _UNPARSED if one is None else _PARSED
+            answer = next(self._supplied)
+            outcome = _UNPARSED if answer is None else _PARSED
             if status is _ERROR:
-                one, found = None, _NONE
+                answer, outcome = None, _NONE
         elif status is _ERROR:
-            one, found = None, _NONE
+            answer, outcome = None, _NONE
         else:
-            parsed = _GIVEN_UP if self._timeouts >= GIVE_UP_AFTER else self._extractor.parse(text)
-            self._timeouts += parsed.reason == TIMED_OUT
-            one = parsed.answer
-            found = _PARSED if one is not None else _FAILED if parsed.failed else _UNPARSED
-        self._statuses.append(found)
-        self._codes.append(UNKNOWN if one is None else self._keys.numbers[one])
-        return one
+            result = (
+                _GAVE_UP_RESULT if self._timeouts >= MAX_TIMEOUTS else self._extractor.extract(text)
+            )
+            self._timeouts += result.reason == TIMED_OUT
+            answer = result.answer
+            outcome = _PARSED if answer is not None else _FAILED if result.failed else _UNPARSED
+        self._statuses.append(outcome)
+        self._codes.append(NULL_CODE if answer is None else self._encoder.code(answer))
+        return answer
 
-    def found(self) -> Answers:
-        """What all outputs so far came to."""
+    def collected(self) -> ExtractedAnswers:
+        """The answers of all outputs so far."""
         codes, statuses = np.array(self._codes, np.int32), np.array(self._statuses, np.int8)
-        return Answers(self._keys.values, codes, statuses)
+        return ExtractedAnswers(self._encoder.values, codes, statuses)
 
 
-class Answers(NamedTuple):
+class ExtractedAnswers(NamedTuple):
     """The answers of outputs, in their order.
 
     Attributes:
         values: the different answers.
-        codes: of each output, place of its answer among the values; negative where it has none.
-        statuses: of each output, place in :class:`AnswerStatus`.
+        codes: of each output, the index of its answer in ``values``; negative where it has none.
+        statuses: of each output, the index in :class:`AnswerStatus`.
     """
 
     values: list[str]
     codes: Codes
     statuses: NDArray[np.int8]
 
-    def at(self, place: int) -> str | None:
-        """Answer of one output."""
-        code = int(self.codes[place])
+    def answer_of(self, output: int) -> str | None:
+        """The answer of one output, by its number."""
+        code = int(self.codes[output])
         return None if code < 0 else self.values[code]
 
-    def of(self, index: Codes) -> tuple[pa.DictionaryArray[Any, Any], pa.DictionaryArray[Any, Any]]:
-        """Answers, and what they came to, of records given by the places of their outputs."""
+    def for_records(
+        self, index: Codes
+    ) -> tuple[pa.DictionaryArray[Any, Any], pa.DictionaryArray[Any, Any]]:
+        """Answers and answer statuses of records, given by the numbers of their outputs."""
         import pyarrow
 
         pa: Any = pyarrow

@@ -1,8 +1,8 @@
-"""What a scorer is: a frozen value whose fields are its arguments, and one method ``score``.
+"""The base of scorers: a frozen value whose fields are its arguments, with one method ``score``.
 
-The rules that hold for every scorer live here, so that no scorer can forget one:
+The rules that hold for every scorer are kept here:
 
-* an error record is not scored (null), since nothing was said;
+* an error record is not scored (null), since it has no output;
 * a refused record counts 0 where there is a target, else it is not scored; ``not`` does not
   turn that 0 into a 1;
 * without a target, where one is needed, the value is null;
@@ -22,13 +22,13 @@ from msgspec import Meta
 from evalharness.records import Status
 from evalharness.scoring.safe_regex import TIMED_OUT, PatternTimeoutError
 
-# A member looked up in its class costs ten times a global name (Python 3.11), for every output.
-_FAILED, _DECLINED = Status.ERROR, Status.REFUSED
+# Globals, for speed: looking up an enum member takes ten times as long (Python 3.11).
+_STATUS_ERROR, _STATUS_REFUSED = Status.ERROR, Status.REFUSED
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-# Neither samples nor scores refer to themselves: looking for cycles among a million of them would
-# cost more than making them.
+# gc=False: samples and scores have no reference cycles, and looking for cycles among a million of
+# them would take longer than making them.
 class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One record as a scorer sees it, with what its prompt says about the right answer.
 
@@ -50,9 +50,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Score(msgspec.Struct, frozen=True, gc=False):
-    """A record judged: ``value`` in [0, 1], None when it could not be judged.
+    """The score of a record: ``value`` in [0, 1], None when it could not be scored.
 
-    ``answer`` is the part of the output that was judged, None when there was none.
+    ``answer`` is the part of the output that was scored, None when there was none.
     ``explanation`` is one sentence for people and, for a null value, the reason.
     """
 
@@ -62,16 +62,16 @@ class Score(msgspec.Struct, frozen=True, gc=False):
 
 
 class UnscorableError(Exception):
-    """A sample that a scorer cannot judge; the message is the reason shown."""
+    """A sample that a scorer cannot score; the message is the reason shown."""
 
 
 class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every scorer; subclasses add their arguments and :meth:`grade`.
+    """Base of every scorer; subclasses add their arguments and :meth:`evaluate`.
 
     Attributes:
-        label: name of the score in tables; None takes what :meth:`called` says.
+        label: name of the score in tables; None takes :meth:`default_label`.
         negated: written ``not`` in configuration; the value becomes ``1 - value``.
-        of: judge the whole ``text`` or the extracted ``answer``.
+        of: score the whole ``text`` or the extracted ``answer``.
         target: the expected value for every prompt, in place of the prompts' own.
 
     """
@@ -82,94 +82,94 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     target: Any = None
 
     needs_target: ClassVar[bool] = True
-    #: Whether a forked copy of the process may judge: threads and open files are not in it.
-    fits_copies: ClassVar[bool] = True
+    #: Whether a fork of the process may score: threads and open files do not survive a fork.
+    fork_safe: ClassVar[bool] = True
 
     def score(self, sample: Sample) -> Score:
-        """Judge one sample by the rules in the module's docstring. Never raises."""
+        """Score one sample by the rules in the module's docstring. Never raises."""
         if self.target is not None:
             sample = msgspec.structs.replace(sample, target=self.target)
         status = sample.status
-        if status is _FAILED:
+        if status is _STATUS_ERROR:
             return _ERROR
-        if status is _DECLINED:
+        if status is _STATUS_REFUSED:
             return _REFUSED if sample.target is None else _REFUSED_TARGET
         if sample.target is None and self.needs_target:
             return _NO_TARGET
         if sample.answer is None and self.of == "answer":
             return _UNPARSED
         try:
-            score = self.grade(sample)
+            score = self.evaluate(sample)
         except UnscorableError as reason:
             return Score(None, None, str(reason))
         except PatternTimeoutError:
             return Score(None, None, TIMED_OUT)
         except Exception as error:
-            # Failure as a value: one bad sample or one bad user function never stops a report.
-            return Score(None, None, f"the scorer failed: {_described(error)}")
-        return self._checked(score)
+            # One bad sample or one bad user function must not stop a report.
+            return Score(None, None, f"the scorer failed: {_describe(error)}")
+        return self._finish(score)
 
-    def grade(self, sample: Sample) -> Score:
-        """Judge a sample that is neither error nor refused and has a target where one is needed.
+    def evaluate(self, sample: Sample) -> Score:
+        """Score a sample that is neither error nor refused and has a target where one is needed.
 
-        May raise anything; :class:`UnscorableError` for a reason meant to be read.
+        May raise anything; :class:`UnscorableError` carries a reason for people.
         """
         raise NotImplementedError
 
-    def called(self, name: str) -> str:
-        """Say what the score is called where it has no label; ``name`` is the scorer's own."""
+    def default_label(self, name: str) -> str:
+        """The label of a score without one; ``name`` is the scorer's name in the table."""
         return name
 
-    def said(self, sample: Sample) -> str:
-        """Choose the text to judge: the answer with ``of: answer``, else the text, "" for none."""
-        chosen = sample.answer if self.of == "answer" else sample.text
-        return "" if chosen is None else chosen
+    def text_to_score(self, sample: Sample) -> str:
+        """The text to score: the answer with ``of: answer``, else the text; "" for none."""
+        text = sample.answer if self.of == "answer" else sample.text
+        return "" if text is None else text
 
-    def _checked(self, score: Score) -> Score:
+    def _finish(self, score: Score) -> Score:
         value = score.value
         if value is None:
             return score
-        if not 0.0 <= value <= 1.0:  # nor is NaN
+        if not 0.0 <= value <= 1.0:  # NaN is outside, too
             return Score(None, score.answer, f"the scorer gave {value!r}, outside 0..1")
         if self.negated:
             return Score(1.0 - value, score.answer, f"negated: {score.explanation}")
         return score
 
 
-# Reasons of null scores that say nothing about the scorer.
-NOTHING_ANSWERED = "error record: nothing was answered"
-NO_TARGET = "no target"
-NOT_DUE = "refused, and no target says that an answer was due"
+# Reasons for null scores that do not depend on the scorer.
+REASON_ERROR_RECORD = "error record: nothing was answered"
+REASON_NO_TARGET = "no target"
+REASON_REFUSED = "refused, and no target says that an answer was due"
 
-_ERROR = Score(None, None, NOTHING_ANSWERED)
-_REFUSED = Score(None, None, NOT_DUE)
+_ERROR = Score(None, None, REASON_ERROR_RECORD)
+_REFUSED = Score(None, None, REASON_REFUSED)
 _REFUSED_TARGET = Score(0.0, None, "refused where an answer was due")
-_NO_TARGET = Score(None, None, NO_TARGET)
+_NO_TARGET = Score(None, None, REASON_NO_TARGET)
 _UNPARSED = Score(0.0, None, "unparsed: no answer was found in the text")
 
 
-def verdict(passed: bool, answer: str | None, explanation: str) -> Score:
+def binary_score(passed: bool, answer: str | None, explanation: str) -> Score:
     """Make a yes-or-no score."""
     return Score(1.0 if passed else 0.0, answer, explanation)
 
 
-def graded(value: float, threshold: float | None, answer: str, what: str) -> Score:
+def threshold_score(value: float, threshold: float | None, answer: str, name: str) -> Score:
     """Make a score between 0 and 1; with a threshold, 1 at or above it and 0 below."""
-    # Libraries that divide floats can step over 1 by an ulp.
+    # Float division in libraries can exceed 1 by rounding.
     value = min(1.0, max(0.0, value))
     if threshold is None:
-        return Score(value, answer, f"{what} {value:.4g}")
+        return Score(value, answer, f"{name} {value:.4g}")
     relation = "at least" if value >= threshold else "below"
-    return verdict(value >= threshold, answer, f"{what} {value:.4g}, {relation} {threshold:g}")
+    return binary_score(value >= threshold, answer, f"{name} {value:.4g}, {relation} {threshold:g}")
 
 
-def best(targets: list[str], measure: Callable[[str], float]) -> float:
-    """Take the largest measure over alternative targets: any of them will do."""
+def max_over_targets(targets: list[str], measure: Callable[[str], float]) -> float:
+    """The largest measure over the accepted targets."""
     return max(measure(target) for target in targets)
 
 
-def alternatives(target: Any) -> list[str]:
-    """List the texts that count as right: a target as its alternatives.
+def accepted_targets(target: Any) -> list[str]:
+    """The texts that count as right: a target's alternatives.
 
     Numbers and booleans are written as in JSON (``42``, ``4.5``, ``true``).
 
@@ -177,13 +177,13 @@ def alternatives(target: Any) -> list[str]:
         UnscorableError: the target is an empty list or holds something that is no text.
 
     """
-    several = target if is_list(target) else [target]
-    if not several:
+    values = target if is_list(target) else [target]
+    if not values:
         raise UnscorableError("no target: the list of alternatives is empty")
-    return [_as_text(one) for one in several]
+    return [_target_text(value) for value in values]
 
 
-def _as_text(value: Any) -> str:
+def _target_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):
@@ -218,6 +218,6 @@ def json_type(value: Any) -> str:
     return "an unknown value"
 
 
-def _described(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     text = str(error)
     return type(error).__name__ if not text else f"{type(error).__name__}: {text[:500]}"

@@ -1,4 +1,4 @@
-"""Which of several labelled choices a text picks."""
+"""Labels of multiple-choice answers: which one a text chooses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LETTERS = tuple("ABCDEFGH")  # no I: it is a word
 _BEFORE = r"(?<![A-Za-z0-9À-ɏ])"  # Latin only: other scripts write no space before a label
 _AFTER = r"(?![A-Za-z0-9À-ɏ])"
 # Bounded, and no two ways to read one character: linear on any text.
-_SAYS = (
+_ANSWER_IS = (
     r"(?i:answer|choice|option|choose|pick|select|答案|选项|选择)"
     r"(?:[\W_]|is|是|为|boxed|text){0,12}?"
 )
@@ -20,7 +20,7 @@ _SAYS = (
 
 class _Patterns(NamedTuple):
     leading: re.Pattern[str]  # "B) Paris"
-    says: re.Pattern[str]  # "the answer is B"
+    stated: re.Pattern[str]  # "the answer is B"
     alone: re.Pattern[str]  # B standing by itself
 
 
@@ -28,37 +28,37 @@ class _Patterns(NamedTuple):
 def _patterns(labels: tuple[str, ...]) -> _Patterns:
     # Longest first, so that "B" never hides "B2".
     ordered = sorted(labels, key=len, reverse=True)
-    one = "|".join(re.escape(label) for label in ordered)
+    any_label = "|".join(re.escape(label) for label in ordered)
     if all(len(label) == 1 and label.isascii() and label.isupper() for label in labels):
-        # Letters are read with their case, since "a" is a word. A small one counts where it ends
-        # its sentence; "A" before a small word is an article.
-        small = one.lower()
-        said = rf"(?P<label>{one}|(?:{small})(?=[^\w\s]|\s*\Z))"
-        alone = rf"(?P<label>{one}){_AFTER}(?!['’]\w)(?!(?<=A)\s+[a-z])"
+        # Letters are read with their case, since "a" is a word. A lower-case one counts where
+        # it ends its sentence; "A" before a lower-case word is an article.
+        lower_labels = any_label.lower()
+        stated = rf"(?P<label>{any_label}|(?:{lower_labels})(?=[^\w\s]|\s*\Z))"
+        alone = rf"(?P<label>{any_label}){_AFTER}(?!['’]\w)(?!(?<=A)\s+[a-z])"
     else:
-        said = rf"(?P<label>(?i:{one}))"
-        alone = rf"(?P<label>(?i:{one})){_AFTER}"
+        stated = rf"(?P<label>(?i:{any_label}))"
+        alone = rf"(?P<label>(?i:{any_label})){_AFTER}"
     return _Patterns(
-        leading=re.compile(rf"[\W_]{{0,4}}(?P<label>(?i:{one}))[*_]{{0,3}}[)\].:：、][^\n]*"),
-        says=re.compile(f"{_BEFORE}{_SAYS}{said}{_AFTER}"),
+        leading=re.compile(rf"[\W_]{{0,4}}(?P<label>(?i:{any_label}))[*_]{{0,3}}[)\].:：、][^\n]*"),
+        stated=re.compile(f"{_BEFORE}{_ANSWER_IS}{stated}{_AFTER}"),
         alone=re.compile(f"{_BEFORE}{alone}"),
     )
 
 
 @lru_cache(maxsize=256)
-def by_casefold(labels: tuple[str, ...]) -> Mapping[str, str]:
-    """The labels by what they are without their case."""
+def labels_by_casefold(labels: tuple[str, ...]) -> Mapping[str, str]:
+    """Labels by their casefolded form."""
     return {label.casefold(): label for label in labels}
 
 
 def find_label(text: str, labels: tuple[str, ...] = LETTERS) -> str | None:
-    """Find the label the text picks, as spelled in ``labels``; None for none or several.
+    """Find the label that the text chooses, as spelled in ``labels``; None for none or several.
 
     In this order: the text is nothing but a label, with or without brackets and marks; it is one
     line that begins with a label and ``)``, ``]``, ``.`` or ``:``; the last "the answer is X"; the
     only label that stands alone in the text.
     """
-    canonical = by_casefold(labels)
+    canonical = labels_by_casefold(labels)
     text = text.strip()
     bare = canonical.get(text.strip("()[]{}<>*_`\"'“”‘’.,:;!$。：）（】【 \n").casefold())
     if bare is not None:
@@ -67,15 +67,15 @@ def find_label(text: str, labels: tuple[str, ...] = LETTERS) -> str | None:
     leading = patterns.leading.fullmatch(text)
     if leading is not None:
         return canonical.get(leading["label"].casefold())
-    said = [canonical.get(match["label"].casefold()) for match in patterns.says.finditer(text)]
-    if said:
-        return said[-1]
-    named = {canonical.get(match["label"].casefold()) for match in patterns.alone.finditer(text)}
-    return named.pop() if len(named) == 1 else None
+    stated = [canonical.get(match["label"].casefold()) for match in patterns.stated.finditer(text)]
+    if stated:
+        return stated[-1]
+    alone = {canonical.get(match["label"].casefold()) for match in patterns.alone.finditer(text)}
+    return alone.pop() if len(alone) == 1 else None
 
 
 def check_labels(labels: Sequence[str]) -> None:
-    """Refuse labels that cannot be told apart.
+    """Refuse labels that cannot be distinguished.
 
     Raises:
         ValueError: fewer than two labels, a blank one, or two that differ only by case.

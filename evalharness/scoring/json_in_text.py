@@ -1,4 +1,4 @@
-"""JSON inside texts: strict reading, equality, and paths."""
+"""JSON in texts: strict parsing, equality, and paths."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _STEP = re.compile(r"(?:^|\.)(?P<key>[^.\[\]]+)|\[(?P<index>-?\d+)\]")
 
 
 class NotJSONError(ValueError):
-    """The text is not one JSON value; the message says where it stops being one."""
+    """The text is not one JSON value; the message says where it goes wrong."""
 
 
-def read_json(text: str, *, fenced: bool) -> Any:
+def parse_json(text: str, *, allow_code_fence: bool) -> Any:
     """Decode a text that is one JSON value (RFC 8259: no NaN, no comments, nothing around it).
 
-    With ``fenced``, a Markdown code block holding the JSON is read too, the first one if several.
+    With ``allow_code_fence``, a Markdown code block holding the JSON is read too, the first one if
+    several.
 
     Raises:
         NotJSONError: it is something else.
@@ -29,7 +30,7 @@ def read_json(text: str, *, fenced: bool) -> Any:
     try:
         return _decode(text)
     except NotJSONError:
-        match = _FENCE.search(text) if fenced else None
+        match = _FENCE.search(text) if allow_code_fence else None
         if match is None:
             raise
         return _decode(match["body"])
@@ -44,8 +45,8 @@ def _decode(text: str) -> Any:
         raise NotJSONError("nested too deeply") from None
 
 
-def compact(value: Any) -> str:
-    """Write a decoded JSON value in one spelling: sorted keys, no spaces."""
+def canonical_text(value: Any) -> str:
+    """Write a decoded JSON value canonically: sorted keys, no spaces."""
     return msgspec.json.encode(value, order="sorted").decode()
 
 
@@ -85,7 +86,7 @@ def parse_path(path: str) -> list[str | int]:
     return steps
 
 
-def follow(value: Any, steps: list[str | int]) -> Any:
+def value_at(value: Any, steps: list[str | int]) -> Any:
     """Find the value at the end of the path.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Scores and answers of a whole run: each distinct output judged once, then broadcast."""
+"""Scores and answers of a whole run: each unique output is scored once."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalharness.columnar.row_store import Codes, Keys
-from evalharness.columnar.text_pool import Texts
-from evalharness.process.fork import Forked
+from evalharness.columnar.row_store import Codes, DictionaryEncoder
+from evalharness.columnar.text_pool import TextPool
+from evalharness.process.fork import ForkedTask
 from evalharness.records import Status
 from evalharness.scoring.answer_extraction import Extractor
-from evalharness.scoring.base import NOTHING_ANSWERED, Score, Scorer
-from evalharness.scoring.score_batches import Marker, Marks
-from evalharness.scoring.unique_outputs import KEYS, TEXTS, News, Samples
+from evalharness.scoring.base import REASON_ERROR_RECORD, Score, Scorer
+from evalharness.scoring.score_batches import BatchScorer, ScoreTable
+from evalharness.scoring.unique_outputs import KEY_COLUMNS, TEXT_COLUMNS, NewOutputs, UniqueOutputs
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 IMPORTED = "imported"  # name of the scores that came with an import
 
 
-class Scored:
+class RunScores:
     """Scores of all records of a run, aligned with the records table.
 
     Attributes:
@@ -38,29 +38,31 @@ class Scored:
 
     """
 
-    def __init__(self, samples: Samples, scorers: Mapping[str, Scorer], marks: Marks) -> None:
-        self._index = samples.complete()
+    def __init__(
+        self, outputs: UniqueOutputs, scorers: Mapping[str, Scorer], table: ScoreTable
+    ) -> None:
+        self._index = outputs.complete()
         self.scores: dict[str, npt.NDArray[np.float64]] = {
-            label: one.values[self._index] for label, one in marks.scores.items()
+            label: result.values[self._index] for label, result in table.scores.items()
         }
         self.answers: pa.DictionaryArray[Any, Any] | None = None
         self.answer_status: pa.DictionaryArray[Any, Any] | None = None
-        if marks.answers is not None:
-            self.answers, self.answer_status = marks.answers.of(self._index)
-        self._samples = samples
+        if table.answers is not None:
+            self.answers, self.answer_status = table.answers.for_records(self._index)
+        self._outputs = outputs
         self._scorers = scorers
-        self._marks = marks
+        self._table = table
         self._imported_nulls: dict[str, int] = {}
 
     def add_imported(self, values: npt.NDArray[np.float64], errors: int) -> None:
-        """Put the scores that came with an import last; ``errors`` of the records failed."""
+        """Append the scores of an import; ``errors`` is the number of error records."""
         self.scores[IMPORTED] = values
         nulls = int(np.isnan(values).sum())
-        reasons = {NOTHING_ANSWERED: errors, "the import gave no score": nulls - errors}
+        reasons = {REASON_ERROR_RECORD: errors, "the import gave no score": nulls - errors}
         self._imported_nulls = {reason: count for reason, count in reasons.items() if count}
 
     def explain(self, label: str, row: int) -> Score:
-        """Make the full score of one record again, on demand.
+        """Compute the full score of one record again, with its explanation.
 
         Raises:
             KeyError: no score has this label.
@@ -69,21 +71,21 @@ class Scored:
         value = float(self.scores[label][row])
         if label not in self._scorers:
             return Score(None if math.isnan(value) else value, None, "came with the import")
-        place = int(self._index[row])
-        reason = self._marks.scores[label].reasons.get(place)
+        output = int(self._index[row])
+        reason = self._table.scores[label].reasons.get(output)
         if reason is not None:
             return Score(None, None, reason)
-        answer = None if self._marks.answers is None else self._marks.answers.at(place)
-        return self._scorers[label].score(self._samples.one(place, answer))
+        answer = None if self._table.answers is None else self._table.answers.answer_of(output)
+        return self._scorers[label].score(self._outputs.sample(output, answer))
 
     def why_null(self, label: str) -> dict[str, int]:
         """How many records this scorer left without a score, by reason, most frequent first."""
         if label not in self._scorers:
             return self._imported_nulls
-        uses = np.bincount(self._index, minlength=len(self._samples))
+        uses = np.bincount(self._index, minlength=len(self._outputs))
         counts: Counter[str] = Counter()
-        for place, reason in self._marks.scores[label].reasons.items():
-            counts[reason] += int(uses[place])
+        for output, reason in self._table.scores[label].reasons.items():
+            counts[reason] += int(uses[output])
         return dict(counts.most_common())
 
 
@@ -94,9 +96,9 @@ def score_records(
     extractor: Extractor | None,
     *,
     answers_supplied: bool | None = None,
-    texts: Texts | None = None,
-) -> Scored:
-    """Judge every record by every scorer and extract every answer.
+    texts: TextPool | None = None,
+) -> RunScores:
+    """Score every record by every scorer and extract every answer.
 
     Without an extractor, answers are those in the ``answer`` column of an import:
     ``answers_supplied`` says whether there was one (None: when any is not null). Scores in the
@@ -111,7 +113,7 @@ def score_records(
         scorers: from :func:`~evalharness.scoring.parse_scoring`.
         extractor: from :func:`~evalharness.scoring.parse_answer_spec`.
         answers_supplied: see above.
-        texts: what the numbers in columns of outputs stand for, where they hold numbers.
+        texts: the pool that the numbers in columns of outputs refer to, where they hold numbers.
 
     Raises:
         ConfigError: a scorer has ``of: answer`` and no answers are defined; two equal labels.
@@ -119,25 +121,25 @@ def score_records(
 
     """
     if answers_supplied is None:
-        answers_supplied = _any_value(records, "answer")
+        answers_supplied = _has_values(records, "answer")
     supplied = extractor is None and answers_supplied
-    found = Texts() if texts is None else texts
-    with Grader(prompts, scorers, extractor, supplied=supplied, texts=found) as grader:
-        grader.add(grader.coded(records, numbered=texts is not None))
-        return grader.finished(records, prompts)
+    pool = TextPool() if texts is None else texts
+    with RunScorer(prompts, scorers, extractor, supplied=supplied, texts=pool) as scorer:
+        scorer.add(scorer.encode(records, are_codes=texts is not None))
+        return scorer.finish(records, prompts)
 
 
-class Grader:
-    """Judges the records of a run block by block, each distinct output once. A context manager.
+class RunScorer:
+    """Scores the records of a run block by block, each unique output once. A context manager.
 
     Args:
         prompts, scorers, extractor: see :func:`score_records`.
         supplied: the answers are those in the ``answer`` column.
-        texts: numbers the texts of the outputs.
-        keys: numbers of the columns of few values, where somebody else gives them.
-        aside: judge in a copy of this process (:class:`~evalharness.process.fork.Forked`), while
-            this one reads on; where no further process can be had, or a scorer is a user's, it is
-            here.
+        texts: the pool of the outputs' texts.
+        encoders: of the key columns, where the caller encodes them.
+        use_fork: score in a fork of this process (:class:`~evalharness.process.fork.ForkedTask`),
+            while this one reads on; here where the system allows no fork, or a scorer is not
+            fork-safe.
 
     Raises:
         ConfigError: see :func:`score_records`.
@@ -151,41 +153,47 @@ class Grader:
         extractor: Extractor | None,
         *,
         supplied: bool,
-        texts: Texts,
-        keys: Mapping[str, Keys] | None = None,
-        aside: bool = False,
+        texts: TextPool,
+        encoders: Mapping[str, DictionaryEncoder] | None = None,
+        use_fork: bool = False,
     ) -> None:
         self._supplied = supplied
         self._texts = texts
-        self._keys = {name: Keys() for name in KEYS} if keys is None else keys
-        self._marker = Marker(scorers, extractor, supplied=supplied)
-        self._samples = Samples(prompts, self._keys, texts)
-        self._copy: Forked[Marks] | None = None
-        if aside and all(scorer.fits_copies for scorer in scorers):
+        self._encoders = (
+            {name: DictionaryEncoder() for name in KEY_COLUMNS} if encoders is None else encoders
+        )
+        self._batch_scorer = BatchScorer(scorers, extractor, supplied=supplied)
+        self._outputs = UniqueOutputs(prompts, self._encoders, texts)
+        self._fork: ForkedTask[ScoreTable] | None = None
+        if use_fork and all(scorer.fork_safe for scorer in scorers):
             texts.share()
-            with contextlib.suppress(OSError):  # the system makes no further process
-                self._copy = Forked(self._mark_all, "judging outputs")
+            with contextlib.suppress(OSError):  # the system allows no further process
+                self._fork = ForkedTask(self._score_in_fork, "judging outputs")
 
-    def __enter__(self) -> Grader:
+    def __enter__(self) -> RunScorer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._copy is not None:
-            self._copy.close()
+        if self._fork is not None:
+            self._fork.close()
 
-    def coded(self, records: pa.Table, *, numbered: bool) -> dict[str, Codes]:
-        """The columns of records as :meth:`add` takes them.
+    def encode(self, records: pa.Table, *, are_codes: bool) -> dict[str, Codes]:
+        """The codes of the columns of records, as :meth:`add` takes them.
 
-        ``numbered``: texts and tool calls are numbers of the texts already.
+        ``are_codes``: texts and tool calls are numbers of the pool's texts already.
         """
         import pyarrow as pa
 
-        there = records.column_names
-        codes = {n: self._keys[n].codes(_whole(records, n)) for n in KEYS if n in there}
-        for name in TEXTS:
-            if name in there and (name != "answer" or self._supplied):
-                column = _whole(records, name)
-                if name == "answer" or not numbered:
+        present = records.column_names
+        codes = {
+            n: self._encoders[n].codes(_single_array(records, n))
+            for n in KEY_COLUMNS
+            if n in present
+        }
+        for name in TEXT_COLUMNS:
+            if name in present and (name != "answer" or self._supplied):
+                column = _single_array(records, name)
+                if name == "answer" or not are_codes:
                     if pa.types.is_dictionary(column.type):
                         column = column.cast(column.type.value_type)
                     column = self._texts.add(column)
@@ -193,25 +201,25 @@ class Grader:
         return codes
 
     def add(self, codes: Mapping[str, Codes]) -> None:
-        """Judge the outputs that are new in a block of records, the same columns in every block.
+        """Score the outputs that are new in a block of records, the same columns in every block.
 
-        Codes are numbers of the grader's keys and texts, negative for null.
+        Codes are those of the key encoders and the text pool, negative for null.
         """
-        if not self._samples.add(codes):
+        if not self._outputs.add(codes):
             return
-        if self._copy is None:
-            self._marker.mark(self._samples)
+        if self._fork is None:
+            self._batch_scorer.score_block(self._outputs)
         else:
-            self._copy.send(self._samples.news())
+            self._fork.send(self._outputs.new_outputs())
 
-    def _mark_all(self, messages: Iterator[News]) -> Marks:
-        """In a copy of the process: judge what the original sends."""
-        for news in messages:
-            self._samples.adopt(news)
-            self._marker.mark(self._samples)
-        return self._marker.marks()
+    def _score_in_fork(self, messages: Iterator[NewOutputs]) -> ScoreTable:
+        """In a fork: score the outputs that the parent sends."""
+        for new_outputs in messages:
+            self._outputs.add_new_outputs(new_outputs)
+            self._batch_scorer.score_block(self._outputs)
+        return self._batch_scorer.table()
 
-    def finished(self, records: Any, prompts: pa.Table) -> Scored:
+    def finish(self, records: Any, prompts: pa.Table) -> RunScores:
         """The scores of all records.
 
         Args:
@@ -222,14 +230,14 @@ class Grader:
         Raises:
             DatasetError: see :func:`score_records`.
         """
-        marks = self._marker.marks() if self._copy is None else self._copy.result()
-        scored = Scored(self._samples, self._marker.scorers, marks)
-        if _any_value(records, "score") and IMPORTED not in scored.scores:
-            scored.add_imported(_imported(records, prompts), _errors(records))
-        return scored
+        table = self._batch_scorer.table() if self._fork is None else self._fork.result()
+        scores = RunScores(self._outputs, self._batch_scorer.scorers, table)
+        if _has_values(records, "score") and IMPORTED not in scores.scores:
+            scores.add_imported(_imported_scores(records, prompts), _count_errors(records))
+        return scores
 
 
-def _whole(records: pa.Table, name: str) -> Any:
+def _single_array(records: pa.Table, name: str) -> Any:
     """A column as one array, with 64-bit offsets where its texts might not fit into 2 GiB."""
     import pyarrow as pa
 
@@ -239,19 +247,19 @@ def _whole(records: pa.Table, name: str) -> Any:
     return column.combine_chunks()
 
 
-def _any_value(records: pa.Table, name: str) -> bool:
+def _has_values(records: pa.Table, name: str) -> bool:
     return name in records.column_names and records.column(name).null_count < records.num_rows
 
 
-def _errors(records: pa.Table) -> int:
+def _count_errors(records: pa.Table) -> int:
     import pyarrow.compute
 
     pc: Any = pyarrow.compute
     return int(pc.sum(pc.equal(records.column("status"), Status.ERROR.value)).as_py() or 0)
 
 
-def _imported(records: pa.Table, prompts: pa.Table) -> npt.NDArray[np.float64]:
-    """Take scores that came with the records, by the rules that hold for every score."""
+def _imported_scores(records: pa.Table, prompts: pa.Table) -> npt.NDArray[np.float64]:
+    """The scores that came with the records, under the rules that hold for every score."""
     import pyarrow.compute
 
     pc: Any = pyarrow.compute

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Seconds = Annotated[float, Meta(gt=0, le=60)]
 DEFAULT_TIMEOUT_S = 1.0
 MAX_PATTERN_CHARS = 10_000
-# Compared as a whole by the table of scores, to give up on a hopeless pattern.
+# The batch scorer compares reasons with it, to give up on a pattern that is too slow.
 TIMED_OUT = "the pattern took too long on this text (see `timeout_s`)"
 
 
@@ -27,7 +27,7 @@ class PatternTimeoutError(Exception):
 
 
 @lru_cache(maxsize=256)
-def compiled(pattern: str, *, ignore_case: bool = False) -> regex.Pattern[str]:
+def compile_pattern(pattern: str, *, ignore_case: bool = False) -> regex.Pattern[str]:
     """Compile a pattern.
 
     Raises:
@@ -63,11 +63,11 @@ def search(
             return pattern.fullmatch(text, timeout=timeout_s)
         if which == "first":
             return pattern.search(text, timeout=timeout_s)
-        found = None
+        last = None
         for match in pattern.finditer(text, timeout=timeout_s):
-            # After `.*` has matched all, it matches the nothing that is left.
-            if found is None or match[0]:
-                found = match
-        return found
+            # After `.*` has matched all, it matches the empty end.
+            if last is None or match[0]:
+                last = match
+        return last
     except TimeoutError:
         raise PatternTimeoutError from None

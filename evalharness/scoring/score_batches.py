@@ -1,4 +1,4 @@
-"""Outputs judged one after the other: their answers taken, every scorer applied."""
+"""Scoring outputs batch by batch: every answer is extracted, every scorer applied."""
 
 from __future__ import annotations
 
@@ -11,36 +11,41 @@ import numpy as np
 
 from evalharness.errors import ConfigError
 from evalharness.scoring.answer_extraction import Extractor
-from evalharness.scoring.answer_status import GAVE_UP, GIVE_UP_AFTER, Answering, Answers
+from evalharness.scoring.answer_status import (
+    MAX_TIMEOUTS,
+    REASON_GAVE_UP,
+    AnswerCollector,
+    ExtractedAnswers,
+)
 from evalharness.scoring.base import Sample, Score, Scorer
 from evalharness.scoring.safe_regex import TIMED_OUT
-from evalharness.scoring.unique_outputs import Samples
+from evalharness.scoring.unique_outputs import UniqueOutputs
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_HOPELESS = Score(None, None, GAVE_UP)
+_GAVE_UP = Score(None, None, REASON_GAVE_UP)
 
 
-class Marked(NamedTuple):
-    """One scorer's values a distinct output, NaN for null, and the reasons of the null ones."""
+class ScorerResult(NamedTuple):
+    """One scorer's value for each unique output, NaN for null, and the reasons of the nulls."""
 
     values: npt.NDArray[np.float64]
     reasons: dict[int, str]
 
 
-class Marks(NamedTuple):
-    """What the distinct outputs came to; ``answers`` is None when none are defined."""
+class ScoreTable(NamedTuple):
+    """Scores by label, and answers, of the unique outputs; ``answers`` None: none are defined."""
 
-    scores: dict[str, Marked]
-    answers: Answers | None
+    scores: dict[str, ScorerResult]
+    answers: ExtractedAnswers | None
 
 
-class Marker:
-    """Judges outputs, one batch after the other: takes their answers and applies every scorer.
+class BatchScorer:
+    """Extracts the answers of outputs and applies every scorer, one batch after the other.
 
     Args:
-        scorers, extractor, supplied: see :class:`Grader`.
+        scorers, extractor, supplied: see :class:`RunScorer`.
 
     Raises:
         ConfigError: see :func:`score_records`.
@@ -50,32 +55,34 @@ class Marker:
     def __init__(
         self, scorers: Sequence[Scorer], extractor: Extractor | None, *, supplied: bool
     ) -> None:
-        answering = supplied or extractor is not None
-        self._judges = _labelled(scorers, answers_known=answering)
-        self._answering = Answering(extractor) if answering else None
+        has_answers = supplied or extractor is not None
+        self._columns = _columns_by_label(scorers, answers_known=has_answers)
+        self._answers = AnswerCollector(extractor) if has_answers else None
         self._supplied = supplied
 
     @property
     def scorers(self) -> dict[str, Scorer]:
         """The scorers by their labels."""
-        return {label: judge.scorer for label, judge in self._judges.items()}
+        return {label: column.scorer for label, column in self._columns.items()}
 
-    def mark(self, samples: Samples) -> None:
-        """Judge the outputs that came with the last block."""
-        answering = self._answering
-        if answering is not None and self._supplied:
-            answering.supply(samples.supplied())
-        for batch in samples.made(answer=None if answering is None else answering.answer):
-            for one in self._judges.values():
-                one.judge(batch)
+    def score_block(self, outputs: UniqueOutputs) -> None:
+        """Score the outputs that came with the last block."""
+        answers = self._answers
+        if answers is not None and self._supplied:
+            answers.supply(outputs.supplied_answers())
+        for batch in outputs.batches(answer=None if answers is None else answers.answer):
+            for column in self._columns.values():
+                column.score_batch(batch)
 
-    def marks(self) -> Marks:
-        """What all outputs so far came to."""
-        answers = None if self._answering is None else self._answering.found()
-        return Marks({label: one.finished() for label, one in self._judges.items()}, answers)
+    def table(self) -> ScoreTable:
+        """The scores and answers of all outputs so far."""
+        answers = None if self._answers is None else self._answers.collected()
+        return ScoreTable(
+            {label: column.result() for label, column in self._columns.items()}, answers
+        )
 
 
-class _Judge:
+class _ScorerColumn:
     """Applies one scorer, and gives up on a pattern that keeps taking too long."""
 
     def __init__(self, scorer: Scorer) -> None:
@@ -84,34 +91,36 @@ class _Judge:
         self._reasons: dict[int, str] = {}
         self._timeouts = 0
 
-    def judge(self, batch: list[Sample]) -> None:
+    def score_batch(self, batch: list[Sample]) -> None:
         """Score the samples that come next."""
         score = self.scorer.score
         append = self._values.append
-        for place, sample in enumerate(batch, len(self._values)):
-            one = _HOPELESS if self._timeouts >= GIVE_UP_AFTER else score(sample)
-            if one.value is None:
-                self._reasons[place] = one.explanation
-                self._timeouts += one.explanation == TIMED_OUT
+        for index, sample in enumerate(batch, len(self._values)):
+            result = _GAVE_UP if self._timeouts >= MAX_TIMEOUTS else score(sample)
+            if result.value is None:
+                self._reasons[index] = result.explanation
+                self._timeouts += result.explanation == TIMED_OUT
                 append(math.nan)
             else:
-                append(one.value)
+                append(result.value)
 
-    def finished(self) -> Marked:
-        """Collect the values of all samples judged."""
-        return Marked(np.array(self._values, dtype=np.float64), self._reasons)
+    def result(self) -> ScorerResult:
+        """The values of all samples so far."""
+        return ScorerResult(np.array(self._values, dtype=np.float64), self._reasons)
 
 
-def _labelled(scorers: Sequence[Scorer], *, answers_known: bool) -> dict[str, _Judge]:
-    judged: dict[str, _Judge] = {}
-    for place, scorer in enumerate(scorers):
-        label = scorer.label or type(scorer).__name__.lower()
-        if label in judged:
-            raise ConfigError(f"configuration key `scoring[{place}].label`: {label!r} is taken")
+def _columns_by_label(
+    scorers: Sequence[Scorer], *, answers_known: bool
+) -> dict[str, _ScorerColumn]:
+    columns: dict[str, _ScorerColumn] = {}
+    for index, scorer in enumerate(scorers):
+        label = scorer.label or type(scorer).__name__.removesuffix("Scorer").lower()
+        if label in columns:
+            raise ConfigError(f"configuration key `scoring[{index}].label`: {label!r} is taken")
         if scorer.of == "answer" and not answers_known:
             raise ConfigError(
-                f"configuration key `scoring[{place}].of`: is `answer`, and no answer is defined",
+                f"configuration key `scoring[{index}].of`: is `answer`, and no answer is defined",
                 hint="add e.g. answer={last_number: true}",
             )
-        judged[label] = _Judge(scorer)
-    return judged
+        columns[label] = _ScorerColumn(scorer)
+    return columns

@@ -1,4 +1,4 @@
-"""How two texts are made comparable: explicit options, each with a documented default."""
+"""Options for comparing texts: what is ignored, each with a documented default."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from evalharness.scoring.base import Scorer, alternatives
+from evalharness.scoring.base import Scorer, accepted_targets
 
-Form = Literal["NFC", "NFKC"]
+UnicodeForm = Literal["NFC", "NFKC"]
 
 
 class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is levelled out before texts are compared.
+    """What is ignored when texts are compared.
 
     Attributes:
         strip: drop white space at both ends.
@@ -33,12 +33,12 @@ class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     ignore_case: bool = False
     ignore_whitespace: bool = False
     ignore_punctuation: bool = False
-    unicode_form: Form | None = "NFC"
+    unicode_form: UnicodeForm | None = "NFC"
 
     def apply(self, text: str) -> str:
         """Put the text into its comparable form."""
         if not text.isascii():
-            text = self._folded(text)
+            text = self._normalise_unicode(text)
         elif self.ignore_case:
             text = text.lower()
         if self.ignore_punctuation:
@@ -47,11 +47,11 @@ class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             return " ".join(text.split())
         return text.strip() if self.strip else text
 
-    def _folded(self, text: str) -> str:
+    def _normalise_unicode(self, text: str) -> str:
         if self.unicode_form is None:
             return text.casefold() if self.ignore_case else text
         if self.ignore_case:
-            if self.unicode_form == "NFC" and _PLAIN.fullmatch(text):
+            if self.unicode_form == "NFC" and _PLAIN_FOLDING.fullmatch(text):
                 return text.casefold()
             # Casefolding can undo a normal form and a normal form can undo casefolding; the
             # order of Unicode's caseless matching (D145, D146) settles it.
@@ -64,7 +64,7 @@ class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 # Texts whose casefolded form is the one that caseless matching comes to, a third of the work:
 # Latin, Cyrillic, Chinese, Japanese and Korean letters, none with an accent that is a character of
 # its own; punctuation, arrows, signs, emoji.
-_PLAIN = re.compile(
+_PLAIN_FOLDING = re.compile(
     "[\x00-\u01ef\u01f1-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e"
     "\u2190-\u2328\u232b-\u2adb\u2add-\u2bff\u3000-\u3029\u3030-\u3098\u309b-\u30ff"
     "\u4e00-\u9fff\uac00-\ud7a3\ufe0f\uff00-\uffef\U0001f000-\U0001faff]*"
@@ -87,13 +87,13 @@ def without_punctuation(text: str) -> str:
     """Drop punctuation that stands neither inside a word or number nor as a minus before one."""
     if text.isascii():
         return _ASCII_MARK.sub("", text)
-    return _MARK.sub(lambda mark: "" if _drops(text, mark.start(), mark[0]) else mark[0], text)
+    return _MARK.sub(lambda mark: "" if _is_dropped(text, mark.start(), mark[0]) else mark[0], text)
 
 
 _MARK = re.compile(r"[^\w\s]|_")
 
 
-def _drops(text: str, i: int, char: str) -> bool:
+def _is_dropped(text: str, i: int, char: str) -> bool:
     if not is_punctuation(char):
         return False
     before_word = text[i - 1].isalnum() if i else False
@@ -110,36 +110,36 @@ class TextScorer(Scorer, frozen=True, kw_only=True, dict=True):
     ignore_case: bool = False
     ignore_whitespace: bool = False
     ignore_punctuation: bool = False
-    unicode_form: Form | None = "NFC"
+    unicode_form: UnicodeForm | None = "NFC"
 
     @cached_property
     def options(self) -> TextOptions:
         """Collect the comparison options as one value."""
-        return TextOptions(**{one: getattr(self, one) for one in TextOptions.__struct_fields__})
+        return TextOptions(**{name: getattr(self, name) for name in TextOptions.__struct_fields__})
 
     @cached_property
-    def cased(self) -> TextOptions:
-        """The comparison options, but that case counts."""
+    def case_sensitive_options(self) -> TextOptions:
+        """The comparison options with ``ignore_case`` off."""
         return msgspec.structs.replace(self.options, ignore_case=False)
 
-    def plain(self, text: str) -> str:
+    def comparable(self, text: str) -> str:
         """Put the text into its comparable form."""
         return self.options.apply(text)
 
-    def wanted(self, target: Any) -> Sequence[tuple[str, str]]:
-        """The alternatives of a target, as they are and in their comparable form.
+    def comparable_targets(self, target: Any) -> Sequence[tuple[str, str]]:
+        """The accepted targets, as they are and in their comparable form.
 
         Raises:
-            UnscorableError: see :func:`~evalharness.scoring.base.alternatives`.
+            UnscorableError: see :func:`~evalharness.scoring.base.accepted_targets`.
 
         """
-        # The outputs of a prompt come with its one target, a text as a rule.
+        # All outputs of a prompt have its target, which mostly is a text.
         if isinstance(target, str):
-            return self._wanted_text(target)
-        return [(one, self.plain(one)) for one in alternatives(target)]
+            return self._comparable_target(target)
+        return [(text, self.comparable(text)) for text in accepted_targets(target)]
 
     @cached_property
-    def _wanted_text(self) -> Callable[[str], Sequence[tuple[str, str]]]:
+    def _comparable_target(self) -> Callable[[str], Sequence[tuple[str, str]]]:
         apply = self.options.apply
 
         @lru_cache(maxsize=65_536)

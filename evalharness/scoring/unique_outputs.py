@@ -1,4 +1,4 @@
-"""The distinct outputs of a run, as samples made in batches: memory stays flat."""
+"""The unique outputs of a run, given out as samples in batches, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from evalharness.columnar.hash_table import Hashes, Numbers, mixed
-from evalharness.columnar.row_store import Codes, Keys
-from evalharness.columnar.spill_file import Place
-from evalharness.columnar.text_pool import Texts
+from evalharness.columnar.hash_table import Hashes, IntHashTable, splitmix64
+from evalharness.columnar.row_store import Codes, DictionaryEncoder
+from evalharness.columnar.spill_file import FileRange
+from evalharness.columnar.text_pool import TextPool
 from evalharness.errors import DatasetError
 from evalharness.records import Status
 from evalharness.scoring.base import Sample
@@ -19,16 +19,16 @@ from evalharness.scoring.base import Sample
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 16_384
+BATCH_SIZE = 16_384
 # Gives the answer of an output from its status and text.
-Answer = Callable[[Status, "str | None"], "str | None"]
-KEYS = ("prompt_id", "status", "finish_reason")
-TEXTS = ("text", "tool_calls_json", "answer")
+AnswerOf = Callable[[Status, "str | None"], "str | None"]
+KEY_COLUMNS = ("prompt_id", "status", "finish_reason")
+TEXT_COLUMNS = ("text", "tool_calls_json", "answer")
 _STATUS = {status.value: status for status in Status}
 
 
-class _About(NamedTuple):
-    """What a prompt says about its answers."""
+class _PromptInfo(NamedTuple):
+    """The part of a prompt that scorers see."""
 
     target: Any
     fields: dict[str, Any]
@@ -36,90 +36,96 @@ class _About(NamedTuple):
     messages: list[dict[str, Any]] | None
 
 
-_NOTHING = _About(None, {}, [], None)
+_NO_PROMPT = _PromptInfo(None, {}, [], None)
 
 
-class News(NamedTuple):
-    """The outputs of a block that are new, with what their codes stand for."""
+class NewOutputs(NamedTuple):
+    """The new outputs of a block, with the values that their codes stand for."""
 
     codes: dict[str, Codes]
-    values: dict[str, list[str]]  # of the columns of few values, those that are new
-    texts: list[tuple[int, Place]]
+    values: dict[str, list[str]]  # new values of the key columns
+    texts: list[tuple[int, FileRange]]
 
 
-class Samples:
-    """The distinct outputs among records that come block by block; samples are made when asked for.
+class UniqueOutputs:
+    """The unique outputs among records that come block by block.
 
     Two records are one output when they are equal in prompt, status, finish reason, text and tool
-    calls, and in the answer they came with where those count.
+    calls, and in their supplied answer where answers are supplied.
 
     Args:
         prompts: the prompts table.
-        keys: what the codes of :data:`KEYS` stand for.
-        texts: what the codes of :data:`TEXTS` stand for.
+        encoders: of :data:`KEY_COLUMNS`.
+        texts: the pool with the texts of :data:`TEXT_COLUMNS`.
     """
 
-    def __init__(self, prompts: pa.Table, keys: Mapping[str, Keys], texts: Texts) -> None:
-        self._told = _read_prompts(prompts)
-        self._keys = keys
+    def __init__(
+        self, prompts: pa.Table, encoders: Mapping[str, DictionaryEncoder], texts: TextPool
+    ) -> None:
+        self._prompts = _read_prompts(prompts)
+        self._encoders = encoders
         self._texts = texts
-        self._numbers: Numbers | None = Numbers()
-        self._about: dict[int, _About] = {}  # by the code of the prompt
-        self._unknown: dict[int, str] = {}  # likewise; those that no prompt table tells of
+        self._output_numbers: IntHashTable | None = IntHashTable()
+        self._prompt_of_code: dict[int, _PromptInfo] = {}
+        self._unknown: dict[int, str] = {}  # ids by code, of prompts that are not in the table
         self._codes: dict[str, list[Codes]] = {}  # of the outputs, by column
-        self._index: list[Codes] = []
+        self._index: list[Codes] = []  # of every record, the number of its output
         self._count = 0
-        self._sent = {name: len(keys[name].values) for name in KEYS}  # values that copies know
-        self._blocks_sent = texts.blocks_held
+        self._values_sent = {name: len(encoders[name].values) for name in KEY_COLUMNS}
+        self._blocks_sent = texts.block_count
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, codes: Mapping[str, Codes]) -> int:
-        """Take up a block of records, given by the codes of their columns (negative: null).
+        """Add a block of records, given by the codes of their columns (negative: null).
 
-        Columns are the same in every block. Returns how many new outputs there are.
+        Columns are the same in every block. Returns the number of new outputs.
         """
-        assert self._numbers is not None, "complete"
-        number, first = self._numbers.of(*_hashed(codes))
-        self._index.append(number.astype(np.int32))
+        assert self._output_numbers is not None, "complete"
+        numbers, first = self._output_numbers.number(*_hash_rows(codes))
+        self._index.append(numbers.astype(np.int32))
         self._count += len(first)
         for name, column in codes.items():
             self._codes.setdefault(name, []).append(column[first])
-        self._look_up()
+        self._read_new_prompts()
         return len(first)
 
-    def news(self) -> News:
-        """What a copy of the process needs to make the outputs that came with the last block."""
-        values = {name: self._keys[name].values[known:] for name, known in self._sent.items()}
-        texts = self._texts.news(self._blocks_sent)
-        self._sent = {name: known + len(values[name]) for name, known in self._sent.items()}
+    def new_outputs(self) -> NewOutputs:
+        """The outputs of the last block, to be sent to a fork (:meth:`add_new_outputs`)."""
+        values = {
+            name: self._encoders[name].values[known:] for name, known in self._values_sent.items()
+        }
+        texts = self._texts.new_blocks(self._blocks_sent)
+        self._values_sent = {
+            name: known + len(values[name]) for name, known in self._values_sent.items()
+        }
         self._blocks_sent += len(texts)
-        return News({name: blocks[-1] for name, blocks in self._codes.items()}, values, texts)
+        return NewOutputs({name: blocks[-1] for name, blocks in self._codes.items()}, values, texts)
 
-    def adopt(self, news: News) -> None:
-        """In a copy of the process: go on to these outputs; those before are not kept."""
-        for name, values in news.values.items():
-            self._keys[name].values.extend(values)
-        self._texts.adopt(news.texts)
-        self._codes = {name: [codes] for name, codes in news.codes.items()}
-        self._look_up()
+    def add_new_outputs(self, new: NewOutputs) -> None:
+        """In a fork: take the outputs of one more block; those of earlier blocks are dropped."""
+        for name, values in new.values.items():
+            self._encoders[name].values.extend(values)
+        self._texts.add_blocks(new.texts)
+        self._codes = {name: [codes] for name, codes in new.codes.items()}
+        self._read_new_prompts()
 
     def complete(self) -> Codes:
-        """Say that there are no more records; for every one, which output it is.
+        """End adding; returns for every record the number of its output.
 
         Raises:
             DatasetError: a record of a prompt that the prompts table does not hold.
         """
-        self._numbers = None
-        self._check()
+        self._output_numbers = None
+        self._check_prompts_known()
         index = self._index
         self._index = []
-        self._codes = {name: [_joined(blocks)] for name, blocks in self._codes.items()}
-        return _joined(index)
+        self._codes = {name: [_concatenate(blocks)] for name, blocks in self._codes.items()}
+        return _concatenate(index)
 
-    def _check(self) -> None:
-        """Refuse records of unknown prompts; those that were left out before do not count."""
+    def _check_prompts_known(self) -> None:
+        """Refuse records of unknown prompts, of those that were added."""
         if not self._unknown:
             return
         used = set(np.unique(np.concatenate(self._codes["prompt_id"])).tolist())
@@ -131,99 +137,99 @@ class Samples:
                 hint="check the run folder with: evalharness verify RUN",
             )
 
-    def made(self, block: int = -1, answer: Answer | None = None) -> Iterator[list[Sample]]:
-        """The outputs that came with a block, in order, up to :data:`BATCH` at a time.
+    def batches(self, block: int = -1, answer: AnswerOf | None = None) -> Iterator[list[Sample]]:
+        """The outputs that came with a block, in order, up to :data:`BATCH_SIZE` at a time.
 
-        ``answer`` gives the answer of each from its status and text, in order.
+        ``answer`` is called with the status and text of each, in order.
         """
         columns = {name: blocks[block] for name, blocks in self._codes.items()}
         count = len(next(iter(columns.values())))
-        for start in range(0, count, BATCH):
-            batch = {name: codes[start : start + BATCH] for name, codes in columns.items()}
+        for start in range(0, count, BATCH_SIZE):
+            batch = {name: codes[start : start + BATCH_SIZE] for name, codes in columns.items()}
             yield list(self._samples(batch, answer))
 
-    def one(self, place: int, answer: str | None) -> Sample:
-        """One output again, once they are complete."""
-        batch = {name: blocks[0][place : place + 1] for name, blocks in self._codes.items()}
+    def sample(self, number: int, answer: str | None) -> Sample:
+        """One output by its number, after :meth:`complete`."""
+        batch = {name: blocks[0][number : number + 1] for name, blocks in self._codes.items()}
         return next(self._samples(batch, lambda status, text: answer))
 
-    def supplied(self, block: int = -1) -> list[str | None]:
+    def supplied_answers(self, block: int = -1) -> list[str | None]:
         """The answers that the outputs of a block came with."""
-        if "answer" not in self._codes:  # no record has one
+        if "answer" not in self._codes:  # all are null
             return [None] * len(self._codes["prompt_id"][block])
-        return self._said(self._codes["answer"][block])
+        return self._texts_of(self._codes["answer"][block])
 
-    def _samples(self, codes: Mapping[str, Codes], answer_of: Answer | None) -> Iterator[Sample]:
-        nothing: list[str | None] = [None] * len(codes["prompt_id"])
-        places: list[int] = codes["prompt_id"].tolist()
+    def _samples(self, codes: Mapping[str, Codes], answer_of: AnswerOf | None) -> Iterator[Sample]:
+        nulls: list[str | None] = [None] * len(codes["prompt_id"])
+        prompt_codes: list[int] = codes["prompt_id"].tolist()
 
         def key(name: str) -> list[Any]:
             if name not in codes:
-                return nothing
-            values = [*self._keys[name].values, None]  # the code of null is the last one's place
+                return nulls
+            values = [*self._encoders[name].values, None]  # null's code is -1, the last index
             return [values[code] for code in codes[name].tolist()]
 
         def text(name: str) -> list[str | None]:
-            return self._said(codes[name]) if name in codes else nothing
+            return self._texts_of(codes[name]) if name in codes else nulls
 
-        prompt_ids = self._keys["prompt_id"].values
-        for place, said, status, finish_reason, tool_calls in zip(
-            places,
+        prompt_ids = self._encoders["prompt_id"].values
+        for prompt_code, output_text, status, finish_reason, tool_calls in zip(
+            prompt_codes,
             text("text"),
             key("status"),
             key("finish_reason"),
             text("tool_calls_json"),
             strict=True,
         ):
-            target, fields, tags, messages = self._about[place]
-            what = _STATUS[status]
+            target, fields, tags, messages = self._prompt_of_code[prompt_code]
+            record_status = _STATUS[status]
             yield Sample(
-                text=said,
+                text=output_text,
                 target=target,
-                status=what,
+                status=record_status,
                 finish_reason=finish_reason,
                 tool_calls_json=tool_calls,
-                answer=None if answer_of is None else answer_of(what, said),
-                prompt_id=prompt_ids[place],
+                answer=None if answer_of is None else answer_of(record_status, output_text),
+                prompt_id=prompt_ids[prompt_code],
                 fields=fields,
                 tags=tags,
                 messages=messages,
             )
 
-    def _said(self, numbers: Codes) -> list[str | None]:
-        absent = np.flatnonzero(numbers < 0)
-        if len(absent) == len(numbers):  # as tool calls are, as a rule
-            return [None] * len(numbers)
-        found: list[str | None] = list(self._texts.take(np.maximum(numbers, 0)))
-        for place in absent.tolist():
-            found[place] = None
-        return found
+    def _texts_of(self, codes: Codes) -> list[str | None]:
+        absent = np.flatnonzero(codes < 0)
+        if len(absent) == len(codes):  # tool calls mostly are
+            return [None] * len(codes)
+        values: list[str | None] = list(self._texts.take(np.maximum(codes, 0)))
+        for index in absent.tolist():
+            values[index] = None
+        return values
 
-    def _look_up(self) -> None:
-        """What the prompts say that came for the first time."""
-        for prompt_id in self._keys["prompt_id"].values[len(self._about) :]:
-            about = self._told.get(prompt_id)
-            if about is None:
-                self._unknown[len(self._about)] = prompt_id
-            self._about[len(self._about)] = about or _NOTHING
+    def _read_new_prompts(self) -> None:
+        """Look up the prompts that came for the first time."""
+        for prompt_id in self._encoders["prompt_id"].values[len(self._prompt_of_code) :]:
+            prompt = self._prompts.get(prompt_id)
+            if prompt is None:
+                self._unknown[len(self._prompt_of_code)] = prompt_id
+            self._prompt_of_code[len(self._prompt_of_code)] = prompt or _NO_PROMPT
 
 
-def _joined(blocks: list[Codes]) -> Codes:
+def _concatenate(blocks: list[Codes]) -> Codes:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.int32)
 
 
-def _hashed(codes: Mapping[str, Codes]) -> tuple[Hashes, Hashes]:
+def _hash_rows(codes: Mapping[str, Codes]) -> tuple[Hashes, Hashes]:
     """128 bits for each row: prompt and text as they are, the other columns hashed."""
     columns = {name: column.astype(np.uint32).astype(np.uint64) for name, column in codes.items()}
-    said = columns.pop("text", np.uint64(0))
-    first = (columns.pop("prompt_id") << np.uint64(32)) | said
+    text = columns.pop("text", np.uint64(0))
+    first = (columns.pop("prompt_id") << np.uint64(32)) | text
     second = np.zeros(len(first), np.uint64)
     for column in columns.values():
-        second = mixed(second + column + np.uint64(0x9E3779B97F4A7C15))
-    return mixed(first), second
+        second = splitmix64(second + column + np.uint64(0x9E3779B97F4A7C15))
+    return splitmix64(first), second
 
 
-def _read_prompts(prompts: pa.Table) -> dict[str, _About]:
+def _read_prompts(prompts: pa.Table) -> dict[str, _PromptInfo]:
     def column(name: str) -> list[Any]:
         if name not in prompts.column_names:
             return [None] * prompts.num_rows
@@ -233,7 +239,9 @@ def _read_prompts(prompts: pa.Table) -> dict[str, _About]:
         return None if value is None else msgspec.json.decode(value)
 
     return {
-        prompt_id: _About(decoded(target), decoded(fields) or {}, tags or [], decoded(messages))
+        prompt_id: _PromptInfo(
+            decoded(target), decoded(fields) or {}, tags or [], decoded(messages)
+        )
         for prompt_id, target, fields, tags, messages in zip(
             column("prompt_id"),
             column("target_json"),

@@ -1,4 +1,4 @@
-"""Words of a text, for scorers that count them."""
+"""Tokens of a text, for scorers that count words."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def squad_tokens(text: str, *, articles: bool, unit: Unit) -> list[str]:
     Source: Rajpurkar et al. 2016 (arXiv 1606.05250), evaluation script 1.1, with punctuation of
     all scripts instead of ASCII alone. ``articles: false`` drops English a, an, the.
     """
-    kept = text.lower().translate(_NO_ASCII_MARKS)
-    if not kept.isascii():
+    words = text.lower().translate(_NO_ASCII_MARKS)
+    if not words.isascii():
         # Other scripts often write no space beside a mark.
-        kept = "".join(" " if is_punctuation(c) else c for c in kept)
+        words = "".join(" " if is_punctuation(c) else c for c in words)
     if not articles:
-        kept = _ARTICLES.sub(" ", kept)
-    return _split(kept.split(), unit)
+        words = _ARTICLES.sub(" ", words)
+    return _split_unit(words.split(), unit)
 
 
 def word_tokens(text: str, *, unit: Unit) -> list[str]:
     """Find the runs of letters and digits of any script, lower case."""
-    return _split(_WORD.findall(text.lower()), unit)
+    return _split_unit(_WORD.findall(text.lower()), unit)
 
 
-def _split(words: list[str], unit: Unit) -> list[str]:
+def _split_unit(words: list[str], unit: Unit) -> list[str]:
     # Scripts without spaces (Chinese, Japanese, Thai) are counted by character.
     return words if unit == "words" else [c for word in words for c in word]

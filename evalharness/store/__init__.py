@@ -1,5 +1,11 @@
-"""Where results live: a journal for what is fresh, Parquet parts for what is sealed.
+"""Storage of results: a SQLite journal for new entries, sealed Parquet parts for the rest.
 
-``folder`` owns the run folder, ``lock`` keeps others out, ``journal`` makes every attempt durable,
-``seal`` turns journal rows into Parquet parts, ``run`` reads it all back, ``verify`` checks it.
+``folder`` holds the run folder with its lock, writer (``RunStore``) and reader (``Run``),
+``journal`` makes every attempt durable, ``parts`` seals journal entries into Parquet files and
+verifies them, ``remote`` copies run folders to an object store.
+
+There are five kinds of repair: ``journal.repair`` of a damaged SQLite file,
+``journal.wal_salvage`` of its write-ahead log, ``journal.crash_recovery`` of attempts without a
+result, ``folder.open_for_write`` of the whole folder (it runs the others), and
+``parts.retry_errors`` of records that are to be made again.
 """

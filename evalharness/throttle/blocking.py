@@ -1,4 +1,4 @@
-"""What keeps everybody back from an endpoint, whatever the request: a pause, or an outage."""
+"""What blocks an endpoint for every request: a pause, or an outage."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from evalharness.throttle.circuit_breaker import Outage
 from evalharness.throttle.pause import Pause
 
 
-class Hold(NamedTuple):
-    """Why nobody at all may go, and until when (monotonic seconds)."""
+class EndpointBlock(NamedTuple):
+    """Why no request at all may go, and until when (monotonic seconds)."""
 
     reason: str
     until: float
 
 
-class Holds:
-    """The holds of one endpoint.
+class EndpointBlocking:
+    """Everything that may block one endpoint.
 
     Attributes:
-        outage: of the endpoint; while it lasts, everybody is held until the next probe.
+        outage: of the endpoint; while it lasts, all wait until the next probe.
         pause: of the endpoint.
-        told: a hold that somebody else knows of, who counts for several gates; None without one.
+        shared_block: a block that the process which counts for several limiters reported; None
+            without one.
     """
 
-    __slots__ = ("outage", "pause", "told")
+    __slots__ = ("outage", "pause", "shared_block")
 
     def __init__(self, outage: Outage) -> None:
         self.outage = outage
         self.pause = Pause()
-        self.told: Hold | None = None
+        self.shared_block: EndpointBlock | None = None
 
-    def at(self, now: float) -> Hold | None:
-        """What keeps everybody back at ``now`` (monotonic seconds); None: nothing does."""
+    def at(self, now: float) -> EndpointBlock | None:
+        """The block that holds at ``now`` (monotonic seconds); None without one."""
         outage, pause = self.outage, self.pause
         if outage.active and (probe := outage.delay(now)) > 0 and now + probe > pause.until:
-            why = f" ({outage.why})" if outage.why else ""
-            return Hold(f"the endpoint serves nothing{why}; next probe", now + probe)
+            why = f" ({outage.reason})" if outage.reason else ""
+            return EndpointBlock(f"the endpoint serves nothing{why}; next probe", now + probe)
         if now < pause.until:
-            return Hold(f"paused: {pause.reason}", pause.until)
-        if self.told is not None and now >= self.told.until:
-            self.told = None
-        return self.told
+            return EndpointBlock(f"paused: {pause.reason}", pause.until)
+        if self.shared_block is not None and now >= self.shared_block.until:
+            self.shared_block = None
+        return self.shared_block

@@ -1,4 +1,4 @@
-"""What many replies say together: budgets, outages, a dead account, one mistake repeated."""
+"""Breakers fed by all replies of an endpoint: retry budget, outage, account, repeated error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evalharness.records import ErrorKind, Outcome, Reply
 
 
 class RetryBudget:
-    """How many retries one endpoint may be asked to bear (costs of the AWS SDKs' standard mode).
+    """How many retries one endpoint may get (costs of the AWS SDKs' standard mode).
 
     A retry costs 5, after a timeout 10, out of 500. A success at the first attempt gives back 1;
     a success of a retry gives back what a retry costs. An endpoint that fails on everything thus
@@ -22,22 +22,22 @@ class RetryBudget:
     TIMEOUT = 10
 
     def __init__(self) -> None:
-        self.left = self.CAPACITY
+        self.remaining = self.CAPACITY
 
     def spend(self, cost: int) -> bool:
         """Take ``cost`` if there is as much; whether there was."""
-        if cost > self.left:
+        if cost > self.remaining:
             return False
-        self.left -= cost
+        self.remaining -= cost
         return True
 
-    def succeeded(self, attempt: int) -> None:
+    def record_success(self, attempt: int) -> None:
         """Give back for a delivered answer, which was attempt number ``attempt`` (from 1)."""
-        self.left = min(self.CAPACITY, self.left + (1 if attempt == 1 else self.RETRY))
+        self.remaining = min(self.CAPACITY, self.remaining + (1 if attempt == 1 else self.RETRY))
 
 
 class Outage:
-    """Whether the endpoint serves nobody at present, and when to ask again.
+    """Whether the endpoint serves nobody at present, and when to probe it.
 
     It begins when the retry budget is empty, or when four rounds of requests, each sent after
     the failure of the one before, failed over at least 3 s with no success between (a burst of
@@ -47,7 +47,7 @@ class Outage:
     Attributes:
         active: whether it lasts.
         began: clock time (monotonic seconds) since which only probes go.
-        why: the newest failure, for messages.
+        reason: the newest failure, for messages.
     """
 
     PROBE_S = 30.0
@@ -56,14 +56,14 @@ class Outage:
 
     def __init__(self) -> None:
         self.active = False
-        self.began = -math.inf
-        self.why = ""
+        self.began_at = -math.inf
+        self.reason = ""
         self._next_probe = -math.inf
         self._rounds = 0
         self._first = 0.0
         self._last = -math.inf
 
-    def failed(self, now: float, sent_at: float | None) -> None:
+    def record_failure(self, now: float, sent_at: float | None) -> None:
         """Count a failure that came at ``now`` to a request sent at ``sent_at``."""
         if sent_at is not None and sent_at < self._last:
             return
@@ -78,16 +78,16 @@ class Outage:
         """From ``now`` on only probes; nothing changes when that is so already."""
         if not self.active:
             self.active = True
-            self.began = now
+            self.began_at = now
             self._next_probe = now + self.PROBE_S
 
     def probe_first(self) -> None:
-        """Nothing is known, and little is hoped for: one request may go now, as a probe."""
+        """The endpoint may well be down: one request may go now, as a probe."""
         self.active = True
         self._next_probe = -math.inf
 
-    def alive(self) -> None:
-        """The server answered as a working server does."""
+    def end(self) -> None:
+        """End the outage: the server answered as a working server does."""
         self.active = False
         self._rounds = 0
 
@@ -95,8 +95,8 @@ class Outage:
         """Seconds until the next request may go; 0.0 when one may go now."""
         return max(0.0, self._next_probe - now) if self.active else 0.0
 
-    def take(self, now: float) -> None:
-        """Count a request let go: during an outage it is the probe."""
+    def record_request(self, now: float) -> None:
+        """Count a request that is sent: during an outage it is the probe."""
         if self.active:
             self._next_probe = now + self.PROBE_S
 
@@ -105,7 +105,7 @@ _NO_CREDIT = re.compile(r"\b(credits?|balance|arrear\w*)\b", re.IGNORECASE)
 
 
 class AccountBreaker:
-    """Finds out that the account itself is refused: key, credit, quota.
+    """Detects that the account itself is refused: key, credit, quota.
 
     Args:
         profile: the provider's own words for it, and what its quota errors mean.
@@ -126,26 +126,26 @@ class AccountBreaker:
         self._quota_last = -math.inf
         self._quota_probes = 0
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """An answer was delivered."""
         self._ever_succeeded = True
         self._unauthorized = 0
         self._quota_since = None
 
-    def fatal(self, reply: Reply, now: float, sent_at: float | None) -> str | None:
+    def fatal_reason(self, reply: Reply, now: float, sent_at: float | None) -> str | None:
         """Why this refusal means the account, in a few words; None where it does not."""
         kind = reply.error_kind
         if kind is ErrorKind.UNAUTHORIZED:
-            return self._key()
+            return self._refused_key()
         if kind is ErrorKind.OUT_OF_CREDIT or reply.http_status == 402:
             return "no credit left"
         if reply.error_code is not None and reply.error_code.lower() in self._codes:
             return f"error code {reply.error_code}"
         if self._says_no_credit(reply):
             return "no credit left"
-        return self._quota(now, sent_at) if kind is ErrorKind.QUOTA else None
+        return self._exhausted_quota(now, sent_at) if kind is ErrorKind.QUOTA else None
 
-    def _key(self) -> str | None:
+    def _refused_key(self) -> str | None:
         self._unauthorized += 1
         if not self._ever_succeeded:
             return "the key was refused"
@@ -154,7 +154,7 @@ class AccountBreaker:
         return None
 
     def _says_no_credit(self, reply: Reply) -> bool:
-        # Only refusals are read for words: the text of a half-delivered answer is the model's.
+        # Only refusals are searched: the text of a half-delivered answer is the model's.
         message = reply.error_message
         refused = reply.outcome is Outcome.REJECTED or reply.error_kind is ErrorKind.STREAM_ERROR
         if message is None or not refused:
@@ -163,8 +163,8 @@ class AccountBreaker:
             return True
         return self._words is not None and self._words.search(message) is not None
 
-    def _quota(self, now: float, sent_at: float | None) -> str | None:
-        """A quota that refills passes; one that has not after 3 probes over 3 min is spent."""
+    def _exhausted_quota(self, now: float, sent_at: float | None) -> str | None:
+        """A quota may refill; one that has not after 3 probes over 3 min is spent."""
         if self._quota_is_money:
             return "the quota is spent"
         if self._quota_since is None:
@@ -178,11 +178,11 @@ class AccountBreaker:
         return None
 
 
-class SameErrorWatch:
-    """Notices that the first twenty results of an endpoint are all the same permanent error.
+class RepeatedErrorBreaker:
+    """Detects that the first twenty results of an endpoint are all the same permanent error.
 
-    Then it is the request that is wrong (a model's name, a parameter), and the rest would fail
-    alike. One result of another sort, and it never speaks again.
+    Then the requests are wrong (a model's name, a parameter), and all others would fail alike. One
+    result of another kind disables it for good.
     """
 
     RESULTS = 20
@@ -204,15 +204,15 @@ class SameErrorWatch:
         self._first: tuple[ErrorKind | None, int | None, str | None] | None = None
         self._varied = False
 
-    def result(self, reply: Reply) -> bool:
+    def record_result(self, reply: Reply) -> bool:
         """Count one trial's final reply; whether it completes the first twenty of one error."""
         if self._varied:
             return False
-        what = (reply.error_kind, reply.http_status, reply.error_code)
+        error = (reply.error_kind, reply.http_status, reply.error_code)
         permanent = reply.outcome is not Outcome.DELIVERED and reply.error_kind in self.PERMANENT
-        if not permanent or (self._first is not None and what != self._first):
+        if not permanent or (self._first is not None and error != self._first):
             self._varied = True
             return False
-        self._first = what
+        self._first = error
         self._seen += 1
         return self._seen >= self.RESULTS

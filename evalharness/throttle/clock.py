@@ -82,18 +82,18 @@ class ManualClock:
         self._start = start
         self._start_ns = start_ns
         self._now = start
-        self._asked = 0
+        self._calls = 0
         self._order = 0
         self._sleepers: list[tuple[float, int, asyncio.Event]] = []
 
     def monotonic(self) -> float:
         """Virtual seconds."""
-        self._asked += 1
+        self._calls += 1
         return self._now
 
     def now_ns(self) -> int:
         """Virtual wall clock in nanoseconds; moves with :meth:`monotonic`."""
-        self._asked += 1
+        self._calls += 1
         return self._start_ns + round((self._now - self._start) * 1e9)
 
     async def sleep_until(self, when: float) -> None:
@@ -103,11 +103,11 @@ class ManualClock:
         event = asyncio.Event()
         self._add(when, event)
         await event.wait()
-        self._asked += 1
+        self._calls += 1
 
     async def wait_for(self, event: asyncio.Event, timeout_s: float | None) -> bool:
         """Wait for ``event``, at most ``timeout_s`` virtual seconds; whether it was set."""
-        self._asked += 1
+        self._calls += 1
         if event.is_set():
             return True
         if timeout_s is None:
@@ -122,7 +122,7 @@ class ManualClock:
             for task in tasks:
                 task.cancel()
             timer.set()  # marks the deadline as no longer wanted
-        self._asked += 1
+        self._calls += 1
         return event.is_set()
 
     async def advance(self, seconds: float) -> None:
@@ -155,9 +155,9 @@ class ManualClock:
         """Let every task that can run now do so; virtual time stands still."""
         quiet = 0
         while quiet < self.QUIET_ROUNDS:
-            before = self._asked
+            before = self._calls
             await asyncio.sleep(0)
-            quiet = quiet + 1 if self._asked == before else 0
+            quiet = quiet + 1 if self._calls == before else 0
 
     def _add(self, when: float, event: asyncio.Event) -> None:
         self._order += 1

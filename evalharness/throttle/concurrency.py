@@ -1,4 +1,4 @@
-"""How many requests may be in flight: fixed, or found out from the server's 429s.
+"""The limit on requests in flight: fixed, or learned from the server's 429s.
 
 Latency is no signal here: it follows the length of the answer, not congestion. The scheme and its
 numbers follow inspect_ai's adaptive connections.
@@ -19,11 +19,11 @@ _ADAPTIVE_START = 20
 
 
 class Signal(StrEnum):
-    """What one reply says about the load the server will bear."""
+    """What one reply says about the load the server can take."""
 
     CLEAN = "clean"
     THROTTLED = "throttled"  # 429: too much
-    TRANSIENT = "transient"  # trouble that need not be ours: no growth for now
+    TRANSIENT = "transient"  # trouble that this load need not have caused: no growth for now
     NEUTRAL = "neutral"  # nothing either way: a bad request, say
 
 
@@ -68,11 +68,11 @@ class LimitRecord(NamedTuple):
     reason: str
 
 
-class History:
-    """Every limit there was, oldest first; of very many the first and the last are kept.
+class LimitHistory:
+    """All limits so far, oldest first; of very many only the first and the last are kept.
 
     Attributes:
-        omitted: how many changes between those are gone.
+        omitted: how many changes between those were dropped.
     """
 
     FIRST = 20
@@ -84,7 +84,7 @@ class History:
         self.omitted = 0
 
     def add(self, change: LimitChange) -> None:
-        """Note a change."""
+        """Add a change."""
         if len(self._first) < self.FIRST:
             self._first.append(change)
             return
@@ -109,18 +109,18 @@ class Concurrency(Protocol):
         ...
 
     @property
-    def history(self) -> History:
-        """Every limit there was, oldest first, in bounded memory."""
+    def history(self) -> LimitHistory:
+        """All limits so far, oldest first, in bounded memory."""
         ...
 
-    def feed(self, signal: Signal, now: float, in_use: int, sent_at: float) -> None:
+    def observe(self, signal: Signal, now: float, in_use: int, sent_at: float) -> None:
         """Learn from a reply that came at ``now``.
 
         Args:
             signal: what it says.
             now: monotonic seconds.
             in_use: requests in flight when it came, itself included.
-            sent_at: when its request was let go, monotonic seconds.
+            sent_at: when its request was sent, monotonic seconds.
         """
         ...
 
@@ -130,9 +130,9 @@ class FixedConcurrency:
 
     def __init__(self, limit: int, now: float = 0.0) -> None:
         self.limit = limit
-        self.history = History(LimitChange(now, limit, "fixed"))
+        self.history = LimitHistory(LimitChange(now, limit, "fixed"))
 
-    def feed(self, signal: Signal, now: float, in_use: int, sent_at: float) -> None:
+    def observe(self, signal: Signal, now: float, in_use: int, sent_at: float) -> None:
         """Change nothing."""
 
 
@@ -161,7 +161,7 @@ class AdaptiveConcurrency:
         if not 1 <= lowest <= start <= highest:
             raise ValueError(f"need 1 ≤ lowest ≤ start ≤ highest, got {lowest}, {start}, {highest}")
         self.limit = start
-        self.history = History(LimitChange(now, start, "start"))
+        self.history = LimitHistory(LimitChange(now, start, "start"))
         self._lowest = lowest
         self._highest = highest
         self._slow_start = True
@@ -169,7 +169,7 @@ class AdaptiveConcurrency:
         self._clean = 0
         self._peak = 0
 
-    def feed(self, signal: Signal, now: float, in_use: int, sent_at: float) -> None:
+    def observe(self, signal: Signal, now: float, in_use: int, sent_at: float) -> None:
         """See :meth:`Concurrency.feed`."""
         self._peak = max(self._peak, in_use)
         if signal is Signal.CLEAN:
@@ -202,8 +202,8 @@ class AdaptiveConcurrency:
             self.history.add(LimitChange(now, limit, reason))
 
 
-def concurrency_of(limits: LimitsConfig, now: float) -> Concurrency:
-    """The limit that was asked for, as it is at ``now`` (monotonic seconds)."""
+def make_concurrency(limits: LimitsConfig, now: float) -> Concurrency:
+    """The limit that the configuration asks for, at ``now`` (monotonic seconds)."""
     if limits.adaptive:
         start = min(_ADAPTIVE_START, limits.concurrency)
         return AdaptiveConcurrency(start, 1, limits.concurrency, now)

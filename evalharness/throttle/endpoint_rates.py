@@ -6,25 +6,25 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from evalharness.config.models import LimitsConfig, Profile
-from evalharness.throttle.token_bucket import RequestRate, Reservation, TokenBudget
+from evalharness.throttle.token_bucket import RequestLimiter, Reservation, TokenLimiter
 
 
-class Delay(NamedTuple):
-    """Which rate keeps a request back, and for how many seconds from now."""
+class RateDelay(NamedTuple):
+    """Which rate delays a request, and for how many seconds from now."""
 
     reason: str
     seconds: float
 
 
-class Rates:
-    """The rates that a request has to keep; there may be none.
+class EndpointRates:
+    """The rate limits of one endpoint; there may be none.
 
     Args:
         limits: rpm and tpm.
         profile: what differs between providers.
 
     Attributes:
-        limited: whether there is any rate.
+        limited: whether there is any rate limit.
         counts_tokens: whether there is one of tokens.
     """
 
@@ -34,19 +34,19 @@ class Rates:
         self._requests = (
             None
             if limits.rpm is None
-            else RequestRate(limits.rpm, per_second_caps=profile.per_second_caps)
+            else RequestLimiter(limits.rpm, per_second_caps=profile.per_second_caps)
         )
-        self._tokens = None if limits.tpm is None else TokenBudget(limits.tpm)
+        self._tokens = None if limits.tpm is None else TokenLimiter(limits.tpm)
         self.counts_tokens = self._tokens is not None
         self.limited = self.counts_tokens or self._requests is not None
 
     @property
-    def memory_s(self) -> float:
+    def window_s(self) -> float:
         """How long a request counts against a limit, in seconds; 0.0 without limits."""
         limits = (self._requests, self._tokens)
         return max((limit.window_s for limit in limits if limit is not None), default=0.0)
 
-    def recall(self, sent: Iterable[tuple[float, int]], now: float) -> None:
+    def restore(self, sent: Iterable[tuple[float, int]], now: float) -> None:
         """Count what an earlier process sent.
 
         Args:
@@ -54,30 +54,30 @@ class Rates:
                 in any order; a moment in the future counts as now.
             now: monotonic seconds.
         """
-        first = now - self.memory_s
+        first = now - self.window_s
         recent = sorted((min(now, at), tokens) for at, tokens in sent if at > first)
         if self._requests is not None:
-            self._requests.recall([at for at, _ in recent], now)
+            self._requests.restore([at for at, _ in recent], now)
         if self._tokens is not None:
-            self._tokens.recall(recent, now)
+            self._tokens.restore(recent, now)
 
-    def delay(self, tokens: int, now: float) -> Delay | None:
-        """What keeps back a request of so many tokens at ``now``; None when it may go."""
+    def delay(self, tokens: int, now: float) -> RateDelay | None:
+        """What delays a request of so many tokens at ``now``; None when it may go."""
         by_requests = 0.0 if self._requests is None else self._requests.delay(now)
         by_tokens = 0.0 if self._tokens is None else self._tokens.delay(now, tokens)
         if by_requests == 0.0 and by_tokens == 0.0:
             return None
         if by_requests >= by_tokens:
-            return Delay("requests per minute", by_requests)
-        return Delay("tokens per minute", by_tokens)
+            return RateDelay("requests per minute", by_requests)
+        return RateDelay("tokens per minute", by_tokens)
 
     def take(self, tokens: int, now: float) -> Reservation | None:
-        """Count a request let go where :meth:`delay` was None; its tokens, where they count."""
+        """Count a request sent where :meth:`delay` was None; its tokens, where they count."""
         if self._requests is not None:
             self._requests.take(now)
         return None if self._tokens is None else self._tokens.take(now, tokens)
 
     def settle(self, reservation: Reservation, tokens: int | None, now: float) -> None:
-        """Replace an estimate by what was used (see :meth:`TokenBudget.settle`)."""
+        """Replace an estimate by what was used (see :meth:`TokenLimiter.settle`)."""
         if self._tokens is not None:
             self._tokens.settle(reservation, tokens, now)

@@ -9,7 +9,7 @@ class Pause:
     """Nobody sends before :attr:`until`; after it the slots come back one by one.
 
     They come back over as long as the pause was, at most 10 s: a server that has just asked for
-    quiet is not met by everybody at once.
+    a pause does not get all requests at once.
 
     Attributes:
         until: monotonic seconds; −inf before the first pause.
@@ -36,5 +36,5 @@ class Pause:
         self._ramp_s = self.RAMP_S
 
     def slot_at(self, in_flight: int, limit: int) -> float:
-        """When one more than ``in_flight`` requests may fly: one at once, all at the end."""
+        """When one more than ``in_flight`` requests may be sent: one at once, all at the end."""
         return self.until + self._ramp_s * in_flight / limit

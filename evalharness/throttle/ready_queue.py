@@ -1,7 +1,7 @@
-"""Requests admitted beyond the limit: made durable while all slots are taken, sent as one is free.
+"""Requests admitted beyond the limit: made durable while slots are taken, sent when one is free.
 
-A slot is a request on the wire. Were it taken before the request's intent is on disk, the server
-would see fewer requests at a time than were asked for, by the share that syncing has of a cycle.
+A slot is a request on the wire. If a slot were taken before the intent of its request is on disk,
+fewer requests than the limit would be on the wire: less by the share of time that syncing takes.
 """
 
 from __future__ import annotations
@@ -11,93 +11,95 @@ from collections import deque
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from evalharness.throttle.blocking import Hold, Holds
+from evalharness.throttle.blocking import EndpointBlock, EndpointBlocking
 from evalharness.throttle.clock import Clock
 from evalharness.throttle.permit import Permit
 from evalharness.throttle.slots import Slots
-from evalharness.throttle.waiters import Block, Stopped
+from evalharness.throttle.waiters import BlockReason, LimiterClosed
 
 _SHARE = 8
-_MOST = 128
+_MAX_PREFETCH = 128
 
 
 @lru_cache(64)
-def beyond(limit: int) -> int:
+def prefetch_size(limit: int) -> int:
     """How many requests may be prepared beyond ``limit``: an eighth of it, 1 to 128.
 
     A process that is killed leaves so many more attempts in doubt.
     """
-    return max(1, min(limit // _SHARE, _MOST))
+    return max(1, min(limit // _SHARE, _MAX_PREFETCH))
 
 
-class Entry(NamedTuple):
-    """One that stands ready: its permit, what wakes it, and what it is going to send."""
+class ReadyRequest(NamedTuple):
+    """A request that is ready to be sent: its permit, what wakes it, and what it will send."""
 
     permit: Permit
     event: asyncio.Event
-    cargo: Any
+    payload: Any
 
 
-class Prepared:
-    """Those without a slot yet; slots that become free are theirs, in order.
+class ReadyQueue:
+    """Admitted requests without a slot yet; slots that become free are theirs, in order.
 
     Args:
         slots: what they wait for.
-        holds: what keeps everybody back.
+        blocking: what blocks the whole endpoint.
         clock: where time comes from.
-        allowed: whether there may be any.
+        enabled: whether there may be any.
 
     Attributes:
         count: how many there are, those whose intent is still being written included.
-        line: those that are ready to go, in order, and what wakes them.
+        requests: those that are ready to go, in order, and what wakes them.
     """
 
-    def __init__(self, slots: Slots, holds: Holds, clock: Clock, *, allowed: bool) -> None:
+    def __init__(
+        self, slots: Slots, blocking: EndpointBlocking, clock: Clock, *, enabled: bool
+    ) -> None:
         self.count = 0
-        self.line: deque[Entry] = deque()
+        self.requests: deque[ReadyRequest] = deque()
         self._slots = slots
-        self._holds = holds
+        self._blocking = blocking
         self._clock = clock
-        self._allowed = allowed
-        self._stopped: Stopped | None = None
+        self._enabled = enabled
+        self._closed: LimiterClosed | None = None
 
     @property
-    def spare(self) -> int:
+    def prefetch_size(self) -> int:
         """How many there may be while all slots are taken."""
-        return beyond(self._slots.concurrency.limit) if self._allowed else 0
+        return prefetch_size(self._slots.concurrency.limit) if self._enabled else 0
 
     @property
-    def full(self) -> bool:
-        """Whether there is no place for one more, slots that are free included."""
-        most = self._slots.concurrency.limit + self.spare
-        return self._slots.in_flight + self.count >= most
+    def is_full(self) -> bool:
+        """Whether there is no room for one more, free slots included."""
+        limit = self._slots.concurrency.limit + self.prefetch_size
+        return self._slots.in_flight + self.count >= limit
 
-    def may_join(self, now: float) -> bool:
-        """Whether a slot is all that a request may have to wait for."""
-        if not self._allowed or self._holds.outage.active:
+    def accepts(self, now: float) -> bool:
+        """Whether a request may be admitted without a slot: only a slot may be missing."""
+        if not self._enabled or self._blocking.outage.active:
             return False
         limit = self._slots.concurrency.limit
-        return now >= self._holds.pause.slot_at(limit, limit)
+        return now >= self._blocking.pause.slot_at(limit, limit)
 
-    async def stand_ready(self, permit: Permit, cargo: Any = None) -> None:
-        """Wait for a slot: see :meth:`Permit.slot`."""
-        line, now = self.line, self._clock.monotonic()
-        if not line and self._stopped is None and self._slots.block(now) is None:
+    async def wait_for_slot(self, permit: Permit, payload: Any = None) -> None:
+        """Wait for a slot: see :meth:`Permit.wait_for_slot`."""
+        requests, now = self.requests, self._clock.monotonic()
+        if not requests and self._closed is None and self._slots.block_reason(now) is None:
             self.count -= 1
-            self._slots.give(permit, now)
+            self._slots.assign(permit, now)
             return
         event = asyncio.Event()
-        line.append(Entry(permit, event, cargo))
+        requests.append(ReadyRequest(permit, event, payload))
         try:
-            while not permit.carried:
-                if self._stopped is not None:
-                    raise Stopped(self._stopped.decision)
-                if permit.in_flight and self._clock.monotonic() < self._holds.pause.until:
-                    # A pause began between the handing out and now.
-                    self._slots.take_away(permit)
+            while not permit.transferred:
+                if self._closed is not None:
+                    raise LimiterClosed(self._closed.decision)
+                if permit.in_flight and self._clock.monotonic() < self._blocking.pause.until:
+                    # A pause began after the slot was assigned.
+                    self._slots.withdraw(permit)
                     self.count += 1
-                    line.appendleft(Entry(permit, event, cargo))
-                block = self.hand_out()
+                    requests.appendleft(ReadyRequest(permit, event, payload))
+                block = self.assign_slots()
                 if permit.in_flight:
                     return
                 timeout = None
@@ -107,49 +109,49 @@ class Prepared:
                 await self._clock.wait_for(event, timeout)
         finally:
             if not permit.in_flight:
-                self._forget(permit)
+                self._remove(permit)
 
-    def hand_out(self) -> Block | Hold | None:
-        """Let those go that stand ready, in order; what keeps the first of the others back.
+    def assign_slots(self) -> BlockReason | EndpointBlock | None:
+        """Give free slots to ready requests, in order; what blocks the first of those left.
 
-        Slots are handed over here, not taken by whoever wakes up: when a hundred become free in
-        one round of the event loop, a hundred go in the next.
+        Slots are assigned here, not taken by the tasks as they wake up: when a hundred become
+        free in one turn of the event loop, a hundred requests go in the next.
         """
         now = self._clock.monotonic()
-        while self.line:
-            block = self._slots.block(now)
+        while self.requests:
+            block = self._slots.block_reason(now)
             if block is not None:
                 if block.until is not None:
-                    self.line[0].event.set()  # it sets itself a timer
+                    self.requests[0].event.set()  # its task sets a timer for that
                 return block
-            self._hand_out_first(now)
+            self._assign_first(now)
         return None
 
-    def carry_first(self) -> Any:
-        """Let the first go, and take over what it has ready; None where nothing goes."""
+    def transfer_first(self) -> Any:
+        """Give the first request a slot and take over its payload; None where none may go."""
         now = self._clock.monotonic()
-        if self._stopped is not None or self._slots.block(now) is not None:
+        if self._closed is not None or self._slots.block_reason(now) is not None:
             return None
-        first = self.line[0]
-        if first.cargo is not None:
-            first.permit.carried = True
-            self._hand_out_first(now)
-        return first.cargo
+        first = self.requests[0]
+        if first.payload is not None:
+            first.permit.transferred = True
+            self._assign_first(now)
+        return first.payload
 
-    def close(self, stopped: Stopped) -> None:
-        """Let nobody go any more."""
-        self._stopped = stopped
-        for entry in self.line:
-            entry.event.set()
+    def close(self, closed: LimiterClosed) -> None:
+        """Let no request go any more."""
+        self._closed = closed
+        for request in self.requests:
+            request.event.set()
 
-    def _hand_out_first(self, now: float) -> None:
-        first = self.line.popleft()
+    def _assign_first(self, now: float) -> None:
+        first = self.requests.popleft()
         self.count -= 1
-        self._slots.give(first.permit, now)
+        self._slots.assign(first.permit, now)
         first.event.set()
 
-    def _forget(self, permit: Permit) -> None:
-        """Take one out that gave up waiting; no harm where it is not in line."""
-        found = next((entry for entry in self.line if entry.permit is permit), None)
-        if found is not None:
-            self.line.remove(found)
+    def _remove(self, permit: Permit) -> None:
+        """Remove a request that gave up waiting; nothing happens where it is not in the queue."""
+        request = next((r for r in self.requests if r.permit is permit), None)
+        if request is not None:
+            self.requests.remove(request)

@@ -19,22 +19,17 @@ from evalharness.errors import (
     AccountError,
     ConfigError,
     EvalharnessError,
-    StorageError,
 )
 from evalharness.records import ErrorKind, Outcome, Reply
-from evalharness.throttle.circuit_breaker import AccountBreaker, Outage, RetryBudget, SameErrorWatch
+from evalharness.throttle.circuit_breaker import (
+    AccountBreaker,
+    Outage,
+    RepeatedErrorBreaker,
+    RetryBudget,
+)
 from evalharness.throttle.clock import Clock, SystemClock
 from evalharness.throttle.retry_after import parse_retry_after
 from evalharness.throttle.retry_rules import Rule, rule_of
-
-__all__ = [
-    "Action",
-    "Decision",
-    "RetryBudget",
-    "RetryPolicy",
-    "asked_wait_s",
-    "parse_retry_after",
-]
 
 BACKOFF_BASE_S = 1.0
 BACKOFF_CAP_S = 60.0
@@ -47,10 +42,9 @@ class Action(StrEnum):
 
     FINAL = "final"  # the reply is the trial's record
     RETRY = "retry"  # again after wait_s, outside any slot
-    PARK = "park"  # to the end of the queue; the gate lets one probe go at a time
+    PARK = "park"  # to the end of the queue; the limiter sends one probe at a time
     STOP_ACCOUNT = "stop_account"  # start nothing new, drain, exit 3
     STOP_CONFIG = "stop_config"  # start nothing new, drain, exit 2
-    STOP_STORAGE = "stop_storage"  # start nothing new, save what is in flight, exit 74
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +85,6 @@ _DELIVERED = Decision(action=Action.FINAL, reason="delivered", final=True)
 _ERRORS: dict[Action, type[EvalharnessError]] = {
     Action.STOP_ACCOUNT: AccountError,
     Action.STOP_CONFIG: ConfigError,
-    Action.STOP_STORAGE: StorageError,
 }
 
 
@@ -102,7 +95,7 @@ _TROUBLE = frozenset(
 )
 _SILENCE = _TIMEOUTS | {ErrorKind.CONNECTION_LOST}
 # 429 costs no retry budget: the shared pause is the brake there.
-_FREE = frozenset({Rule.RATE_LIMITED, Rule.QUOTA})
+_WITHOUT_BUDGET = frozenset({Rule.RATE_LIMITED, Rule.QUOTA})
 _STATED_PAUSE = _TROUBLE | {Rule.CONFLICT}
 
 
@@ -112,26 +105,27 @@ class _Case(NamedTuple):
     reply: Reply
     rule: Rule
     attempt: int
-    in_doubt: int
-    same_kind: int
+    in_doubt_count: int
+    same_error_count: int
     now: float
     backoff_s: float
-    pause_s: float | None  # what the server asked for; on 429 without a word the backoff
+    pause_s: float | None  # what the server asked for; the backoff on a 429 without retry-after
     why: str
 
 
 class RetryPolicy:
-    """Decides about every reply of one endpoint, and remembers what they say together.
+    """Decides about every reply of one endpoint, and feeds its breakers.
 
     Args:
         limits: ``max_attempts``, ``in_doubt_retries`` and ``max_wait_s`` are used.
         profile: the provider's words for a dead account.
         clock: where time comes from.
         seed: of the jitter.
-        address: where the endpoint is, for messages; empty is not told.
+        address: where the endpoint is, for messages; empty: not shown.
 
     Attributes:
-        reached: whether any request ever arrived there; set it where that is known from before.
+        ever_reached: whether any request ever arrived there; set it where an earlier process
+            knows that.
     """
 
     def __init__(
@@ -145,12 +139,12 @@ class RetryPolicy:
     ) -> None:
         self.budget = RetryBudget()
         self.outage = Outage()
-        self.reached = False
+        self.ever_reached = False
         self._address = address
         self._limits = limits
         self._free_errors = profile.failed_calls_billed is False
         self._account = AccountBreaker(profile)
-        self._same = SameErrorWatch()
+        self._repeated_error = RepeatedErrorBreaker()
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._random = random.Random(seed)
 
@@ -158,9 +152,9 @@ class RetryPolicy:
         self,
         reply: Reply,
         attempt: int,
-        in_doubt_so_far: int,
+        in_doubt_count: int,
         *,
-        kind_so_far: int | None = None,
+        same_error_count: int | None = None,
         sent_at: float | None = None,
     ) -> Decision:
         """What follows from the reply to one attempt. Call it once per attempt, as it comes.
@@ -168,49 +162,48 @@ class RetryPolicy:
         Args:
             reply: what came.
             attempt: its number within the trial, from 1.
-            in_doubt_so_far: earlier attempts of the trial whose outcome stayed unknown.
-            kind_so_far: earlier attempts of the trial that ended with this ``error_kind``; None
-                counts every earlier attempt as one.
-            sent_at: when the attempt was let go (monotonic); None counts it as sent after every
+            in_doubt_count: earlier attempts of the trial whose outcome stayed unknown.
+            same_error_count: earlier attempts of the trial that ended with this ``error_kind``;
+                None counts every earlier attempt as one.
+            sent_at: when the attempt was sent (monotonic); None counts it as sent after every
                 earlier failure came.
         """
-        self.reached = self.reached or reply.outcome is not Outcome.NOT_SENT
+        self.ever_reached = self.ever_reached or reply.outcome is not Outcome.NOT_SENT
         if reply.outcome is Outcome.DELIVERED:
             return self._delivered(reply, attempt)
-        now, rule, why = self._clock.monotonic(), rule_of(reply), _why(reply)
-        fatal = self._account.fatal(reply, now, sent_at)
+        now, rule, why = self._clock.monotonic(), rule_of(reply), _describe(reply)
+        fatal = self._account.fatal_reason(reply, now, sent_at)
         if fatal is not None:
             return Decision(action=Action.STOP_ACCOUNT, reason=f"{fatal} ({why})")
         if rule is Rule.STOP:
             return Decision(action=Action.STOP_CONFIG, reason=_unreachable(reply, why))
-        if self._probed_in_vain(rule, sent_at):
+        if self._probe_never_reached(rule, sent_at):
             return Decision(action=Action.STOP_CONFIG, reason=self._never_reached(reply, why))
         self._note_health(reply, rule, now, sent_at)
-        asked = asked_wait_s(reply, self._clock.now_ns())
-        if asked is not None and asked > self._limits.max_wait_s:
+        requested_s = requested_wait_s(reply, self._clock.now_ns())
+        if requested_s is not None and requested_s > self._limits.max_wait_s:
             reason = (
-                f"the server asks to wait {asked:.0f} s, "
+                f"the server asks to wait {requested_s:.0f} s, "
                 f"above limits.max_wait_s={self._limits.max_wait_s:g} ({why})"
             )
             return Decision(action=Action.STOP_ACCOUNT, reason=reason)
-        same_kind = attempt - 1 if kind_so_far is None else kind_so_far
+        if same_error_count is None:
+            same_error_count = attempt - 1
         backoff = self._backoff(rule, attempt)
-        pause = backoff if asked is None and rule in _FREE else asked
+        pause = backoff if requested_s is None and rule in _WITHOUT_BUDGET else requested_s
         if rule is Rule.QUOTA:
-            pause = max(backoff, asked or 0.0)
-        case = _Case(reply, rule, attempt, in_doubt_so_far, same_kind, now, backoff, pause, why)
-        decision = self._again(case) if self._may_repeat(case) else _final(case)
+            pause = max(backoff, requested_s or 0.0)
+        case = _Case(
+            reply, rule, attempt, in_doubt_count, same_error_count, now, backoff, pause, why
+        )
+        decision = self._retry_or_park(case) if self._may_repeat(case) else _final(case)
         return self._unless_all_same(decision, reply) if decision.final else decision
 
-    def local_failure(self, error: Exception) -> Decision:
-        """A local write or sync failed: nothing new is sent, whatever the server says."""
-        return Decision(action=Action.STOP_STORAGE, reason=f"local storage failed: {error}")
-
     def _delivered(self, reply: Reply, attempt: int) -> Decision:
-        self.budget.succeeded(attempt)
-        self.outage.alive()
-        self._account.succeeded()
-        self._same.result(reply)
+        self.budget.record_success(attempt)
+        self.outage.end()
+        self._account.record_success()
+        self._repeated_error.record_result(reply)
         return _DELIVERED
 
     def _may_repeat(self, case: _Case) -> bool:
@@ -219,16 +212,17 @@ class RetryPolicy:
         if case.attempt >= limits.max_attempts or case.rule is Rule.PERMANENT:
             return False
         if case.rule is Rule.IN_DOUBT:
-            return case.in_doubt < limits.in_doubt_retries
+            return case.in_doubt_count < limits.in_doubt_retries
         if case.rule is Rule.SERVER_ERROR:
-            # Whoever allows no request to be bought twice allows it for these neither, unless
-            # the provider is known to bill nothing for them.
+            # Where no request may be bought twice, these may not be either, unless the provider
+            # is known to bill nothing for them.
             allowed = FEW_RETRIES if self._free_errors or limits.in_doubt_retries > 0 else 0
-            return max(case.same_kind, 0 if self._free_errors else case.in_doubt) < allowed
-        return case.rule is not Rule.CONFLICT or case.same_kind < FEW_RETRIES
+            in_doubt_count = 0 if self._free_errors else case.in_doubt_count
+            return max(case.same_error_count, in_doubt_count) < allowed
+        return case.rule is not Rule.CONFLICT or case.same_error_count < FEW_RETRIES
 
-    def _again(self, case: _Case) -> Decision:
-        if case.rule not in _FREE and not self.outage.active:
+    def _retry_or_park(self, case: _Case) -> Decision:
+        if case.rule not in _WITHOUT_BUDGET and not self.outage.active:
             timed_out = case.reply.error_kind in _TIMEOUTS
             if not self.budget.spend(RetryBudget.TIMEOUT if timed_out else RetryBudget.RETRY):
                 self.outage.begin(case.now)
@@ -253,35 +247,37 @@ class RetryPolicy:
         wait = min(self._random.uniform(0.0, cap), self._limits.max_wait_s)
         return wait + QUOTA_WAIT_S if rule is Rule.QUOTA else wait
 
-    def _probed_in_vain(self, rule: Rule, sent_at: float | None) -> bool:
-        """Whether a probe found nobody where never anybody was: no outage, a wrong address."""
+    def _probe_never_reached(self, rule: Rule, sent_at: float | None) -> bool:
+        """Whether a probe failed at an endpoint never reached: a wrong address, no outage."""
         outage = self.outage
-        probe = outage.active and (sent_at is None or sent_at >= outage.began)
-        return probe and rule is Rule.NOT_SENT and not self.reached
+        probe = outage.active and (sent_at is None or sent_at >= outage.began_at)
+        return probe and rule is Rule.NOT_SENT and not self.ever_reached
 
     def _never_reached(self, reply: Reply, why: str) -> str:
         where = self._address or "the endpoint"
         return (
-            f"no request ever reached {where} ({_said(reply) or why}): is provider.base_url right?"
+            f"no request ever reached {where} ({_server_message(reply) or why}): "
+            "is provider.base_url right?"
         )
 
     def _note_health(self, reply: Reply, rule: Rule, now: float, sent_at: float | None) -> None:
         if rule in _TROUBLE or reply.error_kind in _SILENCE:
-            at = f"{self._address}: " if self._address else ""
-            self.outage.why = at + (_said(reply) or _why(reply))
-            self.outage.failed(now, sent_at)
+            prefix = f"{self._address}: " if self._address else ""
+            self.outage.reason = prefix + (_server_message(reply) or _describe(reply))
+            self.outage.record_failure(now, sent_at)
         elif rule is not Rule.IN_DOUBT:
-            self.outage.alive()
+            self.outage.end()
 
     def _unless_all_same(self, decision: Decision, reply: Reply) -> Decision:
-        if not self._same.result(reply):
+        if not self._repeated_error.record_result(reply):
             return decision
-        reason = f"the first {SameErrorWatch.RESULTS} results are all the same error: {_why(reply)}"
+        count = RepeatedErrorBreaker.RESULTS
+        reason = f"the first {count} results are all the same error: {_describe(reply)}"
         return Decision(action=Action.STOP_CONFIG, reason=reason, final=True)
 
 
-def asked_wait_s(reply: Reply, now_ns: int) -> float | None:
-    """Seconds for which a refusal asks every sender to be quiet; None where it asks nothing.
+def requested_wait_s(reply: Reply, now_ns: int) -> float | None:
+    """Seconds for which a refusal asks every sender to wait; None where it asks nothing.
 
     Args:
         reply: what came.
@@ -298,17 +294,17 @@ def _final(case: _Case) -> Decision:
     return Decision(action=Action.FINAL, reason=reason, final=True, pause_endpoint_s=case.pause_s)
 
 
-def _why(reply: Reply) -> str:
-    """The error in one line: status, kind, code, what was said."""
+def _describe(reply: Reply) -> str:
+    """The error in one line: status, kind, code, the server's message."""
     head = [str(reply.http_status)] if reply.http_status is not None else []
     head.append(reply.error_kind.value if reply.error_kind is not None else "error")
     if reply.error_code:
         head.append(reply.error_code[:80])
-    said = _said(reply)
-    return " ".join(head) + (f": {said}" if said else "")
+    message = _server_message(reply)
+    return " ".join(head) + (f": {message}" if message else "")
 
 
-def _said(reply: Reply) -> str:
+def _server_message(reply: Reply) -> str:
     return " ".join((reply.error_message or "").split())[:200]
 
 
@@ -319,7 +315,7 @@ def _unreachable(reply: Reply, why: str) -> str:
 
 
 def _host(reply: Reply) -> str:
-    """Where a redirect leads: the host alone, since the rest may carry a token."""
+    """Where a redirect leads: the host alone, since the rest may hold a token."""
     try:
         return urlsplit(reply.headers.get("location", "")).hostname or "another address"
     except ValueError:

@@ -1,4 +1,4 @@
-"""How long a server asks to be left alone, from the headers of its refusal."""
+"""How long a refusal asks to wait before the next request, from its headers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-# Beyond a month it is no waiting time any more: a Unix timestamp, or nonsense.
-_ABSURD_S = 31 * 86_400.0
+# A longer value is no waiting time: a Unix timestamp, or nonsense.
+_MAX_WAIT_S = 31 * 86_400.0
 _NUMBER = re.compile(r"\+?\d{1,18}(\.\d{0,18})?", re.ASCII)
 _DURATION = re.compile(
     r"(?:(?P<d>\d{1,6})d)?(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m(?!s))?"
@@ -34,20 +34,20 @@ def parse_retry_after(headers: Mapping[str, str], now_ns: int) -> float | None:
         now_ns: wall clock, nanoseconds since the Unix epoch.
     """
     millis = _number(headers.get("retry-after-ms", ""))
-    if millis is not None and (wait := _sane(millis / 1000)) is not None:
+    if millis is not None and (wait := _plausible(millis / 1000)) is not None:
         return wait
     stated = headers.get("retry-after", "")
-    waits = [_duration(one.strip(), now_ns) for one in stated.split(",")]
+    waits = [_duration(value.strip(), now_ns) for value in stated.split(",")]
     seconds = max((wait for wait in waits if wait is not None), default=None)
     if seconds is None:
         seconds = _until(stated, headers.get("date", ""), now_ns)
-    if seconds is not None and (wait := _sane(seconds)) is not None:
+    if seconds is not None and (wait := _plausible(seconds)) is not None:
         return wait
     return _reset(headers, now_ns)
 
 
-def _sane(seconds: float) -> float | None:
-    return seconds if math.isfinite(seconds) and 0 < seconds <= _ABSURD_S else None
+def _plausible(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) and 0 < seconds <= _MAX_WAIT_S else None
 
 
 def _number(text: str) -> float | None:
@@ -81,10 +81,10 @@ def _reset(headers: Mapping[str, str], now_ns: int) -> float | None:
     for name, value in headers.items():
         if not name.startswith("x-ratelimit-reset"):
             continue
-        left = _number(headers.get(name.replace("-reset", "-remaining", 1), ""))
+        remaining = _number(headers.get(name.replace("-reset", "-remaining", 1), ""))
         wait = _duration(value.strip(), now_ns)
-        if left == 0 and wait is not None and (sane := _sane(wait)) is not None:
-            waits.append(sane)
+        if remaining == 0 and wait is not None and (plausible := _plausible(wait)) is not None:
+            waits.append(plausible)
     return max(waits, default=None)
 
 

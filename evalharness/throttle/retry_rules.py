@@ -15,9 +15,9 @@ class Rule(StrEnum):
     SERVER_ERROR = "server_error"  # 500, 502, 504, 52x: at most 2 retries
     CONFLICT = "conflict"  # 409: at most 2 retries
     IN_DOUBT = "in_doubt"  # at most limits.in_doubt_retries
-    RATE_LIMITED = "rate_limited"  # 429: everybody pauses
+    RATE_LIMITED = "rate_limited"  # 429: the whole endpoint pauses
     QUOTA = "quota"  # the same, for a minute at least
-    UNAUTHORIZED = "unauthorized"  # until the breaker says that it is the key
+    UNAUTHORIZED = "unauthorized"  # until the breaker decides that it is the key
     PERMANENT = "permanent"  # no retry
     STOP = "stop"  # nothing can be reached with this configuration
 
@@ -32,7 +32,7 @@ RULES: dict[ErrorKind, Rule] = {
     ErrorKind.REDIRECT: Rule.STOP,
     ErrorKind.BAD_REQUEST: Rule.PERMANENT,
     ErrorKind.UNAUTHORIZED: Rule.UNAUTHORIZED,
-    ErrorKind.OUT_OF_CREDIT: Rule.PERMANENT,  # the account breaker speaks first
+    ErrorKind.OUT_OF_CREDIT: Rule.PERMANENT,  # the account breaker decides first
     ErrorKind.FORBIDDEN: Rule.PERMANENT,
     ErrorKind.NOT_FOUND: Rule.PERMANENT,
     ErrorKind.CONFLICT: Rule.CONFLICT,

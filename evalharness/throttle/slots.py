@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evalharness.throttle.blocking import Hold, Holds
+from evalharness.throttle.blocking import EndpointBlock, EndpointBlocking
 from evalharness.throttle.concurrency import Concurrency, FixedConcurrency
 from evalharness.throttle.permit import Permit
-from evalharness.throttle.waiters import NO_SLOT, Block
+from evalharness.throttle.waiters import NO_SLOT, BlockReason
 
 
 class Slots:
@@ -13,43 +13,43 @@ class Slots:
 
     Args:
         concurrency: the limit.
-        holds: what keeps everybody back, and how slots come back afterwards.
+        blocking: what blocks the whole endpoint, and how slots come back afterwards.
 
     Attributes:
         in_flight: slots that are taken.
-        learns: whether the limit learns from replies.
+        adaptive: whether the limit learns from replies.
     """
 
-    __slots__ = ("_holds", "concurrency", "in_flight", "learns")
+    __slots__ = ("_blocking", "adaptive", "concurrency", "in_flight")
 
-    def __init__(self, concurrency: Concurrency, holds: Holds) -> None:
+    def __init__(self, concurrency: Concurrency, blocking: EndpointBlocking) -> None:
         self.concurrency = concurrency
         self.in_flight: int = 0
-        self.learns = not isinstance(concurrency, FixedConcurrency)
-        self._holds = holds
+        self.adaptive = not isinstance(concurrency, FixedConcurrency)
+        self._blocking = blocking
 
-    def block(self, now: float) -> Block | Hold | None:
+    def block_reason(self, now: float) -> BlockReason | EndpointBlock | None:
         """Why nobody can take a slot at ``now`` (monotonic seconds); None when one can."""
-        return self._holds.at(now) or self.none_free(now)
+        return self._blocking.at(now) or self.no_free_slot(now)
 
-    def none_free(self, now: float) -> Block | None:
-        """The same where nothing keeps everybody back."""
+    def no_free_slot(self, now: float) -> BlockReason | None:
+        """The same for an endpoint that is not blocked as a whole."""
         limit = self.concurrency.limit
         if self.in_flight >= limit:
             return NO_SLOT
-        ready = self._holds.pause.slot_at(self.in_flight, limit)
-        return Block("coming back after a pause", ready) if now < ready else None
+        ready = self._blocking.pause.slot_at(self.in_flight, limit)
+        return BlockReason("coming back after a pause", ready) if now < ready else None
 
     def take(self, now: float) -> int:
         """Take one; how many are taken then."""
         self.in_flight += 1
-        self._holds.outage.take(now)
+        self._blocking.outage.record_request(now)
         return self.in_flight
 
-    def give(self, permit: Permit, now: float) -> None:
+    def assign(self, permit: Permit, now: float) -> None:
         """Take one for a request that was admitted without."""
         permit.admitted_at, permit.in_flight = now, self.take(now)
 
-    def take_away(self, permit: Permit) -> None:
-        """Free the one of a request that is not sent yet after all."""
+    def withdraw(self, permit: Permit) -> None:
+        """Free the slot of a request that was not sent yet."""
         self.in_flight, permit.in_flight = self.in_flight - 1, 0

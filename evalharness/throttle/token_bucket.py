@@ -1,8 +1,8 @@
-"""Requests and tokens per minute: never above the limit in any window, and nearly all of it used.
+"""Limiters of requests and tokens per minute.
 
 Both limits hold over *every* window of 60 s, not only over calendar minutes, counted at the moment
-a request is let go. A request reaches the server a little later, and not all by the same delay;
-the windows kept here are therefore longer than a minute by the jitter they must survive.
+a request is sent. A request reaches the server a little later, and the delay varies; the windows
+used here are therefore longer than a minute by the jitter they must absorb.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Gcra:
 
     With emission interval T and burst b a closed window of length W can hold floor(W/T + b)
     requests (ITU-T I.371 calls (b−1)·T the tolerance). T = W / (limit + 1 − b) keeps that sum at
-    ``limit``, since the W asked for is a little longer than the one promised.
+    ``limit``, since ``window_s`` is a little longer than the window that is promised.
     """
 
     __slots__ = ("_due", "interval_s", "tolerance_s")
@@ -39,14 +39,14 @@ class _Gcra:
     def take(self, now: float) -> None:
         self._due = max(self._due, now) + self.interval_s
 
-    def owe_at_most(self, until: float) -> None:
+    def cap_debt(self, until: float) -> None:
         self._due = min(self._due, until + self.tolerance_s)
 
 
-class RequestRate:
+class RequestLimiter:
     """Requests per minute, spread evenly with a burst of at most one second's worth.
 
-    In any closed window of 60 s at most ``floor(rpm)`` requests are let go; for ``rpm`` below 1
+    In any closed window of 60 s at most ``floor(rpm)`` requests are sent; for ``rpm`` below 1
     it is one in any 60/rpm seconds. With enough work at least 96 % of that is used (for the
     default burst). GCRA rather than a log of the last minute: it needs two numbers.
 
@@ -67,8 +67,8 @@ class RequestRate:
         self._limits = [_Gcra(limit, WINDOW_S * stretch, burst)]
         if per_second_caps and rpm >= WINDOW_S:
             # 20 ms of tolerance, so that a timer that fires late costs no throughput.
-            a_second = math.floor(rpm / WINDOW_S)
-            self._limits.append(_Gcra(a_second, 1.01, 1.0 + 0.02 * a_second))
+            per_second = math.floor(rpm / WINDOW_S)
+            self._limits.append(_Gcra(per_second, 1.01, 1.0 + 0.02 * per_second))
         elif per_second_caps:
             self._limits = [_Gcra(limit, WINDOW_S * stretch, 1.0)]
 
@@ -83,23 +83,23 @@ class RequestRate:
         return wait if wait > _EPSILON_S else 0.0
 
     def take(self, now: float) -> None:
-        """Count a request let go at ``now``. Call it only where :meth:`delay` was 0."""
+        """Count a request sent at ``now``. Call it only where :meth:`delay` was 0."""
         for limit in self._limits:
             limit.take(now)
 
-    def recall(self, sent_at: Sequence[float], now: float) -> None:
-        """Count requests that an earlier process let go.
+    def restore(self, sent_at: Sequence[float], now: float) -> None:
+        """Count requests that an earlier process sent.
 
         Args:
             sent_at: when, in monotonic seconds of this process (so most are below 0 or long past),
                 ascending.
-            now: monotonic seconds. Sent under a higher limit, they may mean more waiting than any
-                window needs: it ends one window from now at the latest.
+            now: monotonic seconds. Requests sent under a higher limit may mean a longer wait than
+                any window needs: it ends one window from now at the latest.
         """
         for limit in self._limits:
             for at in sent_at:
                 limit.take(at)
-            limit.owe_at_most(now + self._window_s)
+            limit.cap_debt(now + self._window_s)
 
 
 class _Cell:
@@ -114,7 +114,7 @@ class _Cell:
 
 
 class Reservation:
-    """Tokens set aside for one request, until :meth:`TokenBudget.settle`."""
+    """Tokens reserved for one request, until :meth:`TokenLimiter.settle`."""
 
     __slots__ = ("cell", "settled", "tokens")
 
@@ -124,25 +124,25 @@ class Reservation:
         self.settled = False
 
 
-class TokenBudget:
+class TokenLimiter:
     """Tokens per minute: reserve an estimate when a request goes, settle on what it really used.
 
-    The tokens of the requests let go in any 60 s, as known when the last of them went, never
-    exceed ``tpm``; they are paced, with at most five seconds' worth ahead of time. A request that
-    used more than its estimate puts the budget into debt, which later requests wait out. One
-    larger than ``tpm`` passes alone, on a budget that has nothing outstanding, and is then
-    paid for at the same pace. Use is at least 95 % with enough work, where no request is larger
-    than 4 % of ``tpm``; larger ones leave room that nothing waiting in line fits into.
+    The tokens of the requests sent in any 60 s, as known when the last of them went, never exceed
+    ``tpm``; they are paced, with at most five seconds' worth ahead of time. A request that used
+    more than its estimate puts the limiter into debt, which later requests wait out. One larger
+    than ``tpm`` is admitted alone, when nothing is outstanding, and is then paid for at the same
+    pace. Use is at least 95 % with enough work, where no request is larger than 4 % of ``tpm``;
+    larger ones leave room that no waiting request fits into.
 
     Memory is bounded: charges are kept in steps of a tenth of a second. The order of waiting
-    requests is the caller's (see :class:`~evalharness.throttle.limiter.Gate`, strictly FIFO).
+    requests is the caller's (see :class:`~.limiter.EndpointLimiter`, strictly FIFO).
 
     Args:
         tpm: tokens per minute, above 0.
     """
 
     _STEP_S = 0.1
-    # Less, and a large request would cost a request limit beside this one slots it cannot catch up.
+    # With less, a request limit that holds as well could not catch up after a large request.
     _AHEAD_S = 5.0
     _KEEP_S = WINDOW_S + TOKEN_JITTER_S
 
@@ -173,19 +173,19 @@ class TokenBudget:
         self._expire(now)
         oversized = tokens > self._tpm
         pace = self._paid_at - now - (0.0 if oversized else self._AHEAD_S)
-        wait = max(pace, self._room_at(0 if oversized else self._tpm - tokens) - now)
+        wait = max(pace, self._time_below(0 if oversized else self._tpm - tokens) - now)
         return wait if wait > _EPSILON_S else 0.0
 
-    def recall(self, sent: Sequence[tuple[float, int]], now: float) -> None:
-        """Count what an earlier process let go: moment (see :meth:`RequestRate.recall`), tokens."""
+    def restore(self, sent: Sequence[tuple[float, int]], now: float) -> None:
+        """Count earlier requests: moment (see :meth:`RequestLimiter.recall`) and tokens of each."""
         for at, tokens in sent:
             self._charge(at, tokens)
         self._expire(now)
-        # As there: what an earlier, higher limit let go is not paced at today's beyond one window.
+        # As there: requests sent under a higher limit delay later ones by one window at most.
         self._paid_at = min(self._paid_at, now + self._KEEP_S)
 
     def take(self, now: float, tokens: int) -> Reservation:
-        """Reserve ``tokens`` for a request let go at ``now``, where :meth:`delay` was 0."""
+        """Reserve ``tokens`` for a request sent at ``now``, where :meth:`delay` was 0."""
         return Reservation(self._charge(now, tokens), tokens)
 
     def settle(self, reservation: Reservation, actual: int | None, now: float) -> None:
@@ -199,14 +199,14 @@ class TokenBudget:
         if actual is None:
             return
         self._expire(now)
-        more = actual - reservation.tokens
-        if more > 0:
-            self._charge(now, more)
-        elif more < 0:
-            self._paid_at += more / self._tokens_per_s
+        difference = actual - reservation.tokens
+        if difference > 0:
+            self._charge(now, difference)
+        elif difference < 0:
+            self._paid_at += difference / self._tokens_per_s
             if reservation.cell.alive:
-                reservation.cell.tokens += more
-                self._charged += more
+                reservation.cell.tokens += difference
+                self._charged += difference
 
     def _charge(self, now: float, tokens: int) -> _Cell:
         self._expire(now)
@@ -222,18 +222,18 @@ class TokenBudget:
         return cell
 
     def _expire(self, now: float) -> None:
-        # The tolerance is that of `delay`: a sleeper that wakes on time must find the room.
+        # The tolerance is that of `delay`: a task that wakes on time must find the room.
         while self._cells and self._cells[0].last + self._KEEP_S <= now + _EPSILON_S:
             cell = self._cells.popleft()
             cell.alive = False
             self._charged -= cell.tokens
 
-    def _room_at(self, at_most: float) -> float:
-        """When no more than ``at_most`` tokens will be charged to the window."""
-        left, when = self._charged, -math.inf
+    def _time_below(self, limit: float) -> float:
+        """When no more than ``limit`` tokens will be charged to the window."""
+        charged, when = self._charged, -math.inf
         for cell in self._cells:
-            if left <= at_most:
+            if charged <= limit:
                 break
-            left -= cell.tokens
+            charged -= cell.tokens
             when = cell.last + self._KEEP_S
         return when

@@ -1,4 +1,4 @@
-"""Those who stand before a gate: what they wait for, and what may come of it."""
+"""The requests that wait at a limiter: what they wait for, and the exceptions that end it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from evalharness.throttle.blocking import Hold
+from evalharness.throttle.blocking import EndpointBlock
 from evalharness.throttle.retry import Decision
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the run is being drained
-    """The gate is closed; nothing new is sent.
+class LimiterClosed(Exception):  # noqa: N818 - not an error: the run is being drained
+    """The limiter is closed; nothing new is sent.
 
     Attributes:
         decision: why; None when the caller closed it.
     """
 
     def __init__(self, decision: Decision | None = None) -> None:
-        super().__init__(decision.reason if decision is not None else "the gate is closed")
+        super().__init__(decision.reason if decision is not None else "the limiter is closed")
         self.decision = decision
 
 
-class Held(Exception):  # noqa: N818 - nothing went wrong: the caller may do something else
+class EndpointPaused(Exception):  # noqa: N818 - nothing went wrong: the caller may do something else
     """The endpoint admits nobody for a while.
 
     Attributes:
@@ -52,42 +52,51 @@ class WaitState(NamedTuple):
     waiters: int
 
     @classmethod
-    def of(cls, block: Block | Hold, now: float, waiters: int) -> WaitState:
+    def of(cls, block: BlockReason | EndpointBlock, now: float, waiters: int) -> WaitState:
         """What ``waiters`` requests wait for at ``now`` (monotonic seconds)."""
         left = None if block.until is None else max(0.0, block.until - now)
         return cls(block.reason, block.until, left, waiters)
 
 
-class Block(NamedTuple):
+class BlockReason(NamedTuple):
     """Why one request cannot go now, and until when (None: until a reply ends it)."""
 
     reason: str
     until: float | None
 
 
-NO_SLOT = Block("a free slot", None)
-NO_MONEY = Block("room under limits.max_cost_usd", None)
+NO_SLOT = BlockReason("a free slot", None)
+NO_BUDGET = BlockReason("room under limits.max_cost_usd", None)
 
 
 class Waiter:
-    """One request (arguments as of :meth:`~evalharness.throttle.limiter.Gate.admit`).
+    """One request (arguments as of :meth:`~evalharness.throttle.limiter.EndpointLimiter.admit`).
 
     Attributes:
-        short: whether what is needed beside the endpoint was missing when last asked for.
-        joins: whether it may go without a slot (see :class:`~.ready_queue.Prepared`), as last seen.
+        lacks_budget: whether ``reserve`` failed when it was last called.
+        without_slot: whether it may be admitted without a slot (see
+            :class:`~.ready_queue.ReadyQueue`), as of the last check.
     """
 
-    __slots__ = ("_event", "_take", "early", "joins", "patient", "short", "tokens")
+    __slots__ = (
+        "_event",
+        "_reserve",
+        "early",
+        "lacks_budget",
+        "patient",
+        "tokens",
+        "without_slot",
+    )
 
     def __init__(
-        self, tokens: int, take: Callable[[], bool] | None, *, patient: bool, early: bool
+        self, tokens: int, reserve: Callable[[], bool] | None, *, patient: bool, early: bool
     ) -> None:
         self.tokens = tokens
         self.patient = patient
         self.early = early
         self._event: asyncio.Event | None = None
-        self.short = self.joins = False
-        self._take = take
+        self.lacks_budget = self.without_slot = False
+        self._reserve = reserve
 
     @property
     def event(self) -> asyncio.Event:
@@ -96,14 +105,14 @@ class Waiter:
             self._event = asyncio.Event()
         return self._event
 
-    def takes(self) -> bool:
-        """Take what is needed beside the endpoint, if it is there."""
-        self.short = self._take is not None and not self._take()
-        return not self.short
+    def reserve(self) -> bool:
+        """Reserve what is needed besides the endpoint (money); whether that succeeded."""
+        self.lacks_budget = self._reserve is not None and not self._reserve()
+        return not self.lacks_budget
 
 
-class SentBefore(NamedTuple):
-    """A request that an earlier process let go.
+class EarlierRequest(NamedTuple):
+    """A request that an earlier process sent.
 
     Attributes:
         at_ns: when, nanoseconds since the Unix epoch.

@@ -1,1 +1,1 @@
-"""What Hydra must find in its own plugin namespace: the pooled launcher and the search path."""
+"""Hydra plugins, which Hydra finds only in its own namespace: the launcher and the search path."""

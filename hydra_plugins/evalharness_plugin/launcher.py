@@ -46,7 +46,7 @@ class PooledLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run all jobs as one pool; every job returns the same run's objective."""
-        from evalharness.cli.hydra_main import run_jobs
+        from evalharness.cli.hydra_main import run_configs
 
         assert self._context is not None
         assert self._config is not None
@@ -57,7 +57,7 @@ class PooledLauncher(Launcher):
                 job.hydra.job.id = job.hydra.job.num = number
             jobs.append(job)
         HydraConfig.instance().set_config(jobs[0])
-        value: Any = run_jobs(jobs)
+        value: Any = run_configs(jobs)
         return [
             JobReturn(
                 overrides=list(overrides), cfg=job, status=JobStatus.COMPLETED, _return_value=value

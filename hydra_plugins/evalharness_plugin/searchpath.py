@@ -11,10 +11,10 @@ class EvalharnessSearchPath(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Prepend the project's configs when the shipped ones are on the path."""
-        from evalharness.config.package_data import shipped
+        from evalharness.config.package_data import package_data_dir
 
         own = Path.cwd() / "configs"
-        shipped_path = shipped("configs")
+        shipped_path = package_data_dir("configs")
         ours = any(str(shipped_path) in (element.path or "") for element in search_path.get_path())
         if ours and own.is_dir() and own.resolve() != shipped_path.resolve():
             search_path.prepend("evalharness-project", f"file://{own}")

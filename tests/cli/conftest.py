@@ -1,4 +1,4 @@
-"""The command as a user runs it: a process of its own in an empty folder."""
+"""The command as a user runs it, in an empty folder: as a process of its own or in this one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from evalharness.cli import main
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -31,3 +34,35 @@ def evalharness(tmp_path: Path) -> Command:
         )  # fmt: skip
 
     return run
+
+
+class CommandOutput(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def in_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., CommandOutput]:
+    """The same in this process, which spares the imports: for commands that only need arguments."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **environment: str) -> CommandOutput:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        code = main(list(arguments))
+        return CommandOutput(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

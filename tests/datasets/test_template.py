@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalharness.config.models import DatasetConfig
-from evalharness.datasets import Renderer, load_prompts, resolve_template
-from evalharness.datasets.worker import Worker
+from evalharness.datasets import Renderer, read_prompts, resolve_template
+from evalharness.datasets.sandbox_client import SandboxClient
 from evalharness.errors import DatasetError
 from evalharness.records import Prompt
 
@@ -73,11 +73,11 @@ def test_fields_alone_make_a_prompt(tmp_path):
         (DatasetConfig(path="a.csv", template=template), ()),
         (DatasetConfig(path="a.csv"), (template,)),
     ]:
-        [row] = load_prompts(config, root=tmp_path, templates=swept)
+        [row] = read_prompts(config, root=tmp_path, templates=swept)
         assert row.messages is None
         assert text_of(template, row) == "Capital of CH?"
     with pytest.raises(DatasetError, match=r"a\.csv:2.*uses none of its fields.*city, land"):
-        load_prompts(DatasetConfig(path="a.csv", template="hello {{ id }}"), root=tmp_path)
+        read_prompts(DatasetConfig(path="a.csv", template="hello {{ id }}"), root=tmp_path)
     with pytest.raises(DatasetError, match=r"a\.csv:2.*no template is set"):
         Renderer(None, None).messages(row)
 
@@ -165,31 +165,31 @@ def test_hostile_templates_are_bounded(template):
 )
 def test_endless_work_is_ended_by_the_kernel(template):
     """A row that takes too long is ended, also inside a single C call."""
-    worker = Worker()
+    client = SandboxClient()
     try:
         row = {"n": 10}
-        values, failed = worker.run("render", "{{ n }}", [row])
+        values, failed = client.run("render", "{{ n }}", [row])
         assert (values, failed) == (["10"], None)
-        values, failed = worker.run("render", template, [row], cpu_s=0.2)
+        values, failed = client.run("render", template, [row], cpu_s=0.2)
         assert (values, failed.kind) == ([], "time")
-        assert worker.run("render", "{{ n }}", [row]) == (["10"], None)
+        assert client.run("render", "{{ n }}", [row]) == (["10"], None)
     finally:
-        worker.close()
+        client.close()
 
 
 def test_the_row_that_kills_the_child_is_found():
     """In a batch, the rows before the deadly one have their values, and that one is named."""
     loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     template = "{% if n %}" + loops + "{% endif %}x"
-    worker = Worker()
+    client = SandboxClient()
     try:
-        values, failed = worker.run(
+        values, failed = client.run(
             "render", template, [{"n": i == 3} for i in range(6)], cpu_s=0.2
         )
         assert values == ["x"] * 3
         assert failed.kind == "time"
     finally:
-        worker.close()
+        client.close()
 
 
 def test_output_cap_counts_bytes():
@@ -229,8 +229,8 @@ def test_the_child_sees_no_secrets_and_ends_with_its_parent(tmp_path):
     """The rendering process gets no key from the environment, and does not outlive its parent."""
     script = tmp_path / "parent.py"
     script.write_text(
-        "from evalharness.datasets import worker\n"
-        "w = worker.shared()\n"
+        "from evalharness.datasets import sandbox_client\n"
+        "w = sandbox_client.shared_sandbox()\n"
         "assert w.run('render', 'x', [{}]) == (['x'], None)\n"
         "pid = w._process.pid\n"
         "print(pid, b'hunter2' in open(f'/proc/{pid}/environ', 'rb').read(), flush=True)\n"

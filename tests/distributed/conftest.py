@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.conftest import emulate, emulator, zygote
-from tests.remote.conftest import s3
+from tests.durability.conftest import emulate, emulator, fork_server
+from tests.planning.small_plan import dataset
+from tests.store.remote.conftest import s3
 
-__all__ = ["cluster", "emulate", "emulator", "s3", "zygote"]
+__all__ = ["cluster", "dataset", "emulate", "emulator", "s3", "fork_server"]
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:
     """The address of a Ray with 16 processors, of which nothing is left afterwards."""
-    with started("head.py") as (address, _):
+    with started("ray_head.py") as (address, _):
         yield address
 
 
@@ -29,14 +30,14 @@ def cluster() -> Iterator[str]:
 def small_seals() -> Iterator[str]:
     """The address of a Ray whose workers seal every 16 trials."""
     folder = Path(__file__).with_name("small_seals")
-    with started("head.py", PYTHONPATH=str(folder)) as (address, _):
+    with started("ray_head.py", PYTHONPATH=str(folder)) as (address, _):
         yield address
 
 
 @pytest.fixture
 def two_nodes() -> Iterator[tuple[str, Callable[[], None]]]:
     """The address of a Ray of two nodes, and what kills the one that the driver is not on."""
-    with started("nodes.py") as (address, head):
+    with started("ray_two_nodes.py") as (address, head):
         assert head.stdin is not None
         assert head.stdout is not None
         stdin, stdout = head.stdin, head.stdout

@@ -8,31 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.processes import Emulator, Zygote, compile_faults, emulating
+from tests.durability.processes import Emulator, ForkServer, compile_faults, emulating
 
 
 @pytest.fixture(scope="session")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """Starts commands quickly; with the fault-injecting library where a compiler is there."""
-    folder = tmp_path_factory.mktemp("zygote")
-    one = Zygote(folder, compile_faults(folder))
-    yield one
-    one.close()
+    folder = tmp_path_factory.mktemp("fork_server")
+    server = ForkServer(folder, compile_faults(folder))
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def faulty(zygote: Zygote) -> Zygote:
+def faulty(fork_server: ForkServer) -> ForkServer:
     """The same, for tests that need injected faults."""
-    if not zygote.has_faults:
+    if not fork_server.has_faults:
         pytest.skip("no C compiler: the fault-injecting library cannot be built")
-    return zygote
+    return fork_server
 
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """An emulator that answers after 10 ms."""
-    with emulating(tmp_path_factory.mktemp("emulator"), "--ttft-ms", "10") as one:
-        yield one
+    with emulating(tmp_path_factory.mktemp("emulator"), "--ttft-ms", "10") as emulator:
+        yield emulator
 
 
 @pytest.fixture

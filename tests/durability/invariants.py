@@ -15,13 +15,21 @@ from evalharness.store.journal.journal_format import connect_for_reading, read_e
 from evalharness.store.parts.verify import verify_folder
 
 # What a record says, without times and attempt numbers.
-SAID = ["prompt_id", "setting_id", "repeat", "status", "text", "request_json", "completion_tokens"]
+CONTENT_COLUMNS = [
+    "prompt_id",
+    "setting_id",
+    "repeat",
+    "status",
+    "text",
+    "request_json",
+    "completion_tokens",
+]
 
 
-def said(root: Path) -> list[tuple[Any, ...]]:
+def record_contents(root: Path) -> list[tuple[Any, ...]]:
     """The content of every record, in a fixed order."""
-    table = evalharness.load(root).table("records", SAID)
-    return sorted(tuple(row[name] for name in SAID) for row in table.to_pylist())
+    table = evalharness.load(root).table("records", CONTENT_COLUMNS)
+    return sorted(tuple(row[name] for name in CONTENT_COLUMNS) for row in table.to_pylist())
 
 
 def every_visible_parquet_opens(root: Path) -> int:
@@ -73,7 +81,7 @@ def in_doubt(root: Path) -> set[str]:
     return {row["client_request_id"] for row in table.to_pylist() if row["outcome"] == "in_doubt"}
 
 
-def nothing_bought_twice_unsaid(ledger: list[dict[str, Any]], root: Path) -> int:
+def requests_sent_twice_are_in_doubt(ledger: list[dict[str, Any]], root: Path) -> int:
     """Every request sent beside the one that became the record is in doubt; how many there are."""
     sent = Counter(request["client_request_id"] for request in ledger)
     assert max(sent.values()) == 1, "an attempt's id went out twice"
@@ -89,12 +97,12 @@ def final_state_is_sound(root: Path, *, expected: list[tuple[Any, ...]], planned
     run = evalharness.load(root)
     keys = run.table("records", ["trial_id"])["trial_id"].to_pylist()
     assert len(keys) == len(set(keys)) == planned
-    assert said(root) == expected
+    assert record_contents(root) == expected
     assert run.manifest.status == "complete"
     assert run.manifest.recorded == planned
     assert sum(run.manifest.by_status.values()) == planned
     assert run.manifest.in_doubt == len(in_doubt(root))
     report = verify_folder(root)
-    assert report.sound, report.findings
+    assert report.is_sound, report.findings
     assert report.unsealed == 0
     assert report.sealing == 0

@@ -30,7 +30,7 @@ class Fault(NamedTuple):
     action: int
 
 
-class Done(NamedTuple):
+class FinishedCommand(NamedTuple):
     """What a command left: its exit code (−9 after SIGKILL) and what it printed."""
 
     code: int
@@ -52,8 +52,8 @@ class Done(NamedTuple):
 class Command:
     """A running command."""
 
-    def __init__(self, zygote: Zygote, pid: int, out: Path, err: Path) -> None:
-        self._zygote, self.pid, self._out, self._err = zygote, pid, out, err
+    def __init__(self, fork_server: ForkServer, pid: int, out: Path, err: Path) -> None:
+        self._fork_server, self.pid, self._out, self._err = fork_server, pid, out, err
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -63,21 +63,21 @@ class Command:
         """What it has said on standard error so far."""
         return self._err.read_text()
 
-    def poll(self) -> Done | None:
+    def poll(self) -> FinishedCommand | None:
         """Its end, None while it runs."""
-        code = self._zygote.ask({"wait": self.pid, "block": False})["code"]
+        code = self._fork_server.ask({"wait": self.pid, "block": False})["code"]
         return None if code is None else self._done(code)
 
-    def wait(self) -> Done:
+    def wait(self) -> FinishedCommand:
         """Its end, waited for."""
-        return self._done(self._zygote.ask({"wait": self.pid, "block": True})["code"])
+        return self._done(self._fork_server.ask({"wait": self.pid, "block": True})["code"])
 
-    def _done(self, code: int) -> Done:
-        return Done(code, self._out.read_text(), self._err.read_text())
+    def _done(self, code: int) -> FinishedCommand:
+        return FinishedCommand(code, self._out.read_text(), self._err.read_text())
 
 
-class Zygote:
-    """Starts commands as forks of one warm process (see ``zygote.py``)."""
+class ForkServer:
+    """Starts commands as forks of one warm process (see ``fork_server.py``)."""
 
     def __init__(self, folder: Path, preload: Path | None) -> None:
         self._folder = folder
@@ -90,7 +90,7 @@ class Zygote:
             **({"LD_PRELOAD": str(preload)} if preload is not None else {}),
         }
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+            [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
             cwd=Path(__file__).parents[2],
         )  # fmt: skip
@@ -145,7 +145,7 @@ class Zygote:
         )["pid"]  # fmt: skip
         return Command(self, pid, out, err)
 
-    def run(self, cwd: Path, *arguments: str, **options: Any) -> Done:
+    def run(self, cwd: Path, *arguments: str, **options: Any) -> FinishedCommand:
         """Run ``evalharness …`` in a folder to its end."""
         return self.start(cwd, *arguments, **options).wait()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import evalharness
-from tests.durability.processes import Emulator, Zygote
+from tests.durability.processes import Emulator, ForkServer
 
 Emulate = Callable[..., AbstractContextManager[Emulator]]
 PLAN = (
@@ -21,7 +21,7 @@ PLANNED = 12
 
 
 def test_odd_but_delivered_answers_are_bought_once(
-    zygote: Zygote, emulate: Emulate, tmp_path: Path
+    fork_server: ForkServer, emulate: Emulate, tmp_path: Path
 ) -> None:
     """Cut by length, filtered, empty, refused or without usage: recorded, and never asked again."""
     odd = {"content_filter": 0.25, "empty_text": 0.3, "missing_usage": 0.4, "refusal": 0.5}
@@ -30,8 +30,8 @@ def test_odd_but_delivered_answers_are_bought_once(
         arguments = ("run", "name=odd", *emulator.provider, *PLAN)
         # A scorer that fails on what it gets is no reason either.
         scored = (*arguments, "scoring=[{name: json_valid}]")
-        assert zygote.run(tmp_path, *scored).code == 0
-        assert zygote.run(tmp_path, *arguments).code == 0
+        assert fork_server.run(tmp_path, *scored).code == 0
+        assert fork_server.run(tmp_path, *arguments).code == 0
         assert len(emulator.ledger()) == PLANNED
     run = evalharness.load(tmp_path / "results" / "odd")
     records = run.records()
@@ -49,13 +49,13 @@ def test_odd_but_delivered_answers_are_bought_once(
     ],
 )
 def test_a_bad_dataset_sends_nothing(
-    zygote: Zygote, emulator: Emulator, tmp_path: Path, lines: list[object], named: str
+    fork_server: ForkServer, emulator: Emulator, tmp_path: Path, lines: list[object], named: str
 ) -> None:
     """Exit 2, file named, no request, no folder."""
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     (tmp_path / "d.jsonl").write_text("\n".join(texts) + "\n")
     before = emulator.stats()["requests"]
-    done = zygote.run(tmp_path, "run", "name=bad", *emulator.provider, "dataset.path=d.jsonl")
+    done = fork_server.run(tmp_path, "run", "name=bad", *emulator.provider, "dataset.path=d.jsonl")
     assert done.code == 2
     assert named in done.err
     assert emulator.stats()["requests"] == before

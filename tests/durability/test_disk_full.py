@@ -14,11 +14,11 @@ from evalharness.errors import EXIT_STORAGE
 from evalharness.store.parts.verify import verify_folder
 from tests.durability.invariants import (
     final_state_is_sound,
-    nothing_bought_twice_unsaid,
+    record_contents,
     recorded_requests,
-    said,
+    requests_sent_twice_are_in_doubt,
 )
-from tests.durability.processes import QUOTA, Emulator, Fault, Zygote, emulating
+from tests.durability.processes import QUOTA, Emulator, Fault, ForkServer, emulating
 
 # 20 answers of about 250 kB: more than 19 MiB less the 16 MiB that are set aside.
 PLAN = (
@@ -54,14 +54,16 @@ def fill(disk: Path, *, leave: int) -> Path:
     return filler
 
 
-def test_a_full_disk_loses_no_answer(zygote: Zygote, small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_loses_no_answer(
+    fork_server: ForkServer, small_disk: Path, tmp_path: Path
+) -> None:
     """P6: on a full disk the run saves what is in flight, ends with 74, and can be continued."""
     with emulating(tmp_path, "--output-tokens", "30000") as emulator:
         arguments = (
             "run", "name=full", *emulator.provider, *PLAN, f"results_dir={small_disk}/results",
         )  # fmt: skip
         root = small_disk / "results" / "full"
-        stopped = zygote.run(tmp_path, *arguments, quiet=True)
+        stopped = fork_server.run(tmp_path, *arguments, quiet=True)
         assert stopped.code == EXIT_STORAGE, stopped.err
         assert "the disk is full" in stopped.err
         assert "could not be saved" not in stopped.err
@@ -75,19 +77,21 @@ def test_a_full_disk_loses_no_answer(zygote: Zygote, small_disk: Path, tmp_path:
         outcomes = dict(zip(*attempts.to_pydict().values(), strict=True))
         # Written, and then not sent, because the disk turned out to be full meanwhile.
         assert {outcomes[request] for request in outcomes.keys() - sent} <= {"not_sent"}
-        assert verify_folder(root).sound
+        assert verify_folder(root).is_sound
 
         subprocess.run(["mount", "-o", f"remount,size={LARGE}", str(small_disk)], check=True)
-        assert zygote.run(tmp_path, *arguments, quiet=True).code == 0
+        assert fork_server.run(tmp_path, *arguments, quiet=True).code == 0
         whole = ("run", "name=whole", *emulator.provider, *PLAN)
         assert len(emulator.ledger()) == PLANNED, "something was bought twice"
-        assert nothing_bought_twice_unsaid(emulator.ledger(), root) == 0
-        assert zygote.run(tmp_path, *whole, quiet=True).code == 0
-        final_state_is_sound(root, expected=said(tmp_path / "results" / "whole"), planned=PLANNED)
+        assert requests_sent_twice_are_in_doubt(emulator.ledger(), root) == 0
+        assert fork_server.run(tmp_path, *whole, quiet=True).code == 0
+        final_state_is_sound(
+            root, expected=record_contents(tmp_path / "results" / "whole"), planned=PLANNED
+        )
 
 
 @pytest.mark.parametrize("at", [120, 123])
-def test_a_quota_used_up_is_a_full_disk(faulty: Zygote, tmp_path: Path, at: int) -> None:
+def test_a_quota_used_up_is_a_full_disk(faulty: ForkServer, tmp_path: Path, at: int) -> None:
     """P6: refused with EDQUOT, which SQLite takes for a broken disk, answers are saved all the same."""
     with emulating(tmp_path) as emulator:
         arguments = ("run", "name=q", *emulator.provider, "dataset.limit=10", "sweep=none",
@@ -105,7 +109,7 @@ def test_a_quota_used_up_is_a_full_disk(faulty: Zygote, tmp_path: Path, at: int)
 
 
 def test_the_reserve_grows_with_the_answers_in_flight(
-    zygote: Zygote, small_disk: Path, tmp_path: Path
+    fork_server: ForkServer, small_disk: Path, tmp_path: Path
 ) -> None:
     """P6: 48 at once of a megabyte each are three times the first reserve, and none is lost.
 
@@ -115,7 +119,7 @@ def test_the_reserve_grows_with_the_answers_in_flight(
     subprocess.run(["mount", "-o", "remount,size=110m", str(small_disk)], check=True)
     answers = ("--output-tokens", "500", "--ttft-ms", "300", "--delay-sigma", "1")
     with emulating(tmp_path, *answers) as emulator:
-        done = zygote.run(
+        done = fork_server.run(
             tmp_path, "run", "name=full", *emulator.provider, "dataset.limit=10", "sweep=none",
             "repeats=40", "limits.concurrency=48", "params.max_tokens=500", "params.logprobs=true",
             "params.top_logprobs=20",
@@ -128,17 +132,17 @@ def test_the_reserve_grows_with_the_answers_in_flight(
         assert 48 <= len(sent) < 400
         root = small_disk / "results" / "full"
         assert sent <= recorded_requests(root), "an answer that arrived was not saved"
-        assert verify_folder(root).sound
+        assert verify_folder(root).is_sound
 
 
 def test_a_disk_too_full_to_begin_is_said(
-    zygote: Zygote, emulator: Emulator, small_disk: Path, tmp_path: Path
+    fork_server: ForkServer, emulator: Emulator, small_disk: Path, tmp_path: Path
 ) -> None:
     """P6: without room for the reserve nothing is sent: exit 74, and what to do."""
     begin = len(emulator.ledger())
     for leave in (0, 8 * 2**20):
         filler = fill(small_disk, leave=leave)
-        done = zygote.run(
+        done = fork_server.run(
             tmp_path, "run", "name=none", *emulator.provider, "dataset.limit=2",
             f"results_dir={small_disk}/results",
         )  # fmt: skip

@@ -19,11 +19,19 @@ from evalharness.store.parts.verify import verify_folder
 from tests.durability.invariants import (
     every_visible_parquet_opens,
     final_state_is_sound,
-    nothing_bought_twice_unsaid,
+    record_contents,
     recorded_requests,
-    said,
+    requests_sent_twice_are_in_doubt,
 )
-from tests.durability.processes import KILL, SYNC_EIO, TEAR, Done, Emulator, Fault, Zygote
+from tests.durability.processes import (
+    KILL,
+    SYNC_EIO,
+    TEAR,
+    Emulator,
+    Fault,
+    FinishedCommand,
+    ForkServer,
+)
 
 PLAN = (
     "dataset.limit=2", "sweep.seed=[1,2]", "sweep.temperature=null", "repeats=1",
@@ -38,35 +46,35 @@ MOST = 1_000
 class Round:
     """One fresh run folder, struck once and then continued to its end."""
 
-    def __init__(self, zygote: Zygote, emulator: Emulator, cwd: Path) -> None:
+    def __init__(self, fork_server: ForkServer, emulator: Emulator, cwd: Path) -> None:
         self.options = OPTIONS
-        self._zygote, self._emulator, self._cwd = zygote, emulator, cwd
+        self._fork_server, self._emulator, self._cwd = fork_server, emulator, cwd
         self.root = cwd / "results" / "struck"
         self._arguments = ("run", "name=struck", *emulator.provider, *PLAN)
         whole = ("run", "name=whole", *emulator.provider, *PLAN)
-        assert zygote.run(cwd, *whole, seal_trials=2, quiet=True).code == 0
-        self._expected = said(cwd / "results" / "whole")
+        assert fork_server.run(cwd, *whole, seal_trials=2, quiet=True).code == 0
+        self._expected = record_contents(cwd / "results" / "whole")
 
-    def strike(self, fault: Fault) -> Done:
+    def strike(self, fault: Fault) -> FinishedCommand:
         """Run until the fault strikes, or to the end."""
         shutil.rmtree(self.root, ignore_errors=True)
         self._begin = len(self._emulator.ledger())
-        return self._zygote.run(self._cwd, *self._arguments, fault=fault, **self.options)
+        return self._fork_server.run(self._cwd, *self._arguments, fault=fault, **self.options)
 
     def continue_and_check(self) -> None:
         """What was recorded stays; the same command ends with the plan, bought once."""
         struck = self.sent()
         if (self.root / "run.json").exists():
             report = verify_folder(self.root)
-            assert report.sound, report.findings
+            assert report.is_sound, report.findings
         every_visible_parquet_opens(self.root)
         recorded = recorded_requests(self.root)
-        done = self._zygote.run(self._cwd, *self._arguments, **self.options)
+        done = self._fork_server.run(self._cwd, *self._arguments, **self.options)
         assert done.code == 0, done.err
         final_state_is_sound(self.root, expected=self._expected, planned=PLANNED)
         assert recorded <= recorded_requests(self.root)
         ledger = self._emulator.ledger()[self._begin :]
-        nothing_bought_twice_unsaid(ledger, self.root)
+        requests_sent_twice_are_in_doubt(ledger, self.root)
         again = {r["client_request_id"].rpartition(".")[0] for r in ledger[struck:]}
         finished = {r.rpartition(".")[0] for r in recorded}
         assert not again & finished, "a trial whose answer was on disk was asked again"
@@ -77,7 +85,7 @@ class Round:
 
 
 @pytest.fixture
-def one(faulty: Zygote, emulator: Emulator, tmp_path: Path) -> Round:
+def one(faulty: ForkServer, emulator: Emulator, tmp_path: Path) -> Round:
     """A folder to strike."""
     return Round(faulty, emulator, tmp_path)
 

@@ -16,7 +16,7 @@ import evalharness
 from evalharness.cli import main
 from evalharness.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_STORAGE
 from evalharness.store.parts.verify import verify_folder
-from tests.durability.processes import Command, Emulator, Zygote
+from tests.durability.processes import Command, Emulator, ForkServer
 from tests.durability.test_exit_codes import PLAN, PLANNED, resumes
 
 
@@ -36,17 +36,17 @@ MOMENTS: dict[str, Callable[[Command, Path], bool]] = {
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_130_before_the_first_request(
-    zygote: Zygote, tmp_path: Path, moment: str, number: signal.Signals
+    fork_server: ForkServer, tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:
     """Whatever it was doing, the command ends with 130, and its last line goes on."""
-    running = zygote.start(tmp_path, "run", "name=r", "provider=emulator", *PLAN)
+    running = fork_server.start(tmp_path, "run", "name=r", "provider=emulator", *PLAN)
     while not MOMENTS[moment](running, tmp_path / "results" / "r"):
         assert running.poll() is None
     running.signal(number)
     done = running.wait()
     assert done.code == EXIT_INTERRUPTED, done.err
     assert "Traceback" not in done.err
-    resumes(zygote, tmp_path, done)
+    resumes(fork_server, tmp_path, done)
 
 
 def test_130_while_hydra_composes(

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from evalharness.store.parts.verify import verify_folder
-from evalharness.throttle.ready_queue import beyond
+from evalharness.throttle.ready_queue import prefetch_size
 from tests.durability.invariants import (
     every_visible_parquet_opens,
     final_state_is_sound,
     in_doubt,
-    nothing_bought_twice_unsaid,
+    record_contents,
     recorded_requests,
-    said,
+    requests_sent_twice_are_in_doubt,
 )
-from tests.durability.processes import Emulator, Zygote
+from tests.durability.processes import Emulator, ForkServer
 
 PLAN = (
     "dataset.limit=6", "sweep.seed=[1,2]", "sweep.temperature=[0,1]", "repeats=4",
@@ -33,7 +33,7 @@ MOST_ROUNDS = 40
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kill_9_at_random_moments(
-    zygote: Zygote, emulator: Emulator, tmp_path: Path, seed: int
+    fork_server: ForkServer, emulator: Emulator, tmp_path: Path, seed: int
 ) -> None:
     """P1–P4: killed again and again, the run ends with its plan exactly once, bought once.
 
@@ -41,13 +41,13 @@ def test_kill_9_at_random_moments(
     """
     arguments = ("run", "name=killed", *emulator.provider, *PLAN)
     whole = ("run", "name=whole", *emulator.provider, *PLAN)
-    assert zygote.run(tmp_path, *whole, seal_trials=SEAL_TRIALS).code == 0
+    assert fork_server.run(tmp_path, *whole, seal_trials=SEAL_TRIALS).code == 0
     root = tmp_path / "results" / "killed"
     begin = len(emulator.ledger())
     moments, kills = random.Random(seed), 0
     for _ in range(MOST_ROUNDS):
         done_before = recorded_requests(root)
-        command = zygote.start(tmp_path, *arguments, seal_trials=SEAL_TRIALS, composed=True)
+        command = fork_server.start(tmp_path, *arguments, seal_trials=SEAL_TRIALS, composed=True)
         emulator.wait_until_served(emulator.served() + moments.randint(1, 14), by=command)
         command.signal(signal.SIGKILL)
         done = command.wait()
@@ -57,16 +57,18 @@ def test_kill_9_at_random_moments(
         every_visible_parquet_opens(root)
         assert done_before <= recorded_requests(root)
         state = verify_folder(root)
-        assert state.sound, state.findings
+        assert state.is_sound, state.findings
     assert done.code == 0, done.err
     assert kills >= 5
     ledger = emulator.ledger()[begin:]
-    final_state_is_sound(root, expected=said(tmp_path / "results" / "whole"), planned=PLANNED)
-    doubts = nothing_bought_twice_unsaid(ledger, root)
+    final_state_is_sound(
+        root, expected=record_contents(tmp_path / "results" / "whole"), planned=PLANNED
+    )
+    doubts = requests_sent_twice_are_in_doubt(ledger, root)
     # On the wire, or made ready while those were: both had their intent on disk.
-    assert 0 < doubts <= kills * (6 + beyond(6))
+    assert 0 < doubts <= kills * (6 + prefetch_size(6))
     assert {request["client_request_id"] for request in ledger} <= recorded_requests(root)
-    report = json.loads(zygote.run(tmp_path, "report", "killed", "--json").out)
+    report = json.loads(fork_server.run(tmp_path, "report", "killed", "--json").out)
     assert report["run"]["attempts_in_doubt"] == doubts
     said_last = re.search(r"(\d+) attempts? of this run in doubt", done.err)
     assert said_last is not None

@@ -72,8 +72,8 @@ def running(*arguments: str) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """One emulator a module; a module's ``ARGUMENTS`` are its command line."""
-    with running(*getattr(request.module, "ARGUMENTS", ())) as one:
-        yield one
+    with running(*getattr(request.module, "ARGUMENTS", ())) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The dials: one struct, fed by a config group and by a command line."""
+"""The options: one struct, fed by a config group and by a command line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parsed(*argv: str) -> EmulatorOptions:
 
 
 def test_the_command_line_and_the_config_group_mean_the_same() -> None:
-    """Every dial can be set on the command line and by mapping, with one result."""
+    """Every option can be set on the command line and by mapping, with one result."""
     given = parsed(
         *("--profile", "aimlapi", "--ttft-ms", "20.5", "--workers", "3", "--seed", "9"),
         *("--fault", "reset=0.1", "--fault", "status=503;retry-after=2=0.2", "--in-doubt", "0.3"),
@@ -89,7 +89,7 @@ def test_a_wrong_dial_is_named(mapping: dict[str, Any], named: str) -> None:
 
 
 def test_the_shipped_config_is_a_provider() -> None:
-    """``configs/provider/emulator.yaml`` fits the typed schema, and its dials are valid."""
+    """``configs/provider/emulator.yaml`` fits the typed schema, and its options are valid."""
     path = Path(__file__).parents[2] / "configs" / "provider" / "emulator.yaml"
     config = msgspec.convert(yaml.safe_load(path.read_text()), ProviderConfig)
     assert (config.kind, config.name, config.api_key_env) == ("emulator", "emulator", None)

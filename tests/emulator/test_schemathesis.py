@@ -13,7 +13,7 @@ import pytest
 
 from evalharness.emulator.validation import openapi_schema
 from tests.emulator.conftest import Server
-from tests.emulator.schemas import amended_chunk_schema
+from tests.emulator.openapi_requests import amended_chunk_schema, response_schema
 
 ARGUMENTS = ("--profile", "aimlapi")
 # The document has no examples, and with one operation there is nothing to link.
@@ -29,7 +29,7 @@ def checkable(chunk: dict[str, Any]) -> dict[str, Any]:
     The document gives it as the schema of the event itself, whose members are ``data``, ``event``
     and ``id``: as written, no event stream fits it.
     """
-    document = copy.deepcopy(openapi_schema.document())
+    document = copy.deepcopy(openapi_schema.openapi_document())
     operation = document["paths"]["/v1/chat/completions"]["post"]
     data = {
         "anyOf": [
@@ -79,7 +79,7 @@ def test_no_violation_is_found(
 
 def test_schemathesis_does_look_into_the_streams(server: Server, tmp_path: Path) -> None:
     """Without the one amendment (a null ``finish_reason``) it finds just that violation."""
-    chunk = openapi_schema.response_schema(streamed=True)
+    chunk = response_schema(streamed=True)
     ended = violations(
         server, tmp_path, chunk, "--mode", "positive", "--phases", "fuzzing", "-n", "20"
     )

@@ -328,7 +328,7 @@ def test_it_leaves_when_its_input_ends() -> None:
 
 
 def test_what_stops_it_is_said(tmp_path: Path) -> None:
-    """A wrong dial, a missing file or a taken port end it with one sentence and exit status 2."""
+    """A wrong option, a missing file or a taken port end it with one sentence and exit status 2."""
 
     def said(*arguments: str) -> str:
         command = [sys.executable, "-m", "evalharness.emulator", *arguments]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from evalharness.datasets.rows import read_rows
 from evalharness.errors import ConfigError, DatasetError
-from evalharness.importing import Imported, read_import, records_from_rows
+from evalharness.importing import ImportTables, read_import, records_from_rows
 from evalharness.schema import arrow_schema
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -41,13 +41,13 @@ def write(folder: Path, rows: list[dict[str, Any]], kind: str) -> Path:
     return path
 
 
-def from_csv(folder: Path, text: str, **mapping: str) -> Imported:
+def from_csv(folder: Path, text: str, **mapping: str) -> ImportTables:
     path = folder / "answers.csv"
     path.write_bytes(text.encode())
     return read_import(path, mapping=mapping)
 
 
-def from_jsonl(folder: Path, *rows: dict[str, Any]) -> Imported:
+def from_jsonl(folder: Path, *rows: dict[str, Any]) -> ImportTables:
     return read_import(write(folder, list(rows), "jsonl"), mapping={})
 
 
@@ -241,7 +241,7 @@ def test_prompts(tmp_path: Path) -> None:
     assert column(prompts, "target_json") == ['{"x":[1,2]}', None]
     assert column(prompts, "tags") == [["t", "u"], []]
     assert column(prompts, "source") == ["answers.jsonl:1", "answers.jsonl:3"]
-    assert len(set(column(prompts, "digest"))) == 2
+    assert len(set(column(prompts, "content_hash"))) == 2
 
 
 def test_csv_tags_and_messages(tmp_path: Path) -> None:
@@ -344,10 +344,12 @@ def test_targets_as_json(tmp_path: Path) -> None:
 
 def test_many_rows_keep_their_order_and_numbers(tmp_path: Path) -> None:
     """Rows are sealed into Arrow in batches; nothing shows at the seams."""
-    rows = "".join(f"p{i % 3},t{i}\n" for i in range(2 * records_from_rows.BATCH + 7))
+    rows = "".join(f"p{i % 3},t{i}\n" for i in range(2 * records_from_rows.BATCH_ROWS + 7))
     records = from_csv(tmp_path, "prompt_id,text\n" + rows).records
-    assert column(records, "text") == [f"t{i}" for i in range(2 * records_from_rows.BATCH + 7)]
-    assert column(records, "repeat") == [i // 3 for i in range(2 * records_from_rows.BATCH + 7)]
+    assert column(records, "text") == [f"t{i}" for i in range(2 * records_from_rows.BATCH_ROWS + 7)]
+    assert column(records, "repeat") == [
+        i // 3 for i in range(2 * records_from_rows.BATCH_ROWS + 7)
+    ]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from evalharness.cli.commands.import_ import import_file
-
-Rows = list[dict[str, object]]
+from tests.imported_run import Rows, write_run
 
 # Two settings, three prompts, two repeats. `sea` is said alike by both; one record is an error.
 ROWS: Rows = [
@@ -29,10 +26,3 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_run(ROWS)
     return tmp_path
-
-
-def write_run(rows: Rows, name: str = "r") -> None:
-    """Import rows as a run of the working folder."""
-    file = Path("rows.jsonl")
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    import_file(str(file), name, [])

@@ -11,14 +11,16 @@ from evalharness.cli import main
 from evalharness.errors import ConfigError
 from evalharness.judging.config import JudgeConfig
 from evalharness.judging.judge_prompts import grade_prompts, pair_prompts
-from evalharness.judging.outputs import Outputs
-from evalharness.report.build.judges import judge_lines, judging_facts
-from evalharness.report.build.report_data import Options, build
+from evalharness.judging.outputs import JudgeableOutputs
+from evalharness.report.build.judges import judging_facts
+from evalharness.report.build.report_data import ReportOverrides, build_report
+from evalharness.report.words.judge_text import judge_lines
 from evalharness.store.folder.run import Run
-from tests.judging.conftest import ROWS, write_run
+from tests.imported_run import write_run
+from tests.judging.conftest import ROWS
 
 JSON = ("provider=emulator", "reply=json")
-SCORING = Options(scoring=[{"name": "judge", "from": "grade"}])
+SCORING = ReportOverrides(scoring=[{"name": "judge", "from": "grade"}])
 
 
 def _config(**more: object) -> JudgeConfig:
@@ -59,7 +61,7 @@ def test_distinct_outputs_are_judged_once_and_only_new_ones_later(
 def test_grades_become_scores_and_unread_ones_null(work: Path) -> None:
     """A grade of 4 on 1–5 scores 0.75; a reply without a grade scores null, not 0."""
     config = _config()
-    prompts = grade_prompts(Outputs(Run.open("r")).distinct(), config)
+    prompts = grade_prompts(JudgeableOutputs(Run.open("r")).unique(), config)
     by_text = {json.loads(p.messages[0]["content"])["output"]: p for p in prompts if p.messages}
     replies = {"Paris": "Right.\nGRADE: 5", "Rome": "GRADE: 2", "sea": "hm", "one": "GRADE: 4"}
     answers = _answers(
@@ -68,7 +70,7 @@ def test_grades_become_scores_and_unread_ones_null(work: Path) -> None:
     )
     assert main(["judge", "r", "provider=emulator", answers]) == 0
     run = Run.open("r")
-    built = build(run, SCORING)
+    built = build_report(run, SCORING)
     cold, hot = built.data["settings"]
     # Prompts a and c; b was answered without a grade and counts nowhere.
     assert cold["score"]["mean"] == pytest.approx((1.0 + 0.75) / 2)
@@ -81,17 +83,17 @@ def test_grades_become_scores_and_unread_ones_null(work: Path) -> None:
 
 def test_not_judged_is_null_with_its_reason(work: Path) -> None:
     """Without a judging every score is null; a changed target makes its grades count no more."""
-    assert build(Run.open("r"), SCORING).data["settings"][0]["score"]["mean"] is None
+    assert build_report(Run.open("r"), SCORING).data["settings"][0]["score"]["mean"] is None
     assert main(["judge", "r", *JSON]) == 0
-    assert build(Run.open("r"), SCORING).data["settings"][0]["score"]["n"] == 5
+    assert build_report(Run.open("r"), SCORING).data["settings"][0]["score"]["n"] == 5
     write_run([{**row, "target": "Bonn"} for row in ROWS], "s")
     (work / "results/r/judge").rename(work / "results/s/judge")
-    assert build(Run.open("s"), SCORING).data["settings"][0]["score"]["mean"] is None
+    assert build_report(Run.open("s"), SCORING).data["settings"][0]["score"]["mean"] is None
 
 
 def test_judged_text_stays_inside_its_quotes(work: Path) -> None:
     """An output with line breaks, quotes and a grade is one JSON string on one line."""
-    prompts = grade_prompts(Outputs(Run.open("r")).distinct(), _config())
+    prompts = grade_prompts(JudgeableOutputs(Run.open("r")).unique(), _config())
     texts = [p.messages[0]["content"] for p in prompts if p.messages]
     assert all("\n" not in text for text in texts)
     hostile = next(text for text in texts if "Ignore" in text)
@@ -100,7 +102,7 @@ def test_judged_text_stays_inside_its_quotes(work: Path) -> None:
 
 def test_a_position_biased_judge_prefers_neither(work: Path) -> None:
     """Always naming the first output gives a preference of exactly one half, and is reported."""
-    outputs = Outputs(Run.open("r"))
+    outputs = JudgeableOutputs(Run.open("r"))
     a, b = outputs.setting("T=0"), outputs.setting("T=1")
     pairs = outputs.pairs(a, b)
     assert sum(pair.identical for pair in pairs) == 1
@@ -122,12 +124,12 @@ def test_a_position_biased_judge_prefers_neither(work: Path) -> None:
     assert found["position"]["first"] == 1.0
     assert found["position"]["consistent"] == 0.0
     with pytest.raises(ConfigError, match="compares two settings"):
-        build(Run.open("r"), Options(scoring=[{"name": "judge", "from": "better"}]))
+        build_report(Run.open("r"), ReportOverrides(scoring=[{"name": "judge", "from": "better"}]))
 
 
 def test_a_judge_that_reads_the_outputs_is_believed(work: Path) -> None:
     """Preferring `Paris` and `one` wherever they stand is a preference for their setting."""
-    outputs = Outputs(Run.open("r"))
+    outputs = JudgeableOutputs(Run.open("r"))
     a, b = outputs.setting("T=0"), outputs.setting("T=1")
     config = _config(mode="pairwise", a=a, b=b)
     replies = {}
@@ -186,13 +188,13 @@ def test_a_budget_stops_a_judging_which_then_goes_on(
         capsys.readouterr().err
     )
     assert 0 < first["judged"] < first["planned"] == 6
-    [scorer] = build(run, SCORING).data["scorers"]
+    [scorer] = build_report(run, SCORING).data["scorers"]
     assert {"reason": "not judged yet by `grade`", "n": 11 - scorer["scored"]} in (
         scorer["unscored"]
     )
     assert main(["judge", "r", "limits.max_cost_usd=1"]) == 0
     assert f"{first['judged']} were recorded before" in capsys.readouterr().err
-    assert build(Run.open("r"), SCORING).data["scorers"][0]["scored"] == 11
+    assert build_report(Run.open("r"), SCORING).data["scorers"][0]["scored"] == 11
 
 
 def test_repeats_that_are_missing_are_said(work: Path) -> None:
@@ -217,7 +219,7 @@ def test_a_judge_that_fails_leaves_null_with_that_reason(work: Path) -> None:
     """Every request fails: exit 1, and no output has a grade of 0."""
     failing = ("provider.emulator.error_rate=1", "limits.max_attempts=1")
     assert main(["judge", "r", *JSON, *failing]) == 1
-    [scorer] = build(Run.open("r"), SCORING).data["scorers"]
+    [scorer] = build_report(Run.open("r"), SCORING).data["scorers"]
     assert scorer["scored"] == 0
     reasons = {one["reason"]: one["n"] for one in scorer["unscored"]}
     assert reasons["the judge `grade` gave no answer: its requests failed"] == 11

@@ -29,7 +29,7 @@ def book(tmp_path: Path, *texts: str, **options) -> PriceBook:
     for index, text in enumerate(texts):
         files.append(tmp_path / f"p{index}.yaml")
         files[-1].write_text(text)
-    return PriceBook.load(files=files, **options)
+    return PriceBook.read(files=files, **options)
 
 
 def entry(model: str, prompt: str, **more: str) -> str:
@@ -113,7 +113,7 @@ def test_price_source_prices_under_another_name(tmp_path):
 
 def test_shipped_tables():
     """The local model is an explicit zero; qwen-plus has its dated list price."""
-    prices = PriceBook.load()
+    prices = PriceBook.read()
     assert prices.find("local", "anything", DAY).is_free()
     qwen = prices.find("dashscope", "qwen-plus", DAY)
     usage = Usage(prompt_tokens=1000, completion_tokens=100, cached_tokens=0, reasoning_tokens=0)
@@ -135,7 +135,7 @@ def test_amounts_in_messages_are_exact_and_plain(amount: str, text: str):
 
 def test_the_emulator_is_priced_as_it_bills():
     """The shipped price of the emulator is what its options bill by default, kind by kind."""
-    rates = PriceBook.load().find("emulator", "anything", DAY).rates
+    rates = PriceBook.read().find("emulator", "anything", DAY).rates
     bills = EmulatorOptions()
     for kind in ("prompt", "cached", "completion", "reasoning"):
         assert getattr(rates, kind) == getattr(bills, f"price_{kind}"), kind
@@ -203,12 +203,12 @@ def test_refusals_name_file_and_key(tmp_path, case):
 def test_missing_file_is_named(tmp_path):
     """A price file that is not there is named."""
     with pytest.raises(ConfigError, match=r"no\.yaml"):
-        PriceBook.load(files=[tmp_path / "no.yaml"])
+        PriceBook.read(files=[tmp_path / "no.yaml"])
 
 
 def test_several_models_share_an_entry():
     """A list of models is as many entries."""
-    data = strict_yaml.load(
+    data = strict_yaml.parse_yaml(
         "prices: [{model: [a, b], price_usd_per_mtok: {prompt: 1, completion: 2}}]", number=Decimal
     )
     assert [price.model for price in parse_prices(data, "x", table="t")] == ["a", "b"]
@@ -220,7 +220,7 @@ def test_several_models_share_an_entry():
 def test_genai_prices_under_the_files(tmp_path):
     """Where no file knows a model, the package's bundled price is used, with its tiers and date."""
     genai = pytest.importorskip("genai_prices", reason="the optional extra is not installed")
-    prices = PriceBook.load()
+    prices = PriceBook.read()
     found = prices.find("openai", "gpt-4o-mini", DAY)
     assert found.table.startswith("genai-prices ")
     counts = {"input_tokens": 1000, "output_tokens": 100, "cache_read_tokens": 400}
@@ -239,7 +239,7 @@ def test_genai_prices_under_the_files(tmp_path):
 def test_genai_prices_never_guesses_a_provider():
     """A provider that merely looks like a known one gets no price."""
     pytest.importorskip("genai_prices", reason="the optional extra is not installed")
-    prices = PriceBook.load()
+    prices = PriceBook.read()
     for provider in ("openai_compatible", "my-openai", None):
         assert prices.find(provider, "gpt-4o-mini", DAY) is None
 
@@ -251,7 +251,7 @@ def test_every_bundled_price_can_be_read():
 
     from evalharness.pricing import genai
 
-    assert all(genai._named(provider.id) for provider in providers)
+    assert all(genai._data_names_provider(provider.id) for provider in providers)
     found = [genai.find(p.id, m.id, DAY) for p in providers for m in p.models]
     priced = [price for price in found if price is not None]
     assert len(priced) > len(found) / 2

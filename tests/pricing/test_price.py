@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.pricing import Price, Rates, Tier
+from evalharness.pricing import Price, PriceRates, PriceTier
 from evalharness.records import Usage
 
 QWEN = Price(
     model="qwen-plus",
-    rates=Rates(
+    rates=PriceRates(
         prompt=Decimal("0.4"),
         cached=Decimal("0.08"),
         completion=Decimal("1.2"),
         reasoning=Decimal(4),
     ),
     tiers=(
-        Tier(
+        PriceTier(
             above_prompt_tokens=256_000,
-            rates=Rates(
+            rates=PriceRates(
                 prompt=Decimal("1.2"),
                 cached=Decimal("0.24"),
                 completion=Decimal("3.6"),
@@ -31,7 +31,7 @@ QWEN = Price(
         ),
     ),
 )
-PLAIN = Price(model="m", rates=Rates(prompt=Decimal("0.15"), completion=Decimal("0.6")))
+PLAIN = Price(model="m", rates=PriceRates(prompt=Decimal("0.15"), completion=Decimal("0.6")))
 
 
 def usage(prompt=None, completion=None, cached=None, reasoning=None, **more) -> Usage:
@@ -58,7 +58,7 @@ def usage(prompt=None, completion=None, cached=None, reasoning=None, **more) -> 
         (QWEN, usage(256_001, 10, 256_001, 10), "0.06156024"),
         # one token at a millionth of a dollar a million is a pico-dollar
         (
-            Price(model="m", rates=Rates(prompt=Decimal("0.000001"), completion=Decimal(0))),
+            Price(model="m", rates=PriceRates(prompt=Decimal("0.000001"), completion=Decimal(0))),
             usage(1, 1),
             "1E-12",
         ),
@@ -102,7 +102,7 @@ def test_counts_that_do_not_matter_may_be_unknown():
 
 def test_free_is_an_explicit_zero():
     """What costs nothing costs 0, also when the server reports no usage."""
-    free = Price(model="*", rates=Rates(prompt=Decimal(0), completion=Decimal(0)))
+    free = Price(model="*", rates=PriceRates(prompt=Decimal(0), completion=Decimal(0)))
     assert free.cost(Usage()) == 0
     assert free.worst_case(10**6, None, 5) == 0
     assert not PLAIN.is_free()
@@ -114,8 +114,8 @@ counts = st.integers(0, 10**6)
 
 @st.composite
 def price_and_usage(draw) -> tuple[Price, Usage]:
-    def some() -> Rates:
-        return Rates(
+    def some() -> PriceRates:
+        return PriceRates(
             prompt=draw(rates), completion=draw(rates), cached=draw(st.none() | rates),
             reasoning=draw(st.none() | rates),
         )  # fmt: skip
@@ -123,7 +123,7 @@ def price_and_usage(draw) -> tuple[Price, Usage]:
     starts = sorted(draw(st.sets(st.integers(1, 10**6), max_size=3)))
     price = Price(
         model="m", rates=some(), per_request_usd=draw(st.decimals(0, 1, places=12)),
-        tiers=tuple(Tier(above_prompt_tokens=start, rates=some()) for start in starts),
+        tiers=tuple(PriceTier(above_prompt_tokens=start, rates=some()) for start in starts),
     )  # fmt: skip
     prompt, completion = draw(counts), draw(counts)
     cached, reasoning = draw(st.integers(0, prompt)), draw(st.integers(0, completion))

@@ -1,3 +1,5 @@
+"""Endpoints elsewhere: addresses, keys and headers."""
+
 from __future__ import annotations
 
 from typing import Any

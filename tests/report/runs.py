@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evalharness.report.build.report_data import Built, build
+from evalharness.report.build.report_data import Report, build_report
 from evalharness.schema import arrow_schema
-from evalharness.store.folder.imported import write_imported
+from evalharness.store.folder.imported_run import write_imported_run
 from evalharness.store.folder.run import Run
 
 DEFAULTS = {"records": {"in_doubt": False, "text_sanitized": False, "status": "ok"},
-            "prompts": {"digest": "d", "tags": [], "active": True},
-            "settings": {"active": True}}  # fmt: skip
+            "prompts": {"content_hash": "d", "tags": [], "in_current_plan": True},
+            "settings": {"in_current_plan": True}}  # fmt: skip
 
 #: What a model could say to whoever opens the report.
 PAYLOADS = (
@@ -51,11 +51,11 @@ def table(name: str, columns: dict[str, Any], rows: int) -> pa.Table:
 def write(
     root: Path, name: str, records: dict[str, Any], prompts: dict[str, Any],
     settings: dict[str, Any],
-) -> Built:  # fmt: skip
+) -> Report:  # fmt: skip
     """Write a run folder of these columns and summarise it."""
     n = len(records["prompt_id"])
     records.setdefault("trial_id", [f"t{i}" for i in range(n)])
-    folder = write_imported(
+    folder = write_imported_run(
         results_dir=root,
         name=name,
         records=table("records", records, n),
@@ -65,16 +65,16 @@ def write(
         answers_supplied=False,
         code_version="0",
     )
-    return build(Run.open(folder))
+    return build_report(Run.open(folder))
 
 
-def hostile(root: Path) -> Built:
+def hostile(root: Path) -> Report:
     """Payloads everywhere that text from outside is shown: outputs, prompts, labels, errors."""
     values = [PAYLOADS[0], PAYLOADS[3], PAYLOADS[9]]
     labels = [f"model={value}" for value in values]
     rows: dict[str, list[Any]] = {
         k: [] for k in ("prompt_id", "setting_id", "repeat", "status", "text", "error_kind",
-                        "error_message", "served_model", "system_fingerprint", "score",
+                        "error_message", "response_model", "system_fingerprint", "score",
                         "latency_s", "completion_tokens", "model")
     }  # fmt: skip
     prompts = [f"p{i}-{text}" for i, text in enumerate(PAYLOADS)]
@@ -114,7 +114,7 @@ def hostile(root: Path) -> Built:
 
 def sweep(
     root: Path, prompts: int, temperatures: int, repeats: int = 3, seeds: tuple[int | None, ...] = (1,)
-) -> Built:  # fmt: skip
+) -> Report:  # fmt: skip
     """A synthetic sweep of temperature (and seeds): hotter settings repeat themselves less."""
     rng = np.random.default_rng(0)
     hot = np.linspace(0.0, 1.5, temperatures).round(3)

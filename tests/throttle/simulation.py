@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from evalharness.records import Outcome, Reply
 from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.limiter import Gate
+from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.retry import Action, Decision
-from evalharness.throttle.waiters import Stopped
+from evalharness.throttle.waiters import LimiterClosed
 
 
 @dataclass
@@ -34,13 +34,13 @@ class Sent:
 class Simulation:
     """``server(now, trial)`` answers each attempt ``trial.latency_s`` after it was sent."""
 
-    gate: Gate
+    gate: EndpointLimiter
     clock: ManualClock
     server: Callable[[float, Trial], Reply]
     trials: list[Trial]
     sent: list[Sent] = field(default_factory=list)
     decided: list[tuple[float, Decision]] = field(default_factory=list)
-    stopped: list[Stopped] = field(default_factory=list)
+    stopped: list[LimiterClosed] = field(default_factory=list)
 
     async def run(self, workers: int) -> None:
         queue = deque(self.trials)
@@ -51,7 +51,7 @@ class Simulation:
             trial = queue.popleft()
             try:
                 await self._trial(trial, queue)
-            except Stopped as stopped:
+            except LimiterClosed as stopped:
                 self.stopped.append(stopped)
                 return
 
@@ -65,7 +65,7 @@ class Simulation:
             reply = self.server(self.clock.monotonic(), trial)
             decision = permit.decide(reply, trial.attempts, trial.in_doubt)
             self.decided.append((self.clock.monotonic(), decision))
-            permit.done(reply)
+            permit.release(reply)
             trial.in_doubt += reply.outcome is Outcome.IN_DOUBT
             if decision.final:
                 trial.record = reply

@@ -1,3 +1,5 @@
+"""The virtual clock and the real one keep the same contract."""
+
 import asyncio
 
 import pytest

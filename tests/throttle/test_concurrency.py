@@ -1,3 +1,5 @@
+"""Concurrency that adapts to what replies say about load."""
+
 from itertools import pairwise
 
 import pytest
@@ -11,14 +13,13 @@ from evalharness.throttle.concurrency import (
     Signal,
     signal_of,
 )
-
-from .replies import delivered, failed
+from tests.throttle.replies import delivered, failed
 
 
 def clean_round(limits: AdaptiveConcurrency, now: float, used: float = 1.0) -> None:
     for _ in range(limits.limit):
         before = limits.limit
-        limits.feed(Signal.CLEAN, now, max(1, int(limits.limit * used)), now)
+        limits.observe(Signal.CLEAN, now, max(1, int(limits.limit * used)), now)
         if limits.limit != before:
             break
 
@@ -31,7 +32,7 @@ def test_slow_start_doubles_until_the_first_429():
         clean_round(limits, float(second))
         seen.append(limits.limit)
     assert seen == [40, 80, 160]
-    limits.feed(Signal.THROTTLED, 10.0, 160, 9.0)
+    limits.observe(Signal.THROTTLED, 10.0, 160, 9.0)
     assert limits.limit == 128
     clean_round(limits, 30.0)
     assert limits.limit == 135
@@ -49,11 +50,11 @@ def test_one_cut_an_episode():
     """Many 429s within 15 s cut once; so do late ones of requests sent before the cut."""
     limits = AdaptiveConcurrency(100, 1, 100)
     for i in range(50):
-        limits.feed(Signal.THROTTLED, i * 0.2, 100, i * 0.2)
+        limits.observe(Signal.THROTTLED, i * 0.2, 100, i * 0.2)
     assert limits.limit == 80
-    limits.feed(Signal.THROTTLED, 40.0, 80, -1.0)
+    limits.observe(Signal.THROTTLED, 40.0, 80, -1.0)
     assert limits.limit == 80
-    limits.feed(Signal.THROTTLED, 41.0, 80, 39.0)
+    limits.observe(Signal.THROTTLED, 41.0, 80, 39.0)
     assert limits.limit == 64
 
 
@@ -70,12 +71,12 @@ def test_transient_trouble_pauses_growth_without_a_cut():
     """A 5xx makes the clean round start over and cuts nothing."""
     limits = AdaptiveConcurrency(10, 1, 100)
     for _ in range(9):
-        limits.feed(Signal.CLEAN, 1.0, 10, 0.0)
-    limits.feed(Signal.TRANSIENT, 1.0, 10, 0.0)
+        limits.observe(Signal.CLEAN, 1.0, 10, 0.0)
+    limits.observe(Signal.TRANSIENT, 1.0, 10, 0.0)
     for _ in range(9):
-        limits.feed(Signal.CLEAN, 1.0, 10, 0.0)
+        limits.observe(Signal.CLEAN, 1.0, 10, 0.0)
     assert limits.limit == 10
-    limits.feed(Signal.CLEAN, 1.0, 10, 0.0)
+    limits.observe(Signal.CLEAN, 1.0, 10, 0.0)
     assert limits.limit == 20
 
 
@@ -88,7 +89,7 @@ def test_the_limit_stays_within_its_bounds(start, events):
     limits, now = AdaptiveConcurrency(start, 1, 64), 0.0
     for signal, gap in events:
         now += gap
-        limits.feed(signal, now, limits.limit, now)
+        limits.observe(signal, now, limits.limit, now)
         assert 1 <= limits.limit <= 64
         assert list(limits.history)[-1].limit == limits.limit
     cuts = [change.at for change in limits.history if change.reason == "429"]
@@ -98,7 +99,7 @@ def test_the_limit_stays_within_its_bounds(start, events):
 def test_fixed_concurrency_learns_nothing():
     """For measurements the limit is what was asked for, whatever the server says."""
     limits = FixedConcurrency(7)
-    limits.feed(Signal.THROTTLED, 1.0, 7, 0.0)
+    limits.observe(Signal.THROTTLED, 1.0, 7, 0.0)
     assert limits.limit == 7
     assert len(list(limits.history)) == 1
 

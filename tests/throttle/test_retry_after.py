@@ -1,3 +1,5 @@
+"""The wait that the headers of a reply ask for."""
+
 import math
 from email.utils import formatdate
 

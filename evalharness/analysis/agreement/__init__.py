@@ -1,1 +1,1 @@
-"""How often the same request gives the same output, and what that depends on."""
+"""Agreement: how often the same request gives the same output, and what that depends on."""

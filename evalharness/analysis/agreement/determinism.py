@@ -1,10 +1,10 @@
 """How often a repeat of the same request gives the same output, per setting.
 
-Definitions: every figure is the mean over prompts of each prompt's own value; errors are in none of
-them; an unparsed answer agrees with nothing and stays in the denominator; prompts with fewer usable
-repeats than a figure needs are left out of it and the number left in is given beside it. Sources:
-Atil et al., arXiv 2408.04667 (total agreement rate); the rarefied form is the hypergeometric
-identity ``TAR@k = sum_v C(c_v, k) / C(n, k)``, whose k = 2 is pairwise agreement.
+Definitions: each figure is the mean over prompts of the prompt's own value. Errors are in none of
+them; an unparsed answer agrees with nothing and stays in the denominator. Prompts with fewer usable
+repeats than a figure needs are left out of it, and the number of prompts that remain is given with
+it. Sources: Atil et al., arXiv 2408.04667 (total agreement rate, TAR); the rarefied form is the
+hypergeometric identity ``TAR@k = sum_v C(c_v, k) / C(n, k)``, whose k = 2 is pairwise agreement.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import numpy as np
 
 from evalharness.analysis.data import json_values, variants
 from evalharness.analysis.data.encode import Bools, Floats, Ints
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.statuses import EMPTY, REFUSED, TRUNCATED
-from evalharness.analysis.data.variants import Variants
+from evalharness.analysis.data.variants import VariantCounts
 
 
-def agreement(frame: Frame, counted: Variants | None) -> list[dict[str, Any]]:
-    """Describe the agreement of every setting, from variants counted in its cells.
+def agreement(frame: RunFrame, counts: VariantCounts | None) -> list[dict[str, Any]]:
+    """Describe the agreement of each setting, from the variants counted in its cells.
 
     Args:
         frame: the run.
-        counted: variants of outputs or of answers; None when there are none to compare.
+        counts: variants of outputs or of answers; None when there are none to compare.
 
     Returns:
         One a setting: ``pairwise`` with ``ci95``; ``tar`` for every k from 2 to ``n`` (the largest
@@ -34,19 +34,21 @@ def agreement(frame: Frame, counted: Variants | None) -> list[dict[str, Any]]:
         ``effective_outputs``; ``prompts``, how many have at least two usable repeats.
 
     """
-    if counted is None:
-        largest = _largest(frame, np.bincount(frame.cell[frame.usable], minlength=frame.cells))
-        return [_no_agreement(int(n)) for n in largest]
-    pairwise = _by_setting(frame, variants.pairwise(counted))
-    modal = _by_setting(frame, variants.modal_share(counted))
-    distinct = _by_setting(frame, variants.distinct(counted))
-    effective = _by_setting(frame, variants.effective_outputs(counted))
-    largest = _largest(frame, counted.n)
-    rates, prompts = variants.tar(counted, frame.setting_of_cell, len(frame.setting_ids))
-    unanimous = _unanimous(frame, counted, largest)
+    if counts is None:
+        max_repeats = _max_repeats(
+            frame, np.bincount(frame.cell[frame.usable], minlength=frame.cells)
+        )
+        return [_no_agreement(int(n)) for n in max_repeats]
+    pairwise = _by_setting(frame, variants.pairwise_agreement(counts))
+    modal = _by_setting(frame, variants.modal_share(counts))
+    distinct = _by_setting(frame, variants.distinct_outputs(counts))
+    effective = _by_setting(frame, variants.effective_outputs(counts))
+    max_repeats = _max_repeats(frame, counts.n)
+    rates, prompts = variants.tar(counts, frame.setting_of_cell, len(frame.setting_ids))
+    unanimous = _unanimous(frame, counts, max_repeats)
     out: list[dict[str, Any]] = []
     for s in range(len(frame.setting_ids)):
-        n = int(largest[s])
+        n = int(max_repeats[s])
         ks = range(2, n + 1)
         tar = {str(k): json_values.number(rates[k - 2][s]) for k in ks}
         with_n = int(prompts[n - 2][s]) if n >= 2 else 0
@@ -54,7 +56,7 @@ def agreement(frame: Frame, counted: Variants | None) -> list[dict[str, Any]]:
             {
                 "pairwise": json_values.mean(pairwise[s]),
                 "ci95": json_values.mean_interval(pairwise[s]),
-                **clustered(frame, pairwise[s]),
+                **cluster_interval(frame, pairwise[s]),
                 "tar": tar,
                 "tar_at_n": tar[str(n)] if n >= 2 else None,
                 "tar_at_n_ci95": json_values.share_interval(int(unanimous[s]), with_n),
@@ -70,7 +72,7 @@ def agreement(frame: Frame, counted: Variants | None) -> list[dict[str, Any]]:
 
 
 def _no_agreement(n: int) -> dict[str, Any]:
-    """Describe agreement where there is nothing to compare; the keys of :func:`agreement`."""
+    """The keys of :func:`agreement` where there is nothing to compare."""
     unknown: dict[str, Any] = dict.fromkeys(
         ("pairwise", "ci95", "tar_at_n", "tar_at_n_ci95", "modal_share", "distinct")
     )
@@ -84,49 +86,49 @@ def _no_agreement(n: int) -> dict[str, Any]:
     }
 
 
-def _by_setting(frame: Frame, by_cell: Floats) -> Floats:
+def _by_setting(frame: RunFrame, by_cell: Floats) -> Floats:
     """One row a setting, one column a prompt."""
     return by_cell.reshape(len(frame.setting_ids), -1)
 
 
-def _largest(frame: Frame, n: Ints) -> Ints:
-    """N of each setting: the largest number of usable repeats a prompt has."""
+def _max_repeats(frame: RunFrame, n: Ints) -> Ints:
+    """N of each setting: the largest number of usable repeats of a prompt."""
     return n.reshape(len(frame.setting_ids), len(frame.prompt_ids)).max(axis=1, initial=0)
 
 
-def _unanimous(frame: Frame, counted: Variants, largest: Ints) -> Ints:
+def _unanimous(frame: RunFrame, counts: VariantCounts, max_repeats: Ints) -> Ints:
     """How many prompts of each setting gave one output in all of N repeats."""
-    setting = frame.setting_of_cell[counted.cell]
-    whole = counted.count == largest[setting]
-    return np.bincount(setting[whole], minlength=len(frame.setting_ids))
+    setting = frame.setting_of_cell[counts.cell]
+    all_repeats = counts.count == max_repeats[setting]
+    return np.bincount(setting[all_repeats], minlength=len(frame.setting_ids))
 
 
-def clustered(frame: Frame, values: Floats) -> dict[str, Any]:
-    """Return the interval with whole clusters as the unit, where prompts name clusters."""
+def cluster_interval(frame: RunFrame, values: Floats) -> dict[str, Any]:
+    """Return the interval over whole clusters, where prompts name clusters."""
     if frame.clusters is None:
         return {}
     return {"ci95_clusters": json_values.mean_interval(values, clusters=frame.clusters)}
 
 
-def sensitivity(frame: Frame) -> list[dict[str, Any]]:
-    """State the same agreement under other rules, one a setting; null where undefined.
+def sensitivity(frame: RunFrame) -> list[dict[str, Any]]:
+    """Describe the agreement of each setting under other rules; null where undefined.
 
     * ``without_truncated``: truncated outputs left out (they can agree only up to max_tokens);
     * ``strict``: each error is a variant of its own, a lower bound;
-    * ``equal_refusals``, ``equal_empty``: the share of pairs that agree because both were refused
-      (or empty) alike: the part of ``pairwise`` that is not an answer.
+    * ``equal_refusals``, ``equal_empty``: the share of pairs that agree because both are the same
+      refusal (or empty): the part of ``pairwise`` that is not an answer.
     """
     outputs, answers = frame.output_variants, frame.answer_variants
     # An error that is a variant of its own makes pairs, none of them equal.
     failed = np.bincount(frame.cell[~frame.usable], minlength=frame.cells)
     tables = {
         "without_truncated": _without(frame, frame.status == TRUNCATED),
-        "strict": variants.pairwise(outputs, among=outputs.n + failed),
+        "strict": variants.pairwise_agreement(outputs, repeats=outputs.n + failed),
         "equal_refusals": _equal_share(frame, frame.status == REFUSED),
         "equal_empty": _equal_share(frame, frame.status == EMPTY),
     }
     if answers is not None:
-        tables["strict_answer"] = variants.pairwise(answers, among=answers.n + failed)
+        tables["strict_answer"] = variants.pairwise_agreement(answers, repeats=answers.n + failed)
     rows = {name: _by_setting(frame, values) for name, values in tables.items()}
     return [
         {name: json_values.mean(values[s]) for name, values in rows.items()}
@@ -134,15 +136,19 @@ def sensitivity(frame: Frame) -> list[dict[str, Any]]:
     ]
 
 
-def _without(frame: Frame, rows: Bools) -> Floats:
-    """Pairwise agreement of each cell when some rows are left out; most cells have none of them."""
-    touched = np.bincount(frame.cell[rows], minlength=frame.cells) > 0
-    left = frame.known & ~rows & touched[frame.cell]
-    part = variants.count_variants(frame.cell, frame.output, frame.cells, left)
-    return np.where(touched, variants.pairwise(part), variants.pairwise(frame.output_variants))
+def _without(frame: RunFrame, rows: Bools) -> Floats:
+    """Pairwise agreement of each cell without ``rows``; only cells that have such rows change."""
+    affected = np.bincount(frame.cell[rows], minlength=frame.cells) > 0
+    remaining = frame.known & ~rows & affected[frame.cell]
+    part = variants.count_variants(frame.cell, frame.output, frame.cells, remaining)
+    return np.where(
+        affected,
+        variants.pairwise_agreement(part),
+        variants.pairwise_agreement(frame.output_variants),
+    )
 
 
-def _equal_share(frame: Frame, rows: Bools) -> Floats:
+def _equal_share(frame: RunFrame, rows: Bools) -> Floats:
     """Share of a cell's pairs of outputs that are equal and both among ``rows``; null below two."""
     part = variants.count_variants(frame.cell, frame.output, frame.cells, frame.known & rows)
     pairs = np.bincount(part.cell, part.count * (part.count - 1.0), minlength=frame.cells)

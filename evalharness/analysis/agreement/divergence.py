@@ -1,9 +1,9 @@
-"""Where unequal outputs part, and how far they go apart.
+"""Divergence of unequal outputs: where they first differ, and by how much.
 
 Comparing texts is the only work here that grows with their length, so it is bounded: a setting
-with more unequal pairs of repeats than its share of :data:`PAIRS` is described by a seeded random
-sample of them, and edit distances stop when :data:`EDIT_WORK` is spent. ``pairs`` and ``sampled``
-say what was looked at.
+with more unequal pairs of repeats than its share of :data:`MAX_PAIRS` is described by a seeded
+random sample of them, and edit distances stop when :data:`EDIT_WORK` is spent. ``pairs`` and
+``sampled`` say what was compared.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import msgspec
 import numpy as np
 
 from evalharness.analysis.data.encode import Floats, Ints
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.output_texts import iter_joined_text, read_texts
 
-PAIRS = 20_000  # pairs of texts compared in a report, shared by its settings
-PAIRS_A_SETTING = (50, 2_000)  # least and most of them for one setting
+MAX_PAIRS = 20_000  # of texts compared in a report, shared by its settings
+PAIRS_PER_SETTING = (50, 2_000)  # lower and upper limit
 EDIT_WORK = 4_000_000_000  # characters × characters of edit distance in a report
 
 
-def divergence(frame: Frame) -> list[dict[str, Any]]:
-    """Describe the unequal pairs of repeats of every setting.
+def divergence(frame: RunFrame) -> list[dict[str, Any]]:
+    """Describe the unequal pairs of repeats of each setting.
 
     Returns:
         One a setting: ``first_difference_chars``, the median length of the common prefix in
@@ -33,14 +34,16 @@ def divergence(frame: Frame) -> list[dict[str, Any]]:
 
     """
     settings = max(1, len(frame.setting_ids))
-    least, most = PAIRS_A_SETTING
-    limit = min(most, max(least, PAIRS // settings))
+    lower, upper = PAIRS_PER_SETTING
+    limit = min(upper, max(lower, MAX_PAIRS // settings))
     work = EDIT_WORK // settings
     pairs = [_unequal_pairs(frame, s, limit) for s in range(len(frame.setting_ids))]
     rows = [np.unique(np.concatenate([left, right])) for left, right, _ in pairs]
     return [
-        _describe(frame, here, said, one, work)
-        for here, said, one in zip(rows, frame.said_in_turn(rows), pairs, strict=True)
+        _describe_pairs(frame, setting_rows, texts, setting_pairs, work)
+        for setting_rows, texts, setting_pairs in zip(
+            rows, iter_joined_text(frame, rows), pairs, strict=True
+        )
     ]
 
 
@@ -51,19 +54,19 @@ def common_prefix(left: str, right: str) -> int:
     return int(Prefix.similarity(left, right))
 
 
-def _unequal_pairs(frame: Frame, setting: int, limit: int) -> tuple[Ints, Ints, int]:
-    """Pick pairs of records of one cell that differ; and say how many such pairs there are.
+def _unequal_pairs(frame: RunFrame, setting: int, limit: int) -> tuple[Ints, Ints, int]:
+    """Pairs of records of one cell that differ, and how many such pairs there are.
 
-    Either every pair, when there are at most ``limit``, or a sample that gives each the same
-    chance: variants are drawn in proportion to the pairs they take part in. A pair of variants
-    stands for all pairs of repeats that gave them, by its first repeats.
+    Every pair, when there are at most ``limit``, else a sample in which each has the same chance:
+    variants are drawn in proportion to the pairs they take part in. A pair of variants stands for
+    all pairs of repeats that gave them, and is named by their first repeats.
     """
-    counted = frame.output_variants
+    variants = frame.output_variants
     ends = np.array([setting, setting + 1]) * len(frame.prompt_ids)
-    start, stop = np.searchsorted(counted.cell, ends.astype(counted.cell.dtype))
-    cell, count = (c[start:stop].astype(np.int64) for c in (counted.cell, counted.count))
-    first, n = counted.first[start:stop], counted.n[cell]
-    partners = count * (n - count)  # unequal pairs each variant takes part in, seen from its side
+    start, stop = np.searchsorted(variants.cell, ends.astype(variants.cell.dtype))
+    cell, count = (c[start:stop].astype(np.int64) for c in (variants.cell, variants.count))
+    first, n = variants.first[start:stop], variants.n[cell]
+    partners = count * (n - count)  # unequal pairs each variant takes part in
     total = int(partners.sum()) // 2
     if total == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), 0
@@ -78,13 +81,13 @@ def _all_pairs(cell: Ints, count: Ints) -> tuple[Ints, Ints]:
     """Every pair of variants of one cell, once for each pair of repeats it stands for."""
     lefts: list[Ints] = []
     rights: list[Ints] = []
-    here = np.arange(len(cell))
+    left = np.arange(len(cell))
     shift = 1
-    while len(here := here[here + shift < len(cell)]):
-        here = here[cell[here] == cell[here + shift]]
-        times = count[here] * count[here + shift]
-        lefts.append(np.repeat(here, times))
-        rights.append(np.repeat(here + shift, times))
+    while len(left := left[left + shift < len(cell)]):
+        left = left[cell[left] == cell[left + shift]]
+        times = count[left] * count[left + shift]
+        lefts.append(np.repeat(left, times))
+        rights.append(np.repeat(left + shift, times))
         shift += 1
     return np.concatenate(lefts), np.concatenate(rights)
 
@@ -94,7 +97,7 @@ def _sampled_pairs(cell: Ints, count: Ints, n: Ints, limit: int) -> tuple[Ints, 
     rng = np.random.default_rng(0)
     weight = np.cumsum(count * (n - count))
     left = np.searchsorted(weight, rng.integers(0, weight[-1], limit), side="right")
-    # The partner is one of the n - c other repeats of the cell: walk past the variant itself.
+    # The partner is one of the n - c other repeats of the cell: skip those of the variant itself.
     repeats = np.cumsum(count)
     begin = np.searchsorted(cell, cell[left])
     before = np.where(begin > 0, repeats[begin - 1], 0)
@@ -105,11 +108,11 @@ def _sampled_pairs(cell: Ints, count: Ints, n: Ints, limit: int) -> tuple[Ints, 
     return left, right
 
 
-def _describe(
-    frame: Frame, rows: Ints, said: list[str], chosen: tuple[Ints, Ints, int], work: int
+def _describe_pairs(
+    frame: RunFrame, rows: Ints, texts: list[str], unequal: tuple[Ints, Ints, int], work: int
 ) -> dict[str, Any]:
-    """Describe the chosen pairs of a setting, given by their rows and what these said."""
-    left, right, total = chosen
+    """Describe the unequal pairs of a setting; ``texts`` are the outputs of ``rows``."""
+    left, right, total = unequal
     if total == 0:
         return {
             "first_difference_chars": None,
@@ -123,8 +126,8 @@ def _describe(
         }
     firsts, seconds = (np.searchsorted(rows, side) for side in (left, right))
     pairs: list[tuple[int, int]] = list(zip(firsts.tolist(), seconds.tolist(), strict=True))
-    chars = [common_prefix(said[a], said[b]) for a, b in pairs]
-    edits = _edit_similarities([(said[a], said[b]) for a, b in pairs], work)
+    chars = [common_prefix(texts[a], texts[b]) for a, b in pairs]
+    edits = _edit_similarities([(texts[a], texts[b]) for a, b in pairs], work)
     tokens = _token_prefixes(frame, rows, pairs)
     return {
         "first_difference_chars": float(np.median(chars)),
@@ -160,9 +163,9 @@ class _Logprobs(msgspec.Struct):
     content: list[_Token] | None = None
 
 
-def _token_prefixes(frame: Frame, rows: Ints, pairs: list[tuple[int, int]]) -> Ints:
-    """Measure the common prefix in tokens of the pairs that both carry readable logprobs."""
-    tokens = [_tokens(text) for text in frame.texts(rows, "logprobs")]
+def _token_prefixes(frame: RunFrame, rows: Ints, pairs: list[tuple[int, int]]) -> Ints:
+    """The common prefix in tokens of the pairs that both carry readable logprobs."""
+    tokens = [_tokens(text) for text in read_texts(frame, rows, "logprobs_json")]
     lengths: list[int] = []
     for a, b in pairs:
         left, right = tokens[a], tokens[b]

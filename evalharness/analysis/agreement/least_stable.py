@@ -1,39 +1,40 @@
-"""The prompts behind a figure: the least stable ones with their outputs, and all of them."""
+"""The prompts whose repeats agree least, with their commonest outputs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from evalharness.analysis.agreement.divergence import common_prefix
 from evalharness.analysis.data import variants
 from evalharness.analysis.data.encode import Ints
-from evalharness.analysis.data.frame import STATUSES, Frame
+from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.output_texts import joined_text
+from evalharness.analysis.data.statuses import STATUSES
 
-LISTED = 10  # variants whose counts are listed for one prompt
+MAX_COUNTS = 10  # variants whose counts are listed for one prompt
 
 
-def least_stable(frame: Frame, n: int = 20) -> list[dict[str, Any]]:
-    """List the prompts whose repeats agree least, over all settings; stable ones never appear.
+def least_stable(frame: RunFrame, n: int = 20) -> list[dict[str, Any]]:
+    """List the prompts whose repeats agree least, over all settings; only unstable ones.
 
     Returns:
         At most ``n``, ascending by pairwise agreement (then by more effective outputs): ids, the
         number of usable repeats ``n``, ``agreement``, ``distinct``, ``counts`` of the commonest
         variants, the two commonest as ``top`` (text, count, status, repeat of first occurrence)
-        and ``first_difference_chars``, where those two part.
+        and ``first_difference_chars``, where those two first differ.
 
     """
-    counted = frame.output_variants
-    agreement = variants.pairwise(counted)
-    effective = variants.effective_outputs(counted)
+    variants_of_run = frame.output_variants
+    agreement = variants.pairwise_agreement(variants_of_run)
+    effective = variants.effective_outputs(variants_of_run)
     cells = np.flatnonzero(agreement < 1.0)
     worst = cells[np.lexsort((-effective[cells], agreement[cells]))[:n]]
     return [
         {
             **_names(frame, int(cell)),
-            "n": int(counted.n[cell]),
+            "n": int(variants_of_run.n[cell]),
             "agreement": float(agreement[cell]),
             **_top_variants(frame, int(cell)),
         }
@@ -41,7 +42,7 @@ def least_stable(frame: Frame, n: int = 20) -> list[dict[str, Any]]:
     ]
 
 
-def _names(frame: Frame, cell: int) -> dict[str, Any]:
+def _names(frame: RunFrame, cell: int) -> dict[str, Any]:
     setting, prompt = divmod(cell, len(frame.prompt_ids))
     return {
         "setting_id": frame.setting_ids[setting],
@@ -50,13 +51,15 @@ def _names(frame: Frame, cell: int) -> dict[str, Any]:
     }
 
 
-def _top_variants(frame: Frame, cell: int) -> dict[str, Any]:
-    counted = frame.output_variants
-    start, stop = np.searchsorted(counted.cell, np.array([cell, cell + 1], counted.cell.dtype))
-    counts, firsts = counted.count[start:stop], counted.first[start:stop]
+def _top_variants(frame: RunFrame, cell: int) -> dict[str, Any]:
+    variants_of_run = frame.output_variants
+    start, stop = np.searchsorted(
+        variants_of_run.cell, np.array([cell, cell + 1], variants_of_run.cell.dtype)
+    )
+    counts, firsts = variants_of_run.count[start:stop], variants_of_run.first[start:stop]
     order = np.argsort(-counts, kind="stable")
     rows: Ints = firsts[order[:2]]
-    said = frame.said(rows)
+    texts = joined_text(frame, rows)
     top = [
         {
             "text": text,
@@ -64,35 +67,11 @@ def _top_variants(frame: Frame, cell: int) -> dict[str, Any]:
             "status": STATUSES[int(frame.status[row])],
             "repeat": int(frame.repeat[row]),
         }
-        for text, count, row in zip(said, counts[order[:2]], rows, strict=True)
+        for text, count, row in zip(texts, counts[order[:2]], rows, strict=True)
     ]
     return {
         "distinct": len(counts),
-        "counts": counts[order[:LISTED]].tolist(),
+        "counts": counts[order[:MAX_COUNTS]].tolist(),
         "top": top,
-        "first_difference_chars": common_prefix(said[0], said[1]),
+        "first_difference_chars": common_prefix(texts[0], texts[1]),
     }
-
-
-def prompt_table(frame: Frame, setting: int | str) -> dict[str, npt.NDArray[Any]]:
-    """Return each prompt's own values under one setting, as columns of equal length.
-
-    Prompts that were never tried under the setting are left out. NaN is undefined.
-    """
-    s = frame.index(setting)
-    counted = frame.output_variants
-    trials = frame.counts()[:, s]
-    tried = trials > 0
-    columns: dict[str, npt.NDArray[Any]] = {
-        "prompt_id": np.array(frame.prompt_ids, dtype=object),
-        "trials": trials,
-        "errors": frame.counts("error")[:, s],
-        "n": frame.matrix(counted.n)[:, s],
-        "agreement": frame.per_prompt("agreement")[:, s],
-        "agreement_answer": frame.per_prompt("agreement_answer")[:, s],
-        "modal_share": frame.matrix(variants.modal_share(counted))[:, s],
-        "distinct": frame.matrix(variants.distinct(counted))[:, s],
-        "effective_outputs": frame.matrix(variants.effective_outputs(counted))[:, s],
-        "score": frame.per_prompt("score")[:, s],
-    }
-    return {name: column[tried] for name, column in columns.items()}

@@ -1,4 +1,4 @@
-"""What temperature 0 gave: divergences seen, or how rare they must be when none was."""
+"""Divergence at temperature 0: how often it was seen, or an upper bound of its rate."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.json_values import interval
 
 
-def repeatability(frame: Frame) -> list[dict[str, Any]]:
-    """Judge every setting that asked for temperature 0 by whether any repeat differed.
+def zero_temperature_verdicts(frame: RunFrame) -> list[dict[str, Any]]:
+    """Judge each setting with temperature 0 by whether any repeat differed.
 
-    No divergence proves nothing about the next request, so the sentence bounds the rate: the share
-    of prompts that diverge within as many repeats (one-sided 95 %; for a single prompt, the share
-    of repeats).
+    No divergence does not prove that the next request agrees, so the sentence gives an upper bound
+    (one-sided 95 %) of the share of prompts that diverge within as many repeats; for a single
+    prompt, of the share of repeats.
     """
-    counted = frame.output_variants
+    variants = frame.output_variants
     prompts = len(frame.prompt_ids)
-    distinct = np.bincount(counted.cell, minlength=frame.cells)
-    found: list[dict[str, Any]] = []
+    distinct = np.bincount(variants.cell, minlength=frame.cells)
+    verdicts: list[dict[str, Any]] = []
     for index, setting_id in enumerate(frame.setting_ids):
         if frame.params(index).get("temperature") != 0:
             continue
         cells = slice(index * prompts, (index + 1) * prompts)
-        compared = counted.n[cells] >= 2
-        n, repeats = int(compared.sum()), int(counted.n[cells].max(initial=0))
+        compared = variants.n[cells] >= 2
+        n, repeats = int(compared.sum()), int(variants.n[cells].max(initial=0))
         diverged = int((distinct[cells][compared] > 1).sum())
-        found.append(_effect(setting_id, frame.label(index), n, repeats, diverged))
-    return found
+        verdicts.append(_verdict(setting_id, frame.label(index), n, repeats, diverged))
+    return verdicts
 
 
-def _effect(setting_id: str, label: str, n: int, repeats: int, diverged: int) -> dict[str, Any]:
+def _verdict(setting_id: str, label: str, n: int, repeats: int, diverged: int) -> dict[str, Any]:
     bound = stats.divergence_bound(n if n > 1 else repeats) if n and not diverged else None
     evidence = {
         "setting_id": setting_id,
@@ -48,10 +48,10 @@ def _effect(setting_id: str, label: str, n: int, repeats: int, diverged: int) ->
         verdict, text = "undetectable", "no prompt has two usable repeats"
     elif bound is not None:
         verdict = "no divergence seen"
-        what = "of prompts" if n > 1 else "of repeats"
+        unit = "of prompts" if n > 1 else "of repeats"
         text = (
             f"no divergence in {n} prompt{'s' if n > 1 else ''} × {repeats} repeats; rate below "
-            f"{100 * bound:.1f} % {what} (95 % confidence)"
+            f"{100 * bound:.1f} % {unit} (95 % confidence)"
         )
     else:
         verdict = "diverges"

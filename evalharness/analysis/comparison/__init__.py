@@ -1,1 +1,1 @@
-"""Settings against settings, paired by prompt."""
+"""Comparisons of settings, paired by prompt."""

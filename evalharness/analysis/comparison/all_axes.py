@@ -1,4 +1,4 @@
-"""All that is compared along the axes of one run: differences and slopes, tested together."""
+"""Comparisons along all axes of one run: differences and slopes, tested together."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ from typing import Any, NamedTuple
 
 from evalharness.analysis import stats
 from evalharness.analysis.comparison.compare import Comparisons
-from evalharness.analysis.comparison.matching import Pair, find_pairs
+from evalharness.analysis.comparison.matching import SettingPair, find_pairs
 from evalharness.analysis.comparison.trends import Trends
-from evalharness.analysis.data.frame import Frame
-from evalharness.analysis.data.join_runs import Joined
+from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.join_runs import JoinedRuns
 from evalharness.errors import ConfigError
 
 
-class Along(NamedTuple):
-    """What is found along the axes of a run, and along which nothing can be compared.
+class RunComparisons(NamedTuple):
+    """Comparisons and trends along the axes of a run.
 
     Attributes:
-        comparisons, trends: as :func:`.compare.compare` and :func:`.trends.trends` say.
-        apart: axes along which no two settings differ in that axis alone, with the reason.
+        comparisons, trends: as :func:`.compare.compare` and :func:`.trends.trends` give them.
+        not_comparable: axes along which no two settings differ in that axis alone, with the reason.
     """
 
     comparisons: list[dict[str, Any]]
     trends: list[dict[str, Any]]
-    apart: dict[str, str]
+    not_comparable: dict[str, str]
 
 
-def along(frame: Frame, axes: Sequence[str]) -> Along:
+def compare_all_axes(frame: RunFrame, axes: Sequence[str]) -> RunComparisons:
     """Compare along each of some axes, in their order."""
-    joined = Joined.of({"": frame})
+    joined = JoinedRuns.of({"": frame})
     flips = stats.SignFlips(clusters=joined.clusters)
-    pairs: dict[str, list[Pair]] = {}
-    apart: dict[str, str] = {}
+    pairs: dict[str, list[SettingPair]] = {}
+    not_comparable: dict[str, str] = {}
     for axis in axes:
         try:
             pairs[axis] = find_pairs(joined.columns, axis)
         except ConfigError as error:
-            apart[axis] = error.message if error.hint is None else f"{error.message}: {error.hint}"
+            hint = "" if error.hint is None else f": {error.hint}"
+            not_comparable[axis] = error.message + hint
     comparisons, trends = Comparisons(joined, pairs, flips), Trends(joined, list(pairs), flips)
-    comparisons.make()
-    trends.fit()
+    comparisons.add_metrics()
+    trends.add_metrics()
     p = flips.p()
-    return Along(comparisons.tested(p), trends.tested(p), apart)
+    return RunComparisons(comparisons.rows(p), trends.rows(p), not_comparable)

@@ -1,7 +1,7 @@
-"""Which settings really differ: every setting against its counterpart at a baseline value.
+"""Paired comparisons: each setting against its counterpart at a baseline value.
 
 The prompt (or its ``cluster``) is the statistical unit; repeats are averaged first. Settings are
-paired as :mod:`.matching` says; where other axes vary too, every stratum is compared on its own
+paired as in :mod:`.matching`; where other axes vary too, each stratum is compared on its own
 and, first in the list, averaged over the matched strata. A *family*, over which p values are
 adjusted, is all pooled comparisons of a metric, or all within strata: Holm up to 20 of them,
 Benjamini-Hochberg beyond (such a grid explores; it does not confirm).
@@ -15,21 +15,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.comparison.matching import RUN, Pair, find_pairs
-from evalharness.analysis.comparison.paired_metric import Contrast, Measured, both_known
+from evalharness.analysis.comparison.comparison_text import comparison_line
+from evalharness.analysis.comparison.matching import RUN, SettingPair, find_pairs
+from evalharness.analysis.comparison.paired_metric import MetricMatrix, PairedMetric, joined_sides
 from evalharness.analysis.comparison.percentiles import Percentiles
-from evalharness.analysis.comparison.sentences import comparison_line
-from evalharness.analysis.data.frame import METRICS, Frame
-from evalharness.analysis.data.join_runs import Floats, Joined
+from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.join_runs import Floats, JoinedRuns
 from evalharness.analysis.data.json_values import interval, mean, number
+from evalharness.analysis.data.metrics import AMOUNT_METRICS, METRICS
 
 HOLM_UP_TO = 20
-_RATIO_METRICS = ("latency_s", "completion_tokens", "cost_usd")
 _TRIAL_METRICS = ("latency_s", "completion_tokens")
 
 
 def compare(
-    frames: Frame | Mapping[str, Frame],
+    frames: RunFrame | Mapping[str, RunFrame],
     *,
     by: str,
     baseline: Any = None,
@@ -45,7 +45,7 @@ def compare(
         by: the axis: a parameter, ``provider``, ``model``, ``system``, ``template`` or ``run``.
         baseline: the value to compare with; None takes the lowest number or the first value,
             ``"null"`` is "not sent".
-        metrics: names as in :data:`~evalharness.analysis.data.frame.METRICS`, or ``score.NAME``;
+        metrics: names as in :data:`~evalharness.analysis.data.metrics.METRICS`, or ``score.NAME``;
             those without any value are left out.
         margin: when given, shares are also tested for equivalence within ± this much (0.02: 2 pp).
         seed: of permutations and resampling: equal seeds give equal bits.
@@ -57,7 +57,7 @@ def compare(
         ``a_settings`` and ``b_settings``. ``difference`` is the mean over the ``n`` joined
         prompts of a minus b, in the metric's unit; ``ci95`` its interval; ``p`` the test named in
         ``test``, ``p_adjusted`` the same within the family of ``family`` comparisons; ``mde`` what
-        would have been found with 80 % power, ``mde_from`` the ``spread`` of the differences, or,
+        would be detected with 80 % power, ``mde_from`` the ``spread`` of the differences, or,
         where they are all equal, a ``bound`` of it (None: nothing bounds it); ``also_differs``
         what else differs between the sides, such as the model of a provider; ``repeats`` the
         largest K behind a value, each side; ``ratio`` the geometric mean ratio of positive
@@ -70,15 +70,15 @@ def compare(
         ConfigError: the axis does not vary, or nothing has the baseline value.
 
     """
-    joined = Joined.of({"": frames} if isinstance(frames, Frame) else frames)
+    joined = JoinedRuns.of({"": frames} if isinstance(frames, RunFrame) else frames)
     flips = stats.SignFlips(clusters=joined.clusters, seed=seed, draws=draws)
-    found = Comparisons(joined, {by: find_pairs(joined.columns, by, baseline)}, flips)
-    found.make(metrics, margin=margin, seed=seed)
-    return found.tested(flips.p())
+    comparisons = Comparisons(joined, {by: find_pairs(joined.columns, by, baseline)}, flips)
+    comparisons.add_metrics(metrics, margin=margin, seed=seed)
+    return comparisons.rows(flips.p())
 
 
 def compare_runs(
-    frames: Mapping[str, Frame], *, baseline: str | None = None, **options: Any
+    frames: Mapping[str, RunFrame], *, baseline: str | None = None, **options: Any
 ) -> list[dict[str, Any]]:
     """Compare runs with each other, setting by setting: yesterday against today.
 
@@ -90,81 +90,84 @@ def compare_runs(
     return compare(frames, by=RUN, baseline=first if baseline is None else baseline, **options)
 
 
-class _Tested(NamedTuple):
-    """A comparison without its p values, and where they stand among the sign flips.
+class _UntestedRow(NamedTuple):
+    """A comparison without its p values, and their columns among the sign flips.
 
-    ``p`` is None where the row has a p of its own, ``strict`` where no error is counted as 0.
+    ``p`` is None where the row has a p value already (McNemar), ``errors_as_failures`` where no
+    error is counted as 0.
     """
 
     row: dict[str, Any]
     p: int | None
     missing: int
-    strict: int | None
+    errors_as_failures: int | None
 
 
 class Comparisons:
-    """Comparisons along some axes, metric by metric; tested once all of them are there.
+    """Collects comparisons along some axes, metric by metric; they are tested all together.
 
     Args:
         joined: the runs.
         pairs: what to compare, by axis.
-        flips: takes the columns to be tested.
+        flips: tests the collected differences.
     """
 
     def __init__(
-        self, joined: Joined, pairs: Mapping[str, Sequence[Pair]], flips: stats.SignFlips
+        self, joined: JoinedRuns, pairs: Mapping[str, Sequence[SettingPair]], flips: stats.SignFlips
     ) -> None:
         self._joined = joined
         self._pairs = pairs
         self._flips = flips
-        self._found: dict[str, list[_Tested]] = {axis: [] for axis in pairs}
+        self._untested: dict[str, list[_UntestedRow]] = {axis: [] for axis in pairs}
 
-    def make(
+    def add_metrics(
         self, metrics: Sequence[str] = METRICS, *, margin: float | None = None, seed: int = 0
     ) -> None:
-        """Make all comparisons in some metrics; arguments as of :func:`compare`."""
+        """Add the comparisons in some metrics; arguments as of :func:`compare`."""
         for metric in metrics:
-            # What a metric needs, a column of numbers or more for each comparison, is let go
-            # before the next one.
-            measured = Measured.of(self._joined, metric)
-            if measured is None:
+            # The matrices of one metric are freed before those of the next.
+            matrix = MetricMatrix.of(self._joined, metric)
+            if matrix is None:
                 continue
-            about = _About(self._joined, Percentiles(self._joined, metric), margin, seed)
+            context = _MetricContext(self._joined, Percentiles(self._joined, metric), margin, seed)
             for axis, pairs in self._pairs.items():
                 for pair in pairs:
-                    made = self._made(axis, Contrast.of(pair, measured), about)
-                    self._found[axis].append(made)
+                    paired = PairedMetric.of(pair, matrix)
+                    self._untested[axis].append(self._compare_pair(axis, paired, context))
 
-    def _made(self, axis: str, contrast: Contrast, about: _About) -> _Tested:
-        row = _row(axis.removeprefix("params."), contrast, about)
-        a, b = both_known(contrast.measured.missing, contrast.pair)
+    def _compare_pair(
+        self, axis: str, paired: PairedMetric, context: _MetricContext
+    ) -> _UntestedRow:
+        row = _row(axis.removeprefix("params."), paired, context)
+        a, b = joined_sides(paired.metric.missing, paired.pair)
         row["missing"] = {"a": mean(a), "b": mean(b)}
-        strict = None
-        if contrast.measured.strict is not None:
-            differences = np.subtract(*both_known(contrast.measured.strict, contrast.pair))
+        errors_as_failures = None
+        strict_values = paired.metric.errors_as_failures
+        if strict_values is not None:
+            differences = np.subtract(*joined_sides(strict_values, paired.pair))
             row["errors_as_failures"] = {
                 "difference": mean(differences),
-                "ci95": about.ci(differences, contrast.measured.metric),
+                "ci95": context.ci(differences, paired.metric.name),
             }
-            strict = self._flips.add(differences)
-        p = self._flips.add(contrast.differences) if row["mcnemar"] is None else None
-        return _Tested(row, p, self._flips.add(a - b), strict)
+            errors_as_failures = self._flips.add(differences)
+        p = self._flips.add(paired.differences) if row["mcnemar"] is None else None
+        return _UntestedRow(row, p, self._flips.add(a - b), errors_as_failures)
 
-    def tested(self, p: Floats) -> list[dict[str, Any]]:
-        """All rows, axis by axis, with their p values: those of the sign flips."""
-        return [row for found in self._found.values() for row in _tested(found, p)]
+    def rows(self, p: Floats) -> list[dict[str, Any]]:
+        """All rows, axis by axis; ``p`` are the p values of the sign flips."""
+        return [row for rows in self._untested.values() for row in _finish_rows(rows, p)]
 
 
-def _tested(found: list[_Tested], p: Floats) -> list[dict[str, Any]]:
-    """The comparisons along one axis with their p values, and in words."""
+def _finish_rows(untested: list[_UntestedRow], p: Floats) -> list[dict[str, Any]]:
+    """The comparisons along one axis with their p values and sentences."""
     rows: list[dict[str, Any]] = []
-    for one in found:
-        row, missing = one.row, number(p[one.missing])
-        if one.p is not None:
-            row["p"] = number(p[one.p])
+    for comparison in untested:
+        row, missing = comparison.row, number(p[comparison.missing])
+        if comparison.p is not None:
+            row["p"] = number(p[comparison.p])
         row["missing"] |= {"p": missing, "differs": missing is not None and missing < 0.05}
-        if one.strict is not None:
-            row["errors_as_failures"]["p"] = number(p[one.strict])
+        if comparison.errors_as_failures is not None:
+            row["errors_as_failures"]["p"] = number(p[comparison.errors_as_failures])
         rows.append(row)
     _adjust(rows)
     for row in rows:
@@ -172,49 +175,49 @@ def _tested(found: list[_Tested], p: Floats) -> list[dict[str, Any]]:
     return rows
 
 
-class _About(NamedTuple):
+class _MetricContext(NamedTuple):
     """What the rows of a metric share."""
 
-    joined: Joined
+    joined: JoinedRuns
     percentiles: Percentiles
     margin: float | None
     seed: int
 
     def ci(self, differences: Floats, metric: str) -> list[float] | None:
         """Return the interval of a mean difference."""
-        scale = "real" if metric in _RATIO_METRICS else "difference"
+        scale = "real" if metric in AMOUNT_METRICS else "difference"
         return interval(
             stats.mean_ci(differences, clusters=self.joined.clusters, scale=scale, seed=self.seed)
         )
 
-    def ratio(self, contrast: Contrast) -> dict[str, Any] | None:
+    def ratio(self, paired: PairedMetric) -> dict[str, Any] | None:
         """Return the geometric mean ratio of the sides."""
-        found = stats.geometric_mean_ratio(
-            contrast.a, contrast.b, clusters=self.joined.clusters, seed=self.seed
+        result = stats.geometric_mean_ratio(
+            paired.a, paired.b, clusters=self.joined.clusters, seed=self.seed
         )
-        if found is None:
+        if result is None:
             return None
-        value, ends, n = found
+        value, ends, n = result
         return {"value": value, "ci95": interval(ends), "n": n}
 
-    def equivalence(self, contrast: Contrast) -> dict[str, Any] | None:
+    def equivalence(self, paired: PairedMetric) -> dict[str, Any] | None:
         """Test shares for being equal within the margin, where there is one."""
-        if self.margin is None or contrast.measured.metric in _RATIO_METRICS:
+        if self.margin is None or paired.metric.name in AMOUNT_METRICS:
             return None
-        p = stats.tost(contrast.differences, self.margin, clusters=self.joined.clusters)
+        p = stats.tost(paired.differences, self.margin, clusters=self.joined.clusters)
         return {"margin": self.margin, "p": p}
 
 
-def _row(by: str, contrast: Contrast, about: _About) -> dict[str, Any]:
-    """A comparison as far as it is known before the sign flips."""
-    pair, metric, clusters = contrast.pair, contrast.measured.metric, about.joined.clusters
-    p, test, discordant = None, "sign-flip permutation", contrast.discordant()
+def _row(by: str, paired: PairedMetric, context: _MetricContext) -> dict[str, Any]:
+    """A comparison without the p values of the sign flips."""
+    pair, metric, clusters = paired.pair, paired.metric.name, context.joined.clusters
+    p, test, discordant = None, "sign-flip permutation", paired.discordant()
     if clusters is not None:
         test, discordant = "sign-flip permutation of clusters", None
     elif discordant is not None:
         p, test = stats.mcnemar_mid_p(*discordant), "McNemar mid-p"
-    wins, losses, ties = contrast.tally()
-    only_a, only_b = contrast.unmatched()
+    wins, losses, ties = paired.tally()
+    only_a, only_b = paired.unmatched()
     return {
         "metric": metric,
         "by": by,
@@ -222,48 +225,48 @@ def _row(by: str, contrast: Contrast, about: _About) -> dict[str, Any]:
         "pooled": pair.pooled,
         "stratum": pair.stratum,
         "also_differs": pair.also_differs(by),
-        "difference": mean(contrast.differences),
-        "ci95": about.ci(contrast.differences, metric),
+        "difference": mean(paired.differences),
+        "ci95": context.ci(paired.differences, metric),
         "p": p,
         "p_adjusted": None,
         "test": test,
-        "n": contrast.n,
-        "repeats": [contrast.repeats(pair.compared), contrast.repeats(pair.baseline)],
-        **_detectable(contrast, clusters),
-        "a_mean": mean(contrast.a),
-        "b_mean": mean(contrast.b),
+        "n": paired.n,
+        "repeats": [paired.repeats(pair.compared), paired.repeats(pair.baseline)],
+        **_detectable_difference(paired, clusters),
+        "a_mean": mean(paired.a),
+        "b_mean": mean(paired.b),
         "wins": wins,
         "losses": losses,
         "ties": ties,
-        "correlation": contrast.correlation(),
+        "correlation": paired.correlation(),
         "mcnemar": None if discordant is None else {"b": discordant[0], "c": discordant[1]},
         "unmatched": {"a": only_a, "b": only_b},
-        "ratio": about.ratio(contrast) if metric in _RATIO_METRICS else None,
-        "percentiles": about.percentiles.compare(contrast) if metric in _TRIAL_METRICS else None,
+        "ratio": context.ratio(paired) if metric in AMOUNT_METRICS else None,
+        "percentiles": context.percentiles.compare(paired) if metric in _TRIAL_METRICS else None,
         "missing": None,
         "errors_as_failures": None,
-        "equivalence": about.equivalence(contrast),
+        "equivalence": context.equivalence(paired),
     }
 
 
-def _detectable(contrast: Contrast, clusters: Any) -> dict[str, Any]:
-    """The smallest difference found with 80 % power, and what it rests on.
+def _detectable_difference(paired: PairedMetric, clusters: Any) -> dict[str, Any]:
+    """The smallest difference detected with 80 % power, and whether it is from a spread or a bound.
 
-    Differences that are all equal show no spread. Of shares there is still a bound of it; of
-    seconds, tokens and dollars there is none.
+    Differences that are all equal show no spread. For shares the spread still has an upper bound,
+    for seconds, tokens and dollars it has none.
     """
-    spread = stats.standard_error(contrast.differences, clusters)
+    spread = stats.standard_error(paired.differences, clusters)
     if spread is not None:
         return {"mde": stats.detectable(spread[1]), "mde_from": "spread"}
     bound = None
-    if contrast.measured.metric not in _RATIO_METRICS:
-        bound = stats.greatest_error(contrast.differences, clusters)
+    if paired.metric.name not in AMOUNT_METRICS:
+        bound = stats.max_standard_error(paired.differences, clusters)
     if bound is None:
         return {"mde": None, "mde_from": None}
     return {"mde": stats.detectable(bound), "mde_from": "bound"}
 
 
-def _sides(pair: Pair, by: str) -> dict[str, Any]:
+def _sides(pair: SettingPair, by: str) -> dict[str, Any]:
     sides: dict[str, Any] = {}
     for side, columns, value in (
         ("a", pair.compared, pair.value),

@@ -1,10 +1,10 @@
-"""Which setting leads in a metric, and which ones cannot be told apart from it.
+"""The leading setting in each metric, and the settings that are not detectably worse.
 
 The leader is the setting with the best mean over prompts. Every other setting is tested against it,
 paired by prompt (sign flips, Holm over the others of the metric). Settings without a detectable
-difference form the *leading group* with it: to be outside the group is to be detectably worse, to
-be inside is not to be proven equal. The leader was picked by looking, so its lead over the
-runner-up is biased upwards; the intervals say by how much at most.
+difference form the *leading group* with it. A setting outside the group is detectably worse; one
+inside is not proven equal. The leader is selected after the fact, so its lead over the runner-up is
+biased upwards; the intervals bound it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalharness.analysis import stats
+from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Floats
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.json_values import interval, number
+from evalharness.analysis.data.metrics import SHARE_METRICS
 
 #: Which way is better.
 DIRECTIONS = {"agreement": 1, "agreement_answer": 1, "score": 1, "latency_s": -1, "cost_usd": -1}
 LEVEL = 0.05
-_SHARES = ("agreement", "agreement_answer", "score")
 
 
-def leaders(frame: Frame, *, seed: int = 0) -> dict[str, Any]:
-    """Find the leading group of every metric in :data:`DIRECTIONS`.
+def leaders(frame: RunFrame, *, seed: int = 0) -> dict[str, Any]:
+    """Find the leading group of each metric in :data:`DIRECTIONS`.
 
     Args:
         frame: the run.
@@ -38,25 +39,25 @@ def leaders(frame: Frame, *, seed: int = 0) -> dict[str, Any]:
         the leader, over the ``n`` prompts both have), ``ci95``, ``p`` and ``p_adjusted``.
 
     """
-    led = {metric: _Lead.of(frame, metric, sign) for metric, sign in DIRECTIONS.items()}
-    known = [lead for lead in led.values() if lead is not None]
+    by_metric = {metric: _Leader.of(frame, metric, sign) for metric, sign in DIRECTIONS.items()}
+    known = [leader for leader in by_metric.values() if leader is not None]
     if not known:
-        return dict.fromkeys(led)
+        return dict.fromkeys(by_metric)
     # All metrics at once: drawing the signs costs more than multiplying with them.
     p = stats.sign_flip(
-        np.concatenate([lead.differences for lead in known], axis=1),
+        np.concatenate([leader.differences for leader in known], axis=1),
         clusters=frame.clusters,
         seed=seed,
     )
-    ends = np.cumsum([len(lead.others) for lead in known])[:-1]
-    found = dict(zip((lead.metric for lead in known), np.split(p, ends), strict=True))
+    ends = np.cumsum([len(leader.others) for leader in known])[:-1]
+    p_values = dict(zip((leader.metric for leader in known), np.split(p, ends), strict=True))
     return {
-        metric: None if lead is None else _described(frame, lead, found[metric], seed)
-        for metric, lead in led.items()
+        metric: None if leader is None else _describe_leader(frame, leader, p_values[metric], seed)
+        for metric, leader in by_metric.items()
     }
 
 
-class _Lead(NamedTuple):
+class _Leader(NamedTuple):
     """The leader in a metric; ``differences`` of the others to it, prompts × others."""
 
     metric: str
@@ -66,8 +67,8 @@ class _Lead(NamedTuple):
     differences: Floats
 
     @classmethod
-    def of(cls, frame: Frame, metric: str, sign: int) -> _Lead | None:
-        table = frame.per_prompt(metric)
+    def of(cls, frame: RunFrame, metric: str, sign: int) -> _Leader | None:
+        table = cell_means(frame, metric)
         means = [_mean(table[:, s]) for s in range(table.shape[1])]
         known = [s for s, mean in enumerate(means) if mean is not None]
         if len(known) < 2:
@@ -77,28 +78,28 @@ class _Lead(NamedTuple):
         return cls(metric, best, others, means, table[:, others] - table[:, [best]])
 
 
-def _described(frame: Frame, lead: _Lead, raw: Floats, seed: int) -> dict[str, Any]:
-    metric, best, means = lead.metric, lead.best, lead.means
-    # A setting that shares no prompt with the leader has no p, and cannot be told from it.
-    adjusted, _ = stats.holm(raw)
+def _describe_leader(frame: RunFrame, leader: _Leader, p: Floats, seed: int) -> dict[str, Any]:
+    metric, best, means = leader.metric, leader.best, leader.means
+    # A setting that shares no prompt with the leader has no p, and stays in the group.
+    adjusted, _ = stats.holm(p)
     rows = [
-        _other(frame, s, metric, means[s], lead.differences[:, i], seed)
-        | {"p": number(raw[i]), "p_adjusted": number(adjusted[i])}
-        for i, s in enumerate(lead.others)
+        _describe_other(frame, s, metric, means[s], leader.differences[:, i], seed)
+        | {"p": number(p[i]), "p_adjusted": number(adjusted[i])}
+        for i, s in enumerate(leader.others)
     ]
-    level = [r["setting_id"] for r in rows if r["p_adjusted"] is None or r["p_adjusted"] >= LEVEL]
+    group = [r["setting_id"] for r in rows if r["p_adjusted"] is None or r["p_adjusted"] >= LEVEL]
     return {
         "setting_id": frame.setting_ids[best],
         "value": means[best],
-        "group": [frame.setting_ids[best], *level],
+        "group": [frame.setting_ids[best], *group],
         "others": rows,
     }
 
 
-def _other(
-    frame: Frame, setting: int, metric: str, value: float | None, differences: Floats, seed: int
+def _describe_other(
+    frame: RunFrame, setting: int, metric: str, value: float | None, differences: Floats, seed: int
 ) -> dict[str, Any]:
-    scale = "difference" if metric in _SHARES else "real"
+    scale = "difference" if metric in SHARE_METRICS else "real"
     ends = stats.mean_ci(differences, clusters=frame.clusters, scale=scale, seed=seed)
     return {
         "setting_id": frame.setting_ids[setting],

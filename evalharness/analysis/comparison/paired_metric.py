@@ -1,4 +1,4 @@
-"""One metric on two sides of a comparison, prompt by prompt."""
+"""A metric on the two sides of a comparison, prompt by prompt."""
 
 from __future__ import annotations
 
@@ -8,75 +8,76 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from evalharness.analysis.comparison.matching import Column, Pair
-from evalharness.analysis.data.join_runs import Floats, Ints, Joined
+from evalharness.analysis.comparison.matching import SettingPair
+from evalharness.analysis.data.join_runs import Floats, Ints, JoinedRuns, SettingColumn
 
 _TIE = 1e-12  # differences within rounding are ties
 
 
-class Measured(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A metric over all columns, prompts × columns, as the comparisons need it.
+class MetricMatrix(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """A metric of all prompts × columns.
 
     Attributes:
-        metric: its name.
+        name: of the metric.
         values: the mean over usable repeats; NaN unknown.
         repeats: usable repeats behind each value.
         missing: share of trials without a usable value; NaN where there were no trials.
-        strict: score with every error counted as 0; None for other metrics, or without errors.
+        errors_as_failures: the score with each error counted as 0; None for other metrics, or
+            without errors.
 
     """
 
-    metric: str
+    name: str
     values: Floats
     repeats: Ints
     missing: Floats
-    strict: Floats | None
+    errors_as_failures: Floats | None
 
     @classmethod
-    def of(cls, joined: Joined, metric: str) -> Measured | None:
-        """Measure a metric; None when no prompt has a value of it."""
+    def of(cls, joined: JoinedRuns, metric: str) -> MetricMatrix | None:
+        """The matrix of a metric; None when no prompt has a value."""
         values = joined.values(metric)
         if not np.isfinite(values).any():
             return None
         repeats, trials, errors = joined.repeats(metric), joined.trials, joined.errors
-        strict = None
+        errors_as_failures = None
         if metric.startswith("score") and errors.any():
             # An error is a failure only where there was something to score.
             gradable = joined.targets() | np.isfinite(values).any(axis=1)
-            judged = np.where(gradable[:, None], repeats + errors, 0)
+            counted = np.where(gradable[:, None], repeats + errors, 0)
             total = np.where(np.isfinite(values), values, 0.0) * repeats
-            strict = np.where(judged > 0, total / np.maximum(judged, 1), np.nan)
+            errors_as_failures = np.where(counted > 0, total / np.maximum(counted, 1), np.nan)
         share = 1.0 - np.minimum(repeats, trials) / np.maximum(trials, 1)
         return cls(
-            metric=metric,
+            name=metric,
             values=values,
             repeats=repeats,
             missing=np.where(trials > 0, share, np.nan),
-            strict=strict,
+            errors_as_failures=errors_as_failures,
         )
 
 
-class Contrast(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
-    """Compared minus baseline, prompt by prompt.
+class PairedMetric(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
+    """A metric on the two sides of a pair, prompt by prompt.
 
     Attributes:
-        pair: what is compared.
-        measured: the metric.
+        pair: the compared and the baseline side.
+        metric: the metric of all columns.
         a, b: values of the compared and the baseline side where *both* are known, else NaN; for
             pooled strata the mean over the strata where both are known.
 
     """
 
-    pair: Pair
-    measured: Measured
+    pair: SettingPair
+    metric: MetricMatrix
     a: Floats
     b: Floats
 
     @classmethod
-    def of(cls, pair: Pair, measured: Measured) -> Contrast:
-        """Take the two sides of a pair out of the matrices."""
-        a, b = both_known(measured.values, pair)
-        return cls(pair=pair, measured=measured, a=a, b=b)
+    def of(cls, pair: SettingPair, metric: MetricMatrix) -> PairedMetric:
+        """Select the two sides of a pair from the matrix."""
+        a, b = joined_sides(metric.values, pair)
+        return cls(pair=pair, metric=metric, a=a, b=b)
 
     @cached_property
     def differences(self) -> Floats:
@@ -93,15 +94,15 @@ class Contrast(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         """Prompts joined."""
         return int(self.joined.sum())
 
-    def repeats(self, side: tuple[Column, ...]) -> int:
+    def repeats(self, side: tuple[SettingColumn, ...]) -> int:
         """Return the largest number of usable repeats behind a joined value of a side."""
-        counts = self.measured.repeats[:, [column.place for column in side]]
+        counts = self.metric.repeats[:, [column.index for column in side]]
         return int(counts[self.joined].max(initial=0))
 
     def unmatched(self) -> tuple[int, int]:
         """Count prompts that have a value on the compared, or on the baseline, side only."""
         sides = [
-            np.isfinite(self.measured.values[:, [c.place for c in side]]).any(axis=1)
+            np.isfinite(self.metric.values[:, [c.index for c in side]]).any(axis=1)
             for side in (self.pair.compared, self.pair.baseline)
         ]
         return tuple(int((side & ~self.joined).sum()) for side in sides)  # pyright: ignore[reportReturnType]
@@ -123,7 +124,7 @@ class Contrast(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
 
         None unless this is one pass/fail outcome a side and a prompt.
         """
-        if not self.measured.metric.startswith("score") or self.pair.pooled:
+        if not self.metric.name.startswith("score") or self.pair.pooled:
             return None
         if max(self.repeats(self.pair.compared), self.repeats(self.pair.baseline)) != 1:
             return None
@@ -134,10 +135,10 @@ class Contrast(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         return up, down
 
 
-def both_known(values: Floats, pair: Pair) -> tuple[Floats, Floats]:
-    """Return the two sides of a pair where both are known, averaged over matched strata."""
-    a = values[:, [column.place for column in pair.compared]]
-    b = values[:, [column.place for column in pair.baseline]]
+def joined_sides(values: Floats, pair: SettingPair) -> tuple[Floats, Floats]:
+    """The two sides of a pair where both are known, averaged over matched strata."""
+    a = values[:, [column.index for column in pair.compared]]
+    b = values[:, [column.index for column in pair.baseline]]
     known = np.isfinite(a) & np.isfinite(b)
     a, b = np.where(known, a, np.nan), np.where(known, b, np.nan)
     if not pair.pooled:

@@ -1,4 +1,4 @@
-"""Medians and 95th percentiles over the trials of two sides, paired by prompt."""
+"""Medians and 95th percentiles over the trials of the two sides of a comparison."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.comparison.matching import Column
-from evalharness.analysis.comparison.paired_metric import Contrast
-from evalharness.analysis.data.join_runs import Ints, Joined
+from evalharness.analysis.comparison.paired_metric import PairedMetric
+from evalharness.analysis.data.join_runs import Ints, JoinedRuns, SettingColumn
 from evalharness.analysis.data.json_values import interval
 
 _SHARES = {"p50": 0.5, "p95": 0.95}
@@ -17,20 +16,20 @@ _Side = list[stats.Quantile]
 
 
 class Percentiles:
-    """Compares percentiles of one metric; a side that many are held against is sorted once."""
+    """Compares percentiles of one metric; a side that occurs in several pairs is sorted once."""
 
-    def __init__(self, joined: Joined, metric: str) -> None:
+    def __init__(self, joined: JoinedRuns, metric: str) -> None:
         self._joined = joined
         self._metric = metric
         self._sides: dict[tuple[tuple[int, ...], bytes], _Side] = {}
 
-    def compare(self, contrast: Contrast) -> dict[str, Any] | None:
+    def compare(self, paired: PairedMetric) -> dict[str, Any] | None:
         """Compare the percentiles over the trials of the joined prompts; None without any."""
-        prompts = np.flatnonzero(contrast.joined)
-        key = np.packbits(contrast.joined).tobytes()
+        prompts = np.flatnonzero(paired.joined)
+        key = np.packbits(paired.joined).tobytes()
         a, b = (
             self._side(columns, prompts, key)
-            for columns in (contrast.pair.compared, contrast.pair.baseline)
+            for columns in (paired.pair.compared, paired.pair.baseline)
         )
         return {
             name: {
@@ -42,15 +41,15 @@ class Percentiles:
             for name, top, base in zip(_SHARES, a, b, strict=False)
         }
 
-    def _side(self, columns: tuple[Column, ...], prompts: Ints, key: bytes) -> _Side:
-        wanted = tuple(column.place for column in columns), key
-        if wanted not in self._sides:
+    def _side(self, columns: tuple[SettingColumn, ...], prompts: Ints, key: bytes) -> _Side:
+        side_key = tuple(column.index for column in columns), key
+        if side_key not in self._sides:
             values, rows = self._joined.observations(self._metric, columns, prompts)
             codes, count = self._units(prompts)
-            self._sides[wanted] = stats.quantiles(
+            self._sides[side_key] = stats.quantiles(
                 values, codes[rows], count, tuple(_SHARES.values())
             )
-        return self._sides[wanted]
+        return self._sides[side_key]
 
     def _units(self, prompts: Ints) -> tuple[Ints, int]:
         """The code of the unit (prompt or cluster) of each joined row, and how many there are."""

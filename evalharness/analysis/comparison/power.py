@@ -1,4 +1,4 @@
-"""How many prompts and repeats, and dollars, it takes to see a difference in score."""
+"""Power planning: the prompts, repeats and dollars it takes to detect a difference in score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.data.encode import Floats
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.errors import ConfigError
 from evalharness.process.text import plural
 
@@ -40,7 +40,7 @@ def parse_difference(text: str) -> float:
 def plan_detection(
     difference: float,
     *,
-    pilot: Frame | None = None,
+    pilot: RunFrame | None = None,
     pilot_name: str = "pilot",
     cost_per_trial_usd: float | None = None,
     prompts: int | None = None,
@@ -48,19 +48,19 @@ def plan_detection(
     level: float = 0.95,
     power: float = 0.8,
 ) -> dict[str, Any]:
-    """Work out what it takes to see a difference in mean score between two settings.
+    """Plan how to detect a difference in mean score between two settings.
 
     Args:
         difference: in 0..1 (0.02 is two percentage points).
         pilot: a scored run with at least two repeats; its pair of settings that needs the most
             prompts is taken. With one setting only, the between-prompt variance of the
             difference is assumed. None assumes all components from published runs.
-        pilot_name: what the pilot is called in ``source``.
+        pilot_name: the name of the pilot in ``source``.
         cost_per_trial_usd: mean cost of a trial; None takes the pilot's, if it is known.
         prompts: how many prompts there are; None takes the pilot's number.
         repeats: which K to tabulate.
         level: of the test.
-        power: the chance of finding the difference if it is there.
+        power: the chance of detecting the difference if it exists.
 
     Returns:
         ``components`` (variances, 0..1 scale) with ``source`` in words and ``assumed`` names;
@@ -69,11 +69,11 @@ def plan_detection(
         ``enough`` (whether these do); ``lines``, the same for people.
 
     """
-    components, assumed = stats.TYPICAL, ["all"]
+    components, assumed = stats.TYPICAL_COMPONENTS, ["all"]
     source = "published runs at T=0 against T=1 (--from RUN takes one of yours)"
     if pilot is not None:
-        components, said, assumed = pilot_components(pilot)
-        source = f"{pilot_name}: {said}"
+        components, origin, assumed = pilot_components(pilot)
+        source = f"{pilot_name}: {origin}"
         cost_per_trial_usd = cost_per_trial_usd or _mean_cost(pilot)
         prompts = prompts or len(pilot.prompt_ids)
     options: list[dict[str, Any]] = []
@@ -105,11 +105,11 @@ def plan_detection(
         "source": source,
         "assumed": assumed,
         "options": options,
-        "lines": _lines(difference, power, options, prompts, source),
+        "lines": _plan_lines(difference, power, options, prompts, source),
     }
 
 
-def pilot_components(pilot: Frame) -> tuple[stats.Components, str, list[str]]:
+def pilot_components(pilot: RunFrame) -> tuple[stats.VarianceComponents, str, list[str]]:
     """Return variance components of the most demanding pair of settings, their source, guesses.
 
     Raises:
@@ -117,26 +117,26 @@ def pilot_components(pilot: Frame) -> tuple[stats.Components, str, list[str]]:
 
     """
     tables = [score_table(pilot, index) for index in range(len(pilot.setting_ids))]
-    found: list[tuple[float, stats.Components, str]] = []
+    candidates: list[tuple[float, stats.VarianceComponents, str]] = []
     for a, b in combinations(range(len(tables)), 2):
         components = stats.variance_components(tables[a], tables[b])
         if components is not None:
             worst = stats.minimum_detectable(components, 100, 1)
             pair = f"{pilot.label(a)} against {pilot.label(b)}"
-            found.append((worst, components, pair))
-    if found:
-        worst, components, names = max(found, key=lambda item: item[0])
-        if len(found) > 1:
+            candidates.append((worst, components, pair))
+    if candidates:
+        worst, components, names = max(candidates, key=lambda item: item[0])
+        if len(candidates) > 1:
             names += " (of its pairs the one that needs most)"
         if worst == 0.0:
-            return _bounded(components, names)
+            return _upper_bound(components, names)
         return components, f"{names}, {plural(components.prompts or 0, 'prompt')}", []
     for index, table in enumerate(tables):
         single = stats.variance_components(table, table)
         if single is not None:
             within = single.within_a
-            assumed = stats.Components(
-                omega2=stats.TYPICAL.omega2, within_a=within, within_b=within
+            assumed = stats.VarianceComponents(
+                omega2=stats.TYPICAL_COMPONENTS.omega2, within_a=within, within_b=within
             )
             source = f"{pilot.label(index)}; between-prompt variance from published runs"
             return assumed, source, ["omega2"]
@@ -146,38 +146,40 @@ def pilot_components(pilot: Frame) -> tuple[stats.Components, str, list[str]]:
     )
 
 
-def _bounded(seen: stats.Components, names: str) -> tuple[stats.Components, str, list[str]]:
-    """A pilot in which nothing varied is no proof that nothing varies: bound what it missed."""
-    prompts = seen.prompts or 0
-    error = stats.greatest_error(np.zeros(prompts))
+def _upper_bound(
+    pilot: stats.VarianceComponents, names: str
+) -> tuple[stats.VarianceComponents, str, list[str]]:
+    """Upper bounds of the components, for a pilot in which no score varied."""
+    prompts = pilot.prompts or 0
+    error = stats.max_standard_error(np.zeros(prompts))
     assert error is not None
-    components = stats.Components(
+    components = stats.VarianceComponents(
         omega2=error**2 * prompts, within_a=0.0, within_b=0.0, prompts=prompts
     )
     source = f"{names}, {plural(prompts, 'prompt')}: no score varied, so this is an upper bound"
     return components, source, ["omega2"]
 
 
-def score_table(frame: Frame, setting: int) -> Floats:
+def score_table(frame: RunFrame, setting: int) -> Floats:
     """Return the primary score of every repeat of a setting: prompts × repeats, NaN unscored."""
     rows = frame.rows_of(setting)
     prompt = frame.prompt[rows]
     if not frame.scores or not prompt.size:
         return np.full((len(frame.prompt_ids), 1), np.nan)
-    # Rows are sorted by prompt: a record's place among its prompt's is its distance to the first.
-    place = np.arange(prompt.size) - np.searchsorted(prompt, prompt)
-    table = np.full((len(frame.prompt_ids), int(place.max()) + 1), np.nan)
-    table[prompt, place] = next(iter(frame.scores.values()))[rows]
+    # Rows are sorted by prompt: a record's repeat is its distance to the first of its prompt.
+    repeat = np.arange(prompt.size) - np.searchsorted(prompt, prompt)
+    table = np.full((len(frame.prompt_ids), int(repeat.max()) + 1), np.nan)
+    table[prompt, repeat] = next(iter(frame.scores.values()))[rows]
     return table
 
 
-def _mean_cost(pilot: Frame) -> float | None:
+def _mean_cost(pilot: RunFrame) -> float | None:
     if pilot.cost_usd is None or not np.isfinite(pilot.cost_usd).any():
         return None
     return float(np.nanmean(pilot.cost_usd))
 
 
-def _lines(
+def _plan_lines(
     difference: float,
     power: float,
     options: list[dict[str, Any]],
@@ -190,27 +192,27 @@ def _lines(
     lines = [
         f"to see a difference of {100 * difference:g} pp in the mean score of two settings, with "
         f"{100 * power:.0f} % chance:",
-        f"  {_size(best)}",
+        f"  {_option_text(best)}",
     ]
     if not affordable and fewest["prompts"] < best["prompts"]:
-        lines.append(f"  or, with the fewest prompts, {_size(fewest)}")
+        lines.append(f"  or, with the fewest prompts, {_option_text(fewest)}")
     if prompts is not None and not affordable:
-        most = options[-1]
-        shown = "no difference" if most["mde"] is None else f"{100 * most['mde']:.1f} pp at best"
+        last = options[-1]  # the one with the most repeats
+        shown = "no difference" if last["mde"] is None else f"{100 * last['mde']:.1f} pp at best"
         lines.append(
             f"  the {plural(prompts, 'prompt')} of this plan {'shows' if prompts == 1 else 'show'} "
-            f"{shown}, with {plural(most['repeats'], 'repeat')}"
+            f"{shown}, with {plural(last['repeats'], 'repeat')}"
         )
-    rests_on = f"how much scores vary: from {source}"
-    return [*lines, *wrap(rests_on, WIDTH, initial_indent="  ", subsequent_indent="    ")]
+    source_line = f"how much scores vary: from {source}"
+    return [*lines, *wrap(source_line, WIDTH, initial_indent="  ", subsequent_indent="    ")]
 
 
-def _size(option: dict[str, Any]) -> str:
+def _option_text(option: dict[str, Any]) -> str:
     prompts, repeats = plural(option["prompts"], "prompt"), plural(option["repeats"], "repeat")
-    return f"{prompts} × {repeats} × 2 settings = {option['trials']:,} trials{_cost(option)}"
+    return f"{prompts} × {repeats} × 2 settings = {option['trials']:,} trials{_cost_text(option)}"
 
 
-def _cost(option: dict[str, Any]) -> str:
+def _cost_text(option: dict[str, Any]) -> str:
     cost = option["cost_usd"]
     if cost is None:
         return ", cost unknown"

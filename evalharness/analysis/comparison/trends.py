@@ -1,4 +1,4 @@
-"""What an ordered axis does on the whole: mean per-prompt slopes, tests over all settings."""
+"""Trends over an ordered axis: mean per-prompt slopes, and tests over all settings."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.comparison.matching import Column, axis_value, ordered_columns, varying
-from evalharness.analysis.comparison.sentences import amount, p_text, place
-from evalharness.analysis.data.frame import METRICS, Frame
-from evalharness.analysis.data.join_runs import Floats, Joined
+from evalharness.analysis.comparison.comparison_text import format_amount, p_text, stratum_text
+from evalharness.analysis.comparison.matching import axis_value, ordered_columns, varying_axes
+from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.join_runs import Floats, JoinedRuns, SettingColumn
 from evalharness.analysis.data.json_values import interval, mean, number
-
-_ORDINAL = ("latency_s", "completion_tokens", "cost_usd")
+from evalharness.analysis.data.metrics import AMOUNT_METRICS, METRICS
 
 
 def trends(
-    frames: Frame | Mapping[str, Frame],
+    frames: RunFrame | Mapping[str, RunFrame],
     *,
     by: str,
     metrics: Sequence[str] = METRICS,
     seed: int = 0,
     draws: int = stats.DRAWS,
 ) -> list[dict[str, Any]]:
-    """Fit a slope over a numeric axis to every prompt, and test its mean against 0.
+    """Fit a slope over a numeric axis to each prompt, and test its mean against 0.
 
     The slope is ordinary least squares over the settings of a stratum (everything else equal);
     prompts without a value at every setting are left out and counted. Its mean is tested by sign
@@ -40,36 +39,36 @@ def trends(
         one pass or fail; ``sentence``.
 
     """
-    joined = Joined.of({"": frames} if isinstance(frames, Frame) else frames)
+    joined = JoinedRuns.of({"": frames} if isinstance(frames, RunFrame) else frames)
     flips = stats.SignFlips(clusters=joined.clusters, seed=seed, draws=draws)
-    found = Trends(joined, [by], flips)
-    found.fit(metrics, seed=seed)
-    return found.tested(flips.p())
+    collected = Trends(joined, [by], flips)
+    collected.add_metrics(metrics, seed=seed)
+    return collected.rows(flips.p())
 
 
 class Trends:
-    """Slopes over some axes; tested once all of them are there.
+    """Collects slopes over some axes; they are tested all together.
 
     Args:
         joined: the runs.
-        axes: those to look at.
-        flips: takes the slopes to be tested.
+        axes: the axes.
+        flips: tests the collected slopes.
     """
 
-    def __init__(self, joined: Joined, axes: Sequence[str], flips: stats.SignFlips) -> None:
+    def __init__(self, joined: JoinedRuns, axes: Sequence[str], flips: stats.SignFlips) -> None:
         self._joined = joined
         self._axes = axes
         self._flips = flips
-        self._found: dict[str, list[tuple[dict[str, Any], int]]] = {axis: [] for axis in axes}
+        self._untested: dict[str, list[tuple[dict[str, Any], int]]] = {axis: [] for axis in axes}
 
-    def fit(self, metrics: Sequence[str] = METRICS, *, seed: int = 0) -> None:
+    def add_metrics(self, metrics: Sequence[str] = METRICS, *, seed: int = 0) -> None:
         """Fit all slopes of some metrics; arguments as of :func:`trends`."""
         for by in self._axes:
             strata = ordered_columns(self._joined.columns, by)
             for metric in metrics if strata else ():
                 values = self._joined.values(metric)
                 for points, columns in strata:
-                    table = values[:, [column.place for column in columns]]
+                    table = values[:, [column.index for column in columns]]
                     if not np.isfinite(table).any():
                         continue
                     slope = slopes_over(np.array(points), table)
@@ -80,29 +79,31 @@ class Trends:
                         "slope": mean(slope),
                         "ci95": _interval(slope, self._joined, seed),
                         "points": [[at, mean(table[:, i])] for i, at in enumerate(points)],
-                        **self._beside(metric, table, slope),
+                        **self._prompts_and_tests(metric, table, slope),
                     }
-                    self._found[by].append((row, self._flips.add(slope)))
+                    self._untested[by].append((row, self._flips.add(slope)))
 
-    def _beside(self, metric: str, table: Floats, slope: Floats) -> dict[str, Any]:
-        """What stands beside a slope: prompts, and the tests over all settings."""
+    def _prompts_and_tests(self, metric: str, table: Floats, slope: Floats) -> dict[str, Any]:
+        """The number of prompts of a slope, and the tests over all settings."""
         used = np.isfinite(slope)
-        once = metric.startswith("score") and self._joined.repeats(metric).max(initial=0) == 1
+        scored_once = (
+            metric.startswith("score") and self._joined.repeats(metric).max(initial=0) == 1
+        )
         return {
             "n": int(used.sum()),
             "dropped": int((np.isfinite(table).any(axis=1) & ~used).sum()),
-            "page": _page(table) if metric in _ORDINAL else None,
-            "cochran_q": _cochran(table) if once else None,
+            "page": _page(table) if metric in AMOUNT_METRICS else None,
+            "cochran_q": _cochran(table) if scored_once else None,
         }
 
-    def tested(self, p: Floats) -> list[dict[str, Any]]:
-        """All rows, axis by axis, with their p values: those of the sign flips."""
-        for found in self._found.values():
-            for row, column in found:
+    def rows(self, p: Floats) -> list[dict[str, Any]]:
+        """All rows, axis by axis; ``p`` are the p values of the sign flips."""
+        for untested in self._untested.values():
+            for row, column in untested:
                 row["p"] = number(p[column])
-            for metric in dict.fromkeys(row["metric"] for row, _ in found):
-                _adjust([row for row, _ in found if row["metric"] == metric])
-        return [row for found in self._found.values() for row, _ in found]
+            for metric in dict.fromkeys(row["metric"] for row, _ in untested):
+                _adjust([row for row, _ in untested if row["metric"] == metric])
+        return [row for untested in self._untested.values() for row, _ in untested]
 
 
 def _adjust(rows: list[dict[str, Any]]) -> None:
@@ -117,12 +118,12 @@ def _adjust(rows: list[dict[str, Any]]) -> None:
 def slopes_over(points: Floats, table: Floats) -> Floats:
     """Return the least-squares slope of each row over ``points``; NaN where a value is missing."""
     centred = points - points.mean()
-    # Without this, equal values would come to a slope of 1e-15.
+    # Without this, equal values would give a slope of 1e-15.
     change = table - table[:, :1]
     return change @ centred / float(centred @ centred)
 
 
-def _interval(slope: Floats, joined: Joined, seed: int) -> list[float] | None:
+def _interval(slope: Floats, joined: JoinedRuns, seed: int) -> list[float] | None:
     return interval(stats.mean_ci(slope, clusters=joined.clusters, scale="real", seed=seed))
 
 
@@ -139,29 +140,29 @@ def _cochran(table: Floats) -> dict[str, float] | None:
 
 
 def _stratum(
-    columns: list[Column], strata: list[tuple[list[float], list[Column]]], by: str
+    columns: list[SettingColumn], strata: list[tuple[list[float], list[SettingColumn]]], by: str
 ) -> dict[str, Any]:
-    others = varying([column for _, group in strata for column in group])
+    others = varying_axes([column for _, group in strata for column in group])
     first = columns[0]
     return {name: axis_value(first, name) for name in others if name != by.removeprefix("params.")}
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    where = place(row["stratum"])
+    where = stratum_text(row["stratum"])
     head = f"{row['metric']} over {row['by']}" + (f" at {where}" if where else "")
     if row["slope"] is None:
         return f"{head}: no prompt has a value at every setting"
     ends = "interval not defined"
     if row["ci95"] is not None:
-        ends = ", ".join(amount(end, row["metric"], sign=True) for end in row["ci95"])
+        ends = ", ".join(format_amount(end, row["metric"], sign=True) for end in row["ci95"])
     text = (
-        f"{head}: {amount(row['slope'], row['metric'], sign=True)} per unit [{ends}], "
+        f"{head}: {format_amount(row['slope'], row['metric'], sign=True)} per unit [{ends}], "
         f"{p_text(row['p'])}"
     )
     if row["family"] > 1:
         text += f" (adjusted for {row['family']}: {p_text(row['p_adjusted'])})"
-    return f"{text} (n={row['n']}{_dropped(row['dropped'])})"
+    return f"{text} (n={row['n']}{_dropped_text(row['dropped'])})"
 
 
-def _dropped(prompts: int) -> str:
+def _dropped_text(prompts: int) -> str:
     return f", {prompts} without a value at every setting left out" if prompts else ""

@@ -1,1 +1,1 @@
-"""What was spent, on what, and what was wasted."""
+"""Cost by setting, model, tag and prompt, bills, wasted spend, and the cost frontier."""

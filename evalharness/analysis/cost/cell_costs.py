@@ -1,6 +1,6 @@
-"""What some records cost, and what that bought.
+"""Costs of the records by cell, and per correct answer.
 
-Totals are exact Decimals over the records whose cost is known; estimates stand beside and are in
+Totals are exact Decimals over the records whose cost is known; estimates are given apart and are in
 no total. A *correct* answer has a score of 1; a *reliably correct* one is correct in all repeats of
 its prompt under its setting, an error being no correct repeat. The unit of every interval is the
 prompt (or the dataset's cluster).
@@ -16,151 +16,152 @@ import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.data import json_values
-from evalharness.analysis.data.cell_sums import Amounts, PerCell
-from evalharness.analysis.data.encode import Bools, Floats, Ints, picked
-from evalharness.analysis.data.frame import Frame
-from evalharness.columnar.row_store import blocks
+from evalharness.analysis.data.cell_sums import CellSums, MoneySums
+from evalharness.analysis.data.encode import Bools, Floats, Ints, take
+from evalharness.analysis.data.frame import RunFrame
+from evalharness.columnar.row_store import iter_tables
 from evalharness.pricing import PriceBook
-from evalharness.pricing.cost_columns import Costs
+from evalharness.pricing.cost_columns import CostColumns
 from evalharness.pricing.price import PICO, to_usd
-from evalharness.pricing.row_costs import exact_costs
+from evalharness.pricing.row_costs import row_costs
 from evalharness.pricing.usage_columns import COLUMNS
 
 TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 
 
-class Spending(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
-    """The money of a frame's records, added up by cell. Build it with :meth:`of`.
+class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
+    """The costs of a frame's records, added up by cell. :meth:`of` makes it.
 
     Attributes:
         frame: the records.
         costs: what they cost, in the order of ``frame.records``.
-        trials: records of each cell; the numbers below have one entry a cell, too.
-        known: those whose cost is known; the sum of these is
-        paid: and
-        least_usd, most_usd: the lowest and the highest.
-        guessed: records with an estimate instead, by their places in the frame's order;
-        guesses_usd: what it is.
+        trials: records of each cell; the arrays below have one entry a cell, too, except
+            ``estimated``, ``estimates_usd``.
+        known: records with a known cost.
+        cost: the sum of the known costs.
+        lowest_usd, highest_usd: the lowest and the highest known cost.
+        estimated: records with an estimated cost, by position in the frame.
+        estimates_usd: the estimates of these.
         tokens: sum and number of the known counts, by name.
         cached: sums of prompt and cached tokens over records with both counts.
-        saved: what cached tokens saved against the full prompt price, over
-        priced: so many records for which that is known.
-        correct: records whose cost is known, with a score of 1.
-        judged: cells with a scored record: money that could buy a correct answer.
-        reliable: cells where every one of at least two repeats is correct.
+        saved: what cached tokens saved against the full prompt price.
+        priced: how many records ``saved`` is over.
+        correct: records with a known cost and a score of 1.
+        scored: whether the cell has a scored record, so that its cost could buy a correct answer.
+        reliable: whether all of at least two repeats are correct.
     """
 
-    frame: Frame
-    costs: Costs
+    frame: RunFrame
+    costs: CostColumns
     trials: Ints
     known: Ints
-    paid: Amounts
-    least_usd: Floats
-    most_usd: Floats
-    guessed: Ints
-    guesses_usd: Floats
+    cost: MoneySums
+    lowest_usd: Floats
+    highest_usd: Floats
+    estimated: Ints
+    estimates_usd: Floats
     tokens: dict[str, tuple[Ints, Ints]]
     cached: tuple[Ints, Ints]
-    saved: Amounts
+    saved: MoneySums
     priced: Ints
     correct: Ints
-    judged: Bools
+    scored: Bools
     reliable: Bools
 
     @classmethod
-    def of(cls, frame: Frame, costs: Costs, book: PriceBook) -> Spending:
+    def of(cls, frame: RunFrame, costs: CostColumns, book: PriceBook) -> CellCosts:
         """Add up the costs of a frame's records; ``costs`` are those of ``frame.records``."""
-        cells = PerCell(frame)
-        pico, known = picked(costs.pico, frame.rows), picked(costs.known, frame.rows)
+        cells = CellSums(frame)
+        pico, known = take(costs.pico, frame.rows), take(costs.known, frame.rows)
         dollars = np.where(known, pico / PICO, np.nan)
-        least, most = cells.lowest(dollars), cells.highest(dollars)
+        lowest, highest = cells.lowest(dollars), cells.highest(dollars)
         del dollars
-        guessed, guesses = _guesses(frame, costs)
+        estimated, estimates = _estimates(frame, costs)
         tokens = {name: _tokens(cells, frame.values(name)) for name in TOKENS}
         score = next(iter(frame.scores.values()), None)
         right = np.zeros(len(known), np.bool_) if score is None else score >= 1.0
         scored = np.zeros(len(known), np.bool_) if score is None else ~np.isnan(score)
-        trials = cells.sums(np.ones(len(known), np.bool_))
+        trials = cells.counts(np.ones(len(known), np.bool_))
         return cls(
             frame=frame,
             costs=costs,
             trials=trials,
-            known=cells.sums(known),
-            paid=cells.amounts(pico),
-            least_usd=least,
-            most_usd=most,
-            guessed=guessed,
-            guesses_usd=guesses,
+            known=cells.counts(known),
+            cost=cells.money(pico),
+            lowest_usd=lowest,
+            highest_usd=highest,
+            estimated=estimated,
+            estimates_usd=estimates,
             tokens=tokens,
             **_cache(frame, cells, pico, known, book),
-            correct=cells.sums(right & known),
-            judged=cells.sums(scored) > 0,
-            reliable=(trials >= 2) & (cells.sums(right) == trials) & (trials > 0),
+            correct=cells.counts(right & known),
+            scored=cells.counts(scored) > 0,
+            reliable=(trials >= 2) & (cells.counts(right) == trials) & (trials > 0),
         )
 
     @cached_property
-    def every_cell(self) -> Ints:
+    def cell_matrix(self) -> Ints:
         """The numbers of all cells: prompts × settings."""
         return self.frame.matrix(np.arange(self.frame.cells))
 
     @cached_property
-    def cell_of_guess(self) -> Ints:
+    def cell_of_estimate(self) -> Ints:
         """The cell of each record with an estimate."""
-        return self.frame.cell[self.guessed]
+        return self.frame.cell[self.estimated]
 
 
-def _guesses(frame: Frame, costs: Costs) -> tuple[Ints, Floats]:
-    """Estimates in the frame's order."""
-    if not len(costs.guessed):
-        return costs.guessed, costs.guesses_usd
-    dollars = picked(costs.estimate_usd, frame.rows)
-    places = np.flatnonzero(np.isfinite(dollars))
-    return places, dollars[places]
+def _estimates(frame: RunFrame, costs: CostColumns) -> tuple[Ints, Floats]:
+    """Positions of the estimated records in the frame, and the estimates in dollars."""
+    if not len(costs.estimated_rows):
+        return costs.estimated_rows, costs.estimated_rows_usd
+    dollars = take(costs.estimate_usd, frame.rows)
+    positions = np.flatnonzero(np.isfinite(dollars))
+    return positions, dollars[positions]
 
 
-def _tokens(cells: PerCell, counts: Floats) -> tuple[Ints, Ints]:
+def _tokens(cells: CellSums, counts: Floats) -> tuple[Ints, Ints]:
     known = ~np.isnan(counts)
-    return cells.sums(np.where(known, counts, 0.0).astype(np.int64)), cells.sums(known)
+    return cells.counts(np.where(known, counts, 0.0).astype(np.int64)), cells.counts(known)
 
 
 def _cache(
-    frame: Frame, cells: PerCell, pico: Ints, known: Bools, book: PriceBook
+    frame: RunFrame, cells: CellSums, pico: Ints, known: Bools, book: PriceBook
 ) -> dict[str, Any]:
-    """What was read from a cache, and what that saved."""
+    """Tokens read from a cache, and what that saved."""
     prompt, cached = frame.values("prompt_tokens"), frame.values("cached_tokens")
     both = ~np.isnan(prompt) & ~np.isnan(cached)
     read = tuple(
-        cells.sums(np.where(both, counts, 0.0).astype(np.int64)) for counts in (prompt, cached)
+        cells.counts(np.where(both, counts, 0.0).astype(np.int64)) for counts in (prompt, cached)
     )
     del prompt, cached
     full, full_known = _without_cache(frame.records, book)
-    priced = both & known & picked(full_known, frame.rows)
-    saved = np.where(priced, np.maximum(picked(full, frame.rows) - pico, 0), 0)
-    return {"cached": read, "saved": cells.amounts(saved), "priced": cells.sums(priced)}
+    priced = both & known & take(full_known, frame.rows)
+    saved = np.where(priced, np.maximum(take(full, frame.rows) - pico, 0), 0)
+    return {"cached": read, "saved": cells.money(saved), "priced": cells.counts(priced)}
 
 
 def _without_cache(records: Any, book: PriceBook) -> tuple[Ints, Bools]:
-    """What each record would have cost had nothing been cached."""
+    """What each record would cost if nothing were cached, and where that is known."""
     import pyarrow as pa
 
-    found: list[tuple[Ints, Bools]] = []
-    for block in blocks(records, COLUMNS):
+    blocks: list[tuple[Ints, Bools]] = []
+    for block in iter_tables(records, COLUMNS):
         dropped = [n for n in ("cached_tokens", "cost_usd_imported") if n in block.column_names]
-        nothing = pa.array(np.zeros(block.num_rows, np.int64))
-        bare: Any = block.drop_columns(dropped)
-        whole, known = exact_costs(bare.append_column("cached_tokens", nothing), book)
+        zeros = pa.array(np.zeros(block.num_rows, np.int64))
+        table: Any = block.drop_columns(dropped).append_column("cached_tokens", zeros)
+        pico, known = row_costs(table, book)
         if "cost_usd_imported" in block.column_names:
             known &= np.asarray(block["cost_usd_imported"].is_null().to_numpy(), dtype=np.bool_)
-        found.append((whole, known))
-    whole, known = (np.concatenate(one) for one in zip(*found, strict=True))
-    return whole, known
+        blocks.append((pico, known))
+    pico, known = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return pico, known
 
 
-def describe(spending: Spending, cells: Ints) -> dict[str, Any]:
+def describe_cells(costs: CellCosts, cells: Ints) -> dict[str, Any]:
     """Tokens and money of the records of some cells.
 
     Args:
-        spending: the run.
+        costs: the run.
         cells: their numbers, each once.
 
     Returns:
@@ -170,21 +171,21 @@ def describe(spending: Spending, cells: Ints) -> dict[str, Any]:
         ``per_correct_usd``; ``reliably_correct`` and ``per_reliably_correct_usd``; ``cache`` with
         ``share`` of prompt tokens and ``saved_usd`` (Decimal). Null where nothing is known.
     """
-    trials, known = int(spending.trials[cells].sum()), int(spending.known[cells].sum())
-    guesses = spending.guesses_usd[np.isin(spending.cell_of_guess, cells)]
-    mean, ends = _mean(spending, cells, known)
-    correct = _bought(spending, cells[spending.judged[cells]], spending.correct)
-    repeated = cells[spending.judged[cells] & (spending.trials[cells] >= 2)]
-    reliable = np.where(spending.reliable, spending.known, 0)
-    reliably = _bought(spending, repeated, reliable)
+    trials, known = int(costs.trials[cells].sum()), int(costs.known[cells].sum())
+    estimates = costs.estimates_usd[np.isin(costs.cell_of_estimate, cells)]
+    mean, ends = _mean(costs, cells, known)
+    correct = _cost_per_answer(costs, cells[costs.scored[cells]], costs.correct)
+    repeated = cells[costs.scored[cells] & (costs.trials[cells] >= 2)]
+    reliable = np.where(costs.reliable, costs.known, 0)
+    reliably = _cost_per_answer(costs, repeated, reliable)
     return {
         "trials": trials,
-        "tokens": {name: _counted(*found, cells) for name, found in spending.tokens.items()},
-        "total_usd": to_usd(spending.paid.of(cells)) if known else None,
+        "tokens": {name: _token_sums(*sums, cells) for name, sums in costs.tokens.items()},
+        "total_usd": to_usd(costs.cost.total(cells)) if known else None,
         "known": known,
-        "estimated": len(guesses),
-        "estimate_usd": float(guesses.sum()) if len(guesses) else None,
-        "unknown": trials - known - len(guesses),
+        "estimated": len(estimates),
+        "estimate_usd": float(estimates.sum()) if len(estimates) else None,
+        "unknown": trials - known - len(estimates),
         "mean_usd": mean,
         "ci95": ends,
         "per_1k_requests": None if mean is None else 1000 * mean,
@@ -192,52 +193,54 @@ def describe(spending: Spending, cells: Ints) -> dict[str, Any]:
         "per_correct_usd": correct[1],
         "reliably_correct": reliably[0],
         "per_reliably_correct_usd": reliably[1],
-        "cache": _from_cache(spending, cells),
+        "cache": _cache_facts(costs, cells),
     }
 
 
-def _counted(total: Ints, known: Ints, cells: Ints) -> dict[str, Any]:
+def _token_sums(total: Ints, known: Ints, cells: Ints) -> dict[str, Any]:
     n, tokens = int(known[cells].sum()), int(total[cells].sum())
     if not n:
         return {"total": None, "mean": None, "n": 0}
     return {"total": tokens, "mean": tokens / n, "n": n}
 
 
-def _mean(spending: Spending, cells: Ints, known: int) -> tuple[float | None, list[float] | None]:
+def _mean(costs: CellCosts, cells: Ints, known: int) -> tuple[float | None, list[float] | None]:
     """Mean cost of a request with its interval; prompts (or clusters) are resampled whole."""
     if not known:
         return None, None
-    frame = spending.frame
+    frame = costs.frame
     unit = cells % len(frame.prompt_ids)
     unit = unit if frame.clusters is None else frame.clusters[unit]
-    sizes: Floats = np.bincount(unit, spending.known[cells]).astype(np.float64)
-    sums: Floats = np.bincount(unit, spending.paid.pico()[cells] / PICO).astype(np.float64)
-    there = sizes > 0
+    sizes: Floats = np.bincount(unit, costs.known[cells]).astype(np.float64)
+    sums: Floats = np.bincount(unit, costs.cost.per_cell()[cells] / PICO).astype(np.float64)
+    with_cost = sizes > 0
     ends = json_values.interval(
         stats.ratio_ci(
-            sums[there],
-            sizes[there],
-            lowest=float(spending.least_usd[cells].min()),
-            highest=float(spending.most_usd[cells].max()),
+            sums[with_cost],
+            sizes[with_cost],
+            lowest=float(costs.lowest_usd[cells].min()),
+            highest=float(costs.highest_usd[cells].max()),
         )
     )
     if ends is not None:
-        ends[0] = max(0.0, ends[0])  # a t interval does not know that nobody is paid for asking
-    return float(to_usd(spending.paid.of(cells)) / known), ends
+        ends[0] = max(0.0, ends[0])  # a t interval may reach below 0, but no request costs less
+    return float(to_usd(costs.cost.total(cells)) / known), ends
 
 
-def _bought(spending: Spending, cells: Ints, bought: Ints) -> tuple[int | None, float | None]:
-    """How many answers the records of some cells bought, and dollars for each; None without any."""
-    if not spending.known[cells].any():
+def _cost_per_answer(
+    costs: CellCosts, cells: Ints, answers: Ints
+) -> tuple[int | None, float | None]:
+    """Number of such answers in some cells, and dollars for each; None where no cost is known."""
+    if not costs.known[cells].any():
         return None, None
-    count = int(bought[cells].sum())
-    return count, float(to_usd(spending.paid.of(cells)) / count) if count else None
+    count = int(answers[cells].sum())
+    return count, float(to_usd(costs.cost.total(cells)) / count) if count else None
 
 
-def _from_cache(spending: Spending, cells: Ints) -> dict[str, Any]:
-    read, cached = (int(counts[cells].sum()) for counts in spending.cached)
-    priced = int(spending.priced[cells].sum())
+def _cache_facts(costs: CellCosts, cells: Ints) -> dict[str, Any]:
+    read, cached = (int(counts[cells].sum()) for counts in costs.cached)
+    priced = int(costs.priced[cells].sum())
     return {
         "share": cached / read if read else None,
-        "saved_usd": to_usd(spending.saved.of(cells)) if priced else None,
+        "saved_usd": to_usd(costs.saved.total(cells)) if priced else None,
     }

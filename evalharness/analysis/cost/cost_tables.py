@@ -1,7 +1,7 @@
-"""What a run cost: by setting, model, tag and prompt, and projected to a volume.
+"""Cost tables of a run: by setting, model, tag and prompt, and projected to a volume.
 
-What the figures of each part mean is said in
-:func:`~evalharness.analysis.cost.cell_costs.describe`.
+The figures of each part are defined in
+:func:`~evalharness.analysis.cost.cell_costs.describe_cells`.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from typing import Any
 
 import numpy as np
 
-from evalharness.analysis.cost.cell_costs import Spending, describe
+from evalharness.analysis.cost.cell_costs import CellCosts, describe_cells
 from evalharness.pricing.price import to_usd
 
-_MOST_PROMPTS = 20  # described one by one, dearest first
-_MOST_TAGS = 50
+_MAX_PROMPTS = 20  # listed one by one, most expensive first
+_MAX_TAGS = 50
 
 
-def whole(spending: Spending) -> dict[str, Any]:
-    """:func:`describe` of the whole run."""
-    return describe(spending, spending.every_cell.ravel())
+def whole_run(costs: CellCosts) -> dict[str, Any]:
+    """:func:`describe_cells` of the whole run."""
+    return describe_cells(costs, costs.cell_matrix.ravel())
 
 
-def by_setting(spending: Spending) -> list[dict[str, Any]]:
-    """:func:`describe` of every setting, in the frame's order."""
-    frame = spending.frame
+def by_setting(costs: CellCosts) -> list[dict[str, Any]]:
+    """:func:`describe_cells` of each setting, in the frame's order."""
+    frame = costs.frame
     return [
         {
             "setting_id": frame.setting_ids[s],
             "label": frame.label(s),
-            **describe(spending, spending.every_cell[:, s]),
+            **describe_cells(costs, costs.cell_matrix[:, s]),
         }
         for s in range(len(frame.setting_ids))
     ]
 
 
-def by_model(spending: Spending) -> list[dict[str, Any]]:
-    """:func:`describe` of every provider and model, in the order of the settings."""
-    frame = spending.frame
+def by_model(costs: CellCosts) -> list[dict[str, Any]]:
+    """:func:`describe_cells` of each provider and model, in the order of the settings."""
+    frame = costs.frame
     members: dict[tuple[Any, Any], list[int]] = {}
     for s in range(len(frame.setting_ids)):
         values = frame.params(s)
@@ -48,71 +48,71 @@ def by_model(spending: Spending) -> list[dict[str, Any]]:
         {
             "provider": provider,
             "model": model,
-            **describe(spending, spending.every_cell[:, settings].ravel()),
+            **describe_cells(costs, costs.cell_matrix[:, settings].ravel()),
         }
         for (provider, model), settings in members.items()
     ]
 
 
-def by_tag(spending: Spending, tags: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """:func:`describe` of every tag, dearest first; at most 50.
+def by_tag(costs: CellCosts, tags: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """:func:`describe_cells` of each tag, most expensive first; at most 50.
 
     A prompt with two tags counts under both, so tags do not add up to the run. ``tag`` None stands
     for prompts without tags. Nothing when no prompt has a tag.
 
     Args:
-        spending: the run.
+        costs: the run.
         tags: those of each prompt, in the frame's order of prompts.
     """
     members: dict[str | None, list[int]] = {}
-    for place, names in enumerate(tags):
+    for prompt, names in enumerate(tags):
         for name in dict.fromkeys(names) or [None]:
-            members.setdefault(name, []).append(place)
+            members.setdefault(name, []).append(prompt)
     if not members.keys() - {None}:
         return []
     rows: list[dict[str, Any]] = [
-        {"tag": tag, **describe(spending, spending.every_cell[prompts].ravel())}
+        {"tag": tag, **describe_cells(costs, costs.cell_matrix[prompts].ravel())}
         for tag, prompts in members.items()
     ]
     rows = [row for row in rows if row["trials"]]
-    return sorted(rows, key=_dearest)[:_MOST_TAGS]
+    return sorted(rows, key=_by_cost)[:_MAX_TAGS]
 
 
-def _dearest(row: dict[str, Any]) -> tuple[Decimal, str]:
-    """Sorts by falling cost, then by name."""
+def _by_cost(row: dict[str, Any]) -> tuple[Decimal, str]:
+    """The sort key: falling cost, then name."""
     total: Decimal | None = row["total_usd"]
     return -(total or Decimal(0)), row["tag"] or ""
 
 
-def by_prompt(spending: Spending) -> dict[str, Any]:
-    """The dearest prompts one by one, and the others as one row, so that they add up.
+def by_prompt(costs: CellCosts) -> dict[str, Any]:
+    """The most expensive prompts one by one, and the others as one row, so that they add up.
 
     Returns:
-        ``prompts``: how many; ``most_expensive``: :func:`describe` with ``prompt_id`` and ``share``
-        of the run's known cost, by total cost; ``others``: ``prompts``, ``trials``, ``known`` and
-        ``total_usd`` of the rest.
+        ``prompts``: how many; ``most_expensive``: :func:`describe_cells` with ``prompt_id`` and
+        ``share`` of the run's known cost, by total cost; ``others``: ``prompts``, ``trials``,
+        ``known`` and ``total_usd`` of the rest.
     """
-    frame = spending.frame
-    trials = frame.matrix(spending.trials).sum(axis=1)
-    cost = frame.matrix(spending.paid.pico()).sum(axis=1)
+    frame = costs.frame
+    trials = frame.matrix(costs.trials).sum(axis=1)
+    cost = frame.matrix(costs.cost.per_cell()).sum(axis=1)
     order = np.lexsort((np.arange(len(cost)), -cost))
     order = order[trials[order] > 0]
-    whole = to_usd(spending.paid.of(spending.every_cell.ravel()))
-    dearest: list[dict[str, Any]] = []
-    for place in order[:_MOST_PROMPTS].tolist():
-        row = describe(spending, spending.every_cell[place])
+    run_total = to_usd(costs.cost.total(costs.cell_matrix.ravel()))
+    most_expensive: list[dict[str, Any]] = []
+    for prompt in order[:_MAX_PROMPTS].tolist():
+        row = describe_cells(costs, costs.cell_matrix[prompt])
         spent = row["total_usd"]
-        share = None if spent is None or not whole else float(spent / whole)
-        dearest.append({"prompt_id": frame.prompt_ids[place], "share": share, **row})
-    rest = spending.every_cell[order[_MOST_PROMPTS:]].ravel()
-    paid = int(spending.known[rest].sum())
+        share = None if spent is None or not run_total else float(spent / run_total)
+        most_expensive.append({"prompt_id": frame.prompt_ids[prompt], "share": share, **row})
+    rest = costs.cell_matrix[order[_MAX_PROMPTS:]].ravel()
+    known = int(costs.known[rest].sum())
     others = {
-        "prompts": len(order[_MOST_PROMPTS:]),
-        "trials": int(spending.trials[rest].sum()),
-        "known": paid,
-        "total_usd": to_usd(spending.paid.of(rest)) if paid else None,
+        "prompts": len(order[_MAX_PROMPTS:]),
+        "trials": int(costs.trials[rest].sum()),
+        "known": known,
+        "total_usd": to_usd(costs.cost.total(rest)) if known else None,
     }
-    return {"prompts": len(order), "most_expensive": dearest, "others": others}
+    return {"prompts": len(order), "most_expensive": most_expensive, "others": others}
 
 
 def projection(rows: Sequence[dict[str, Any]], volume: float) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""The settings that no other beats: cost, quality and agreement weighed without weights.
+"""The Pareto frontier of settings by cost, score and agreement: those that no other beats.
 
 A setting is *beaten* when another is at least as good in everything and better in something. What
 is left is the frontier (the Pareto set). Point estimates decide: two settings whose intervals
-overlap may both be named where one would do, and ``compare`` says whether they really differ.
+overlap may both be on the frontier; ``compare`` tests whether they really differ.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _BETTER = {"cost_usd": -1, "score": 1, "agreement": 1}  # sign: which way is bet
 def frontier(
     settings: Sequence[dict[str, Any]], money: Sequence[dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """Name the settings that no other beats.
+    """Find the settings that no other beats.
 
     Args:
         settings: the ``settings`` of a report.
@@ -56,12 +56,12 @@ def _figures(row: dict[str, Any], spent: dict[str, Any]) -> dict[str, Any]:
         "figures": {
             "cost_usd": spent["mean_usd"],
             "score": score.get("mean"),
-            # What a reader takes from the text, where that was read; else the text itself.
+            # Of the parsed answers where there are any, else of the texts.
             "agreement": agreement["raw"].get("pairwise") if answer is None else answer,
         },
     }
 
 
-def _beats(one: dict[str, Any], other: dict[str, Any], by: Sequence[str]) -> bool:
-    gains = [(one[name] - other[name]) * _BETTER[name] for name in by]
+def _beats(a: dict[str, Any], b: dict[str, Any], by: Sequence[str]) -> bool:
+    gains = [(a[name] - b[name]) * _BETTER[name] for name in by]
     return all(gain >= 0 for gain in gains) and any(gain > 0 for gain in gains)

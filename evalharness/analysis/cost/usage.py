@@ -1,7 +1,7 @@
-"""What was used and what it cost, per setting.
+"""Token usage and cost in dollars by setting.
 
-Sums are over the records whose value is known, and ``n`` says how many those are: a sum over fewer
-records than were made is a lower bound. Null when no record says.
+Sums are over the records whose value is known, and ``n`` is their number: where it is below the
+number of records, the sum is a lower bound. Null when no value is known.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis.data.encode import Floats
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
 
 
-def tokens(frame: Frame) -> list[dict[str, Any]]:
-    """Token counts of every setting as the provider reported them: ``total``, ``mean``, ``n``."""
-    found: list[dict[str, Any]] = [{} for _ in frame.setting_ids]
-    for name in TOKENS:  # one after the other: each is a number a record
+def token_usage(frame: RunFrame) -> list[dict[str, Any]]:
+    """Token counts of each setting as the provider reported them: ``total``, ``mean``, ``n``."""
+    rows: list[dict[str, Any]] = [{} for _ in frame.setting_ids]
+    for name in TOKENS:  # one column at a time, since each is a number a record
         values = frame.values(name)
-        for s, row in enumerate(found):
-            row[name] = _counted(values[frame.rows_of(s)])
-    return found
+        for s, row in enumerate(rows):
+            row[name] = _token_sums(values[frame.rows_of(s)])
+    return rows
 
 
-def _counted(values: Floats) -> dict[str, Any]:
+def _token_sums(values: Floats) -> dict[str, Any]:
     known = values[~np.isnan(values)]
     if not len(known):
         return {"total": None, "mean": None, "n": 0}
     return {"total": int(known.sum()), "mean": float(known.mean()), "n": len(known)}
 
 
-def cost(frame: Frame) -> list[dict[str, Any]]:
-    """US dollars of every setting.
+def cost_usd(frame: RunFrame) -> list[dict[str, Any]]:
+    """Cost of each setting in US dollars.
 
     Returns:
         One a setting: ``total`` over records with a known cost, ``n`` of them;
         ``per_1k_requests``, 1,000 times their mean; ``billed_total``, what the provider says it
         billed, over ``billed_n`` records; ``unknown`` and ``billed_unknown``, delivered answers
-        (no errors) without the one or the other: a total is whole where this is 0.
+        (no errors) without the one or the other: a total is complete where this is 0.
 
     """
     billed = frame.values("billed_usd")

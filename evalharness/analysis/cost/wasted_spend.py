@@ -1,4 +1,4 @@
-"""Money spent on nothing: failed, retried and in-doubt attempts, accounted apart."""
+"""Cost of attempts that delivered nothing: failed, retried and in-doubt attempts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 COLUMNS = (*pricing.COLUMNS, "prompt_id", "final")
 
 
-class Waste:
-    """What the attempts of a run cost, which are given block by block, and what bought nothing."""
+class WastedSpend:
+    """Adds up, block by block, what the attempts of a run cost and what was wasted."""
 
     def __init__(self) -> None:
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, _AttemptSums] = {}
 
     def add(self, attempts: pa.Table, costs: pricing.AttemptCosts) -> None:
-        """Take up some attempts, with :data:`COLUMNS`, and what they cost."""
+        """Add attempts, with :data:`COLUMNS`, and what they cost."""
         if not attempts.num_rows:
             return
         final = np.asarray(attempts["final"].to_numpy(), dtype=np.bool_)
@@ -41,10 +41,10 @@ class Waste:
         }
         kinds["on_nothing"] = kinds["failed"] | kinds["retried"] | costs.in_doubt
         for name, rows in kinds.items():
-            self._kinds.setdefault(name, _Kind()).add(costs, rows)
+            self._kinds.setdefault(name, _AttemptSums()).add(costs, rows)
 
     def facts(self) -> dict[str, Any] | None:
-        """What all attempts cost, and what of it bought nothing.
+        """What all attempts cost, and what of it was wasted.
 
         Returns:
             ``all``, ``failed`` (attempts that ended their trial as an error), ``retried`` (a later
@@ -56,8 +56,8 @@ class Waste:
         return {name: kind.facts() for name, kind in self._kinds.items()} or None
 
 
-class _Kind:
-    """Attempts of one kind."""
+class _AttemptSums:
+    """Sums over the attempts of one kind."""
 
     def __init__(self) -> None:
         self._attempts = self._unknown = 0

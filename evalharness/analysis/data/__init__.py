@@ -1,1 +1,1 @@
-"""Records as arrays: loading, encoding, cells of prompt and setting, texts."""
+"""Records as arrays: reading, encoding, cells of prompt and setting, texts."""

@@ -1,48 +1,73 @@
-"""A metric averaged over the usable repeats of each cell."""
+"""A metric averaged over the usable repeats of each cell (a prompt under a setting)."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evalharness.analysis.data import variants
 from evalharness.analysis.data.encode import Floats, Ints
-
-if TYPE_CHECKING:
-    from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 
 
-def average(frame: Frame, metric: str) -> tuple[Floats, Ints] | None:
-    """The metric's mean in each cell, and of how many repeats; None when it has no value.
+def cell_means(frame: RunFrame, metric: str) -> Floats:
+    """A metric of each prompt under each setting: the mean over its usable repeats.
+
+    Computed once a frame; the array is read-only.
+
+    Args:
+        frame: the run.
+        metric: one of :data:`~.metrics.METRICS`, or ``score.NAME`` for a scorer that is not the
+            primary. The two agreements are the cell's pairwise agreement.
+
+    Returns:
+        prompts × settings, NaN where the prompt has no usable repeat with a value (fewer than
+        two usable repeats, for the agreements).
 
     Raises:
         KeyError: an unknown metric.
+
     """
+    return _means_and_repeats(frame, metric)[0]
+
+
+def cell_repeats(frame: RunFrame, metric: str) -> Ints:
+    """How many usable repeats stand behind each value of :func:`cell_means`; same shape."""
+    return _means_and_repeats(frame, metric)[1]
+
+
+def _means_and_repeats(frame: RunFrame, metric: str) -> tuple[Floats, Ints]:
+    cache = frame.cached_means
+    if metric not in cache:
+        by_cell = _average(frame, metric)
+        means, counts = (np.full(frame.cells, np.nan), None) if by_cell is None else by_cell
+        counts = np.zeros(frame.cells, np.int64) if counts is None else counts
+        means.flags.writeable = counts.flags.writeable = False
+        cache[metric] = frame.matrix(means), frame.matrix(counts)
+    return cache[metric]
+
+
+def _average(frame: RunFrame, metric: str) -> tuple[Floats, Ints] | None:
+    """The metric's mean in each cell, and of how many repeats; None when it has no value."""
     if metric in ("agreement", "agreement_answer"):
         answers = metric == "agreement_answer"
-        counted = frame.answer_variants if answers else frame.output_variants
-        return None if counted is None else (variants.pairwise(counted), counted.n)
-    values = usable_values(frame, metric)
+        counts = frame.answer_variants if answers else frame.output_variants
+        return None if counts is None else (variants.pairwise_agreement(counts), counts.n)
+    values = _usable_values(frame, metric)
     if values is None:
         return None
     prompts = len(frame.prompt_ids)
     n, total = np.zeros(frame.shape[::-1], np.int64), np.zeros(frame.shape[::-1])
     for setting in range(len(n)):  # one after the other, since counting needs 24 bytes a record
-        here = frame.rows_of(setting)
-        known = ~np.isnan(values[here])
-        prompt = frame.prompt[here][known]
+        rows = frame.rows_of(setting)
+        known = ~np.isnan(values[rows])
+        prompt = frame.prompt[rows][known]
         n[setting] = np.bincount(prompt, minlength=prompts)
-        total[setting] = np.bincount(prompt, values[here][known], minlength=prompts)
+        total[setting] = np.bincount(prompt, values[rows][known], minlength=prompts)
     return np.where(n > 0, total / np.maximum(n, 1), np.nan).ravel(), n.ravel()
 
 
-def usable_values(frame: Frame, metric: str) -> Floats | None:
-    """The usable records' values of an averaged metric; None when there are none.
-
-    Raises:
-        KeyError: an unknown metric.
-    """
+def _usable_values(frame: RunFrame, metric: str) -> Floats | None:
+    """The usable records' values of an averaged metric; None when there are none."""
     if metric == "score":
         return next(iter(frame.scores.values()), None)
     if metric.startswith("score."):

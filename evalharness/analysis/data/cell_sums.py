@@ -1,7 +1,7 @@
 """Exact sums of whole numbers over the records of each cell.
 
-Records lie in the order of their cells, so a cell is a stretch of them. Sums of cells add up to
-those of settings, models, tags and prompts, whichever way a run is cut.
+Records are sorted by cell, so those of a cell follow each other. Sums of cells add up to those of
+settings, models, tags and prompts.
 """
 
 from __future__ import annotations
@@ -12,61 +12,62 @@ import msgspec
 import numpy as np
 
 from evalharness.analysis.data.encode import Bools, Floats, Ints
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 
 _LIMB = 2**32 - 1
 
 
-class Amounts(msgspec.Struct, frozen=True, eq=False):
-    """Sums of amounts of money in the cells, in two halves, so that no sum is too large.
+class MoneySums(msgspec.Struct, frozen=True, eq=False):
+    """Sums of money by cell, in two halves, so that no sum overflows.
 
     Attributes:
-        high, low: one each a cell; a sum is ``high * 2**32 + low`` pico-dollars.
+        high, low: one of each a cell; a sum is ``high * 2**32 + low`` pico-dollars.
     """
 
     high: Ints
     low: Ints
 
-    def of(self, cells: Ints) -> int:
+    def total(self, cells: Ints) -> int:
         """The sum over some cells, in pico-dollars."""
         return (int(self.high[cells].sum()) << 32) + int(self.low[cells].sum())
 
-    def pico(self) -> Floats:
-        """The sum of each cell in pico-dollars, as near as a float comes."""
+    def per_cell(self) -> Floats:
+        """The sum of each cell in pico-dollars, rounded to a float."""
         return self.high.astype(np.float64) * 2.0**32 + self.low.astype(np.float64)
 
 
-class PerCell:
-    """Adds numbers of records up by cell.
+class CellSums:
+    """Adds up numbers of records by cell.
 
     Args:
         frame: the records.
     """
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: RunFrame) -> None:
         cell = frame.cell
         self._starts = np.flatnonzero(np.r_[True, cell[1:] != cell[:-1]][: len(cell)])
-        self._there = cell[self._starts]
-        self._cells = frame.cells
+        self._filled_cells = cell[self._starts]
+        self._cell_count = frame.cells
 
-    def sums(self, values: Ints | Bools) -> Ints:
+    def counts(self, values: Ints | Bools) -> Ints:
         """Sums of whole numbers."""
-        return self._spread(np.add.reduceat(values, self._starts, dtype=np.int64), 0)
+        return self._to_all_cells(np.add.reduceat(values, self._starts, dtype=np.int64), 0)
 
-    def amounts(self, pico: Ints) -> Amounts:
+    def money(self, pico: Ints) -> MoneySums:
         """Sums of amounts in pico-dollars."""
-        return Amounts(self.sums(pico >> 32), self.sums(pico & _LIMB))
+        return MoneySums(self.counts(pico >> 32), self.counts(pico & _LIMB))
 
     def lowest(self, values: Floats) -> Floats:
         """The lowest number that is not NaN; infinity where there is none."""
-        return self._spread(np.fmin.reduceat(values, self._starts), np.inf)
+        return self._to_all_cells(np.fmin.reduceat(values, self._starts), np.inf)
 
     def highest(self, values: Floats) -> Floats:
         """The highest number that is not NaN; minus infinity where there is none."""
-        return self._spread(np.fmax.reduceat(values, self._starts), -np.inf)
+        return self._to_all_cells(np.fmax.reduceat(values, self._starts), -np.inf)
 
-    def _spread(self, found: Any, empty: float) -> Any:
-        out = np.full(self._cells, empty, found.dtype)
-        unknown = np.isnan(found) if found.dtype.kind == "f" else False
-        out[self._there] = np.where(unknown, empty, found)
+    def _to_all_cells(self, values: Any, empty: float) -> Any:
+        """Values of the cells with records as values of all cells."""
+        out = np.full(self._cell_count, empty, values.dtype)
+        unknown = np.isnan(values) if values.dtype.kind == "f" else False
+        out[self._filled_cells] = np.where(unknown, empty, values)
         return out

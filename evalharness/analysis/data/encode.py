@@ -1,9 +1,7 @@
-"""Columns as integer codes, so that everything after works on numpy arrays.
+"""Columns as integer codes, so that the analysis works on numpy arrays.
 
-A million texts are hashed once, in Arrow, in batches of bounded size; from then on two outputs are
-equal exactly when their codes are. Nothing here loops over rows in Python, except over distinct
-tool calls (JSON whose random call ids must not
-count as a difference).
+Texts are hashed once, in Arrow, in batches of bounded size; from then on two outputs are equal
+exactly when their codes are. Nothing here loops over rows in Python.
 """
 
 from __future__ import annotations
@@ -15,13 +13,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.columnar.row_store import Held
+from evalharness.columnar.row_store import ColumnStore
 
 Ints = npt.NDArray[np.signedinteger[Any]]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-UNKNOWN = -1  # the code of a value that is not there
+UNKNOWN = -1  # the code of null
 
 _BATCH_BYTES = 64 * 1024 * 1024
 _BLOCK = 1_000_000
@@ -29,17 +27,17 @@ _BLOCK = 1_000_000
 _T = TypeVar("_T", bound=np.generic)
 
 
-def arrow() -> tuple[Any, Any]:
-    """Give ``pyarrow`` and ``pyarrow.compute``, which have no complete types, imported on use."""
+def import_arrow() -> tuple[Any, Any]:
+    """``pyarrow`` and ``pyarrow.compute``, imported on use; neither is fully typed."""
     import pyarrow
     import pyarrow.compute
 
     return cast("Any", pyarrow), cast("Any", pyarrow.compute)
 
 
-def chunked(column: Any) -> Any:
+def as_chunked(column: Any) -> Any:
     """Return any Arrow array as a chunked one, dictionary columns decoded."""
-    pa, _ = arrow()
+    pa, _ = import_arrow()
     if isinstance(column, pa.Array):
         column = pa.chunked_array([column])
     if pa.types.is_dictionary(column.type):
@@ -47,22 +45,22 @@ def chunked(column: Any) -> Any:
     return column
 
 
-def dictionary(column: Any) -> tuple[Ints, Any]:
+def dictionary_encode(column: Any) -> tuple[Ints, Any]:
     """Encode a text column: codes (null is :data:`UNKNOWN`), and the Arrow array they index."""
-    pa, pc = arrow()
+    pa, pc = import_arrow()
     if pa.types.is_dictionary(column.type):
         encoded = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
         encoded = encoded.unify_dictionaries()
     else:
-        encoded = pc.dictionary_encode(chunked(column))
+        encoded = pc.dictionary_encode(as_chunked(column))
     if not encoded.num_chunks:
         return np.zeros(0, np.int32), pa.array([], pa.string())
     pieces = [np.asarray(piece.indices.fill_null(UNKNOWN)) for piece in encoded.chunks]
     return np.concatenate(pieces), encoded.chunk(0).dictionary
 
 
-def positions(column: Any, known: list[str]) -> tuple[Ints, list[str]]:
-    """Index of each value in ``known``, and the values that had to be appended to it.
+def encode_known(column: Any, known: list[str]) -> tuple[Ints, list[str]]:
+    """Index of each value in ``known``, and the values that are not in it.
 
     Args:
         column: a text column, null-free.
@@ -73,42 +71,42 @@ def positions(column: Any, known: list[str]) -> tuple[Ints, list[str]]:
         depend on the order of the rows.
 
     """
-    return placed(*dictionary(column), known)
+    return recode(*dictionary_encode(column), known)
 
 
-def dictionary_of(records: Any, column: str) -> tuple[Ints, Any]:
-    """:func:`dictionary` of a column of records, which may be held as codes already."""
-    if isinstance(records, Held) and column in records.keys:
-        pa, _ = arrow()
-        return records.codes(column), pa.array(records.keys[column].values, pa.string())
-    return dictionary(records[column])
+def encode_column(records: Any, column: str) -> tuple[Ints, Any]:
+    """:func:`dictionary_encode` of a column of records, which may be stored as codes already."""
+    if isinstance(records, ColumnStore) and column in records.encoders:
+        pa, _ = import_arrow()
+        return records.codes(column), pa.array(records.encoders[column].values, pa.string())
+    return dictionary_encode(records[column])
 
 
-def placed(codes: Ints, values: Any, known: list[str]) -> tuple[Ints, list[str]]:
-    """:func:`positions` of a column that is encoded already."""
-    pa, pc = arrow()
-    found = integers(pc.fill_null(_index_in(values.cast(pa.string()), known), UNKNOWN))
+def recode(codes: Ints, values: Any, known: list[str]) -> tuple[Ints, list[str]]:
+    """:func:`encode_known` of a column that is encoded already."""
+    pa, pc = import_arrow()
+    new_codes = to_integers(pc.fill_null(_index_in(values.cast(pa.string()), known), UNKNOWN))
     # A dictionary may hold values that no row has.
     used = np.bincount(codes, minlength=len(values)) > 0
-    strangers = np.flatnonzero((found == UNKNOWN) & used)
-    names: list[str] = values.take(pa.array(strangers)).to_pylist()
+    extra = np.flatnonzero((new_codes == UNKNOWN) & used)
+    names: list[str] = values.take(pa.array(extra)).to_pylist()
     order = sorted(range(len(names)), key=names.__getitem__)
-    found[strangers[order]] = len(known) + np.arange(len(names))
-    return narrow(found)[codes], [names[place] for place in order]
+    new_codes[extra[order]] = len(known) + np.arange(len(names))
+    return narrow(new_codes)[codes], [names[index] for index in order]
 
 
-def narrow(values: Ints, least: type[np.signedinteger[Any]] = np.int32) -> Ints:
-    """The same numbers in the fewest bits they fit into, those of ``least`` or more."""
+def narrow(values: Ints, at_least: type[np.signedinteger[Any]] = np.int32) -> Ints:
+    """The same numbers in the smallest integer type they fit into, ``at_least`` or larger."""
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
-    for kind in (np.int8, np.int16, np.int32):
-        limits = np.iinfo(kind)
-        if limits.bits >= np.iinfo(least).bits and limits.min <= low and high <= limits.max:
-            return values.astype(kind)
+    for dtype in (np.int8, np.int16, np.int32):
+        limits = np.iinfo(dtype)
+        if limits.bits >= np.iinfo(at_least).bits and limits.min <= low and high <= limits.max:
+            return values.astype(dtype)
     return values
 
 
-def picked(values: npt.NDArray[_T], rows: Ints) -> npt.NDArray[_T]:
-    """``values[rows]``, without a second copy of the row numbers while it is made."""
+def take(values: npt.NDArray[_T], rows: Ints) -> npt.NDArray[_T]:
+    """``values[rows]``, made block by block, which spares a copy of all row numbers."""
     out = np.empty(len(rows), values.dtype)
     for start in range(0, len(rows), _BLOCK):
         out[start : start + _BLOCK] = values[rows[start : start + _BLOCK]]
@@ -116,32 +114,32 @@ def picked(values: npt.NDArray[_T], rows: Ints) -> npt.NDArray[_T]:
 
 
 def _index_in(texts: Any, known: list[str]) -> Any:
-    pa, pc = arrow()
+    pa, pc = import_arrow()
     return pc.index_in(texts, value_set=pa.array(known, pa.string()))
 
 
-def integers(column: Any) -> Ints:
+def to_integers(column: Any) -> Ints:
     """Return a column of whole numbers without nulls in 64 bits."""
     return np.asarray(column.to_numpy()).astype(np.int64, copy=False)
 
 
-def floats(column: Any) -> Floats:
+def to_floats(column: Any) -> Floats:
     """Return a numeric, decimal, boolean or timestamp column as float64; null becomes NaN.
 
     Timestamps become seconds since the epoch (a double keeps them to about a microsecond).
     """
-    pa, _ = arrow()
-    column = chunked(column)
+    pa, _ = import_arrow()
+    column = as_chunked(column)
     out = np.empty(len(column))
     start = 0
     for chunk in column.chunks:
         values = chunk
         if pa.types.is_timestamp(chunk.type):
             values = chunk.cast(pa.timestamp("ns", tz=chunk.type.tz)).cast(pa.int64())
-        here = out[start : start + len(chunk)]
-        here[:] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        part = out[start : start + len(chunk)]
+        part[:] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         if pa.types.is_timestamp(chunk.type):
-            here /= 1e9
+            part /= 1e9
         start += len(chunk)
     return out
 
@@ -150,7 +148,7 @@ def text_codes(column: Any, group: Ints) -> Ints:
     """Codes of a text column that are equal, within a group, exactly when the bytes are.
 
     Groups are spread over batches so that the extra memory is a few batches, however large the
-    column is; codes of different groups say nothing about each other.
+    column is; codes of different groups are not comparable.
 
     Args:
         column: text, any chunking; null gives :data:`UNKNOWN`.
@@ -160,8 +158,8 @@ def text_codes(column: Any, group: Ints) -> Ints:
         One code a row, ``>= 0`` or :data:`UNKNOWN`.
 
     """
-    pa, _ = arrow()
-    column = chunked(column)
+    pa, _ = import_arrow()
+    column = as_chunked(column)
     batches = max(1, -(-column.nbytes // _BATCH_BYTES))
     out = np.full(len(column), UNKNOWN, np.int64)
     batch_of = group % batches
@@ -176,7 +174,7 @@ def text_codes(column: Any, group: Ints) -> Ints:
             start += len(chunk)
         if not pieces:
             continue
-        out[np.concatenate(rows)] = dictionary(pa.chunked_array(pieces, type=column.type))[0]
+        out[np.concatenate(rows)] = dictionary_encode(pa.chunked_array(pieces, type=column.type))[0]
     return out
 
 
@@ -186,14 +184,14 @@ def object_codes(values: Any) -> Ints:
     Integer arrays are taken as they are (negative: unparsed). Objects that are not text are
     compared by their canonical JSON, so ``1`` and ``"1"`` differ.
     """
-    pa, _ = arrow()
+    pa, _ = import_arrow()
     if isinstance(values, np.ndarray):
         array = cast("npt.NDArray[Any]", values)
         if array.dtype.kind in "iu":
             return np.maximum(array.astype(np.int64), UNKNOWN)
         texts = [_answer_text(value) for value in array.tolist()]
         values = pa.array(texts, pa.string())
-    return dictionary(values)[0]
+    return dictionary_encode(values)[0]
 
 
 def _answer_text(value: object) -> str | None:
@@ -204,10 +202,10 @@ def _answer_text(value: object) -> str | None:
     return "\x00" + msgspec.json.encode(value, order="deterministic").decode()
 
 
-def ordered(*keys: Ints) -> Ints:
-    """The order of rows by several keys of at least 0, the first above all; equal rows keep theirs.
+def sort_order(*keys: Ints) -> Ints:
+    """The stable order of rows by several keys of at least 0, the first key most significant.
 
-    Keys and row number share one integer where they fit, as sorting that is far quicker.
+    Keys and row number share one integer where they fit: sorting that is far quicker.
     """
     rows = len(keys[0])
     widths = [int(key.max(initial=0)) + 1 for key in keys]

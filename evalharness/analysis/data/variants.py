@@ -1,4 +1,4 @@
-"""Counting output variants in cells, and what follows from the counts.
+"""Counts of output variants in cells, and the agreement figures that follow from them.
 
 A *cell* is one prompt under one setting; ``n`` are its usable repeats, ``c`` the repeats that gave
 one variant. All figures here are a cell's own value; the figure of a setting is their mean over
@@ -15,10 +15,10 @@ import numpy as np
 
 from evalharness.analysis.data.encode import Bools, Floats, Ints, narrow
 
-_PART = 1_000_000  # rows counted at a time
+_PART_ROWS = 1_000_000  # counted at a time
 
 
-class Variants(msgspec.Struct, frozen=True, eq=False):
+class VariantCounts(msgspec.Struct, frozen=True, eq=False):
     """How often each cell gave each of its variants.
 
     Attributes:
@@ -35,7 +35,7 @@ class Variants(msgspec.Struct, frozen=True, eq=False):
     first: Ints
 
 
-def count_variants(cell: Ints, code: Ints, cells: int, rows: Bools | None = None) -> Variants:
+def count_variants(cell: Ints, code: Ints, cells: int, rows: Bools | None = None) -> VariantCounts:
     """Count variants; a negative code is a variant of its own, equal to nothing.
 
     Args:
@@ -45,31 +45,31 @@ def count_variants(cell: Ints, code: Ints, cells: int, rows: Bools | None = None
         rows: which rows count, None for all.
 
     """
-    found = [
-        _counted(cell[part], code[part], None if rows is None else rows[part], part.start)
+    counted = [
+        _count_part(cell[part], code[part], None if rows is None else rows[part], part.start)
         for part in _parts(cell)
     ]
     n = np.zeros(cells, np.int64)
     for part in _parts(cell):
-        inside = cell[part] if rows is None else cell[part][rows[part]]
-        if len(inside):  # ascending, so few cells are counted at a time
-            low = int(inside.min())
-            counts = np.bincount(inside - low)
-            n[low : low + len(counts)] += counts
-    places, count, first = (np.concatenate(one) for one in zip(*found, strict=True))
-    return Variants(n=n, cell=narrow(places), count=narrow(count), first=narrow(first))
+        cells_in_part = cell[part] if rows is None else cell[part][rows[part]]
+        if len(cells_in_part):  # ascending, so few cells are counted at a time
+            low = int(cells_in_part.min())
+            repeats = np.bincount(cells_in_part - low)
+            n[low : low + len(repeats)] += repeats
+    cell_of, count, first = (np.concatenate(parts) for parts in zip(*counted, strict=True))
+    return VariantCounts(n=n, cell=narrow(cell_of), count=narrow(count), first=narrow(first))
 
 
 def _parts(cell: Ints) -> list[slice]:
     """Rows cut between cells, about :data:`_PART` at a time, where cells are in order."""
-    if len(cell) <= _PART or np.any(cell[1:] < cell[:-1]):
+    if len(cell) <= _PART_ROWS or np.any(cell[1:] < cell[:-1]):
         return [slice(0, len(cell))]
-    inside = cell[_PART::_PART]
-    cuts = [0, *np.unique(np.searchsorted(cell, inside)).tolist(), len(cell)]
+    cells_at_cuts = cell[_PART_ROWS::_PART_ROWS]
+    cuts = [0, *np.unique(np.searchsorted(cell, cells_at_cuts)).tolist(), len(cell)]
     return [slice(start, stop) for start, stop in neighbours(cuts) if start < stop]
 
 
-def _counted(cell: Ints, code: Ints, rows: Bools | None, start: int) -> tuple[Ints, Ints, Ints]:
+def _count_part(cell: Ints, code: Ints, rows: Bools | None, start: int) -> tuple[Ints, Ints, Ints]:
     """Cell, count and first row of each variant, by the first row; rows count from ``start``."""
     index = np.arange(len(cell)) if rows is None else np.flatnonzero(rows)
     cell, code = cell[index], code[index]
@@ -87,46 +87,47 @@ def _counted(cell: Ints, code: Ints, rows: Bools | None, start: int) -> tuple[In
     return cell[first], count[by_first], index[first] + start
 
 
-def _over(total: Floats, n: Ints, least: int = 2) -> Floats:
-    return np.where(n >= least, total, np.nan)
+def _where_enough(values: Floats, n: Ints) -> Floats:
+    """Values of the cells with at least two repeats, NaN for the others."""
+    return np.where(n >= 2, values, np.nan)
 
 
-def pairwise(v: Variants, among: Ints | None = None) -> Floats:
+def pairwise_agreement(v: VariantCounts, repeats: Ints | None = None) -> Floats:
     """Share of equal pairs of repeats, ``sum c(c-1) / n(n-1)``; null below two repeats.
 
-    ``among`` gives another n of each cell: there are further repeats, each a variant of its own.
+    ``repeats`` is the n of each cell where it has further repeats, each a variant of its own.
     """
-    repeats = v.n if among is None else among
+    n = v.n if repeats is None else repeats
     count = v.count.astype(np.float64)
     equal = np.bincount(v.cell, count * (count - 1), minlength=len(v.n))
-    n = repeats.astype(np.float64)
-    return _over(equal / np.where(repeats >= 2, n * (n - 1), 1.0), repeats)
+    all_pairs = n.astype(np.float64) * (n - 1.0)
+    return _where_enough(equal / np.where(n >= 2, all_pairs, 1.0), n)
 
 
-def modal_share(v: Variants) -> Floats:
+def modal_share(v: VariantCounts) -> Floats:
     """Share of the cell's repeats that gave its commonest variant; null below two."""
     top = np.zeros(len(v.n))
     np.maximum.at(top, v.cell, v.count)
-    return _over(top / np.maximum(v.n, 1), v.n)
+    return _where_enough(top / np.maximum(v.n, 1), v.n)
 
 
-def distinct(v: Variants) -> Floats:
-    """How many different variants the cell gave; null below two repeats."""
-    return _over(np.bincount(v.cell, minlength=len(v.n)).astype(np.float64), v.n)
+def distinct_outputs(v: VariantCounts) -> Floats:
+    """Number of different variants the cell gave; null below two repeats."""
+    return _where_enough(np.bincount(v.cell, minlength=len(v.n)).astype(np.float64), v.n)
 
 
-def effective_outputs(v: Variants) -> Floats:
+def effective_outputs(v: VariantCounts) -> Floats:
     """``exp(H)`` with ``H = -sum p ln p``, ``p = c/n``: "behaves like 1.4 outputs"; null below two.
 
     Equal to the Vendi score under an exact-match kernel. Biased low for few repeats.
     """
     p = v.count / v.n[v.cell]
     entropy = np.bincount(v.cell, -p * np.log(p), minlength=len(v.n))
-    return _over(np.exp(np.maximum(entropy, 0.0)), v.n)
+    return _where_enough(np.exp(np.maximum(entropy, 0.0)), v.n)
 
 
-def tar(v: Variants, setting: Ints, settings: int) -> tuple[list[Floats], list[Ints]]:
-    """Rarefied total agreement rate of every setting, for every k from 2 to its largest n.
+def tar(v: VariantCounts, setting: Ints, settings: int) -> tuple[list[Floats], list[Ints]]:
+    """Total agreement rate (TAR) of each setting, rarefied, for every k from 2 to its largest n.
 
     ``TAR@k = mean over prompts of sum_v C(c, k) / C(n, k)``: the chance that k repeats drawn
     without replacement are all equal (k = 2 is pairwise agreement). Prompts with fewer than k

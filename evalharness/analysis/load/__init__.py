@@ -1,1 +1,1 @@
-"""What load points say: latencies under load, throughput, timelines."""
+"""Load points: latency under load, throughput, time lines."""

@@ -1,6 +1,6 @@
-"""What one request of a benchmark took, and how many such figures are described.
+"""Time metrics of single requests of a benchmark, and their summaries.
 
-Every formula is in the docstring of the function that computes it. All times are seconds; NaN is
+Each formula is in the docstring of the function that computes it. All times are seconds; NaN is
 unknown. Only delivered answers have times: errors, timeouts and rate-limited requests are counted,
 never averaged.
 """
@@ -20,7 +20,7 @@ from evalharness.analysis.stats import percentile_ci
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: The record columns that the metrics are made from.
+#: The record columns that the metrics are computed from.
 COLUMNS = (
     "trial_id", "setting_id", "status", "scheduled_at", "sent_at", "queue_s", "ttft_s", "ttfo_s",
     "last_content_s", "latency_s", "completion_tokens", "chunk_times_s", "attempts",
@@ -29,14 +29,14 @@ COLUMNS = (
 _PERCENTILES = (50, 90, 95, 99)
 
 
-class Requests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+class DeliveredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """The delivered requests of a measurement as arrays, one entry each, NaN where unknown.
 
     Attributes:
         setting: index into the measurement's settings.
         sent_s: when it was sent, seconds from the anchor.
         wait_s: from being scheduled to being sent; of a retried request, to its last sending.
-        ttft_s: to the first content or reasoning token; a chunk with only a role is none. Streamed.
+        ttft_s: to the first content or reasoning token (not a chunk with only a role). Streamed.
         ttfo_s: to the first token that is not reasoning. Streamed.
         end_s: to the last content chunk; to the complete response where it was not streamed.
         tokens: completion tokens as the server's usage counts them, reasoning included.
@@ -61,21 +61,21 @@ class Requests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
             return np.where(self.tpot_s > 0, 1.0 / self.tpot_s, np.nan)
 
     def inter_chunk_s(self, rows: Bools | None = None) -> Floats:
-        """Gaps between content chunks that followed each other, of all requests pooled.
+        """Gaps between consecutive content chunks, of all requests together.
 
         A chunk may carry several tokens or none, so this is inter-*chunk* latency; only TPOT is
         per token.
         """
-        chosen = self.chunks if rows is None else [
+        selected = self.chunks if rows is None else [
             chunks for chunks, keep in zip(self.chunks, rows.tolist(), strict=True) if keep
         ]  # fmt: skip
-        gaps = [np.diff(chunks) for chunks in chosen if len(chunks) > 1]
+        gaps = [np.diff(chunks) for chunks in selected if len(chunks) > 1]
         return np.concatenate(gaps) if gaps else np.empty(0)
 
 
-def requests_of(
+def delivered_requests(
     delivered: pa.Table, settings: list[str], anchor_s: float, first_due: dict[str, float]
-) -> Requests:
+) -> DeliveredRequests:
     """The metrics of delivered records.
 
     Args:
@@ -86,7 +86,7 @@ def requests_of(
             was due.
     """
     values = {
-        name: encode.floats(delivered[name])
+        name: encode.to_floats(delivered[name])
         for name in ("queue_s", "ttft_s", "ttfo_s", "last_content_s", "latency_s", "sent_at",
                      "completion_tokens")
     }  # fmt: skip
@@ -99,9 +99,9 @@ def requests_of(
     tokens = values["completion_tokens"]
     with np.errstate(divide="ignore", invalid="ignore"):
         tpot = np.where(tokens >= 2, (last - first) / (tokens - 1), np.nan)
-    codes, _ = encode.positions(delivered["setting_id"], settings)
+    codes, _ = encode.encode_known(delivered["setting_id"], settings)
     times: list[Any] = delivered["chunk_times_s"].to_pylist()
-    return Requests(
+    return DeliveredRequests(
         setting=codes,
         sent_s=values["sent_at"] - anchor_s,
         wait_s=wait,
@@ -114,12 +114,13 @@ def requests_of(
     )
 
 
-def described(values: Floats) -> dict[str, Any]:
+def summarize(values: Floats) -> dict[str, Any]:
     """Mean and percentiles with n and 95 % intervals.
 
     Percentiles interpolate linearly; ``p99`` is null below 100 values. Intervals are those of
-    order statistics (Conover) and take values as independent: requests that overlap in one server
-    are not quite, so they are rather too narrow. An end is null where n cannot bound it.
+    order statistics (Conover) and assume independent values; requests that overlap in one server
+    are not quite independent, so the intervals are too narrow. An end is null where n cannot bound
+    it.
 
     Returns:
         ``n``, ``mean``, ``p50``, ``p90``, ``p95``, ``p99``, ``max``; ``ci95`` by percentile.
@@ -130,45 +131,45 @@ def described(values: Floats) -> dict[str, Any]:
     names = [f"p{q}" for q in _PERCENTILES]
     if not n:
         return {"n": 0, "mean": None, **dict.fromkeys(names), "max": None, "ci95": {}}
-    found: dict[str, Any] = {"n": n, "mean": float(known.mean())}
+    summary: dict[str, Any] = {"n": n, "mean": float(known.mean())}
     intervals: dict[str, Any] = {}
     for q, name in zip(_PERCENTILES, names, strict=True):
-        told = q < 99 or n >= ENOUGH_FOR_P99
-        found[name] = float(np.quantile(known, q / 100)) if told else None
-        if told:
+        defined = q < 99 or n >= ENOUGH_FOR_P99
+        summary[name] = float(np.quantile(known, q / 100)) if defined else None
+        if defined:
             ends = percentile_ci(known, q)
             intervals[name] = None if ends is None else list(ends)
-    return {**found, "max": float(known.max()), "ci95": intervals}
+    return {**summary, "max": float(known.max()), "ci95": intervals}
 
 
-def both(values: Floats, wait: Floats) -> dict[str, Any]:
-    """The same figure from the sending and from the scheduled time, side by side.
+def from_send_and_schedule(values: Floats, wait: Floats) -> dict[str, Any]:
+    """Summaries of the same times, counted from sending and from the scheduled time.
 
-    A request that had to wait in the client was slow for whoever wanted it. Percentiles from
-    sending leave that out (coordinated omission); those from the schedule are what a user saw.
+    Times from sending leave out how long a request waited in the client (coordinated omission);
+    times from the schedule are what a user experiences.
     """
-    return {"sent": described(values), "scheduled": described(values + wait)}
+    return {"sent": summarize(values), "scheduled": summarize(values + wait)}
 
 
-def metrics(requests: Requests, rows: Bools | None = None) -> dict[str, Any]:
+def time_metrics(requests: DeliveredRequests, rows: Bools | None = None) -> dict[str, Any]:
     """All time metrics of some requests (None: of all)."""
     keep = np.ones(len(requests.setting), np.bool_) if rows is None else rows
     wait = requests.wait_s[keep]
     return {
-        "ttft_s": both(requests.ttft_s[keep], wait),
-        "ttfo_s": both(requests.ttfo_s[keep], wait),
-        "latency_s": both(requests.end_s[keep], wait),
-        "tpot_s": described(requests.tpot_s[keep]),
-        "inter_chunk_s": described(requests.inter_chunk_s(keep)),
-        "tokens_per_s": described(requests.tokens_per_s[keep]),
-        "completion_tokens": described(requests.tokens[keep]),
+        "ttft_s": from_send_and_schedule(requests.ttft_s[keep], wait),
+        "ttfo_s": from_send_and_schedule(requests.ttfo_s[keep], wait),
+        "latency_s": from_send_and_schedule(requests.end_s[keep], wait),
+        "tpot_s": summarize(requests.tpot_s[keep]),
+        "inter_chunk_s": summarize(requests.inter_chunk_s(keep)),
+        "tokens_per_s": summarize(requests.tokens_per_s[keep]),
+        "completion_tokens": summarize(requests.tokens[keep]),
     }
 
 
 def goodput(
-    requests: Requests, slo: dict[str, float], total: int, window_s: float | None
+    requests: DeliveredRequests, slo: dict[str, float], total: int, window_s: float | None
 ) -> dict[str, Any] | None:
-    """How many requests met every limit of the SLO; None without one.
+    """How many requests met all limits of the SLO; None without one.
 
     ``share`` is requests that met all limits / all measured requests that were due, so errors,
     timeouts and requests never sent stay in the denominator. TTFT and latency count from the
@@ -184,10 +185,10 @@ def goodput(
         _meets(slo, requests.ttft_s + wait, tpot, requests.end_s + wait)
         for wait in (requests.wait_s, np.zeros(len(requests.wait_s)))
     ]
-    asked = {"ttft_s": requests.ttft_s, "tpot_s": tpot, "latency_s": requests.end_s}
+    values = {"ttft_s": requests.ttft_s, "tpot_s": tpot, "latency_s": requests.end_s}
     unknown = np.zeros(len(single), np.bool_)
     for name in slo:
-        unknown |= np.isnan(asked[name])
+        unknown |= np.isnan(values[name])
     good = int(met[0].sum())
     return {
         "slo": slo,

@@ -1,4 +1,4 @@
-"""One measurement of a load point: what was asked for, what was achieved, and whether it counts."""
+"""One measurement of a load point: requested load, achieved load, and whether it is valid."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from evalharness.analysis.data.encode import Bools, Floats
 from evalharness.analysis.latency import ENOUGH_FOR_P99
 from evalharness.analysis.load.load_metrics import (
     COLUMNS,
-    Requests,
-    described,
+    DeliveredRequests,
+    delivered_requests,
     goodput,
-    metrics,
-    requests_of,
+    summarize,
+    time_metrics,
 )
 from evalharness.config.models import LoadConfig
 from evalharness.records import Phase, Status
@@ -35,16 +35,16 @@ ATTEMPT_COLUMNS = (
 RECORD_COLUMNS = COLUMNS
 
 
-class Sent(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+class SentAttempts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """The HTTP attempts of a measurement as arrays, warm-up included; seconds from the anchor.
 
     Attributes:
-        at, end: when it was sent, and when its response was complete or its failure showed.
-        due, admitted: when it was due, and when it had a place in flight and passed the limits.
+        at, end: when it was sent, and when its response was complete or it failed.
+        due, admitted: when it was due, and when all limits admitted it.
         late: seconds from due to sent.
-        measured: of the measured phase.
-        first: the first attempt of its trial.
-        failed: it delivered nothing.
+        measured: whether it belongs to the measured phase.
+        first: whether it is the first attempt of its trial.
+        failed: whether it ended in an error.
     """
 
     at: Floats
@@ -57,11 +57,11 @@ class Sent(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     failed: Bools
 
     @classmethod
-    def of(cls, attempts: pa.Table, anchor_ns: int) -> Sent:
+    def of(cls, attempts: pa.Table, anchor_ns: int) -> SentAttempts:
         """Encode the attempts that were sent, in the order of sending."""
         anchor = anchor_ns / 1e9
         column = {
-            name: encode.floats(attempts[name])
+            name: encode.to_floats(attempts[name])
             for name in ("sent_at", "latency_s", "scheduled_at", "admitted_at", "queue_s",
                          "attempt")
         }  # fmt: skip
@@ -73,7 +73,7 @@ class Sent(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         at = column["sent_at"] - anchor
         return cls(
             at=at,
-            # In doubt without an end: it was under way for no known time.
+            # An attempt in doubt has no end: its time in flight is unknown and counts as 0.
             end=at + np.nan_to_num(column["latency_s"]),
             due=column["scheduled_at"] - anchor,
             admitted=column["admitted_at"] - anchor,
@@ -84,24 +84,26 @@ class Sent(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         )
 
 
-class Measured(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A measurement with its rows."""
+class LoadPointResult(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """The facts of a measurement, and the arrays they are computed from."""
 
     facts: dict[str, Any]
-    requests: Requests
-    sent: Sent
+    requests: DeliveredRequests
+    sent: SentAttempts
 
 
-def measure(one: Measurement, records: pa.Table, attempts: pa.Table, load: LoadConfig) -> Measured:
+def describe_load_point(
+    measurement: Measurement, records: pa.Table, attempts: pa.Table, load: LoadConfig
+) -> LoadPointResult:
     """Describe a measurement.
 
     The window is the time for which the load was held (:class:`Measurement`); its length is T.
 
     * ``requested_rate``: measured requests due in the window / T (open loop).
     * ``achieved_rate``: those of them that were sent before the window's end / T.
-    * ``throughput_per_s``: answers completed in the window / T, whichever phase they began in;
-      nothing is drained before the window, so what flows in at its beginning stands for what
-      flows out after its end.
+    * ``throughput_per_s``: answers completed in the window / T, from whichever phase;
+      requests sent before the window that complete in it stand for those sent in the window that
+      complete after it.
     * ``output_tokens_per_s``: the completion tokens of those answers / T, by the server's usage;
       null where one of them has none.
     * ``concurrency.mean``: ∫ requests in flight dt / T over the window, from sending to the end of
@@ -109,55 +111,55 @@ def measure(one: Measurement, records: pa.Table, attempts: pa.Table, load: LoadC
     * ``schedule_delay_s``: from being due to being sent, of first attempts.
 
     Args:
-        one: the measurement.
+        measurement: the measurement.
         records: its records, with :data:`RECORD_COLUMNS`.
         attempts: its attempts, with :data:`ATTEMPT_COLUMNS`.
-        load: the load with what judges it.
+        load: the load and the limits it is judged by.
     """
-    sent = Sent.of(attempts, one.anchor_ns or 0)
+    sent = SentAttempts.of(attempts, measurement.anchor_ns or 0)
     measured = _where(records, "phase", Phase.MEASURED.value)
     delivered = _without(measured, "status", Status.ERROR.value)
-    requests = requests_of(
-        delivered, one.settings, (one.anchor_ns or 0) / 1e9, _first_due(attempts)
+    requests = delivered_requests(
+        delivered, measurement.settings, (measurement.anchor_ns or 0) / 1e9, _first_due(attempts)
     )
-    window = _window(one)
+    window = _window(measurement)
     slo = {k: v for k, v in msgspec.to_builtins(load.slo).items() if v is not None}
     closed = load.arrival == "closed"
     first = sent.first & sent.measured
-    in_time = first & (sent.at < (one.end_s or 0.0))
+    in_time = first & (sent.at < (measurement.end_s or 0.0))
     facts: dict[str, Any] = {
-        "measurement": one.number,
-        "load": one.load,
-        "searched": one.searched,
-        "state": one.state.value,
-        "reason": one.reason,
+        "measurement": measurement.number,
+        "load": measurement.load,
+        "searched": measurement.searched,
+        "state": measurement.state.value,
+        "reason": measurement.reason,
         "window_s": window,
-        "requests": _counts(one, records, attempts, sent, len(delivered)),
-        "requested_rate": None if closed else _per(one.scheduled, window),
-        "achieved_rate": _per(int(in_time.sum()), window),
-        **_flow(one, records, window),
+        "requests": _request_counts(measurement, records, attempts, sent, len(delivered)),
+        "requested_rate": None if closed else _rate(measurement.scheduled, window),
+        "achieved_rate": _rate(int(in_time.sum()), window),
+        **_throughput(measurement, records, window),
         "concurrency": {
             "asked": load.concurrency if closed else None,
-            "mean": _in_flight(sent, one, window),
-            "most": _most(sent),
+            "mean": _mean_in_flight(sent, measurement, window),
+            "most": _max_in_flight(sent),
         },
-        "schedule_delay_s": described(sent.late[first]),
-        "admission_delay_s": described((sent.admitted - sent.due)[first]),
-        "client_lag_s": one.lag_s or None,
-        **metrics(requests),
-        "goodput": goodput(requests, slo, one.scheduled, window),
+        "schedule_delay_s": summarize(sent.late[first]),
+        "admission_delay_s": summarize((sent.admitted - sent.due)[first]),
+        "client_lag_s": measurement.lag_s or None,
+        **time_metrics(requests),
+        "goodput": goodput(requests, slo, measurement.scheduled, window),
         "errors": _errors(attempts),
     }
-    facts["invalid"] = invalid(facts, load)
+    facts["invalid"] = invalid_reasons(facts, load)
     facts["valid"] = not facts["invalid"]
-    return Measured(facts=facts, requests=requests, sent=sent)
+    return LoadPointResult(facts=facts, requests=requests, sent=sent)
 
 
-def invalid(facts: dict[str, Any], load: LoadConfig) -> list[str]:
-    """Why a measurement does not show what its load says; empty when it does.
+def invalid_reasons(facts: dict[str, Any], load: LoadConfig) -> list[str]:
+    """Why a measurement does not represent its load; empty when it does.
 
-    The client is at fault in all of these: it sent late or too little, or could not read the clock
-    in time because its event loop was busy. What the server did is never a reason.
+    Each reason is a fault of the client: it sent late or too little, or its event loop was busy, so
+    that its clock readings are late. What the server did is never a reason.
     """
     reasons: list[str] = []
     delay = facts["schedule_delay_s"]
@@ -169,12 +171,12 @@ def invalid(facts: dict[str, Any], load: LoadConfig) -> list[str]:
             f"requests were sent {worst:.3g} s after they were due ({name}{where}); "
             f"load.max_delay_s={load.max_delay_s:g}"
         )
-    asked, got, what = facts["requested_rate"], facts["achieved_rate"], "requests/s"
+    requested, achieved, unit = facts["requested_rate"], facts["achieved_rate"], "requests/s"
     if load.arrival == "closed":
-        asked, got, what = load.concurrency, facts["concurrency"]["mean"], "in flight"
-    if asked and facts["window_s"] and (got or 0.0) < load.min_rate_share * asked:
+        requested, achieved, unit = load.concurrency, facts["concurrency"]["mean"], "in flight"
+    if requested and facts["window_s"] and (achieved or 0.0) < load.min_rate_share * requested:
         reasons.append(
-            f"{got or 0:.3g} {what} of {asked:.3g} asked for; "
+            f"{achieved or 0:.3g} {unit} of {requested:.3g} asked for; "
             f"load.min_rate_share={load.min_rate_share:g}"
         )
     if not facts["window_s"]:
@@ -187,60 +189,71 @@ def invalid(facts: dict[str, Any], load: LoadConfig) -> list[str]:
     return reasons
 
 
-def _tail(found: dict[str, Any]) -> tuple[float | None, str]:
-    if found["n"] >= ENOUGH_FOR_P99:
-        return found["p99"], "p99"
-    return found["max"], f"the latest of {found['n']}"
+def _tail(summary: dict[str, Any]) -> tuple[float | None, str]:
+    """The largest figure that is worth naming, and its name: the p99, or the maximum of few."""
+    if summary["n"] >= ENOUGH_FOR_P99:
+        return summary["p99"], "p99"
+    return summary["max"], f"the latest of {summary['n']}"
 
 
-def _window(one: Measurement) -> float | None:
+def _window(measurement: Measurement) -> float | None:
     """Seconds for which the load was held; None when it never was."""
-    if one.begin_s is None or one.end_s is None or one.end_s <= one.begin_s:
-        return None
-    return one.end_s - one.begin_s
+    begin, end = measurement.begin_s, measurement.end_s
+    return None if begin is None or end is None or end <= begin else end - begin
 
 
-def _per(count: float, window_s: float | None) -> float | None:
+def _rate(count: float, window_s: float | None) -> float | None:
     return count / window_s if window_s else None
 
 
-def _flow(one: Measurement, records: pa.Table, window: float | None) -> dict[str, Any]:
-    """What came out while the load was held."""
-    anchor, delivered = (one.anchor_ns or 0) / 1e9, _without(records, "status", Status.ERROR.value)
-    end = encode.floats(delivered["sent_at"]) - anchor + encode.floats(delivered["latency_s"])
-    inside = (end >= (one.begin_s or 0.0)) & (end < (one.end_s or 0.0))
-    tokens = encode.floats(delivered["completion_tokens"])[inside]
+def _throughput(
+    measurement: Measurement, records: pa.Table, window: float | None
+) -> dict[str, Any]:
+    """Answers and tokens per second while the load was held."""
+    anchor, delivered = (
+        (measurement.anchor_ns or 0) / 1e9,
+        _without(records, "status", Status.ERROR.value),
+    )
+    end = encode.to_floats(delivered["sent_at"]) - anchor + encode.to_floats(delivered["latency_s"])
+    inside = (end >= (measurement.begin_s or 0.0)) & (end < (measurement.end_s or 0.0))
+    tokens = encode.to_floats(delivered["completion_tokens"])[inside]
     known = not np.isnan(tokens).any()
     return {
-        "throughput_per_s": _per(int(inside.sum()), window),
-        "output_tokens_per_s": _per(float(tokens.sum()), window) if known else None,
+        "throughput_per_s": _rate(int(inside.sum()), window),
+        "output_tokens_per_s": _rate(float(tokens.sum()), window) if known else None,
     }
 
 
-def _in_flight(sent: Sent, one: Measurement, window: float | None) -> float | None:
+def _mean_in_flight(
+    sent: SentAttempts, measurement: Measurement, window: float | None
+) -> float | None:
     """Time-weighted mean of the requests in flight over the window."""
-    if window is None or one.begin_s is None or one.end_s is None:
+    if window is None or measurement.begin_s is None or measurement.end_s is None:
         return None
-    overlap = np.minimum(sent.end, one.end_s) - np.maximum(sent.at, one.begin_s)
+    overlap = np.minimum(sent.end, measurement.end_s) - np.maximum(sent.at, measurement.begin_s)
     return float(np.maximum(overlap, 0.0).sum() / window)
 
 
-def _most(sent: Sent) -> int:
+def _max_in_flight(sent: SentAttempts) -> int:
     """Most requests in flight at any moment, warm-up included."""
     if not len(sent.at):
         return 0
     moments = np.concatenate([sent.at, sent.end])
     steps = np.concatenate([np.ones(len(sent.at)), -np.ones(len(sent.end))])
-    # One that ends the moment another begins makes room first.
+    # A request that ends when another begins is counted out first.
     return int(np.cumsum(steps[np.lexsort((steps, moments))]).max())
 
 
-def _counts(
-    one: Measurement, records: pa.Table, attempts: pa.Table, sent: Sent, delivered: int
+def _request_counts(
+    measurement: Measurement,
+    records: pa.Table,
+    attempts: pa.Table,
+    sent: SentAttempts,
+    delivered: int,
 ) -> dict[str, int]:
     measured = _where(records, "phase", Phase.MEASURED.value)
     return {
-        "scheduled": one.scheduled,
+        "scheduled": measurement.scheduled,
         "sent": int((sent.first & sent.measured).sum()),
         "delivered": delivered,
         "failed": len(measured) - delivered,
@@ -263,13 +276,15 @@ def _errors(attempts: pa.Table) -> list[dict[str, Any]]:
 
 def _first_due(attempts: pa.Table) -> dict[str, float]:
     """When the trials that were retried were due first, seconds since the epoch."""
-    number = encode.floats(attempts["attempt"])
+    number = encode.to_floats(attempts["attempt"])
     if not (number > 1).any():
         return {}
-    due = encode.floats(attempts["scheduled_at"])
+    due = encode.to_floats(attempts["scheduled_at"])
     ids: list[Any] = attempts["trial_id"].to_pylist()
-    again = {ids[i] for i in np.flatnonzero(number > 1).tolist()}
-    return {ids[i]: float(due[i]) for i in np.flatnonzero(number == 1).tolist() if ids[i] in again}
+    retried = {ids[i] for i in np.flatnonzero(number > 1).tolist()}
+    return {
+        ids[i]: float(due[i]) for i in np.flatnonzero(number == 1).tolist() if ids[i] in retried
+    }
 
 
 def _where(table: pa.Table, column: str, value: str) -> pa.Table:
@@ -279,5 +294,5 @@ def _where(table: pa.Table, column: str, value: str) -> pa.Table:
 
 
 def _without(table: pa.Table, column: str, value: str) -> pa.Table:
-    keep = np.array([found != value for found in table[column].to_pylist()], dtype=np.bool_)
+    keep = np.array([item != value for item in table[column].to_pylist()], dtype=np.bool_)
     return table.filter(keep)

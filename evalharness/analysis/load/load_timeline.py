@@ -1,4 +1,4 @@
-"""A load point as it went: requests in flight, rates, errors and chunks over time."""
+"""The time line of a load point: requests in flight, rates, errors and chunks over time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis.data.encode import Floats
-from evalharness.analysis.load.load_point import Measured
+from evalharness.analysis.load.load_point import LoadPointResult
 from evalharness.store.folder.load_points_file import Measurement
 
-FEWEST, MOST, REQUESTS_A_BIN = 12, 60, 5
+MIN_BINS, MAX_BINS, REQUESTS_PER_BIN = 12, 60, 5
 
 
-def timeline(one: Measurement, found: Measured) -> dict[str, Any] | None:
+def load_timeline(measurement: Measurement, result: LoadPointResult) -> dict[str, Any] | None:
     """The measurement in 12 to 60 bins of equal length, warm-up and drain included.
 
     Returns:
@@ -24,13 +24,13 @@ def timeline(one: Measurement, found: Measured) -> dict[str, Any] | None:
         None when nothing was sent.
 
     """
-    sent = found.sent
+    sent = result.sent
     if not len(sent.at):
         return None
-    last = float(max(sent.end.max(), one.end_s or 0.0))
+    last = float(max(sent.end.max(), measurement.end_s or 0.0))
     if last <= 0.0:
         return None
-    count = min(MOST, max(FEWEST, len(sent.at) // REQUESTS_A_BIN))
+    count = min(MAX_BINS, max(MIN_BINS, len(sent.at) // REQUESTS_PER_BIN))
     edges = np.linspace(0.0, last, count + 1)
     width = last / count
     good = ~sent.failed
@@ -38,7 +38,7 @@ def timeline(one: Measurement, found: Measured) -> dict[str, Any] | None:
     def rate(values: Floats) -> list[float]:
         return (np.histogram(values, edges)[0] / width).tolist()
 
-    flight = [
+    in_flight = [
         float(np.maximum(np.minimum(sent.end, b) - np.maximum(sent.at, a), 0.0).sum() / width)
         for a, b in pairwise(edges.tolist())
     ]
@@ -47,22 +47,27 @@ def timeline(one: Measurement, found: Measured) -> dict[str, Any] | None:
         "sent": rate(sent.at),
         "done": rate(sent.end[good]),
         "failed": rate(sent.end[sent.failed]),
-        "chunks": rate(_chunks(found)),
-        "in_flight": flight,
+        "chunks": rate(_chunks(result)),
+        "in_flight": in_flight,
     }
     bins = [
         {"at_s": float(edges[i]), **{name: values[i] for name, values in columns.items()}}
         for i in range(count)
     ]
-    return {"bin_s": width, "begin_s": one.begin_s, "end_s": one.end_s, "bins": bins}
+    return {
+        "bin_s": width,
+        "begin_s": measurement.begin_s,
+        "end_s": measurement.end_s,
+        "bins": bins,
+    }
 
 
-def _chunks(found: Measured) -> Floats:
+def _chunks(result: LoadPointResult) -> Floats:
     """When content chunks arrived, seconds from the anchor."""
-    requests = found.requests
+    requests = result.requests
     at = [
-        began + chunks
-        for began, chunks in zip(requests.sent_s.tolist(), requests.chunks, strict=True)
+        sent_s + chunks
+        for sent_s, chunks in zip(requests.sent_s.tolist(), requests.chunks, strict=True)
         if len(chunks)
     ]
     return np.concatenate(at) if at else np.empty(0)

@@ -1,1 +1,1 @@
-"""What parameters do: effects, seeds, limits that were respected or not."""
+"""Effects of parameters: temperature, seed, limits, and the values that were sent and echoed."""

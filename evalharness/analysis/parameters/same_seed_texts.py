@@ -1,8 +1,8 @@
-"""Does a parameter change the text that one seed gives? Where seeds are honoured that is decisive.
+"""Whether a parameter changes the text that one seed gives; decisive where seeds are honoured.
 
-How many different outputs there are says nothing once every output differs at either value of a
-parameter. But a seed that holds the repeats of one value together holds those of another value too,
-unless the parameter does something.
+The number of different outputs is no evidence once all outputs differ at either value of a
+parameter. But where a seed makes the repeats of one value equal, it also makes them equal to those
+of another value, unless the parameter has an effect.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.comparison.matching import normalise
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.json_values import interval, number
-from evalharness.analysis.parameters.pooled_outputs import equal_pairs, key
+from evalharness.analysis.parameters.pooled_outputs import equal_pairs, parameter_key
+from evalharness.config.parameter_values import comparison_key
 
-_NO_SEED = normalise(None)
+_NO_SEED = comparison_key(None)
 
 
-def across_values(
-    frame: Frame, ends: list[tuple[list[int], list[int]]], *, seed: int = 0
+def compare_across_values(
+    frame: RunFrame, ends: list[tuple[list[int], list[int]]], *, seed: int = 0
 ) -> dict[str, Any] | None:
     """Compare outputs of one seed between two values of a parameter with those within a value.
 
@@ -30,7 +30,7 @@ def across_values(
 
     Args:
         frame: the run.
-        ends: settings at the low and at the high value, alike in everything else but the seed.
+        ends: settings at the low and at the high value, equal in everything else but the seed.
         seed: of permutations and resampling.
 
     Returns:
@@ -42,19 +42,19 @@ def across_values(
     within_equal, within_pairs = np.zeros(prompts), np.zeros(prompts)
     across_equal, across_pairs = np.zeros(prompts), np.zeros(prompts)
     for low, high in ends:
-        of_high = {key(frame, setting, "seed"): setting for setting in high}
+        of_high = {parameter_key(frame, setting, "seed"): setting for setting in high}
         for setting in low:
-            value = key(frame, setting, "seed")
+            value = parameter_key(frame, setting, "seed")
             other = of_high.get(value)
             if value == _NO_SEED or other is None:
                 continue
-            both, pairs = equal_pairs(frame, [setting, other])
-            for one in (setting, other):
-                same, of_same = equal_pairs(frame, [one])
-                both, pairs = both - same, pairs - of_same
-                within_equal += same
-                within_pairs += of_same
-            across_equal += both
+            equal, pairs = equal_pairs(frame, [setting, other])
+            for single in (setting, other):
+                own_equal, own_pairs = equal_pairs(frame, [single])
+                equal, pairs = equal - own_equal, pairs - own_pairs
+                within_equal += own_equal
+                within_pairs += own_pairs
+            across_equal += equal
             across_pairs += pairs
     with np.errstate(invalid="ignore", divide="ignore"):
         within, across = within_equal / within_pairs, across_equal / across_pairs

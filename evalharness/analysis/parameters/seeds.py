@@ -1,4 +1,4 @@
-"""Is the seed honoured? Agreement of repeats with one seed against that of different seeds."""
+"""Whether the seed is honoured: agreement of repeats with one seed against different seeds."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.comparison.matching import normalise
-from evalharness.analysis.comparison.sentences import p_text
+from evalharness.analysis.comparison.comparison_text import p_text
 from evalharness.analysis.data.encode import Bools, Ints
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.json_values import interval, number
 from evalharness.analysis.parameters.pooled_outputs import (
     equal_pairs,
-    groups,
-    key,
+    group_settings,
     known_rows,
+    parameter_key,
     undetectable,
 )
+from evalharness.config.parameter_values import comparison_key
 
-SHUFFLED_UP_TO = 10_000  # outputs: below, labels are shuffled at least 999 times in a second
-MANY = 100  # prompts: from here sign flips of their differences tell the same
+SHUFFLED_UP_TO = 10_000  # outputs: up to here labels are shuffled at least 999 times in a second
+MANY = 100  # prompts: from here sign flips of their differences give the same verdict
 
-_NO_SEED = normalise(None)
+_NO_SEED = comparison_key(None)
 
 
-def seed_effect(frame: Frame, *, seed: int = 0) -> dict[str, Any] | None:
+def seed_effect(frame: RunFrame, *, seed: int = 0) -> dict[str, Any] | None:
     """Judge whether equal seeds give equal outputs more often than different seeds do.
 
     Per prompt: agreement of pairs with the same seed minus that of pairs with different seeds,
@@ -34,13 +34,13 @@ def seed_effect(frame: Frame, *, seed: int = 0) -> dict[str, Any] | None:
     outputs of a prompt (:func:`.stats.label_permutation`, one-sided); past 10,000 outputs of at
     least 100 prompts, it flips the signs of the prompts' differences. None when no seed was swept.
     """
-    found = groups(frame, ignore=("seed",), without_zero=True)
-    swept = [g for g in found if len({key(frame, s, "seed") for s in g}) > 1]
+    groups = group_settings(frame, ignore=("seed",), without_zero=True)
+    swept = [g for g in groups if len({parameter_key(frame, s, "seed") for s in g}) > 1]
     if not swept:
-        if len({key(frame, s, "seed") for s in range(len(frame.setting_ids))}) < 2:
+        if len({parameter_key(frame, s, "seed") for s in range(len(frame.setting_ids))}) < 2:
             return None
         return undetectable("seed", "seeds were swept at temperature 0 only, where none matters")
-    pairs = _Pairs(frame, swept)
+    pairs = _SeedPairs(frame, swept)
     d = pairs.same - pairs.cross
     joined = np.isfinite(d)
     n = int(joined.sum())
@@ -48,7 +48,7 @@ def seed_effect(frame: Frame, *, seed: int = 0) -> dict[str, Any] | None:
         return undetectable("seed", "it takes at least two repeats with one seed, and two seeds")
     within, between = float(pairs.same[joined].mean()), float(pairs.cross[joined].mean())
     ci = stats.mean_ci(d, clusters=frame.clusters, scale="difference", seed=seed)
-    p, test = _p(frame, swept, pairs, seed)
+    p, test = _p_and_test(frame, swept, pairs, seed)
     evidence = {
         "same_seed_agreement": within,
         "different_seed_agreement": between,
@@ -67,7 +67,7 @@ def seed_effect(frame: Frame, *, seed: int = 0) -> dict[str, Any] | None:
 
 
 def _verdict(evidence: dict[str, Any]) -> tuple[str, str]:
-    """Compare the gain with what a fully honoured seed would gain: agreement 1."""
+    """Compare the gain with that of a fully honoured seed, whose agreement is 1."""
     headroom = 1.0 - evidence["different_seed_agreement"]
     if headroom <= 1e-9:
         return "undetectable", "; the outputs never differed, so a seed had nothing to do"
@@ -81,7 +81,7 @@ def _verdict(evidence: dict[str, Any]) -> tuple[str, str]:
     return "undetectable", "; too few prompts or repeats to tell"
 
 
-class _Pairs:
+class _SeedPairs:
     """Pairs of outputs of each prompt with the same seed and with different ones.
 
     Attributes:
@@ -90,14 +90,14 @@ class _Pairs:
 
     """
 
-    def __init__(self, frame: Frame, swept: list[list[int]]) -> None:
+    def __init__(self, frame: RunFrame, swept: list[list[int]]) -> None:
         prompts = len(frame.prompt_ids)
         equal_same, equal_cross = np.zeros(prompts), np.zeros(prompts)
         self.of_same, self.of_cross = np.zeros(prompts), np.zeros(prompts)
         for group in swept:
             by_seed: dict[Any, list[int]] = {}
             for setting in group:
-                by_seed.setdefault(key(frame, setting, "seed"), []).append(setting)
+                by_seed.setdefault(parameter_key(frame, setting, "seed"), []).append(setting)
             equal, pairs = equal_pairs(frame, group)
             for value, settings in by_seed.items():
                 same_equal, same_pairs = equal_pairs(frame, settings)
@@ -112,11 +112,13 @@ class _Pairs:
             self.same, self.cross = equal_same / self.of_same, equal_cross / self.of_cross
 
 
-def _p(frame: Frame, swept: list[list[int]], pairs: _Pairs, seed: int) -> tuple[float | None, str]:
+def _p_and_test(
+    frame: RunFrame, swept: list[list[int]], pairs: _SeedPairs, seed: int
+) -> tuple[float | None, str]:
     """P of "the seed changes nothing", and the name of the test."""
     d = pairs.same - pairs.cross
     joined = np.isfinite(d)
-    cell, code, label, labels = _labelled(frame, swept, joined)
+    cell, code, label, labels = _seed_labels(frame, swept, joined)
     if cell.size > SHUFFLED_UP_TO and int(joined.sum()) >= MANY:
         p = number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0])
         return p, "sign-flip permutation"
@@ -125,14 +127,16 @@ def _p(frame: Frame, swept: list[list[int]], pairs: _Pairs, seed: int) -> tuple[
     with np.errstate(divide="ignore", invalid="ignore"):
         own = np.where(joined, 1.0 / pairs.of_same, 0.0)
         other = np.where(joined, 1.0 / pairs.of_cross, 0.0)
-    worth = np.repeat((own + other)[:, None], labels, axis=1)
-    worth[:, 0] = other
-    weight = np.tile(worth, (len(swept), 1))
+    weight = np.repeat((own + other)[:, None], labels, axis=1)
+    weight[:, 0] = other
+    weight = np.tile(weight, (len(swept), 1))
     p = stats.label_permutation(cell, code, label, weight, seed=seed)
     return p, "permutation of seeds within prompts, one-sided"
 
 
-def _labelled(frame: Frame, swept: list[list[int]], joined: Bools) -> tuple[Ints, Ints, Ints, int]:
+def _seed_labels(
+    frame: RunFrame, swept: list[list[int]], joined: Bools
+) -> tuple[Ints, Ints, Ints, int]:
     """Cell (group × prompt), output and seed of each output of the joined prompts.
 
     The last figure is the number of labels; label 0 is "no seed".
@@ -142,13 +146,13 @@ def _labelled(frame: Frame, swept: list[list[int]], joined: Bools) -> tuple[Ints
     cells: list[Ints] = []
     rows: list[Ints] = []
     labels: list[Ints] = []
-    for place, group in enumerate(swept):
+    for index, group in enumerate(swept):
         for setting in group:
-            mine = known_rows(frame, [setting])
-            mine = mine[joined[frame.prompt[mine]]]
-            number_of = numbers.setdefault(key(frame, setting, "seed"), len(numbers))
-            rows.append(mine)
-            cells.append(frame.prompt[mine].astype(np.int64) + place * prompts)
-            labels.append(np.full(mine.size, number_of, np.int64))
-    every = np.concatenate(rows)
-    return np.concatenate(cells), frame.output[every], np.concatenate(labels), len(numbers)
+            setting_rows = known_rows(frame, [setting])
+            setting_rows = setting_rows[joined[frame.prompt[setting_rows]]]
+            number_of = numbers.setdefault(parameter_key(frame, setting, "seed"), len(numbers))
+            rows.append(setting_rows)
+            cells.append(frame.prompt[setting_rows].astype(np.int64) + index * prompts)
+            labels.append(np.full(setting_rows.size, number_of, np.int64))
+    all_rows = np.concatenate(rows)
+    return np.concatenate(cells), frame.output[all_rows], np.concatenate(labels), len(numbers)

@@ -1,11 +1,11 @@
 """The statistics under the analysis: intervals, tests, repeat formulas, planning.
 
-Pure functions of numbers and arrays; none knows of records. The only place that imports scipy.
+Pure functions of numbers and arrays, without any record. The only package that imports scipy.
 """
 
 from evalharness.analysis.stats.design import (
-    TYPICAL,
-    Components,
+    TYPICAL_COMPONENTS,
+    VarianceComponents,
     detectable,
     minimum_detectable,
     prompts_needed,
@@ -15,14 +15,14 @@ from evalharness.analysis.stats.intervals import (
     Interval,
     divergence_bound,
     geometric_mean_ratio,
-    greatest_error,
+    max_standard_error,
     mean_ci,
     percentile_ci,
     ratio_ci,
     standard_error,
     wilson,
 )
-from evalharness.analysis.stats.label_permutation import label_permutation
+from evalharness.analysis.stats.label_shuffle import label_permutation
 from evalharness.analysis.stats.paired import (
     benjamini_hochberg,
     cochran_q,
@@ -32,7 +32,7 @@ from evalharness.analysis.stats.paired import (
     tost,
 )
 from evalharness.analysis.stats.permutation import DRAWS, SignFlips, sign_flip
-from evalharness.analysis.stats.quantiles import Quantile, quantile_difference, quantiles
+from evalharness.analysis.stats.quantile_intervals import Quantile, quantile_difference, quantiles
 from evalharness.analysis.stats.repeats import (
     all_of_each_k,
     g_pass_at_k,
@@ -43,11 +43,11 @@ from evalharness.analysis.stats.repeats import (
 
 __all__ = [
     "DRAWS",
-    "TYPICAL",
-    "Components",
+    "TYPICAL_COMPONENTS",
     "Interval",
     "Quantile",
     "SignFlips",
+    "VarianceComponents",
     "all_of_each_k",
     "benjamini_hochberg",
     "cochran_q",
@@ -55,9 +55,9 @@ __all__ = [
     "divergence_bound",
     "g_pass_at_k",
     "geometric_mean_ratio",
-    "greatest_error",
     "holm",
     "label_permutation",
+    "max_standard_error",
     "mcnemar_mid_p",
     "mean_ci",
     "minimum_detectable",

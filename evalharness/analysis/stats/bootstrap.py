@@ -3,16 +3,16 @@
 Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 14. The unit that is
 resampled is the prompt, or the whole cluster of prompts.
 
-Three ways to the same interval, chosen by what the data are like, never by chance:
+Three ways to the same interval; the data decide which one is taken:
 
 * from 500 units with a mild skew, the analytic form of BCa (ABC: DiCiccio and Efron, Biometrika
-  79 (1992) 231-245; chapter 22 of the book). It is to BCa what a formula is to a simulation: no
-  draws, no seed, and closer to BCa with endless draws than 9,999 draws are;
+  79 (1992) 231-245; chapter 22 of the book). It needs no draws and no seed, and is closer to BCa
+  with infinitely many draws than 9,999 draws are;
 * few distinct values (scores of a few repeats): how often each value is drawn is multinomial, so
   one number per distinct value replaces one per prompt;
-* otherwise units are drawn. Up to 200 of them, how often each unit stands in each resample depends
-  on nothing but their number and the seed, so that these counts are drawn once and kept; beyond,
-  units are drawn block by block so that memory stays bounded.
+* otherwise units are drawn. How often each unit is in each resample depends only on the number of
+  units and the seed; up to 200 units these counts are drawn once and cached, beyond that units are
+  drawn block by block so that memory stays bounded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.analysis.stats.distributions import normal_cdf, normal_quantile
+from evalharness.analysis.stats.distribution_functions import normal_cdf, normal_quantile
 
 Floats = NDArray[np.float64]
 
@@ -35,8 +35,8 @@ _BUDGET = 100_000_000  # numbers drawn in all before fewer resamples are made
 _ANALYTIC_FROM = 500  # units
 _MILD = 0.04  # largest acceleration (a sixth of the mean's skewness) for the analytic form
 _FEW_DISTINCT = 64
-_KEPT_UP_TO = 200  # units whose resamples are kept: 9,999 × 200 counts of 8 bytes, 16 MB
-_KEPT = 4  # such tables: at most 64 MB
+_CACHED_UP_TO = 200  # units: 9,999 × 200 counts of 8 bytes are 16 MB a table
+_CACHED_TABLES = 4  # at most 64 MB
 
 
 def bca_mean(values: Floats, *, level: float, seed: int) -> tuple[float, float] | None:
@@ -67,8 +67,8 @@ def bca_ratio(
 
     """
     total, count = float(sums.sum()), float(sizes.sum())
-    left_out = (total - sums) / (count - sizes)
-    acceleration = _acceleration(left_out.mean() - left_out)
+    jackknife = (total - sums) / (count - sizes)
+    acceleration = _acceleration(jackknife.mean() - jackknife)
     if acceleration is None:
         return None
     if sums.size >= _ANALYTIC_FROM and abs(acceleration) <= _MILD:
@@ -128,7 +128,7 @@ def bca_interval(
 
 
 def _levels(bias: float, acceleration: float, level: float) -> tuple[float, float]:
-    """Where in the bootstrap distribution the ends are read (equation 14.10 of the book)."""
+    """The levels of the bootstrap distribution at the two ends (equation 14.10 of the book)."""
     ends: list[float] = []
     for p in ((1.0 - level) / 2.0, (1.0 + level) / 2.0):
         z = bias + normal_quantile(p)
@@ -147,20 +147,20 @@ def _acceleration(influence: Floats) -> float | None:
 def _resampled_means(values: Floats, seed: int) -> Floats:
     """Means of resamples of ``values``, 9,999 of them (fewer for very many values)."""
     rng = np.random.default_rng(seed)
-    # Sorted, so that the interval does not depend on the order the prompts came in.
+    # Sorted, so that the interval does not depend on the order of the prompts.
     distinct, counts = np.unique(values, return_counts=True)
     if distinct.size <= min(_FEW_DISTINCT, values.size // 2):
         drawn = rng.multinomial(values.size, counts / values.size, size=DRAWS)
         return drawn @ distinct / values.size
     ordered = np.sort(values)
-    if values.size <= _KEPT_UP_TO:
+    if values.size <= _CACHED_UP_TO:
         return _counts(values.size, seed) @ ordered / values.size
     return np.concatenate([ordered[draw].mean(axis=1) for draw in _draws(values.size, rng)])
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=_CACHED_TABLES)
 def _counts(n: int, seed: int) -> Floats:
-    """How often each of ``n`` units stands in each of 9,999 resamples: one row a resample."""
+    """How often each of ``n`` units is in each of 9,999 resamples: one row a resample."""
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n, np.full(n, 1.0 / n), size=DRAWS)
     counts = drawn.astype(np.float64)

@@ -1,4 +1,4 @@
-"""How many prompts and repeats a difference needs: variance components and their consequence."""
+"""How many prompts and repeats a comparison needs to detect a difference, from its variances."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.analysis.stats.distributions import normal_quantile
+from evalharness.analysis.stats.distribution_functions import normal_quantile
 
 Floats = NDArray[np.float64]
 
 
 #: Fewer prompts can never give p < .05 in a two-sided sign-flip test (2 / 2^5 = .0625).
-LEAST_PROMPTS = 6
+MIN_PROMPTS = 6
 
 
-class Components(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the variance of a paired comparison comes from.
+class VarianceComponents(msgspec.Struct, frozen=True, kw_only=True):
+    """The components of the variance of a paired comparison.
 
     Attributes:
         omega2: variance between prompts of the true paired difference.
         within_a: variance between repeats of one prompt, compared setting.
         within_b: the same, baseline.
-        prompts: how many prompts the estimate rests on; None when it was assumed.
+        prompts: how many prompts the estimate is made from; None when it is assumed.
 
     """
 
@@ -35,10 +35,10 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Medians of nine models at T=0 against T=1 in Renze's published answers (arXiv 2402.05201).
-TYPICAL = Components(omega2=0.084, within_a=0.012, within_b=0.069)
+TYPICAL_COMPONENTS = VarianceComponents(omega2=0.084, within_a=0.012, within_b=0.069)
 
 
-def variance_components(a: ArrayLike, b: ArrayLike) -> Components | None:
+def variance_components(a: ArrayLike, b: ArrayLike) -> VarianceComponents | None:
     """Estimate the components from a pilot: two prompts × repeats arrays, rows joined.
 
     Within-prompt variance is the mean of the unbiased variances of each prompt's repeats
@@ -53,7 +53,7 @@ def variance_components(a: ArrayLike, b: ArrayLike) -> Components | None:
     sides = [_within(table[usable]) for table in (top, bottom)]
     difference = sides[0][0] - sides[1][0]
     noise = sum(float(np.mean(variance / count)) for _, variance, count in sides)
-    return Components(
+    return VarianceComponents(
         omega2=max(0.0, float(np.var(difference, ddof=1)) - noise),
         within_a=float(sides[0][1].mean()),
         within_b=float(sides[1][1].mean()),
@@ -62,7 +62,12 @@ def variance_components(a: ArrayLike, b: ArrayLike) -> Components | None:
 
 
 def minimum_detectable(
-    components: Components, prompts: int, repeats: int, *, level: float = 0.95, power: float = 0.8
+    components: VarianceComponents,
+    prompts: int,
+    repeats: int,
+    *,
+    level: float = 0.95,
+    power: float = 0.8,
 ) -> float:
     """Return the smallest true mean difference found with the given power.
 
@@ -79,20 +84,20 @@ def detectable(standard_error: float, *, level: float = 0.95, power: float = 0.8
 
 
 def prompts_needed(
-    components: Components,
+    components: VarianceComponents,
     difference: float,
     repeats: int,
     *,
     level: float = 0.95,
     power: float = 0.8,
 ) -> int:
-    """Return how many prompts are needed to see ``difference`` with ``repeats`` on each side.
+    """Return how many prompts are needed to detect ``difference`` with ``repeats`` on each side.
 
-    Never fewer than :data:`LEAST_PROMPTS`.
+    Never fewer than :data:`MIN_PROMPTS`.
     """
     variance = components.omega2 + (components.within_a + components.within_b) / repeats
     z = normal_quantile((1.0 + level) / 2.0) + normal_quantile(power)
-    return max(LEAST_PROMPTS, math.ceil(z * z * variance / difference**2 - 1e-9))
+    return max(MIN_PROMPTS, math.ceil(z * z * variance / difference**2 - 1e-9))
 
 
 def _within(table: Floats) -> tuple[Floats, Floats, Floats]:

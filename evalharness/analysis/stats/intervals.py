@@ -1,4 +1,4 @@
-"""Confidence intervals. None always means: undefined for these data.
+"""Confidence intervals; None means that the interval is undefined for these data.
 
 The statistical unit is the prompt: every function here expects one value a prompt (repeats already
 averaged), and ``clusters`` where prompts belong together.
@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evalharness.analysis.stats.bootstrap import bca_mean, bca_ratio
-from evalharness.analysis.stats.distributions import binomial_cdf, normal_quantile, t_quantile
+from evalharness.analysis.stats.distribution_functions import (
+    binomial_cdf,
+    normal_quantile,
+    t_quantile,
+)
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -35,7 +39,7 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Interval | None:
     centre = p + z * z / (2.0 * n)
     half = z * math.sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n))
     scale = 1.0 + z * z / n
-    # At 0 and n the formula is exact up to rounding; say 0 and 1.
+    # At 0 and n the formula is exact up to rounding; give 0 and 1.
     lo = 0.0 if successes == 0 else (centre - half) / scale
     hi = 1.0 if successes == n else (centre + half) / scale
     return lo, hi
@@ -65,12 +69,12 @@ def mean_ci(
 
     Returns:
         ``(low, high)``, or None when undefined: no values, one value, or values that are all
-        equal and say nothing of their spread. Where differences of shares are all 0 the interval
+        equal and show no spread. Where differences of shares are all 0 the interval
         is ``(-u, u)`` with u the Wilson bound on the share of prompts that differ; where all are 1
         (or -1) it is what Wilson leaves on that side.
 
     """
-    data, labels = _present(values, clusters)
+    data, labels = _drop_unknown(values, clusters)
     if data.size == 0:
         return None
     groups = None if labels is None else _cluster_sums(data, labels)
@@ -80,7 +84,7 @@ def mean_ci(
     if n < 2:
         return None
     if groups is not None and _constant(groups[0] / groups[1]):
-        return None  # every cluster is a copy of the others: what varies, varies within them
+        return None  # all clusters have the same mean: values vary only within clusters
     if n < SMALL:
         return _t_ci(data, labels, level)
     if groups is None:
@@ -185,7 +189,7 @@ def standard_error(
     and G-1 degrees of freedom (Cameron and Miller, J. Hum. Resour. 50, 2015). None below two units
     or without any spread.
     """
-    data, labels = _present(values, clusters)
+    data, labels = _drop_unknown(values, clusters)
     if data.size < 2 or _constant(data):
         return None
     mean = float(data.mean())
@@ -205,17 +209,17 @@ def _clustered_error(sums: Floats, sizes: Floats, mean: float, count: float) -> 
     return math.sqrt(units / (units - 1) * scatter) / count
 
 
-def greatest_error(
+def max_standard_error(
     values: ArrayLike, clusters: NDArray[Any] | None = None, level: float = LEVEL
 ) -> float | None:
     """Largest standard error still plausible for differences of shares that are all equal.
 
-    All n equal a value c: at most a share u of prompts (or clusters) differs otherwise, u the upper
-    Wilson bound of 0 in n; a difference lies in [-1, 1], at most 1 + |c| away. The variance is thus
-    at most u (1 + |c|)², and the error its root over √n. None without values, and where
-    :func:`standard_error` has a figure of its own.
+    All n differences equal c. Then at most a share u of all prompts (or clusters) has another
+    difference, where u is the upper Wilson bound of 0 in n. A difference lies in [-1, 1], so it is
+    at most 1 + |c| away from c. The variance is thus at most u (1 + |c|)², and the error its root
+    over √n. None without values, and where :func:`standard_error` is defined.
     """
-    data, labels = _present(values, clusters)
+    data, labels = _drop_unknown(values, clusters)
     if data.size == 0 or standard_error(data, labels) is not None:
         return None
     n = data.size if labels is None else np.unique(labels).size
@@ -224,7 +228,7 @@ def greatest_error(
     return (1.0 + abs(float(data.mean()))) * math.sqrt(bounds[1] / n)
 
 
-def _present(values: ArrayLike, clusters: NDArray[Any] | None) -> tuple[Floats, Any]:
+def _drop_unknown(values: ArrayLike, clusters: NDArray[Any] | None) -> tuple[Floats, Any]:
     """Values without NaN, and the labels that go with them."""
     data = np.asarray(values, dtype=np.float64).ravel()
     keep = np.isfinite(data)
@@ -232,7 +236,7 @@ def _present(values: ArrayLike, clusters: NDArray[Any] | None) -> tuple[Floats, 
 
 
 def _finite(values: ArrayLike) -> Floats:
-    return _present(values, None)[0]
+    return _drop_unknown(values, None)[0]
 
 
 def _constant(data: Floats) -> bool:
@@ -246,8 +250,8 @@ def _cluster_sums(data: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
         labels = np.unique(labels, return_inverse=True)[1]
     sizes = np.bincount(labels)
     sums = np.bincount(labels, weights=data).astype(np.float64)
-    there = sizes > 0  # labels need not be without gaps
-    return sums[there], sizes[there].astype(np.float64)
+    used = sizes > 0  # there may be gaps between labels
+    return sums[used], sizes[used].astype(np.float64)
 
 
 def _constant_ci(value: float, n: int, scale: Scale, level: float) -> Interval | None:

@@ -1,6 +1,6 @@
 """Tests for paired data other than the permutation test, and corrections for many tests.
 
-None, or NaN in arrays, means: undefined for these data.
+None (NaN in arrays) means that the figure is undefined for these data.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.analysis.stats.distributions import binomial_cdf, chi2_sf, normal_cdf, t_cdf
+from evalharness.analysis.stats.distribution_functions import (
+    binomial_cdf,
+    chi2_sf,
+    normal_cdf,
+    t_cdf,
+)
 from evalharness.analysis.stats.intervals import standard_error
 
 Floats = NDArray[np.float64]
@@ -77,7 +82,7 @@ def page_trend(values: ArrayLike) -> tuple[float, float, int] | None:
         # A rank is 1, plus the values below, plus half of the ties with others.
         above: Floats = np.sign(table[:, [column]] - table)
         rank_sums[column] = prompts * (settings + 1) / 2.0 + float(above.sum()) / 2.0
-    statistic = sum(place * float(ranks) for place, ranks in enumerate(rank_sums, start=1))
+    statistic = sum(index * float(ranks) for index, ranks in enumerate(rank_sums, start=1))
     centre = prompts * settings * (settings + 1) ** 2 / 4.0
     variance = prompts * settings**2 * (settings + 1) * (settings**2 - 1) / 144.0
     z = (statistic - centre) / math.sqrt(variance)

@@ -1,8 +1,7 @@
 """The paired sign-flip permutation test, many comparisons at once.
 
-Under "no difference" the two settings of a comparison could have changed places for any prompt,
-so the sign of each prompt's difference is a coin toss (Fisher, *The Design of Experiments*, 1935,
-§21).
+Under "no difference" the two settings of a comparison are exchangeable for each prompt, so the
+sign of a prompt's difference is a coin toss (Fisher, *The Design of Experiments*, 1935, §21).
 Where prompts form clusters, a cluster changes sign as a whole.
 """
 
@@ -18,15 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.process.fork import cores
+from evalharness.process.fork import available_cpus
 
 Floats = NDArray[np.float64]
 
 DRAWS = 9_999
 _EXACT_UP_TO = 13  # non-zero units: 2^13 = 8,192 sign patterns, fewer than the draws
-_NEVER = 60.0  # 9,999 patterns reach a bound of 2 exp(-60) each with a chance of 10^-22
-_DRAWN = 4_000_000  # signs drawn at a time; other numbers here would give other patterns
-_PRODUCT = 1_000_000  # of them multiplied at a time: 8 MB as floats
+_EXPONENT_LIMIT = (
+    60.0  # each pattern reaches the total with a chance below 2 exp(-60): 10^-22 in all
+)
+_SIGNS_DRAWN = 4_000_000  # at a time; another number here gives other patterns
+_SIGNS_MULTIPLIED = 1_000_000  # at a time: 8 MB as floats
 
 
 def sign_flip(
@@ -63,11 +64,11 @@ def sign_flip(
 
 
 class SignFlips:
-    """:func:`sign_flip` of columns that come one after the other, and are never all in memory.
+    """:func:`sign_flip` of columns that are added one by one, and are never all in memory.
 
-    Drawing the signs costs as much as multiplying with them for dozens of columns, so whatever is
-    tested over the same units is best tested here together. Only those columns are kept for which
-    patterns must be drawn, of equal ones the first.
+    Drawing the signs costs as much as multiplying them with dozens of columns, so everything that
+    is tested over the same units is best added to one object. Only columns that need random
+    patterns are stored, and of equal columns only the first.
 
     Args:
         clusters, seed, draws: as :func:`sign_flip` takes them.
@@ -82,13 +83,13 @@ class SignFlips:
         self._seed = seed
         self._draws = draws
         self._p: list[float] = []
-        self._kept: deque[Floats] = deque()  # what is drawn for
+        self._drawn_columns: deque[Floats] = deque()  # those that need random patterns
         self._slacks: list[float] = []
-        self._seen: dict[bytes, int] = {}
-        self._place: dict[int, int] = {}  # of the columns, in what is kept
+        self._row_by_digest: dict[bytes, int] = {}
+        self._row_by_column: dict[int, int] = {}  # among the columns that need random patterns
 
     def add(self, column: Floats) -> int:
-        """Take one more column, one entry a prompt; its place among all."""
+        """Add a column, one entry a prompt; returns its number."""
         known = np.isfinite(column)
         sums = _unit_sums(np.where(known, column, 0.0), self._codes)
         sizes = np.abs(sums)
@@ -98,38 +99,38 @@ class SignFlips:
         p = 1.0 if known.any() else np.nan
         if 0 < nonzero <= _EXACT_UP_TO:
             p = _enumerate(sums[sizes > 1e-12], slack)
-        elif nonzero and _out_of_reach(sums, slack):
+        elif nonzero and _is_unreachable(sums, slack):
             p = 1.0 / (1.0 + self._draws)
         elif nonzero:
             key = hashlib.sha256(sums.tobytes()).digest()
-            if key not in self._seen:
-                self._seen[key] = len(self._kept)
-                self._kept.append(sums)
+            if key not in self._row_by_digest:
+                self._row_by_digest[key] = len(self._drawn_columns)
+                self._drawn_columns.append(sums)
                 self._slacks.append(slack)
-            self._place[len(self._p)] = self._seen[key]
+            self._row_by_column[len(self._p)] = self._row_by_digest[key]
         self._p.append(p)
         return len(self._p) - 1
 
     def p(self) -> Floats:
-        """The p values of all columns, once all are there."""
-        if self._kept:
-            sums = np.empty((len(self._kept), len(self._kept[0])))
-            for row in sums:  # each is let go as soon as it stands there
-                row[:] = self._kept.popleft()
+        """The p values of all columns; nothing can be added afterwards."""
+        if self._drawn_columns:
+            sums = np.empty((len(self._drawn_columns), len(self._drawn_columns[0])))
+            for row in sums:  # each column is freed as soon as it is copied
+                row[:] = self._drawn_columns.popleft()
             extreme = _count_extreme(sums, np.array(self._slacks), self._seed, self._draws)
-            for column, which in self._place.items():
-                self._p[column] = float((1.0 + extreme[which]) / (1.0 + self._draws))
+            for column, row in self._row_by_column.items():
+                self._p[column] = float((1.0 + extreme[row]) / (1.0 + self._draws))
         return np.array(self._p, dtype=np.float64)
 
 
-def _out_of_reach(sums: Floats, slack: float) -> bool:
-    """Whether no random pattern reaches the total of a column, so that none need be tried.
+def _is_unreachable(sums: Floats, slack: float) -> bool:
+    """Whether no random pattern can reach the total of a column, so that none need be tried.
 
     Hoeffding (JASA 58, 1963, theorem 2) bounds the chance that one does by
     ``2 exp(-bound^2 / (2 sum s^2))``.
     """
     bound = abs(float(sums.sum())) - slack
-    return bound > 0 and bound**2 > 2.0 * _NEVER * float(sums @ sums)
+    return bound > 0 and bound**2 > 2.0 * _EXPONENT_LIMIT * float(sums @ sums)
 
 
 def _unit_sums(column: Floats, codes: NDArray[Any] | None) -> Floats:
@@ -157,11 +158,11 @@ def _count_extreme(sums: Floats, slack: Floats, seed: int, draws: int) -> NDArra
     total = sums.sum(axis=1)
     bound = np.abs(total) - slack
     rng = np.random.default_rng(seed)
-    # Either these threads share the products, or those of the linear algebra library do: together
-    # they would wait for one another, spinning.
-    ours = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
-    step = max(1, (_PRODUCT if ours else _DRAWN) // units)
-    threads = min(cores(), -(-draws // step)) if ours else 1
+    # Either these threads share the products or those of the linear algebra library do: both
+    # together would wait for each other, spinning.
+    single_threaded_blas = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+    step = max(1, (_SIGNS_MULTIPLIED if single_threaded_blas else _SIGNS_DRAWN) // units)
+    threads = min(available_cpus(), -(-draws // step)) if single_threaded_blas else 1
     buffers = SimpleQueue[Floats]()
     for _ in range(threads):
         buffers.put(np.empty((min(step, draws), units)))
@@ -175,11 +176,11 @@ def _count_extreme(sums: Floats, slack: Floats, seed: int, draws: int) -> NDArra
         return (np.abs(flipped) >= bound[:, None]).sum(axis=1)
 
     extreme = np.zeros(len(sums), dtype=np.int64)
-    rows = max(1, _DRAWN // units)
+    rows = max(1, _SIGNS_DRAWN // units)
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, draws, rows):
             size = min(rows, draws - start), (units + 7) // 8
             packed = rng.integers(0, 256, size=size, dtype=np.uint8)
-            blocks = [packed[place : place + step] for place in range(0, len(packed), step)]
+            blocks = [packed[first : first + step] for first in range(0, len(packed), step)]
             extreme += sum(pool.map(count, blocks))
     return extreme

@@ -1,7 +1,8 @@
-"""Intervals of totals still to come: of further observations, and of a line's predictions.
+"""Prediction intervals of totals: of further observations, and of new points of a line.
 
-A prediction interval holds what will be *seen*: the error of the estimate and the scatter of the
-new observations together. Where the structure of the scatter is unknown, the larger is assumed.
+A prediction interval covers what will be *observed*: it includes the error of the estimate and the
+scatter of the new observations. Where the structure of the scatter is unknown, the larger is
+assumed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.analysis.stats.distributions import t_quantile
+from evalharness.analysis.stats.distribution_functions import t_quantile
 from evalharness.analysis.stats.intervals import LEVEL, wilson
 
 Floats = NDArray[np.float64]
@@ -20,7 +21,7 @@ Ints = NDArray[np.int64]
 
 
 class Prediction(NamedTuple):
-    """A total to come: what is expected, and the ends of its interval."""
+    """A predicted total: its expectation and the ends of its interval."""
 
     low: float
     expected: float
@@ -33,31 +34,32 @@ def predict_total(
     stratum: Ints,
     wanted: NDArray[np.float64],
     *,
-    most: Floats | None = None,
+    maximum: Floats | None = None,
     level: float = LEVEL,
 ) -> Prediction | None:
     """Predict the sum of further observations of units (prompts) in strata (settings).
 
-    The expectation is the own mean of a unit seen before in the stratum, else the stratum's mean
-    over its seen units. Its error is cluster-robust over units with t of G−1 degrees of freedom (as
-    in :func:`~.intervals.standard_error`), since one unit may be seen in many strata;
-    the scatter of unseen units is taken as shared by all strata, that of seen ones as the variance
-    between repeats where it is known, else between units. In a stratum whose values are all equal,
-    the share of others is bounded by Wilson's interval, and they may lie anywhere.
+    The expectation of a unit seen before in the stratum is its own mean, of others the stratum's
+    mean over its seen units. The error of that mean is cluster-robust over units with t of G−1
+    degrees of freedom (as in :func:`~.intervals.standard_error`), since one unit may be seen in
+    many strata. The scatter of unseen units is taken as shared by all strata, that of seen ones as
+    the variance between repeats where it is known, else between units. In a stratum whose values
+    are all equal, Wilson's interval bounds the share of units with other values, and these may have
+    any value.
 
     Args:
         values: past observations, at least 0.
         unit: the unit of each, from 0.
         stratum: the stratum of each, from 0.
         wanted: units × strata, how many more observations of each.
-        most: upper bound of one observation of each stratum; None is no bound.
+        maximum: upper bound of one observation of each stratum; None is no bound.
         level: of the interval.
 
     Returns:
-        None when some wanted stratum has fewer than two seen units and an unseen one wanted, or
-        nothing to tell its scatter by.
+        None when a stratum of which an unseen unit is wanted has fewer than two seen units, or
+        when nothing tells its scatter.
     """
-    past = _Past.of(values, unit, stratum, wanted)
+    past = _PastStatistics.of(values, unit, stratum, wanted)
     if past is None:
         return None
     units, strata = wanted.shape
@@ -77,17 +79,19 @@ def predict_total(
     noise = np.broadcast_to(
         past.between if past.within is None else np.full(strata, past.within), (units, strata)
     )
-    again = np.where(seen, wanted**2 / np.maximum(past.counts, 1) + wanted, 0.0) * noise
+    of_seen = np.where(seen, wanted**2 / np.maximum(past.counts, 1) + wanted, 0.0) * noise
     df = max(1, (groups or int(seen.any(axis=1).sum())) - 1)
-    half = t_quantile((1.0 + level) / 2.0, df) * math.sqrt(error + scatter + float(again.sum()))
+    half = t_quantile((1.0 + level) / 2.0, df) * math.sqrt(error + scatter + float(of_seen.sum()))
     low, high = expected - half, expected + half
-    below, above = _unseen_values(past, new, most, level)
-    asked = wanted.sum(axis=0)
-    ceiling = math.inf if most is None else float((asked * most)[asked > 0].sum())
+    below, above = _unseen_values(past, new, maximum, level)
+    observations = wanted.sum(axis=0)
+    ceiling = math.inf
+    if maximum is not None:
+        ceiling = float((observations * maximum)[observations > 0].sum())
     return Prediction(max(0.0, low - below), expected, min(ceiling, high + above))
 
 
-class _Past(NamedTuple):
+class _PastStatistics(NamedTuple):
     """Cell means and counts (units × strata), levels and variances (strata)."""
 
     mean: Floats
@@ -98,7 +102,9 @@ class _Past(NamedTuple):
     within: float | None
 
     @classmethod
-    def of(cls, values: Floats, unit: Ints, stratum: Ints, wanted: Floats) -> _Past | None:
+    def of(
+        cls, values: Floats, unit: Ints, stratum: Ints, wanted: Floats
+    ) -> _PastStatistics | None:
         units, strata = wanted.shape
         cell, cells = unit * strata + stratum, units * strata
         count = np.bincount(cell, minlength=cells).astype(np.float64)
@@ -125,19 +131,19 @@ def _within(values: Floats, own_mean: Floats, count: Floats) -> float | None:
 
 
 def _unseen_values(
-    past: _Past, new: Floats, most: Floats | None, level: float
+    past: _PastStatistics, new: Floats, maximum: Floats | None, level: float
 ) -> tuple[float, float]:
-    """How far strata of equal values may be off, below and above."""
+    """How far the totals of strata of equal values may be off, below and above."""
     below = above = 0.0
     constant = (past.between <= 0) & (new > 0)
     for index in np.flatnonzero(constant).tolist():
         bounds = wilson(0, int(past.seen_units[index]), level)
         assert bounds is not None
-        here = float(past.level[index])
+        value = float(past.level[index])
         others = float(new[index]) * bounds[1]
-        below += others * here
-        top = math.inf if most is None else float(most[index])
-        above += others * (top - here) if bounds[1] > 0 else 0.0
+        below += others * value
+        top = math.inf if maximum is None else float(maximum[index])
+        above += others * (top - value) if bounds[1] > 0 else 0.0
     return below, above
 
 

@@ -1,4 +1,4 @@
-"""What k repeats would show, from n that were made: pass@k, pass^k, G-Pass@k, TAR@k.
+"""Estimates for k repeats from n observed ones: pass@k, pass^k, G-Pass@k, TAR@k.
 
 All are expectations over a draw of k of the n repeats without replacement (hypergeometric), so they
 are unbiased and comparable between prompts with different n. Arguments broadcast; results are
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.analysis.stats.distributions import log_binomial
+from evalharness.analysis.stats.distribution_functions import log_binomial
 
 Floats = NDArray[np.float64]
 
@@ -85,15 +85,15 @@ def _arrays(n: ArrayLike, c: ArrayLike) -> tuple[Floats, Floats]:
     return total, passed
 
 
-def all_of_each_k(n: ArrayLike, c: ArrayLike, most: int) -> Iterator[Floats]:
-    """Yield ``C(c, k) / C(n, k)`` for k = 1, 2, … ``most``, in one pass; NaN where k > n.
+def all_of_each_k(n: ArrayLike, c: ArrayLike, max_k: int) -> Iterator[Floats]:
+    """Yield ``C(c, k) / C(n, k)`` for k = 1, 2, … ``max_k``, in one pass; NaN where k > n.
 
     Each is the one before, times ``(c - k + 1) / (n - k + 1)``: what :func:`pass_hat_k` gives for
     ``c`` passed, and 1 minus :func:`pass_at_k` for ``c`` failed.
     """
     total, passed = _arrays(n, c)
     value = np.ones(total.shape)
-    for drawn in range(most):
+    for drawn in range(max_k):
         enough = total > drawn
         value = value * np.maximum(passed - drawn, 0.0) / np.where(enough, total - drawn, 1.0)
         yield np.where(enough, value, np.nan)

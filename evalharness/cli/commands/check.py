@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 import msgspec
 
 from evalharness.analysis.summary import summarise
-from evalharness.cli.junit import as_junit
+from evalharness.cli.junit import junit_xml
 from evalharness.errors import EXIT_FAILED, EXIT_OK, ConfigError
-from evalharness.report.build.open_run import Gathered, gather
+from evalharness.report.build.open_run import RunData, open_run
 from evalharness.report.build.overrides import parse_overrides
 from evalharness.report.words.sanitize import printable
-from evalharness.store.folder.durable_files import NAMED_MODE, publish_bytes
+from evalharness.store.folder.durable_files import USER_FILE_MODE, write_bytes_durably
 from evalharness.store.folder.run import Run
 
 Row = dict[str, Any]
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """One promise a run can be held to.
+    """One limit that a run can be checked against.
 
     ``value`` and ``bounds`` read a setting of the report's JSON; ``least`` says whether the limit
     is the least allowed (else the most). A ``share`` lies in 0..1. ``per_run`` gates are summed
@@ -40,26 +40,26 @@ class Gate(msgspec.Struct, frozen=True):
     per_run: bool = False
 
 
-def _part(value: Row | None, key: str) -> Any:
-    """A key of a part of the JSON that may be null altogether."""
+def _get(value: Row | None, key: str) -> Any:
+    """A key of an object that may be null as a whole."""
     return None if value is None else value.get(key)
 
 
 def _percentile(name: str) -> Callable[[Row], Sequence[float | None] | None]:
-    return lambda r: _part(_part(r["latency_s"], "ci95"), name)
+    return lambda r: _get(_get(r["latency_s"], "ci95"), name)
 
 
 def _score_bounds(row: Row) -> Sequence[float | None] | None:
-    """The interval of the mean score; where prompts name clusters, the one that heeds them."""
+    """The interval of the mean score; by clusters, where prompts name them."""
     score = row["score"]
-    return _part(score, "ci95_clusters" if score and "ci95_clusters" in score else "ci95")
+    return _get(score, "ci95_clusters" if score and "ci95_clusters" in score else "ci95")
 
 
 def _known_cost(row: Row) -> float | None:
     """What a setting cost: the larger of what was computed and what the provider says it billed.
 
-    None where neither is known for every delivered answer: a sum over some is a lower bound, which
-    must not pass for all of it.
+    None where neither is known for every delivered answer: a sum over some of them is only a lower
+    bound.
     """
     cost = row["cost_usd"]
     pairs = ((cost["total"], cost["unknown"]), (cost["billed_total"], cost["billed_unknown"]))
@@ -67,7 +67,7 @@ def _known_cost(row: Row) -> float | None:
     return max(known) if known else None
 
 
-# A mean of thirds may miss the limit it equals by the last bit of a float.
+# A mean that equals the limit may differ from it in the last bit of a float.
 _ROUNDING = 1e-9
 _ONE_REPEAT = "no prompt has two usable repeats; repeats=3 would give it"
 _NO_LATENCY = "no delivered answer has a latency"
@@ -94,7 +94,7 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "min_score",
         "mean score",
-        lambda r: _part(r["score"], "mean"),
+        lambda r: _get(r["score"], "mean"),
         _score_bounds,
         least=True,
         unknown="no record has a score",
@@ -112,7 +112,7 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "max_latency_p50_s",
         "median latency in seconds",
-        lambda r: _part(r["latency_s"], "p50"),
+        lambda r: _get(r["latency_s"], "p50"),
         _percentile("p50"),
         least=False,
         unknown=_NO_LATENCY,
@@ -120,7 +120,7 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "max_latency_p95_s",
         "95th percentile of latency in seconds",
-        lambda r: _part(r["latency_s"], "p95"),
+        lambda r: _get(r["latency_s"], "p95"),
         _percentile("p95"),
         least=False,
         unknown=_NO_LATENCY,
@@ -171,11 +171,11 @@ class Verdict(NamedTuple):
         )
 
 
-class Asked(NamedTuple):
+class CheckOptions(NamedTuple):
     """The flags of ``evalharness check``.
 
     ``settings`` are labels or ids, empty for all; ``overrides`` are ``scoring=…`` and ``answer=…``;
-    ``partial`` takes a run that is not complete for what it is.
+    ``partial`` also checks a run that is not complete.
     """
 
     confident: bool = False
@@ -186,7 +186,7 @@ class Asked(NamedTuple):
     partial: bool = False
 
 
-def check(run: str, limits: dict[str, float], asked: Asked) -> int:
+def check(run: str, limits: dict[str, float], options: CheckOptions) -> int:
     """Hold a run to its gates; with ``confident`` the interval's worse bound must hold.
 
     What is unknown does not hold: a gate on a score fails for a run without scores, and a run
@@ -196,21 +196,21 @@ def check(run: str, limits: dict[str, float], asked: Asked) -> int:
         ConfigError: no gate, a limit that no figure could meet or miss, an unknown setting.
     """
     _check_limits(limits)
-    pricing = None if asked.pricing is None else Path(asked.pricing)
-    found = gather(Run.open(run), parse_overrides(asked.overrides, pricing=pricing))
-    rows = _chosen(summarise(found.frame)["settings"], asked.settings)
-    verdicts = list(_verdicts(rows, limits, asked))
+    pricing = None if options.pricing is None else Path(options.pricing)
+    source = open_run(Run.open(run), parse_overrides(options.overrides, pricing=pricing))
+    rows = _select_settings(summarise(source.frame)["settings"], options.settings)
+    verdicts = list(_verdicts(rows, limits, options))
     for verdict in verdicts:
         print(printable(verdict.sentence))
-    unfinished = None if asked.partial else _unfinished(found)
-    if unfinished is not None:
-        print(f"FAIL the run: {printable(unfinished)}")
-    if asked.junit is not None:
-        page = as_junit(found.run.name, verdicts, unfinished)
-        publish_bytes(Path(asked.junit), page, mode=NAMED_MODE)
+    incomplete = None if options.partial else _incomplete_reason(source)
+    if incomplete is not None:
+        print(f"FAIL the run: {printable(incomplete)}")
+    if options.junit is not None:
+        page = junit_xml(source.run.name, verdicts, incomplete)
+        write_bytes_durably(Path(options.junit), page, mode=USER_FILE_MODE)
     failed = [v for v in verdicts if not v.holds]
     print(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks hold", file=sys.stderr)
-    return EXIT_FAILED if failed or unfinished else EXIT_OK
+    return EXIT_FAILED if failed or incomplete else EXIT_OK
 
 
 def _check_limits(limits: dict[str, float]) -> None:
@@ -228,7 +228,7 @@ def _check_limits(limits: dict[str, float]) -> None:
             raise ConfigError(f"{flag} {limit:g}: must be a number, not below 0")
 
 
-def _chosen(rows: list[Row], names: Sequence[str]) -> list[Row]:
+def _select_settings(rows: list[Row], names: Sequence[str]) -> list[Row]:
     for name in names:
         if not any(name in (row["label"], row["setting_id"]) for row in rows):
             raise ConfigError(
@@ -240,16 +240,18 @@ def _chosen(rows: list[Row], names: Sequence[str]) -> list[Row]:
     return [row for row in rows if row["label"] in names or row["setting_id"] in names]
 
 
-def _unfinished(found: Gathered) -> str | None:
-    manifest = found.run.manifest
+def _incomplete_reason(source: RunData) -> str | None:
+    manifest = source.run.manifest
     if manifest.status in ("complete", "imported"):
         return None
     planned = "" if manifest.planned is None else f" of {manifest.planned} planned trials"
-    recorded = f"{len(found.records)}{planned} recorded"
+    recorded = f"{len(source.records)}{planned} recorded"
     return f"it is {manifest.status}, with {recorded}; --partial checks it as it is"
 
 
-def _verdicts(rows: list[Row], limits: dict[str, float], asked: Asked) -> Iterator[Verdict]:
+def _verdicts(
+    rows: list[Row], limits: dict[str, float], options: CheckOptions
+) -> Iterator[Verdict]:
     for gate in GATES:
         limit = limits.get(gate.flag)
         if limit is None:
@@ -258,13 +260,13 @@ def _verdicts(rows: list[Row], limits: dict[str, float], asked: Asked) -> Iterat
             values = [gate.value(row) for row in rows]
             known = [v for v in values if v is not None]
             total = math.fsum(known) if len(known) == len(values) else None
-            label = "the run" if not asked.settings else "these settings together"
+            label = "the run" if not options.settings else "these settings together"
             yield _verdict(gate, label, limit, total, None, confident=False)
             continue
         for row in rows:
             bounds = gate.bounds(row)
             yield _verdict(
-                gate, row["label"], limit, gate.value(row), bounds, confident=asked.confident
+                gate, row["label"], limit, gate.value(row), bounds, confident=options.confident
             )
 
 
@@ -280,15 +282,15 @@ def _verdict(
     if value is None:
         return Verdict(gate, label, limit, None, None, holds=False, reason=gate.unknown)
     bound = None
-    judged = value
+    checked = value
     if confident:
         bound = None if bounds is None else bounds[0 if gate.least else 1]
         if bound is None:  # an interval that is undefined proves nothing
             reason = "too few values for a 95 % interval"
             return Verdict(gate, label, limit, value, None, holds=False, reason=reason)
         # A t interval of few prompts may reach beyond what a share can be.
-        judged = bound = min(1.0, max(0.0, bound)) if gate.share else bound
-    margin = judged - limit if gate.least else limit - judged
+        checked = bound = min(1.0, max(0.0, bound)) if gate.share else bound
+    margin = checked - limit if gate.least else limit - checked
     holds = margin >= -_ROUNDING * (1.0 if gate.share else limit)
     return Verdict(gate, label, limit, value, bound, holds)
 

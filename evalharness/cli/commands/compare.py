@@ -12,14 +12,14 @@ from evalharness.analysis.comparison.compare import compare_runs
 from evalharness.analysis.comparison.trends import trends
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.report.build.json import as_json_text
-from evalharness.report.build.open_run import Gathered, gather
+from evalharness.report.build.open_run import RunData, open_run
 from evalharness.report.build.overrides import parse_overrides
-from evalharness.report.console.comparison import Compared, print_comparisons
+from evalharness.report.console.comparison import ComparisonView, print_comparisons
 from evalharness.store.folder.run import Run
-from evalharness.store.remote.locations import runs_and_overrides
+from evalharness.store.remote.locations import split_runs_and_overrides
 
 
-class Asked(NamedTuple):
+class CompareOptions(NamedTuple):
     """The options of ``evalharness compare``; None where one was not given."""
 
     by: str | None = None
@@ -29,57 +29,59 @@ class Asked(NamedTuple):
     as_json: bool = False
 
 
-def compare(arguments: Sequence[str], asked: Asked) -> int:
+def compare(arguments: Sequence[str], options: CompareOptions) -> int:
     """Print what differs and a table of all comparisons, or everything as JSON.
 
     ``scoring=…`` and ``answer=…`` among the arguments replace the runs' own. A trend is the slope
     over an axis of three or more numbers. Several runs are joined by prompt; with ``--by run`` they
     are compared with each other.
     """
-    runs, overrides = runs_and_overrides(arguments)
+    runs, overrides = split_runs_and_overrides(arguments)
     if not runs:
         raise ConfigError(
             "compare needs a run", hint="evalharness compare quickstart --by temperature"
         )
-    options = parse_overrides(overrides)
-    found = [gather(Run.open(run), options) for run in runs]
-    names = [one.run.name for one in found]
+    report_overrides = parse_overrides(overrides)
+    sources = [open_run(Run.open(run), report_overrides) for run in runs]
+    names = [source.run.name for source in sources]
     if len(set(names)) < len(names):
         raise ConfigError(f"the runs {', '.join(names)} do not have different names")
-    frames = {one.run.name: one.frame for one in found}
-    by = "run" if asked.by is None and len(found) > 1 else asked.by
+    frames = {source.run.name: source.frame for source in sources}
+    by = "run" if options.by is None and len(sources) > 1 else options.by
     if by is None:
-        raise ConfigError("compare needs an axis", hint=f"--by {_axes(found)[0]}")
+        raise ConfigError("compare needs an axis", hint=f"--by {_axis_names(sources)[0]}")
     rows: list[dict[str, Any]]
     slopes: list[dict[str, Any]] = []
     if by == "run":
-        rows = compare_runs(frames, baseline=asked.baseline, margin=asked.margin)
+        rows = compare_runs(frames, baseline=options.baseline, margin=options.margin)
     else:
-        given = frames if len(frames) > 1 else next(iter(frames.values()))
-        rows = compare_settings(given, by=by, baseline=asked.baseline, margin=asked.margin)
-        slopes = trends(given, by=by)
-    if asked.as_json:
+        data = frames if len(frames) > 1 else next(iter(frames.values()))
+        rows = compare_settings(data, by=by, baseline=options.baseline, margin=options.margin)
+        slopes = trends(data, by=by)
+    if options.as_json:
         sys.stdout.write(as_json_text({"comparisons": rows, "trends": slopes}))
     elif any(row["n"] for row in rows):
-        print_comparisons(Compared(rows, slopes, _again(arguments, by, asked), asked.strata))
+        print_comparisons(
+            ComparisonView(rows, slopes, _command_line(arguments, by, options), options.strata)
+        )
     else:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
     return EXIT_OK
 
 
-def _again(arguments: Sequence[str], by: str, asked: Asked) -> str:
-    """The command as typed, with the axis it took."""
+def _command_line(arguments: Sequence[str], by: str, options: CompareOptions) -> str:
+    """The command as typed, with the axis that was compared."""
     words = ["evalharness", "compare", *arguments, "--by", by]
-    words += [] if asked.baseline is None else ["--baseline", asked.baseline]
-    words += [] if asked.margin is None else ["--margin", f"{asked.margin:g}"]
+    words += [] if options.baseline is None else ["--baseline", options.baseline]
+    words += [] if options.margin is None else ["--margin", f"{options.margin:g}"]
     return shlex.join(words)
 
 
-def _axes(found: Sequence[Gathered]) -> list[str]:
+def _axis_names(sources: Sequence[RunData]) -> list[str]:
     axes = [
         name
-        for one in found
-        for i in range(len(one.frame.setting_ids))
-        for name in one.frame.axes(i)
+        for source in sources
+        for i in range(len(source.frame.setting_ids))
+        for name in source.frame.axes(i)
     ]
     return list(dict.fromkeys(axes)) or ["temperature"]

@@ -1,4 +1,4 @@
-"""``evalharness import FILE RUN``: responses from elsewhere become a run folder."""
+"""``evalharness import FILE RUN``: stores responses from elsewhere as a run folder."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from evalharness import __version__
 from evalharness.errors import EXIT_OK, ConfigError
 from evalharness.importing import read_import
 from evalharness.process.text import plural
-from evalharness.store.folder.imported import write_imported
+from evalharness.store.folder.imported_run import write_imported_run
 
 
 def import_file(file: str, run: str, mapping: Sequence[str], results: str = "results") -> int:
     """Read a file by the import rules and write it as a new run."""
     imported = read_import(Path(file), mapping=_mapping(mapping))
-    root = write_imported(
+    root = write_imported_run(
         results_dir=Path(results),
         name=run,
         records=imported.records,

@@ -42,10 +42,10 @@ _IGNORE = "results/\n"
 
 
 def init(folder: str) -> int:
-    """Write the project's files; an existing file stops it before anything is written.
+    """Write the project's files; where one of them exists, nothing is written.
 
     Raises:
-        ConfigError: one of the files is there already.
+        ConfigError: one of the files exists already.
     """
     root = Path(folder)
     contents = {

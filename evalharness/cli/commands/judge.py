@@ -1,7 +1,7 @@
 """``evalharness judge RUN``: a language model grades a run's outputs, or picks the better of two.
 
-Sent by the runner that every run has, into a run folder inside the judged run's: what was judged
-once is not bought again.
+The runner of all runs sends the requests, into a run folder inside the judged run's folder. An
+output that was judged once is not paid for again.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import msgspec
 
 from evalharness import __version__
 from evalharness.chat_api.params import check_params, known_params
-from evalharness.cli.execution.connections import open_lanes, open_money
-from evalharness.cli.execution.cost_prompt import asks, confirm, recorded
+from evalharness.cli.execution.connections import open_budget, open_endpoints
+from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
 from evalharness.cli.execution.event_loop import run_on_loop
-from evalharness.cli.execution.prepare import Prepared
-from evalharness.cli.execution.run_summary import with_new_limit
-from evalharness.cli.execution.signals import draining
-from evalharness.cli.judge_config import config_of, given_keys, say_limit
+from evalharness.cli.execution.prepare import PreparedRun
+from evalharness.cli.execution.run_summary import with_higher_limit
+from evalharness.cli.execution.signals import stop_on_signals
+from evalharness.cli.judge_config import merge_config, print_inherited_limit, read_keys
 from evalharness.config.models import RunConfig
 from evalharness.errors import EXIT_BUDGET, EXIT_CONFIG, EXIT_OK, ConfigError
 from evalharness.judging.config import (
-    FILE,
+    CONFIG_FILE,
     JudgeConfig,
     as_yaml,
     judging_root,
@@ -38,17 +38,18 @@ from evalharness.judging.judge_prompts import (
     pair_prompts,
     response_format,
 )
-from evalharness.judging.outputs import Outputs
+from evalharness.judging.outputs import JudgeableOutputs
 from evalharness.planning.plan import Plan
-from evalharness.planning.setting_labels import label
-from evalharness.planning.sweep import expand
+from evalharness.planning.setting_labels import label_settings
+from evalharness.planning.sweep import expand_sweep
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Prompt
-from evalharness.report.build.judges import judge_lines, judging_facts
-from evalharness.runner import Runner, Summary
+from evalharness.report.build.judges import judging_facts
+from evalharness.report.words.judge_text import judge_lines
+from evalharness.runner import Runner, RunSummary
 from evalharness.runner.progress import progress_for_terminal
 from evalharness.scoring.config_parsing import convert
-from evalharness.store.folder.durable_files import publish_bytes
+from evalharness.store.folder.durable_files import write_bytes_durably
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.writer import RunStore
 
@@ -67,14 +68,14 @@ def judge(
     config_file: str | None,
     yes: bool = False,
 ) -> int:
-    """Judge what is not judged yet; print what the judge said, what it cost, how far it agrees.
+    """Judge what is not judged yet; print the verdicts, their cost and their agreement.
 
     Args:
         run_name: the judged run, a name under ``results/`` or a path.
         overrides: ``key=value``, over the file, over what the judging was made with before.
         name: of the judging; None is ``grade``, or ``better`` with ``mode=pairwise``.
         config_file: YAML with the keys of :class:`~evalharness.judging.config.JudgeConfig`.
-        yes: a dear judging is sent without asking.
+        yes: an expensive judging is sent without asking.
 
     Returns:
         The exit code, as of ``run``.
@@ -83,28 +84,28 @@ def judge(
         ConfigError: a key, a setting or a provider that cannot be used; nothing was sent.
     """
     run = Run.open(run_name)
-    given = given_keys(overrides, config_file)
+    given = read_keys(overrides, config_file)
     name = name or _DEFAULT_NAME.get(str(given.get("mode", "grade")), "grade")
     root = judging_root(run.root, name)
-    config = config_of(given, root)
-    say_limit(given, config)
+    config = merge_config(given, root)
+    print_inherited_limit(given, config)
     prompts = _prompts(run, config)
     if not prompts:
         raise ConfigError(
             f"run `{run.name}` holds no outputs to judge", hint=f"evalharness report {run_name}"
         )
     prepared = _prepare(config, prompts, root)
-    if asks(prepared, yes=yes):
-        confirm(prepared, recorded(prepared)[0], what="This judging")
-    summary = _record(prepared, config, root)
+    if needs_confirmation(prepared, yes=yes):
+        confirm(prepared, recorded_trials(prepared)[0], what="This judging")
+    summary = _run(prepared, config, root)
     facts = judging_facts(run, name)
     assert facts is not None
     for line in judge_lines(facts):
         print(line)
     again = ["evalharness", "judge", run_name, "--name", name]
     if summary.exit_code == EXIT_BUDGET:
-        again = with_new_limit(again)
-    for line in _closing(summary, run_name, config, name, shlex.join(again)):
+        again = with_higher_limit(again)
+    for line in _closing_lines(summary, run_name, config, name, shlex.join(again)):
         print(line, file=sys.stderr)
     return summary.exit_code
 
@@ -113,9 +114,9 @@ def judge(
 
 
 def _prompts(run: Run, config: JudgeConfig) -> list[Prompt]:
-    outputs = Outputs(run)
+    outputs = JudgeableOutputs(run)
     if config.mode == "grade":
-        return grade_prompts(outputs.distinct(), config)
+        return grade_prompts(outputs.unique(), config)
     assert config.a is not None
     assert config.b is not None
     a, b = outputs.setting(config.a), outputs.setting(config.b)
@@ -125,7 +126,7 @@ def _prompts(run: Run, config: JudgeConfig) -> list[Prompt]:
     return pair_prompts(pairs, config)
 
 
-def _prepare(config: JudgeConfig, prompts: list[Prompt], root: Path) -> Prepared:
+def _prepare(config: JudgeConfig, prompts: list[Prompt], root: Path) -> PreparedRun:
     from evalharness.pricing import PriceBook
 
     provider = config.provider
@@ -135,8 +136,8 @@ def _prepare(config: JudgeConfig, prompts: list[Prompt], root: Path) -> Prepared
     if form is not None:
         params.setdefault("response_format", form)
     params = check_params(params, provider.profile)
-    # The dataset's path is for people: the prompts are the outputs of the judged run.
-    whole = {
+    # The dataset's path is only shown to people: the prompts are the outputs of the judged run.
+    raw = {
         "name": root.name,
         "results_dir": str(root.parent),
         "provider": msgspec.to_builtins(provider),
@@ -148,24 +149,24 @@ def _prepare(config: JudgeConfig, prompts: list[Prompt], root: Path) -> Prepared
         "pricing": config.pricing,
         "transport": config.transport,
     }
-    run_config = convert(whole, RunConfig, "judge")
+    run_config = convert(raw, RunConfig, "judge")
     identities = {provider.name: provider_identity(provider)}
-    settings = label(expand(run_config, identities, known_params()))
+    settings = label_settings(expand_sweep(run_config, identities, known_params()))
     plan = Plan(run_config, prompts, settings, {provider.name: provider.profile})
     source = provider.profile.price_source
     aliases = {provider.name: source} if source else {}
-    book = PriceBook.load(overrides=config.pricing, aliases=aliases)
-    return Prepared(plan, {provider.name: provider}, book)
+    book = PriceBook.read(overrides=config.pricing, aliases=aliases)
+    return PreparedRun(plan, {provider.name: provider}, book)
 
 
 # ── sending ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _record(prepared: Prepared, config: JudgeConfig, root: Path) -> Summary:
+def _run(prepared: PreparedRun, config: JudgeConfig, root: Path) -> RunSummary:
     plan = prepared.plan
     store = RunStore(root, code_version=__version__)
     try:
-        publish_bytes(root / FILE, as_yaml(config))
+        write_bytes_durably(root / CONFIG_FILE, as_yaml(config))
         store.save_plan(
             config_yaml=msgspec.json.format(msgspec.json.encode(plan.config), indent=2).decode(),
             prompts=plan.prompts,
@@ -180,23 +181,23 @@ def _record(prepared: Prepared, config: JudgeConfig, root: Path) -> Summary:
     return run_on_loop(_send(prepared, store, done))
 
 
-async def _send(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> Summary:
+async def _send(prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_]) -> RunSummary:
     plan = prepared.plan
     if done.all():
         store.start()
         await store.finish(status="complete", reason=None)
-        return Summary(planned=len(plan), already_recorded=len(plan))
+        return RunSummary(planned=len(plan), already_recorded=len(plan))
     progress = progress_for_terminal()
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)
         try:
-            lanes = await open_lanes(prepared, stack, progress)
-            money = open_money(prepared, store)
-            runner = Runner(plan, store, lanes, money=money, progress=progress)
+            endpoints = await open_endpoints(prepared, stack, progress)
+            budget = open_budget(prepared, store)
+            runner = Runner(plan, store, endpoints, budget=budget, progress=progress)
             progress.start(
                 total=len(plan), done=int(done.sum()), label=f"judge {store.folder.root.name}"
             )
-            with draining(runner, progress):
+            with stop_on_signals(runner, progress):
                 summary = await runner.run(done)
         except BaseException:
             store.close()
@@ -209,8 +210,8 @@ async def _send(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) ->
     return summary
 
 
-def _closing(
-    summary: Summary, run_name: str, config: JudgeConfig, name: str, again: str
+def _closing_lines(
+    summary: RunSummary, run_name: str, config: JudgeConfig, name: str, again: str
 ) -> list[str]:
     """What was sent and, last, what to type next."""
     lines = [

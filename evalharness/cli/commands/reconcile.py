@@ -6,20 +6,19 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from evalharness.errors import EXIT_FAILED, EXIT_OK
-from evalharness.http.get import Getter
+from evalharness.http.get import GetClient
 from evalharness.pricing import PriceBook, picodollars
 from evalharness.pricing.attempts import COLUMNS, AttemptCosts
 from evalharness.pricing.price import to_usd
-from evalharness.reconcile.join import Attempt, discrepancies, reconcile_attempts
+from evalharness.reconcile.join import RecordedAttempt, has_discrepancies, reconcile_attempts
 from evalharness.reconcile.log import LogRow, read_log
-from evalharness.reconcile.spans import (
-    Source,
-    moments,
-    sources,
-    spans,
+from evalharness.reconcile.sources import (
+    LogSource,
+    find_log_sources,
     stored_pricing,
     stored_providers,
 )
+from evalharness.reconcile.spans import admission_times, time_spans
 from evalharness.report.build.json import as_json_text
 from evalharness.report.words.format_numbers import dollars
 from evalharness.store.folder.run import Run
@@ -27,57 +26,57 @@ from evalharness.store.folder.run import Run
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_IDS = ("trial_id", "client_request_id", "inference_id", "admitted_at")
+_ID_COLUMNS = ("trial_id", "client_request_id", "inference_id", "admitted_at")
 
 
 def reconcile(name: str, *, as_json: bool) -> int:
     """Read the log, compare, print; exit code 1 when an answer is missing or was billed twice.
 
     Raises:
-        ConfigError, ProviderError: there is no log to ask, or it cannot be read.
+        ConfigError, ProviderError: no provider has a log, or it cannot be read.
     """
     run = Run.open(name)
     settings = run.setting_list
-    asked = sources(run.config_yaml, sorted({s.provider for s in settings}))
-    table = run.table("attempts", list(dict.fromkeys((*_IDS, *COLUMNS))))
-    rows = [row for source in asked for row in _read(source, table)]
+    log_sources = find_log_sources(run.config_yaml, sorted({s.provider for s in settings}))
+    table = run.table("attempts", list(dict.fromkeys((*_ID_COLUMNS, *COLUMNS))))
+    rows = [row for source in log_sources for row in _read(source, table)]
     facts = {
         "run": run.name,
-        "providers": [source.provider for source in asked],
-        **reconcile_attempts(_attempts(run, table, asked), rows),
+        "providers": [source.provider for source in log_sources],
+        **reconcile_attempts(_attempts(run, table, log_sources), rows),
     }
     if as_json:
         sys.stdout.write(as_json_text(facts))
     else:
-        for line in lines(facts):
+        for line in reconcile_lines(facts):
             print(line)
-    return EXIT_FAILED if discrepancies(facts) else EXIT_OK
+    return EXIT_FAILED if has_discrepancies(facts) else EXIT_OK
 
 
-def _read(source: Source, table: pa.Table) -> list[LogRow]:
-    with Getter(source.key) as getter:
+def _read(source: LogSource, table: pa.Table) -> list[LogRow]:
+    with GetClient(source.key) as getter:
         return [
             row
-            for start, end in spans(moments(table))
+            for start, end in time_spans(admission_times(table))
             for row in read_log(getter.get, source.url, start, end)
         ]
 
 
-def _attempts(run: Run, table: pa.Table, asked: list[Source]) -> list[Attempt]:
-    """The attempts of the providers asked, with what they cost by our prices."""
-    providers = {source.provider for source in asked}
+def _attempts(run: Run, table: pa.Table, log_sources: list[LogSource]) -> list[RecordedAttempt]:
+    """The attempts of the providers whose log is read, with what they cost by our prices."""
+    providers = {source.provider for source in log_sources}
     named = {s.setting_id: (s.provider, s.model) for s in run.setting_list}
     stored = run.config_yaml or ""
     aliases = {p.name: p.profile.price_source for p in stored_providers(stored)}
-    book = PriceBook.load(
+    book = PriceBook.read(
         overrides=stored_pricing(stored),
         aliases={name: alias for name, alias in aliases.items() if alias is not None},
     )
     costs = AttemptCosts(table.drop_columns(["billed_usd"]), named, book)
     billed, is_billed = picodollars.money_column(table, "billed_usd")
-    columns = table.select(["setting_id", "reserved_usd", "outcome", *_IDS[:3]]).to_pylist()
+    columns = table.select(["setting_id", "reserved_usd", "outcome", *_ID_COLUMNS[:3]]).to_pylist()
     return [
-        Attempt(
+        RecordedAttempt(
             trial_id=row["trial_id"],
             client_request_id=row["client_request_id"],
             inference_id=row["inference_id"],
@@ -91,7 +90,7 @@ def _attempts(run: Run, table: pa.Table, asked: list[Source]) -> list[Attempt]:
     ]
 
 
-def lines(facts: dict[str, Any]) -> list[str]:
+def reconcile_lines(facts: dict[str, Any]) -> list[str]:
     """The facts for a person."""
     missing, twice = facts["missing"], facts["billed_twice"]
     again, doubt = facts["trials_billed_more_than_once"], facts["in_doubt"]
@@ -129,7 +128,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
         part = facts[name]
         if part["attempts"]:
             gap = part["difference_usd"]
-            shown = "equal to the log" if not gap else _gap(float(gap))
+            shown = "equal to the log" if not gap else _difference_text(float(gap))
             out.append(
                 f"{text}: {dollars(float(part['ours_usd']))} for {part['attempts']} attempts, "
                 f"{shown}"
@@ -139,5 +138,5 @@ def lines(facts: dict[str, Any]) -> list[str]:
     return out
 
 
-def _gap(difference: float) -> str:
+def _difference_text(difference: float) -> str:
     return f"{dollars(abs(difference))} {'above' if difference > 0 else 'below'} the log"

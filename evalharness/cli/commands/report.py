@@ -8,24 +8,29 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evalharness.cli.output_files import open_in_browser, target_of
-from evalharness.columnar.arrow_ops import spare_pandas
+from evalharness.cli.output_files import open_in_browser, output_path
 from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.process.tuning import avoid_pandas_import
 from evalharness.report.build.json import as_json_text, write_summary
 from evalharness.report.build.overrides import parse_overrides
-from evalharness.report.build.report_data import Built, Options, build, build_all
-from evalharness.report.html import PAGE, warm, write_html
+from evalharness.report.build.report_data import (
+    Report,
+    ReportOverrides,
+    build_report,
+    build_reports,
+)
+from evalharness.report.html import REPORT_FILE, start_engine, write_html
 from evalharness.report.markdown import as_markdown
-from evalharness.store.folder.durable_files import FILE_MODE, NAMED_MODE
+from evalharness.store.folder.durable_files import FILE_MODE, USER_FILE_MODE
 from evalharness.store.folder.run import Run
-from evalharness.store.remote.locations import runs_and_overrides
+from evalharness.store.remote.locations import split_runs_and_overrides
 
 if TYPE_CHECKING:
     from evalharness.report.html.engine import Engine
 
 
-class Asked(NamedTuple):
-    """The flags of ``evalharness report``; files are paths as typed, None for none."""
+class ReportOptions(NamedTuple):
+    """The flags of ``evalharness report``; files are paths as typed, None where not given."""
 
     as_json: bool = False
     markdown: bool = False
@@ -36,48 +41,50 @@ class Asked(NamedTuple):
     volume: float | None = None
 
 
-def report(arguments: Sequence[str], asked: Asked) -> int:
+def report(arguments: Sequence[str], options: ReportOptions) -> int:
     """Print the report of runs; ``scoring=…`` and ``answer=…`` replace a run's own."""
-    names, overrides = runs_and_overrides(arguments)
+    names, overrides = split_runs_and_overrides(arguments)
     if not names:
         raise ConfigError("report needs a run", hint="evalharness report quickstart")
-    if (asked.html or asked.open_html) and len(names) > 1:
+    if (options.html or options.open_html) and len(names) > 1:
         raise ConfigError("--html and --open take one run at a time")
-    spare_pandas()
-    with closing(warm()) if asked.html or asked.open_html else nullcontext() as engine:
-        return _report(names, overrides, asked, engine)
+    avoid_pandas_import()
+    with closing(start_engine()) if options.html or options.open_html else nullcontext() as engine:
+        return _print_or_write(names, overrides, options, engine)
 
 
-def _report(
-    names: Sequence[str], overrides: Sequence[str], asked: Asked, engine: Engine | None
+def _print_or_write(
+    names: Sequence[str], overrides: Sequence[str], options: ReportOptions, engine: Engine | None
 ) -> int:
-    options = parse_overrides(
+    report_overrides = parse_overrides(
         overrides,
-        everything=asked.everything,
-        pricing=None if asked.pricing is None else Path(asked.pricing),
-        volume=asked.volume,
+        include_inactive=options.everything,
+        pricing=None if options.pricing is None else Path(options.pricing),
+        volume=options.volume,
     )
-    built = build_all(names, options)
-    if asked.html or asked.open_html:
-        _write_page(built[0], asked, engine)
-    if asked.as_json:
-        data: Any = built[0].data if len(built) == 1 else [b.data for b in built]
+    reports = build_reports(names, report_overrides)
+    if options.html or options.open_html:
+        _write_page(reports[0], options, engine)
+    if options.as_json:
+        data: Any = reports[0].data if len(reports) == 1 else [b.data for b in reports]
         sys.stdout.write(as_json_text(data))
-    elif asked.markdown:
-        sys.stdout.write("\n".join(as_markdown(one.data) for one in built))
+    elif options.markdown:
+        sys.stdout.write("\n".join(as_markdown(each.data) for each in reports))
     else:
         from evalharness.report.console.report import print_report as print_tables
 
-        for one in built:
-            print_tables(one.data)
+        for each in reports:
+            print_tables(each.data)
     return EXIT_OK
 
 
-def _write_page(built: Built, asked: Asked, engine: Engine | None) -> None:
-    target = target_of(asked.html) if asked.html else built.run.root / PAGE
-    write_html(built, target, mode=NAMED_MODE if asked.html else FILE_MODE, engine=engine)
+def _write_page(run_report: Report, options: ReportOptions, engine: Engine | None) -> None:
+    target = output_path(options.html) if options.html else run_report.run.root / REPORT_FILE
+    write_html(
+        run_report, target, mode=USER_FILE_MODE if options.html else FILE_MODE, engine=engine
+    )
     print(f"written: {target}", file=sys.stderr)
-    if asked.open_html:
+    if options.open_html:
         open_in_browser(target)
 
 
@@ -89,29 +96,29 @@ def print_report(root: Path) -> float | None:
     """
     from evalharness.report.console.report import print_report as print_tables
 
-    with closing(warm()) as engine:
-        built = build(Run.open(root), Options())
-        write_summary(root, built.data)
+    with closing(start_engine()) as engine:
+        run_report = build_report(Run.open(root), ReportOverrides())
+        write_summary(root, run_report.data)
         try:
-            write_html(built, root / PAGE, engine=engine)
-        finally:  # what was found is said also where there can be no page
-            print_tables(built.data)
-    return objective(built)
+            write_html(run_report, root / REPORT_FILE, engine=engine)
+        finally:  # the tables are printed even when the page cannot be written
+            print_tables(run_report.data)
+    return objective(run_report)
 
 
-def objective(built: Built) -> float | None:
+def objective(run_report: Report) -> float | None:
     """The one number an optimising sweeper maximises."""
-    for pick in (_score, _agreement):
-        values = [v for row in built.data["settings"] if (v := pick(row)) is not None]
+    for metric in (_mean_score, _raw_agreement):
+        values = [v for row in run_report.data["settings"] if (v := metric(row)) is not None]
         if values:
             return sum(values) / len(values)
     return None
 
 
-def _score(row: dict[str, Any]) -> float | None:
+def _mean_score(row: dict[str, Any]) -> float | None:
     score: dict[str, Any] = row.get("score") or {}
     return score.get("mean")
 
 
-def _agreement(row: dict[str, Any]) -> float | None:
+def _raw_agreement(row: dict[str, Any]) -> float | None:
     return row["agreement"]["raw"].get("pairwise")

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalharness import __version__
-from evalharness.cli.compose import Job, Result
-from evalharness.cli.execution.connections import config_yaml, open_lanes, open_money
-from evalharness.cli.execution.cost_prompt import asks, confirm, recorded
+from evalharness.cli.compose import CommandResult, ComposedConfig
+from evalharness.cli.execution.connections import config_yaml, open_budget, open_endpoints
+from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
 from evalharness.cli.execution.event_loop import run_on_loop
-from evalharness.cli.execution.prepare import Prepared, prepare
+from evalharness.cli.execution.prepare import PreparedRun, prepare
 from evalharness.cli.execution.run_distributed import fetches_journals, run_distributed
 from evalharness.cli.execution.run_summary import closing_lines
-from evalharness.cli.execution.signals import draining
-from evalharness.distributed.leases import out, refuse_open
+from evalharness.cli.execution.signals import stop_on_signals
+from evalharness.distributed.leases import has_open_leases, refuse_open_leases
 from evalharness.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -28,16 +28,16 @@ from evalharness.errors import (
     StorageError,
 )
 from evalharness.planning.plan import Plan
-from evalharness.process.stdio import caused_by, settle
+from evalharness.process.stdio import flush_or_discard, has_cause
 from evalharness.process.text import plural
 from evalharness.records import Setting
-from evalharness.runner import Runner, Stop, Summary
+from evalharness.runner import Runner, RunSummary, StopReason
 from evalharness.runner.progress import progress_for_terminal
-from evalharness.store.folder.current_plan import Asked
+from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.writer import RunStore
-from evalharness.store.journal.duplicate_attempts import drop_recorded
-from evalharness.store.remote.locations import hold, publish, run_root
+from evalharness.store.journal.duplicate_attempts import drop_duplicate_attempts
+from evalharness.store.remote.locations import acquire_lock, run_root, upload_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,22 +45,21 @@ if TYPE_CHECKING:
 
 
 def execute_run(
-    jobs: list[Job],
+    jobs: list[ComposedConfig],
     *,
     arguments: Sequence[str] = (),
     yes: bool = False,
     retry_errors: bool = False,
     lock: int | None = None,
-) -> Result:
+) -> CommandResult:
     """Run (or continue) the sweep that ``jobs`` describe and print its report.
 
     Args:
         jobs: composed configurations; the first names the run folder.
         arguments: of the command, for the line that resumes it.
-        yes: do not ask before a dear run.
-        retry_errors: trials that an earlier session recorded as errors are asked again.
-        lock: of the run folder, where it is held already (see
-            :mod:`~evalharness.cli.execution.claim_folder`).
+        yes: do not ask before an expensive run.
+        retry_errors: trials that an earlier session recorded as errors are sent again.
+        lock: of the run folder, where :mod:`~evalharness.cli.args_run` holds it already.
     """
     config = jobs[0].config
     if retry_errors and config.load is not None:
@@ -69,11 +68,11 @@ def execute_run(
             hint="another name=… measures them anew",
         )
     root = run_root(config)
-    lock = hold(config) if lock is None else lock
+    lock = acquire_lock(config) if lock is None else lock
     try:
         prepared = prepare([job.config for job in jobs])
-        if asks(prepared, yes=yes):
-            confirm(prepared, recorded(prepared)[0], what="This run")
+        if needs_confirmation(prepared, yes=yes):
+            confirm(prepared, recorded_trials(prepared)[0], what="This run")
     except BaseException:
         if lock is not None:
             os.close(lock)
@@ -81,7 +80,7 @@ def execute_run(
     store = RunStore(root, code_version=__version__, lock=lock)
     try:
         if not fetches_journals(config.execution):
-            refuse_open(root)
+            refuse_open_leases(root)
         orphaned = store.save_plan(
             config_yaml=config_yaml(jobs),
             prompts=prepared.plan.prompts,
@@ -90,31 +89,31 @@ def execute_run(
             planned=len(prepared.plan),
         )
         if retry_errors:
-            _reopen(store, prepared.plan)
+            _reopen_errors(store, prepared.plan)
         keys = store.done_keys()
-        drop_recorded(store, keys)
+        drop_duplicate_attempts(store, keys)
         done = prepared.plan.done_map(keys)
     except BaseException:
         store.close()
         raise
-    if len(keys):  # on a first run what looks at them need not be imported
-        _say_orphans(orphaned, len(keys) - len(Asked.of(Run.open(root)).rows(keys)))
+    if len(keys):  # a first run has no orphans, and need not import what finds them
+        _print_orphans(orphaned, len(keys) - len(PlanFilter.of(Run.open(root)).select(keys)))
     if config.load is not None:
-        summary = run_on_loop(_run_load(prepared, store))
-    elif done.all() and not out(root):
-        summary = run_on_loop(_nothing_to_send(store, prepared.plan))
+        summary = run_on_loop(_run_benchmark(prepared, store))
+    elif done.all() and not has_open_leases(root):
+        summary = run_on_loop(_finish_without_sending(store, prepared.plan))
     else:
         summary = run_on_loop(_run(prepared, store, done))
     return _conclude(root, summary, arguments)
 
 
-def _reopen(store: RunStore, plan: Plan) -> None:
-    count = store.reopen_errors(prompts=plan.prompts, repeats=plan.repeats)
+def _reopen_errors(store: RunStore, plan: Plan) -> None:
+    count = store.retry_errors(prompts=plan.prompts, repeats=plan.repeats)
     print(f"{plural(count, 'trial')} recorded as errors, asked again", file=sys.stderr)
 
 
-def _say_orphans(orphaned: list[Setting], records: int) -> None:
-    """What an earlier plan recorded and this one does not ask for: it stays, out of reports."""
+def _print_orphans(orphaned: list[Setting], records: int) -> None:
+    """Say which records of an earlier plan are not in this one: they stay, outside reports."""
     if not records:
         return
     names = "; ".join(s.label for s in orphaned[:5])
@@ -127,14 +126,14 @@ def _say_orphans(orphaned: list[Setting], records: int) -> None:
     )
 
 
-async def _nothing_to_send(store: RunStore, plan: Plan) -> Summary:
+async def _finish_without_sending(store: RunStore, plan: Plan) -> RunSummary:
     store.start()
-    summary = Summary(planned=len(plan), already_recorded=len(plan))
+    summary = RunSummary(planned=len(plan), already_recorded=len(plan))
     await store.finish(status="complete", reason=None)
     return summary
 
 
-async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> Summary:
+async def _run(prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_]) -> RunSummary:
     plan = prepared.plan
     progress = progress_for_terminal()
     async with AsyncExitStack() as stack:
@@ -144,11 +143,11 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
                 summary = await run_distributed(prepared, store, done, progress)
                 await _finish(store, summary)
                 return summary
-            lanes = await open_lanes(prepared, stack, progress)
-            money = open_money(prepared, store)
-            runner = Runner(plan, store, lanes, money=money, progress=progress)
+            endpoints = await open_endpoints(prepared, stack, progress)
+            budget = open_budget(prepared, store)
+            runner = Runner(plan, store, endpoints, budget=budget, progress=progress)
             progress.start(total=len(plan), done=int(done.sum()), label=plan.config.name)
-            with draining(runner, progress):
+            with stop_on_signals(runner, progress):
                 summary = await runner.run(done)
                 await _finish(store, summary)
         except BaseException:
@@ -157,11 +156,11 @@ async def _run(prepared: Prepared, store: RunStore, done: NDArray[np.bool_]) -> 
         return summary
 
 
-async def _run_load(prepared: Prepared, store: RunStore) -> Summary:
-    from evalharness.cli.execution.run_benchmark import run_load
+async def _run_benchmark(prepared: PreparedRun, store: RunStore) -> RunSummary:
+    from evalharness.cli.execution.run_benchmark import run_benchmark
 
     try:
-        summary = await run_load(prepared, store)
+        summary = await run_benchmark(prepared, store)
         store.folder.save_manifest(planned=summary.planned)
         await _finish(store, summary)
     except BaseException:
@@ -170,8 +169,8 @@ async def _run_load(prepared: Prepared, store: RunStore) -> Summary:
     return summary
 
 
-async def _finish(store: RunStore, summary: Summary) -> None:
-    """Seal and let the folder go; a disk that fails now is one more reason to have stopped."""
+async def _finish(store: RunStore, summary: RunSummary) -> None:
+    """Seal the records and release the folder; a disk error here becomes the reason to stop."""
     stop = summary.stop
     if stop is not None and (summary.remaining or stop.status != "interrupted"):
         status, reason = stop.status, stop.reason
@@ -180,37 +179,37 @@ async def _finish(store: RunStore, summary: Summary) -> None:
     try:
         await store.finish(status=status, reason=reason)
     except StorageError as error:
-        summary.stop = Stop.because(error)
+        summary.stop = StopReason.from_error(error)
     summary.recorded -= store.journal.lost_records
     summary.unsaved += store.journal.lost_records
-    summary.quarantined = store.damaged
+    summary.quarantined = store.damage_count
 
 
-def _conclude(root: Path, summary: Summary, arguments: Sequence[str]) -> Result:
+def _conclude(root: Path, summary: RunSummary, arguments: Sequence[str]) -> CommandResult:
     """Print the report and, last, what a person should do next."""
     objective, failed = None, EXIT_OK
     if summary.already_recorded or summary.recorded:
-        objective, failed = _report(root)
-        failed = _uploaded(root) or failed
+        objective, failed = _print_report(root)
+        failed = _upload_report(root) or failed
     for line in closing_lines(root, summary, arguments):
         print(line, file=sys.stderr)
-    return Result(summary.exit_code or failed, objective)
+    return CommandResult(summary.exit_code or failed, objective)
 
 
-def _uploaded(root: Path) -> int:
+def _upload_report(root: Path) -> int:
     """Upload the report where the run is in an object store; an exit code where that failed."""
     try:
-        publish(root)
+        upload_run(root)
     except StorageError as error:
         print(f"the report is not uploaded: {error}", file=sys.stderr)
         return error.exit_code
     return EXIT_OK
 
 
-def _report(root: Path) -> tuple[float | None, int]:
-    """Print the report: the objective, and an exit code where there was none to be had.
+def _print_report(root: Path) -> tuple[float | None, int]:
+    """Print the report; return the objective, and an exit code where there is no report.
 
-    What happened, and how to go on, must be said also then.
+    No error leaves this function: the closing lines must be printed after it.
     """
     from evalharness.cli.commands.report import print_report
 
@@ -221,12 +220,12 @@ def _report(root: Path) -> tuple[float | None, int]:
         print(f"no report: {error}", file=sys.stderr)
         return None, error.exit_code
     except (BrokenPipeError, SystemExit) as stop:
-        if not caused_by(stop, BrokenPipeError):
+        if not has_cause(stop, BrokenPipeError):
             raise
-        settle(sys.stdout)  # its reader has left, as `| head` does
+        flush_or_discard(sys.stdout)  # its reader has closed the pipe, as `| head` does
         return None, EXIT_OK
     except OSError as error:
-        settle(sys.stdout)
+        flush_or_discard(sys.stdout)
         print(f"the report cannot be written: {error.strerror or error}", file=sys.stderr)
         return None, EXIT_STORAGE
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ def verify(run: str, *, as_json: bool) -> int:
     report = verify_folder(find_run(run))
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
-        return EXIT_OK if report.sound else EXIT_FAILED
+        return EXIT_OK if report.is_sound else EXIT_FAILED
     print(
         f"{report.run}: {report.records} records and {report.attempts} attempts in "
         f"{report.parts} sealed files, {report.unsealed} records still in the journal, "
@@ -31,5 +31,5 @@ def verify(run: str, *, as_json: bool) -> int:
         print(f"  {report.quarantined} damaged journal entries were set aside and asked again")
     for finding in report.findings:
         print(f"  {finding.where}: {finding.problem}")
-    print("sound" if report.sound else f"{plural(len(report.findings), 'problem')}")
-    return EXIT_OK if report.sound else EXIT_FAILED
+    print("sound" if report.is_sound else f"{plural(len(report.findings), 'problem')}")
+    return EXIT_OK if report.is_sound else EXIT_FAILED

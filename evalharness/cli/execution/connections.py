@@ -1,4 +1,4 @@
-"""What every command that sends shares: endpoints with their limits, and the money guard."""
+"""What every command that sends shares: its endpoints with their limits, and its budget."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from evalharness.chat_api.client import ChatClient
 from evalharness.config.models import LimitsConfig
 from evalharness.http import open_transport
 from evalharness.providers import open_endpoint
-from evalharness.runner import Lane
-from evalharness.runner.budget import Money, check_bounded, spent_before
+from evalharness.runner import EndpointRuntime
+from evalharness.runner.budget import RunBudget, check_bounded, earlier_spend
 from evalharness.store.folder.run import Run
 from evalharness.throttle.clock import SystemClock
-from evalharness.throttle.limiter import Gate
-from evalharness.throttle.output_token_estimate import OutputEstimate
+from evalharness.throttle.limiter import EndpointLimiter
+from evalharness.throttle.output_token_estimate import TokenEstimator
 
 if TYPE_CHECKING:
-    from evalharness.cli.compose import Job
-    from evalharness.cli.execution.prepare import Prepared
+    from evalharness.cli.compose import ComposedConfig
+    from evalharness.cli.execution.prepare import PreparedRun
     from evalharness.runner.progress import Progress
     from evalharness.store.folder.writer import RunStore
 
 
-def config_yaml(jobs: list[Job]) -> str:
-    """The configuration as it is kept in the run folder; a document for each job."""
+def config_yaml(jobs: list[ComposedConfig]) -> str:
+    """The configuration as it is stored in the run folder; one YAML document a job."""
     head = f"# Resolved configuration, evalharness {__version__}.\n"
     if len(jobs) == 1:
         return head + jobs[0].yaml
     return head + "".join(f"--- # job {n}\n{job.yaml}" for n, job in enumerate(jobs))
 
 
-async def open_lanes(
-    prepared: Prepared,
+async def open_endpoints(
+    prepared: PreparedRun,
     stack: AsyncExitStack,
     progress: Progress,
     *,
-    exactly: LimitsConfig | None = None,
-) -> dict[str, Lane]:
+    exact_limits: LimitsConfig | None = None,
+) -> dict[str, EndpointRuntime]:
     """Open every provider of a plan until ``stack`` closes.
 
-    ``exactly`` holds instead of the run's limits, whatever an endpoint can serve at once: what
-    waits inside it is what a benchmark measures.
+    ``exact_limits`` replace the run's limits, and what an endpoint can serve at once is ignored: a
+    benchmark measures how long requests wait inside an endpoint.
     """
     config = prepared.plan.config
-    chosen = config.limits if exactly is None else exactly
-    transport = await stack.enter_async_context(open_transport(config.transport, chosen))
-    lanes: dict[str, Lane] = {}
+    run_limits = config.limits if exact_limits is None else exact_limits
+    transport = await stack.enter_async_context(open_transport(config.transport, run_limits))
+    runtimes: dict[str, EndpointRuntime] = {}
     for name, provider in prepared.providers.items():
-        endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.say))
+        endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.print_line))
         client = ChatClient(
             transport,
             endpoint.base_url,
@@ -60,17 +60,19 @@ async def open_lanes(
             headers=endpoint.headers,
             profile=endpoint.profile,
         )
-        # What an endpoint cannot serve at once would wait inside it and count as latency.
-        hint = endpoint.concurrency_hint if exactly is None else None
-        limits = structs.replace(chosen, concurrency=min(chosen.concurrency, hint or 10**9))
+        # More requests than an endpoint serves at once would wait inside it and add to latency.
+        hint = endpoint.concurrency_hint if exact_limits is None else None
+        limits = structs.replace(run_limits, concurrency=min(run_limits.concurrency, hint or 10**9))
         seed, address = config.order.shuffle_seed, endpoint.base_url
-        gate = Gate(name, limits, endpoint.profile, SystemClock(), seed, address=address)
-        lanes[name] = Lane(client, gate, OutputEstimate())
-    return lanes
+        limiter = EndpointLimiter(
+            name, limits, endpoint.profile, SystemClock(), seed, address=address
+        )
+        runtimes[name] = EndpointRuntime(client, limiter, TokenEstimator())
+    return runtimes
 
 
-def open_money(prepared: Prepared, store: RunStore) -> Money:
-    """The money guard of a run: today's prices, and what earlier sessions spent.
+def open_budget(prepared: PreparedRun, store: RunStore) -> RunBudget:
+    """The budget of a run: today's prices, and what earlier sessions spent.
 
     ``store`` is open, so that attempts without a result already count as in doubt.
 
@@ -80,13 +82,13 @@ def open_money(prepared: Prepared, store: RunStore) -> Money:
     limit = prepared.plan.config.limits.max_cost_usd
     prices = {s.setting_id: prepared.price(s) for s in prepared.plan.settings}
     if limit is None:
-        return Money(None, prices)
+        return RunBudget(None, prices)
     check_bounded(prepared.plan.settings, prices, prepared.book)
-    before = spent_before(Run.open(store.folder.root), prepared.book)
+    before = earlier_spend(Run.open(store.folder.root), prepared.book)
     if before.unknown:
         print(
             f"{before.unknown} earlier attempts have no known cost and count nothing towards "
             f"limits.max_cost_usd={limit}",
             file=sys.stderr,
         )
-    return Money(limit, prices, spent=before.spent, in_doubt=before.in_doubt)
+    return RunBudget(limit, prices, spent=before.spent, in_doubt=before.in_doubt)

@@ -1,4 +1,4 @@
-"""What is recorded already, what the rest may cost, and the question before a dear command."""
+"""What is recorded already, what the rest may cost, and the question before sending it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from evalharness.chat_api.client import is_loopback
 from evalharness.errors import ConfigError
+from evalharness.http.loopback import is_loopback
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import MANIFEST
 from evalharness.store.remote.locations import readable_root
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from evalharness.cli.execution.prepare import Prepared
+    from evalharness.cli.execution.prepare import PreparedRun
     from evalharness.records import Setting
 
 
-def recorded(prepared: Prepared) -> tuple[NDArray[np.bool_], Any]:
+def recorded_trials(prepared: PreparedRun) -> tuple[NDArray[np.bool_], Any]:
     """Which trials are recorded, and the records (columns that outputs are estimated from)."""
-    from evalharness.columnar.arrow_ops import only
+    from evalharness.columnar.arrow_ops import select_schema
     from evalharness.planning.estimate.output_tokens import COLUMNS
     from evalharness.schema import arrow_schema
-    from evalharness.store.journal.arrow_buffers import empty
+    from evalharness.store.journal.arrow_buffers import empty_table
 
     plan = prepared.plan
     root = readable_root(plan.config)
@@ -34,45 +34,45 @@ def recorded(prepared: Prepared) -> tuple[NDArray[np.bool_], Any]:
     if (root / MANIFEST).exists():
         table = Run.open(root).table("records", columns)
     else:
-        table = empty(only(arrow_schema("records"), columns))
+        table = empty_table(select_schema(arrow_schema("records"), columns))
     return plan.done_map(table), table
 
 
-def worst_case_usd(prepared: Prepared, done: NDArray[np.bool_]) -> Decimal | None:
-    """The most that the trials not ``done`` can cost, each sent once.
+def worst_case_usd(prepared: PreparedRun, done: NDArray[np.bool_]) -> Decimal | None:
+    """The highest cost of the trials not ``done``, each sent once.
 
     None where a price or a bound is missing.
     """
-    from evalharness.planning.estimate import left, worst_case
+    from evalharness.planning.estimate import remaining_trials, worst_case
 
-    return worst_case(prepared.plan, left(prepared.plan, done), prepared.price)
+    return worst_case(prepared.plan, remaining_trials(prepared.plan, done), prepared.price)
 
 
-def asks(prepared: Prepared, *, yes: bool) -> bool:
-    """Whether there is a limit to ask above, anything that costs, and a person to ask."""
+def needs_confirmation(prepared: PreparedRun, *, yes: bool) -> bool:
+    """Whether there is a limit, anything that costs money, and a person to ask."""
     limit = prepared.plan.config.limits.confirm_above_usd
     if limit is None or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    return not all(_is_free(prepared, setting) for setting in prepared.plan.settings)
+    return not all(_costs_nothing(prepared, setting) for setting in prepared.plan.settings)
 
 
-def _is_free(prepared: Prepared, setting: Setting) -> bool:
+def _costs_nothing(prepared: PreparedRun, setting: Setting) -> bool:
     price = prepared.price(setting)
-    return _at_home(prepared, setting) if price is None else price.is_free()
+    return _answered_locally(prepared, setting) if price is None else price.is_free()
 
 
-def _at_home(prepared: Prepared, setting: Setting) -> bool:
-    """Whether a setting is answered on this machine, where nobody sends a bill."""
+def _answered_locally(prepared: PreparedRun, setting: Setting) -> bool:
+    """Whether a setting is answered on this machine, which costs nothing."""
     provider = prepared.providers[setting.provider]
     if provider.kind != "remote":
         return True
     return is_loopback(urlsplit(provider.base_url or "").hostname or "")
 
 
-def confirm(prepared: Prepared, done: NDArray[np.bool_], *, what: str) -> None:
+def confirm(prepared: PreparedRun, done: NDArray[np.bool_], *, what: str) -> None:
     """Ask whether the trials not ``done`` may be sent, when they may cost more than the limit.
 
-    What nobody knows the cost of is asked about too, unless it stays on this machine.
+    It also asks when the cost is unknown, unless all requests stay on this machine.
 
     Args:
         prepared: what is to be sent.
@@ -87,12 +87,14 @@ def confirm(prepared: Prepared, done: NDArray[np.bool_], *, what: str) -> None:
     if limit is None or not to_send:
         return
     worst = worst_case_usd(prepared, done)
-    if worst is None and all(_at_home(prepared, setting) for setting in prepared.plan.settings):
+    if worst is None and all(
+        _answered_locally(prepared, setting) for setting in prepared.plan.settings
+    ):
         return
     if worst is not None and worst <= limit:
         return
     print(
-        f"{what} sends {to_send:,} requests and may cost {_amount(prepared, worst)} "
+        f"{what} sends {to_send:,} requests and may cost {_amount_text(prepared, worst)} "
         f"(limits.confirm_above_usd={limit}). Go on? [y/N] ",
         end="", file=sys.stderr, flush=True,
     )  # fmt: skip
@@ -103,7 +105,7 @@ def confirm(prepared: Prepared, done: NDArray[np.bool_], *, what: str) -> None:
         raise ConfigError("not confirmed; nothing was sent", hint="--yes skips this question")
 
 
-def _amount(prepared: Prepared, worst: Decimal | None) -> str:
+def _amount_text(prepared: PreparedRun, worst: Decimal | None) -> str:
     if worst is not None:
         from evalharness.report.words.format_numbers import dollars
 

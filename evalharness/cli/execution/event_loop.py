@@ -1,4 +1,4 @@
-"""The event loop that sends: uvloop, quick turns for other threads, little garbage collection."""
+"""The event loop that sends requests: uvloop, with the interpreter tuned for it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from evalharness.cli.execution.interrupts import left_to_the_loop
-from evalharness.runner.gc_and_gil import quick_turns
+from evalharness.cli.execution.interrupts import leave_sigint_to_loop
+from evalharness.process.tuning import tuned_interpreter
 
 T = TypeVar("T")
 
@@ -17,8 +17,8 @@ def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
     import uvloop
 
     with (
-        quick_turns(),
-        left_to_the_loop(),
+        tuned_interpreter(),
+        leave_sigint_to_loop(),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         return runner.run(main)

@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM end a command the same way at every moment.
 
-While requests are sent, :mod:`.signals` drains. Before and after that (composing, opening the run
-folder, starting an endpoint, reporting) either signal raises :class:`KeyboardInterrupt`, which
-closes what is open on its way. Nothing heavy is imported here.
+While requests are sent, :mod:`.signals` handles them. Before and after that (composing, opening the
+run folder, starting an endpoint, reporting) either signal raises :class:`KeyboardInterrupt`, and
+context managers close what is open. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -17,46 +17,46 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Whether a signal came; libraries may turn the exception it raised into one of their own."""
+    """Records that a signal came: libraries may replace the exception that it raised."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.received = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """What either signal does while this is installed."""
-        self.came = True
-        loop_s = signal.getsignal(signal.SIGINT)
-        if callable(loop_s) and loop_s != self.handle:
-            loop_s(number, frame)  # it cancels what the event loop runs
+        """Handle either signal."""
+        self.received = True
+        loop_handler = signal.getsignal(signal.SIGINT)
+        if callable(loop_handler) and loop_handler != self.handle:
+            loop_handler(number, frame)  # cancels the task that the event loop runs
         else:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def interruptible() -> Generator[Interrupts]:
-    """While inside, SIGTERM does what Ctrl-C does; a shell's ``nohup`` or ``&`` stays respected.
+    """Inside, SIGTERM does what Ctrl-C does; a signal ignored by ``nohup`` or ``&`` stays ignored.
 
     Raises:
         KeyboardInterrupt: from wherever the main thread is, when a signal comes.
     """
-    found = Interrupts()
+    interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield found  # signals are the main thread's
+        yield interrupts  # signals are the main thread's
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
         if before[number] != signal.SIG_IGN:
-            signal.signal(number, found.handle)
+            signal.signal(number, interrupts.handle)
     try:
-        yield found
+        yield interrupts
     finally:
         for number in _SIGNALS:
             signal.signal(number, before[number] or signal.SIG_DFL)
 
 
 @contextmanager
-def left_to_the_loop() -> Generator[None]:
-    """While inside, :class:`asyncio.Runner` finds Ctrl-C as it wants it: it cancels its task."""
+def leave_sigint_to_loop() -> Generator[None]:
+    """Inside, Ctrl-C has Python's default handler, so :class:`asyncio.Runner` installs its own."""
     before = signal.getsignal(signal.SIGINT)
     ours = isinstance(getattr(before, "__self__", None), Interrupts)
     if ours:

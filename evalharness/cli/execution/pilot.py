@@ -7,45 +7,47 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from evalharness import __version__
-from evalharness.cli.compose import Job
-from evalharness.cli.execution.connections import config_yaml, open_lanes, open_money
-from evalharness.cli.execution.cost_prompt import asks, confirm, recorded
-from evalharness.cli.execution.signals import draining
-from evalharness.distributed.leases import refuse_open
+from evalharness.cli.compose import ComposedConfig
+from evalharness.cli.execution.connections import config_yaml, open_budget, open_endpoints
+from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
+from evalharness.cli.execution.signals import stop_on_signals
+from evalharness.distributed.leases import refuse_open_leases
 from evalharness.errors import ConfigError
-from evalharness.planning.estimate.pilot import choose
+from evalharness.planning.estimate.pilot import choose_pilot
 from evalharness.process.text import plural
-from evalharness.runner import Runner, Stop, Summary
+from evalharness.runner import Runner, RunSummary, StopReason
 from evalharness.runner.progress import progress_for_terminal
 from evalharness.store.folder.writer import RunStore
-from evalharness.store.remote.locations import hold, run_root
+from evalharness.store.remote.locations import acquire_lock, run_root
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from evalharness.cli.execution.prepare import Prepared
+    from evalharness.cli.execution.prepare import PreparedRun
 
 
 async def send_pilot(
-    jobs: list[Job], prepared: Prepared, size: int, *, yes: bool = False
-) -> Stop | None:
-    """Send what a pilot of ``size`` trials a setting still lacks; why it stopped before its end.
+    jobs: list[ComposedConfig], prepared: PreparedRun, size: int, *, yes: bool = False
+) -> StopReason | None:
+    """Send what a pilot of ``size`` trials a setting still lacks; return why it stopped early.
 
-    The trials are those a run would send, recorded where it would record them: they are not bought
-    again. The folder stays resumable by ``evalharness run``.
+    The trials are those that a run would send, recorded where it would record them, so no request
+    is paid for twice. ``evalharness run`` can resume the folder.
 
     Raises:
-        ConfigError: ``size`` is below 1, or a dear pilot was not confirmed.
+        ConfigError: ``size`` is below 1, or an expensive pilot was not confirmed.
     """
     if size < 1:
         raise ConfigError(f"--pilot {size}: at least one trial a setting", hint="--pilot 5")
     plan = prepared.plan
-    if asks(prepared, yes=yes):
-        confirm(prepared, choose(plan, recorded(prepared)[0], size), what="This pilot")
-    store = RunStore(run_root(plan.config), code_version=__version__, lock=hold(plan.config))
+    if needs_confirmation(prepared, yes=yes):
+        confirm(prepared, choose_pilot(plan, recorded_trials(prepared)[0], size), what="This pilot")
+    store = RunStore(
+        run_root(plan.config), code_version=__version__, lock=acquire_lock(plan.config)
+    )
     try:
-        refuse_open(store.folder.root)
+        refuse_open_leases(store.folder.root)
         store.save_plan(
             config_yaml=config_yaml(jobs),
             prompts=plan.prompts,
@@ -54,15 +56,15 @@ async def send_pilot(
             planned=len(plan),
         )
         done = plan.done_map(store.done_keys())
-        keep = choose(plan, done, size)
+        skip = choose_pilot(plan, done, size)
     except BaseException:
         store.close()
         raise
-    wanted = int((~keep).sum())
-    summary = Summary(planned=wanted)
+    wanted = int((~skip).sum())
+    summary = RunSummary(planned=wanted)
     try:
         if wanted:
-            summary = await _send(prepared, store, keep)
+            summary = await _send(prepared, store, skip)
         else:
             store.start()
     except BaseException:
@@ -75,23 +77,23 @@ async def send_pilot(
     if stop is not None and left:
         status, reason = stop.status, stop.reason
     await store.finish(status=status, reason=reason)
-    _say(summary, wanted)
+    _print_summary(summary, wanted)
     return stop
 
 
-async def _send(prepared: Prepared, store: RunStore, keep: NDArray[np.bool_]) -> Summary:
+async def _send(prepared: PreparedRun, store: RunStore, skip: NDArray[np.bool_]) -> RunSummary:
     progress = progress_for_terminal()
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)
-        lanes = await open_lanes(prepared, stack, progress)
-        money = open_money(prepared, store)
-        runner = Runner(prepared.plan, store, lanes, money=money, progress=progress)
-        progress.start(total=int((~keep).sum()), done=0, label=f"{prepared.plan.config.name} pilot")
-        with draining(runner, progress):
-            return await runner.run(keep)
+        endpoints = await open_endpoints(prepared, stack, progress)
+        budget = open_budget(prepared, store)
+        runner = Runner(prepared.plan, store, endpoints, budget=budget, progress=progress)
+        progress.start(total=int((~skip).sum()), done=0, label=f"{prepared.plan.config.name} pilot")
+        with stop_on_signals(runner, progress):
+            return await runner.run(skip)
 
 
-def _say(summary: Summary, wanted: int) -> None:
+def _print_summary(summary: RunSummary, wanted: int) -> None:
     if not wanted:
         print("pilot: every setting has that many answers; 0 requests sent", file=sys.stderr)
         return

@@ -8,9 +8,10 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from evalharness.config.models import ExecutionConfig, ProviderConfig, RunConfig
-from evalharness.config.secret_scan import refuse_in_prompts
+from evalharness.config.secret_scan import refuse_secrets_in_prompts
 from evalharness.errors import ConfigError
-from evalharness.planning.plan import Plan, build_plan
+from evalharness.planning.build import build_plan
+from evalharness.planning.plan import Plan
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
 from evalharness.scoring import parse_answer_spec, parse_scoring
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from evalharness.pricing import Price, PriceBook
 
 
-class Prepared:
+class PreparedRun:
     """A plan that may be sent, with everything checked that can be checked before."""
 
     def __init__(self, plan: Plan, providers: dict[str, ProviderConfig], book: PriceBook) -> None:
@@ -34,7 +35,7 @@ class Prepared:
         return self.book.find(setting.provider, setting.model, at=datetime.now(UTC).date())
 
 
-def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> Prepared:
+def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
     """Check providers, dataset, parameters and prices; nothing is sent.
 
     Args:
@@ -49,7 +50,7 @@ def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> Prepared:
     config = configs[0]
     providers: dict[str, ProviderConfig] = {}
     for job in configs:
-        for provider in _used(job):
+        for provider in _providers_of(job):
             if providers.setdefault(provider.name, provider) != provider:
                 raise ConfigError(
                     f"two configurations are both called provider.name={provider.name}",
@@ -62,13 +63,13 @@ def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> Prepared:
     parse_scoring(config.scoring)
     parse_answer_spec(config.answer)
     plan = build_plan(configs, identities, root=Path.cwd())
-    refuse_in_prompts(plan.prompts, plan.settings)
+    refuse_secrets_in_prompts(plan.prompts, plan.settings)
     aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
-    book = PriceBook.load(overrides=config.pricing, aliases=aliases)
-    return Prepared(plan, providers, book)
+    book = PriceBook.read(overrides=config.pricing, aliases=aliases)
+    return PreparedRun(plan, providers, book)
 
 
-def _used(config: RunConfig) -> list[ProviderConfig]:
+def _providers_of(config: RunConfig) -> list[ProviderConfig]:
     axis = config.sweep.get("provider")
     if axis is None:
         return [config.provider]
@@ -76,8 +77,8 @@ def _used(config: RunConfig) -> list[ProviderConfig]:
     return [named[name] for name in axis if name in named]
 
 
-def _nothing_of_ray(execution: ExecutionConfig) -> None:
-    """What only workers have is not left unheeded in one process."""
+def _refuse_ray_keys(execution: ExecutionConfig) -> None:
+    """Refuse keys that have a meaning only for Ray workers."""
     for key in ("address", "journal_dir", "shard_trials"):
         if (value := getattr(execution, key)) is not None:
             raise ConfigError(
@@ -87,14 +88,14 @@ def _nothing_of_ray(execution: ExecutionConfig) -> None:
 
 
 def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> None:
-    """Find out before anything is started whether the run can be carried out as asked.
+    """Check before anything is started whether the run can be executed as configured.
 
     Raises:
         ConfigError: Ray is not installed, or ``execution`` does not fit the rest.
     """
     execution = config.execution
     if execution.engine == "local":
-        _nothing_of_ray(execution)
+        _refuse_ray_keys(execution)
         return
     if importlib.util.find_spec("ray") is None:
         raise ConfigError(
@@ -105,12 +106,12 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
             "a load is measured from one process, whose lateness is known",
             hint="execution=local, or load=none",
         )
-    most = config.limits.concurrency
-    if execution.workers > most:
+    maximum = config.limits.concurrency
+    if execution.workers > maximum:
         raise ConfigError(
-            f"execution.workers={execution.workers}, and limits.concurrency={most} requests at "
+            f"execution.workers={execution.workers}, and limits.concurrency={maximum} requests at "
             "once are not enough for one each",
-            hint=f"execution.workers={most}, or a larger limits.concurrency (the total of all)",
+            hint=f"execution.workers={maximum}, or a larger limits.concurrency (the total of all)",
         )
     folder = execution.journal_dir
     if folder is not None and not PurePath(folder).is_absolute():

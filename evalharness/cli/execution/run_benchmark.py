@@ -1,4 +1,4 @@
-"""``evalharness run`` with a load: point after point, each measured whole or not at all."""
+"""``evalharness run`` with a load: one load point after the other, each measured as a whole."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from evalharness.cli.execution.connections import open_lanes, open_money
-from evalharness.cli.execution.signals import draining
+from evalharness.cli.execution.connections import open_budget, open_endpoints
+from evalharness.cli.execution.signals import stop_on_signals
 from evalharness.config.models import LimitsConfig, LoadConfig
 from evalharness.errors import StorageError
 from evalharness.planning.load_points import (
-    OPEN_CONCURRENCY,
+    OPEN_LOOP_CONCURRENCY,
     expected_requests,
-    load_of,
-    load_points,
+    group_by_load_point,
+    load_from_identity,
     measured_requests,
     replay_times,
 )
 from evalharness.records import Setting, Trial
-from evalharness.runner import Stop, Summary
-from evalharness.runner.benchmark import LoadRunner, Point
+from evalharness.runner import RunSummary, StopReason
+from evalharness.runner.benchmark import LoadPointPlan, LoadRunner
 from evalharness.runner.progress import Progress, progress_for_terminal
 from evalharness.store.folder.load_points_file import (
     Measurement,
-    current,
+    current_measurements,
     read_measurements,
     write_measurements,
 )
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.writer import RunStore
-from evalharness.store.journal.disk_reserve import answer_bytes
+from evalharness.store.journal.disk_reserve import expected_answer_bytes
 
 if TYPE_CHECKING:
-    from evalharness.cli.execution.prepare import Prepared
+    from evalharness.cli.execution.prepare import PreparedRun
 
 
-async def run_load(prepared: Prepared, store: RunStore) -> Summary:
+async def run_benchmark(prepared: PreparedRun, store: RunStore) -> RunSummary:
     """Measure every load point that has not been measured; the store stays open.
 
     A load point is measured in one go. One that was interrupted is measured anew, with repeats
@@ -50,25 +50,27 @@ async def run_load(prepared: Prepared, store: RunStore) -> Summary:
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)
         limits = _limits(prepared)
-        lanes = await open_lanes(prepared, stack, progress, exactly=limits)
-        money = open_money(prepared, store)
-        store.start(in_flight=limits.concurrency, answer_bytes=answer_bytes(prepared.plan.settings))
-        runner = LoadRunner(prepared.plan, store, lanes, money=money, progress=progress)
-        bench = _Bench(prepared, store, runner, progress)
-        with draining(runner, progress):
-            await bench.run()
-        return bench.summary
+        endpoints = await open_endpoints(prepared, stack, progress, exact_limits=limits)
+        budget = open_budget(prepared, store)
+        store.start(
+            in_flight=limits.concurrency, answer_bytes=expected_answer_bytes(prepared.plan.settings)
+        )
+        runner = LoadRunner(prepared.plan, store, endpoints, budget=budget, progress=progress)
+        benchmark = _Benchmark(prepared, store, runner, progress)
+        with stop_on_signals(runner, progress):
+            await benchmark.run()
+        return benchmark.summary
 
 
-class _Bench:
-    """The load points of a run, those measured before and those to come."""
+class _Benchmark:
+    """The load points of a run: those measured already, and those still to measure."""
 
     def __init__(
-        self, prepared: Prepared, store: RunStore, runner: LoadRunner, progress: Progress
+        self, prepared: PreparedRun, store: RunStore, runner: LoadRunner, progress: Progress
     ) -> None:
         self._plan = prepared.plan
         assert prepared.plan.config.load is not None
-        self._judge: LoadConfig = prepared.plan.config.load
+        self._load: LoadConfig = prepared.plan.config.load
         self._store = store
         self._root = store.folder.root
         self._runner = runner
@@ -76,166 +78,183 @@ class _Bench:
         self._measurements = read_measurements(self._root)
 
     @property
-    def summary(self) -> Summary:
+    def summary(self) -> RunSummary:
         """What this session did."""
         return self._runner.summary
 
     async def run(self) -> None:
-        points = load_points(self._plan.settings)
-        counts = [self._to_send(settings) for settings in points]
+        points = group_by_load_point(self._plan.settings)
+        counts = [self._requests_to_send(settings) for settings in points]
         total = 0 if None in counts else sum(count or 0 for count in counts)
         self._progress.start(total=total, done=0, label=self._plan.config.name)
-        began = asyncio.get_running_loop().time()
+        start = asyncio.get_running_loop().time()
         for settings in points:
             if self.summary.stop is not None:
-                self.summary.planned += self._expected(settings) or 1
+                self.summary.planned += self._expected_requests(settings) or 1
             elif settings[0].load.get("search"):
                 await self._search(settings)
-            elif (before := self._finished(settings)) is None:
+            elif (measurement := self._valid_measurement(settings)) is None:
                 await self._measure(settings, settings[0].load)
             else:
-                self._count_recorded(before)
-        self.summary.seconds = asyncio.get_running_loop().time() - began
+                self._count_recorded(measurement)
+        self.summary.seconds = asyncio.get_running_loop().time() - start
 
-    def _to_send(self, settings: Sequence[Setting]) -> int | None:
-        """Requests that a load point still takes; None where only the measurement tells."""
+    def _requests_to_send(self, settings: Sequence[Setting]) -> int | None:
+        """Requests that a load point still needs; None where only the measurement can tell."""
         if settings[0].load.get("search"):
             return None
-        return 0 if self._finished(settings) else self._expected(settings)
+        return 0 if self._valid_measurement(settings) else self._expected_requests(settings)
 
     # ── one load point ───────────────────────────────────────────────────────────────────────
 
-    def _finished(self, settings: Sequence[Setting]) -> Measurement | None:
-        """The measurement of this load point that counts, None when there is none yet."""
+    def _valid_measurement(self, settings: Sequence[Setting]) -> Measurement | None:
+        """The valid measurement of this load point; None when there is none yet."""
         ids, load = [s.setting_id for s in settings], settings[0].load
         return next(
-            (m for m in current(self._measurements) if m.settings == ids and m.load == load), None
+            (
+                m
+                for m in current_measurements(self._measurements)
+                if m.settings == ids and m.load == load
+            ),
+            None,
         )
 
     async def _measure(self, settings: Sequence[Setting], shape: dict[str, Any]) -> Measurement:
         number = 1 + max((m.number for m in self._measurements), default=0)
         searched = bool(shape.get("search"))
-        into = Measurement(
+        measurement = Measurement(
             number=number,
             settings=[s.setting_id for s in settings],
             load=shape,
             searched=searched,
         )
-        self._measurements.append(into)
+        self._measurements.append(measurement)
         write_measurements(self._root, self._measurements)
-        load = load_of(shape, self._judge)
-        point = self._point(settings, load)
+        load = load_from_identity(shape, self._load)
+        point = self._point_plan(settings, load)
         before = self.summary.recorded
         try:
-            await self._runner.measure(point, into)
+            await self._runner.measure(point, measurement)
             await self._store.journal.flush()
         except StorageError as error:
-            self._runner.stop(Stop.because(error))
+            self._runner.stop(StopReason.from_error(error))
         finally:
-            self._close(settings, into, before)
-        if into.finished:
-            self._say(self._described(into))
-        return into
+            self._store_result(settings, measurement, before)
+        if measurement.is_finished:
+            self._print_validity(self._measured_facts(measurement))
+        return measurement
 
-    def _say(self, found: dict[str, Any]) -> None:
-        """Tell at once, and to the exit code, when a measurement does not count."""
-        if found["invalid"]:
+    def _print_validity(self, facts: dict[str, Any]) -> None:
+        """Print when a measurement is invalid or cut short; the exit code says so too."""
+        if facts["invalid"]:
             self.summary.invalid_points += 1
-            self._progress.say(f"measurement {found['measurement']} is INVALID:")
-            for reason in found["invalid"]:
-                self._progress.say(f"  {reason}")
-        if found["state"] == "cut":
-            self._progress.say(f"measurement {found['measurement']} cut short: {found['reason']}")
+            self._progress.print_line(f"measurement {facts['measurement']} is INVALID:")
+            for reason in facts["invalid"]:
+                self._progress.print_line(f"  {reason}")
+        if facts["state"] == "cut":
+            self._progress.print_line(
+                f"measurement {facts['measurement']} cut short: {facts['reason']}"
+            )
 
-    def _close(self, settings: Sequence[Setting], into: Measurement, before: int) -> None:
-        """Keep what became of a measurement, and count it: an unfinished one is all still to do."""
+    def _store_result(
+        self, settings: Sequence[Setting], measurement: Measurement, before: int
+    ) -> None:
+        """Store the result of a measurement, and count it; an unfinished one stays planned."""
         write_measurements(self._root, self._measurements)
         done = self.summary.recorded - before
-        self.summary.planned += done if into.finished else done + (self._expected(settings) or 1)
+        self.summary.planned += (
+            done if measurement.is_finished else done + (self._expected_requests(settings) or 1)
+        )
 
-    def _point(self, settings: Sequence[Setting], load: LoadConfig) -> Point:
+    def _point_plan(self, settings: Sequence[Setting], load: LoadConfig) -> LoadPointPlan:
         plan = self._plan
         first = self._next_repeat(settings)
         if load.arrival == "replay":
             trace = replay_times(plan.prompts, load.column or "")
-            trials: Iterator[Trial] = plan.rows(settings[0], first)
-            return Point(load, trials, load.requests or len(trace), trace)
+            trials: Iterator[Trial] = plan.dataset_trials(settings[0], first)
+            return LoadPointPlan(load, trials, load.requests or len(trace), trace)
         trials = itertools.chain.from_iterable(
-            plan.visit(settings, repeat) for repeat in itertools.count(first)
+            plan.round_trials(settings, repeat) for repeat in itertools.count(first)
         )
         cells = len(plan.prompts) * len(settings)
-        most = measured_requests(load, cells=cells, repeats=plan.config.repeats)
-        return Point(load, trials, most)
+        maximum = measured_requests(load, cells=cells, repeats=plan.config.repeats)
+        return LoadPointPlan(load, trials, maximum)
 
     def _next_repeat(self, settings: Sequence[Setting]) -> int:
-        """The first repeat no attempt of these settings has used."""
-        mine = {s.setting_id for s in settings}
+        """The first repeat that no attempt of these settings has used."""
+        setting_ids = {s.setting_id for s in settings}
         table = Run.open(self._root).table("attempts", ["trial_id", "setting_id", "repeat"])
         names: list[Any] = table["setting_id"].to_pylist()
         repeats: list[Any] = table["repeat"].to_pylist()
-        used = [r for name, r in zip(names, repeats, strict=True) if name in mine]
+        used = [r for name, r in zip(names, repeats, strict=True) if name in setting_ids]
         return 1 + max(used, default=-1)
 
-    def _expected(self, settings: Sequence[Setting]) -> int | None:
+    def _expected_requests(self, settings: Sequence[Setting]) -> int | None:
         return expected_requests(
-            load_of(settings[0].load, self._judge),
+            load_from_identity(settings[0].load, self._load),
             cells=len(self._plan.prompts) * len(settings),
             repeats=self._plan.config.repeats,
         )
 
-    def _count_recorded(self, before: Measurement) -> None:
+    def _count_recorded(self, measurement: Measurement) -> None:
         table = Run.open(self._root).table("records", ["trial_id", "measurement"])
-        count = table["measurement"].to_pylist().count(before.number)
+        count = table["measurement"].to_pylist().count(measurement.number)
         self.summary.planned += count
         self.summary.already_recorded += count
 
     # ── searching ────────────────────────────────────────────────────────────────────────────
 
     async def _search(self, settings: Sequence[Setting]) -> None:
-        """Find the highest rate that holds; rates measured before are not measured again."""
-        from evalharness.runner.benchmark.rate_search import Search
+        """Find the highest rate that meets the goal; a rate is measured only once."""
+        from evalharness.planning.rate_search import RateSearch
 
         shape = settings[0].load
-        load = load_of(shape, self._judge)
+        load = load_from_identity(shape, self._load)
         assert load.search is not None
         assert load.rate is not None
-        search = Search(load.rate, load.search)
+        search = RateSearch(load.rate, load.search)
         while (rate := search.next_rate()) is not None and self.summary.stop is None:
-            asked = {**shape, "rate": int(rate) if rate == int(rate) else rate}
-            step = [structs.replace(s, load=asked) for s in settings]
-            one = self._finished(step)
-            if one is None:
-                one = await self._measure(step, asked)
+            step_load = {**shape, "rate": int(rate) if rate == int(rate) else rate}
+            step = [structs.replace(s, load=step_load) for s in settings]
+            measurement = self._valid_measurement(step)
+            if measurement is None:
+                measurement = await self._measure(step, step_load)
             else:
-                self._count_recorded(one)
-            if one.finished:
-                self._judge_step(search, rate, one, load.search.goodput)
+                self._count_recorded(measurement)
+            if measurement.is_finished:
+                self._report_step(search, rate, measurement, load.search.goodput)
         if self.summary.stop is None:
-            self._progress.say(search.outcome)
+            self._progress.print_line(search.outcome)
 
-    def _judge_step(self, search: Any, rate: float, one: Measurement, goodput: float) -> None:
-        found = self._described(one)
-        from evalharness.report.build.load_points import holds
+    def _report_step(
+        self, search: Any, rate: float, measurement: Measurement, goodput: float
+    ) -> None:
+        facts = self._measured_facts(measurement)
+        from evalharness.report.build.load_points import meets_goodput
 
-        good = holds(found, goodput)
+        good = meets_goodput(facts, goodput)
         search.observe(rate, holds=good)
-        share: float | None = found["goodput"] and found["goodput"]["share"]
+        share: float | None = facts["goodput"] and facts["goodput"]["share"]
         shown = "unknown" if share is None else f"{share:.1%}"
         verdict = "holds" if good else "does not hold"
-        self._progress.say(f"{rate:g} requests/s: goodput {shown}, {verdict}")
+        self._progress.print_line(f"{rate:g} requests/s: goodput {shown}, {verdict}")
 
-    def _described(self, one: Measurement) -> dict[str, Any]:
+    def _measured_facts(self, measurement: Measurement) -> dict[str, Any]:
         from evalharness.analysis.load.load_point import ATTEMPT_COLUMNS, RECORD_COLUMNS
-        from evalharness.report.build.load_points import MeasuredRows, measure_one
+        from evalharness.report.build.load_points import MeasurementRows, measure_rows
 
         run = Run.open(self._root)
-        records = MeasuredRows(run.snapshot("records"), RECORD_COLUMNS).of(one.number)
-        attempts = MeasuredRows(run.snapshot("attempts"), ATTEMPT_COLUMNS).of(one.number)
-        return measure_one(one, records, attempts, self._judge).facts
+        records = MeasurementRows(run.snapshot("records"), RECORD_COLUMNS).read(measurement.number)
+        attempts = MeasurementRows(run.snapshot("attempts"), ATTEMPT_COLUMNS).read(
+            measurement.number
+        )
+        return measure_rows(measurement, records, attempts, self._load).facts
 
 
-def _limits(prepared: Prepared) -> LimitsConfig:
-    """The run's limits without those that would change a load: each point has its own places."""
-    most = max(int(s.load.get("concurrency", OPEN_CONCURRENCY)) for s in prepared.plan.settings)
+def _limits(prepared: PreparedRun) -> LimitsConfig:
+    """The run's limits without those that would change a load: each point has its own slots."""
+    maximum = max(
+        int(s.load.get("concurrency", OPEN_LOOP_CONCURRENCY)) for s in prepared.plan.settings
+    )
     limits = prepared.plan.config.limits
-    return structs.replace(limits, concurrency=max(limits.concurrency, most), adaptive=False)
+    return structs.replace(limits, concurrency=max(limits.concurrency, maximum), adaptive=False)

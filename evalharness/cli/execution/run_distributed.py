@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from evalharness.cli.execution.connections import open_money
-from evalharness.cli.execution.signals import draining
+from evalharness.cli.execution.connections import open_budget
+from evalharness.cli.execution.signals import stop_on_signals
 from evalharness.config.models import ExecutionConfig
-from evalharness.distributed.ray_token import ask_for_token
+from evalharness.distributed.ray_token import require_token
 from evalharness.providers import open_endpoint
-from evalharness.runner import Summary, budget
+from evalharness.runner import RunSummary, budget
 from evalharness.runner.progress import Progress
 from evalharness.store.folder.writer import RunStore
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from evalharness.cli.execution.prepare import Prepared
-    from evalharness.distributed.messages import Reach
+    from evalharness.cli.execution.prepare import PreparedRun
+    from evalharness.distributed.messages import EndpointSpec
 
 
 def fetches_journals(execution: ExecutionConfig) -> bool:
@@ -32,55 +32,59 @@ def fetches_journals(execution: ExecutionConfig) -> bool:
 
 
 async def run_distributed(
-    prepared: Prepared, store: RunStore, done: NDArray[np.bool_], progress: Progress
-) -> Summary:
+    prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_], progress: Progress
+) -> RunSummary:
     """Run what is left of a plan on Ray; the store stays open."""
     if prepared.plan.config.execution.address is None:
-        ask_for_token()
+        require_token()
     from evalharness.distributed.actors import cluster
     from evalharness.distributed.driver import Driver
-    from evalharness.distributed.round_setup import Task
+    from evalharness.distributed.round_setup import DistributedTask
 
     plan = prepared.plan
-    progress.say(f"starting {plan.config.execution.workers} workers on Ray")
+    progress.print_line(f"starting {plan.config.execution.workers} workers on Ray")
 
-    def gone() -> Decimal:
-        return open_money(prepared, store).gone
+    def committed_usd() -> Decimal:
+        return open_budget(prepared, store).committed_usd
 
-    def spent_in(attempts: pa.Table) -> Decimal:
-        found = budget.spent_in(attempts, plan.settings, prepared.book)
-        return found.spent + found.in_doubt
+    def committed_in(attempts: pa.Table) -> Decimal:
+        spending = budget.attempts_spend(attempts, plan.settings, prepared.book)
+        return spending.spent + spending.in_doubt
 
     async with AsyncExitStack() as stack:
-        reaches = [await _reach(prepared, name, stack, progress) for name in prepared.providers]
-        task = Task(
+        endpoints = [
+            await _endpoint_spec(prepared, name, stack, progress) for name in prepared.providers
+        ]
+        task = DistributedTask(
             plan=plan,
             profiles={name: p.profile for name, p in prepared.providers.items()},
-            reaches=reaches,
+            endpoints=endpoints,
             prices={s.setting_id: prepared.price(s) for s in plan.settings},
-            gone=gone,
-            spent_in=spent_in,
+            committed_usd=committed_usd,
+            committed_in=committed_in,
         )
-        # Ray sets handlers of its own, which ours replace.
+        # Ray sets signal handlers of its own, which ours replace.
         driver = Driver(task, store, stack.enter_context(cluster(plan.config.execution)), progress)
         progress.start(total=len(plan), done=int(done.sum()), label=plan.config.name)
-        with draining(driver, progress):
+        with stop_on_signals(driver, progress):
             return await driver.run(done)
 
 
-async def _reach(prepared: Prepared, name: str, stack: AsyncExitStack, progress: Progress) -> Reach:
-    """Open an endpoint, and say how workers get there."""
-    from evalharness.distributed.messages import Reach
+async def _endpoint_spec(
+    prepared: PreparedRun, name: str, stack: AsyncExitStack, progress: Progress
+) -> EndpointSpec:
+    """Open an endpoint; return what workers need to reach it."""
+    from evalharness.distributed.messages import EndpointSpec
 
     provider = prepared.providers[name]
-    endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.say))
+    endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.print_line))
     limits = prepared.plan.config.limits
-    most = min(limits.concurrency, endpoint.concurrency_hint or 10**9)
-    return Reach(
+    maximum = min(limits.concurrency, endpoint.concurrency_hint or 10**9)
+    return EndpointSpec(
         name=name,
         base_url=endpoint.base_url,
         headers=endpoint.headers,
         profile=endpoint.profile,
         api_key_env=provider.api_key_env,
-        limits=structs.replace(limits, concurrency=most),
+        limits=structs.replace(limits, concurrency=maximum),
     )

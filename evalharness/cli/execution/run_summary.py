@@ -1,4 +1,4 @@
-"""The last words of a run: what was sent, what is in doubt, and what to type next."""
+"""The closing lines of a run: what was sent, what is in doubt, and what to type next."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from evalharness.columnar.arrow_ops import where_equal
 from evalharness.errors import EXIT_BUDGET, EXIT_CONFIG, EXIT_STORAGE, EvalharnessError
 from evalharness.process.text import plural
-from evalharness.report.html import PAGE
-from evalharness.runner import Summary
+from evalharness.report.html import REPORT_FILE
+from evalharness.runner import RunSummary
 from evalharness.store.folder.run import Run
-from evalharness.store.remote.locations import shown
+from evalharness.store.remote.locations import display_path
 
 _LIMIT = "limits.max_cost_usd"
 
 
-def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> list[str]:
+def closing_lines(root: Path, summary: RunSummary, arguments: Sequence[str]) -> list[str]:
     """What was sent, what is in doubt, and the command that goes on; the last line is to type."""
     lines: list[str] = []
-    place = shown(root)
+    location = display_path(root)
     if not summary.recorded and not summary.remaining:
         lines.append(
-            f"nothing to send: all {summary.planned} trials are recorded in {place} "
+            f"nothing to send: all {summary.planned} trials are recorded in {location} "
             "(raise repeats=…, or add a value to an axis)"
         )
     else:
@@ -38,7 +38,7 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
         lines.append(
             f"{plural(in_doubt, 'attempt')} of this run in doubt ({len(summary.in_doubt)} new): "
             "sent, outcome unknown, may have been billed "
-            f"(outcome = 'in_doubt' in {place}/attempts)"
+            f"(outcome = 'in_doubt' in {location}/attempts)"
         )
     if summary.unsaved:
         lines.append(
@@ -56,7 +56,7 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
         if summary.stop.hint:
             lines.append(f"  → {summary.stop.hint}")
     if summary.exit_code == EXIT_BUDGET:
-        arguments = with_new_limit(arguments)
+        arguments = with_higher_limit(arguments)
     command = shlex.join(["evalharness", "run", *arguments])
     if summary.remaining:
         first = ", once that is put right" if summary.exit_code == EXIT_CONFIG else ""
@@ -64,17 +64,17 @@ def closing_lines(root: Path, summary: Summary, arguments: Sequence[str]) -> lis
     elif summary.exit_code == EXIT_STORAGE:
         lines.append(f"every trial is recorded, not all are sealed; to go on: {command}")
     else:
-        page = root / PAGE
+        page = root / REPORT_FILE
         if page.is_file():
             lines.append(f"with figures, in a browser: {page}")
-        lines.append(f"again: evalharness report {shlex.quote(place)}")
+        lines.append(f"again: evalharness report {shlex.quote(location)}")
     return lines
 
 
-def with_new_limit(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command that reached its money limit, with a place for a higher one."""
-    kept = [a for a in arguments if a.lstrip("+").partition("=")[0] != _LIMIT]
-    return [*kept, f"{_LIMIT}=NEW"]
+def with_higher_limit(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command that reached its cost limit, with a placeholder for a new one."""
+    others = [a for a in arguments if a.lstrip("+").partition("=")[0] != _LIMIT]
+    return [*others, f"{_LIMIT}=NEW"]
 
 
 def _attempts_in_doubt(root: Path) -> int:

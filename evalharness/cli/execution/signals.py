@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first drains, the second stops at once. Both lose nothing done."""
+"""Ctrl-C and SIGTERM: the first waits for requests in flight, the second stops at once."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from evalharness.errors import EXIT_INTERRUPTED
-from evalharness.runner import Stop
+from evalharness.runner import StopReason
 from evalharness.runner.progress import Progress
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stoppable(Protocol):
-    """What can be stopped in two steps."""
+    """A runner that can be stopped in two steps."""
 
-    def stop(self, decision: Stop) -> None:
+    def stop(self, decision: StopReason) -> None:
         """Start nothing new."""
         ...
 
@@ -28,8 +28,8 @@ class Stoppable(Protocol):
 
 
 @contextmanager
-def draining(runner: Stoppable, progress: Progress) -> Generator[None]:
-    """While inside, signals stop the runner instead of the process."""
+def stop_on_signals(runner: Stoppable, progress: Progress) -> Generator[None]:
+    """Inside, signals stop the runner instead of the process."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
     received = 0
@@ -38,8 +38,10 @@ def draining(runner: Stoppable, progress: Progress) -> Generator[None]:
         nonlocal received
         received += 1
         if received == 1:
-            progress.say(f"{number.name}: finishing what is in flight; once more stops at once")
-            runner.stop(Stop(f"{number.name} received", EXIT_INTERRUPTED, "interrupted"))
+            progress.print_line(
+                f"{number.name}: finishing what is in flight; once more stops at once"
+            )
+            runner.stop(StopReason(f"{number.name} received", EXIT_INTERRUPTED, "interrupted"))
         else:
             runner.abandon()
 
@@ -50,6 +52,6 @@ def draining(runner: Stoppable, progress: Progress) -> Generator[None]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
-            # The loop leaves the system's own behind; what comes now (endpoints are closed, a
-            # report is made) can be interrupted as what came before.
+            # The loop leaves the system's default handlers. Closing endpoints and writing the
+            # report can be interrupted like the time before.
             signal.signal(number, before[number])

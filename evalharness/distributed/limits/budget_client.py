@@ -1,4 +1,4 @@
-"""A worker's money guard: its limit is an allowance that the coordinator raises on request."""
+"""A worker's budget: its limit is an allowance that the coordinator raises on request."""
 
 from __future__ import annotations
 
@@ -7,118 +7,127 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
-from evalharness.distributed.limits.budget_server import Granted
+from evalharness.distributed.limits.budget_server import Allowance
 from evalharness.distributed.limits.limiter import MESSAGE_EVERY_S
-from evalharness.runner.budget import Money, Price
+from evalharness.runner.budget import RequestPrice, RunBudget
 
-# How often a worker that found too little asks again, and tells what it has spent.
-ASK_EVERY_S = 0.1
-TELL_EVERY_S = 0.25
-# It asks ahead while it has room for fewer requests than this.
-_LOW = 8
+# How often a worker that got too little asks again, and how often it reports what it has spent.
+REQUEST_EVERY_S = 0.1
+REPORT_EVERY_S = 0.25
+# It asks for more while it has room for fewer requests than this.
+_MIN_REQUESTS = 8
 _ZERO = Decimal(0)
 
 
-class AskPurse(Protocol):
-    """How a worker reaches the purse of its run; raises what the connection raises."""
+class BudgetClient(Protocol):
+    """How a worker reaches the budget server of its run; raises what the connection raises."""
 
-    async def more(self, need: Decimal, gone: Decimal, unused: Decimal) -> Granted:
-        """Ask for room for ``need`` more."""
+    async def request_budget(
+        self, need: Decimal, committed_usd: Decimal, available_usd: Decimal
+    ) -> Allowance:
+        """Ask for room for ``need`` more; the rest as in :meth:`report_budget`."""
         ...
 
-    async def told(self, gone: Decimal, unused: Decimal) -> bool:
-        """Tell what became of the allowance; whether others need what is unused."""
+    async def report_budget(self, committed_usd: Decimal, available_usd: Decimal) -> bool:
+        """Report how the allowance was used; returns whether others need what is available."""
         ...
 
-    async def give_back(self, amount: Decimal) -> Decimal:
+    async def release_budget(self, amount: Decimal) -> Decimal:
         """Lower the allowance; returns the new one."""
         ...
 
 
-class SharedMoney(Money):
-    """Keeps one worker within its allowance (see :class:`~.purse.Purse`).
+class SharedBudget(RunBudget):
+    """Keeps one worker within its allowance (see :class:`.budget_server.BudgetServer`).
 
-    Use it as an asynchronous context manager: inside, it talks to the purse.
+    Use it as an asynchronous context manager: inside, it exchanges messages with the server.
 
     Args:
         prices: by setting_id; None where no price is known.
-        purse: where allowances come from; None where the run has no money limit.
+        client: where allowances come from; None where the run has no cost limit.
 
     Attributes:
-        on_lost: called with the reason when the purse cannot be reached; nothing more is
-            admitted than the allowance holds.
+        on_lost: called with the reason when the server cannot be reached; requests are then
+            admitted only within the allowance there is.
     """
 
-    def __init__(self, prices: Mapping[str, Price | None], purse: AskPurse | None) -> None:
-        super().__init__(None if purse is None else _ZERO, prices)
-        self._purse = purse
+    def __init__(
+        self, prices: Mapping[str, RequestPrice | None], client: BudgetClient | None
+    ) -> None:
+        super().__init__(None if client is None else _ZERO, prices)
+        self._client = client
         self._need = _ZERO
-        self._too_much: Decimal | None = None  # the least for which there will never be room
-        self._ask = asyncio.Event()
-        self._talking: asyncio.Task[None] | None = None
+        self._never_fits: Decimal | None = None  # the least for which there will never be room
+        self._wants_more = asyncio.Event()
+        self._messages: asyncio.Task[None] | None = None
         self.on_lost: Callable[[Exception], None] = lambda _: None
 
-    async def __aenter__(self) -> SharedMoney:
-        if self._purse is not None:
-            self._talking = asyncio.create_task(self._talk(self._purse))
+    async def __aenter__(self) -> SharedBudget:
+        if self._client is not None:
+            self._messages = asyncio.create_task(self._exchange_messages(self._client))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._talking is not None:
-            self._talking.cancel()
-            await asyncio.gather(self._talking, return_exceptions=True)
+        if self._messages is not None:
+            self._messages.cancel()
+            await asyncio.gather(self._messages, return_exceptions=True)
 
     def reserve(self, key: str, worst: Decimal | None, *, model: str) -> bool:
-        """Set the worst case of one attempt aside (see :meth:`Money.reserve`).
+        """Reserve the worst case of one attempt (see :meth:`RunBudget.reserve`).
 
-        False also where the allowance must be raised first, which is asked for.
+        False also where the allowance must be raised first; the request for that is sent.
 
         Raises:
-            BudgetReachedError: there would be no room even if all that is in flight, here and
-                elsewhere, were free.
+            BudgetReachedError: there would be no room even if all that is in flight, in all
+                workers, were free of charge.
             ConfigError: there is a limit, and no price.
         """
-        done = self._guard.reserve(key, worst, model=model)
-        if self._purse is None:
-            return done
+        reserved = self._budget.reserve(key, worst, model=model)
+        if self._client is None:
+            return reserved
         assert worst is not None
-        if not done and self._too_much is not None and worst >= self._too_much:
+        if not reserved and self._never_fits is not None and worst >= self._never_fits:
             raise self._reached_error(worst)
-        if not done or self._guard.room < worst * _LOW:
+        if not reserved or self._budget.available_usd < worst * _MIN_REQUESTS:
             self._need = max(self._need, worst)
-            self._ask.set()
-        return done
+            self._wants_more.set()
+        return reserved
 
-    async def _talk(self, purse: AskPurse) -> None:
-        """Ask when there is too little, else tell now and then; one message at a time."""
+    async def _exchange_messages(self, client: BudgetClient) -> None:
+        """Ask when there is too little, else report now and then; one message at a time."""
+        budget = self._budget
         try:
             while True:
                 try:
-                    await asyncio.wait_for(self._ask.wait(), TELL_EVERY_S)
+                    await asyncio.wait_for(self._wants_more.wait(), REPORT_EVERY_S)
                 except TimeoutError:
-                    await self._tell(purse)
+                    await self._report(client)
                     continue
-                self._ask.clear()
+                self._wants_more.clear()
                 need, self._need = self._need, _ZERO
-                granted = await purse.more(need, self._guard.gone, self._guard.room)
-                self._guard.limit = granted.allowance
-                if granted.reached:
-                    self._too_much = need if self._too_much is None else min(need, self._too_much)
-                self._freed()
-                short = self._guard.room < need
-                if short:  # what is too little here may be enough with what others hold
-                    await self._tell(purse)
-                await asyncio.sleep(ASK_EVERY_S if short else MESSAGE_EVERY_S)
-                if short:  # elsewhere requests may have ended: ask again
-                    self._freed()
+                allowance = await client.request_budget(
+                    need, budget.committed_usd, budget.available_usd
+                )
+                budget.limit_usd = allowance.limit_usd
+                if allowance.exhausted:
+                    least = self._never_fits
+                    self._never_fits = need if least is None else min(need, least)
+                self._notify_freed()
+                too_little = budget.available_usd < need
+                if too_little:  # it may be enough for another worker, with what that one has
+                    await self._report(client)
+                await asyncio.sleep(REQUEST_EVERY_S if too_little else MESSAGE_EVERY_S)
+                if too_little:  # requests of other workers may have ended: ask again
+                    self._notify_freed()
         except Exception as error:
             self.on_lost(error)
 
-    async def _tell(self, purse: AskPurse) -> None:
-        # What is given back must not be reserved meanwhile: it leaves the limit first.
-        wanted = await purse.told(self._guard.gone, self._guard.room)
-        room = self._guard.room
-        if wanted and room > 0:
-            assert self._guard.limit is not None
-            self._guard.limit -= room
-            self._guard.limit = await purse.give_back(room)
+    async def _report(self, client: BudgetClient) -> None:
+        budget = self._budget
+        wanted = await client.report_budget(budget.committed_usd, budget.available_usd)
+        # What is returned must not be reserved meanwhile: it leaves the limit first.
+        unused = budget.available_usd
+        if wanted and unused > 0:
+            assert budget.limit_usd is not None
+            budget.limit_usd -= unused
+            budget.limit_usd = await client.release_budget(unused)

@@ -1,8 +1,8 @@
-"""A worker's gate: it admits what the coordinator's desk gives leave for.
+"""A worker's limiter: it admits requests that the coordinator's slot server grants.
 
-To the runner it is a :class:`~evalharness.throttle.limiter.Gate` like any other. Retry decisions
-are made here, by the same policy; what a decision means for everybody (a pause, an outage, a stop)
-is told to the coordinator with the next message, before any leave is asked for.
+To the runner it is an :class:`~evalharness.throttle.limiter.EndpointLimiter` like any other. Retry
+decisions are made here, by the same policy. What a decision means for all workers (a pause, an
+outage, a stop) is sent to the coordinator with the next message, before any grant is asked for.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from collections.abc import Callable
 from msgspec import structs
 
 from evalharness.config.models import LimitsConfig, Profile
-from evalharness.distributed.limits.slot_lease import Loan
-from evalharness.distributed.limits.slot_messages import AskDesk, Word
-from evalharness.distributed.limits.slot_server import Answer, Ask
-from evalharness.distributed.limits.wait_queue import Line, Waiting
+from evalharness.distributed.limits.slot_lease import SlotLease
+from evalharness.distributed.limits.slot_messages import Broadcast, SlotClient
+from evalharness.distributed.limits.slot_server import SlotRequest, SlotResponse
+from evalharness.distributed.limits.wait_queue import QueuedRequest, WaitQueue
 from evalharness.records import Reply
-from evalharness.throttle.blocking import Hold
+from evalharness.throttle.blocking import EndpointBlock
 from evalharness.throttle.clock import Clock
-from evalharness.throttle.limiter import Gate
+from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.permit import Permit
 from evalharness.throttle.retry import Decision
 from evalharness.throttle.token_bucket import Reservation
-from evalharness.throttle.waiters import NO_MONEY, Block, Stopped, WaitState
+from evalharness.throttle.waiters import NO_BUDGET, BlockReason, LimiterClosed, WaitState
 
-# Messages are at least this far apart: what comes between goes together in the next one.
+# Messages are at least this far apart; what happens in between is sent with the next one.
 MESSAGE_EVERY_S = 0.01
-# A worker that holds slots says so at least this often, and learns what it may keep.
+# A worker that holds slots reports at least this often, and learns how many it may hold.
 HEARTBEAT_S = 0.25
-_MOST_ASKED = 1_024
+_MAX_REQUESTED = 1_024
 
 
-class SharedGate(Gate):
+class SharedLimiter(EndpointLimiter):
     """Admits requests of one worker to an endpoint whose limits are shared.
 
-    Use it as an asynchronous context manager: inside, it talks to the desk.
+    Use it as an asynchronous context manager: inside, it exchanges messages with the server.
 
     Args:
         name: the endpoint, for messages.
@@ -44,11 +44,12 @@ class SharedGate(Gate):
         profile: what differs between providers.
         clock: where time comes from.
         rng_seed: of the backoff's jitter; another one for every worker.
-        desk: where leave comes from.
-        needs_leave: whether every request needs the desk's leave, rather than a slot alone.
+        client: where grants come from.
+        needs_grant: whether every request needs a grant; otherwise an idle slot is enough.
 
     Attributes:
-        on_lost: called with the reason when the desk cannot be reached; the gate is closed then.
+        on_lost: called with the reason when the server cannot be reached; the limiter is closed
+            then.
     """
 
     def __init__(
@@ -59,230 +60,243 @@ class SharedGate(Gate):
         clock: Clock,
         rng_seed: int = 0,
         *,
-        desk: AskDesk,
-        needs_leave: bool,
+        client: SlotClient,
+        needs_grant: bool,
     ) -> None:
-        alone = structs.replace(limits, rpm=None, tpm=None, adaptive=False)
-        super().__init__(name, alone, profile, clock, rng_seed)
-        self.reached()  # perhaps by another worker: this one cannot tell a wrong address
-        self._desk = desk
-        self._needs_leave = needs_leave
-        self._loan = Loan(self._slots, limits.concurrency)
-        self._line = Line()
-        self._last: Answer | None = None
-        self._last_at = 0.0
+        own_limits = structs.replace(limits, rpm=None, tpm=None, adaptive=False)
+        super().__init__(name, own_limits, profile, clock, rng_seed)
+        # Another worker may have reached it: this one cannot know that the address is wrong.
+        self.mark_reached()
+        self._client = client
+        self._needs_grant = needs_grant
+        self._lease = SlotLease(self._slots, limits.concurrency)
+        self._wait_queue = WaitQueue()
+        self._last_response: SlotResponse | None = None
+        self._responded_at = 0.0
         self.on_lost: Callable[[Exception], None] = lambda _: None
-        self._speak = asyncio.Event()
-        self._talking: asyncio.Task[None] | None = None
-        self._leaving = False
+        self._message_due = asyncio.Event()
+        self._messages: asyncio.Task[None] | None = None
+        self._closing = False
 
-    async def __aenter__(self) -> SharedGate:
-        self._talking = asyncio.create_task(self._talk())
+    async def __aenter__(self) -> SharedLimiter:
+        self._messages = asyncio.create_task(self._exchange_messages())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._talking is not None
-        # Never in the middle of a message: its answer may bring slots.
-        self._leaving = True
-        self._speak.set()
-        await self._talking
+        assert self._messages is not None
+        # Not in the middle of a message: its response may bring slots.
+        self._closing = True
+        self._message_due.set()
+        await self._messages
 
     @property
-    def spare(self) -> int:
+    def prefetch_size(self) -> int:
         """None: see :meth:`admit`."""
         return 0
 
     @property
     def limit(self) -> int:
         """Slots this worker may hold now."""
-        return self._loan.keep
+        return self._lease.max_held
 
     async def admit(
         self,
         tokens_estimate: int = 0,
         *,
-        take: Callable[[], bool] | None = None,
+        reserve: Callable[[], bool] | None = None,
         patient: bool = True,
         early: bool = False,
     ) -> Permit:
-        """Wait until one request of about that many tokens may go (see :meth:`Gate.admit`).
+        """Wait until one request may go (see :meth:`EndpointLimiter.admit`).
 
-        Nobody is admitted early: a slot that others could use is not to be waited for with it.
+        Nobody is admitted early: another worker may need the slot meanwhile.
         """
-        if self._stopped is not None:
-            raise Stopped(self._stopped.decision)
-        waiter = Waiting(tokens_estimate, take, patient=patient)
-        if not self._line and self._may_go_alone() and waiter.takes():
-            return self._let_go(None)
-        self._line.append(waiter)
-        self._turn_away()
-        self._speak.set()
+        if self._closed is not None:
+            raise LimiterClosed(self._closed.decision)
+        waiter = QueuedRequest(tokens_estimate, reserve, patient=patient)
+        if not self._wait_queue and self._can_send_without_grant() and waiter.reserve():
+            return self._issue_permit(None)
+        self._wait_queue.append(waiter)
+        self._reject_impatient()
+        self._message_due.set()
         try:
-            return await waiter.leave
+            return await waiter.permit
         except asyncio.CancelledError:
-            self._line.give_up(waiter)
+            self._wait_queue.discard(waiter)
             raise
 
     def wake(self) -> None:
-        """Money may have become free: whoever waited for it is asked for again."""
-        if self._line.short:
-            self._line[0].short = False
-            self._serve_alone()
-            self._speak.set()
+        """Budget may have become free: try the first request again if it waited for that."""
+        if self._wait_queue.lacks_budget:
+            self._wait_queue[0].lacks_budget = False
+            self._admit_with_idle_slots()
+            self._message_due.set()
 
     def pause(self, seconds: float, reason: str) -> None:
-        """Admit nobody for ``seconds``, here at once and everywhere as soon as it is told."""
-        self._holds.pause.begin(self._clock.monotonic(), seconds, reason)
-        self._tell(Word(pause_s=seconds, reason=reason))
-        self._turn_away()
+        """Admit nobody for ``seconds``: here at once, elsewhere when the broadcast arrives."""
+        self._blocking.pause.begin(self._clock.monotonic(), seconds, reason)
+        self._broadcast(Broadcast(pause_s=seconds, reason=reason))
+        self._reject_impatient()
 
-    def heed(self, decision: Decision) -> Decision:
-        """Apply a decision here, and tell what it means for all workers."""
-        out = self._was_out
-        super().heed(decision)
-        if out != self._was_out:
-            self._tell(Word(serving=out, reason=decision.reason))
-            self._heed_outage()
+    def apply(self, decision: Decision) -> Decision:
+        """Apply a decision here, and broadcast what it means for all workers."""
+        was_in_outage = self._was_in_outage
+        super().apply(decision)
+        if was_in_outage != self._was_in_outage:
+            self._broadcast(Broadcast(serving=was_in_outage, reason=decision.reason))
+            self._apply_outage()
         return decision
 
-    def hear(self, word: Word) -> None:
-        """Another worker's word reached this one."""
+    def on_broadcast(self, broadcast: Broadcast) -> None:
+        """Apply what another worker has broadcast."""
         now = self._clock.monotonic()
-        if word.pause_s is not None:
-            self._holds.pause.begin(now, word.pause_s, word.reason)
-        if word.serving is True:
-            self.policy.outage.alive()
-        elif word.serving is False:
+        if broadcast.pause_s is not None:
+            self._blocking.pause.begin(now, broadcast.pause_s, broadcast.reason)
+        if broadcast.serving is True:
+            self.policy.outage.end()
+        elif broadcast.serving is False:
             self.policy.outage.begin(now)
-        self._was_out = self.policy.outage.active
-        self._heed_outage()
-        self._speak.set()
+        self._was_in_outage = self.policy.outage.active
+        self._apply_outage()
+        self._message_due.set()
 
-    def _heed_outage(self) -> None:
+    def _apply_outage(self) -> None:
         if not self.policy.outage.active:
-            self._holds.told = None
-        self._turn_away()
+            self._blocking.shared_block = None
+        self._reject_impatient()
 
-    def _turn_away(self) -> None:
-        """While nobody is admitted, whoever is not patient may do something else."""
+    def _reject_impatient(self) -> None:
+        """While nobody is admitted, a caller that is not patient may do something else."""
         now = self._clock.monotonic()
-        hold = self._holds.at(now)
-        if hold is not None:
-            self._line.turn_away(hold, now)
+        block = self._blocking.at(now)
+        if block is not None:
+            self._wait_queue.reject_impatient(block, now)
 
-    def waiting(self) -> WaitState | None:
-        """What the first request in line waits for, as the desk said last."""
-        last = self._last
-        if self._line.short:
-            return WaitState.of(NO_MONEY, 0.0, len(self._line))
-        if not self._line or last is None or last.reason is None:
+    def wait_state(self) -> WaitState | None:
+        """What the first request waits for, as the server said last."""
+        response = self._last_response
+        if self._wait_queue.lacks_budget:
+            return WaitState.of(NO_BUDGET, 0.0, len(self._wait_queue))
+        if not self._wait_queue or response is None or response.reason is None:
             return None
-        until = None if last.until_s is None else self._last_at + last.until_s
+        until = None if response.until_s is None else self._responded_at + response.until_s
         now = self._clock.monotonic()
-        return WaitState.of(Block(last.reason, until), now, len(self._line))
+        return WaitState.of(BlockReason(response.reason, until), now, len(self._wait_queue))
 
     def close(self, decision: Decision | None = None) -> None:
-        """Admit nothing from now on (see :meth:`Gate.close`)."""
+        """Admit nothing from now on (see :meth:`EndpointLimiter.close`)."""
         super().close(decision)
-        self._line.close(decision)
+        self._wait_queue.close(decision)
 
     def release(
         self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None
     ) -> None:
-        """Take a permit back: its slot is free for the next in line, or goes back."""
+        """Take a permit back: its slot is for the next request, or is returned."""
         self._slots.in_flight -= 1
         if isinstance(tokens, int):
-            self._loan.ended(tokens, reply)
-        if reply is not None and self._needs_leave:
-            self._loan.signal(reply, self._clock.monotonic() - permit.admitted_at)
-        self._loan.give_back()
-        self._serve_alone()
-        if self._line or self._needs_leave:
-            self._speak.set()
+            self._lease.record_usage(tokens, reply)
+        if reply is not None and self._needs_grant:
+            self._lease.record_signal(reply, self._clock.monotonic() - permit.admitted_at)
+        self._lease.return_excess()
+        self._admit_with_idle_slots()
+        if self._wait_queue or self._needs_grant:
+            self._message_due.set()
 
-    def hand_on(
+    def release_to_next(
         self, permit: Permit, tokens: Reservation | int | None, reply: Reply | None
     ) -> None:
-        """As :meth:`release`: nobody stands ready here, for a slot may be wanted elsewhere."""
+        """As :meth:`release`: no request is prepared, since another worker may need the slot."""
         self.release(permit, tokens, reply)
 
     # ── slots ────────────────────────────────────────────────────────────────────────────────
 
-    def _may_go_alone(self) -> bool:
-        """Whether an idle slot is leave enough."""
-        if self._needs_leave or not self._loan.spare:
+    def _can_send_without_grant(self) -> bool:
+        """Whether an idle slot is enough to send one more request."""
+        if self._needs_grant or not self._lease.spare:
             return False
         if self.policy.outage.active:  # one probe for all workers
             return False
-        return self._holds.at(self._clock.monotonic()) is None
+        return self._blocking.at(self._clock.monotonic()) is None
 
-    def _let_go(self, number: int | None) -> Permit:
+    def _issue_permit(self, number: int | None) -> Permit:
         now = self._clock.monotonic()
         return Permit(self, now, self._slots.take(now), number)
 
-    def _serve_alone(self) -> None:
-        """Let those go for whom an idle slot is leave enough."""
-        while self._line and not self._line[0].short and self._may_go_alone():
-            self._serve(None)
+    def _admit_with_idle_slots(self) -> None:
+        """Admit requests that need no more than an idle slot."""
+        while (
+            self._wait_queue
+            and not self._wait_queue[0].lacks_budget
+            and self._can_send_without_grant()
+        ):
+            self._admit_first(None)
 
-    def _serve(self, number: int | None) -> None:
-        """Let the first in line go, unless there is no money for it: then it stays first."""
-        waiter = self._line[0]
-        gone = waiter.leave.done()  # it gave up waiting meanwhile
+    def _admit_first(self, number: int | None) -> None:
+        """Admit the first request, unless there is no budget for it: then it stays first."""
+        waiter = self._wait_queue[0]
+        cancelled = waiter.permit.done()  # its caller has given up waiting
         try:
-            if not gone and not waiter.takes():
-                self._loan.unused(number)
+            if not cancelled and not waiter.reserve():
+                self._lease.drop_grant(number)
                 return
         except Exception as error:
-            self._line.popleft()
-            waiter.leave.set_exception(error)
-            self._loan.unused(number)
+            self._wait_queue.popleft()
+            waiter.permit.set_exception(error)
+            self._lease.drop_grant(number)
             return
-        self._line.popleft()
-        permit = self._let_go(number)
-        if gone:
-            permit.done(None)
+        self._wait_queue.popleft()
+        permit = self._issue_permit(number)
+        if cancelled:
+            permit.release(None)
         else:
-            waiter.leave.set_result(permit)
+            waiter.permit.set_result(permit)
 
-    # ── talking ──────────────────────────────────────────────────────────────────────────────
+    # ── messages ─────────────────────────────────────────────────────────────────────────────
 
-    def _tell(self, word: Word) -> None:
-        self._loan.words.append(word)
-        self._speak.set()
+    def _broadcast(self, broadcast: Broadcast) -> None:
+        self._lease.broadcasts.append(broadcast)
+        self._message_due.set()
 
-    async def _talk(self) -> None:
-        """One message at a time, each with all there is to say; the last gives everything back."""
+    async def _exchange_messages(self) -> None:
+        """Send one message at a time, each with everything new; the last returns all slots."""
         wait_s = HEARTBEAT_S
         try:
-            while not self._leaving:
-                await self._clock.wait_for(self._speak, wait_s)
-                self._speak.clear()
-                answer = await self._say(*self._message())
-                wait_s = HEARTBEAT_S if answer.wait_s is None else min(answer.wait_s, HEARTBEAT_S)
+            while not self._closing:
+                await self._clock.wait_for(self._message_due, wait_s)
+                self._message_due.clear()
+                response = await self._send_message(*self._message())
+                wait_s = (
+                    HEARTBEAT_S if response.wait_s is None else min(response.wait_s, HEARTBEAT_S)
+                )
                 await self._clock.sleep_until(self._clock.monotonic() + MESSAGE_EVERY_S)
-            self._loan.give_back_all()
-            await self._say(*self._loan.message((), 0))
-        except Exception as error:  # without leave nothing is sent any more
+            self._lease.return_all()
+            await self._send_message(*self._lease.message((), 0))
+        except Exception as error:  # without grants nothing is sent any more
             self.close()
             self.on_lost(error)
 
-    def _message(self) -> tuple[Ask, list[Word]]:
-        if not self._line:
-            self._loan.give_back_idle()
-        return self._loan.message(self._line.tokens(_MOST_ASKED), self._loan.idle)
+    def _message(self) -> tuple[SlotRequest, list[Broadcast]]:
+        if not self._wait_queue:
+            self._lease.return_idle()
+        return self._lease.message(
+            self._wait_queue.token_estimates(_MAX_REQUESTED), self._lease.idle
+        )
 
-    async def _say(self, ask: Ask, words: list[Word]) -> Answer:
-        answer = await self._desk.ask(ask, words)
-        self._last, self._last_at = answer, self._clock.monotonic()
-        self._loan.heard(answer)
-        if answer.held and answer.until_s is not None and answer.reason is not None:
-            self._holds.told = Hold(answer.reason, self._last_at + answer.until_s)
-            self._turn_away()
-        for number in answer.grants:
-            if self._line and not self._line[0].short:
-                self._serve(number)
-            else:  # whoever waited gave up, or found no money
-                self._loan.unused(number)
-        self._loan.give_back()
-        return answer
+    async def _send_message(
+        self, request: SlotRequest, broadcasts: list[Broadcast]
+    ) -> SlotResponse:
+        response = await self._client.request_slots(request, broadcasts)
+        self._last_response, self._responded_at = response, self._clock.monotonic()
+        self._lease.apply(response)
+        if response.blocked and response.until_s is not None and response.reason is not None:
+            self._blocking.shared_block = EndpointBlock(
+                response.reason, self._responded_at + response.until_s
+            )
+            self._reject_impatient()
+        for number in response.grants:
+            if self._wait_queue and not self._wait_queue[0].lacks_budget:
+                self._admit_first(number)
+            else:  # nobody waits any more, or there is no budget
+                self._lease.drop_grant(number)
+        self._lease.return_excess()
+        return response

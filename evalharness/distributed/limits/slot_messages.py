@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from evalharness.distributed.limits.slot_server import Answer, Ask
+from evalharness.distributed.limits.slot_server import SlotRequest, SlotResponse
 
 
-class Word(NamedTuple):
-    """What one worker tells all: a pause, the beginning or end of an outage.
+class Broadcast(NamedTuple):
+    """What one worker tells all others: a pause, the beginning or end of an outage.
 
     Attributes:
         pause_s: seconds for which nobody may send; None is no pause.
@@ -23,9 +23,11 @@ class Word(NamedTuple):
     serving: bool | None = None
 
 
-class AskDesk(Protocol):
-    """How a worker reaches the desk of its endpoint."""
+class SlotClient(Protocol):
+    """How a worker reaches the slot server of its endpoint."""
 
-    async def ask(self, ask: Ask, words: Sequence[Word]) -> Answer:
-        """Tell ``words``, then ask. Raises what the connection raises."""
+    async def request_slots(
+        self, request: SlotRequest, broadcasts: Sequence[Broadcast]
+    ) -> SlotResponse:
+        """Pass on ``broadcasts``, then ask for grants. Raises what the connection raises."""
         ...

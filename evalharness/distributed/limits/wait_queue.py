@@ -1,4 +1,4 @@
-"""Those who wait at a worker's gate, until leave comes for them."""
+"""Requests that wait in a worker until the slot server grants them."""
 
 from __future__ import annotations
 
@@ -7,54 +7,58 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
-from evalharness.throttle.blocking import Hold
+from evalharness.throttle.blocking import EndpointBlock
 from evalharness.throttle.permit import Permit
 from evalharness.throttle.retry import Decision
-from evalharness.throttle.waiters import Held, Stopped, Waiter
+from evalharness.throttle.waiters import EndpointPaused, LimiterClosed, Waiter
 
 
-class Waiting(Waiter):
-    """One request in line, and what comes of it: a permit, or why there is none."""
+class QueuedRequest(Waiter):
+    """One waiting request.
 
-    __slots__ = ("leave",)
+    Attributes:
+        permit: future of its permit, or of the error that says why there is none.
+    """
 
-    def __init__(self, tokens: int, take: Callable[[], bool] | None, *, patient: bool) -> None:
-        super().__init__(tokens, take, patient=patient, early=False)
-        self.leave: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+    __slots__ = ("permit",)
 
-    def turn_away(self, why: Held | Stopped) -> None:
-        """Say why there is no permit, unless it has given up waiting by itself."""
-        if not self.leave.done():
-            self.leave.set_exception(why)
+    def __init__(self, tokens: int, reserve: Callable[[], bool] | None, *, patient: bool) -> None:
+        super().__init__(tokens, reserve, patient=patient, early=False)
+        self.permit: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+
+    def reject(self, error: EndpointPaused | LimiterClosed) -> None:
+        """Say why there is no permit, unless its caller has given up waiting."""
+        if not self.permit.done():
+            self.permit.set_exception(error)
 
 
-class Line(deque[Waiting]):
+class WaitQueue(deque[QueuedRequest]):
     """Requests in order of arrival."""
 
     @property
-    def short(self) -> bool:
-        """Whether the first waits for money, which the desk does not give."""
-        return bool(self) and self[0].short
+    def lacks_budget(self) -> bool:
+        """Whether the first waits for budget, which the slot server does not give."""
+        return bool(self) and self[0].lacks_budget
 
-    def tokens(self, most: int) -> list[int]:
-        """Estimates of those that leave is wanted for; none while the first waits for money."""
-        return [] if self.short else [waiter.tokens for waiter in islice(self, most)]
+    def token_estimates(self, limit: int) -> list[int]:
+        """Of the requests to ask grants for; none while the first waits for budget."""
+        return [] if self.lacks_budget else [waiter.tokens for waiter in islice(self, limit)]
 
-    def turn_away(self, hold: Hold, now: float) -> None:
-        """While nobody is admitted, whoever is not patient may do something else."""
+    def reject_impatient(self, block: EndpointBlock, now: float) -> None:
+        """While nobody is admitted, a caller that is not patient may do something else."""
         for waiter in [w for w in self if not w.patient]:
             self.remove(waiter)
-            waiter.turn_away(Held(hold.until - now, hold.reason))
+            waiter.reject(EndpointPaused(block.until - now, block.reason))
 
-    def give_up(self, waiter: Waiting) -> None:
-        """One was cancelled: it leaves the line, or gives back what it has got meanwhile."""
-        if waiter.leave.done() and not waiter.leave.cancelled():
-            if waiter.leave.exception() is None:
-                waiter.leave.result().done(None)
+    def discard(self, waiter: QueuedRequest) -> None:
+        """A caller was cancelled: remove its request, or release the permit it got meanwhile."""
+        if waiter.permit.done() and not waiter.permit.cancelled():
+            if waiter.permit.exception() is None:
+                waiter.permit.result().release(None)
         else:
             self.remove(waiter)
 
     def close(self, decision: Decision | None) -> None:
-        """Send everybody away."""
+        """Reject every request."""
         while self:
-            self.popleft().turn_away(Stopped(decision))
+            self.popleft().reject(LimiterClosed(decision))

@@ -1,4 +1,4 @@
-"""Open connections, so that a fault can reach under HTTP and break one.
+"""The server's open connections, so that a fault can break one below HTTP.
 
 ASGI has no way to reset a connection. The server's own protocol class is told of each transport as
 it opens (asyncio's ``connection_made``); this subclass notes it by the peer's address, which ASGI
@@ -24,18 +24,18 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: dict[Peer, asyncio.Transport] = {}
-        self.most = 0
+        self.max_open = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, peer: Peer, transport: asyncio.Transport) -> None:
-        """Note a connection."""
+    def add(self, peer: Peer, transport: asyncio.Transport) -> None:
+        """Add a connection."""
         self._open[peer] = transport
-        self.most = max(self.most, len(self._open))
+        self.max_open = max(self.max_open, len(self._open))
 
-    def closed(self, peer: Peer, transport: asyncio.Transport) -> None:
-        """Forget a connection, unless its address is already in use again."""
+    def remove(self, peer: Peer, transport: asyncio.Transport) -> None:
+        """Remove a connection, unless its address is already in use again."""
         if self._open.get(peer) is transport:
             del self._open[peer]
 
@@ -52,17 +52,17 @@ class Connections:
             def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
                 super().connection_made(transport)
                 if self.client is not None:
-                    connections.opened(self.client, transport)
+                    connections.add(self.client, transport)
 
             def connection_lost(self, exc: Exception | None) -> None:
                 if self.client is not None:
-                    connections.closed(self.client, self.transport)
+                    connections.remove(self.client, self.transport)
                 super().connection_lost(exc)
 
         return TrackedProtocol
 
 
-def reset(transport: asyncio.Transport) -> None:
+def reset_connection(transport: asyncio.Transport) -> None:
     """Abort the connection with a TCP reset: no lingering, nothing more is sent."""
     raw = transport.get_extra_info("socket")
     if raw is not None:
@@ -70,9 +70,9 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-async def flushed(transport: asyncio.Transport, at_most_s: float = 5.0) -> None:
-    """Wait until the kernel has all bytes written so far, or the client plainly reads none."""
-    for _ in range(int(at_most_s / _FLUSH_POLL_S)):
+async def wait_until_flushed(transport: asyncio.Transport, timeout_s: float = 5.0) -> None:
+    """Wait until the kernel has all bytes written so far, for at most ``timeout_s``."""
+    for _ in range(int(timeout_s / _FLUSH_POLL_S)):
         if transport.is_closing() or not transport.get_write_buffer_size():
             return
         await asyncio.sleep(_FLUSH_POLL_S)

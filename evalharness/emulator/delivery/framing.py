@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from evalharness.emulator.delivery.faults import Fault
+from evalharness.emulator.faults import Fault
 
 DONE = b"data: [DONE]\n\n"
 _ERROR = msgspec.json.encode(
@@ -20,7 +20,7 @@ class Framing:
         self._first = True
 
     def frame(self, event: bytes) -> bytes:
-        """One event, with the blank line that sends it off."""
+        """One event, with the blank line that ends it."""
         if not self._form:
             return b"data: " + event + b"\n\n"
         if self._form == "sse_multiline":
@@ -43,8 +43,8 @@ class Framing:
         return b"\xef\xbb\xbf" if first and self._form == "sse_bom" else b""
 
 
-def ending(fault: Fault | None, events: list[bytes], framing: Framing) -> list[bytes]:
-    """The last frames of a stream, ``[DONE]`` included, as the fault would have them."""
+def closing_frames(fault: Fault | None, events: list[bytes], framing: Framing) -> list[bytes]:
+    """The last frames of a stream, ``[DONE]`` included, changed by a fault."""
     name = "" if fault is None else fault.name
     if name == "no_finish":
         return []
@@ -52,15 +52,17 @@ def ending(fault: Fault | None, events: list[bytes], framing: Framing) -> list[b
     return frames if name == "no_done" else [*frames, framing.lines(DONE)]
 
 
-def broken(fault: Fault | None, steps: list[list[bytes]]) -> tuple[list[list[bytes]], bytes | None]:
+def break_off_at_fault(
+    fault: Fault | None, steps: list[list[bytes]]
+) -> tuple[list[list[bytes]], bytes | None]:
     """The steps that are still sent whole, and the last bytes of a stream that breaks off.
 
     None for the last bytes means that the stream goes on to its end.
     """
     if fault is None or fault.name not in ("stream_error", "cut_utf8"):
         return steps, None
-    kept = steps[: (len(steps) + 1) // 2]
+    first_half = steps[: (len(steps) + 1) // 2]
     if fault.name == "stream_error":
-        return kept, b"data: " + _ERROR + b"\n\n"
+        return first_half, b"data: " + _ERROR + b"\n\n"
     # The first three of the four bytes of a character.
-    return kept, b'data: {"choices":[{"index":0,"delta":{"content":"' + "🙂".encode()[:3]
+    return first_half, b'data: {"choices":[{"index":0,"delta":{"content":"' + "🙂".encode()[:3]

@@ -1,4 +1,4 @@
-"""Bodies no client should trust: what servers, proxies and attackers really send."""
+"""Bodies that no client should trust, as broken servers, proxies and attackers send them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from evalharness.emulator.delivery.faults import Fault
+from evalharness.emulator.faults import Fault
 
 _MIB = 1 << 20
 Body = bytes | Iterator[bytes]  # pieces are sent as they are made
 
 
-class Hostile(msgspec.Struct, frozen=True):
+class HostileBody(msgspec.Struct, frozen=True):
     """A body to send with status 200, and what it says it is."""
 
     body: Body
@@ -22,16 +22,18 @@ class Hostile(msgspec.Struct, frozen=True):
     encoding: bytes | None = None
 
 
-def hostile(fault: Fault, payload: dict[str, Any]) -> Hostile:
+def hostile_body(fault: Fault, payload: dict[str, Any]) -> HostileBody:
     """The body that a fault of stage ``body`` sends instead of ``payload``."""
-    return _MAKERS[fault.name](fault, payload)
+    return _BODY_MAKERS[fault.name](fault, payload)
 
 
-def _json(change: Callable[[dict[str, Any]], Any]) -> Callable[[Fault, dict[str, Any]], Hostile]:
+def _change_json(
+    change: Callable[[dict[str, Any]], Any],
+) -> Callable[[Fault, dict[str, Any]], HostileBody]:
     """A maker that changes the answer and sends the result as JSON."""
 
-    def make(_: Fault, payload: dict[str, Any]) -> Hostile:
-        return Hostile(msgspec.json.encode(change(payload)))
+    def make(_: Fault, payload: dict[str, Any]) -> HostileBody:
+        return HostileBody(msgspec.json.encode(change(payload)))
 
     return make
 
@@ -40,15 +42,15 @@ def _without(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda payload: {key: value for key, value in payload.items() if key != name}
 
 
-def _html(_: Fault, __: dict[str, Any]) -> Hostile:
+def _html(_: Fault, __: dict[str, Any]) -> HostileBody:
     page = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head>"
     page += b"<body><h1>502 Bad Gateway</h1><script>alert(1)</script></body></html>"
-    return Hostile(page, b"text/html; charset=utf-8")
+    return HostileBody(page, b"text/html; charset=utf-8")
 
 
-def _truncated(_: Fault, payload: dict[str, Any]) -> Hostile:
+def _truncated(_: Fault, payload: dict[str, Any]) -> HostileBody:
     body = msgspec.json.encode(payload)
-    return Hostile(body[: len(body) // 2])
+    return HostileBody(body[: len(body) // 2])
 
 
 def _wrong_types(payload: dict[str, Any]) -> dict[str, Any]:
@@ -63,11 +65,11 @@ def _wrong_types(payload: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _usage_text(usage: bytes) -> Callable[[Fault, dict[str, Any]], Hostile]:
+def _replace_usage(usage: bytes) -> Callable[[Fault, dict[str, Any]], HostileBody]:
     """A maker that puts any text where the usage object belongs, valid JSON or not."""
 
-    def make(_: Fault, payload: dict[str, Any]) -> Hostile:
-        return Hostile(msgspec.json.encode({**payload, "usage": msgspec.Raw(usage)}))
+    def make(_: Fault, payload: dict[str, Any]) -> HostileBody:
+        return HostileBody(msgspec.json.encode({**payload, "usage": msgspec.Raw(usage)}))
 
     return make
 
@@ -84,36 +86,36 @@ def _null_content(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "choices": [{**first, "message": message}]}
 
 
-def _in_text(planted: bytes) -> Callable[[Fault, dict[str, Any]], Hostile]:
+def _plant_in_text(planted: bytes) -> Callable[[Fault, dict[str, Any]], HostileBody]:
     """A maker that plants bytes at the head of the first choice's text."""
     mark = "\N{OBJECT REPLACEMENT CHARACTER}planted"
 
-    def make(_: Fault, payload: dict[str, Any]) -> Hostile:
+    def make(_: Fault, payload: dict[str, Any]) -> HostileBody:
         first = payload["choices"][0]
         message = {**first["message"], "content": mark + first["message"]["content"]}
         marked = {**payload, "choices": [{**first, "message": message}]}
-        return Hostile(msgspec.json.encode(marked).replace(mark.encode(), planted))
+        return HostileBody(msgspec.json.encode(marked).replace(mark.encode(), planted))
 
     return make
 
 
-def _deep(fault: Fault, payload: dict[str, Any]) -> Hostile:
+def _deep(fault: Fault, payload: dict[str, Any]) -> HostileBody:
     depth = int(fault.number)
     body = msgspec.json.encode({**payload, "nested": msgspec.Raw(b"[" * depth + b"]" * depth)})
-    return Hostile(body)
+    return HostileBody(body)
 
 
-def _big(fault: Fault, payload: dict[str, Any]) -> Hostile:
+def _big(fault: Fault, payload: dict[str, Any]) -> HostileBody:
     def pieces() -> Iterator[bytes]:
         yield b'{"padding":"'
         for _ in range(int(fault.number)):
             yield b"x" * _MIB
         yield b'",' + msgspec.json.encode(payload)[1:]
 
-    return Hostile(pieces())
+    return HostileBody(pieces())
 
 
-def _gzip_bomb(fault: Fault, payload: dict[str, Any]) -> Hostile:
+def _gzip_bomb(fault: Fault, payload: dict[str, Any]) -> HostileBody:
     def pieces() -> Iterator[bytes]:
         packer = zlib.compressobj(9, zlib.DEFLATED, 31)
         yield packer.compress(b'{"padding":"')
@@ -121,7 +123,7 @@ def _gzip_bomb(fault: Fault, payload: dict[str, Any]) -> Hostile:
             yield packer.compress(b"x" * _MIB)
         yield packer.compress(b'",' + msgspec.json.encode(payload)[1:]) + packer.flush()
 
-    return Hostile(pieces(), encoding=b"gzip")
+    return HostileBody(pieces(), encoding=b"gzip")
 
 
 _NAN = b'{"prompt_tokens":NaN,"completion_tokens":Infinity,"total_tokens":-Infinity}'
@@ -131,27 +133,27 @@ _HUGE = b'{"prompt_tokens":%b,"completion_tokens":1e999,"total_tokens":%b}' % (
     b"1" * 400,
 )
 
-_MAKERS: dict[str, Callable[[Fault, dict[str, Any]], Hostile]] = {
+_BODY_MAKERS: dict[str, Callable[[Fault, dict[str, Any]], HostileBody]] = {
     "html": _html,
-    "empty_body": lambda _, __: Hostile(b""),
+    "empty_body": lambda _, __: HostileBody(b""),
     "truncated_json": _truncated,
-    "wrong_types": _json(_wrong_types),
-    "nan": _usage_text(_NAN),
-    "negative_usage": _usage_text(_NEGATIVE),
-    "huge_numbers": _usage_text(_HUGE),
-    "missing_usage": _json(_without("usage")),
-    "null_usage": _json(lambda payload: {**payload, "usage": None}),
-    "no_choices": _json(lambda payload: {**payload, "choices": []}),
-    "missing_choices": _json(_without("choices")),
-    "extra_choices": _json(_extra_choices),
-    "null_content": _json(_null_content),
-    "invalid_utf8": _in_text(b"\xff\xfe\xc3\x28"),
-    "lone_surrogates": _in_text(b"\\ud83d"),
+    "wrong_types": _change_json(_wrong_types),
+    "nan": _replace_usage(_NAN),
+    "negative_usage": _replace_usage(_NEGATIVE),
+    "huge_numbers": _replace_usage(_HUGE),
+    "missing_usage": _change_json(_without("usage")),
+    "null_usage": _change_json(lambda payload: {**payload, "usage": None}),
+    "no_choices": _change_json(lambda payload: {**payload, "choices": []}),
+    "missing_choices": _change_json(_without("choices")),
+    "extra_choices": _change_json(_extra_choices),
+    "null_content": _change_json(_null_content),
+    "invalid_utf8": _plant_in_text(b"\xff\xfe\xc3\x28"),
+    "lone_surrogates": _plant_in_text(b"\\ud83d"),
     "deep_nesting": _deep,
     "big_body": _big,
     "gzip_bomb": _gzip_bomb,
-    "json_array": _json(lambda payload: [payload]),
-    "error_object": _json(
+    "json_array": _change_json(lambda payload: [payload]),
+    "error_object": _change_json(
         lambda _: {"error": {"message": "The model is overloaded.", "type": "server_error"}}
     ),
 }

@@ -1,4 +1,4 @@
-"""Answers on the wire: one JSON object, or the events of a stream."""
+"""The body of an answer: one JSON object, or the events of a stream."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 import msgspec
 
-from evalharness.emulator.billing import Bill, Used
-from evalharness.emulator.completion import Choice, ToolCall
-from evalharness.emulator.text.answer_sampler import split
+from evalharness.emulator.billing import Bill, TokenCounts
+from evalharness.emulator.completion import ChatChoice, EmulatedToolCall
+from evalharness.emulator.text.answer_sampler import split_tokens
 from evalharness.emulator.text.sampling import NEVER
 from evalharness.emulator.text.text_generator import Token
-from evalharness.emulator.validation.parsed_request import Ask
+from evalharness.emulator.validation.parsed_request import ParsedRequest
 
 Event = bytes  # the JSON of one server-sent event
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that goes into a response."""
 
-    ask: Ask
-    choices: list[Choice]
-    used: Used
+    request: ParsedRequest
+    choices: list[ChatChoice]
+    tokens: TokenCounts
     bill: Bill
     response_id: str
     created: int  # Unix seconds
@@ -30,34 +30,34 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
 
     @property
-    def billed_openly(self) -> bool:
-        """Whether the profile tells what a request cost."""
+    def shows_bill(self) -> bool:
+        """Whether the profile's responses say what a request cost."""
         return self.profile != "openai"
 
 
-def usage(used: Used) -> dict[str, Any]:
+def usage_object(tokens: TokenCounts) -> dict[str, Any]:
     """The usage object."""
     return {
-        "prompt_tokens": used.prompt,
-        "completion_tokens": used.completion,
-        "total_tokens": used.total,
-        "prompt_tokens_details": {"cached_tokens": used.cached, "audio_tokens": 0},
+        "prompt_tokens": tokens.prompt,
+        "completion_tokens": tokens.completion,
+        "total_tokens": tokens.total,
+        "prompt_tokens_details": {"cached_tokens": tokens.cached, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": used.reasoning,
+            "reasoning_tokens": tokens.reasoning,
             "audio_tokens": 0,
-            "accepted_prediction_tokens": used.accepted_prediction,
-            "rejected_prediction_tokens": used.rejected_prediction,
+            "accepted_prediction_tokens": tokens.accepted_prediction,
+            "rejected_prediction_tokens": tokens.rejected_prediction,
         },
     }
 
 
-def whole(answer: Answer) -> dict[str, Any]:
+def completion_object(answer: ChatAnswer) -> dict[str, Any]:
     """The response in one piece."""
     return {
         "id": answer.response_id,
         "object": "chat.completion",
         "created": answer.created,
-        "model": answer.ask.model,
+        "model": answer.request.model,
         "choices": [
             {
                 "index": i,
@@ -67,12 +67,12 @@ def whole(answer: Answer) -> dict[str, Any]:
             }
             for i, choice in enumerate(answer.choices)
         ],
-        "usage": usage(answer.used),
+        "usage": usage_object(answer.tokens),
         "system_fingerprint": answer.fingerprint,
     }
 
 
-def _message(choice: Choice) -> dict[str, Any]:
+def _message(choice: ChatChoice) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "assistant",
         "content": choice.text,
@@ -109,17 +109,17 @@ def _entry(text: str, logprob: float) -> dict[str, Any]:
     return {"token": text, "logprob": max(logprob, NEVER), "bytes": list(text.encode())}
 
 
-class Stream:
+class StreamEvents:
     """The events of a streamed answer, step by step: a step is one token of every choice.
 
     Under the profiles ``generic`` and ``aimlapi`` each delta has ``content`` and ``role`` and each
     piece of a tool call has all its fields, as the OpenAPI demands (empty where there is nothing
     new, so that joining the pieces gives the whole); under ``openai`` they come once.
-    ``finish_reason`` is null until the last piece of a choice; the OpenAPI, which knows no null
-    there, is at odds with itself, since it would make every piece the last.
+    ``finish_reason`` is null until the last piece of a choice. The OpenAPI allows no null there,
+    which cannot be meant: every piece would then be the last.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ChatAnswer) -> None:
         self._answer = answer
         self._complete = answer.profile != "openai"
         # What is the same in every event is encoded once. A quote inside a text is escaped, so the
@@ -148,22 +148,23 @@ class Stream:
             self._chunk([self._choice(i, self._empty(), finish=choice.finish_reason)])
             for i, choice in enumerate(answer.choices)
         ]
-        if answer.ask.include_usage:
-            ends.append(self._chunk([]) | {"usage": usage(answer.used)})
-        if answer.billed_openly:
+        if answer.request.include_usage:
+            ends.append(self._chunk([]) | {"usage": usage_object(answer.tokens)})
+        if answer.shows_bill:
             # Exact digits, as a number.
             usd = msgspec.Raw(answer.bill.usd_text().encode())
             ends[-1]["meta"] = {"usage": {"credits_used": answer.bill.credits, "usd_spent": usd}}
         return [msgspec.json.encode(end) for end in ends]
 
-    def _pieces(self, i: int, choice: Choice) -> list[Event]:
+    def _pieces(self, i: int, choice: ChatChoice) -> list[Event]:
         events = [self._event(i, {"content": "", "reasoning_content": r}) for r in choice.reasoning]
         logprobs = choice.logprobs or [None] * len(choice.pieces)
         for piece, token in zip(choice.pieces, logprobs, strict=True):
             events.append(self._event(i, {"content": piece}, token))
         if choice.refusal is not None:
             events += [
-                self._event(i, {"content": "", "refusal": piece}) for piece in split(choice.refusal)
+                self._event(i, {"content": "", "refusal": piece})
+                for piece in split_tokens(choice.refusal)
             ]
         for k, call in enumerate(choice.tool_calls):
             events += [
@@ -172,7 +173,7 @@ class Stream:
             ]
         return events
 
-    def _call_parts(self, k: int, call: ToolCall) -> list[dict[str, Any]]:
+    def _call_parts(self, k: int, call: EmulatedToolCall) -> list[dict[str, Any]]:
         first = {
             "index": k,
             "id": call.call_id,
@@ -180,7 +181,7 @@ class Stream:
             "function": {"name": call.name, "arguments": ""},
         }
         later: list[dict[str, Any]] = []
-        for piece in split(call.arguments):
+        for piece in split_tokens(call.arguments):
             if self._complete:
                 function = {"name": "", "arguments": piece}
                 later.append({"index": k, "id": "", "type": "function", "function": function})
@@ -214,10 +215,10 @@ class Stream:
             "id": answer.response_id,
             "object": "chat.completion.chunk",
             "created": answer.created,
-            "model": answer.ask.model,
+            "model": answer.request.model,
             "choices": choices,
             "system_fingerprint": answer.fingerprint,
         }
-        if answer.ask.include_usage:
+        if answer.request.include_usage:
             chunk["usage"] = None
         return chunk

@@ -7,7 +7,7 @@ import random
 from evalharness.emulator.options import EmulatorOptions
 
 
-class Pace:
+class ResponseTiming:
     """Delays from a generator of their own; ``delay_sigma`` 0 makes them all the same.
 
     A delay is ``median · exp(sigma · z)`` with z standard normal: lognormal, with the median that

@@ -1,1 +1,1 @@
-"""What the emulator says: its grammar, its sampling, its known answers."""
+"""What the emulator says: grammar, sampling, known answers, values for a JSON Schema."""

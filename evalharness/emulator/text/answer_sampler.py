@@ -1,8 +1,8 @@
-"""Whole answers to choose between: known answers, JSON instances, tool calls.
+"""Drawing a whole answer from weighted candidates: known answers, JSON values, tool calls.
 
-An answer is drawn from weighted alternatives, and its tokens get the probabilities that follow: at
-each place, the mass of the alternatives that go on that way over the mass of all that agree so
-far.
+The tokens of an answer get the probabilities that follow from the weights: at each position, the
+mass of the candidates that have this token there, over the mass of all candidates that agree up to
+there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from evalharness.emulator.text.text_generator import Token
 _PIECES = re.compile(r"\s?\w+|\s+|[^\w\s]")
 
 
-class Alternatives(msgspec.Struct, frozen=True):
+class AnswerSampler(msgspec.Struct, frozen=True):
     """Candidates by index, how to make each one's text, and how likely each is."""
 
     distribution: Distribution
@@ -42,53 +42,52 @@ class Alternatives(msgspec.Struct, frozen=True):
             rank = 1 if rank == 0 else 0
         return dist.order[rank]
 
-    def tokens(self, chosen: int, top: int) -> list[Token]:
+    def tokens(self, index: int, top: int) -> list[Token]:
         """The chosen text's tokens with their exact logprobs."""
         live: list[tuple[list[str], float]] = [
-            (split(self.text(i)), math.exp(p))
+            (split_tokens(self.text(i)), math.exp(p))
             for i, p in zip(self.distribution.order, self.distribution.logprobs, strict=True)
-            if p > NEVER or i == chosen
+            if p > NEVER or i == index
         ]
-        mine = split(self.text(chosen))
-        made: list[Token] = []
-        for place, token in enumerate(mine):
+        tokens: list[Token] = []
+        for position, token in enumerate(split_tokens(self.text(index))):
             mass: defaultdict[str, float] = defaultdict(float)
             for words, share in live:
-                mass[words[place] if place < len(words) else END_TOKEN] += share
+                mass[words[position] if position < len(words) else END_TOKEN] += share
             total = sum(mass.values())
             ranked = sorted(mass.items(), key=lambda entry: (-entry[1], entry[0]))[:top]
-            made.append(
+            tokens.append(
                 Token(
                     token,
                     _log(mass[token], total),
                     [(text, _log(share, total)) for text, share in ranked],
                 )
             )
-            live = [(w, p) for w, p in live if place < len(w) and w[place] == token]
-        return made
+            live = [(w, p) for w, p in live if position < len(w) and w[position] == token]
+        return tokens
 
 
 def _log(share: float, total: float) -> float:
     return math.log(share / total) if share > 0 else NEVER
 
 
-def split(text: str) -> list[str]:
+def split_tokens(text: str) -> list[str]:
     """A text in tokens: words with their leading blank, punctuation, other blanks."""
     return _PIECES.findall(text)
 
 
-def cut(pieces: Sequence[str], length: int) -> list[str]:
+def cut_tokens(pieces: Sequence[str], length: int) -> list[str]:
     """The pieces that make up the first ``length`` characters, the last one shortened."""
-    made: list[str] = []
+    head: list[str] = []
     for piece in pieces:
         if length <= 0:
             break
-        made.append(piece[:length])
+        head.append(piece[:length])
         length -= len(piece)
-    return made
+    return head
 
 
-def known_answer(
+def answer_distribution(
     right: str, wrong: Sequence[str], difficulty: float, accuracy: float, temperature: float
 ) -> tuple[list[str], Distribution]:
     """Right and wrong answers of a question with their probabilities.

@@ -1,4 +1,4 @@
-"""The emulator's language: a small grammar of word classes, as a chain of states.
+"""The emulator's language: a small grammar of word classes, as a Markov chain.
 
 Each state offers words; each word leads to a state. The chain always reaches the end of a text, and
 every text it makes is a run of plain English sentences. Words are tokens: they carry their leading
@@ -12,7 +12,7 @@ import random
 
 import msgspec
 
-VARIANTS = 64  # what the model "thinks" of a state's words, depending on what came before
+VARIANTS = 64  # sets of logits of a state's words; what came before selects one
 END = -1  # the state after the end of the text
 END_TOKEN = "<|endoftext|>"  # noqa: S105 - a token of text, not of access
 
@@ -104,52 +104,52 @@ _GRAMMAR: dict[str, list[tuple[str, float, str]]] = {
     "stop": [(".", 4.0, "end_1"), (",", 0.5, "clause")],
     "clause": [(" and| but| so| yet", 1.0, "determiner")],
 }
-# How ready a text is to end after a sentence, beside the ways to open another.
+# Weight of ending the text after a sentence, against the words that open another one.
 _END_WEIGHT = 5.0
 
 
-class State(msgspec.Struct, frozen=True):
+class GrammarState(msgspec.Struct, frozen=True):
     """One state of the chain: its words, where each leads, and their logits by variant."""
 
     tokens: list[str]
-    following: list[int]
+    next_states: list[int]
     logits: list[list[float]]  # [variant][word], natural logarithms
 
 
-class Language(msgspec.Struct, frozen=True):
+class Grammar(msgspec.Struct, frozen=True):
     """The whole chain; ``start`` is the state a text begins in."""
 
-    states: list[State]
+    states: list[GrammarState]
     start: int
 
 
-def build() -> Language:
+def build_grammar() -> Grammar:
     """The chain with its logits. The same on every machine: the seeds are the states' names."""
     names = [*_GRAMMAR, "end_1"]
-    number = {name: i for i, name in enumerate(names)}
+    index = {name: i for i, name in enumerate(names)}
     states = [
-        _state(name, [(w, x, number[after]) for w, x, after in groups])
+        _state(name, [(w, x, index[after]) for w, x, after in groups])
         for name, groups in _GRAMMAR.items()
     ]
     spaced = [
-        ("|".join(f" {word}" for word in words.split("|")), weight, number[after])
+        ("|".join(f" {word}" for word in words.split("|")), weight, index[after])
         for words, weight, after in _GRAMMAR["open"]
     ]
     states.append(_state("end_1", [(END_TOKEN, _END_WEIGHT, END), *spaced]))
-    return Language(states, number["open"])
+    return Grammar(states, index["open"])
 
 
-def _state(name: str, groups: list[tuple[str, float, int]]) -> State:
+def _state(name: str, groups: list[tuple[str, float, int]]) -> GrammarState:
     tokens: list[str] = []
-    following: list[int] = []
+    next_states: list[int] = []
     base: list[float] = []
     for words, weight, after in groups:
-        listed = [END_TOKEN] if words == END_TOKEN else words.split("|")
-        for rank, word in enumerate(listed):
+        group = [END_TOKEN] if words == END_TOKEN else words.split("|")
+        for rank, word in enumerate(group):
             tokens.append(word)
-            following.append(after)
-            # Few words are common and many are rare, within a group as in a language.
+            next_states.append(after)
+            # Within a group, as in a language, few words are common and many are rare.
             base.append(math.log(weight) - 0.35 * math.log1p(rank))
-    opinions = random.Random(f"evalharness emulator {name}")
-    logits = [[logit + opinions.gauss(0.0, 1.1) for logit in base] for _ in range(VARIANTS)]
-    return State(tokens, following, logits)
+    rng = random.Random(f"evalharness emulator {name}")
+    logits = [[logit + rng.gauss(0.0, 1.1) for logit in base] for _ in range(VARIANTS)]
+    return GrammarState(tokens, next_states, logits)

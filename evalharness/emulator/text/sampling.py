@@ -34,19 +34,20 @@ def distribution(logits: Sequence[float], temperature: float, top_p: float) -> D
     all mass on the most likely candidate. Ties go to the smaller index.
     """
     order = sorted(range(len(logits)), key=lambda i: (-logits[i], i))
-    heights = _softmax([logits[i] for i in order], temperature or 1.0)
+    probabilities = _softmax([logits[i] for i in order], temperature or 1.0)
     if not temperature:
-        return Distribution(order, [1.0], [_log(p) for p in heights])
-    kept = 0
+        return Distribution(order, [1.0], [_log(p) for p in probabilities])
+    nucleus = 0
     mass = 0.0
-    for height in heights:
-        kept += 1
-        mass += height
+    for probability in probabilities:
+        nucleus += 1
+        mass += probability
         if mass >= top_p:
             break
-    cumulative = [c / mass for c in accumulate(heights[:kept])]
+    cumulative = [c / mass for c in accumulate(probabilities[:nucleus])]
     cumulative[-1] = 1.0
-    logprobs = [_log(p / mass) for p in heights[:kept]] + [NEVER] * (len(order) - kept)
+    logprobs = [_log(p / mass) for p in probabilities[:nucleus]]
+    logprobs += [NEVER] * (len(order) - nucleus)
     return Distribution(order, cumulative, logprobs)
 
 

@@ -17,10 +17,10 @@ from typing import Any, cast
 
 Schema = dict[str, Any]
 
-DEEPEST = 6  # from here on only what is required is made
-_HOPELESS = 48  # a schema that requires itself without end is given up here
-_MOST_VALUES = 20_000  # and one that asks for more than this, too
-_LONGEST_TEXT = 100_000
+OPTIONAL_DEPTH = 6  # below this depth only required properties are generated
+_MAX_DEPTH = 48  # a schema that requires itself recursively is given up at this depth
+_MAX_VALUES = 20_000  # and one that needs more values than this, too
+_MAX_TEXT_LENGTH = 100_000
 # fmt: off
 _WORDS = [
     "river", "teacher", "engine", "market", "letter", "number", "garden",
@@ -58,10 +58,10 @@ _FORMATS: dict[str, Callable[[random.Random], str]] = {
 
 
 class Unsatisfiable(ValueError):  # noqa: N818 - a finding about a schema, not a fault of ours
-    """No value of this schema was found."""
+    """No value of this schema was node."""
 
 
-def instance(schema: object, rng: random.Random) -> Any:
+def sample_instance(schema: object, rng: random.Random) -> Any:
     """A value valid for the schema, drawn with ``rng``.
 
     Raises:
@@ -70,26 +70,26 @@ def instance(schema: object, rng: random.Random) -> Any:
     """
     root: Schema = cast("Schema", schema) if isinstance(schema, dict) else {}
     try:
-        return _Maker(root, rng).make(root if isinstance(schema, dict) else schema, 0)
+        return _InstanceSampler(root, rng).sample(root if isinstance(schema, dict) else schema, 0)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise Unsatisfiable(str(error)) from error
 
 
-class _Maker:
+class _InstanceSampler:
     def __init__(self, root: Schema, rng: random.Random) -> None:
         self._root = root
         self._rng = rng
-        self._made = 0
+        self._count = 0
 
-    def make(self, schema: object, depth: int) -> Any:
-        self._made += 1
-        if depth > _HOPELESS or self._made > _MOST_VALUES:
+    def sample(self, schema: object, depth: int) -> Any:
+        self._count += 1
+        if depth > _MAX_DEPTH or self._count > _MAX_VALUES:
             raise Unsatisfiable("the schema requires itself without end, or too much")
         if schema is True:
             return self._rng.choice(_WORDS)
         if not isinstance(schema, dict):
             raise Unsatisfiable(f"{schema!r} is no schema that allows a value")
-        schema = self._flat(cast("Schema", schema), 0)
+        schema = self._flatten(cast("Schema", schema), 0)
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
@@ -108,11 +108,11 @@ class _Maker:
             return makers[kind](schema, depth)
         return None if kind == "null" else self._rng.random() < 0.5
 
-    def _flat(self, schema: Schema, depth: int) -> Schema:
+    def _flatten(self, schema: Schema, depth: int) -> Schema:
         """The schema with references followed, and one branch of each union merged in."""
         while any(key in schema for key in ("$ref", "allOf", "anyOf", "oneOf")):
             depth += 1
-            if depth > _HOPELESS:
+            if depth > _MAX_DEPTH:
                 raise Unsatisfiable("references without end")
             rest = dict(schema)
             if "$ref" in rest:
@@ -125,12 +125,12 @@ class _Maker:
             schema = rest
             for part in parts:
                 if isinstance(part, dict):
-                    schema = _merge(schema, self._flat(cast("Schema", part), depth))
+                    schema = _merge(schema, self._flatten(cast("Schema", part), depth))
         return schema
 
     def _branch(self, branches: list[Any], depth: int) -> Schema:
         """One of the branches: any of them, but when deep one that does not refer onwards."""
-        if depth > DEEPEST:
+        if depth > OPTIONAL_DEPTH:
             return min(
                 branches, key=lambda branch: len(repr(branch)) + 1000 * ("$ref" in repr(branch))
             )
@@ -139,14 +139,14 @@ class _Maker:
     def _resolve(self, reference: str) -> Any:
         if not reference.startswith("#"):
             raise Unsatisfiable(f"the reference {reference!r} leads out of the document")
-        found: object = self._root
+        node: object = self._root
         for part in reference[1:].split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, list):
-                found = cast("list[object]", found)[int(key)]
+            if isinstance(node, list):
+                node = cast("list[object]", node)[int(key)]
             else:
-                found = cast("dict[str, object]", found)[key]
-        return found
+                node = cast("dict[str, object]", node)[key]
+        return node
 
     def _kind(self, schema: Schema) -> str:
         kinds = schema.get("type")
@@ -167,23 +167,23 @@ class _Maker:
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties: Schema = schema.get("properties", {})
         required: list[str] = schema.get("required", [])
-        made: dict[str, Any] = {}
+        value: dict[str, Any] = {}
         for name, part in properties.items():
-            if name in required or (depth < DEEPEST and self._rng.random() < 0.7):
+            if name in required or (depth < OPTIONAL_DEPTH and self._rng.random() < 0.7):
                 try:
-                    made[name] = self.make(part, depth + 1)
+                    value[name] = self.sample(part, depth + 1)
                 except Unsatisfiable:
                     if name in required:
                         raise
         additional = schema.get("additionalProperties", True)
         for name in required:
-            if name not in made:
-                made[name] = self.make(additional, depth + 1)
+            if name not in value:
+                value[name] = self.sample(additional, depth + 1)
         for i in range(schema.get("minProperties", 0)):
-            if len(made) >= schema["minProperties"]:
+            if len(value) >= schema["minProperties"]:
                 break
-            made.setdefault(f"key_{i}", self.make(additional, depth + 1))
-        return made
+            value.setdefault(f"key_{i}", self.sample(additional, depth + 1))
+        return value
 
     def _array(self, schema: Schema, depth: int) -> list[Any]:
         low = schema.get("minItems", 0)
@@ -193,21 +193,21 @@ class _Maker:
         if items is False:
             high = min(high, len(prefix))
         length = low
-        if depth < DEEPEST:
+        if depth < OPTIONAL_DEPTH:
             length = self._rng.randint(max(low, min(1, high)), max(low, high))
-        made: list[Any] = []
+        values: list[Any] = []
         tries = 0
-        while len(made) < length:
-            part = prefix[len(made)] if len(made) < len(prefix) else items
-            value = self.make(part, depth + 1)
+        while len(values) < length:
+            part = prefix[len(values)] if len(values) < len(prefix) else items
+            value = self.sample(part, depth + 1)
             tries += 1
-            if not schema.get("uniqueItems") or all(repr(value) != repr(v) for v in made):
-                made.append(value)
+            if not schema.get("uniqueItems") or all(repr(value) != repr(v) for v in values):
+                values.append(value)
             elif tries > 200:
-                if len(made) >= low:
+                if len(values) >= low:
                     break
                 raise Unsatisfiable("too few distinct items")
-        return made
+        return values
 
     def _string(self, schema: Schema, depth: int) -> str:
         del depth
@@ -216,7 +216,7 @@ class _Maker:
             return form(self._rng)
         low, high = schema.get("minLength", 0), schema.get("maxLength", math.inf)
         text = " ".join(self._rng.choice(_WORDS) for _ in range(self._rng.randint(1, 4)))
-        if low > _LONGEST_TEXT:
+        if low > _MAX_TEXT_LENGTH:
             raise Unsatisfiable(f"a text of {low} characters is too long")
         if len(text) < low:
             text = (f"{text} {self._rng.choice(_WORDS)} " * (low // len(text) + 1))[:low]
@@ -245,7 +245,7 @@ class _Maker:
 
 
 def _bounds(schema: Schema) -> tuple[Any, Any]:
-    """Inclusive bounds; an exclusive one moves in by a step, or by a hair between fractions."""
+    """Inclusive bounds; an exclusive bound moves inwards by one step, or by a millionth."""
     low, high = schema.get("minimum"), schema.get("maximum")
     step = schema.get("multipleOf", 1 if schema.get("type") == "integer" else None)
     under, over = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")

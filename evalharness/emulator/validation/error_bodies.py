@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from evalharness.emulator.delivery.faults import Fault
-from evalharness.emulator.ledger import moment
+from evalharness.emulator.faults import Fault
+from evalharness.emulator.ledger import iso_timestamp
 from evalharness.emulator.options import EmulatorOptions
 from evalharness.emulator.validation.validation_hints import Hint
 
@@ -43,7 +43,7 @@ _DEFAULT_ENVELOPE = {"generic": "problem", "aimlapi": "legacy", "openai": "opena
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A refusal before it is put in an envelope."""
+    """A refusal, before it is put into the error format of a profile."""
 
     status: int
     message: str | None = None  # None: the usual one for the status
@@ -52,7 +52,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers = []
 
 
-def reason(status: int) -> str:
+def status_phrase(status: int) -> str:
     """The standard phrase of a status."""
     try:
         return HTTPStatus(status).phrase
@@ -60,11 +60,11 @@ def reason(status: int) -> str:
         return "Unknown"
 
 
-def envelope(
+def error_response(
     problem: Problem, options: EmulatorOptions, path: str, request_id: str
 ) -> tuple[Headers, bytes]:
-    """Headers and body of an error in the profile's envelope."""
-    message = problem.message or _MESSAGES.get(problem.status, f"{reason(problem.status)}.")
+    """Headers and body of an error in the profile's format."""
+    message = problem.message or _MESSAGES.get(problem.status, f"{status_phrase(problem.status)}.")
     form = options.envelope or _DEFAULT_ENVELOPE[options.profile]
     kind = "application/problem+json" if form == "problem" else "application/json"
     make = {"problem": _problem_json, "legacy": _legacy, "openai": _openai}[form]
@@ -75,7 +75,7 @@ def envelope(
 def _problem_json(problem: Problem, message: str, path: str, request_id: str) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": reason(problem.status),
+        "title": status_phrase(problem.status),
         "status": problem.status,
         "detail": message,
         "instance": path,
@@ -92,7 +92,7 @@ def _legacy(problem: Problem, message: str, path: str, request_id: str) -> dict[
     body: dict[str, Any] = {
         "requestId": request_id,
         "statusCode": str(problem.status),  # a text, as the API sends it
-        "timestamp": moment(time.time_ns()),
+        "timestamp": iso_timestamp(time.time_ns()),
         "path": path,
         "message": message,
     }

@@ -26,7 +26,7 @@ _KNOWN = {
 
 
 @functools.cache
-def document() -> Schema:
+def openapi_document() -> Schema:
     """The whole OpenAPI document."""
     source = resources.files("evalharness.emulator.validation").joinpath("openapi.json")
     return msgspec.json.decode(source.read_bytes(), type=dict[str, Any])
@@ -34,17 +34,8 @@ def document() -> Schema:
 
 def request_schema() -> Schema:
     """Schema of a chat-completion request."""
-    return _operation()["requestBody"]["content"]["application/json"]["schema"]
-
-
-def response_schema(*, streamed: bool) -> Schema:
-    """Schema of a response, or of one chunk of a streamed response, as the document has it."""
-    kind = "text/event-stream" if streamed else "application/json"
-    return _operation()["responses"]["200"]["content"][kind]["schema"]
-
-
-def _operation() -> Schema:
-    return document()["paths"]["/v1/chat/completions"]["post"]
+    operation = openapi_document()["paths"]["/v1/chat/completions"]["post"]
+    return operation["requestBody"]["content"]["application/json"]["schema"]
 
 
 @functools.cache
@@ -83,21 +74,21 @@ def compile_schema(schema: Schema) -> Check:
         raise ValueError(f"schema keywords not understood: {sorted(unknown)}")
     if schema.get("nullable") and "type" not in schema and "enum" not in schema:
         return _anything
-    checks = [make(schema) for key, make in _MAKERS.items() if key in schema]
-    check = _both(checks) if checks else _anything
+    checks = [make(schema) for key, make in _COMPILERS.items() if key in schema]
+    check = _all_of(checks) if checks else _anything
     if schema.get("nullable"):
         return lambda value: value is None or check(value)
     return check
 
 
-def _both(checks: list[Check]) -> Check:
-    """All of the checks, one after another; spelled out for the common lengths, for speed."""
+def _all_of(checks: list[Check]) -> Check:
+    """All of the checks in turn; one and two checks are written out, for speed."""
     if len(checks) == 1:
         return checks[0]
     first, second, *rest = checks
     if not rest:
         return lambda value: first(value) and second(value)
-    others = _both(rest)
+    others = _all_of(rest)
     return lambda value: first(value) and second(value) and others(value)
 
 
@@ -124,8 +115,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
 def _type(schema: Schema) -> Check:
     types = _TYPES[schema["type"]]
     if len(types) == 1:
-        (only,) = types
-        return lambda value: type(value) is only
+        (json_type,) = types
+        return lambda value: type(value) is json_type
     return lambda value: type(value) in types
 
 
@@ -160,8 +151,8 @@ def _properties(schema: Schema) -> Check:
     def check(value: Any) -> bool:
         if isinstance(value, dict):
             for name, item in cast("dict[str, Any]", value).items():
-                one = checks.get(name)
-                if one is not None and not one(item):
+                property_check = checks.get(name)
+                if property_check is not None and not property_check(item):
                     return False
         return True
 
@@ -191,17 +182,10 @@ def _any_of(schema: Schema) -> Check:
 
 def _one_of(schema: Schema) -> Check:
     checks = [compile_schema(part) for part in schema["oneOf"]]
-
-    def check(value: Any) -> bool:
-        fitting = 0
-        for one in checks:
-            fitting += one(value)
-        return fitting == 1
-
-    return check
+    return lambda value: sum(check(value) for check in checks) == 1
 
 
-_MAKERS: dict[str, Callable[[Schema], Check]] = {
+_COMPILERS: dict[str, Callable[[Schema], Check]] = {
     "type": _type,
     "enum": _enum,
     "minimum": _minimum,

@@ -1,4 +1,4 @@
-"""A valid request, read: what is asked for, in the terms the generator works with."""
+"""A valid request, parsed into the terms the generator works with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from evalharness.emulator.text.text_generator import Sampling
+from evalharness.emulator.text.text_generator import SamplingParams
 
 _PER_MESSAGE = 4  # tokens that frame a message
 _PER_PROMPT = 2  # tokens that prime the answer
@@ -20,20 +20,20 @@ class Tool(msgspec.Struct, frozen=True):
     parameters: Any
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request.
 
     Attributes:
         topic: 64-bit hash of all that shapes the text apart from sampling: model, messages, tools,
             response format.
-        limit: most completion tokens of a choice; None where the request names no limit.
+        limit: maximum of completion tokens of a choice; None where the request names none.
         prefixes: hash and token count of each run of messages from the first, the shortest first.
         question: text of the last user message.
     """
 
     model: str
     topic: int
-    sampling: Sampling
+    sampling: SamplingParams
     seed: int | None
     n: int
     limit: int | None
@@ -42,7 +42,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool
     tools: list[Tool]
     must_call: bool
-    several_calls: bool
+    parallel_calls: bool
     response_schema: Any  # None: plain text
     top_logprobs: int | None  # None: no logprobs
     thinking: bool
@@ -53,7 +53,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     prefixes: list[tuple[int, int]]
 
 
-def read(body: dict[str, Any], max_choices: int) -> Ask:
+def parse_request(body: dict[str, Any], max_choices: int) -> ParsedRequest:
     """What a valid body asks for. Fields beyond the OpenAPI are read where they make sense."""
     messages: list[dict[str, Any]] = body["messages"]
     tools, must_call = _tools(body, messages)
@@ -63,10 +63,10 @@ def read(body: dict[str, Any], max_choices: int) -> Ask:
     budget: Any = body.get("thinking_budget")
     limit = body.get("max_tokens")
     streaming: dict[str, Any] = body.get("stream_options") or {}
-    return Ask(
+    return ParsedRequest(
         model=body["model"],
         topic=int.from_bytes(hashlib.blake2b(shape, digest_size=8).digest(), "little"),
-        sampling=Sampling(
+        sampling=SamplingParams(
             float(body.get("temperature", 1.0)),
             float(body.get("top_p", 1.0)),
             float(body.get("frequency_penalty") or 0.0),
@@ -75,12 +75,12 @@ def read(body: dict[str, Any], max_choices: int) -> Ask:
         seed=body.get("seed"),
         n=min(body.get("n") or 1, max_choices),
         limit=None if limit is None else int(min(limit, 1e9)),
-        stops=_stops(body.get("stop")),
+        stops=_stop_sequences(body.get("stop")),
         stream=body.get("stream") is True,
         include_usage=streaming.get("include_usage") is True,
         tools=tools,
         must_call=must_call,
-        several_calls=body.get("parallel_tool_calls") is True,
+        parallel_calls=body.get("parallel_tool_calls") is True,
         response_schema=_response_schema(form),
         top_logprobs=int(body.get("top_logprobs") or 0) if body.get("logprobs") else None,
         thinking=body.get("enable_thinking") is True,
@@ -108,7 +108,7 @@ def _prefixes(
     state, tokens = 0, _PER_PROMPT
     if head:
         encoded = msgspec.json.encode(head)
-        state, tokens = hash(encoded), tokens + _size(len(encoded))
+        state, tokens = hash(encoded), tokens + _token_count(len(encoded))
     state = hash((state, body["model"]))
     prefixes: list[tuple[int, int]] = []
     question = ""
@@ -119,29 +119,29 @@ def _prefixes(
         calls = message.get("tool_calls")
         if calls:
             text += msgspec.json.encode(calls).decode()
-        tokens += _PER_MESSAGE + _size(len(text.encode()))
+        tokens += _PER_MESSAGE + _token_count(len(text.encode()))
         state = hash((state, message["role"], message.get("name"), text))
         prefixes.append((state, tokens))
     return prefixes or [(state, tokens)], question
 
 
-def _size(length: int) -> int:
+def _token_count(length: int) -> int:
     """Tokens of a text: a quarter of its bytes, as a rule of thumb for English."""
     return (length + 3) // 4
 
 
-def _stops(stop: Any) -> list[str]:
+def _stop_sequences(stop: Any) -> list[str]:
     """Stop sequences; what is neither text nor a list of texts stops nothing."""
     if isinstance(stop, str):
         return [stop] if stop else []
-    listed = cast("list[Any]", stop) if isinstance(stop, list) else []
-    return [text for text in listed if isinstance(text, str) and text]
+    items = cast("list[Any]", stop) if isinstance(stop, list) else []
+    return [text for text in items if isinstance(text, str) and text]
 
 
 def _tools(body: dict[str, Any], messages: list[dict[str, Any]]) -> tuple[list[Tool], bool]:
     """The functions that may be called now, and whether one must be."""
-    listed: list[dict[str, Any]] = body.get("tools") or []
-    tools = [Tool(t["function"]["name"], t["function"]["parameters"]) for t in listed]
+    described: list[dict[str, Any]] = body.get("tools") or []
+    tools = [Tool(t["function"]["name"], t["function"]["parameters"]) for t in described]
     choice: Any = body.get("tool_choice", "auto")
     if isinstance(choice, dict):
         wanted = cast("dict[str, Any]", choice)["function"]["name"]
@@ -152,7 +152,7 @@ def _tools(body: dict[str, Any], messages: list[dict[str, Any]]) -> tuple[list[T
         return [], False
     answered = bool(messages) and messages[-1]["role"] == "tool"
     if choice == "auto" and answered:
-        return [], False  # the tool has spoken: now the answer
+        return [], False  # the tool's result is there: now the model answers
     return tools, choice == "required"
 
 

@@ -16,60 +16,60 @@ class Hint(NamedTuple):
     message: str
 
 
-def hints(schema: Schema, value: Any) -> list[Hint]:
+def request_hints(schema: Schema, value: Any) -> list[Hint]:
     """The faults of a value, at most 20; empty exactly when it is valid."""
-    found: list[Hint] = []
-    _walk(schema, value, "", found)
-    return found[:MAX_HINTS]
+    hints: list[Hint] = []
+    _walk(schema, value, "", hints)
+    return hints[:MAX_HINTS]
 
 
-def sentence(found: list[Hint]) -> str:
+def hints_text(hints: list[Hint]) -> str:
     """The hints as one text, the way the API words its validation errors."""
     return "Body validation error. " + "; ".join(
-        f"{hint.path or 'body'}: {hint.message}" for hint in found
+        f"{hint.path or 'body'}: {hint.message}" for hint in hints
     )
 
 
-def _walk(schema: Schema, value: Any, path: str, found: list[Hint]) -> None:
+def _walk(schema: Schema, value: Any, path: str, hints: list[Hint]) -> None:
     if compile_schema(schema)(value):
         return
-    before = len(found)
+    before = len(hints)
     if "type" in schema and not is_type(value, schema["type"]):
         got = "null" if value is None else _TYPE_NAMES.get(type(value).__name__, "number")
-        found.append(Hint(path, f"Expected {schema['type']}, received {got}"))
+        hints.append(Hint(path, f"Expected {schema['type']}, received {got}"))
         return
     if "enum" in schema:
         options = " | ".join(f"'{option}'" for option in schema["enum"])
-        found.append(Hint(path, f"Invalid enum value. Expected {options}, received {value!r}"))
-    _bounds(schema, value, path, found)
+        hints.append(Hint(path, f"Invalid enum value. Expected {options}, received {value!r}"))
+    _bounds(schema, value, path, hints)
     if isinstance(value, dict):
-        _object(schema, cast("dict[str, Any]", value), path, found)
+        _object(schema, cast("dict[str, Any]", value), path, hints)
     elif isinstance(value, list) and "items" in schema:
         for i, item in enumerate(cast("list[Any]", value)):
-            _walk(schema["items"], item, _join(path, str(i)), found)
+            _walk(schema["items"], item, _join(path, str(i)), hints)
     branches = schema.get("anyOf") or schema.get("oneOf")
     if branches:
-        found.extend(_closest(branches, value, path))
-    if len(found) == before:
-        found.append(Hint(path, "Invalid input"))
+        hints.extend(_closest(branches, value, path))
+    if len(hints) == before:
+        hints.append(Hint(path, "Invalid input"))
 
 
 _TYPE_NAMES = {"str": "string", "bool": "boolean", "list": "array", "dict": "object"}
 
 
-def _bounds(schema: Schema, value: Any, path: str, found: list[Hint]) -> None:
+def _bounds(schema: Schema, value: Any, path: str, hints: list[Hint]) -> None:
     if not is_type(value, "number"):
         return
     if "minimum" in schema and value < schema["minimum"]:
         low = schema["minimum"]
-        found.append(Hint(path, f"Number must be greater than or equal to {low}"))
+        hints.append(Hint(path, f"Number must be greater than or equal to {low}"))
     if "maximum" in schema and value > schema["maximum"]:
         high = schema["maximum"]
-        found.append(Hint(path, f"Number must be less than or equal to {high}"))
+        hints.append(Hint(path, f"Number must be less than or equal to {high}"))
 
 
-def _object(schema: Schema, value: dict[str, Any], path: str, found: list[Hint]) -> None:
-    found.extend(
+def _object(schema: Schema, value: dict[str, Any], path: str, hints: list[Hint]) -> None:
+    hints.extend(
         Hint(_join(path, name), "Required")
         for name in schema.get("required", ())
         if name not in value
@@ -77,26 +77,26 @@ def _object(schema: Schema, value: dict[str, Any], path: str, found: list[Hint])
     known: dict[str, Schema] = schema.get("properties", {})
     for name, item in value.items():
         if name in known:
-            _walk(known[name], item, _join(path, name), found)
+            _walk(known[name], item, _join(path, name), hints)
     if schema.get("additionalProperties") is False:
         extra = ", ".join(f"'{name}'" for name in value if name not in known)
         if extra:
-            found.append(Hint(path, f"Unrecognized key(s) in object: {extra}"))
+            hints.append(Hint(path, f"Unrecognized key(s) in object: {extra}"))
 
 
 def _closest(branches: list[Schema], value: Any, path: str) -> list[Hint]:
     """The hints of the branch the value comes nearest to: same kind, then fewest faults."""
-    tried: list[tuple[bool, int, list[Hint]]] = []
+    attempts: list[tuple[bool, int, list[Hint]]] = []
     for branch in branches:
-        found: list[Hint] = []
-        _walk(branch, value, path, found)
+        hints: list[Hint] = []
+        _walk(branch, value, path, hints)
         other_kind = any(
             hint.path == path or "enum" in hint.message
-            for hint in found
+            for hint in hints
             if not hint.message.startswith("Unrecognized")
         )
-        tried.append((other_kind, len(found), found))
-    return min(tried, key=lambda entry: entry[:2])[2] or [Hint(path, "Invalid input")]
+        attempts.append((other_kind, len(hints), hints))
+    return min(attempts, key=lambda entry: entry[:2])[2] or [Hint(path, "Invalid input")]
 
 
 def _join(path: str, name: str) -> str:

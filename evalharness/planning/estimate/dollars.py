@@ -1,6 +1,6 @@
-"""Tokens to dollars, for totals to come: by tier, with and without a cache.
+"""Estimated dollars for estimated tokens: by price tier, with and without a cache.
 
-Estimates are floats: nothing here is an account. Accounts are exact, and elsewhere.
+Estimates are floats. Recorded costs are exact (:mod:`evalharness.pricing`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 _PICO = 1e-12
 
 
-class Rates:
+class TierRates:
     """A price as arrays: dollars per token by the tier of a prompt's size."""
 
     def __init__(self, price: Price) -> None:
@@ -38,11 +38,11 @@ class Rates:
         plain = np.maximum(completion - reasoning, 0.0)
         return plain * self._completion[tier] + reasoning * self._reasoning[tier]
 
-    def most_output_usd(self, prompt: Floats, completion: Floats) -> Floats:
+    def max_output_usd(self, prompt: Floats, completion: Floats) -> Floats:
         """Dollars when every token is of the dearer kind; 0 tokens or a free price cost 0."""
         tier = self._tier(prompt)
         dearest = np.maximum(self._completion[tier], self._reasoning[tier])
-        # 0 × ∞: an unbounded answer that costs nothing a token costs nothing.
+        # 0 × ∞ is not a number; an unbounded answer whose tokens are free costs 0.
         return np.where(dearest > 0, np.where(dearest > 0, completion, 0.0) * dearest, 0.0)
 
     def _tier(self, prompt: Floats) -> NDArray[np.int64]:

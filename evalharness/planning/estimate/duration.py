@@ -1,4 +1,4 @@
-"""How long what is left takes at the configured limits."""
+"""Estimated time of the remaining trials under the configured limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.planning.estimate.history import Model, ModelFacts
+from evalharness.planning.estimate.history import ModelHistory, ModelKey
 from evalharness.planning.plan import Plan
 
 Floats = NDArray[np.float64]
@@ -31,12 +31,12 @@ class Duration(msgspec.Struct, frozen=True, kw_only=True):
 
 def duration(
     plan: Plan,
-    wanted: Floats,
+    remaining: Floats,
     prompt: Mapping[str, float],
     output: float | None,
-    most_output: float | None,
-    facts: Mapping[Model, ModelFacts],
-    at_once: int,
+    max_output: float | None,
+    histories: Mapping[ModelKey, ModelHistory],
+    max_in_flight: int,
 ) -> Duration:
     """Estimate the time.
 
@@ -45,41 +45,43 @@ def duration(
 
     Args:
         plan: what to ask, with its limits.
-        wanted: how often each prompt is to be sent under each setting.
+        remaining: how often each prompt is to be sent under each setting.
         prompt: prompt tokens, ``expected`` and ``high``.
-        output: completion tokens expected; None unknown, then ``most_output`` counts.
-        most_output: completion tokens at most; None without a bound.
-        facts: mean latency of the plan's models.
-        at_once: requests in flight at most.
+        output: completion tokens expected; None unknown, then ``max_output`` counts.
+        max_output: completion tokens at most; None without a bound.
+        histories: of the plan's models; their mean latency is read.
+        max_in_flight: requests in flight at most.
     """
     limits = plan.config.limits
     requests: dict[str, float] = {}
-    busy: float | None = 0.0
+    busy_s: float | None = 0.0
     for column, setting in enumerate(plan.settings):
-        count = float(wanted[:, column].sum())
+        count = float(remaining[:, column].sum())
         requests[setting.provider] = requests.get(setting.provider, 0.0) + count
-        known = facts.get((setting.provider, setting.model))
-        latency = None if known is None else known.latency_s
-        busy = (
-            None if busy is None or (latency is None and count) else busy + count * (latency or 0)
+        history = histories.get((setting.provider, setting.model))
+        latency = None if history is None else history.latency_s
+        busy_s = (
+            None
+            if busy_s is None or (latency is None and count)
+            else busy_s + count * (latency or 0)
         )
     total = sum(requests.values())
     busiest = max(requests.values(), default=0.0)
     share = busiest / total if total else 0.0
-    at_concurrency = None if busy is None else busy / at_once
+    at_concurrency = None if busy_s is None else busy_s / max_in_flight
     at_rpm = None if limits.rpm is None else 60.0 * busiest / limits.rpm
-    tokens = _sum(prompt["expected"], most_output if output is None else output)
-    most = _sum(prompt["high"], most_output)
+    tokens = _sum(prompt["expected"], max_output if output is None else output)
+    max_tokens = _sum(prompt["high"], max_output)
     at_tpm, most_tpm = (
         None if limits.tpm is None or n is None else 60.0 * n * share / limits.tpm
-        for n in (tokens, most)
+        for n in (tokens, max_tokens)
     )
-    named = {"concurrency": at_concurrency, "rpm": at_rpm, "tpm": at_tpm}
-    found = {name: value for name, value in named.items() if value is not None}
-    slowest = max(found, key=lambda name: found[name], default=None)
+    by_limit = {"concurrency": at_concurrency, "rpm": at_rpm, "tpm": at_tpm}
+    known_limits = {name: value for name, value in by_limit.items() if value is not None}
+    slowest = max(known_limits, key=lambda name: known_limits[name], default=None)
     highest = [v for v in (at_concurrency, at_rpm, most_tpm) if v is not None]
     return Duration(
-        expected=None if slowest is None else found[slowest],
+        expected=None if slowest is None else known_limits[slowest],
         high=max(highest, default=None),
         limited_by=slowest,
         at_concurrency=at_concurrency,

@@ -1,4 +1,4 @@
-"""The whole estimate of what is left of a plan."""
+"""The estimate of a plan's remaining trials, put together from its parts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.planning.estimate.dollars import Rates
+from evalharness.planning.estimate.dollars import TierRates
 from evalharness.planning.estimate.duration import Duration, duration
-from evalharness.planning.estimate.history import Model, ModelFacts
-from evalharness.planning.estimate.output_tokens import Outputs
+from evalharness.planning.estimate.history import ModelHistory, ModelKey
+from evalharness.planning.estimate.output_tokens import OutputTokens
 from evalharness.planning.estimate.prompt_tokens import PromptTokens
-from evalharness.planning.estimate.ranges import ENDS, Answers, Prompts, Range, SettingEstimate
-from evalharness.planning.estimate.request_sizes import Shapes
+from evalharness.planning.estimate.ranges import (
+    ENDS,
+    EstimateRange,
+    ModelPromptTokens,
+    PlanOutputTokens,
+    SettingEstimate,
+)
+from evalharness.planning.estimate.request_sizes import RequestShapes
 from evalharness.planning.plan import Plan
 from evalharness.pricing import Price
 from evalharness.records import Setting
@@ -28,7 +34,7 @@ class ModelEstimate(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     model: str
     to_send: int
-    prompt_tokens: Range
+    prompt_tokens: EstimateRange
     basis: str
     known_prompts: int
     tokens_per_char: float | None
@@ -36,7 +42,7 @@ class ModelEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left to send, and what that takes.
+    """The remaining trials, and the tokens, dollars and time they take.
 
     ``cost_usd`` is None where a price is missing (``unpriced``: provider and model). Intervals are
     of 95 % where settings are extrapolated from their own answers, and bounds (no answer … every
@@ -44,114 +50,127 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     to_send: int
-    prompt_tokens: Range
-    completion_tokens: Range
-    cost_usd: Range | None
+    prompt_tokens: EstimateRange
+    completion_tokens: EstimateRange
+    cost_usd: EstimateRange | None
     unpriced: list[tuple[str, str]]
     time_s: Duration
     models: list[ModelEstimate]
     settings: list[SettingEstimate]
 
     def cost_per_trial_usd(self) -> float | None:
-        """Expected, for planning further trials; None where unknown."""
+        """Expected cost of one trial; None where unknown."""
         if self.cost_usd is None or self.cost_usd.expected is None or not self.to_send:
             return None
         return self.cost_usd.expected / self.to_send
 
 
-def estimate(
+def estimate_plan(
     plan: Plan,
     done: NDArray[np.bool_],
     price: Callable[[Setting], Price | None],
-    facts: Mapping[Model, ModelFacts],
-    outputs: Outputs,
+    histories: Mapping[ModelKey, ModelHistory],
+    outputs: OutputTokens,
     *,
-    at_once: int,
+    max_in_flight: int,
 ) -> Estimate:
-    """Estimate what is left of a plan.
+    """Estimate the remaining trials of a plan.
 
     Args:
         plan: what to ask.
         done: which trials are recorded (:meth:`Plan.done_map`).
         price: of a setting's requests, None unknown.
-        facts: of the plan's models, from recorded runs.
-        outputs: answers recorded of the plan's own trials.
-        at_once: requests in flight at most.
+        histories: of the plan's models, from recorded runs.
+        outputs: tokens of the recorded answers of the plan's own trials.
+        max_in_flight: requests in flight at most.
     """
-    wanted = left(plan, done)
-    shapes = Shapes(plan)
-    prompts = _by_model(plan, wanted, shapes, facts)
-    answers = Answers(plan, wanted, outputs)
+    remaining = remaining_trials(plan, done)
+    shapes = RequestShapes(plan)
+    prompts = _prompts_by_model(plan, remaining, shapes, histories)
+    answers = PlanOutputTokens(plan, remaining, outputs)
     tokens = answers.tokens()
     unpriced = list(dict.fromkeys((s.provider, s.model) for s in plan.settings if price(s) is None))
     total = {name: sum(getattr(p, name) for p in prompts.values()) for name in ENDS}
     return Estimate(
-        to_send=int(wanted.sum()),
-        prompt_tokens=Range(total["low"], total["expected"], total["high"]),
+        to_send=int(remaining.sum()),
+        prompt_tokens=EstimateRange(total["low"], total["expected"], total["high"]),
         completion_tokens=tokens,
-        cost_usd=None if unpriced else _dollars(plan, wanted, prompts, answers, price, facts),
+        cost_usd=None
+        if unpriced
+        else _dollars(plan, remaining, prompts, answers, price, histories),
         unpriced=unpriced,
-        time_s=duration(plan, wanted, total, tokens.expected, tokens.high, facts, at_once),
-        models=[_model(model, found, facts.get(model)) for model, found in prompts.items()],
+        time_s=duration(
+            plan, remaining, total, tokens.expected, tokens.high, histories, max_in_flight
+        ),
+        models=[_model(model, part, histories.get(model)) for model, part in prompts.items()],
         settings=answers.settings(),
     )
 
 
-def left(plan: Plan, done: NDArray[np.bool_]) -> Floats:
+def remaining_trials(plan: Plan, done: NDArray[np.bool_]) -> Floats:
     """How many repeats of each prompt (rows) under each setting (columns) are not recorded."""
     shape = (plan.repeats, len(plan.prompts), len(plan.settings))
     return (~done).reshape(shape).sum(axis=0).astype(np.float64)
 
 
-def _by_model(
-    plan: Plan, wanted: Floats, shapes: Shapes, facts: Mapping[Model, ModelFacts]
-) -> dict[Model, Prompts]:
+def _prompts_by_model(
+    plan: Plan, remaining: Floats, shapes: RequestShapes, histories: Mapping[ModelKey, ModelHistory]
+) -> dict[ModelKey, ModelPromptTokens]:
     models = dict.fromkeys((s.provider, s.model) for s in plan.settings)
-    return {model: Prompts(plan, wanted, shapes, model, facts.get(model)) for model in models}
+    return {
+        model: ModelPromptTokens(plan, remaining, shapes, model, histories.get(model))
+        for model in models
+    }
 
 
-def _model(model: Model, found: Prompts, facts: ModelFacts | None) -> ModelEstimate:
+def _model(
+    model: ModelKey, prompts: ModelPromptTokens, history: ModelHistory | None
+) -> ModelEstimate:
     return ModelEstimate(
         provider=model[0],
         model=model[1],
-        to_send=found.to_send,
-        prompt_tokens=Range(found.low, found.expected, found.high),
-        basis=found.basis,
-        known_prompts=found.known,
-        tokens_per_char=None if facts is None else facts.tokens_per_char(),
-        runs=[] if facts is None else facts.runs,
+        to_send=prompts.to_send,
+        prompt_tokens=EstimateRange(prompts.low, prompts.expected, prompts.high),
+        basis=prompts.basis,
+        known_prompts=prompts.known,
+        tokens_per_char=None if history is None else history.tokens_per_char(),
+        runs=[] if history is None else history.runs,
     )
 
 
 def _dollars(
     plan: Plan,
-    wanted: Floats,
-    prompts: Mapping[Model, Prompts],
-    answers: Answers,
+    remaining: Floats,
+    prompts: Mapping[ModelKey, ModelPromptTokens],
+    answers: PlanOutputTokens,
     price: Callable[[Setting], Price | None],
-    facts: Mapping[Model, ModelFacts],
-) -> Range:
-    """Dollars of all that is left; every setting has a price."""
-    observed = answers.outputs
-    usd = np.zeros(len(observed.completion))
-    most = np.zeros(wanted.shape)
+    histories: Mapping[ModelKey, ModelHistory],
+) -> EstimateRange:
+    """Dollars of the remaining trials; every setting has a price."""
+    outputs = answers.outputs
+    usd = np.zeros(len(outputs.completion))
+    maximum = np.zeros(remaining.shape)
     ends: dict[str, float] = dict.fromkeys(ENDS, 0.0)
     for column, setting in enumerate(plan.settings):
-        found = price(setting)
-        assert found is not None
-        rates = Rates(found)
+        setting_price = price(setting)
+        assert setting_price is not None
+        rates = TierRates(setting_price)
         model = (setting.provider, setting.model)
-        part = prompts[model].of(column)
-        mine = observed.setting == column
-        usd[mine] = rates.output_usd(
-            part.each[observed.prompt[mine]], observed.completion[mine], observed.reasoning[mine]
+        part = prompts[model].part_of(column)
+        own = outputs.setting == column
+        usd[own] = rates.output_usd(
+            part.per_prompt[outputs.prompt[own]], outputs.completion[own], outputs.reasoning[own]
         )
         scale = part.high / part.expected if part.expected else 1.0
-        most[:, column] = rates.most_output_usd(part.each * scale, answers.most[:, column])
-        for end, amount in _prompt_usd(rates, part, wanted[:, column], facts.get(model)).items():
-            ends[end] += amount + rates.fee_usd * float(wanted[:, column].sum())
-    output = answers.total(usd, most)
-    return Range(
+        maximum[:, column] = rates.max_output_usd(
+            part.per_prompt * scale, answers.maximum[:, column]
+        )
+        for end, amount in _prompt_usd(
+            rates, part, remaining[:, column], histories.get(model)
+        ).items():
+            ends[end] += amount + rates.fee_usd * float(remaining[:, column].sum())
+    output = answers.total(usd, maximum)
+    return EstimateRange(
         ends["low"] + output.low,
         None if output.expected is None else ends["expected"] + output.expected,
         None if output.high is None else ends["high"] + output.high,
@@ -159,19 +178,22 @@ def _dollars(
 
 
 def _prompt_usd(
-    rates: Rates, part: PromptTokens, wanted: Floats, facts: ModelFacts | None
+    rates: TierRates, part: PromptTokens, remaining: Floats, history: ModelHistory | None
 ) -> dict[str, float]:
-    """Dollars for a setting's prompts: all cached at best, none at worst, as observed between.
+    """Dollars for a setting's prompts: low if all is cached, high if nothing is.
 
-    That nothing was cached in recorded runs does not raise the lower end: a pilot asks each prompt
-    once, and what comes from a cache was asked before.
+    The recorded share of cached tokens gives the expected value alone: a pilot sends each prompt
+    once, so it says nothing about the caching of repeats.
     """
-    share = None if facts is None else facts.cached_share
+    share = None if history is None else history.cached_share
     cached = {"low": 1.0, "expected": share or 0.0, "high": 0.0}
-    whole = part.expected or 1.0
+    expected = part.expected or 1.0
     return {
         end: float(
-            (rates.prompt_usd(part.each * (getattr(part, end) / whole), cached[end]) * wanted).sum()
+            (
+                rates.prompt_usd(part.per_prompt * (getattr(part, end) / expected), cached[end])
+                * remaining
+            ).sum()
         )
         for end in ENDS
     }

@@ -1,4 +1,4 @@
-"""What recorded runs tell about a model: tokens a character, cache hits, seconds an answer."""
+"""Statistics of models from recorded runs: tokens per character, cache hits, latency."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.errors import EvalharnessError
-from evalharness.planning.estimate.request_text import weigh
+from evalharness.planning.estimate.request_text import read_request_text
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import MANIFEST
 
 Floats = NDArray[np.float64]
-Model = tuple[str, str]  # provider and model
+ModelKey = tuple[str, str]  # provider and model
 
-_MOST_RUNS = 20  # newest first
-_MOST_ROWS = 2_000  # of each run
+_MAX_RUNS = 20  # newest first
+_MAX_ROWS = 2_000  # of each run
 _COLUMNS = [
     "setting_id", "status", "request_json", "prompt_tokens", "cached_tokens", "latency_s",
 ]  # fmt: skip
 
 
-class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of one model from recorded runs.
+class ModelHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics of one model from recorded runs.
 
     Attributes:
         runs: names of the runs.
-        prompt_tokens: by the text's key, as the provider counted them.
+        prompt_tokens: as the provider counted them, by the ``key`` of :class:`.RequestText`.
         chars: characters of the distinct texts, at least 1; ``tokens`` belong to them.
         tokens: their prompt tokens.
-        cached_share: of prompt tokens; None where no record says.
-        latency_s: mean of delivered answers; None where no record says.
+        cached_share: of prompt tokens; None where no record has it.
+        latency_s: mean of delivered answers; None where no record has it.
     """
 
     runs: list[str]
@@ -45,12 +45,12 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float | None
 
     def tokens_per_char(self) -> float | None:
-        """Of all recorded texts together; None without any."""
+        """The mean over all recorded texts; None without any."""
         return float(self.tokens.sum() / self.chars.sum()) if self.chars.size else None
 
 
-class _Gathered:
-    """Facts of a model while runs are read."""
+class ModelHistoryBuilder:
+    """Collects the records of one model while runs are read."""
 
     def __init__(self) -> None:
         self.runs: list[str] = []
@@ -59,10 +59,11 @@ class _Gathered:
         self.latencies: list[float] = []
 
     def add(self, row: dict[str, Any]) -> None:
+        """Add one row of a records table, as ``to_pylist`` gives it."""
         tokens, cached = row["prompt_tokens"], row["cached_tokens"]
         if tokens is not None and row["request_json"] is not None:
             try:
-                text = weigh(row["request_json"].encode())
+                text = read_request_text(row["request_json"].encode())
             except msgspec.MsgspecError:
                 return
             self.texts[text.key] = (max(1, text.chars), tokens)
@@ -72,64 +73,58 @@ class _Gathered:
         if row["latency_s"] is not None and row["status"] != "error":
             self.latencies.append(row["latency_s"])
 
-    def facts(self) -> ModelFacts:
-        pairs = np.array(list(self.texts.values()), np.float64).reshape(-1, 2)
-        return ModelFacts(
+    def build(self) -> ModelHistory:
+        """The statistics of the rows added so far."""
+        chars_and_tokens = np.array(list(self.texts.values()), np.float64).reshape(-1, 2)
+        return ModelHistory(
             runs=self.runs,
             prompt_tokens={key: tokens for key, (_, tokens) in self.texts.items()},
-            chars=pairs[:, 0],
-            tokens=pairs[:, 1],
+            chars=chars_and_tokens[:, 0],
+            tokens=chars_and_tokens[:, 1],
             cached_share=self.cached / self.read if self.read else None,
             latency_s=float(np.mean(self.latencies)) if self.latencies else None,
         )
 
 
-def facts_of(rows: Iterable[dict[str, Any]]) -> ModelFacts:
-    """The facts of one model from rows of a records table (as ``to_pylist`` gives them)."""
-    gathered = _Gathered()
-    for row in rows:
-        gathered.add(row)
-    return gathered.facts()
-
-
-def read_models(
-    results: Path, wanted: Iterable[Model], *, first: Sequence[str] = ()
-) -> tuple[dict[Model, ModelFacts], list[str]]:
-    """Read what the runs under ``results`` tell about some models.
+def read_model_histories(
+    results: Path, keys: Iterable[ModelKey], *, first: Sequence[str] = ()
+) -> tuple[dict[ModelKey, ModelHistory], list[str]]:
+    """Read the statistics of some models from the runs under ``results``.
 
     Up to 2,000 records of each of the 20 newest runs are read.
 
     Args:
         results: the folder of run folders.
-        wanted: (provider, model) pairs.
+        keys: (provider, model) pairs.
         first: names of runs to read whatever their age.
 
     Returns:
-        Facts by model, only of models that some run has; and names of runs that cannot be read.
+        Histories by model, only of models that some run has; and names of runs that cannot be
+        read.
     """
-    models = set(wanted)
+    models = set(keys)
     manifests = list(results.glob(f"*/{MANIFEST}"))
     manifests.sort(key=lambda path: (path.parent.name in first, path.stat().st_mtime), reverse=True)
-    found: dict[Model, _Gathered] = {}
+    builders: dict[ModelKey, ModelHistoryBuilder] = {}
     unreadable: list[str] = []
-    for path in manifests[:_MOST_RUNS]:
+    for path in manifests[:_MAX_RUNS]:
         try:
-            _read(Run.open(path.parent), models, found)
+            _read(Run.open(path.parent), models, builders)
         except (EvalharnessError, OSError):
             unreadable.append(path.parent.name)
-    return {model: gathered.facts() for model, gathered in found.items()}, unreadable
+    return {model: builder.build() for model, builder in builders.items()}, unreadable
 
 
-def _read(run: Run, models: set[Model], found: dict[Model, _Gathered]) -> None:
-    named = {s.setting_id: (s.provider, s.model) for s in run.setting_list}
-    here = models & set(named.values())
-    if not here:
+def _read(run: Run, models: set[ModelKey], builders: dict[ModelKey, ModelHistoryBuilder]) -> None:
+    model_of_setting = {s.setting_id: (s.provider, s.model) for s in run.setting_list}
+    present = models & set(model_of_setting.values())
+    if not present:
         return
-    rows = run.sample("records", _COLUMNS, _MOST_ROWS).to_pylist()
+    rows = run.sample("records", _COLUMNS, _MAX_ROWS).to_pylist()
     for row in rows:
-        model = named.get(row["setting_id"])
-        if model in here:
-            gathered = found.setdefault(model, _Gathered())
-            if run.name not in gathered.runs:
-                gathered.runs.append(run.name)
-            gathered.add(row)
+        model = model_of_setting.get(row["setting_id"])
+        if model in present:
+            builder = builders.setdefault(model, ModelHistoryBuilder())
+            if run.name not in builder.runs:
+                builder.runs.append(run.name)
+            builder.add(row)

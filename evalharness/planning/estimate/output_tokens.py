@@ -1,4 +1,4 @@
-"""How many tokens the answers will have: extrapolated from recorded ones, else 0…max_tokens."""
+"""Output tokens of recorded answers, and the largest number an answer can have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.columnar.arrow_ops import positions
+from evalharness.columnar.arrow_ops import index_in
 from evalharness.planning.plan import Plan
 
 if TYPE_CHECKING:
@@ -23,11 +23,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class Outputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Recorded answers of a plan's own trials, one entry each.
+class OutputTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of the recorded answers of a plan's own trials, one entry an answer.
 
-    ``prompt`` and ``setting`` are places in the plan; tokens are as reported, ``reasoning`` 0
-    where not reported.
+    ``prompt`` and ``setting`` are indexes in the plan; ``reasoning`` is 0 where not reported.
     """
 
     prompt: Ints
@@ -36,26 +35,26 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: Floats
 
     def per_setting(self, settings: int) -> Ints:
-        """How many there are of each setting."""
+        """The number of answers of each setting."""
         return np.bincount(self.setting, minlength=settings)
 
 
-def recorded_outputs(plan: Plan, records: pa.Table) -> Outputs:
-    """The answers of the plan's trials among ``records`` (:data:`COLUMNS`), where usage is known.
+def recorded_output_tokens(plan: Plan, records: pa.Table) -> OutputTokens:
+    """The tokens of the plan's trials among ``records`` (:data:`COLUMNS`), where usage is known.
 
     Errors without usage are left out: what a failing request costs is no guide to the others.
     """
-    prompt = positions(records["prompt_id"], [p.prompt_id for p in plan.prompts])
-    setting = positions(records["setting_id"], [s.setting_id for s in plan.settings])
+    prompt = index_in(records["prompt_id"], [p.prompt_id for p in plan.prompts])
+    setting = index_in(records["setting_id"], [s.setting_id for s in plan.settings])
     completion, reasoning = (
         _numbers(records, n) for n in ("completion_tokens", "reasoning_tokens")
     )
-    mine = (prompt >= 0) & (setting >= 0) & np.isfinite(completion)
-    return Outputs(
-        prompt=prompt[mine],
-        setting=setting[mine],
-        completion=completion[mine],
-        reasoning=np.nan_to_num(reasoning[mine]),
+    is_counted = (prompt >= 0) & (setting >= 0) & np.isfinite(completion)
+    return OutputTokens(
+        prompt=prompt[is_counted],
+        setting=setting[is_counted],
+        completion=completion[is_counted],
+        reasoning=np.nan_to_num(reasoning[is_counted]),
     )
 
 
@@ -66,17 +65,17 @@ def _numbers(records: pa.Table, name: str) -> Floats:
     return np.asarray(column.to_pandas().to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def bounds(plan: Plan) -> Floats:
-    """The most tokens one trial's answer can have: prompts × settings; infinite without a bound."""
-    most = np.full((len(plan.prompts), len(plan.settings)), np.inf)
+def max_output_tokens(plan: Plan) -> Floats:
+    """The upper bound of each answer's tokens, prompts × settings; infinite without a bound."""
+    limits = np.full((len(plan.prompts), len(plan.settings)), np.inf)
     for column, setting in enumerate(plan.settings):
-        most[:, column] = _bound(setting.params)
+        limits[:, column] = _bound(setting.params)
     for row, prompt in enumerate(plan.prompts):
         if prompt.params:
-            most[row] = [_bound({**s.params, **prompt.params}) for s in plan.settings]
-    return most
+            limits[row] = [_bound({**s.params, **prompt.params}) for s in plan.settings]
+    return limits
 
 
 def _bound(params: dict[str, Any]) -> float:
-    most = params.get("max_tokens")
-    return float("inf") if most is None else float(most * (params.get("n") or 1))
+    max_tokens = params.get("max_tokens")
+    return float("inf") if max_tokens is None else float(max_tokens * (params.get("n") or 1))

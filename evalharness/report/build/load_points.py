@@ -10,16 +10,25 @@ import numpy as np
 
 from evalharness.analysis.data.encode import Bools
 from evalharness.analysis.distributions import ecdf
-from evalharness.analysis.load.load_metrics import metrics
-from evalharness.analysis.load.load_point import ATTEMPT_COLUMNS, RECORD_COLUMNS, Measured, measure
-from evalharness.analysis.load.load_timeline import timeline
+from evalharness.analysis.load.load_metrics import time_metrics
+from evalharness.analysis.load.load_point import (
+    ATTEMPT_COLUMNS,
+    RECORD_COLUMNS,
+    LoadPointResult,
+    describe_load_point,
+)
+from evalharness.analysis.load.load_timeline import load_timeline
 from evalharness.config.models import LoadConfig
-from evalharness.planning.load_points import load_of
+from evalharness.planning.load_points import load_from_identity
+from evalharness.planning.rate_search import RateSearch
 from evalharness.records import Phase
-from evalharness.runner.benchmark.rate_search import Search
-from evalharness.store.folder.load_points_file import Measurement, current, read_measurements
+from evalharness.store.folder.load_points_file import (
+    Measurement,
+    current_measurements,
+    read_measurements,
+)
 from evalharness.store.folder.run import Run
-from evalharness.store.parts.streaming_read import Snapshot, joined
+from evalharness.store.parts.streaming_read import Snapshot, concat_parts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,103 +36,117 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-class Loaded(NamedTuple):
-    """The section as JSON (None in batch evaluation), and the measurements that other figures use.
+class LoadSection(NamedTuple):
+    """The load section as JSON, and the measurements whose records the other figures use.
 
-    Warm-up and measurements that were interrupted or made anew are in no figure. Of a search the
-    highest rate that held stands for the setting.
+    Warm-up is in no figure, nor is a measurement that was interrupted or repeated. Of a search, the
+    measurement at the highest rate that met the SLO stands for the setting.
+
+    Attributes:
+        data: the section; None in batch evaluation.
+        numbers: numbers of the measurements to report.
     """
 
     data: Row | None
     numbers: frozenset[int]
 
-    def kept(self, records: pa.Table, phased: Callable[[], bool]) -> Bools | None:
-        """The records that figures are made from; None for all of them.
+    def reported_mask(self, records: pa.Table, has_phases: Callable[[], bool]) -> Bools | None:
+        """The records that figures are computed from; None for all of them.
 
-        An import of a benchmark's records has no list of measurements: its warm-up stays out.
+        An imported benchmark has no list of measurements; only its warm-up is left out.
 
         Args:
             records: some records of the run.
-            phased: says whether any record of the run has a phase; where none has, all are kept.
+            has_phases: says whether any record of the run has a phase; without one, all are taken.
         """
         number, phase = records["measurement"], records["phase"]
         if number.null_count == len(records):
             return None
-        if phase.null_count == len(records) and not phased():
+        if phase.null_count == len(records) and not has_phases():
             return None
         measured = np.array([p == Phase.MEASURED.value for p in phase.to_pylist()], np.bool_)
-        among = [m is None or self.data is None or m in self.numbers for m in number.to_pylist()]
-        outside = np.asarray(number.is_null(), dtype=np.bool_)
-        return outside | (measured & np.array(among, np.bool_))
+        listed = [m is None or self.data is None or m in self.numbers for m in number.to_pylist()]
+        unmeasured = np.asarray(number.is_null(), dtype=np.bool_)
+        return unmeasured | (measured & np.array(listed, np.bool_))
 
 
-def load_section(run: Run, settings: pa.Table, config: Row | None) -> Loaded:
+def load_section(run: Run, settings: pa.Table, config: Row | None) -> LoadSection:
     """Describe every load point of a run.
 
     Args:
         run: the run.
         settings: the settings to show.
-        config: ``load`` of the run's configuration; None judges by the defaults.
+        config: ``load`` of the run's configuration; None applies the default limits.
     """
-    every = read_measurements(run.root)
-    if not every:
-        return Loaded(None, frozenset())
-    judge = msgspec.convert(config, LoadConfig) if config else LoadConfig()
+    measurements = read_measurements(run.root)
+    if not measurements:
+        return LoadSection(None, frozenset())
+    load_config = msgspec.convert(config, LoadConfig) if config else LoadConfig()
     ids, names = settings["setting_id"].to_pylist(), settings["label"].to_pylist()
     labels = {str(key): str(name) for key, name in zip(ids, names, strict=True)}
-    shown = [one for one in current(every) if set(one.settings) <= labels.keys()]
-    shown.sort(key=lambda one: float(one.load["rate"]) if one.searched else 0.0)
-    records = MeasuredRows(run.snapshot("records"), RECORD_COLUMNS)
-    attempts = MeasuredRows(run.snapshot("attempts"), ATTEMPT_COLUMNS)
-    asked = _asked(settings)
+    shown = [
+        measurement
+        for measurement in current_measurements(measurements)
+        if set(measurement.settings) <= labels.keys()
+    ]
+    shown.sort(key=lambda m: float(m.load["rate"]) if m.searched else 0.0)
+    records = MeasurementRows(run.snapshot("records"), RECORD_COLUMNS)
+    attempts = MeasurementRows(run.snapshot("attempts"), ATTEMPT_COLUMNS)
+    parameters = _request_parameters(settings)
     points: list[Row] = []
-    for one in shown:
-        found = measure_one(one, records.of(one.number), attempts.of(one.number), judge)
-        point = _point(one, found, [labels[s] for s in one.settings])
-        points.append({**point, "asked": [asked[s] for s in one.settings]})
-    numbers, searches = _chosen(shown, points)
-    unfinished = sum(not one.finished for one in every)
+    for measurement in shown:
+        number = measurement.number
+        measured = measure_rows(
+            measurement, records.read(number), attempts.read(number), load_config
+        )
+        point = _point(measurement, measured, [labels[s] for s in measurement.settings])
+        points.append({**point, "asked": [parameters[s] for s in measurement.settings]})
+    numbers, searches = _resolve_searches(shown, points)
+    unfinished = sum(not measurement.is_finished for measurement in measurements)
     data = {"points": points, "searches": searches, "unfinished_measurements": unfinished}
-    return Loaded(data, frozenset(numbers))
+    return LoadSection(data, frozenset(numbers))
 
 
-class MeasuredRows:
-    """The rows of one measurement after the other: only the parts that hold some are read."""
+class MeasurementRows:
+    """Reads the rows of single measurements: only from the parts that hold some."""
 
     def __init__(self, stored: Snapshot, columns: Sequence[str]) -> None:
         self._stored = stored
         self._columns = columns
         self._parts: dict[int | None, set[int]] = {}
-        for place, part in enumerate(stored.parts(["measurement"])):
+        for index, part in enumerate(stored.parts(["measurement"])):
             for number in part["measurement"].unique().to_pylist():
-                self._parts.setdefault(number, set()).add(place)
+                self._parts.setdefault(number, set()).add(index)
 
-    def of(self, number: int) -> pa.Table:
+    def read(self, number: int) -> pa.Table:
         """The rows of a measurement."""
-        parts = self._stored.parts(self._columns, only=self._parts.get(number, set()))
-        (rows,) = joined((_of(part, number) for part in parts), rows=None)
+        parts = self._stored.parts(self._columns, part_numbers=self._parts.get(number, set()))
+        (rows,) = concat_parts((_rows_of(part, number) for part in parts), rows=None)
         return rows
 
 
-def measure_one(
-    one: Measurement, records: pa.Table, attempts: pa.Table, judge: LoadConfig
-) -> Measured:
+def measure_rows(
+    measurement: Measurement, records: pa.Table, attempts: pa.Table, load_config: LoadConfig
+) -> LoadPointResult:
     """Describe one measurement, given tables that hold its rows."""
-    return measure(
-        one, _of(records, one.number), _of(attempts, one.number), load_of(one.load, judge)
+    return describe_load_point(
+        measurement,
+        _rows_of(records, measurement.number),
+        _rows_of(attempts, measurement.number),
+        load_from_identity(measurement.load, load_config),
     )
 
 
-def holds(facts: Row, goodput: float) -> bool:
-    """Whether a load point meets the SLO often enough, and counts at all."""
-    found: Row = facts["goodput"] or {}
-    share: float | None = found.get("share")
-    complete = facts["state"] == "complete" and bool(facts["valid"])
+def meets_goodput(point: Row, goodput: float) -> bool:
+    """Whether a load point is complete and valid, and enough of its requests met the SLO."""
+    measured: Row = point["goodput"] or {}
+    share: float | None = measured.get("share")
+    complete = point["state"] == "complete" and bool(point["valid"])
     return complete and share is not None and share >= goodput
 
 
-def _asked(settings: pa.Table) -> dict[str, Row]:
-    """What each setting asks, whatever the load: load points that agree in it are one curve."""
+def _request_parameters(settings: pa.Table) -> dict[str, Row]:
+    """What each setting requests, apart from the load: load points equal in it form one curve."""
     names = ["provider", "model", "params_json", "system", "template"]
     return {
         row["setting_id"]: {
@@ -134,36 +157,36 @@ def _asked(settings: pa.Table) -> dict[str, Row]:
     }
 
 
-def _of(table: pa.Table, number: int) -> pa.Table:
+def _rows_of(table: pa.Table, number: int) -> pa.Table:
     import pyarrow.compute
 
     compute: Any = pyarrow.compute
     return table.filter(compute.equal(table["measurement"], number))
 
 
-def _point(one: Measurement, found: Measured, labels: list[str]) -> Row:
+def _point(measurement: Measurement, measured: LoadPointResult, labels: list[str]) -> Row:
     by_setting: list[Row] = []
-    for index, setting in enumerate(one.settings):
-        rows = found.requests.setting == index
-        ttft, tpot = found.requests.ttft_s[rows], found.requests.tpot_s[rows]
+    for index, setting in enumerate(measurement.settings):
+        rows = measured.requests.setting == index
+        ttft, tpot = measured.requests.ttft_s[rows], measured.requests.tpot_s[rows]
         by_setting.append(
             {
                 "setting_id": setting,
                 "label": labels[index],
-                **metrics(found.requests, rows),
+                **time_metrics(measured.requests, rows),
                 "ecdf": {"ttft_s": ecdf(ttft), "tpot_s": ecdf(tpot)},
             }
         )
     return {
-        "label": _label(one),
-        **found.facts,
+        "label": _label(measurement),
+        **measured.facts,
         "settings": by_setting,
-        "timeline": timeline(one, found),
+        "timeline": load_timeline(measurement, measured),
     }
 
 
-def _label(one: Measurement) -> str:
-    load = one.load
+def _label(measurement: Measurement) -> str:
+    load = measurement.load
     arrival = load.get("arrival", "closed")
     if arrival == "closed":
         return f"closed, {load.get('concurrency', 1)} in flight"
@@ -175,34 +198,34 @@ def _label(one: Measurement) -> str:
     return f"{arrival} {load['rate']:g}/s{burst}"
 
 
-def _chosen(shown: list[Measurement], points: list[Row]) -> tuple[list[int], list[Row]]:
-    """Measurements that stand for their settings, and what every search came to."""
-    numbers = [one.number for one in shown if not one.searched]
+def _resolve_searches(shown: list[Measurement], points: list[Row]) -> tuple[list[int], list[Row]]:
+    """Return the numbers of the measurements to report, and the outcome of every search."""
+    numbers = [m.number for m in shown if not m.searched]
     groups: dict[tuple[str, ...], list[int]] = {}
-    for index, one in enumerate(shown):
-        if one.searched:
-            groups.setdefault(tuple(one.settings), []).append(index)
+    for index, measurement in enumerate(shown):
+        if measurement.searched:
+            groups.setdefault(tuple(measurement.settings), []).append(index)
     searches: list[Row] = []
     for settings, indices in groups.items():
         config = msgspec.convert(shown[indices[0]].load, LoadConfig)
         assert config.search is not None
-        search = Search(config.rate or 1.0, config.search)
-        verdicts: dict[float, int] = {}
+        search = RateSearch(config.rate or 1.0, config.search)
+        number_at_rate: dict[float, int] = {}
         for index in indices:
-            good = holds(points[index], config.search.goodput)
+            holds = meets_goodput(points[index], config.search.goodput)
             rate = float(shown[index].load["rate"])
-            search.observe(rate, holds=good)
-            points[index]["holds"] = good
-            verdicts[rate] = shown[index].number
-        best = search.low if search.low is not None else min(verdicts)
-        numbers.append(verdicts[best])
+            search.observe(rate, holds=holds)
+            points[index]["holds"] = holds
+            number_at_rate[rate] = shown[index].number
+        best = search.low if search.low is not None else min(number_at_rate)
+        numbers.append(number_at_rate[best])
         searches.append(
             {
                 "settings": list(settings),
                 "labels": [s["label"] for s in points[indices[0]]["settings"]],
                 "low": search.low,
                 "high": search.high,
-                "rates": sorted(verdicts),
+                "rates": sorted(number_at_rate),
                 "goodput": config.search.goodput,
                 "shown_rate": best,
                 "outcome": search.outcome,

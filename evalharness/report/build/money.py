@@ -1,4 +1,4 @@
-"""The report's money: ``data["prices"]`` and ``data["money"]``; :mod:`.spending` shows it."""
+"""The report's ``money`` and ``prices``."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from evalharness.analysis.cost import billing, cost_tables
-from evalharness.analysis.cost.cell_costs import Spending
+from evalharness.analysis.cost.cell_costs import CellCosts
 from evalharness.analysis.cost.frontier import frontier
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.pricing import Price, PriceBook
-from evalharness.pricing.cost_columns import Costs, SettingCost
+from evalharness.pricing.cost_columns import CostColumns, SettingCost
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def money(
-    frame: Frame,
-    costs: Costs,
+def money_section(
+    frame: RunFrame,
+    costs: CostColumns,
     book: PriceBook,
     *,
     prompts: pa.Table,
@@ -27,84 +27,86 @@ def money(
     settings: Sequence[dict[str, Any]],
     volume: float | None = None,
 ) -> dict[str, Any]:
-    """The report's ``money``: plain JSON values, dollars as numbers.
+    """Build the report's ``money``: plain JSON values, dollars as numbers.
 
     Args:
         frame: the records.
         costs: of ``frame.records``, computed with ``book``.
         book: the prices.
         prompts: the prompts table the frame was built with; ``tags`` are read where it has them.
-        attempts: what those of the settings and prompts reported cost
-            (:meth:`~evalharness.analysis.cost.wasted_spend.Waste.facts`).
+        attempts: the cost of the attempts at the reported settings and prompts
+            (:meth:`~evalharness.analysis.cost.wasted_spend.WastedSpend.facts`).
         settings: ``data["settings"]``.
         volume: requests to project to; None projects nothing.
 
     Returns:
-        ``whole``, ``settings``, ``models`` and ``tags`` as :func:`~.spending.describe` says;
-        ``prompts`` as :func:`~evalharness.analysis.cost.cost_tables.by_prompt`; ``attempts`` as
-        given; ``billed`` as :func:`~.billing.by_setting`; ``frontier`` as
-        :func:`~.frontier.frontier`; ``projection`` with ``volume`` and ``settings``, null without a
-        volume.
+        ``whole``, ``settings``, ``models`` and ``tags`` as
+        :func:`~evalharness.analysis.cost.cell_costs.describe_cells` returns them; ``prompts`` as
+        :func:`~evalharness.analysis.cost.cost_tables.by_prompt`; ``attempts`` as given; ``billed``
+        as :func:`~evalharness.analysis.cost.billing.by_setting`; ``frontier`` as
+        :func:`~evalharness.analysis.cost.frontier.frontier`; ``projection`` with ``volume`` and
+        ``settings``, null without a volume.
     """
-    spending = Spending.of(frame, costs, book)
-    by_setting = cost_tables.by_setting(spending)
+    cell_costs = CellCosts.of(frame, costs, book)
+    by_setting = cost_tables.by_setting(cell_costs)
     facts: dict[str, Any] = {
-        "whole": cost_tables.whole(spending),
+        "whole": cost_tables.whole_run(cell_costs),
         "settings": by_setting,
-        "models": cost_tables.by_model(spending),
-        "tags": cost_tables.by_tag(spending, _tags(frame, prompts)),
-        "prompts": cost_tables.by_prompt(spending),
+        "models": cost_tables.by_model(cell_costs),
+        "tags": cost_tables.by_tag(cell_costs, _tags(frame, prompts)),
+        "prompts": cost_tables.by_prompt(cell_costs),
         "attempts": attempts,
-        "billed": billing.by_setting(billing.Bills(spending, book), costs.prices),
+        "billed": billing.by_setting(billing.BilledRecords(cell_costs, book), costs.prices),
         "frontier": frontier(settings, by_setting),
         "projection": None
         if volume is None
         else {"volume": volume, "settings": cost_tables.projection(by_setting, volume)},
     }
-    return cast("dict[str, Any]", _plain(facts))
+    return cast("dict[str, Any]", _decimals_to_floats(facts))
 
 
-def _tags(frame: Frame, prompts: pa.Table) -> list[list[str]]:
-    """Tags of each prompt of the frame; prompts the table lacks have none."""
+def _tags(frame: RunFrame, prompts: pa.Table) -> list[list[str]]:
+    """The tags of each prompt of the frame; a prompt that is not in the table has none."""
     if "tags" not in prompts.column_names:
         return [[] for _ in frame.prompt_ids]
-    listed: list[list[str] | None] = prompts["tags"].to_pylist()
-    known = [tags or [] for tags in listed]
-    return known + [[] for _ in frame.prompt_ids[len(known) :]]
+    column: list[list[str] | None] = prompts["tags"].to_pylist()
+    tags = [cell or [] for cell in column]
+    return tags + [[] for _ in frame.prompt_ids[len(tags) :]]
 
 
-def _plain(value: Any) -> Any:
-    """The same with every Decimal as a number."""
+def _decimals_to_floats(value: Any) -> Any:
+    """Return the same value with every Decimal as a float."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in cast("dict[str, Any]", value).items()}
+        return {k: _decimals_to_floats(v) for k, v in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [_plain(v) for v in cast("list[Any]", value)]
+        return [_decimals_to_floats(v) for v in cast("list[Any]", value)]
     return value
 
 
 # ── prices ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def prices_used(costs: Costs, book: PriceBook) -> dict[str, Any]:
-    """The report's ``prices``: entries used with date and source, totals, and what to add.
+def prices_used(costs: CostColumns, book: PriceBook) -> dict[str, Any]:
+    """Build the report's ``prices``: entries used, models without a price, totals by setting.
 
     ``price_usd_per_mtok`` is the lowest tier's; null there means the prompt or completion price.
+    ``add`` is the entry that an unpriced model needs.
 
     Dollars are numbers here; the exact decimals are in the records and the price files.
     """
     return {
-        "used": [_entry(price) for price in costs.prices],
+        "used": [_price_entry(price) for price in costs.prices],
         "unpriced": [
             {"provider": provider, "model": model, "add": book.missing_hint(provider, model or "…")}
             for provider, model in costs.unpriced
         ],
-        "settings": {name: _setting(found) for name, found in costs.settings.items()},
+        "settings": {name: _setting_prices(cost) for name, cost in costs.settings.items()},
     }
 
 
-def _entry(price: Price) -> dict[str, Any]:
+def _price_entry(price: Price) -> dict[str, Any]:
     valid_from = price.valid_from
     usd = {"prompt": price.rates.prompt, "cached": price.rates.cached,
            "completion": price.rates.completion, "reasoning": price.rates.reasoning}  # fmt: skip
@@ -122,18 +124,18 @@ def _entry(price: Price) -> dict[str, Any]:
     }
 
 
-def _setting(found: SettingCost) -> dict[str, Any]:
+def _setting_prices(cost: SettingCost) -> dict[str, Any]:
     return {
-        "rows": found.rows,
-        "known": found.known,
-        "total_usd": _number(found.total_usd),
-        "estimated": found.estimated,
-        "estimate_usd": _number(found.estimate_usd),
-        "unpriced": found.unpriced,
-        "billed_rows": found.billed_rows,
-        "billed_total_usd": _number(found.billed_total_usd),
-        "compared": found.compared,
-        "computed_minus_billed_usd": _number(found.difference_usd),
+        "rows": cost.rows,
+        "known": cost.known,
+        "total_usd": _number(cost.total_usd),
+        "estimated": cost.estimated,
+        "estimate_usd": _number(cost.estimate_usd),
+        "unpriced": cost.unpriced,
+        "billed_rows": cost.billed_rows,
+        "billed_total_usd": _number(cost.billed_total_usd),
+        "compared": cost.compared,
+        "computed_minus_billed_usd": _number(cost.difference_usd),
     }
 
 

@@ -1,57 +1,56 @@
-"""What a report is made from: the records a plan asks for, read, scored, priced and encoded."""
+"""The data of a run that a report is computed from: records read, scored, priced and encoded."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evalharness.analysis.data.frame import COLUMNS, WIDE, Frame
-from evalharness.columnar.row_store import Held
-from evalharness.columnar.text_pool import Texts
+from evalharness.analysis.data.frame import COLUMNS, LAZY_COLUMNS, RunFrame
+from evalharness.analysis.data.frame_builder import build_frame
+from evalharness.columnar.row_store import ColumnStore
+from evalharness.columnar.text_pool import TextPool
 from evalharness.errors import ConfigError
 from evalharness.pricing import PriceBook
-from evalharness.pricing.cost_columns import Costs, cost_columns
+from evalharness.pricing.cost_columns import CostColumns, cost_columns
 from evalharness.process.fork import can_fork
+from evalharness.process.tuning import release_free_memory
 from evalharness.report.build import errors
-from evalharness.report.build.load_points import Loaded, load_section
-from evalharness.report.build.read_records import Reader
+from evalharness.report.build.load_points import LoadSection, load_section
+from evalharness.report.build.read_records import RecordReader
 from evalharness.report.build.scoring import (
-    Options,
-    grader,
-    price_book,
+    ReportOverrides,
+    open_scorer,
+    read_price_book,
+    read_stored_config,
     scoring_facts,
-    stored_config,
 )
-from evalharness.store.folder.current_plan import Asked
+from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import CONFIG
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What scorers read beside what the analysis reads.
-_SCORED = ("finish_reason",)
-_PRICED = ("provider", "model")
-_PHASED = ("measurement", "phase")
+# Columns that scorers read in addition to those of the analysis.
+_SCORING_COLUMNS = ("finish_reason",)
+_PRICE_COLUMNS = ("provider", "model")
+_LOAD_COLUMNS = ("measurement", "phase")
 
-DEFAULTS = Options()
+DEFAULTS = ReportOverrides()
 
-ASIDE_FROM = 50_000  # records: what copies of the process save is more than what they cost
+FORK_FROM_RECORDS = 50_000  # from here on forks save more time than they cost
 
 
-class Gathered(NamedTuple):
-    """A run as its figures see it.
+class RunData(NamedTuple):
+    """A run that has been read, with its scores and costs.
 
     Attributes:
         run: the run.
-        settings, prompts: those that are reported, as Arrow tables.
-        records: likewise; columns of outputs hold numbers of the frame's texts.
-        asked: the newest plan; None where everything is reported.
-        outside: records the plan does not ask for.
+        settings, prompts: the reported ones, as Arrow tables.
+        records: the reported ones; columns of outputs hold numbers of the frame's texts.
+        plan_filter: selects the rows of the newest plan; None where everything is reported.
+        outside: how many records are not in the plan.
         load: the load section.
-        scoring: what the judgements came to
-            (:func:`~evalharness.report.build.scoring.scoring_facts`).
+        scoring: see :func:`~evalharness.report.build.scoring.scoring_facts`.
         book, costs: the prices, and what the records cost by them.
         frame: the records encoded.
     """
@@ -59,112 +58,100 @@ class Gathered(NamedTuple):
     run: Run
     settings: pa.Table
     prompts: pa.Table
-    records: Held
-    asked: Asked | None
+    records: ColumnStore
+    plan_filter: PlanFilter | None
     outside: int
-    load: Loaded
+    load: LoadSection
     scoring: dict[str, Any]
     book: PriceBook
-    costs: Costs
-    frame: Frame
+    costs: CostColumns
+    frame: RunFrame
 
 
-class Source(NamedTuple):
+class RunSource(NamedTuple):
     """A run before its records are read.
 
     Attributes:
-        run, options: as given.
-        settings, prompts, asked, load, book: see :class:`Gathered`.
-        aside: whether its records are so many that copies of this process share the work.
+        run, overrides: as given.
+        settings, prompts, plan_filter, load, book: see :class:`RunData`.
+        use_forks: whether there are so many records that forks of this process share the work.
     """
 
     run: Run
-    options: Options
+    overrides: ReportOverrides
     settings: pa.Table
     prompts: pa.Table
-    asked: Asked | None
-    load: Loaded
+    plan_filter: PlanFilter | None
+    load: LoadSection
     book: PriceBook
-    aside: bool
+    use_forks: bool
 
 
-def opened(run: Run, options: Options = DEFAULTS) -> Source:
-    """Read what a run says of itself, and the prices of now.
+def open_source(run: Run, overrides: ReportOverrides = DEFAULTS) -> RunSource:
+    """Read a run's plan, load points and configuration, and the current prices.
 
     Raises:
         ConfigError: its configuration or a price table cannot be read.
     """
     settings, prompts = run.table("settings"), run.table("prompts")
-    config = stored_config(run)
-    load, book = load_section(run, settings, config.load), price_book(options, config)
-    asked = None if options.everything else Asked(settings, prompts, run.manifest)
-    if asked is not None:
-        settings, prompts = asked.settings, asked.prompts
-    aside = run.manifest.recorded >= ASIDE_FROM and can_fork()
-    return Source(run, options, settings, prompts, asked, load, book, aside)
+    config = read_stored_config(run)
+    load, book = load_section(run, settings, config.load), read_price_book(overrides, config)
+    plan_filter = None
+    if not overrides.include_inactive:
+        plan_filter = PlanFilter(settings, prompts, run.manifest)
+        settings, prompts = plan_filter.settings, plan_filter.prompts
+    use_forks = run.manifest.recorded >= FORK_FROM_RECORDS and can_fork()
+    return RunSource(run, overrides, settings, prompts, plan_filter, load, book, use_forks)
 
 
-def gather(run: Run, options: Options = DEFAULTS) -> Gathered:
+def open_run(run: Run, overrides: ReportOverrides = DEFAULTS) -> RunData:
     """Read, score and price a run.
 
     Raises:
         ConfigError: the run has no records, or its scoring cannot be read.
     """
-    return gathered(opened(run, options))
+    return read_source(open_source(run, overrides))
 
 
-def gathered(source: Source) -> Gathered:
+def read_source(source: RunSource) -> RunData:
     """Read, score and price the records of a run.
 
     Raises:
         ConfigError: there are none, or the run's scoring cannot be read.
     """
-    run, settings, prompts, asked = source.run, source.settings, source.prompts, source.asked
-    load, texts = source.load, Texts()
-    stored = run.snapshot("records")
-    wide = stored.wide(WIDE)
-    reader = Reader(load, asked, texts, _columns())
-    grading = grader(
-        run, prompts, source.options, texts, reader.held.keys, stored, aside=source.aside
-    )
-    with grading:
-        reader.read(stored, grading, numbered=wide is not None)
-        records = reader.held
-        _some(run, records, load)
+    run, settings, prompts, load = source.run, source.settings, source.prompts, source.load
+    stored, texts = run.snapshot("records"), TextPool()
+    lazy_columns = stored.lazy_columns(LAZY_COLUMNS)
+    reader = RecordReader(load, source.plan_filter, texts, _record_columns())
+    encoders = reader.records.encoders
+    with open_scorer(
+        run, prompts, source.overrides, texts, encoders, stored, use_fork=source.use_forks
+    ) as scorer:
+        reader.read(stored, scorer, numbered=lazy_columns is not None)
+        records = reader.records
+        _require_records(run, records, load)
         texts.close()
         costs = cost_columns(records, source.book)
-        scored = grading.finished(records, prompts)
-    _give_back()
-    frame = Frame.build(
+        scores = scorer.finish(records, prompts)
+    release_free_memory()
+    frame = build_frame(
         records,
         prompts,
         settings,
-        answers=scored.answers,
-        scores=scored.scores,
+        answers=scores.answers,
+        scores=scores.scores,
         cost_usd=costs.cost_usd,
         texts=texts,
-        wide=wide,
+        lazy_columns=lazy_columns,
     )
-    _give_back()
-    return Gathered(
-        run, settings, prompts, records, asked, reader.outside, load, scoring_facts(scored),
-        source.book, costs, frame,
+    release_free_memory()
+    return RunData(
+        run, settings, prompts, records, source.plan_filter, reader.outside, load,
+        scoring_facts(scores), source.book, costs, frame,
     )  # fmt: skip
 
 
-def _give_back() -> None:
-    """Give the system the memory that was needed on the way: a quarter of it at 10⁷ records.
-
-    Arrow and the C library would keep it for later.
-    """
-    import pyarrow as pa
-
-    pa.default_memory_pool().release_unused()
-    with contextlib.suppress(AttributeError, OSError):  # a C library other than glibc
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _some(run: Run, records: Held, load: Loaded) -> None:
+def _require_records(run: Run, records: ColumnStore, load: LoadSection) -> None:
     """Refuse a run without records.
 
     Raises:
@@ -184,6 +171,6 @@ def _some(run: Run, records: Held, load: Loaded) -> None:
     )
 
 
-def _columns() -> list[str]:
-    wanted = dict.fromkeys((*COLUMNS, *_SCORED, *_PRICED, *_PHASED, *errors.ERROR_COLUMNS))
-    return [name for name in wanted if name not in WIDE]
+def _record_columns() -> list[str]:
+    columns = (*COLUMNS, *_SCORING_COLUMNS, *_PRICE_COLUMNS, *_LOAD_COLUMNS, *errors.ERROR_COLUMNS)
+    return [name for name in dict.fromkeys(columns) if name not in LAZY_COLUMNS]

@@ -1,4 +1,4 @@
-"""``scoring=…``, ``answer=…`` and ``pricing.prices=…`` of a report: nothing is sent for them."""
+"""Parsing of ``scoring=…``, ``answer=…`` and ``pricing.prices=…`` in a report command."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evalharness.config.package_data import shipped
-from evalharness.config.strict_yaml import load as load_yaml
+from evalharness.config.package_data import package_data_dir
+from evalharness.config.strict_yaml import parse_yaml
 from evalharness.errors import ConfigError
-from evalharness.report.build.scoring import Options
+from evalharness.report.build.scoring import ReportOverrides
 from evalharness.scoring.base import is_list
 
 
 def parse_overrides(
     arguments: Sequence[str],
     *,
-    everything: bool = False,
+    include_inactive: bool = False,
     pricing: Path | None = None,
     volume: float | None = None,
-) -> Options:
+) -> ReportOverrides:
     """Read ``scoring=NAME``, ``scoring=[NAME, {name: …}]``, ``answer=…``, ``pricing.prices=[…]``.
 
     Raises:
@@ -33,8 +33,8 @@ def parse_overrides(
         if key == "scoring":
             scoring = _scoring(value)
         elif key == "answer":
-            read = _yaml(argument, value)
-            answer = False if read in (None, "none") else read
+            parsed = _yaml(argument, value)
+            answer = False if parsed in (None, "none") else parsed
         elif key in ("pricing.prices", "+pricing.prices"):  # as `run` takes it
             prices = _prices(argument, value)
         else:
@@ -42,8 +42,8 @@ def parse_overrides(
                 f"there is no `{key}=…` here",
                 hint="scoring=…, answer=… and pricing.prices=[…] can be replaced",
             )
-    return Options(
-        everything=everything,
+    return ReportOverrides(
+        include_inactive=include_inactive,
         scoring=scoring,
         answer=answer,
         prices=prices,
@@ -70,20 +70,20 @@ def _scoring(value: str) -> list[dict[str, Any]]:
 
 
 def _entry(entry: Any) -> list[dict[str, Any]]:
-    """One scorer, or those of a preset; what is neither is refused where scorers are read."""
+    """One scorer, or those of a preset. Anything else is refused where scorers are parsed."""
     if not isinstance(entry, str):
         return [entry]
-    for folder in (Path.cwd() / "configs", shipped("configs")):
+    for folder in (Path.cwd() / "configs", package_data_dir("configs")):
         preset = folder / "scoring" / f"{entry}.yaml"
         if entry.isidentifier() and preset.is_file():
-            loaded: Any = load_yaml(preset.read_text("utf-8"))
-            return loaded["scoring"]
+            preset_config: Any = parse_yaml(preset.read_text("utf-8"))
+            return preset_config["scoring"]
     return [{"name": entry}]
 
 
 def _yaml(argument: str, value: str) -> Any:
     try:
-        return load_yaml(value)
+        return parse_yaml(value)
     except ConfigError as error:
         escaped = "escape" in error.message  # YAML reads backslashes inside double quotes
         hint = "put patterns in YAML's single quotes: {regex: '…'}" if escaped else error.hint

@@ -1,4 +1,4 @@
-"""One prompt in full: what was asked, and every different output with who gave it how often."""
+"""Prompts in full: the question, and every different output with its counts by setting."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Ints
-from evalharness.analysis.data.frame import STATUSES, Frame
+from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.output_texts import joined_text
+from evalharness.analysis.data.statuses import STATUSES
 from evalharness.columnar.arrow_ops import where_equal
 from evalharness.report.words.sanitize import common_prefix
 from evalharness.store.folder.run import Run
 
-VARIANTS = 12  # different outputs kept for one prompt, commonest first
-PAGE_VARIANTS = 200  # the same on a page of its own
-TEXT_CHARS = 6_000  # kept of one text; ``chars`` has its whole length
+MAX_VARIANTS = 12  # different outputs listed for a prompt, commonest first
+MAX_PAGE_VARIANTS = 200  # the same on a page of its own
+MAX_TEXT_CHARS = 6_000  # of one text; ``chars`` is its whole length
 
 Row = dict[str, Any]
 
 
-def unstable_prompts(run: Run, frame: Frame, least_stable: list[Row]) -> list[Row]:
+def unstable_prompts(run: Run, frame: RunFrame, least_stable: list[Row]) -> list[Row]:
     """Describe the prompts of the least stable cells, each once, least stable first.
 
     Returns:
@@ -34,49 +37,54 @@ def unstable_prompts(run: Run, frame: Frame, least_stable: list[Row]) -> list[Ro
     for row in least_stable:
         cell = {k: row[k] for k in ("setting_id", "label", "n", "agreement", "distinct", "counts")}
         cells.setdefault(row["prompt_id"], []).append(cell)
-    told = described(run, frame, list(cells))
-    return [{**one, "worst": worst} for one, worst in zip(told, cells.values(), strict=True)]
+    prompts = describe_prompts(run, frame, list(cells))
+    return [
+        {**prompt, "worst": worst} for prompt, worst in zip(prompts, cells.values(), strict=True)
+    ]
 
 
-def described(run: Run, frame: Frame, prompt_ids: Sequence[str], most: int = VARIANTS) -> list[Row]:
-    """Some prompts with their outputs under all settings, ``most`` different ones of each.
+def describe_prompts(
+    run: Run, frame: RunFrame, prompt_ids: Sequence[str], limit: int = MAX_VARIANTS
+) -> list[Row]:
+    """Describe prompts with their outputs under all settings, at most ``limit`` outputs of each.
 
     Raises:
         ValueError: the frame has no such prompt.
     """
     prompts = run.table("prompts")
-    variants = variants_of(frame, [frame.prompt_ids.index(name) for name in prompt_ids], most)
-    told: list[Row] = []
-    for prompt_id, found in zip(prompt_ids, variants, strict=True):
-        asked: Row = {"question": [], "target": None}
+    outputs = variants_of(frame, [frame.prompt_ids.index(name) for name in prompt_ids], limit)
+    rows: list[Row] = []
+    for prompt_id, variants in zip(prompt_ids, outputs, strict=True):
+        content: Row = {"question": [], "target": None}
         stored = where_equal(prompts, "prompt_id", prompt_id).to_pylist()
         if stored:
-            asked = {"question": _question(stored[0]), "target": _target(stored[0]["target_json"])}
-        told.append({"prompt_id": prompt_id, **asked, **found})
-    return told
+            prompt = stored[0]
+            content = {"question": _question(prompt), "target": _target(prompt["target_json"])}
+        rows.append({"prompt_id": prompt_id, **content, **variants})
+    return rows
 
 
-def by_setting(frame: Frame, prompt_id: str) -> list[Row]:
-    """How one prompt fared under each setting it was tried under.
+def outcomes_by_setting(frame: RunFrame, prompt_id: str) -> list[Row]:
+    """Count the outputs of one prompt under each setting that has trials of it.
 
     Returns:
         One a setting, in the run's order: ``label``, ``n`` usable repeats, ``errors``,
         ``agreement`` (pairwise, null below two usable repeats), ``counts`` of its different
         outputs, commonest first.
     """
-    place = frame.prompt_ids.index(prompt_id)
-    agreement, tried = frame.per_prompt("agreement"), frame.counts()
-    usable = frame.known & (frame.prompt == place)
+    prompt = frame.prompt_ids.index(prompt_id)
+    agreement, trials = cell_means(frame, "agreement"), frame.counts()
+    usable = frame.known & (frame.prompt == prompt)
     rows: list[Row] = []
-    for setting in np.flatnonzero(tried[place]).tolist():
-        mine = usable & (frame.setting == setting)
-        _, counts = np.unique(frame.output[mine], return_counts=True)
-        value = float(agreement[place, setting])
+    for setting in np.flatnonzero(trials[prompt]).tolist():
+        repeats = usable & (frame.setting == setting)
+        _, counts = np.unique(frame.output[repeats], return_counts=True)
+        value = float(agreement[prompt, setting])
         rows.append(
             {
                 "label": frame.label(setting),
-                "n": int(np.count_nonzero(mine)),
-                "errors": int(tried[place, setting]) - int(np.count_nonzero(mine)),
+                "n": int(np.count_nonzero(repeats)),
+                "errors": int(trials[prompt, setting]) - int(np.count_nonzero(repeats)),
                 "agreement": None if np.isnan(value) else value,
                 "counts": sorted(counts.tolist(), reverse=True),
             }
@@ -84,64 +92,67 @@ def by_setting(frame: Frame, prompt_id: str) -> list[Row]:
     return rows
 
 
-def variants_of(frame: Frame, prompts: Sequence[int], most: int = VARIANTS) -> list[Row]:
+def variants_of(frame: RunFrame, prompts: Sequence[int], limit: int = MAX_VARIANTS) -> list[Row]:
     """The different outputs of some prompts over all settings, commonest first.
 
     Returns:
-        One a prompt: ``variants``, at most ``most``, each with ``text`` (at most
-        :data:`TEXT_CHARS`), ``chars``, ``status`` (of its first occurrence), ``count``,
+        One a prompt: ``variants``, at most ``limit``, each with ``text`` (at most
+        :data:`MAX_TEXT_CHARS`), ``chars``, ``status`` (of its first occurrence), ``count``,
         ``settings`` (ids and labels with counts) and ``first_difference_chars``, where it leaves
         the commonest one (null for that one); ``distinct``, how many there are in all;
         ``errors``, how many records are errors.
     """
-    found = [_Variants.of(frame, prompt) for prompt in prompts]
-    # All at once, since each look for texts goes through all the pieces that hold them.
-    texts = iter(frame.said(np.array([row for one in found for row in one.first[:most]], int)))
+    outputs = [_PromptOutputs.of(frame, prompt) for prompt in prompts]
+    # All at once, because each call goes through all the chunks that hold texts.
+    rows = np.array([row for output in outputs for row in output.first_rows[:limit]], int)
+    texts = iter(joined_text(frame, rows))
     return [
         {
-            "variants": _told(frame, one, list(islice(texts, len(one.first[:most])))),
-            "distinct": len(one.first),
-            "errors": one.errors,
+            "variants": _variant_rows(
+                frame, output, list(islice(texts, len(output.first_rows[:limit])))
+            ),
+            "distinct": len(output.first_rows),
+            "errors": output.errors,
         }
-        for one in found
+        for output in outputs
     ]
 
 
-class _Variants(NamedTuple):
-    """Different outputs of a prompt, commonest first, by place in the frame's order.
+class _PromptOutputs(NamedTuple):
+    """The different outputs of a prompt, commonest first.
 
     Attributes:
-        first: where each occurs first.
-        counts: how often it occurs.
-        rows: the records with a known output.
+        first_rows: the row of the frame in which each occurs first.
+        counts: how often each occurs.
+        rows: the rows of the prompt with a known output.
         errors: how many records are errors.
     """
 
-    first: list[int]
+    first_rows: list[int]
     counts: list[int]
     rows: Ints
     errors: int
 
     @classmethod
-    def of(cls, frame: Frame, prompt: int) -> _Variants:
-        mine = np.flatnonzero(frame.prompt == prompt)
-        rows = mine[frame.known[mine]]
+    def of(cls, frame: RunFrame, prompt: int) -> _PromptOutputs:
+        trials = np.flatnonzero(frame.prompt == prompt)
+        rows = trials[frame.known[trials]]
         _, first, counts = np.unique(frame.output[rows], return_index=True, return_counts=True)
         order = np.lexsort((first, -counts))
-        errors = int(np.count_nonzero(~frame.usable[mine]))
+        errors = int(np.count_nonzero(~frame.usable[trials]))
         return cls(rows[first[order]].tolist(), counts[order].tolist(), rows, errors)
 
 
-def _told(frame: Frame, found: _Variants, texts: list[str]) -> list[Row]:
+def _variant_rows(frame: RunFrame, outputs: _PromptOutputs, texts: list[str]) -> list[Row]:
     variants: list[Row] = []
-    for first, count, text in zip(found.first, found.counts, texts, strict=False):
-        same = found.rows[frame.output[found.rows] == frame.output[first]]
+    for row, count, text in zip(outputs.first_rows, outputs.counts, texts, strict=False):
+        same = outputs.rows[frame.output[outputs.rows] == frame.output[row]]
         settings, by_setting = np.unique(frame.setting[same], return_counts=True)
         variants.append(
             {
-                "text": text[:TEXT_CHARS],
+                "text": text[:MAX_TEXT_CHARS],
                 "chars": len(text),
-                "status": STATUSES[int(frame.status[first])],
+                "status": STATUSES[int(frame.status[row])],
                 "count": count,
                 "settings": [
                     {"setting_id": frame.setting_ids[s], "label": frame.label(s), "count": int(n)}
@@ -158,13 +169,14 @@ def _question(prompt: Row) -> list[Row]:
         text = prompt["fields_json"]
         if not text:
             return []
-        return [{"role": "fields", "text": text[:TEXT_CHARS], "chars": len(text)}]
-    asked: list[Row] = []
+        return [{"role": "fields", "text": text[:MAX_TEXT_CHARS], "chars": len(text)}]
+    messages: list[Row] = []
     for message in json.loads(prompt["messages_json"]):
         content = message.get("content")
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-        asked.append({"role": str(message["role"]), "text": text[:TEXT_CHARS], "chars": len(text)})
-    return asked
+        role = str(message["role"])
+        messages.append({"role": role, "text": text[:MAX_TEXT_CHARS], "chars": len(text)})
+    return messages
 
 
 def _target(target_json: str | None) -> str | None:

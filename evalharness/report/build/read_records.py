@@ -1,96 +1,88 @@
-"""The records of a run as they are read: chosen, numbered and judged part by part."""
+"""Reading the records of a run part by part: filtered, encoded, and handed to the scorers."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from evalharness.columnar.row_store import Codes, Held
-from evalharness.columnar.text_pool import OUTPUTS, Texts
-from evalharness.report.build.load_points import Loaded
-from evalharness.scoring.run_scores import Grader
-from evalharness.scoring.unique_outputs import KEYS, TEXTS
-from evalharness.store.folder.current_plan import Asked, Chosen
+from evalharness.columnar.row_store import Codes, ColumnStore
+from evalharness.columnar.text_pool import OUTPUTS, TextPool
+from evalharness.process.tuning import short_switch_interval
+from evalharness.report.build.load_points import LoadSection
+from evalharness.scoring.run_scores import RunScorer
+from evalharness.scoring.unique_outputs import KEY_COLUMNS, TEXT_COLUMNS
+from evalharness.store.folder.current_plan import BlockFilter, PlanFilter
 from evalharness.store.parts.streaming_read import Snapshot, key_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TURN_S = 0.0005  # how long a thread may keep the interpreter's lock when another wants it
+_TEXT_COLUMNS = list(TEXT_COLUMNS)
 
 
-class Reader:
+class RecordReader:
     """Reads the records that are reported.
 
     Args:
-        load: says which of a benchmark's records are in figures.
-        asked: the newest plan; None takes everything.
+        load: selects the records of a benchmark that count.
+        plan_filter: selects the rows of the newest plan; None takes all.
         texts: numbers the outputs.
+        columns: the columns to read.
 
     Attributes:
-        held: the records read; columns of outputs hold numbers of the texts.
-        outside: records that the plan does not ask for.
+        records: the records read; columns of outputs hold numbers of the texts.
+        outside: how many records are not in the plan.
     """
 
-    def __init__(self, load: Loaded, asked: Asked | None, texts: Texts, columns: list[str]) -> None:
+    def __init__(
+        self,
+        load: LoadSection,
+        plan_filter: PlanFilter | None,
+        texts: TextPool,
+        columns: list[str],
+    ) -> None:
         self._load = load
-        self._chosen = None if asked is None else Chosen(asked)
+        self._block_filter = None if plan_filter is None else BlockFilter(plan_filter)
         self._texts = texts
         self._columns = columns
-        self.held = Held(key_columns("records", columns))
+        self.records = ColumnStore(key_columns("records", columns))
         self.outside = 0
 
-    def read(self, stored: Snapshot, grader: Grader, *, numbered: bool) -> None:
-        """Read all records, and judge them.
+    def read(self, stored: Snapshot, scorer: RunScorer, *, numbered: bool) -> None:
+        """Read all records, and give them to the scorer.
 
         Raises:
             StorageError: a file is damaged.
         """
-        with _short_turns():
-            for part in stored.parts(self._columns, numbered=numbered):
-                kept = self._load.kept(part, lambda: bool(stored.filled(["phase"])))
-                if kept is not None:
-                    part = part.filter(kept)
-                if len(part):
-                    self._add(part, grader)
 
-    def _add(self, part: pa.Table, grader: Grader) -> None:
-        keys = self.held.keys
-        codes = {name: keys[name].codes(part[name].combine_chunks()) for name in keys}
-        if self._chosen is not None:
-            asked = self._chosen.rows(keys, codes, part["repeat"])
-            if not asked.all():
-                self.outside += int((~asked).sum())
-                part = part.filter(asked)
-                codes = {name: column[asked] for name, column in codes.items()}
+        def has_phases() -> bool:
+            return bool(stored.columns_with_values(["phase"]))
+
+        with short_switch_interval():
+            for part in stored.parts(self._columns, numbered=numbered):
+                mask = self._load.reported_mask(part, has_phases)
+                if mask is not None:
+                    part = part.filter(mask)
+                if len(part):
+                    self._add(part, scorer)
+
+    def _add(self, part: pa.Table, scorer: RunScorer) -> None:
+        encoders = self.records.encoders
+        codes = {name: encoders[name].codes(part[name].combine_chunks()) for name in encoders}
+        if self._block_filter is not None:
+            mask = self._block_filter.mask(encoders, codes, part["repeat"])
+            if not mask.all():
+                self.outside += int((~mask).sum())
+                part = part.filter(mask)
+                codes = {name: column[mask] for name, column in codes.items()}
         if not len(part):
             return
-        for place, name in enumerate(part.column_names):
+        for index, name in enumerate(part.column_names):
             if name in OUTPUTS:
-                part = part.set_column(place, name, self._texts.add(part[name]))
-        self.held.add(part, codes)
-        grader.add({**_of(codes), **grader.coded(part.select(_TEXTS), numbered=True)})
+                part = part.set_column(index, name, self._texts.add(part[name]))
+        self.records.add(part, codes)
+        text_codes = scorer.encode(part.select(_TEXT_COLUMNS), are_codes=True)
+        scorer.add({**_key_codes(codes), **text_codes})
 
 
-_TEXTS = list(TEXTS)
-
-
-def _of(codes: dict[str, Codes]) -> dict[str, Codes]:
-    return {name: codes[name] for name in KEYS}
-
-
-@contextmanager
-def _short_turns() -> Generator[None]:
-    """Let the thread that reads have the interpreter's lock when it needs it, which is seldom.
-
-    Judging texts never waits for anything, so it would keep the lock for 5 ms at a time; the next
-    part, read meanwhile, would not be there when this one is done.
-    """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_TURN_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
+def _key_codes(codes: dict[str, Codes]) -> dict[str, Codes]:
+    return {name: codes[name] for name in KEY_COLUMNS}

@@ -12,157 +12,173 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.analysis.agreement.breakdowns import breakdowns
 from evalharness.analysis.agreement.least_stable import least_stable
-from evalharness.analysis.comparison.all_axes import along
+from evalharness.analysis.comparison.all_axes import compare_all_axes
 from evalharness.analysis.comparison.leaders import leaders
-from evalharness.analysis.data.frame import Frame
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.distributions import distributions, timeline
 from evalharness.analysis.parameters.effects import effects
 from evalharness.analysis.summary import summarise
-from evalharness.process.fork import begun
+from evalharness.process.fork import start_task
 from evalharness.records import canonical_json
 from evalharness.report.build import errors
-from evalharness.report.build.attempts import AttemptsTold, read_attempts
-from evalharness.report.build.judges import judges
-from evalharness.report.build.money import money, prices_used
-from evalharness.report.build.open_run import DEFAULTS, Gathered, Source, gathered, opened
+from evalharness.report.build.attempts import AttemptStats, read_attempts
+from evalharness.report.build.judges import judges_section
+from evalharness.report.build.money import money_section, prices_used
+from evalharness.report.build.open_run import DEFAULTS, RunData, RunSource, open_source, read_source
 from evalharness.report.build.prompts import unstable_prompts
 from evalharness.report.build.provenance import provenance
-from evalharness.report.build.scoring import Options
+from evalharness.report.build.scoring import ReportOverrides
 from evalharness.store.folder.run import Run
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Built(NamedTuple):
-    """A report before it is shown: the JSON of ``report --json``, and what it was made from."""
+class Report(NamedTuple):
+    """The JSON of ``report --json`` as ``data``, and the run and frame it was computed from."""
 
     data: dict[str, Any]
-    frame: Frame
+    frame: RunFrame
     run: Run
 
 
-def build(run: Run, options: Options = DEFAULTS) -> Built:
+def build_report(run: Run, overrides: ReportOverrides = DEFAULTS) -> Report:
     """Summarise one run.
 
     Raises:
         ConfigError: the run has no records, or its scoring cannot be read.
     """
-    source = opened(run, options)
-    with begun(partial(_attempts, source), "reading attempts", forked=source.aside) as attempts:
-        found = gathered(source)
-        made = attempts.result()
-    figures = _figures(source, found, made)
-    facts = _run_facts(found, made)
+    source = open_source(run, overrides)
+    reading = partial(_attempts, source)
+    with start_task(reading, "reading attempts", use_fork=source.use_forks) as task:
+        run_data = read_source(source)
+        attempts = task.result()
+    sections = _frame_sections(_Context(source, run_data, attempts, {}))
+    facts = _run_facts(run_data, attempts)
     data: dict[str, Any] = {
-        "run": {**facts, "notes": [*facts["notes"], *figures.pop("apart")]},
-        "attempts": made.facts,
-        **found.scoring,
-        "judges": judges(run),
-        "prices": prices_used(found.costs, found.book),
-        "errors": errors.errors(found.records),
-        "provenance": provenance(run, found.settings),
-        "load": found.load.data,
-        **figures,
+        "run": {**facts, "notes": [*facts["notes"], *sections.pop("not_comparable")]},
+        "attempts": attempts.facts,
+        **run_data.scoring,
+        "judges": judges_section(run),
+        "prices": prices_used(run_data.costs, run_data.book),
+        "errors": errors.count_errors(run_data.records),
+        "provenance": provenance(run, run_data.settings),
+        "load": run_data.load.data,
+        **sections,
     }
-    return Built({name: data[name] for name in _ORDER}, found.frame, run)
+    return Report({name: data[name] for name in _SECTION_ORDER}, run_data.frame, run)
 
 
-def _attempts(source: Source) -> AttemptsTold:
+def _attempts(source: RunSource) -> AttemptStats:
     stored = source.run.snapshot("attempts")
-    return read_attempts(stored, source.asked, source.settings, source.book)
+    return read_attempts(stored, source.plan_filter, source.settings, source.book)
 
 
-class _Known(NamedTuple):
-    """What the sections are made from: the run, its records, its attempts, the sections so far."""
+class _Context(NamedTuple):
+    """What section builders read: the run, its records and attempts, the sections so far."""
 
-    source: Source
-    found: Gathered
-    made: AttemptsTold
+    source: RunSource
+    run_data: RunData
+    attempts: AttemptStats
     sections: dict[str, Any]
 
 
-def _figures(source: Source, found: Gathered, made: AttemptsTold) -> dict[str, Any]:
-    """The sections that depend on the frame, half of them in a copy of this process.
+def _frame_sections(context: _Context) -> dict[str, Any]:
+    """The sections computed from the frame, half of them in a fork of this process.
 
-    Of very many records each is made in a copy of its own, one after the other: what it held is
-    given back when its copy ends.
+    Of very many records each section is computed in a fork of its own, one after the other: the
+    memory that it takes is free when its fork ends.
     """
-    known = _Known(source, found, made, {})
-    if len(found.frame.rows) >= _MANY:
-        for part in (*_HERE, *_BESIDE):
-            with begun(partial(part, known), "figures", forked=source.aside) as copy:
-                known.sections.update(copy.result())
-        return known.sections
-    with begun(partial(_all, _BESIDE, known), "figures", forked=source.aside) as rest:
-        _all(_HERE, known)
-        known.sections.update(rest.result())
-    return known.sections
+    forked = context.source.use_forks
+    if len(context.run_data.frame.rows) >= _FORK_EACH_FROM_RECORDS:
+        for builder in (*_IN_PROCESS, *_IN_FORK):
+            with start_task(partial(builder, context), "figures", use_fork=forked) as task:
+                context.sections.update(task.result())
+        return context.sections
+    with start_task(
+        partial(_build_sections, _IN_FORK, context), "figures", use_fork=forked
+    ) as task:
+        _build_sections(_IN_PROCESS, context)
+        context.sections.update(task.result())
+    return context.sections
 
 
-_Part = Callable[[_Known], dict[str, Any]]
+_SectionBuilder = Callable[[_Context], dict[str, Any]]
 
 
-def _all(parts: Sequence[_Part], known: _Known) -> dict[str, Any]:
-    for part in parts:
-        known.sections.update(part(known))
-    return known.sections
+def _build_sections(builders: Sequence[_SectionBuilder], context: _Context) -> dict[str, Any]:
+    for builder in builders:
+        context.sections.update(builder(context))
+    return context.sections
 
 
-def _along(known: _Known) -> dict[str, Any]:
-    frame = known.found.frame
-    found = along(frame, _varying(frame))
-    apart = [f"nothing is compared along {axis}: {why}" for axis, why in found.apart.items()]
-    return {"comparisons": found.comparisons, "trends": found.trends, "apart": apart}
+def _comparisons(context: _Context) -> dict[str, Any]:
+    frame = context.run_data.frame
+    compared = compare_all_axes(frame, _varying_axes(frame))
+    notes = [
+        f"nothing is compared along {axis}: {why}" for axis, why in compared.not_comparable.items()
+    ]
+    return {
+        "comparisons": compared.comparisons,
+        "trends": compared.trends,
+        "not_comparable": notes,
+    }
 
 
-def _unstable(known: _Known) -> dict[str, Any]:
-    run, frame = known.found.run, known.found.frame
+def _unstable_prompts(context: _Context) -> dict[str, Any]:
+    run, frame = context.run_data.run, context.run_data.frame
     rows = least_stable(frame)
     return {"least_stable": rows, "unstable_prompts": unstable_prompts(run, frame, rows)}
 
 
-def _spent(known: _Known) -> dict[str, Any]:
-    found = known.found
-    spent = money(
-        found.frame, found.costs, found.book, prompts=found.prompts, attempts=known.made.spent,
-        settings=known.sections["settings"], volume=known.source.options.volume,
-    )  # fmt: skip
-    return {"money": spent}
+def _money(context: _Context) -> dict[str, Any]:
+    run_data = context.run_data
+    section = money_section(
+        run_data.frame,
+        run_data.costs,
+        run_data.book,
+        prompts=run_data.prompts,
+        attempts=context.attempts.spending,
+        settings=context.sections["settings"],
+        volume=context.source.overrides.volume,
+    )
+    return {"money": section}
 
 
-_HERE: tuple[_Part, ...] = (
-    _along,
-    lambda known: {"breakdowns": breakdowns(known.found.frame)},
-    lambda known: {"leaders": leaders(known.found.frame)},
-    lambda known: {"timeline": timeline(known.found.frame)},
+_IN_PROCESS: tuple[_SectionBuilder, ...] = (
+    _comparisons,
+    lambda context: {"breakdowns": breakdowns(context.run_data.frame)},
+    lambda context: {"leaders": leaders(context.run_data.frame)},
+    lambda context: {"timeline": timeline(context.run_data.frame)},
 )
-_BESIDE: tuple[_Part, ...] = (
-    lambda known: summarise(known.found.frame),
-    lambda known: {"effects": effects(known.found.frame, bodies=_bodies(known.found.run))},
-    lambda known: {"distributions": distributions(known.found.frame)},
-    _unstable,
-    _spent,
+_IN_FORK: tuple[_SectionBuilder, ...] = (
+    lambda context: summarise(context.run_data.frame),
+    lambda context: {
+        "effects": effects(context.run_data.frame, bodies=_bodies(context.run_data.run))
+    },
+    lambda context: {"distributions": distributions(context.run_data.frame)},
+    _unstable_prompts,
+    _money,
 )
 
 
-def build_all(names: Sequence[str], options: Options) -> list[Built]:
+def build_reports(names: Sequence[str], overrides: ReportOverrides) -> list[Report]:
     """Summarise several runs, in the order given."""
-    return [build(Run.open(name), options) for name in names]
+    return [build_report(Run.open(name), overrides) for name in names]
 
 
 # The parts of a report, as they stand in its JSON.
-_ORDER = (
+_SECTION_ORDER = (
     "run", "settings", "scorers", "answers", "comparisons", "trends", "effects", "judges",
     "least_stable", "breakdowns", "prices", "leaders", "distributions", "unstable_prompts",
     "timeline", "errors", "attempts", "provenance", "load", "money",
 )  # fmt: skip
-_MANY = 3_000_000  # records: from here on memory counts for more than time
-# Bodies are read for what was sent and echoed; a sample says as much as all of them.
-_SAMPLED_BODIES = 2_000
+_FORK_EACH_FROM_RECORDS = 3_000_000  # records: from here on memory counts for more than time
+# Bodies are read for what was sent and echoed; a sample shows as much as all of them.
+_MAX_BODIES = 2_000
 
 
-def _varying(frame: Frame) -> list[str]:
+def _varying_axes(frame: RunFrame) -> list[str]:
     """Name the axes to compare along, each against its lowest or first value."""
     axes: dict[str, set[bytes]] = {}
     for index in range(len(frame.setting_ids)):
@@ -173,11 +189,11 @@ def _varying(frame: Frame) -> list[str]:
 
 def _bodies(run: Run) -> pa.Table:
     columns = ["setting_id", "request_json", "response_json", "choices_json"]
-    return run.sample("records", columns, _SAMPLED_BODIES)
+    return run.sample("records", columns, _MAX_BODIES)
 
 
-def _run_facts(found: Gathered, made: AttemptsTold) -> dict[str, Any]:
-    run, manifest = found.run, found.run.manifest
+def _run_facts(run_data: RunData, attempts: AttemptStats) -> dict[str, Any]:
+    run, manifest = run_data.run, run_data.run.manifest
     return {
         "name": run.name,
         "status": manifest.status,
@@ -187,13 +203,13 @@ def _run_facts(found: Gathered, made: AttemptsTold) -> dict[str, Any]:
         "code_version": manifest.code_version,
         "schema_version": manifest.schema_version,
         "planned": manifest.planned,
-        "records": len(found.records),
-        "settings": len(found.settings),
-        "prompts": len(found.prompts),
-        "prompts_with_target": len(found.prompts) - found.prompts["target_json"].null_count,
-        "attempts": made.made,
-        "attempts_in_doubt": made.in_doubt,
+        "records": len(run_data.records),
+        "settings": len(run_data.settings),
+        "prompts": len(run_data.prompts),
+        "prompts_with_target": len(run_data.prompts) - run_data.prompts["target_json"].null_count,
+        "attempts": attempts.total,
+        "attempts_in_doubt": attempts.in_doubt,
         "damaged_journal_entries": len(run.damage),
         "notes": manifest.notes,
-        "records_outside_plan": found.outside,
+        "records_outside_plan": run_data.outside,
     }

@@ -1,13 +1,13 @@
-"""What outputs are not: whole, readable, scored, answers rather than refusals, of one model."""
+"""Caveats about outputs: cut, unparsed, unscored, refused or empty, of several models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evalharness.report.build.scoring import unscored as why_unscored
 from evalharness.report.caveats.base import Caveat, Row
-from evalharness.report.words import format_numbers as n
-from evalharness.scoring.base import NO_TARGET, NOT_DUE, NOTHING_ANSWERED
+from evalharness.report.words.format_numbers import percent
+from evalharness.report.words.run_text import unscored_text
+from evalharness.scoring.base import REASON_ERROR_RECORD, REASON_NO_TARGET, REASON_REFUSED
 
 MANY_UNPARSED = 0.05
 
@@ -20,16 +20,16 @@ def truncated(data: Row) -> Iterator[Caveat]:
     cut = sum(row["status"]["truncated"] for row in rows)
     trials = sum(row["trials"] for row in data["settings"])
     limits = sorted({row["params"].get("max_tokens") for row in rows} - {None})
-    at = f" {', '.join(map(str, limits))}" if limits else ""
+    limits_text = f" {', '.join(map(str, limits))}" if limits else ""
     yield Caveat(
-        f"{cut:,} of {trials:,} outputs ({n.percent(cut / trials)}) were cut at max_tokens{at}: "
-        "they agree, and score, only that far.",
+        f"{cut:,} of {trials:,} outputs ({percent(cut / trials)}) were cut at "
+        f"max_tokens{limits_text}: they agree, and score, only that far.",
         cut / trials >= 0.05,
     )
 
 
 def unparsed(data: Row) -> Iterator[Caveat]:
-    """Outputs in which no answer was found."""
+    """Outputs from which no answer could be parsed."""
     shares: list[float] = [
         0.0 if row["unparsed"] is None else row["unparsed"]["share"] or 0.0
         for row in data["settings"]
@@ -37,24 +37,25 @@ def unparsed(data: Row) -> Iterator[Caveat]:
     if shares and max(shares) > MANY_UNPARSED:
         row = data["settings"][shares.index(max(shares))]
         yield Caveat(
-            f"No answer could be parsed from up to {n.percent(max(shares), 1)} of the outputs "
+            f"No answer could be parsed from up to {percent(max(shares), 1)} of the outputs "
             f"({row['label']}): they agree with nothing.",
             True,
         )
 
 
 def unscored(data: Row) -> Iterator[Caveat]:
-    """Scorers that left outputs without a score, and why. Errors have a caveat of their own."""
+    """Scorers that gave some outputs no score, and why. Errors have a caveat of their own."""
     for scorer in data["scorers"]:
-        reasons = [one for one in scorer["unscored"] if one["reason"] != NOTHING_ANSWERED]
-        # Some prompts without a target are how a dataset is made; none with one is a mistake.
-        meant = all(one["reason"] in (NO_TARGET, NOT_DUE) for one in reasons)
-        if not reasons or (meant and scorer["scored"]):
+        reasons = [entry for entry in scorer["unscored"] if entry["reason"] != REASON_ERROR_RECORD]
+        # A dataset may have some prompts without a target; all of them without is a mistake.
+        intended = all(entry["reason"] in (REASON_NO_TARGET, REASON_REFUSED) for entry in reasons)
+        if not reasons or (intended and scorer["scored"]):
             continue
+        count = sum(entry["n"] for entry in reasons)
         yield Caveat(
-            f"Scorer {scorer['name']} gave no score to {sum(one['n'] for one in reasons):,} of "
-            f"{scorer['records']:,} records: {why_unscored(reasons)}.",
-            not meant,
+            f"Scorer {scorer['name']} gave no score to {count:,} of "
+            f"{scorer['records']:,} records: {unscored_text(reasons)}.",
+            not intended,
         )
     failed = 0 if data["answers"] is None else data["answers"]["failed"]
     if failed:
@@ -65,20 +66,20 @@ def unscored(data: Row) -> Iterator[Caveat]:
         )
 
 
-def alike(data: Row) -> Iterator[Caveat]:
-    """Agreement that is not an answer: refusals, or empty outputs, that are alike."""
-    for key, what in (("equal_refusals", "refused"), ("equal_empty", "empty")):
+def equal_refusals(data: Row) -> Iterator[Caveat]:
+    """Agreement between repeats that are both refusals, or both empty."""
+    for key, kind in (("equal_refusals", "refused"), ("equal_empty", "empty")):
         shares = [(row["sensitivity"][key] or 0.0, row["label"]) for row in data["settings"]]
         share, label = max(shares, default=(0.0, ""))
         if share >= 0.01:
             yield Caveat(
-                f"Under {label} {n.percent(share, 1)} of the pairs of repeats agree because both "
-                f"are {what} alike.",
+                f"Under {label} {percent(share, 1)} of the pairs of repeats agree because both "
+                f"are {kind} alike.",
                 share >= 0.1,
             )
 
 
-def served(data: Row) -> Iterator[Caveat]:
+def several_models(data: Row) -> Iterator[Caveat]:
     """Settings answered by several models or backends."""
     for row in data["settings"]:
         if len(row["served_models"]) > 1:
@@ -89,8 +90,9 @@ def served(data: Row) -> Iterator[Caveat]:
             )
     several = [row for row in data["settings"] if len(row["system_fingerprints"]) > 1]
     if several:
-        most = max(len(row["system_fingerprints"]) for row in several)
+        fingerprints = max(len(row["system_fingerprints"]) for row in several)
         yield Caveat(
-            f"The backend changed during the run: up to {most} system fingerprints in one setting.",
+            f"The backend changed during the run: up to {fingerprints} system fingerprints in one "
+            "setting.",
             False,
         )

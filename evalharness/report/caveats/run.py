@@ -1,22 +1,23 @@
-"""What the run itself went through: unfinished, errors, a busy client, money that is not known."""
+"""Caveats about the run itself: unfinished, errors, a saturated client, unknown costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from evalharness.process.text import plural
 from evalharness.report.caveats.base import Caveat, Row
-from evalharness.report.words import format_numbers as n
+from evalharness.report.words.format_numbers import dollars, duration, percent, seconds
 
-SATURATED = 0.9  # of one core: requests are handled by one thread
-LEAST_SESSION_S = 2.0  # shorter ones are start-up
-# The client itself may be this late, or by this share of a latency, before that is worth saying.
+SATURATED = 0.9  # of one core, because one thread handles all requests
+MIN_SESSION_S = 2.0  # shorter sessions are mostly start-up
+# A lag of the event loop up to this, or up to this share of a latency, is not worth a caveat.
 _LATE_S = 0.005
 _LATE_SHARE = 0.05
-_PROBES = 50  # a second of them; fewer say nothing about a 99th percentile
+_MIN_PROBES = 50  # a second of them; fewer give no 99th percentile
 
 
 def unfinished(run: Row) -> Iterator[Caveat]:
-    """What is missing from the run folder, or was left out of it."""
+    """Records that are missing, damaged or left out, and attempts in doubt."""
     if run["status"] not in ("complete", "imported"):
         planned = "" if run["planned"] is None else f" of {run['planned']:,} planned trials"
         why = f" ({run['reason']})" if run["reason"] else ""
@@ -24,26 +25,27 @@ def unfinished(run: Row) -> Iterator[Caveat]:
             f"The run is {run['status']}{why}: {run['records']:,}{planned} are recorded.", True
         )
     if run["damaged_journal_entries"]:
-        lost = run["damaged_journal_entries"]
+        damaged = run["damaged_journal_entries"]
         yield Caveat(
-            f"Journal entries that could not be read: {lost:,}; `evalharness verify` says which.",
+            f"Journal entries that could not be read: {damaged:,}; `evalharness verify` says "
+            "which.",
             True,
         )
     if run.get("records_outside_plan"):
         yield Caveat(
-            f"{n.plural(run['records_outside_plan'], 'record')} that the plan no longer asks for "
+            f"{plural(run['records_outside_plan'], 'record')} that the plan no longer asks for "
             "(settings, prompts, repeats) left out; `report --all` shows them.",
             False,
         )
     if run["attempts_in_doubt"]:
-        doubtful = n.plural(run["attempts_in_doubt"], "attempt")
+        attempts = plural(run["attempts_in_doubt"], "attempt")
         yield Caveat(
-            f"{doubtful} in doubt: sent, outcome unknown, possibly billed without an answer.", False
+            f"{attempts} in doubt: sent, outcome unknown, possibly billed without an answer.", False
         )
 
 
-def loads(data: Row | None) -> Iterator[Caveat]:
-    """Load points that do not show what their load says."""
+def load_points(data: Row | None) -> Iterator[Caveat]:
+    """Load points that are invalid or were cut short."""
     points: list[Row] = [] if data is None else data["points"]
     for point in points:
         for reason in point["invalid"]:
@@ -62,70 +64,70 @@ def errors(data: Row) -> Iterator[Caveat]:
     for row in data["errors"]:
         kind = str(row["error_kind"] or "unknown")
         kinds[kind] = kinds.get(kind, 0) + row["count"]
-    causes = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=_most))
+    causes = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=_by_count))
     yield Caveat(
-        f"{failed:,} of {total:,} trials are errors ({n.percent(failed / total, 1)}: {causes}); "
+        f"{failed:,} of {total:,} trials are errors ({percent(failed / total, 1)}: {causes}); "
         "they are in no agreement and no score.",
         failed / total >= 0.01,
     )
 
 
-def _most(item: tuple[str, int]) -> tuple[int, str]:
+def _by_count(item: tuple[str, int]) -> tuple[int, str]:
     return -item[1], item[0]
 
 
-def client(data: Row) -> Iterator[Caveat]:
-    """The client saturated: what it measured holds its own lateness."""
+def saturated_client(data: Row) -> Iterator[Caveat]:
+    """An event loop that ran late: its lag is part of the measured times."""
     sessions: list[Row] = data["provenance"]["sessions"]
     lags: list[Row] = [session["loop_lag_s"] for session in sessions if "loop_lag_s" in session]
-    late: float = max((lag["p99"] for lag in lags if lag["n"] >= _PROBES), default=0.0)
+    lag_s: float = max((lag["p99"] for lag in lags if lag["n"] >= _MIN_PROBES), default=0.0)
     streamed = any(row["ttft_s"]["p50"] is not None for row in data["settings"])
     medians = [row["latency_s"]["p50"] for row in data["settings"]]
     shortest = min((median for median in medians if median is not None), default=0.0)
-    # Between the chunks of a stream there are milliseconds, whatever the whole takes.
-    allowed = _LATE_S if streamed else max(_LATE_S, _LATE_SHARE * shortest)
-    if late > allowed:
+    # The chunks of a stream are milliseconds apart, however long the whole response takes.
+    allowed_s = _LATE_S if streamed else max(_LATE_S, _LATE_SHARE * shortest)
+    if lag_s > allowed_s:
         yield Caveat(
-            f"Client saturated: its event loop ran up to {n.seconds(late)} late (99th percentile), "
+            f"Client saturated: its event loop ran up to {seconds(lag_s)} late (99th percentile), "
             "and times are too long by as much. Lower limits.concurrency, or use a machine with "
             "less to do.",
             True,
         )
     else:
-        yield from _saturated(sessions)
+        yield from _busy_sessions(sessions)
 
 
-def _saturated(sessions: list[Row]) -> Iterator[Caveat]:
-    """A client that computes all the time is late, also where no lag was recorded."""
+def _busy_sessions(sessions: list[Row]) -> Iterator[Caveat]:
+    """Sessions that used nearly a whole core: they ran late, also where no lag was recorded."""
     for session in sessions:
-        seconds, cpu = session.get("seconds") or 0.0, session.get("cpu_s") or 0.0
-        if seconds >= LEAST_SESSION_S and cpu >= SATURATED * seconds:
+        length_s, cpu_s = session.get("seconds") or 0.0, session.get("cpu_s") or 0.0
+        if length_s >= MIN_SESSION_S and cpu_s >= SATURATED * length_s:
             yield Caveat(
-                f"Client saturated: it computed {n.percent(cpu / seconds)} of a core while "
-                f"it sent {session['sent']:,} requests in {n.span(seconds)}, so latencies are "
+                f"Client saturated: it computed {percent(cpu_s / length_s)} of a core while "
+                f"it sent {session['sent']:,} requests in {duration(length_s)}, so latencies are "
                 "partly its own; lower limits.concurrency.",
                 True,
             )
 
 
-def money(data: Row) -> Iterator[Caveat]:
-    """Costs that are not known, and bills that the price table does not come to."""
+def unknown_costs(data: Row) -> Iterator[Caveat]:
+    """Models without a price, and bills that differ from the cost by the price table."""
     unknown = any(row["cost_usd"]["total"] is None for row in data["settings"])
     unpriced: list[Row] = data["prices"]["unpriced"]
     for entry in unpriced if unknown else []:
-        known = [str(entry[key]) for key in ("model", "provider") if entry[key] is not None]
-        whose = " of ".join(known) or "a model without a name"
-        yield Caveat(f"No price for {whose}: its cost is unknown.", False)
+        names = [str(entry[key]) for key in ("model", "provider") if entry[key] is not None]
+        model = " of ".join(names) or "a model without a name"
+        yield Caveat(f"No price for {model}: its cost is unknown.", False)
     gaps = [
         (setting["computed_minus_billed_usd"], setting["billed_total_usd"])
         for setting in data["prices"]["settings"].values()
     ]
-    off = [(gap, billed) for gap, billed in gaps if gap and billed and abs(gap) > 0.01 * billed]
-    if off:
-        gap, billed = (sum(found) for found in zip(*off, strict=True))
-        where = "" if len(gaps) == 1 else f" in {len(off)} of {len(gaps)} settings"
+    large = [(gap, billed) for gap, billed in gaps if gap and billed and abs(gap) > 0.01 * billed]
+    if large:
+        gap, billed = (sum(column) for column in zip(*large, strict=True))
+        where = "" if len(gaps) == 1 else f" in {len(large)} of {len(gaps)} settings"
         yield Caveat(
-            f"The provider billed {n.dollars(billed)} where the price table comes to "
-            f"{n.dollars(billed + gap)}{where}: check the table.",
+            f"The provider billed {dollars(billed)} where the price table comes to "
+            f"{dollars(billed + gap)}{where}: check the table.",
             True,
         )

@@ -1,4 +1,4 @@
-"""What ``compare`` prints: the conclusion, then a table of every comparison that says something."""
+"""The output of ``compare`` on a terminal: the conclusion, then tables of the comparisons."""
 
 from __future__ import annotations
 
@@ -7,162 +7,176 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from evalharness.analysis.comparison.sentences import is_hopeless, remarks
-from evalharness.report.console.fitted_tables import Column, fitting
-from evalharness.report.console.report import console_for_report, say
-from evalharness.report.words import format_numbers as n
+from evalharness.analysis.comparison.comparison_text import is_underpowered, remarks
+from evalharness.process.text import plural
+from evalharness.report.console.fitted_tables import TextColumn, fit_tables
+from evalharness.report.console.report import console_for_report, print_line
 from evalharness.report.words.differences import (
     all_tied,
-    differences,
-    noun_of,
-    prompts_of,
-    rank,
-    slope_of,
-    slopes,
+    metric_noun,
+    metric_rank,
+    prompts_text,
+    slope_sentences,
+    slope_texts,
+    split_differences,
+)
+from evalharness.report.words.format_numbers import (
+    DASH,
+    difference_interval,
+    largest_figure,
+    metric_difference,
+    metric_size,
+    metric_value,
+    p_value,
+    parameter_text,
 )
 
 Row = dict[str, Any]
 
 
-class Compared(NamedTuple):
-    """Comparisons and trends along one axis; ``again`` is the command that made them.
+class ComparisonView(NamedTuple):
+    """Comparisons and trends along one axis.
 
-    ``strata`` also shows the comparisons within each value of the other axes.
+    ``command`` is the command line that computed them. With ``strata``, the comparisons within
+    each value of the other axes are shown too.
     """
 
     rows: Sequence[Row]
     trends: Sequence[Row]
-    again: str
+    command: str
     strata: bool = False
 
 
-def print_comparisons(found: Compared, console: Console | None = None) -> None:
-    """Print the differences that are real in words, and all there are as tables.
+def print_comparisons(comparisons: ComparisonView, console: Console | None = None) -> None:
+    """Print the real differences as sentences, and all comparisons as tables.
 
-    Where an axis was pooled over the others, the pooled rows stand for it unless strata are asked
-    for. A metric in which no prompt differs anywhere is named, not listed.
+    Where an axis was pooled over the others, only the pooled rows are shown unless ``strata`` is
+    set. A metric in which no prompt differs is named below the tables instead.
     """
     console = console or console_for_report()
-    known = sorted((row for row in found.rows if row["n"]), key=rank)
-    for line in _conclusion(known, found.trends):
-        say(console, line)
+    known = sorted((row for row in comparisons.rows if row["n"]), key=metric_rank)
+    for line in _conclusion(known, comparisons.trends):
+        print_line(console, line)
     constant = {row["metric"] for row in known} - {
         row["metric"] for row in known if not all_tied(row)
     }
     listed = [row for row in known if row["metric"] not in constant]
     pooled = any(row["pooled"] for row in listed)
-    shown = [row for row in listed if row["pooled"] or not pooled or found.strata]
+    shown = [row for row in listed if row["pooled"] or not pooled or comparisons.strata]
     shown.sort(key=lambda row: not row["pooled"])
     if shown:
         _print_table(_comparisons(shown), console)
-    if found.strata or not any(row["stratum"] for row in found.trends):
-        moving = [row for row in found.trends if row["metric"] not in constant and row["n"]]
-        if moving:
-            _print_table(_trends(sorted(moving, key=rank)), console)
+    if comparisons.strata or not any(row["stratum"] for row in comparisons.trends):
+        trends = [row for row in comparisons.trends if row["metric"] not in constant and row["n"]]
+        if trends:
+            _print_table(_trends(sorted(trends, key=metric_rank)), console)
     console.print()
-    for line in _below(known, shown, constant):
-        say(console, line, style="dim")
+    for line in _footnotes(known, shown, constant):
+        print_line(console, line, style="dim")
     hidden = len(listed) - len(shown)
     if hidden:
-        within = n.plural(hidden, "comparison") + " within single settings of the other axes"
-        say(console, f"{within}: {found.again} --strata")
+        within = plural(hidden, "comparison") + " within single settings of the other axes"
+        print_line(console, f"{within}: {comparisons.command} --strata")
 
 
 def _conclusion(rows: Sequence[Row], trends: Sequence[Row]) -> list[str]:
-    real, _ = differences(rows)
-    told = [*(one.text for one in real), *slopes(trends)]
-    if not told:
-        told = ["No difference was detected at this size; that does not mean equal."]
-    return ["Which settings really differ?", *(f"  {line}" for line in told)]
+    real, _ = split_differences(rows)
+    sentences = [*(difference.text for difference in real), *slope_sentences(trends)]
+    if not sentences:
+        sentences = ["No difference was detected at this size; that does not mean equal."]
+    return ["Which settings really differ?", *(f"  {sentence}" for sentence in sentences)]
 
 
 class _Table(NamedTuple):
-    first: Column
-    columns: list[Column]
+    names: TextColumn
+    columns: list[TextColumn]
 
 
 def _print_table(table: _Table, console: Console) -> None:
-    for part in fitting(table.first, table.columns, console.width):
+    for part in fit_tables(table.names, table.columns, console.width):
         console.print()
         console.print(part)
 
 
 def _comparisons(rows: Sequence[Row]) -> _Table:
-    by, base = rows[0]["by"], n.parameter(rows[0]["b_value"])
+    by, base = rows[0]["by"], parameter_text(rows[0]["b_value"])
     columns = [
-        Column(f"at\n{base}", [n.value_of(row["metric"], row["b_mean"]) for row in rows]),
-        Column("here", [n.value_of(row["metric"], row["a_mean"]) for row in rows]),
-        Column("difference\n[95% CI]", [_difference(row) for row in rows]),
-        Column("p", [_p(row) for row in rows]),
-        Column("missed\nbelow", [_detectable(row) for row in rows]),
-        Column("up/down\n/same", [_tally(row) for row in rows]),
+        TextColumn(f"at\n{base}", [metric_value(row["metric"], row["b_mean"]) for row in rows]),
+        TextColumn("here", [metric_value(row["metric"], row["a_mean"]) for row in rows]),
+        TextColumn("difference\n[95% CI]", [_difference(row) for row in rows]),
+        TextColumn("p", [_p(row) for row in rows]),
+        TextColumn("missed\nbelow", [_detectable(row) for row in rows]),
+        TextColumn("up/down\n/same", [_win_loss_tie(row) for row in rows]),
     ]
     if any(row["equivalence"] for row in rows):
-        columns.append(Column("equal\nwithin", [_equivalence(row) for row in rows]))
-    return _Table(Column(f"{by}\nagainst {base}", [_label(row) for row in rows]), columns)
+        columns.append(TextColumn("equal\nwithin", [_equivalence(row) for row in rows]))
+    return _Table(TextColumn(f"{by}\nagainst {base}", [_label(row) for row in rows]), columns)
 
 
 def _trends(rows: Sequence[Row]) -> _Table:
     columns = [
-        Column("slope\n[95% CI]", [_slope(row) for row in rows]),
-        Column("p", [_p(row) for row in rows]),
-        Column("prompts", [str(row["n"]) for row in rows]),
+        TextColumn("slope\n[95% CI]", [_slope(row) for row in rows]),
+        TextColumn("p", [_p(row) for row in rows]),
+        TextColumn("prompts", [str(row["n"]) for row in rows]),
     ]
-    labels = [noun_of(row["metric"]) + _place(row["stratum"]) for row in rows]
-    return _Table(Column(f"per unit of\n{rows[0]['by']}", labels), columns)
+    labels = [metric_noun(row["metric"]) + _stratum_suffix(row["stratum"]) for row in rows]
+    return _Table(TextColumn(f"per unit of\n{rows[0]['by']}", labels), columns)
 
 
 def _label(row: Row) -> str:
-    return f"{noun_of(row['metric'])} at {n.parameter(row['a_value'])}{_place(row['stratum'])}"
+    value, stratum = parameter_text(row["a_value"]), _stratum_suffix(row["stratum"])
+    return f"{metric_noun(row['metric'])} at {value}{stratum}"
 
 
-def _place(stratum: Row) -> str:
-    return "".join(f", {key} {n.parameter(value)}" for key, value in stratum.items())
+def _stratum_suffix(stratum: Row) -> str:
+    return "".join(f", {key} {parameter_text(value)}" for key, value in stratum.items())
 
 
 def _difference(row: Row) -> str:
-    beside = n.largest_of(row)
-    ends = "[alike]" if row["ci95"] is None else _ends(row, beside)
-    return f"{n.difference_of(row['metric'], row['difference'], beside)} {ends}"
+    largest = largest_figure(row)
+    ends = "[alike]" if row["ci95"] is None else _ends(row, largest)
+    return f"{metric_difference(row['metric'], row['difference'], largest)} {ends}"
 
 
-def _ends(row: Row, beside: float) -> str:
-    return n.difference_interval(row["metric"], row["ci95"], beside)
+def _ends(row: Row, largest: float) -> str:
+    return difference_interval(row["metric"], row["ci95"], largest)
 
 
 def _slope(row: Row) -> str:
-    size, ends = slope_of(row)
+    size, ends = slope_texts(row)
     return f"{size} {'[alike]' if row['ci95'] is None else ends}"
 
 
 def _p(row: Row) -> str:
     p = row["p_adjusted"]
-    return n.DASH if p is None else n.p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0")
+    return DASH if p is None else p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0")
 
 
 def _detectable(row: Row) -> str:
     if row["mde"] is None:
-        return n.DASH
-    if is_hopeless(row):
+        return DASH
+    if is_underpowered(row):
         return "any"
-    return n.size_of(row["metric"], row["mde"], n.largest_of(row))
+    return metric_size(row["metric"], row["mde"], largest_figure(row))
 
 
-def _tally(row: Row) -> str:
+def _win_loss_tie(row: Row) -> str:
     return f"{row['wins']}/{row['losses']}/{row['ties']}"
 
 
 def _equivalence(row: Row) -> str:
     test = row["equivalence"]
     if test is None or test["p"] is None:
-        return n.DASH
-    return f"±{100 * test['margin']:g} pp: {n.p_value(test['p'])}"
+        return DASH
+    return f"±{100 * test['margin']:g} pp: {p_value(test['p'])}"
 
 
-def _below(known: Sequence[Row], shown: Sequence[Row], constant: set[str]) -> list[str]:
-    """What the tables leave out, and how they are read."""
-    lines = [_equal([row for row in known if row["metric"] == name]) for name in sorted(constant)]
-    lines += [f"{_label(row)}: {said}" for row in shown for said in _said(row)]
+def _footnotes(known: Sequence[Row], shown: Sequence[Row], constant: set[str]) -> list[str]:
+    """What the tables leave out, and how to read them."""
+    lines = [
+        _equal_line([row for row in known if row["metric"] == name]) for name in sorted(constant)
+    ]
+    lines += [f"{_label(row)}: {remark}" for row in shown for remark in _row_remarks(row)]
     family = max((row["family"] for row in known), default=0)
     if family > 1:
         lines.append(f"p: adjusted for up to {family} comparisons of one metric")
@@ -176,14 +190,14 @@ def _below(known: Sequence[Row], shown: Sequence[Row], constant: set[str]) -> li
     return lines
 
 
-def _equal(rows: Sequence[Row]) -> str:
-    """A metric in which nothing differs, with the widest of its intervals where it has one."""
+def _equal_line(rows: Sequence[Row]) -> str:
+    """A metric in which no prompt differs, with its widest interval if it has any."""
     fewest = min(rows, key=lambda row: row["n"])
-    ends = "" if fewest["ci95"] is None else f" {_ends(fewest, n.largest_of(fewest))}"
-    return f"{noun_of(fewest['metric'])}: equal for each of {prompts_of(fewest)}{ends}"
+    ends = "" if fewest["ci95"] is None else f" {_ends(fewest, largest_figure(fewest))}"
+    return f"{metric_noun(fewest['metric'])}: equal for each of {prompts_text(fewest)}{ends}"
 
 
-def _said(row: Row) -> list[str]:
+def _row_remarks(row: Row) -> list[str]:
     unmatched = row["unmatched"]["a"] + row["unmatched"]["b"]
-    left = f"{n.plural(unmatched, 'prompt')} with a value on one side only left out"
-    return [*remarks(row), *([left] if unmatched else [])]
+    left_out = f"{plural(unmatched, 'prompt')} with a value on one side only left out"
+    return [*remarks(row), *([left_out] if unmatched else [])]

@@ -1,4 +1,4 @@
-"""Tables on a terminal that are never cut: what is too wide goes on below."""
+"""Tables that fit a terminal: columns without room go into a further table below."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from rich.text import Text
 
 from evalharness.report.words.sanitize import one_line
 
-_LABEL = 60  # characters of a name that are shown
-_FOLD = 30  # and in a line of its column
+_MAX_LABEL = 60  # characters of a name
+_MAX_NAME_WIDTH = 30  # characters of a name in one line
 _GAP = 2  # between columns
 
 
-class Column(NamedTuple):
-    """A heading, of one line or more, and a cell for each row."""
+class TextColumn(NamedTuple):
+    """A heading of one or more lines, and a cell for each row."""
 
     heading: str
     cells: Sequence[str]
 
     @property
     def width(self) -> int:
-        """Characters of its widest line."""
+        """The number of characters of the widest line."""
         return max(map(len, [*self.heading.split("\n"), *self.cells]))
 
 
-def fitting(first: Column, columns: Sequence[Column], width: int) -> list[Table]:
-    """The columns as tables that fit into ``width`` characters, each with ``first`` before them.
+def fit_tables(names: TextColumn, columns: Sequence[TextColumn], width: int) -> list[Table]:
+    """Lay columns out as tables of at most ``width`` characters, each beginning with ``names``.
 
-    No column is cut; the texts of ``first`` are shortened and folded where they are long.
+    No column is cut; long texts of ``names`` are shortened and folded.
     """
-    names = [one_line(cell, _LABEL) for cell in first.cells]
-    longest = max(map(len, [*first.heading.split("\n"), *names]))
+    labels = [one_line(cell, _MAX_LABEL) for cell in names.cells]
+    longest = max(map(len, [*names.heading.split("\n"), *labels]))
     widest = max((column.width for column in columns), default=0)
-    name = max(1, min(_FOLD, longest, max(12, width - _GAP - widest)))
-    groups: list[list[Column]] = [[]]
-    used = name
+    name_width = max(1, min(_MAX_NAME_WIDTH, longest, max(12, width - _GAP - widest)))
+    groups: list[list[TextColumn]] = [[]]
+    used = name_width
     for column in columns:
         if groups[-1] and used + _GAP + column.width > width:
             groups.append([])
-            used = name
+            used = name_width
         groups[-1].append(column)
         used += _GAP + column.width
-    return [_table(Column(first.heading, names), group, name) for group in groups]
+    return [_table(TextColumn(names.heading, labels), group, name_width) for group in groups]
 
 
-def _table(first: Column, columns: Sequence[Column], name: int) -> Table:
+def _table(names: TextColumn, columns: Sequence[TextColumn], name_width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
-    table.add_column(Text(first.heading), overflow="fold", width=name)
+    table.add_column(Text(names.heading), overflow="fold", width=name_width)
     for column in columns:
         table.add_column(Text(column.heading), justify="right", no_wrap=True)
-    for label, *cells in zip(first.cells, *(column.cells for column in columns), strict=True):
+    for label, *cells in zip(names.cells, *(column.cells for column in columns), strict=True):
         table.add_row(Text(label), *(Text(cell) for cell in cells))
     return table

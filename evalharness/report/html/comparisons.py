@@ -4,42 +4,54 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalharness.report.words import format_numbers as n
-from evalharness.report.words.differences import is_real, noun_of, slope_of
+from evalharness.report.words.differences import (
+    is_real,
+    metric_noun,
+    sides_text,
+    slope_texts,
+    stratum_text,
+)
+from evalharness.report.words.format_numbers import (
+    detectable_difference,
+    difference_interval,
+    largest_figure,
+    metric_difference,
+    p_value,
+)
 
 Row = dict[str, Any]
 
 
 def comparison_row(row: Row) -> Row:
-    """A comparison of ``report --json`` in words, with what its columns are sorted by."""
-    metric, beside = row["metric"], n.largest_of(row)
-    size = len(row["a_settings"])
+    """The texts of a comparison of ``report --json``, with the values its columns sort by."""
+    metric, largest = row["metric"], largest_figure(row)
+    pairs = len(row["a_settings"])
     return {
         "metric": metric,
-        "what": f"{row['by']} {n.parameter(row['a_value'])} − {n.parameter(row['b_value'])}",
-        "where": f"pooled over {size} pairs" if row["pooled"] else _where(row["stratum"]),
-        "difference": n.difference_of(metric, row["difference"], beside),
+        "what": sides_text(row),
+        "where": f"pooled over {pairs} pairs" if row["pooled"] else _where(row["stratum"]),
+        "difference": metric_difference(metric, row["difference"], largest),
         "sort": row["difference"],
-        "interval": n.difference_interval(metric, row["ci95"], beside) if row["n"] else "",
-        "p": n.p_value(row["p_adjusted"]),
+        "interval": difference_interval(metric, row["ci95"], largest) if row["n"] else "",
+        "p": p_value(row["p_adjusted"]),
         "p_sort": row["p_adjusted"],
         "n": row["n"],
         "tally": f"{row['wins']} / {row['losses']} / {row['ties']}",
-        "detectable": n.detectable(row),
+        "detectable": detectable_difference(row),
         "real": is_real(row),
     }
 
 
 def trend_row(row: Row) -> Row:
-    """A trend of ``report --json`` in the same way."""
-    size, ends = slope_of(row)
+    """The texts of a trend of ``report --json``, likewise."""
+    size, ends = slope_texts(row)
     return {
-        "what": f"{noun_of(row['metric'])} per unit of {row['by']}",
+        "what": f"{metric_noun(row['metric'])} per unit of {row['by']}",
         "where": _where(row["stratum"]),
         "slope": size,
         "sort": row["slope"],
         "interval": ends if row["n"] else "",
-        "p": n.p_value(row["p_adjusted"]),
+        "p": p_value(row["p_adjusted"]),
         "p_sort": row["p_adjusted"],
         "n": row["n"],
         "real": is_real(row),
@@ -47,4 +59,4 @@ def trend_row(row: Row) -> Row:
 
 
 def _where(stratum: Row) -> str:
-    return ", ".join(f"{k} {n.parameter(v)}" for k, v in stratum.items()) or "all else equal"
+    return stratum_text(stratum) or "all else equal"

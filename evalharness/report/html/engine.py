@@ -1,7 +1,7 @@
-"""Vega in a process of its own: it starts while records are read, and draws all plots of a page.
+"""The process that draws plots with Vega: started while records are read, for one page.
 
-A process, because vl-convert keeps Python's global lock from beginning to end of a call: half a
-second to start the engine, and most of a second for the plots of a page.
+It is a process, because vl-convert holds Python's global lock during a whole call: half a second
+to start the engine, and most of a second for the plots of a page.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from evalharness.config.secret_scan import environment_without_secrets
 from evalharness.errors import ProcessLostError
+from evalharness.process.environment import environment_without_secrets
 
-#: Scripts that the font within vl-convert does not know: it has Latin, Greek and Cyrillic.
+#: Letters that the font built into vl-convert lacks: it has Latin, Greek and Cyrillic.
 OTHER_SCRIPTS = re.compile("[\u0530-\u1dff\u2c00-\U0010ffff]")
 
 
 class Engine:
-    """The process, started at once; it is of use for one page.
+    """The drawing process, started at once, for the plots of one page.
 
-    Texts are measured with the font that vl-convert holds. A font of the machine is opened anew
-    for every letter of every text, two thirds of the time of a plot; so these are for scripts that
-    no other font has, and then it is another process that draws.
+    Texts are measured with the font built into vl-convert. A font of the machine is opened anew
+    for every letter, which takes two thirds of the time of a plot. Only texts with letters of
+    other scripts need such fonts; another process with access to them then draws.
     """
 
     def __init__(self) -> None:
-        self._process = _started(machine_fonts=False)
+        self._process = _start_process(machine_fonts=False)
 
     def draw(self, specs: Sequence[dict[str, Any]]) -> list[str]:
-        """Draw Vega-Lite specifications, in their order, and end.
+        """Draw Vega-Lite specifications, in their order, and end the process.
 
         Raises:
             ProcessLostError: the process was lost.
             ValueError: a specification is not valid Vega-Lite.
         """
-        asked = json.dumps(specs, ensure_ascii=False)
-        if OTHER_SCRIPTS.search(asked):
+        specs_json = json.dumps(specs, ensure_ascii=False)
+        if OTHER_SCRIPTS.search(specs_json):
             self.close()
-            self._process = _started(machine_fonts=True)
-        drawn, said = self._process.communicate(asked.encode(errors="replace"))
+            self._process = _start_process(machine_fonts=True)
+        plots, stderr = self._process.communicate(specs_json.encode(errors="replace"))
         status = self._process.returncode
         if status < 0:
             raise ProcessLostError(
@@ -53,22 +53,22 @@ class Engine:
                 "makes the page",
             )
         if status:
-            reason = said.decode(errors="replace").strip()
+            reason = stderr.decode(errors="replace").strip()
             raise ValueError(f"Vega ended with {status}: {reason}")
-        return json.loads(drawn)
+        return json.loads(plots)
 
     def close(self) -> None:
-        """End a process that is not needed; nothing where it has drawn."""
+        """End the process if it has not drawn."""
         if self._process.returncode is None:
             self._process.kill()
             self._process.communicate()
 
 
-def _started(*, machine_fonts: bool) -> subprocess.Popen[bytes]:
-    here = files("evalharness.report.html")
-    fonts = {} if machine_fonts else {"FONTCONFIG_FILE": str(here / "fonts.conf")}
+def _start_process(*, machine_fonts: bool) -> subprocess.Popen[bytes]:
+    package = files("evalharness.report.html")
+    fonts = {} if machine_fonts else {"FONTCONFIG_FILE": str(package / "fonts.conf")}
     return subprocess.Popen(  # noqa: S603 — our own program
-        [sys.executable, "-P", str(here / "vega.py")],
+        [sys.executable, "-P", str(package / "vega.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

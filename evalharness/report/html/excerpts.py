@@ -7,15 +7,15 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["same", "gone", "new"]
+Kind = Literal["same", "removed", "added"]
 
 BEFORE, AFTER = 120, 700
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
-_MOST_WORDS = 3_000
+_MAX_WORDS = 3_000
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A stretch of a diff: ``gone`` is in the first text alone, ``new`` in the second alone."""
+    """A piece of a diff: ``removed`` is only in the first text, ``added`` only in the second."""
 
     kind: Kind
     text: str
@@ -34,19 +34,19 @@ class Excerpt(msgspec.Struct, frozen=True):
 
 
 def excerpt(text: str, at: int | None, chars: int | None = None, after: int = AFTER) -> Excerpt:
-    """Cut a text to what can be read, around where it leaves another one.
+    """Cut a text to a readable length around its first difference from another text.
 
     Args:
         text: the text, or the beginning of it.
-        at: position of the first difference; None marks nothing.
+        at: position of the first difference; None if there is none.
         chars: length of the whole text where ``text`` is only its beginning.
         after: how many characters to show from ``at`` on.
     """
-    whole = len(text) if chars is None else chars
-    place = min(0 if at is None else at, len(text))
-    start = 0 if place <= BEFORE + after // 2 else place - BEFORE
-    end = min(len(text), max(start + BEFORE, place) + after)
-    return Excerpt(text[start:place], text[place:end], start, whole - end)
+    total = len(text) if chars is None else chars
+    split = min(0 if at is None else at, len(text))
+    start = 0 if split <= BEFORE + after // 2 else split - BEFORE
+    end = min(len(text), max(start + BEFORE, split) + after)
+    return Excerpt(text[start:split], text[split:end], start, total - end)
 
 
 def word_diff(first: str, second: str) -> list[Piece]:
@@ -56,14 +56,14 @@ def word_diff(first: str, second: str) -> list[Piece]:
     """
     from rapidfuzz.distance import Indel
 
-    a, b = (_WORD.findall(text)[:_MOST_WORDS] for text in (first, second))
+    a, b = (_WORD.findall(text)[:_MAX_WORDS] for text in (first, second))
     pieces: list[Piece] = []
     for step in Indel.opcodes(a, b):
         if step.tag == "equal":
             _add(pieces, "same", a[step.src_start : step.src_end])
             continue
-        _add(pieces, "gone", a[step.src_start : step.src_end])
-        _add(pieces, "new", b[step.dest_start : step.dest_end])
+        _add(pieces, "removed", a[step.src_start : step.src_end])
+        _add(pieces, "added", b[step.dest_start : step.dest_end])
     return _tidy(pieces)
 
 
@@ -73,47 +73,49 @@ def _add(pieces: list[Piece], kind: Kind, words: list[str]) -> None:
 
 
 def _tidy(pieces: list[Piece]) -> list[Piece]:
-    """Join changes that only a scrap keeps apart: ``a b → c d`` reads better than two changes.
+    """Merge changes that only a scrap of equal text separates, until there is none left.
 
     A scrap is shorter than the changes on both of its sides (diff-match-patch calls this the
-    semantic clean-up): two texts that share no more than an "a" and an "and" are two texts.
+    semantic clean-up). Without it, texts that share only words like "a" and "and" would be shown
+    as many small changes.
     """
     tidy = pieces
     while True:
-        joined = _joined(tidy)
-        if len(joined) == len(tidy):
-            return joined
-        tidy = joined
+        merged = _merge_scraps(tidy)
+        if len(merged) == len(tidy):
+            return merged
+        tidy = merged
 
 
-def _joined(pieces: list[Piece]) -> list[Piece]:
-    """One pass: a same piece that is a scrap becomes part of the changes around it."""
+def _merge_scraps(pieces: list[Piece]) -> list[Piece]:
+    """One pass: each scrap becomes part of the changes around it."""
     blocks = _blocks(pieces)
-    found: list[Piece] = []
-    gone, new = "", ""
+    merged: list[Piece] = []
+    removed, added = "", ""
     for index, (same, first, second) in enumerate(blocks):
         size = max(len(first), len(second))
-        around = max(len(gone), len(new))
-        if index and around and size and len(same) <= min(around, size):
-            gone, new = gone + same + first, new + same + second
+        size_before = max(len(removed), len(added))
+        if index and size_before and size and len(same) <= min(size_before, size):
+            removed, added = removed + same + first, added + same + second
             continue
-        found += _flushed(gone, new)
+        merged += _change_pieces(removed, added)
         if same:
-            found.append(Piece("same", same))
-        gone, new = first, second
-    return found + _flushed(gone, new)
+            merged.append(Piece("same", same))
+        removed, added = first, second
+    return merged + _change_pieces(removed, added)
 
 
 def _blocks(pieces: list[Piece]) -> list[tuple[str, str, str]]:
-    """Pieces as (same, gone, new): what is alike, and the change that follows it."""
+    """Pieces as (same, removed, added): equal text, and the change that follows it."""
     blocks: list[list[str]] = [["", "", ""]]
     for piece in pieces:
         if piece.kind == "same":
             blocks.append([piece.text, "", ""])
         else:
-            blocks[-1][1 if piece.kind == "gone" else 2] += piece.text
-    return [(same, gone, new) for same, gone, new in blocks if same or gone or new]
+            blocks[-1][1 if piece.kind == "removed" else 2] += piece.text
+    return [(same, old, new) for same, old, new in blocks if same or old or new]
 
 
-def _flushed(gone: str, new: str) -> list[Piece]:
-    return [*([Piece("gone", gone)] if gone else []), *([Piece("new", new)] if new else [])]
+def _change_pieces(removed: str, added: str) -> list[Piece]:
+    pieces = [Piece("removed", removed), Piece("added", added)]
+    return [piece for piece in pieces if piece.text]

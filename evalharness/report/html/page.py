@@ -1,4 +1,4 @@
-"""Templates → one self-contained page under a Content-Security-Policy that allows nothing else.
+"""Rendering of a self-contained page, whose Content-Security-Policy forbids everything else.
 
 Every text that a template shows is made printable (control and direction-changing characters as
 escapes) and then escaped; only drawings that :mod:`.svg` rebuilt are markup. The page names the
@@ -71,11 +71,11 @@ def _environment() -> Environment:
         loader=PackageLoader("evalharness.report.html", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=_printable_value,
         trim_blocks=True,
     )
 
 
-def _shown(value: Any) -> Any:
+def _printable_value(value: Any) -> Any:
     """Make plain texts printable before they are escaped; markup passes as it is."""
     return printable(value) if type(value) is str else value

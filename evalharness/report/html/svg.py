@@ -1,8 +1,8 @@
-"""Vega-Lite → SVG that can stand in a page: rendered offline, then reduced to an allowlist.
+"""Plots as SVG that is safe in a page: drawn by :mod:`.engine`, then reduced to an allowlist.
 
-:mod:`.engine` draws; specs carry their data inline and no URL may be loaded. What comes back is
-rebuilt from the elements and attributes a drawing needs: no script, no style, no link and no label
-can come through, whatever a setting or a model is called.
+Specifications hold their data inline, and no URL may be loaded. The SVG is rebuilt from the
+elements and attributes that a plot needs, so that no script, style, link or label gets into the
+page, whatever a setting or a model is called.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 
 
-def render(specs: Mapping[str, Mapping[str, Any]], engine: Engine) -> dict[str, str]:
+def render_plots(specs: Mapping[str, Mapping[str, Any]], engine: Engine) -> dict[str, str]:
     """Draw Vega-Lite specifications.
 
     Args:
@@ -68,37 +68,37 @@ def render(specs: Mapping[str, Mapping[str, Any]], engine: Engine) -> dict[str, 
     """
     common = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": CONFIG}
     if OTHER_SCRIPTS.search(json.dumps(list(specs.values()), ensure_ascii=False)):
-        # Their letters can be twice as wide, so that a limit in characters is none in width.
+        # Their letters can be twice as wide: limit labels by width, not by characters.
         axis = {**CONFIG["axis"], "labelLimit": _LABEL_PIXELS}
         common["config"] = {**CONFIG, "axis": axis}
-    drawn = engine.draw([{**common, **spec} for spec in specs.values()])
-    return {name: clean(svg, name) for name, svg in zip(specs, drawn, strict=True)}
+    plots = engine.draw([{**common, **spec} for spec in specs.values()])
+    return {name: clean_svg(svg, name) for name, svg in zip(specs, plots, strict=True)}
 
 
-def clean(svg: str, name: str) -> str:
+def clean_svg(svg: str, name: str) -> str:
     """Rebuild an SVG from allowed elements and attributes, with short numbers and unique ids."""
     source = ElementTree.fromstring(svg)  # noqa: S314 — our own renderer's output, no entities
-    root = _rebuilt(source, name)
+    root = _rebuild(source, name)
     assert root is not None
     root.set("aria-hidden", "true")  # the caption and the tables say it in words
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
 
 
-def _rebuilt(source: ElementTree.Element, name: str) -> ElementTree.Element | None:
+def _rebuild(source: ElementTree.Element, name: str) -> ElementTree.Element | None:
     tag = source.tag.removeprefix(_SVG)
     if tag not in _ELEMENTS or source.get("display") == "none":
         return None
     target = ElementTree.Element(tag)
     for key, value in source.attrib.items():
         if key in _ATTRIBUTES and (key, value) not in _DEFAULTS:
-            kept = _attribute(key, value, name)
-            if kept is not None:
-                target.set(key, kept)
+            cleaned = _attribute(key, value, name)
+            if cleaned is not None:
+                target.set(key, cleaned)
     target.text = source.text
     for child in source:
-        kept_child = _rebuilt(child, name)
-        if kept_child is not None:
-            target.append(kept_child)
+        rebuilt = _rebuild(child, name)
+        if rebuilt is not None:
+            target.append(rebuilt)
     # Vega wraps marks in groups and frames that show nothing.
     if tag == "g" and not len(target):
         return None
@@ -115,4 +115,4 @@ def _attribute(key: str, value: str, name: str) -> str | None:
         return f"url(#{name}-{inner[1]})" if inner else None
     if key == "font-size":
         return value.removesuffix("px")
-    return _NUMBER.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), value)
+    return _NUMBER.sub(lambda match: f"{float(match[0]):.1f}".removesuffix(".0"), value)

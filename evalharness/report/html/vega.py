@@ -1,7 +1,7 @@
-"""Run as a program: Vega-Lite specifications in on stdin, their SVG out on stdout, both as JSON.
+"""A program that reads Vega-Lite specifications on stdin and writes their SVG on stdout, as JSON.
 
-It starts the engine before it reads, and ends when it has drawn. Standard library and vl-convert
-alone, so that it is there at once. A specification that Vega refuses ends it with exit code 1 and
+It starts Vega before it reads, and ends when it has drawn. It imports only the standard library and
+vl-convert, so that it starts fast. A specification that Vega refuses ends it with exit code 1 and
 the reason on stderr.
 """
 
@@ -12,9 +12,9 @@ import sys
 
 import vl_convert
 
-NO_URLS: list[str] = []  # an empty list of allowed URLs allows none
-#: Loads Vega and Vega-Lite, and runs the parts of them that most plots need a first time.
-_FIRST = {
+NO_URLS: list[str] = []  # allow no URL at all
+#: Drawing this loads Vega and Vega-Lite, with the parts that most plots need.
+_WARM_UP = {
     "data": {"values": [{"a": 1, "b": "c"}]},
     "encoding": {"x": {"field": "a", "type": "quantitative"}, "y": {"field": "b"}},
     "layer": [{"mark": mark} for mark in ("line", "point", "rule")],
@@ -22,16 +22,16 @@ _FIRST = {
 
 
 def main() -> None:
-    """Start, wait for the specifications, draw them."""
-    vl_convert.vegalite_to_svg(_FIRST, allowed_base_urls=NO_URLS)
+    """Start Vega, read the specifications, draw them."""
+    vl_convert.vegalite_to_svg(_WARM_UP, allowed_base_urls=NO_URLS)
     try:
-        drawn = [
+        plots = [
             vl_convert.vegalite_to_svg(spec, allowed_base_urls=NO_URLS)
             for spec in json.load(sys.stdin.buffer)
         ]
     except ValueError as error:
         sys.exit(str(error))
-    sys.stdout.write(json.dumps(drawn))
+    sys.stdout.write(json.dumps(plots))
 
 
 if __name__ == "__main__":

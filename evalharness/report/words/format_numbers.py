@@ -1,4 +1,4 @@
-"""Numbers as people read them: units, as many digits as mean something, a dash for the unknown."""
+"""Numbers as people read them: with units, significant digits, and a dash for unknown values."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from evalharness.analysis.comparison.sentences import is_hopeless
-from evalharness.process.text import plural as plural
+from evalharness.analysis.comparison.comparison_text import is_underpowered
 
 DASH = "—"
-_S = "\u00a0"  # between a number and its unit, so that lines do not part them
+_NBSP = "\u00a0"  # no line breaks between a number and its unit
 MINUS = "−"
 
 #: Metrics that are shares, shown in per cent; differences of them in percentage points.
@@ -25,7 +24,7 @@ def is_share(metric: str) -> bool:
 
 def percent(value: float | None, digits: int = 0) -> str:
     """``93 %``; the dash when unknown."""
-    return DASH if value is None else f"{100 * value:.{digits}f}{_S}%"
+    return DASH if value is None else f"{100 * value:.{digits}f}{_NBSP}%"
 
 
 def share_interval(ci: Sequence[float] | None) -> str:
@@ -36,7 +35,7 @@ def share_interval(ci: Sequence[float] | None) -> str:
     if ci is None:
         return ""
     low, high = (100 * min(1.0, max(0.0, end)) for end in ci)
-    return f"[{low:.0f},{_S}{high:.0f}]"
+    return f"[{low:.0f},{_NBSP}{high:.0f}]"
 
 
 def seconds(value: float | None) -> str:
@@ -44,18 +43,18 @@ def seconds(value: float | None) -> str:
     if value is None:
         return DASH
     if 0 < value < 1e-3:
-        return f"{_three(1e6 * value)}{_S}µs"
-    # Zeros at the end are kept: a column of 0.998 s and 1.00 s reads as one.
+        return f"{_three_digits(1e6 * value)}{_NBSP}µs"
+    # Zeros at the end are kept, so that 0.998 s and 1.00 s have as many digits.
     unit, scale = time_unit(value)
-    return f"{_three(scale * value)}{_S}{unit}"
+    return f"{_three_digits(scale * value)}{_NBSP}{unit}"
 
 
 def seconds_interval(ci: Sequence[float] | None, mean: float | None = None) -> str:
-    """``[13.9, 16.0]`` in the unit :func:`seconds` gives the mean; empty when undefined."""
+    """``[13.9, 16.0]`` in the unit in which :func:`seconds` shows the mean; empty if undefined."""
     if ci is None:
         return ""
     _, scale = time_unit(ci[1] if mean is None else mean)
-    return f"[{_three(max(0.0, ci[0]) * scale)},{_S}{_three(ci[1] * scale)}]"
+    return f"[{_three_digits(max(0.0, ci[0]) * scale)},{_NBSP}{_three_digits(ci[1] * scale)}]"
 
 
 def dollars_interval(ci: Sequence[float] | None, scale: float) -> str:
@@ -63,31 +62,31 @@ def dollars_interval(ci: Sequence[float] | None, scale: float) -> str:
     if ci is None:
         return ""
     low, high = (dollars(max(0.0, end) * scale).removeprefix("$") for end in ci)
-    return f"[{low},{_S}{high}]"
+    return f"[{low},{_NBSP}{high}]"
 
 
-def _three(value: float) -> str:
+def _three_digits(value: float) -> str:
     """Three significant digits with zeros at the end kept: 16.0."""
     return f"{value:#.3g}".removesuffix(".") if 0 < value < 99.5 else f"{value:,.0f}"
 
 
-def span(value: float) -> str:
+def duration(value: float) -> str:
     """A long duration in its two largest units: ``17 min 22 s``."""
     if value < 1:
         return seconds(value)
-    whole = round(value)
+    rest = round(value)
     units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
     parts: list[str] = []
     for size, name in units:
-        amount, whole = divmod(whole, size)
+        amount, rest = divmod(rest, size)
         if amount or parts:
-            parts.append(f"{amount}{_S}{name}")
-    shown = [part for part in parts[:2] if not part.startswith(f"0{_S}")]
+            parts.append(f"{amount}{_NBSP}{name}")
+    shown = [part for part in parts[:2] if not part.startswith(f"0{_NBSP}")]
     return " ".join(shown)
 
 
 def dollars(value: float | None) -> str:
-    """US dollars, down to the first digits that mean something: ``$1,204.50``, ``$0.0000275``."""
+    """US dollars: cents from one dollar up, three digits below: ``$1,204.50``, ``$0.0000275``."""
     if value is None:
         return DASH
     if value == 0:
@@ -99,61 +98,61 @@ def dollars(value: float | None) -> str:
     return f"{sign}${size:.{places}f}".rstrip("0")
 
 
-def count(number: float | None) -> str:
+def count_text(number: float | None) -> str:
     """A count with separators between thousands."""
     return DASH if number is None else f"{number:,.0f}"
 
 
-def value_of(metric: str, value: float | None) -> str:
+def metric_value(metric: str, value: float | None) -> str:
     """A value of a comparison metric with its unit."""
     if value is None:
         return DASH
     if is_share(metric):
         return percent(value, 1)
-    return {"latency_s": seconds, "cost_usd": dollars}.get(metric, _plain)(value)
+    return {"latency_s": seconds, "cost_usd": dollars}.get(metric, _significant)(value)
 
 
-def difference_of(metric: str, value: float | None, beside: float | None = None) -> str:
+def metric_difference(metric: str, value: float | None, largest: float | None = None) -> str:
     """A difference of a metric, signed, with its unit: ``−59.3 pp``, ``+1.2 s``.
 
-    ``beside``: see :func:`size_of`.
+    For ``largest`` see :func:`metric_size`.
     """
     if value is None:
         return DASH
-    size = size_of(metric, value, beside)
-    # What rounds to nothing has no direction.
+    size = metric_size(metric, value, largest)
+    # A difference that rounds to 0 has no sign.
     sign = "" if float("".join(c for c in size if c.isdigit()) or 0) == 0 else "+"
     return f"{MINUS if sign and value < 0 else sign}{size}"
 
 
-def size_of(metric: str, value: float, beside: float | None = None) -> str:
+def metric_size(metric: str, value: float, largest: float | None = None) -> str:
     """The size of a difference, without its sign: ``59.3 pp``.
 
-    Figures that stand side by side share a unit: ``beside`` is the largest of them.
+    Figures shown side by side share a unit, which ``largest``, the largest of them, determines.
     """
     size = abs(value)
     if is_share(metric):
-        return f"{100 * size:.1f}{_S}pp"
+        return f"{100 * size:.1f}{_NBSP}pp"
     if metric == "latency_s":
-        unit, scale = time_unit(size if beside is None else beside)
-        return f"{_significant(size * scale)}{_S}{unit}"
+        unit, scale = time_unit(size if largest is None else largest)
+        return f"{_significant(size * scale)}{_NBSP}{unit}"
     if metric == "cost_usd":
         return dollars(size)
-    unit = f"{_S}tokens" if metric == "completion_tokens" else ""
+    unit = f"{_NBSP}tokens" if metric == "completion_tokens" else ""
     return f"{_significant(size)}{unit}"
 
 
 def time_unit(size: float) -> tuple[str, float]:
-    """The unit a time in seconds reads well in, and what to multiply it by: ``("ms", 1000)``."""
+    """The unit for a time in seconds, and the factor to convert it: ``("ms", 1000)``."""
     return ("ms", 1e3) if 0 < abs(size) < 0.1 else ("s", 1.0)
 
 
-def largest_of(row: dict[str, Any]) -> float:
+def largest_figure(row: dict[str, Any]) -> float:
     """The largest figure of a comparison: of its difference, interval and detectable size."""
     return max(abs(x) for x in (row["difference"] or 0.0, row["mde"] or 0.0, *(row["ci95"] or ())))
 
 
-def detectable(row: dict[str, Any]) -> str:
+def detectable_difference(row: dict[str, Any]) -> str:
     """The smallest difference a comparison would have found, with its unit.
 
     A dash where it is unknown, ``none`` where any difference would be missed, ``≤`` before a bound.
@@ -161,41 +160,43 @@ def detectable(row: dict[str, Any]) -> str:
     metric, mde = row["metric"], row["mde"]
     if mde is None:
         return DASH
-    if is_hopeless(row):
+    if is_underpowered(row):
         return "none"
-    return ("≤" + _S if row["mde_from"] == "bound" else "") + size_of(metric, mde, largest_of(row))
+    return ("≤" + _NBSP if row["mde_from"] == "bound" else "") + metric_size(
+        metric, mde, largest_figure(row)
+    )
 
 
 def difference_interval(
-    metric: str, ci: Sequence[float] | None, beside: float | None = None
+    metric: str, ci: Sequence[float] | None, largest: float | None = None
 ) -> str:
-    """``[−68.9, −49.6]`` in the unit of :func:`difference_of`; says so when undefined.
+    """``[−68.9, −49.6]`` in the unit of :func:`metric_difference`; says so when undefined.
 
     An interval of two prompts or more is undefined only where all differ by the same amount.
     """
     if ci is None or not is_share(metric):
-        return slope_interval(metric, ci, beside)
-    # A difference of shares lies between −100 and 100 points; a t interval may not know.
+        return slope_interval(metric, ci, largest)
+    # A difference of shares is between −100 and 100 points; a t interval may reach beyond.
     return _interval([f"{100 * min(1.0, max(-1.0, end)):+.1f}" for end in ci])
 
 
-def slope_interval(metric: str, ci: Sequence[float] | None, beside: float | None = None) -> str:
-    """The same of a slope, which has no bounds."""
+def slope_interval(metric: str, ci: Sequence[float] | None, largest: float | None = None) -> str:
+    """The interval of a slope, which unlike a difference of shares has no bounds."""
     if ci is None:
         return "[alike for every prompt]"
-    scale, figure = (100.0 if is_share(metric) else 1.0), _significant
+    scale, format_end = (100.0 if is_share(metric) else 1.0), _significant
     if metric == "latency_s":
-        _, scale = time_unit(max(map(abs, ci)) if beside is None else beside)
+        _, scale = time_unit(max(map(abs, ci)) if largest is None else largest)
     elif metric == "cost_usd":
-        figure = _bare_dollars
-    return _interval([f"{'-' if end < 0 else '+'}{figure(scale * abs(end))}" for end in ci])
+        format_end = _dollars_without_sign
+    return _interval([f"{'-' if end < 0 else '+'}{format_end(scale * abs(end))}" for end in ci])
 
 
 def _interval(ends: Sequence[str]) -> str:
-    return "[" + f",{_S}".join(end.replace("-", MINUS) for end in ends) + "]"
+    return "[" + f",{_NBSP}".join(end.replace("-", MINUS) for end in ends) + "]"
 
 
-def _bare_dollars(value: float) -> str:
+def _dollars_without_sign(value: float) -> str:
     return dollars(value).removeprefix("$")
 
 
@@ -204,11 +205,11 @@ def p_value(p: float | None) -> str:
     if p is None:
         return "p not defined"
     if p < 0.001:
-        return f"p{_S}<{_S}.001"
+        return f"p{_NBSP}<{_NBSP}.001"
     if p >= 0.995:
-        return f"p{_S}={_S}1"
+        return f"p{_NBSP}={_NBSP}1"
     text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-    return f"p{_S}={_S}" + text.removeprefix("0")
+    return f"p{_NBSP}={_NBSP}" + text.removeprefix("0")
 
 
 def instant(text: str | None) -> str:
@@ -223,17 +224,13 @@ def instant(text: str | None) -> str:
     return f"{when.day} {when:%B %Y, %H:%M}{zone}"
 
 
-def parameter(value: Any) -> str:
+def parameter_text(value: Any) -> str:
     """A parameter's value; null is ``not sent``."""
     if value is None:
         return "not sent"
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: float) -> str:
-    return _significant(value)
 
 
 def _significant(value: float) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evalharness.report.words import format_numbers as n
+from evalharness.process.text import plural
+from evalharness.report.words.format_numbers import DASH, percent, seconds
 from evalharness.report.words.sanitize import printable
 
 if TYPE_CHECKING:
@@ -41,21 +42,21 @@ def load_view(data: Row | None) -> LoadView | None:
 
 
 def load_tables(data: Row) -> list[Table]:
-    """Two tables of the load points: what was asked and achieved, and how long it took."""
+    """Two tables of the load points for a terminal: requested and achieved rates, and times."""
     from rich.table import Table
     from rich.text import Text
 
     view = load_view(data)
     assert view is not None
-    drawn: list[Table] = []
-    for one in view.tables:
+    tables: list[Table] = []
+    for load_table in view.tables:
         table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-        for i, heading in enumerate(one.headings):
+        for i, heading in enumerate(load_table.headings):
             table.add_column(heading, justify="right" if i else "left", no_wrap=bool(i))
-        for row in one.rows:
+        for row in load_table.rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
-        drawn.append(table)
-    return drawn
+        tables.append(table)
+    return tables
 
 
 LOAD_HEADINGS = (
@@ -73,10 +74,10 @@ TIME_HEADINGS = (
 
 
 def load_row(point: Row) -> list[str]:
-    """What was asked and achieved at a load point, by :data:`LOAD_HEADINGS`."""
-    flight, good, counts = point["concurrency"], point["goodput"], point["requests"]
+    """The requested and achieved rates of a load point, by :data:`LOAD_HEADINGS`."""
+    flight, goodput, counts = point["concurrency"], point["goodput"], point["requests"]
     delay = point["schedule_delay_s"]
-    mean = "—" if flight["mean"] is None else f"{flight['mean']:.1f}"
+    mean = DASH if flight["mean"] is None else f"{flight['mean']:.1f}"
     return [
         point["label"] + ("" if point["valid"] else " INVALID"),
         _rate(point["requested_rate"]),
@@ -84,56 +85,56 @@ def load_row(point: Row) -> list[str]:
         _rate(point["throughput_per_s"]),
         _rate(point["output_tokens_per_s"]),
         mean if flight["asked"] is None else f"{mean} of {flight['asked']}",
-        n.seconds(delay["p99"] if delay["p99"] is not None else delay["max"]),
+        seconds(delay["p99"] if delay["p99"] is not None else delay["max"]),
         f"{counts['failed']} of {counts['sent']}",
-        "—" if good is None or good["share"] is None else n.percent(good["share"], 1),
+        DASH if goodput is None or goodput["share"] is None else percent(goodput["share"], 1),
     ]
 
 
 def time_rows(point: Row) -> list[list[str]]:
     """Times of a load point, from sending and from the schedule, by :data:`TIME_HEADINGS`."""
     tpot = point["tpot_s"]
-    shown = "/".join(
-        "—" if tpot[name] is None else f"{1000 * tpot[name]:.3g}" for name in ("p50", "p95")
+    tpot_text = "/".join(
+        DASH if tpot[name] is None else f"{1000 * tpot[name]:.3g}" for name in ("p50", "p95")
     )
     return [
         [
             point["label"] if origin == "sent" else "",
             origin,
             str(point["latency_s"][origin]["n"]),
-            _three(point["ttft_s"][origin]),
-            shown if origin == "sent" else "",
-            _three(point["latency_s"][origin]),
+            _percentiles_text(point["ttft_s"][origin]),
+            tpot_text if origin == "sent" else "",
+            _percentiles_text(point["latency_s"][origin]),
         ]
         for origin in ("sent", "scheduled")
     ]
 
 
 def load_lines(data: Row) -> list[str]:
-    """What is said beside the tables: errors, retries, searches. Invalid points are caveats."""
+    """Sentences below the tables: errors, retries, searches. Invalid points are caveats."""
     lines: list[str] = []
     for point in data["points"]:
         for error in point["errors"]:
             http = f" (HTTP {error['http_status']})" if error["http_status"] else ""
             lines.append(
-                f"{point['label']}: {n.plural(error['attempts'], 'request')} failed, "
+                f"{point['label']}: {plural(error['attempts'], 'request')} failed, "
                 f"{error['error_kind'] or 'unknown'}{http}; in no latency"
             )
         if point["requests"]["retries"]:
             lines.append(f"{point['label']}: {point['requests']['retries']} retries were sent")
-        good = point["goodput"]
-        if good is not None and good["unjudged"]:
+        goodput = point["goodput"]
+        if goodput is not None and goodput["unjudged"]:
             lines.append(
-                f"{point['label']}: {good['unjudged']} answers lack a figure the SLO asks for, "
+                f"{point['label']}: {goodput['unjudged']} answers lack a figure the SLO asks for, "
                 "and count as misses"
             )
     lines += [
         f"search{' for ' + '; '.join(s['labels']) if s['labels'] else ''}: {s['outcome']} "
-        f"(goodput {n.percent(s['goodput'])})"
+        f"(goodput {percent(s['goodput'])})"
         for s in data["searches"]
     ]
     if data["unfinished_measurements"]:
-        count = n.plural(data["unfinished_measurements"], "measurement")
+        count = plural(data["unfinished_measurements"], "measurement")
         lines.append(f"{count} did not finish; in no figure")
     return lines
 
@@ -145,11 +146,12 @@ FOOTNOTE = (
 )
 
 
-def _three(found: Row) -> str:
+def _percentiles_text(percentiles: Row) -> str:
     return "/".join(
-        "—" if found[name] is None else f"{found[name]:.3g}" for name in ("p50", "p95", "p99")
+        DASH if percentiles[name] is None else f"{percentiles[name]:.3g}"
+        for name in ("p50", "p95", "p99")
     )
 
 
 def _rate(value: float | None) -> str:
-    return "—" if value is None else f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+    return DASH if value is None else f"{value:.3g}" if value < 100 else f"{value:,.0f}"

@@ -1,41 +1,41 @@
-"""Verdicts on parameters as people read them: settings of which the same is true told once."""
+"""Verdicts on parameters for people: equal findings of several settings become one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from evalharness.report.words.answers import listing
+from evalharness.report.words.headline_answers import join_names
 
 Row = dict[str, Any]
 
-_NAMED = 2  # settings named before the rest are counted
+_MAX_NAMES = 2  # settings named; further ones are counted
 
 
-def together(effects: Sequence[Row]) -> list[Row]:
-    """The ``effects`` of the JSON, those on temperature 0 with the same finding made one.
+def merge_verdicts(effects: Sequence[Row]) -> list[Row]:
+    """Merge equal findings on temperature 0 in the ``effects`` of the JSON.
 
-    Of those the parameter is ``temperature 0``, and the sentence names the settings.
+    The sentence of a merged finding names its settings.
     """
-    found: dict[tuple[str, str], Row] = {}
+    merged: dict[tuple[str, str], Row] = {}
     labels: dict[tuple[str, str], list[str]] = {}
-    for place, effect in enumerate(effects):
+    for index, effect in enumerate(effects):
         label = effect["evidence"].get("label")
-        head = f"temperature 0 ({label}): "
-        if label is None or not effect["sentence"].startswith(head):
-            found["", str(place)] = effect
+        prefix = f"temperature 0 ({label}): "
+        if label is None or not effect["sentence"].startswith(prefix):
+            merged["", str(index)] = effect
             continue
-        text = effect["sentence"].removeprefix(head)
-        found.setdefault((effect["verdict"], text), effect)
+        text = effect["sentence"].removeprefix(prefix)
+        merged.setdefault((effect["verdict"], text), effect)
         labels.setdefault((effect["verdict"], text), []).append(label)
     return [
-        effect if key not in labels else _one(effect, labels[key], key[1])
-        for key, effect in found.items()
+        effect if key not in labels else _with_setting_names(effect, labels[key], key[1])
+        for key, effect in merged.items()
     ]
 
 
-def _one(effect: Row, labels: list[str], text: str) -> Row:
+def _with_setting_names(effect: Row, labels: list[str], text: str) -> Row:
     if len(labels) == 1:
         return effect
-    where = f"{len(labels)} settings: {listing(labels, _NAMED)}"
+    where = f"{len(labels)} settings: {join_names(labels, _MAX_NAMES)}"
     return {**effect, "sentence": f"temperature 0 ({where}): {text}"}

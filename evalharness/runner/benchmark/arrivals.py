@@ -1,7 +1,7 @@
-"""When requests are due: absolute seconds from one anchor, never sleeps added up.
+"""Arrival times: when requests are due, in seconds from one anchor.
 
-A schedule is a fixed list of instants that follows from the load and its seed alone. Whatever the
-server does, and however late the client is, the next request is due when the schedule says so.
+A schedule is a fixed list of instants that follows from the load and its seed alone. Neither a slow
+server nor a late client moves the instants that follow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Attempts made ready a little before they are due."""
+"""Prepares attempts a little before they are due."""
 
 from __future__ import annotations
 
@@ -8,60 +8,60 @@ from itertools import islice
 
 from evalharness.config.models import LoadConfig
 from evalharness.records import Trial
-from evalharness.runner.benchmark.attempts import Attempts, Ready
+from evalharness.runner.benchmark.attempts import BenchmarkSender, PreparedAttempt
 
-_AHEAD_S = 1.0  # seconds of an open loop's schedule
-_FEWEST, _MOST = 8, 256
-_TOGETHER = 16  # intents that share a commit
+_PREFETCH_S = 1.0  # seconds of an open loop's schedule
+_MIN_SIZE, _MAX_SIZE = 8, 256
+_BATCH_SIZE = 16  # intents that share a commit
 
 
-class Ahead:
-    """A bounded line of attempts whose intents are on disk.
+class Prefetcher:
+    """A bounded queue of attempts whose intents are on disk.
 
     Args:
-        attempts: makes them ready.
+        attempts: prepares them.
         trials: what to send, in order.
-        most: how many of them; None is all there are.
-        load: decides how far ahead.
+        limit: how many of them; None is all there are.
+        load: decides how many are prepared beforehand.
         measurement: the number they are recorded under.
     """
 
     def __init__(
         self,
-        attempts: Attempts,
+        attempts: BenchmarkSender,
         trials: Iterator[Trial],
-        most: int | None,
+        limit: int | None,
         load: LoadConfig,
         measurement: int,
     ) -> None:
         if load.arrival == "closed":
-            size = max(_FEWEST, min(64, load.concurrency or 1))
+            size = max(_MIN_SIZE, min(64, load.concurrency or 1))
         else:
-            size = max(_FEWEST, min(_MOST, round((load.rate or 1.0) * _AHEAD_S)))
+            size = max(_MIN_SIZE, min(_MAX_SIZE, round((load.rate or 1.0) * _PREFETCH_S)))
         self._attempts = attempts
-        self._trials = islice(trials, most)
+        self._trials = islice(trials, limit)
         self._measurement = measurement
-        self._together = min(_TOGETHER, size)
-        self._line: asyncio.Queue[Ready | None] = asyncio.Queue(size)
+        self._batch_size = min(_BATCH_SIZE, size)
+        self._queue: asyncio.Queue[PreparedAttempt | None] = asyncio.Queue(size)
 
     async def produce(self) -> None:
-        """Keep the line full; whoever cancels this calls :meth:`discard` afterwards.
+        """Keep the queue full; after cancelling this, call :meth:`discard`.
 
         Raises:
-            BudgetReachedError, StorageError: the next one may not, or cannot, be sent. Those made
-                ready before are handed out all the same.
+            BudgetReachedError, StorageError: the next one may not, or cannot, be sent. Those
+                prepared before are handed out all the same.
         """
-        while batch := list(islice(self._trials, self._together)):
-            await self._line_up(batch)
-        await self._line.put(None)
+        while batch := list(islice(self._trials, self._batch_size)):
+            await self._prepare_batch(batch)
+        await self._queue.put(None)
 
-    async def _line_up(self, batch: list[Trial]) -> None:
-        """Make a batch ready, each handed over as soon as it is.
+    async def _prepare_batch(self, batch: list[Trial]) -> None:
+        """Prepare a batch; each attempt is queued as soon as it is ready.
 
-        One may have to wait for money that another of the batch has set aside: whatever is ready
-        must be free to go.
+        One may have to wait for budget that another one of the batch has reserved, so that one must
+        not wait for the whole batch.
         """
-        tasks = [asyncio.create_task(self._one(trial)) for trial in batch]
+        tasks = [asyncio.create_task(self._prepare(trial)) for trial in batch]
         try:
             await asyncio.wait(tasks)
         except asyncio.CancelledError:
@@ -71,36 +71,36 @@ class Ahead:
             raise
         for task in tasks:
             if (failure := task.exception()) is not None:
-                # What is in the line goes first; then there is room for the end.
-                await self._line.put(None)
+                # The end comes after everything that is queued already.
+                await self._queue.put(None)
                 raise failure
 
-    async def _one(self, trial: Trial) -> None:
+    async def _prepare(self, trial: Trial) -> None:
         ready = await self._attempts.prepare(trial, self._measurement)
         try:
-            await self._line.put(ready)
+            await self._queue.put(ready)
         except asyncio.CancelledError:
             self._attempts.discard(ready)
             raise
 
-    async def take(self, ended: asyncio.Event) -> Ready | None:
+    async def take(self, ended: asyncio.Event) -> PreparedAttempt | None:
         """The next attempt; None when no more will come, or ``ended`` is set meanwhile."""
-        if self._line.empty():
-            get = asyncio.create_task(self._line.get())
-            over = asyncio.create_task(ended.wait())
-            await asyncio.wait({get, over}, return_when=asyncio.FIRST_COMPLETED)
-            over.cancel()
+        if self._queue.empty():
+            get = asyncio.create_task(self._queue.get())
+            end = asyncio.create_task(ended.wait())
+            await asyncio.wait({get, end}, return_when=asyncio.FIRST_COMPLETED)
+            end.cancel()
             ready = get.result() if get.done() else None
             get.cancel()
         else:
-            ready = self._line.get_nowait()
-        if ready is None and not self._line.full():
-            self._line.put_nowait(None)  # whoever else waits must see the end, too
+            ready = self._queue.get_nowait()
+        if ready is None and not self._queue.full():
+            self._queue.put_nowait(None)  # so that others who wait see the end, too
         return ready
 
     def discard(self) -> None:
-        """Record what is left in the line as not sent."""
-        while not self._line.empty():
-            ready = self._line.get_nowait()
+        """Record what is left in the queue as not sent."""
+        while not self._queue.empty():
+            ready = self._queue.get_nowait()
             if ready is not None:
                 self._attempts.discard(ready)

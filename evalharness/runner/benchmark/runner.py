@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from evalharness.errors import StorageError
 from evalharness.planning.plan import Plan
-from evalharness.runner.benchmark.attempts import Attempts
-from evalharness.runner.benchmark.load_point import Point, Session
-from evalharness.runner.budget import Money
-from evalharness.runner.endpoint import Lane
-from evalharness.runner.loop_lag import Lateness, watching
+from evalharness.runner.benchmark.attempts import BenchmarkSender
+from evalharness.runner.benchmark.load_point import LoadPointPlan, LoadPointRunner
+from evalharness.runner.budget import RunBudget
+from evalharness.runner.endpoint import EndpointRuntime
+from evalharness.runner.loop_lag import LatencyHistogram, watch_loop
 from evalharness.runner.progress import Progress
-from evalharness.runner.run_summary import Stop, Summary
-from evalharness.store.folder.load_points_file import Measurement, State
+from evalharness.runner.run_summary import RunSummary, StopReason
+from evalharness.store.folder.load_points_file import Measurement, MeasurementState
 from evalharness.store.folder.writer import RunStore
 from evalharness.throttle.clock import Clock, SystemClock
 
@@ -24,9 +24,9 @@ class LoadRunner:
     Args:
         plan: what to ask.
         store: where it goes; opened, its plan saved, started.
-        lanes: one per provider name.
-        money: reservations and costs.
-        progress: told about everything that happens.
+        endpoints: one per provider name.
+        budget: for reservations and costs.
+        progress: shows what happens.
         clock: where time comes from; None is the machine's.
     """
 
@@ -34,55 +34,57 @@ class LoadRunner:
         self,
         plan: Plan,
         store: RunStore,
-        lanes: Mapping[str, Lane],
+        endpoints: Mapping[str, EndpointRuntime],
         *,
-        money: Money,
+        budget: RunBudget,
         progress: Progress,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._attempts = Attempts(
-            plan, store, lanes, money=money, progress=progress, clock=self._clock
+        self._attempts = BenchmarkSender(
+            plan, store, endpoints, budget=budget, progress=progress, clock=self._clock
         )
-        self._lanes = lanes
+        self._endpoints = endpoints
         self._drain_s = plan.config.limits.drain_s
-        self._session: Session | None = None
+        self._current: LoadPointRunner | None = None
         store.on_failure = self._storage_failed
 
     @property
-    def summary(self) -> Summary:
+    def summary(self) -> RunSummary:
         """What this session of the run did."""
         return self._attempts.summary
 
-    async def measure(self, point: Point, into: Measurement) -> None:
-        """Measure one load point; ``into`` is completed in place.
+    async def measure(self, plan: LoadPointPlan, measurement: Measurement) -> None:
+        """Measure one load point; ``measurement`` is completed in place.
 
-        A run that is being stopped leaves it ``interrupted``.
+        Its state is ``interrupted`` where the run is being stopped.
         """
         if self.summary.stop is not None:
-            into.state = State.INTERRUPTED
+            measurement.state = MeasurementState.INTERRUPTED
             return
-        self._session = session = Session(point, into, self._attempts, self._clock, self.stop)
+        self._current = point_runner = LoadPointRunner(
+            plan, measurement, self._attempts, self._clock, self.stop
+        )
         try:
-            lag = Lateness()
-            async with watching(lag):
-                await session.run(self._drain_s)
-            into.lag_s = lag.figures()
+            lag = LatencyHistogram()
+            async with watch_loop(lag):
+                await point_runner.run(self._drain_s)
+            measurement.lag_s = lag.as_dict()
         finally:
-            self._session = None
+            self._current = None
 
-    def stop(self, decision: Stop) -> None:
+    def stop(self, decision: StopReason) -> None:
         """Start nothing new, in this load point or any other; what is in flight may finish."""
-        self.summary.decide(decision)
-        if self._session is not None:
-            self._session.interrupt()
-        for lane in self._lanes.values():
-            lane.gate.close()
+        self.summary.set_stop(decision)
+        if self._current is not None:
+            self._current.interrupt()
+        for endpoint in self._endpoints.values():
+            endpoint.limiter.close()
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
-        if self._session is not None:
-            self._session.abandon()
+        if self._current is not None:
+            self._current.abandon()
 
     def _storage_failed(self, error: StorageError) -> None:
-        self.stop(Stop.because(error))
+        self.stop(StopReason.from_error(error))

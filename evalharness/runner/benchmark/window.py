@@ -1,4 +1,4 @@
-"""Where warm-up ends and measuring ends: the same rules for open and closed loops."""
+"""The measurement window: where warm-up and measuring end, for open and closed loops alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from evalharness.config.models import LoadConfig
 from evalharness.records import Phase
 
 
-class Window:
+class MeasurementWindow:
     """Sorts requests by when they are due: warm-up, measured, or after the end.
 
     There is no gap between the phases: the load goes on, and nothing is drained. The window of n
@@ -15,7 +15,7 @@ class Window:
 
     Args:
         load: warm-up and end of the load point.
-        measured: most measured requests; None where only time ends it.
+        measured: maximum of measured requests; None where only time ends it.
 
     Attributes:
         begin_s, end_s: the measured window, seconds from the anchor; None until known.
@@ -25,30 +25,30 @@ class Window:
     def __init__(self, load: LoadConfig, measured: int | None) -> None:
         self._load = load
         self._measured = measured
-        self._warm = 0
+        self._warmup_count = 0
         self._last = 0.0
         self.begin_s: float | None = 0.0 if load.arrival == "ramp" else None
         self.end_s: float | None = None
         self.scheduled = 0
 
     @property
-    def most(self) -> int | None:
-        """Requests of both phases at most; None where time decides."""
+    def max_requests(self) -> int | None:
+        """Maximum of requests of both phases; None where time decides."""
         if self._measured is None or self._load.warmup_s:
             return None
         return self._measured + self._load.warmup_requests
 
     @property
     def full(self) -> bool:
-        """Whether every request there may be has been taken."""
+        """Whether the maximum of measured requests has been taken."""
         return self.scheduled == self._measured
 
-    def take(self, at: float) -> Phase | None:
+    def next_phase(self, at: float) -> Phase | None:
         """The phase of the next request, due ``at``; None when the window is over."""
         if self.end_s is not None:
             return None
-        if self.scheduled == 0 and self._warming(at):
-            self._warm += 1
+        if self.scheduled == 0 and self._in_warmup(at):
+            self._warmup_count += 1
             return Phase.WARMUP
         if self.begin_s is None:
             self.begin_s = self._load.warmup_s or at
@@ -75,5 +75,5 @@ class Window:
             gaps = max(1, self.scheduled - 1)
             self.end_s = self._last + (self._last - self.begin_s) / gaps
 
-    def _warming(self, at: float) -> bool:
-        return self._warm < self._load.warmup_requests or at < self._load.warmup_s
+    def _in_warmup(self, at: float) -> bool:
+        return self._warmup_count < self._load.warmup_requests or at < self._load.warmup_s

@@ -6,12 +6,12 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from evalharness.scoring.base import Sample, Score, Scorer, Share, alternatives, graded
+from evalharness.scoring.base import Sample, Score, Scorer, Share, accepted_targets, threshold_score
 
 Tokenizer = Literal["13a", "intl", "zh", "char", "none"]
 
 
-class Bleu(Scorer, frozen=True, kw_only=True):
+class BleuScorer(Scorer, frozen=True, kw_only=True):
     """Sentence BLEU of the text with the target's alternatives as references, in 0..1.
 
     sacrebleu's figure divided by 100: up to 4-grams, exponential smoothing, effective order (so
@@ -35,12 +35,12 @@ class Bleu(Scorer, frozen=True, kw_only=True):
         if find_spec("sacrebleu") is None:
             raise ValueError("`name`: bleu needs sacrebleu: pip install 'evalharness[text]'")
 
-    def grade(self, sample: Sample) -> Score:
-        """Ask sacrebleu."""
-        said = self.said(sample)
+    def evaluate(self, sample: Sample) -> Score:
+        """Compute sentence BLEU with sacrebleu."""
+        text = self.text_to_score(sample)
         metric = _metric(self.tokenizer, self.lowercase)
-        figure = float(metric.sentence_score(said, alternatives(sample.target)).score)
-        return graded(figure / 100.0, self.threshold, said, "BLEU")
+        figure = float(metric.sentence_score(text, accepted_targets(sample.target)).score)
+        return threshold_score(figure / 100.0, self.threshold, text, "BLEU")
 
 
 @lru_cache(maxsize=16)

@@ -1,18 +1,25 @@
-"""``choice``: the text picks the right one of several labelled choices."""
+"""``choice``: the text chooses the right one of several labels."""
 
 from __future__ import annotations
 
-from evalharness.scoring.base import Sample, Score, Scorer, UnscorableError, alternatives, verdict
-from evalharness.scoring.choice_labels import LETTERS, by_casefold, check_labels, find_label
+from evalharness.scoring.base import (
+    Sample,
+    Score,
+    Scorer,
+    UnscorableError,
+    accepted_targets,
+    binary_score,
+)
+from evalharness.scoring.choice_labels import LETTERS, check_labels, find_label, labels_by_casefold
 
 
-class Choice(Scorer, frozen=True, kw_only=True):
-    """1 when the label picked by the text is the target, else 0.
+class ChoiceScorer(Scorer, frozen=True, kw_only=True):
+    """1 when the label chosen by the text is the target, else 0.
 
     Attributes:
         labels: the labels to look for; by default the letters A to H.
 
-    A text that picks none, or names several without saying which is the answer, scores 0.
+    A text that chooses none, or names several without saying which is the answer, scores 0.
     A target that is not one of the labels gives null.
 
     """
@@ -25,16 +32,16 @@ class Choice(Scorer, frozen=True, kw_only=True):
         except ValueError as error:
             raise ValueError(f"`labels`: {error}") from None
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Find the label and compare."""
-        known = by_casefold(self.labels)
-        right: list[str] = []
-        for target in alternatives(sample.target):
-            label = known.get(target.casefold()) or known.get(target.strip(" ().").casefold())
+        labels = labels_by_casefold(self.labels)
+        accepted: list[str] = []
+        for target in accepted_targets(sample.target):
+            label = labels.get(target.casefold()) or labels.get(target.strip(" ().").casefold())
             if label is None:
                 raise UnscorableError(f"the target {target!r} is none of the labels")
-            right.append(label)
-        picked = find_label(self.said(sample), self.labels)
+            accepted.append(label)
+        picked = find_label(self.text_to_score(sample), self.labels)
         if picked is None:
-            return verdict(False, None, "no single label is picked")
-        return verdict(picked in right, picked, f"picks {picked}")
+            return binary_score(False, None, "no single label is picked")
+        return binary_score(picked in accepted, picked, f"picks {picked}")

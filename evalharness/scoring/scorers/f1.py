@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 
-from evalharness.scoring.base import Sample, Score, Scorer, Share, alternatives, best, graded
+from evalharness.scoring.base import (
+    Sample,
+    Score,
+    Scorer,
+    Share,
+    accepted_targets,
+    max_over_targets,
+    threshold_score,
+)
 from evalharness.scoring.word_tokens import Unit, squad_tokens
 
 
-class F1(Scorer, frozen=True, kw_only=True):
+class F1Scorer(Scorer, frozen=True, kw_only=True):
     """Token F1 between text and target, the best over alternatives, in 0..1.
 
     ``2PR / (P + R)``, with P the share of the text's tokens that are in the target and R the share
@@ -27,24 +35,24 @@ class F1(Scorer, frozen=True, kw_only=True):
     articles: bool = False
     threshold: Share | None = None
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Count shared tokens."""
-        said = self.said(sample)
-        tokens = Counter(squad_tokens(said, articles=self.articles, unit=self.unit))
-        value = best(
-            alternatives(sample.target),
-            lambda target: _f1(tokens, _counted(target, self.articles, self.unit)),
+        text = self.text_to_score(sample)
+        tokens = Counter(squad_tokens(text, articles=self.articles, unit=self.unit))
+        value = max_over_targets(
+            accepted_targets(sample.target),
+            lambda target: _f1(tokens, _token_counts(target, self.articles, self.unit)),
         )
-        return graded(value, self.threshold, said, "token F1")
+        return threshold_score(value, self.threshold, text, "token F1")
 
 
 @lru_cache(maxsize=4096)
-def _counted(target: str, articles: bool, unit: Unit) -> Counter[str]:
+def _token_counts(target: str, articles: bool, unit: Unit) -> Counter[str]:
     return Counter(squad_tokens(target, articles=articles, unit=unit))
 
 
-def _f1(said: Counter[str], wanted: Counter[str]) -> float:
-    total = said.total() + wanted.total()
+def _f1(tokens: Counter[str], target_tokens: Counter[str]) -> float:
+    total = tokens.total() + target_tokens.total()
     if total == 0:
         return 1.0
-    return 2.0 * (said & wanted).total() / total
+    return 2.0 * (tokens & target_tokens).total() / total

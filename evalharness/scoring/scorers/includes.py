@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from evalharness.scoring.base import Sample, Score, UnscorableError, verdict
+from evalharness.scoring.base import Sample, Score, UnscorableError, binary_score
 from evalharness.scoring.text_options import TextScorer
 
 
-class Includes(TextScorer, frozen=True, kw_only=True):
+class IncludesScorer(TextScorer, frozen=True, kw_only=True):
     r"""1 when the target, or one of its alternatives, occurs anywhere in the text, else 0.
 
     Case does not count unless ``ignore_case: false``. ``every: true`` asks for all alternatives
@@ -17,25 +17,25 @@ class Includes(TextScorer, frozen=True, kw_only=True):
     ignore_case: bool = True
     every: bool = False
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Look for each alternative."""
-        said = self.said(sample)
-        wanted = self.wanted(sample.target)
+        text = self.text_to_score(sample)
+        targets = self.comparable_targets(sample.target)
         # In ASCII only letters have a case, so it need not be folded for a target without any.
-        folded = not said.isascii() or len(wanted) > 1 or wanted[0][1].islower()
-        said = self.plain(said) if folded else self.cased.apply(said)
-        found = missing = None  # the first of each
-        for target, plain in wanted:
+        folded = not text.isascii() or len(targets) > 1 or targets[0][1].islower()
+        text = self.comparable(text) if folded else self.case_sensitive_options.apply(text)
+        present = missing = None  # the first of each
+        for target, plain in targets:
             if not plain:
                 raise UnscorableError("the target is empty, and so occurs in every text")
-            if plain in said:
-                found = target if found is None else found
+            if plain in text:
+                present = target if present is None else present
             elif missing is None:
                 missing = target
         if self.every and missing is not None:
-            return verdict(False, found, f"misses {missing!r}")
+            return binary_score(False, present, f"misses {missing!r}")
         if self.every:
-            return verdict(True, found, "has all")
-        if found is None:
-            return verdict(False, None, "misses the target")
-        return verdict(True, found, "has the target")
+            return binary_score(True, present, "has all")
+        if present is None:
+            return binary_score(False, None, "misses the target")
+        return binary_score(True, present, "has the target")

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from evalharness.scoring.base import Sample, Score, Scorer, verdict
-from evalharness.scoring.json_in_text import NotJSONError, compact, read_json, same_json
+from evalharness.scoring.base import Sample, Score, Scorer, binary_score
+from evalharness.scoring.json_in_text import NotJSONError, canonical_text, parse_json, same_json
 
 
-class JsonEqual(Scorer, frozen=True, kw_only=True):
+class JsonEqualScorer(Scorer, frozen=True, kw_only=True):
     """1 when the text is JSON with the same value as the target, else 0.
 
     Attributes:
@@ -26,22 +26,24 @@ class JsonEqual(Scorer, frozen=True, kw_only=True):
     fenced: bool = False
     tolerance: Annotated[float, Meta(ge=0)] = 0.0
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Decode and compare."""
-        said = self.said(sample)
+        text = self.text_to_score(sample)
         try:
-            value = read_json(said, fenced=self.fenced)
+            value = parse_json(text, allow_code_fence=self.fenced)
         except NotJSONError as error:
-            return verdict(False, None, f"not JSON: {error}")
-        answer = compact(value)
+            return binary_score(False, None, f"not JSON: {error}")
+        answer = canonical_text(value)
         passed = same_json(value, _expected(sample.target), self.tolerance)
-        return verdict(passed, answer, "equals the target" if passed else "differs from the target")
+        return binary_score(
+            passed, answer, "equals the target" if passed else "differs from the target"
+        )
 
 
 def _expected(target: Any) -> Any:
     if not isinstance(target, str):
         return target
     try:
-        return read_json(target, fenced=False)
+        return parse_json(target, allow_code_fence=False)
     except NotJSONError:
         return target

@@ -14,15 +14,15 @@ from evalharness.scoring.base import (
     Score,
     Scorer,
     UnscorableError,
+    binary_score,
     is_object,
     json_type,
-    verdict,
 )
-from evalharness.scoring.json_in_text import NotJSONError, read_json
-from evalharness.scoring.safe_regex import compiled, search
+from evalharness.scoring.json_in_text import NotJSONError, parse_json
+from evalharness.scoring.safe_regex import compile_pattern, search
 
 
-class JsonSchema(Scorer, frozen=True, kw_only=True):
+class JsonSchemaScorer(Scorer, frozen=True, kw_only=True):
     """1 when the text is JSON valid under the schema, else 0.
 
     Attributes:
@@ -46,29 +46,29 @@ class JsonSchema(Scorer, frozen=True, kw_only=True):
             except ValueError as error:
                 raise ValueError(f"`schema`: {error}") from None
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Decode and validate."""
         schema = self.schema_ if self.schema_ is not None else sample.target
         if schema is None:
             raise UnscorableError("no target, and no `schema`")
         if isinstance(schema, str):
             try:
-                schema = read_json(schema, fenced=False)
+                schema = parse_json(schema, allow_code_fence=False)
             except NotJSONError as error:
                 raise UnscorableError(f"the target is no JSON Schema: {error}") from None
         try:
             validator = _validator(canonical_json(schema))
         except ValueError as error:
             raise UnscorableError(f"the target is {error}") from None
-        said = self.said(sample)
+        text = self.text_to_score(sample)
         try:
-            value = read_json(said, fenced=self.fenced)
+            value = parse_json(text, allow_code_fence=self.fenced)
         except NotJSONError as error:
-            return verdict(False, None, f"not JSON: {error}")
+            return binary_score(False, None, f"not JSON: {error}")
         problem = next(validator.iter_errors(value), None)
         if problem is None:
-            return verdict(True, said, "fits the schema")
-        return verdict(False, said, f"at {problem.json_path}: {problem.message[:300]}")
+            return binary_score(True, text, "fits the schema")
+        return binary_score(False, text, f"at {problem.json_path}: {problem.message[:300]}")
 
 
 @lru_cache(maxsize=256)
@@ -104,7 +104,7 @@ def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterato
     """Check the ``pattern`` keyword with a time limit."""
     from jsonschema import ValidationError
 
-    if isinstance(value, str) and search(compiled(pattern), value) is None:
+    if isinstance(value, str) and search(compile_pattern(pattern), value) is None:
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
@@ -116,5 +116,5 @@ def _pattern_properties(
         return
     for pattern, subschema in patterns.items():
         for key, member in value.items():
-            if search(compiled(pattern), key) is not None:
+            if search(compile_pattern(pattern), key) is not None:
                 yield from validator.descend(member, subschema, path=key, schema_path=pattern)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from evalharness.scoring.base import Sample, Score, Scorer, verdict
-from evalharness.scoring.json_in_text import NotJSONError, read_json
+from evalharness.scoring.base import Sample, Score, Scorer, binary_score
+from evalharness.scoring.json_in_text import NotJSONError, parse_json
 
 
-class JsonValid(Scorer, frozen=True, kw_only=True):
+class JsonValidScorer(Scorer, frozen=True, kw_only=True):
     """1 when the whole text is one JSON value, else 0. Needs no target.
 
     Attributes:
@@ -20,11 +20,11 @@ class JsonValid(Scorer, frozen=True, kw_only=True):
 
     needs_target: ClassVar[bool] = False
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Read the text as JSON."""
-        said = self.said(sample)
+        text = self.text_to_score(sample)
         try:
-            read_json(said, fenced=self.fenced)
+            parse_json(text, allow_code_fence=self.fenced)
         except NotJSONError as error:
-            return verdict(False, None, f"not JSON: {error}")
-        return verdict(True, said, "is JSON")
+            return binary_score(False, None, f"not JSON: {error}")
+        return binary_score(True, text, "is JSON")

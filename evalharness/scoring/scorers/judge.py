@@ -9,7 +9,7 @@ from evalharness.scoring.base import Sample, Score, Scorer, UnscorableError
 
 
 class Grade(msgspec.Struct, frozen=True):
-    """What the judge made of one output.
+    """The judge's grade of one output.
 
     ``value`` is the mean over its readable replies, in [0, 1]; None when there is none, and
     ``explanation`` says why.
@@ -19,12 +19,12 @@ class Grade(msgspec.Struct, frozen=True):
     explanation: str
 
 
-class Judge(Scorer, frozen=True, kw_only=True):
+class JudgeScorer(Scorer, frozen=True, kw_only=True):
     """The grade that a judging named ``from`` gave to the output; null when it gave none.
 
     The judge saw the whole text and the prompt's own target, so ``of: answer`` and ``target`` are
-    refused. A report fills in the grades (:func:`evalharness.judging.bind`); alone, nothing is
-    judged.
+    refused. A report fills in the grades (:func:`evalharness.judging.attach_grades`); alone,
+    nothing is judged.
     """
 
     source: str = msgspec.field(default="grade", name="from")
@@ -37,33 +37,33 @@ class Judge(Scorer, frozen=True, kw_only=True):
         if self.target is not None:
             raise ValueError("`target`: a judge is shown the prompts' own targets")
 
-    def grade(self, sample: Sample) -> Score:
-        """Say that there are no grades to read."""
+    def evaluate(self, sample: Sample) -> Score:
+        """Refuse: there are no grades to read."""
         raise UnscorableError(
             f"there is no judging `{self.source}` of this run yet, which "
             f"`evalharness judge RUN --name {self.source}` makes"
         )
 
 
-class BoundJudge(Judge, frozen=True, kw_only=True):
+class StoredGradeScorer(JudgeScorer, frozen=True, kw_only=True):
     """A :class:`Judge` with its grades, by :func:`output_key`."""
 
     grades: dict[str, Grade]
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Look the output's grade up."""
         key = output_key(sample.prompt_id, sample.text, sample.tool_calls_json, sample.target)
-        found = self.grades.get(key)
-        if found is None:
+        grade = self.grades.get(key)
+        if grade is None:
             raise UnscorableError(f"not judged yet by `{self.source}`")
-        if found.value is None:
-            raise UnscorableError(found.explanation)
-        return Score(found.value, sample.text, found.explanation)
+        if grade.value is None:
+            raise UnscorableError(grade.explanation)
+        return Score(grade.value, sample.text, grade.explanation)
 
 
 def output_key(
     prompt_id: str, text: str | None, tool_calls_json: str | None, target: object
 ) -> str:
-    """Name what was judged: the prompt, what was said to it, and what was expected."""
-    said = canonical_json([text, tool_calls_json])
-    return digest(prompt_id.encode(), said, canonical_json(target))
+    """A hash of what was judged: the prompt, its output, and the target."""
+    output = canonical_json([text, tool_calls_json])
+    return digest(prompt_id.encode(), output, canonical_json(target))

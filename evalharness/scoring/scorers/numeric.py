@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from evalharness.scoring.base import Sample, Score, Scorer, verdict
-from evalharness.scoring.numbers_in_text import as_numbers, pick, written
+from evalharness.scoring.base import Sample, Score, Scorer, binary_score
+from evalharness.scoring.numbers_in_text import canonical_number, find_number, target_numbers
 
 
-class Numeric(Scorer, frozen=True, kw_only=True):
+class NumericScorer(Scorer, frozen=True, kw_only=True):
     """1 when the number in the text is within tolerance of the target, else 0.
 
     Attributes:
@@ -28,16 +28,16 @@ class Numeric(Scorer, frozen=True, kw_only=True):
     rel_tolerance: Annotated[float, Meta(ge=0)] = 0.0
     which: Literal["last", "first", "only"] = "last"
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Find the number and compare."""
-        targets = as_numbers(sample.target)
-        number = pick(self.said(sample), self.which)
+        targets = target_numbers(sample.target)
+        number = find_number(self.text_to_score(sample), self.which)
         if number is None:
             several = ", or more than one" if self.which == "only" else ""
-            return verdict(False, None, f"no number in the text{several}")
+            return binary_score(False, None, f"no number in the text{several}")
         passed = any(self._near(number, target) for target in targets)
-        explanation = "within tolerance" if passed else f"target is {written(targets[0])}"
-        return verdict(passed, written(number), explanation)
+        explanation = "within tolerance" if passed else f"target is {canonical_number(targets[0])}"
+        return binary_score(passed, canonical_number(number), explanation)
 
     def _near(self, number: Decimal, target: Decimal) -> bool:
         if number == target or not (self.tolerance or self.rel_tolerance):

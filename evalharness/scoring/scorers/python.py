@@ -1,4 +1,4 @@
-"""``python``: the user's own function judges."""
+"""``python``: the user's own function scores."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from evalharness.scoring.base import Sample, Score, Scorer, verdict
+from evalharness.scoring.base import Sample, Score, Scorer, binary_score
 
 
-class Python(Scorer, frozen=True, kw_only=True):
+class PythonScorer(Scorer, frozen=True, kw_only=True):
     """Calls ``function(sample, **args)`` and takes what it returns as the score.
 
     Attributes:
@@ -25,7 +25,7 @@ class Python(Scorer, frozen=True, kw_only=True):
 
     The function gets a :class:`~evalharness.scoring.base.Sample` and returns a
     :class:`~evalharness.scoring.base.Score`, a boolean, a number in 0..1, or None for "not
-    scored". Equal outputs of a prompt are judged once, so it must depend on the sample alone.
+    scored". Equal outputs of a prompt are scored once, so it must depend on the sample alone.
     It decides itself what a missing target means.
 
     """
@@ -34,33 +34,33 @@ class Python(Scorer, frozen=True, kw_only=True):
     args: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
     needs_target: ClassVar[bool] = False
-    fits_copies: ClassVar[bool] = False  # a user's module may have started anything
+    fork_safe: ClassVar[bool] = False  # a user's module may have started anything
 
     def __post_init__(self) -> None:
         try:
-            _function(self.path)
+            _import_function(self.path)
         except ValueError as error:
             raise ValueError(f"`path`: {error}") from None
 
-    def called(self, name: str) -> str:
-        """Name the function: several of them may judge one run."""
+    def default_label(self, name: str) -> str:
+        """The function's name: a run can have several of them."""
         return re.split(r"[.:]", self.path)[-1]
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Call the function."""
-        result = _function(self.path)(sample, **self.args)
-        said = self.said(sample)
+        result = _import_function(self.path)(sample, **self.args)
+        text = self.text_to_score(sample)
         if isinstance(result, Score):
             return result
         if result is None:
-            return Score(None, said, "the function gave no score")
+            return Score(None, text, "the function gave no score")
         if isinstance(result, bool):
-            return verdict(result, said, "the function said yes" if result else "said no")
-        return Score(float(result), said, "by the function")
+            return binary_score(result, text, "the function said yes" if result else "said no")
+        return Score(float(result), text, "by the function")
 
 
 @lru_cache(maxsize=64)
-def _function(path: str) -> Callable[..., Any]:
+def _import_function(path: str) -> Callable[..., Any]:
     """Import the function once.
 
     Raises:
@@ -70,23 +70,25 @@ def _function(path: str) -> Callable[..., Any]:
     module_name, _, name = path.rpartition(":" if ":" in path else ".")
     if not module_name or not name:
         raise ValueError(f"must be `module.function`, got {path!r}")
-    here = str(Path.cwd())
-    added = here not in sys.path
+    folder = str(Path.cwd())
+    added = folder not in sys.path
     if added:
-        sys.path.insert(0, here)
+        sys.path.insert(0, folder)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        # A module that is not there is looked for in the wrong folder more often than misspelled.
-        lost = isinstance(error, ModuleNotFoundError) and error.name == module_name.split(".")[0]
-        where = " here or among the installed packages" if lost else ""
-        beside = sorted(p.stem for p in Path.cwd().glob("*.py")) if lost else []
-        where += f"; here are {', '.join(beside[:10])}" if beside else ""
-        what = str(error) or type(error).__name__
-        raise ValueError(f"cannot import {module_name!r}: {what}{where}") from error
+        # A missing module is more often in another folder than misspelled.
+        not_found = (
+            isinstance(error, ModuleNotFoundError) and error.name == module_name.split(".")[0]
+        )
+        place = " here or among the installed packages" if not_found else ""
+        modules = sorted(p.stem for p in Path.cwd().glob("*.py")) if not_found else []
+        place += f"; here are {', '.join(modules[:10])}" if modules else ""
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"cannot import {module_name!r}: {reason}{place}") from error
     finally:
         if added:
-            sys.path.remove(here)
+            sys.path.remove(folder)
     function = getattr(module, name, None)
     if not callable(function):
         raise ValueError(f"{module_name!r} has no function {name!r}")

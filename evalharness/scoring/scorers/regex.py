@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from evalharness.scoring.base import Sample, Score, UnscorableError, alternatives, verdict
-from evalharness.scoring.safe_regex import DEFAULT_TIMEOUT_S, Seconds, compiled, search
+from evalharness.scoring.base import Sample, Score, UnscorableError, accepted_targets, binary_score
+from evalharness.scoring.safe_regex import DEFAULT_TIMEOUT_S, Seconds, compile_pattern, search
 from evalharness.scoring.text_options import TextScorer
 
 
-class Regex(TextScorer, frozen=True, kw_only=True):
+class RegexScorer(TextScorer, frozen=True, kw_only=True):
     """1 when the pattern matches, else 0; with ``group``, when the group equals the target.
 
     Attributes:
@@ -39,48 +39,50 @@ class Regex(TextScorer, frozen=True, kw_only=True):
                 raise ValueError("`group`: needs a `pattern`")
             return
         try:
-            pattern = compiled(self.pattern, ignore_case=self.ignore_case)
+            pattern = compile_pattern(self.pattern, ignore_case=self.ignore_case)
         except ValueError as error:
             raise ValueError(f"`pattern`: {error}") from None
         known: list[int | str] = [*range(pattern.groups + 1), *pattern.groupindex]
         if self.group is not None and self.group not in known:
             raise ValueError(f"`group`: the pattern has no group {self.group!r}")
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Search the text."""
-        said = self.said(sample)
+        text = self.text_to_score(sample)
         if self.pattern is None:
             if sample.target is None:
                 raise UnscorableError("no target, and no `pattern`")
-            return self._any(alternatives(sample.target), said)
+            return self._match_any(accepted_targets(sample.target), text)
         if self.group is None:
-            return self._any([self.pattern], said)
+            return self._match_any([self.pattern], text)
         if sample.target is None:
             raise UnscorableError("no target to compare the group with")
-        return self._captured(self.pattern, self.group, said, sample.target)
+        return self._compare_group(self.pattern, self.group, text, sample.target)
 
-    def _any(self, patterns: list[str], said: str) -> Score:
+    def _match_any(self, patterns: list[str], text: str) -> Score:
         for pattern in patterns:
             try:
-                regex = compiled(pattern, ignore_case=self.ignore_case)
+                regex = compile_pattern(pattern, ignore_case=self.ignore_case)
             except ValueError as error:
                 raise UnscorableError(f"the target is {error}") from None
-            match = search(regex, said, mode=self.mode, timeout_s=self.timeout_s)
+            match = search(regex, text, mode=self.mode, timeout_s=self.timeout_s)
             if match is not None:
-                return verdict(True, match[0], "the pattern matches")
-        return verdict(False, None, "the pattern does not match")
+                return binary_score(True, match[0], "the pattern matches")
+        return binary_score(False, None, "the pattern does not match")
 
-    def _captured(self, pattern: str, group: int | str, said: str, target: Any) -> Score:
+    def _compare_group(self, pattern: str, group: int | str, text: str, target: Any) -> Score:
         match = search(
-            compiled(pattern, ignore_case=self.ignore_case),
-            said,
+            compile_pattern(pattern, ignore_case=self.ignore_case),
+            text,
             mode=self.mode,
             which=self.which,
             timeout_s=self.timeout_s,
         )
         captured = match[group] if match is not None else None
         if captured is None:
-            return verdict(False, None, "the pattern does not match")
-        plain = self.plain(captured)
-        passed = any(plain == self.plain(one) for one in alternatives(target))
-        return verdict(passed, captured, "equals the target" if passed else "is not the target")
+            return binary_score(False, None, "the pattern does not match")
+        plain = self.comparable(captured)
+        passed = any(plain == self.comparable(accepted) for accepted in accepted_targets(target))
+        return binary_score(
+            passed, captured, "equals the target" if passed else "is not the target"
+        )

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from evalharness.scoring.base import Sample, Score, Scorer, Share, alternatives, best, graded
+from evalharness.scoring.base import (
+    Sample,
+    Score,
+    Scorer,
+    Share,
+    accepted_targets,
+    max_over_targets,
+    threshold_score,
+)
 from evalharness.scoring.word_tokens import Unit, word_tokens
 
 Variant = Literal["rouge1", "rouge2", "rougeL"]
 
 
-class Rouge(Scorer, frozen=True, kw_only=True):
+class RougeScorer(Scorer, frozen=True, kw_only=True):
     """ROUGE F-measure between text and target, the best over alternatives, in 0..1.
 
     ``2PR / (P + R)`` over shared unigrams (``rouge1``), bigrams (``rouge2``) or the longest common
@@ -30,30 +38,32 @@ class Rouge(Scorer, frozen=True, kw_only=True):
     unit: Unit = "words"
     threshold: Share | None = None
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Count what is shared."""
-        said = self.said(sample)
-        tokens = word_tokens(said, unit=self.unit)
-        value = best(
-            alternatives(sample.target),
+        text = self.text_to_score(sample)
+        tokens = word_tokens(text, unit=self.unit)
+        value = max_over_targets(
+            accepted_targets(sample.target),
             lambda target: self._measure(tokens, word_tokens(target, unit=self.unit)),
         )
-        return graded(value, self.threshold, said, self.variant)
+        return threshold_score(value, self.threshold, text, self.variant)
 
-    def _measure(self, said: list[str], wanted: list[str]) -> float:
+    def _measure(self, tokens: list[str], target_tokens: list[str]) -> float:
         if self.variant == "rougeL":
             from rapidfuzz.distance import LCSseq
 
-            return _f_measure(LCSseq.similarity(said, wanted), len(said), len(wanted))
+            return _f_measure(
+                LCSseq.similarity(tokens, target_tokens), len(tokens), len(target_tokens)
+            )
         n = int(self.variant[-1])
-        ours, theirs = _ngrams(said, n), _ngrams(wanted, n)
-        return _f_measure((ours & theirs).total(), ours.total(), theirs.total())
+        ngrams, target_ngrams = _ngrams(tokens, n), _ngrams(target_tokens, n)
+        return _f_measure((ngrams & target_ngrams).total(), ngrams.total(), target_ngrams.total())
 
 
 def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:
     return Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
 
 
-def _f_measure(shared: int, ours: int, theirs: int) -> float:
+def _f_measure(shared: int, total: int, target_total: int) -> float:
     """Harmonic mean of shared/ours and shared/theirs; 0 when nothing is shared."""
-    return 2.0 * shared / (ours + theirs) if shared else 0.0
+    return 2.0 * shared / (total + target_total) if shared else 0.0

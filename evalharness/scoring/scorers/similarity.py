@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from evalharness.scoring.base import Sample, Score, Share, alternatives, best, graded
+from evalharness.scoring.base import (
+    Sample,
+    Score,
+    Share,
+    accepted_targets,
+    max_over_targets,
+    threshold_score,
+)
 from evalharness.scoring.text_options import TextScorer
 
 Method = Literal["levenshtein", "indel", "jaro_winkler", "partial", "token_sort", "token_set"]
 
 
-class Similarity(TextScorer, frozen=True, kw_only=True):
+class SimilarityScorer(TextScorer, frozen=True, kw_only=True):
     """Edit similarity between text and target, the best over alternatives, in 0..1 (rapidfuzz).
 
     Attributes:
@@ -27,12 +34,14 @@ class Similarity(TextScorer, frozen=True, kw_only=True):
     method: Method = "levenshtein"
     threshold: Share | None = None
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Measure the distance."""
         measure = _measure(self.method)
-        said = self.plain(self.said(sample))
-        value = best(alternatives(sample.target), lambda target: measure(said, self.plain(target)))
-        return graded(value, self.threshold, said, f"{self.method} similarity")
+        text = self.comparable(self.text_to_score(sample))
+        value = max_over_targets(
+            accepted_targets(sample.target), lambda target: measure(text, self.comparable(target))
+        )
+        return threshold_score(value, self.threshold, text, f"{self.method} similarity")
 
 
 def _measure(method: Method) -> Callable[[str, str], float]:

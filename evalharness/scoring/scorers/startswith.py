@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from evalharness.scoring.base import Sample, Score, UnscorableError, verdict
+from evalharness.scoring.base import Sample, Score, UnscorableError, binary_score
 from evalharness.scoring.text_options import TextScorer
 
 
-class StartsWith(TextScorer, frozen=True, kw_only=True):
+class StartsWithScorer(TextScorer, frozen=True, kw_only=True):
     """1 when the text begins with the target or one of its alternatives, else 0.
 
     White space before the text does not count, nor does case unless ``ignore_case: false``. An
@@ -15,12 +15,12 @@ class StartsWith(TextScorer, frozen=True, kw_only=True):
 
     ignore_case: bool = True
 
-    def grade(self, sample: Sample) -> Score:
+    def evaluate(self, sample: Sample) -> Score:
         """Compare the beginning."""
-        said = self.plain(self.said(sample))
-        for _, plain in self.wanted(sample.target):
-            if not plain:
+        text = self.comparable(self.text_to_score(sample))
+        for _, prefix in self.comparable_targets(sample.target):
+            if not prefix:
                 raise UnscorableError("the target is empty, and so begins every text")
-            if said.startswith(plain):
-                return verdict(True, said[: len(plain)], "begins with the target")
-        return verdict(False, None, "does not begin with the target")
+            if text.startswith(prefix):
+                return binary_score(True, text[: len(prefix)], "begins with the target")
+        return binary_score(False, None, "does not begin with the target")

@@ -12,23 +12,23 @@ from evalharness.scoring.base import (
     Score,
     Scorer,
     UnscorableError,
+    binary_score,
     is_list,
     is_object,
     json_type,
-    verdict,
 )
-from evalharness.scoring.json_in_text import NotJSONError, read_json, same_json
+from evalharness.scoring.json_in_text import NotJSONError, parse_json, same_json
 
 
-class Call(msgspec.Struct, frozen=True):
-    """One function call; ``arguments`` is None where any will do, or where they are no JSON."""
+class FunctionCall(msgspec.Struct, frozen=True):
+    """One function call; ``arguments`` is None where any are accepted, or they are no JSON."""
 
     name: str
     arguments: Any = None
     readable: bool = True
 
 
-class ToolCall(Scorer, frozen=True, kw_only=True):
+class ToolCallScorer(Scorer, frozen=True, kw_only=True):
     """1 when the calls made are the calls expected, else 0.
 
     Attributes:
@@ -40,7 +40,7 @@ class ToolCall(Scorer, frozen=True, kw_only=True):
 
     The target is ``{"name": …, "arguments": {…}}``, a list of those (all are expected; ``[]``
     expects no call), or a function's name alone. ``arguments`` left out accepts any. Always
-    judges the calls, whatever ``of`` says.
+    scores the calls, whatever ``of`` says.
 
     """
 
@@ -49,71 +49,75 @@ class ToolCall(Scorer, frozen=True, kw_only=True):
     extra_allowed: bool = False
     tolerance: Annotated[float, Meta(ge=0)] = 0.0
 
-    def grade(self, sample: Sample) -> Score:
-        """Match made calls with expected ones, one to one."""
-        expected = _expected(sample.target)
-        made = _made(sample.tool_calls_json)
+    def evaluate(self, sample: Sample) -> Score:
+        """Match the record's calls with the expected ones, one to one."""
+        expected = _expected_calls(sample.target)
+        calls = _record_calls(sample.tool_calls_json)
         answer = sample.tool_calls_json
-        if len(made) > len(expected) and not self.extra_allowed:
-            return verdict(False, answer, f"{len(made)} calls where {len(expected)} are expected")
-        missing = self._missing(expected, made)
+        if len(calls) > len(expected) and not self.extra_allowed:
+            return binary_score(
+                False, answer, f"{len(calls)} calls where {len(expected)} are expected"
+            )
+        missing = self._first_missing(expected, calls)
         if missing is None:
-            return verdict(True, answer, "the calls are as expected")
-        return verdict(False, answer, f"no matching call of {missing.name!r}")
+            return binary_score(True, answer, "the calls are as expected")
+        return binary_score(False, answer, f"no matching call of {missing.name!r}")
 
-    def _missing(self, expected: list[Call], made: list[Call]) -> Call | None:
-        """Find the first expected call that has no call of its own, or None."""
+    def _first_missing(
+        self, expected: list[FunctionCall], calls: list[FunctionCall]
+    ) -> FunctionCall | None:
+        """The first expected call that no call of the record matches; None if all are matched."""
         if self.ordered:
-            rest = iter(made)
+            rest = iter(calls)
             for want in expected:
-                if not any(self._fits(want, call) for call in rest):
+                if not any(self._matches(want, call) for call in rest):
                     return want
             return None
         # One-to-one matching by augmenting paths: with `subset` a call can fit several.
         owner: dict[int, int] = {}
 
-        def place(want: int, seen: set[int]) -> bool:
-            for index, call in enumerate(made):
-                if index in seen or not self._fits(expected[want], call):
+        def assign(want: int, seen: set[int]) -> bool:
+            for index, call in enumerate(calls):
+                if index in seen or not self._matches(expected[want], call):
                     continue
                 seen.add(index)
-                if index not in owner or place(owner[index], seen):
+                if index not in owner or assign(owner[index], seen):
                     owner[index] = want
                     return True
             return False
 
         for want, call in enumerate(expected):
-            if not place(want, set()):
+            if not assign(want, set()):
                 return call
         return None
 
-    def _fits(self, want: Call, call: Call) -> bool:
-        if want.name != call.name:
+    def _matches(self, expected: FunctionCall, call: FunctionCall) -> bool:
+        if expected.name != call.name:
             return False
-        if self.arguments == "ignore" or want.arguments is None:
+        if self.arguments == "ignore" or expected.arguments is None:
             return True
         if not call.readable:
             return False
-        wanted: Any = want.arguments
+        wanted: Any = expected.arguments
         given: Any = call.arguments
         if self.arguments == "subset" and is_object(wanted) and is_object(given):
             given = {key: given[key] for key in wanted if key in given}
         return same_json(wanted, given, self.tolerance)
 
 
-def _expected(target: Any) -> list[Call]:
+def _expected_calls(target: Any) -> list[FunctionCall]:
     if isinstance(target, str):
         try:
-            target = read_json(target, fenced=False)
+            target = parse_json(target, allow_code_fence=False)
         except NotJSONError:
-            return [Call(target)]
-    several = target if is_list(target) else [target]
-    return [_expected_one(one) for one in several]
+            return [FunctionCall(target)]
+    entries = target if is_list(target) else [target]
+    return [_expected_call(entry) for entry in entries]
 
 
-def _expected_one(value: Any) -> Call:
+def _expected_call(value: Any) -> FunctionCall:
     if isinstance(value, str):
-        return Call(value)
+        return FunctionCall(value)
     if not is_object(value):
         raise UnscorableError(f"the target must name calls, got {json_type(value)}")
     # The API's own shape is accepted too: {"type": "function", "function": {…}}.
@@ -123,22 +127,22 @@ def _expected_one(value: Any) -> Call:
     arguments, readable = _arguments(inner.get("arguments"))
     if not readable:
         raise UnscorableError("the target has `arguments` that are no JSON")
-    return Call(name, arguments)
+    return FunctionCall(name, arguments)
 
 
-def _made(tool_calls_json: str | None) -> list[Call]:
+def _record_calls(tool_calls_json: str | None) -> list[FunctionCall]:
     """Read the calls of a record, in the order they were made."""
     if tool_calls_json is None:
         return []
-    calls: Any = read_json(tool_calls_json, fenced=False)
-    made: list[Call] = []
-    for entry in calls if is_list(calls) else [calls]:
+    decoded: Any = parse_json(tool_calls_json, allow_code_fence=False)
+    calls: list[FunctionCall] = []
+    for entry in decoded if is_list(decoded) else [decoded]:
         function = entry.get("function", entry) if is_object(entry) else None
         if not is_object(function):
             raise UnscorableError("the record has tool calls of an unknown shape")
         arguments, readable = _arguments(function.get("arguments"))
-        made.append(Call(str(function.get("name")), arguments, readable))
-    return made
+        calls.append(FunctionCall(str(function.get("name")), arguments, readable))
+    return calls
 
 
 def _arguments(raw: Any) -> tuple[Any, bool]:
@@ -148,6 +152,6 @@ def _arguments(raw: Any) -> tuple[Any, bool]:
     if not raw.strip():
         return {}, True  # what a function without parameters is called with
     try:
-        return read_json(raw, fenced=False), True
+        return parse_json(raw, allow_code_fence=False), True
     except NotJSONError:
         return None, False

@@ -1,4 +1,4 @@
-"""Which rows of a run folder its newest plan asks for: one count for every command."""
+"""Filters for the rows of a run folder that belong to its newest plan; every command uses them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.columnar.row_store import Codes, Keys
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-from typing import TYPE_CHECKING
-
 from evalharness.columnar.arrow_ops import where_in
+from evalharness.columnar.row_store import Codes, DictionaryEncoder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,8 +18,8 @@ if TYPE_CHECKING:
     from evalharness.store.folder.run_folder import Manifest
 
 
-class Asked:
-    """The newest plan of a folder, as far as rows tell whether it asks for them.
+class PlanFilter:
+    """The newest plan of a run folder, as a filter for tables.
 
     Attributes:
         settings, prompts: those of the newest plan, as Arrow tables.
@@ -34,19 +28,21 @@ class Asked:
     """
 
     def __init__(self, settings: pa.Table, prompts: pa.Table, manifest: Manifest) -> None:
-        self.settings, self.prompts = (t.filter(t["active"]) for t in (settings, prompts))
+        self.settings, self.prompts = (
+            table.filter(table["in_current_plan"]) for table in (settings, prompts)
+        )
         self.repeats: int | None = None
-        width = len(self.settings) * len(self.prompts)
-        if manifest.planned and width and not _has_load(self.settings):
-            self.repeats = manifest.planned // width
+        n_cells = len(self.settings) * len(self.prompts)
+        if manifest.planned and n_cells and not _has_load(self.settings):
+            self.repeats = manifest.planned // n_cells
 
     @classmethod
-    def of(cls, run: Run) -> Asked:
+    def of(cls, run: Run) -> PlanFilter:
         """The newest plan of a run."""
         return cls(run.table("settings"), run.table("prompts"), run.manifest)
 
-    def rows(self, table: pa.Table) -> pa.Table:
-        """The rows the plan asks for.
+    def select(self, table: pa.Table) -> pa.Table:
+        """The rows that belong to the plan.
 
         Args:
             table: with the columns setting_id and prompt_id, and repeat if that is to count.
@@ -68,52 +64,55 @@ def _has_load(settings: pa.Table) -> bool:
     return settings["load_json"].null_count < len(settings)
 
 
-Bools = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
-class Chosen:
-    """Tells which rows a plan asks for, block by block, from the codes of their columns."""
+class BlockFilter:
+    """The same filter for a table that is read block by block, as dictionary codes of columns."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._repeats = asked.repeats
-        self._keys = {name: Keys() for name in ("setting_id", "prompt_id")}
-        self._among = {
-            "setting_id": _Among(asked.settings["setting_id"].to_pylist()),
-            "prompt_id": _Among(asked.prompts["prompt_id"].to_pylist()),
+    def __init__(self, plan: PlanFilter) -> None:
+        self._repeats = plan.repeats
+        self._keys = {name: DictionaryEncoder() for name in ("setting_id", "prompt_id")}
+        self._filters = {
+            "setting_id": _ValueFilter(plan.settings["setting_id"].to_pylist()),
+            "prompt_id": _ValueFilter(plan.prompts["prompt_id"].to_pylist()),
         }
 
-    def rows(self, keys: Mapping[str, Keys], codes: Mapping[str, Codes], repeat: Any) -> Bools:
-        """The rows asked for.
+    def mask(
+        self, keys: Mapping[str, DictionaryEncoder], codes: Mapping[str, Codes], repeat: Any
+    ) -> Mask:
+        """Which rows of a block belong to the plan.
 
         Args:
-            keys: what the codes stand for; the same for every block.
+            keys: the encoders that made the codes; the same for every block.
             codes: of setting_id and prompt_id.
-            repeat: column of the rows.
+            repeat: the repeat column of the rows.
         """
-        found = np.ones(len(codes["setting_id"]), np.bool_)
-        for name, among in self._among.items():
-            found &= among.rows(keys[name], codes[name])
+        mask = np.ones(len(codes["setting_id"]), np.bool_)
+        for name, value_filter in self._filters.items():
+            mask &= value_filter.rows(keys[name], codes[name])
         if self._repeats is not None:
-            found &= np.asarray(repeat) < self._repeats
-        return found
+            mask &= np.asarray(repeat) < self._repeats
+        return mask
 
-    def rows_of(self, rows: pa.Table) -> Bools:
-        """The same from the columns themselves, dictionaries of texts."""
+    def mask_of_table(self, rows: pa.Table) -> Mask:
+        """The same for a table whose setting_id and prompt_id are dictionary columns."""
         codes = {
             name: keys.codes(rows.column(name).combine_chunks())
             for name, keys in self._keys.items()
         }
-        return self.rows(self._keys, codes, rows["repeat"])
+        return self.mask(self._keys, codes, rows["repeat"])
 
 
-class _Among:
-    """Whether a value is among some, by its code."""
+class _ValueFilter:
+    """Whether the value behind a code is one of the wanted values."""
 
     def __init__(self, wanted: Iterable[Any]) -> None:
         self._wanted = set(wanted)
-        self._found = np.zeros(0, np.bool_)  # by code
+        self._is_wanted = np.zeros(0, np.bool_)  # by code
 
-    def rows(self, keys: Keys, codes: Codes) -> Bools:
-        new = [value in self._wanted for value in keys.values[len(self._found) :]]
-        self._found = np.append(self._found, np.array(new, np.bool_))
-        return self._found[codes]
+    def rows(self, keys: DictionaryEncoder, codes: Codes) -> Mask:
+        """Which rows have a wanted value; new values of the encoder are looked up first."""
+        new = [value in self._wanted for value in keys.values[len(self._is_wanted) :]]
+        self._is_wanted = np.append(self._is_wanted, np.array(new, np.bool_))
+        return self._is_wanted[codes]

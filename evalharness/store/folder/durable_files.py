@@ -1,7 +1,7 @@
-"""The few file operations durability rests on, in one place so that tests can make them fail.
+"""Atomic and durable file writes: temporary file, fsync, rename, fsync of the folder.
 
-A write that must not be half seen goes aside (``.name.tmp``), is synced, renamed over the target
-and the folder is synced: a reader sees the old file or the new one, never a part of it.
+A reader sees the old file or the new one, never a part of it. All operations that durability rests
+on are in this module, so that tests can make them fail.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from evalharness.errors import StorageError
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
-NAMED_MODE = 0o666  # of a file that the user named: what the umask leaves
+USER_FILE_MODE = 0o666  # of a file that the user named; the umask is applied
 
 
 class FileOps:
-    """The operating system's own calls; tests substitute one that fails at the n-th."""
+    """The system calls; tests replace them by some that fail at the n-th call."""
 
     def fsync(self, fd: int) -> None:
-        """Ask the disk to keep what was written."""
+        """Flush what was written to the disk."""
         os.fsync(fd)
 
     def replace(self, source: Path, target: Path) -> None:
@@ -48,41 +48,41 @@ def sync_folder(path: Path) -> None:
 
 
 def temporary_for(target: Path) -> Path:
-    """Where a file is written before it takes its name."""
+    """The temporary path for a file: ``.name.tmp`` in the same folder."""
     return target.with_name(f".{target.name}.tmp")
 
 
-def publish(target: Path, write: Callable[[Path], None]) -> None:
-    """Write a file aside with ``write(path)``, sync it, and give it its name.
+def write_durably(target: Path, write: Callable[[Path], None]) -> None:
+    """Write a temporary file with ``write(path)``, sync it, and rename it to its target.
 
     Raises:
-        StorageError: the disk refused; the target is untouched and the file aside is removed.
+        StorageError: the disk refused; the target is untouched, the temporary file is removed.
     """
-    aside = temporary_for(target)
+    temporary = temporary_for(target)
     try:
-        write(aside)
-        fd = os.open(aside, os.O_RDONLY)
+        write(temporary)
+        fd = os.open(temporary, os.O_RDONLY)
         try:
             ops.fsync(fd)
         finally:
             os.close(fd)
-        ops.replace(aside, target)
+        ops.replace(temporary, target)
         sync_folder(target.parent)
     except BaseException as error:
         with suppress(OSError):
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
         reason = error.strerror or str(error)
         raise StorageError(f"cannot write {target.name}: {reason}") from error
 
 
-def publish_bytes(target: Path, content: bytes, *, mode: int = FILE_MODE) -> None:
-    """Replace a small file atomically and durably; the umask takes from ``mode`` as ever."""
+def write_bytes_durably(target: Path, content: bytes, *, mode: int = FILE_MODE) -> None:
+    """Replace a small file atomically and durably; the umask is applied to ``mode``."""
 
     def write(path: Path) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(fd, "wb") as file:
             file.write(content)
 
-    publish(target, write)
+    write_durably(target, write)

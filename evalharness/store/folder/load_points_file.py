@@ -1,4 +1,4 @@
-"""``load.json``: what every measurement of a load point was asked to do, and what it came to."""
+"""``load.json``: every measurement of a load point, with its load and its state."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import msgspec
 
 from evalharness.errors import StorageError
-from evalharness.store.folder.durable_files import publish_bytes
+from evalharness.store.folder.durable_files import write_bytes_durably
 
-FILE = "load.json"
+FILE_NAME = "load.json"
 
 
-class State(StrEnum):
-    """How far a measurement came."""
+class MeasurementState(StrEnum):
+    """How a measurement ended, if it has."""
 
-    RUNNING = "running"  # or killed: nobody wrote what became of it
+    RUNNING = "running"  # also of a process that was killed
     COMPLETE = "complete"
-    CUT = "cut"  # a stop condition of the load ended it early: error share, falling behind
-    INTERRUPTED = "interrupted"  # the run was stopped; a later run measures the point anew
+    CUT = "cut"  # ended early by a stop condition of the load: error share, falling behind
+    INTERRUPTED = "interrupted"  # the run was stopped; a later run measures the point again
 
 
 class Measurement(msgspec.Struct, kw_only=True):
@@ -29,10 +29,10 @@ class Measurement(msgspec.Struct, kw_only=True):
     Attributes:
         number: from 1, unique in the run folder; higher is later.
         settings: ids of the settings that shared the load.
-        load: the load as asked for, with the rate in force.
-        searched: it is a step of a search.
-        state: how far it came.
-        reason: why it ended as it did, where a condition cut it.
+        load: the configured load, with the rate that applied.
+        searched: whether it is a step of a search.
+        state: how it ended.
+        reason: the stop condition that ended it early, if one did.
         anchor_ns: wall clock (ns since the epoch) of the schedule's zero; None before it began.
         begin_s, end_s: the measured window, seconds from the anchor: from the first measured
             request being due (closed loop: taken up) until no more are.
@@ -44,7 +44,7 @@ class Measurement(msgspec.Struct, kw_only=True):
     settings: list[str]
     load: dict[str, Any]
     searched: bool = False
-    state: State = State.RUNNING
+    state: MeasurementState = MeasurementState.RUNNING
     reason: str | None = None
     anchor_ns: int | None = None
     begin_s: float | None = None
@@ -53,18 +53,18 @@ class Measurement(msgspec.Struct, kw_only=True):
     lag_s: dict[str, float | None] = {}
 
     @property
-    def finished(self) -> bool:
-        """Whether it need not be done again."""
-        return self.state in (State.COMPLETE, State.CUT)
+    def is_finished(self) -> bool:
+        """Whether it ended by itself and need not be repeated."""
+        return self.state in (MeasurementState.COMPLETE, MeasurementState.CUT)
 
 
 def read_measurements(root: Path) -> list[Measurement]:
-    """Every measurement of a run folder, oldest first; none where it never had a load.
+    """All measurements of a run folder, oldest first; empty for a run without a load.
 
     Raises:
         StorageError: the file is damaged.
     """
-    path = root / FILE
+    path = root / FILE_NAME
     if not path.exists():
         return []
     try:
@@ -80,21 +80,21 @@ def write_measurements(root: Path, measurements: list[Measurement]) -> None:
         StorageError: the disk refused.
     """
     text = msgspec.json.format(msgspec.json.encode(measurements), indent=1)
-    publish_bytes(root / FILE, text + b"\n")
+    write_bytes_durably(root / FILE_NAME, text + b"\n")
 
 
-def current(measurements: list[Measurement]) -> list[Measurement]:
-    """The measurements that count, oldest first: finished, and not made anew since.
+def current_measurements(measurements: list[Measurement]) -> list[Measurement]:
+    """The measurements that count, oldest first: finished, and not repeated since.
 
-    A setting measured again under the same load replaces what it was measured together with.
-    Steps of a search are loads of their own, by their rate.
+    When one setting is measured again under the same load, the earlier measurement is replaced,
+    also for the settings that shared it. Each step of a search is a load of its own, by its rate.
     """
     seen: set[tuple[str, bytes]] = set()
-    kept: list[Measurement] = []
-    for one in reversed([m for m in measurements if m.finished]):
-        load = msgspec.json.encode(one.load, order="deterministic")
-        mine = {(setting, load) for setting in one.settings}
-        if not mine & seen:
-            kept.append(one)
-        seen |= mine
-    return kept[::-1]
+    current: list[Measurement] = []
+    for measurement in reversed([m for m in measurements if m.is_finished]):
+        load = msgspec.json.encode(measurement.load, order="deterministic")
+        keys = {(setting, load) for setting in measurement.settings}
+        if not keys & seen:
+            current.append(measurement)
+        seen |= keys
+    return current[::-1]

@@ -19,13 +19,13 @@ from evalharness.store.folder import durable_files
 
 LOCK = "run.lock"
 _PROCESS = re.compile(r"process ([0-9]{1,10}) on (.+)")
-_HELPER_S = 10.0
+_HELPER_WAIT_S = 10.0
 
 
-def hold_existing(root: Path) -> int | None:
-    """Take the lock of a run folder before anything else is worked out; None for a new run.
+def lock_existing(root: Path) -> int | None:
+    """Take the lock of a run folder that exists; None for a new run.
 
-    Whoever comes second learns so at once, however large the plan is.
+    Done before the plan is made, so that a second process is refused at once.
 
     Raises:
         RunInUseError, ConfigError, StorageError: as :meth:`.run_folder.RunFolder.open`.
@@ -34,10 +34,10 @@ def hold_existing(root: Path) -> int | None:
 
 
 def take_lock(root: Path) -> int:
-    """Create the folder when it is new, and lock it for this process: a file descriptor.
+    """Create the folder when it is new, and lock it for this process; a file descriptor.
 
     Raises:
-        RunInUseError: another process holds it; nothing was touched.
+        RunInUseError: another process holds the lock; nothing was changed.
         ConfigError: it is a symbolic link, which may lead out of the results folder.
         StorageError: it cannot be created.
     """
@@ -56,31 +56,31 @@ def _lock(root: Path) -> int:
     durable_files.make_folder(root)
     path = root / LOCK
     lock = os.open(path, os.O_RDWR | os.O_CREAT, durable_files.FILE_MODE)
-    if not _taken(lock):
+    if not _try_lock(lock):
         holder = _holder(lock)
         os.close(lock)
         raise RunInUseError(
             f"run folder {root} is being written by {holder or 'another process'}",
             hint="wait for it, or choose another folder with name=…",
         )
-    with suppress(OSError):  # only a courtesy to whoever is turned away
+    with suppress(OSError):  # only for the error message of a process that is refused
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return lock
 
 
-def _taken(lock: int) -> bool:
+def _try_lock(lock: int) -> bool:
     """Take the lock, unless a process that lives has it.
 
     One that was killed may leave its helper (:mod:`~evalharness.store.parts.seal_process`) with the
     lock for the moment it needs to notice; that moment is waited for.
     """
-    until = time.monotonic() + _HELPER_S
+    until = time.monotonic() + _HELPER_WAIT_S
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not _is_gone(_holder(lock)) or time.monotonic() > until:
+            if not _has_ended(_holder(lock)) or time.monotonic() > until:
                 return False
             time.sleep(0.01)
         else:
@@ -88,17 +88,17 @@ def _taken(lock: int) -> bool:
 
 
 def _holder(lock: int) -> str:
-    """Who wrote into the lock file that it has it."""
+    """The process that holds the lock, as it wrote itself into the lock file."""
     return os.pread(lock, 200, 0).decode(errors="replace").strip()
 
 
-def _is_gone(holder: str) -> bool:
-    """Whether that is a process of this machine that does not exist any more."""
-    found = _PROCESS.fullmatch(holder)
-    if found is None or found[2] != socket.gethostname():
+def _has_ended(holder: str) -> bool:
+    """Whether the holder is a process of this machine that does not exist any more."""
+    match = _PROCESS.fullmatch(holder)
+    if match is None or match[2] != socket.gethostname():
         return False
     try:
-        os.kill(int(found[1]), 0)
+        os.kill(int(match[1]), 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):

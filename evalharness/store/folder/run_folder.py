@@ -20,7 +20,7 @@ from evalharness.store.folder import durable_files
 from evalharness.store.folder.lock import take_lock
 from evalharness.store.parts import parts_log
 from evalharness.store.parts.part_files import Part
-from evalharness.store.remote.sync import Mirror, mirror_of
+from evalharness.store.remote.sync import RunSync, find_sync
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
@@ -33,13 +33,13 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped`` or ``imported``;
     ``planned`` counts the trials of the newest plan, ``recorded`` the rows in sealed record parts.
-    ``sessions`` has one entry each time the run went on: ``ended_at``, ``seconds`` it took,
-    ``cpu_s`` this process computed meanwhile, requests ``sent``, trials ``recorded``, and how late
-    the client itself was (``loop_lag_s``, ``commit_wait_s``: n, p50, p99 and max in seconds, see
-    :mod:`evalharness.runner.loop_lag`).
+    ``sessions`` has one entry for each time the run was started or resumed: ``ended_at``,
+    ``seconds`` it took, ``cpu_s`` of this process, requests ``sent``, trials ``recorded``, and how
+    late the client itself was (``loop_lag_s``, ``commit_wait_s``: n, p50, p99 and max in seconds,
+    see :mod:`evalharness.runner.loop_lag`).
     ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there
     is an unparsed answer); None for runs. ``rewriting`` names parts whose content is being
-    replaced, and ``reopened`` says that trials lost their record again (see
+    replaced, and ``reopened`` says that records were removed from parts (see
     :mod:`~evalharness.store.parts.retry_errors`). ``parts_log`` is the number of the log that holds
     newer parts (see :mod:`.parts_log`).
     """
@@ -94,8 +94,8 @@ class RunFolder:
         self.root = root
         self.manifest = manifest
         self._lock = lock
-        self._mirror: Mirror | None = None
-        log = parts_log.path_of(root, manifest.parts_log)
+        self._sync: RunSync | None = None
+        log = parts_log.log_path(root, manifest.parts_log)
         self._logged = sum(len(line.parts) for line in parts_log.read(log))
 
     @classmethod
@@ -103,27 +103,27 @@ class RunFolder:
         """Lock the folder (creating it when new) and read its manifest.
 
         Raises:
-            RunInUseError: another process holds it; nothing was touched.
+            RunInUseError: another process holds the lock; nothing was changed.
             ConfigError: it is a symbolic link, which may lead out of the results folder.
             StorageError: it cannot be created, or was written by a newer schema.
         """
-        return cls.locked(root, take_lock(root), code_version=code_version)
+        return cls.open_locked(root, take_lock(root), code_version=code_version)
 
     @classmethod
-    def locked(cls, root: Path, lock: int, *, code_version: str) -> RunFolder:
+    def open_locked(cls, root: Path, lock: int, *, code_version: str) -> RunFolder:
         """The rest of :meth:`open`, for a lock that is held already; it is released on failure."""
         try:
-            mirror = mirror_of(root)
-            if mirror is not None:
-                mirror.fetch(writing=True)
-                mirror.claim()
-            folder = cls(root, lock, _existing_or_new(root, code_version))
-            folder._mirror = mirror
+            sync = find_sync(root)
+            if sync is not None:
+                sync.fetch(writing=True)
+                sync.claim()
+            folder = cls(root, lock, _read_or_create_manifest(root, code_version))
+            folder._sync = sync
             for name in ("records", "attempts", "journal"):
                 durable_files.make_folder(root / name)
             durable_files.sync_folder(root)
             durable_files.sync_folder(root.parent)
-            folder._sweep_leftovers()
+            folder._remove_temporary_files()
         except BaseException as error:
             os.close(lock)
             if not isinstance(error, OSError):
@@ -131,10 +131,10 @@ class RunFolder:
             raise StorageError(f"cannot open the run folder {root}: {error.strerror}") from error
         return folder
 
-    def _sweep_leftovers(self) -> None:
-        """Remove what a killed writer left aside; it never had its real name."""
-        for leftover in [*self.root.glob(".*.tmp"), *self.root.glob("*/.*.tmp")]:
-            leftover.unlink(missing_ok=True)
+    def _remove_temporary_files(self) -> None:
+        """Remove temporary files of a writer that was killed."""
+        for stale in [*self.root.glob(".*.tmp"), *self.root.glob("*/.*.tmp")]:
+            stale.unlink(missing_ok=True)
 
     @property
     def lock(self) -> int:
@@ -143,14 +143,14 @@ class RunFolder:
 
     @property
     def journal_folder(self) -> Path:
-        """Where the journal lives."""
+        """The folder of the journal."""
         return self.root / "journal"
 
     def save_manifest(self, **changes: Any) -> None:
-        """Write ``run.json`` with some fields changed; where there is a store, also there.
+        """Write ``run.json`` with some fields changed, and upload it if the run has a remote.
 
         Raises:
-            StorageError: the disk refused, or the store; the parts it lists may not be there then.
+            StorageError: the disk or the object store refused; parts may not be uploaded then.
         """
         for key, value in changes.items():
             setattr(self.manifest, key, value)
@@ -159,16 +159,16 @@ class RunFolder:
             self.manifest.parts_log += 1
             self._logged = 0
         content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=1)
-        durable_files.publish_bytes(self.root / MANIFEST, content)
+        durable_files.write_bytes_durably(self.root / MANIFEST, content)
         for log in self.root.glob(parts_log.PATTERN):
             log.unlink()
-        if self._mirror is not None:
-            self._mirror.push(self.manifest.parts)
+        if self._sync is not None:
+            self._sync.push(self.manifest.parts)
 
     def save_parts(
         self, added: list[Part], *, parts: list[Part], by_status: dict[str, int], in_doubt: int
     ) -> None:
-        """Note sealed parts: in ``run.json``, or in a line beside it where there are many.
+        """List sealed parts: in ``run.json``, or in a line of the parts log when there are many.
 
         Raises:
             StorageError: as :meth:`save_manifest`.
@@ -176,27 +176,27 @@ class RunFolder:
         manifest = self.manifest
         manifest.parts, manifest.by_status, manifest.in_doubt = parts, by_status, in_doubt
         manifest.recorded = sum(p.rows for p in parts if p.path.startswith("records/"))
-        if parts_log.is_due(len(parts), self._logged + len(added)):
+        if parts_log.is_manifest_due(len(parts), self._logged + len(added)):
             self.save_manifest()
             return
-        line = parts_log.Line(
+        line = parts_log.LogLine(
             parts=added, recorded=manifest.recorded, by_status=by_status, in_doubt=in_doubt
         )
         try:
-            parts_log.append(parts_log.path_of(self.root, manifest.parts_log), line)
+            parts_log.append(parts_log.log_path(self.root, manifest.parts_log), line)
         except OSError as error:
             raise StorageError(f"cannot write {self.root}: {error.strerror}") from error
         self._logged += len(added)
-        if self._mirror is not None:
-            self._mirror.push_parts(added)
+        if self._sync is not None:
+            self._sync.push_parts(added)
 
     def close(self) -> None:
         """Release the lock; a second call changes nothing."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
-            if self._mirror is not None:
+            if self._sync is not None:
                 with suppress(StorageError):  # then the store goes on saying that this copy is open
-                    self._mirror.release()
+                    self._sync.release()
             os.close(lock)
 
 
@@ -211,27 +211,27 @@ def read_manifest(root: Path) -> Manifest | None:
             content = (root / MANIFEST).read_bytes()
         except FileNotFoundError:
             return None
-        manifest = _decoded(root, content)
-        lines = parts_log.read(parts_log.path_of(root, manifest.parts_log))
+        manifest = _decode_manifest(root, content)
+        lines = parts_log.read(parts_log.log_path(root, manifest.parts_log))
         if lines:
             last = lines[-1]
-            manifest.parts = parts_log.merged(manifest.parts, lines)
+            manifest.parts = parts_log.merge(manifest.parts, lines)
             manifest.recorded, manifest.in_doubt = last.recorded, last.in_doubt
             manifest.by_status = last.by_status
             return manifest
         # With many parts the log may have been taken in between the two.
-        if len(manifest.parts) < parts_log.FEW_PARTS or _still(root, content):
+        if len(manifest.parts) < parts_log.FEW_PARTS or _is_unchanged(root, content):
             return manifest
 
 
-def _still(root: Path, content: bytes) -> bool:
+def _is_unchanged(root: Path, content: bytes) -> bool:
     try:
         return (root / MANIFEST).read_bytes() == content
     except FileNotFoundError:
         return False
 
 
-def _decoded(root: Path, content: bytes) -> Manifest:
+def _decode_manifest(root: Path, content: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except msgspec.MsgspecError as error:
@@ -239,23 +239,25 @@ def _decoded(root: Path, content: bytes) -> Manifest:
             f"{root / MANIFEST} is damaged: {error}",
             hint=f"evalharness verify {root} tells what can be read",
         ) from None
-    if manifest.schema_version > SCHEMA_VERSION:
+    if manifest.schema_version != SCHEMA_VERSION:
+        newer = manifest.schema_version > SCHEMA_VERSION
         raise RunNotFoundError(
-            f"{root} was written with storage schema {manifest.schema_version}; this version "
-            f"reads up to {SCHEMA_VERSION}",
-            hint="pip install --upgrade evalharness",
+            f"{root} was written with storage schema {manifest.schema_version}, and this version "
+            f"reads schema {SCHEMA_VERSION}",
+            hint="pip install --upgrade evalharness"
+            if newer
+            else "another name=… makes a new run; what the older version exported can be imported",
         )
     return manifest
 
 
-def _existing_or_new(root: Path, code_version: str) -> Manifest:
+def _read_or_create_manifest(root: Path, code_version: str) -> Manifest:
     existing = read_manifest(root)
     if existing is not None:
         existing.code_version = code_version
         return existing
-    root.chmod(
-        durable_files.FOLDER_MODE
-    )  # somebody may have made the folder beforehand, for all to see
+    # The folder may exist already, readable for all.
+    root.chmod(durable_files.FOLDER_MODE)
     now = now_iso()
     return Manifest(
         code_version=code_version,

@@ -1,1 +1,1 @@
-"""What is recorded but not yet in a Parquet part: the SQLite journal and its repair."""
+"""The SQLite journal, which holds entries that are in no Parquet part yet, and its repair."""

@@ -1,8 +1,8 @@
-"""Small tables built from buffers, for what is written before the first request.
+"""Arrow tables built from buffers instead of Python lists, to avoid the import of pandas.
 
-pyarrow imports pandas the first time it is handed a Python list, to ask whether that is a Series.
-That takes as long as everything else before a first request, which would have to wait for it; a
-report, which comes after, may have it.
+pyarrow imports pandas when it first converts a Python list, to check whether it is a Series. That
+import would double the time until the first request. So tables that are written before the first
+request are built here.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MOST_BYTES = 2**31 - 1  # what the offsets of one Arrow text array can address
+_MAX_TEXT_BYTES = 2**31 - 1  # what the offsets of one Arrow text array can address
 
 
-def empty(schema: pa.Schema) -> pa.Table:
+def empty_table(schema: pa.Schema) -> pa.Table:
     """A table without rows."""
     import pyarrow as pa
 
     return pa.Table.from_batches([], schema=schema)
 
 
-def table_of(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
+def build_table(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
     """A table of text, list-of-text and flag columns; texts may be None, lists and flags not."""
     import pyarrow as pa
 
-    make = {pa.string(): _texts, pa.list_(pa.string()): _lists, pa.bool_(): _flags}
-    whole: Any = schema
-    arrays = [make[whole.field(name).type](columns[name]) for name in schema.names]
+    builders = {pa.string(): _texts, pa.list_(pa.string()): _lists, pa.bool_(): _flags}
+    any_schema: Any = schema
+    arrays = [builders[any_schema.field(name).type](columns[name]) for name in schema.names]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -39,7 +39,7 @@ def _texts(values: Sequence[str | None]) -> Any:
 
     encoded = [b"" if value is None else value.encode() for value in values]
     data = b"".join(encoded)
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_TEXT_BYTES:
         return pa.array(values, pa.string())  # in chunks
     present = _bits([value is not None for value in values])
     buffers = [present, _offsets(encoded), pa.py_buffer(data)]
@@ -62,7 +62,7 @@ def _flags(values: Sequence[bool]) -> Any:
 
 
 def _offsets(values: Sequence[Sequence[Any]]) -> Any:
-    """Where each value begins and, last, where all end."""
+    """The offset of each value, and the end of the last one."""
     import numpy as np
     import pyarrow as pa
 

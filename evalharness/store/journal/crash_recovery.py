@@ -1,4 +1,8 @@
-"""What the last process left in the journal: finished work, retried work, and what is in doubt."""
+"""Recovery after a crash: attempts that were being sent when the process died become in doubt.
+
+Done each time a run folder is opened for writing, after :mod:`.repair` has opened the journal.
+An intent without a result means that a request was perhaps sent; its trial is tried again.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +28,11 @@ from evalharness.store.journal.journal_format import (
 
 
 @dataclass
-class Unfinished:
+class UnfinishedTrial:
     """A trial that was tried and has no record yet.
 
-    ``attempts`` is the highest attempt number used; ``sent`` how many of them left (all but those
-    known not to have); ``in_doubt`` how many may have been served without our knowing.
+    ``attempts`` is the highest attempt number used; ``sent`` counts those that were sent, or may
+    have been; ``in_doubt`` counts those whose outcome is unknown.
     """
 
     attempts: int = 0
@@ -37,35 +41,44 @@ class Unfinished:
 
 
 @dataclass
-class Recovered:
-    """State of a journal at opening."""
+class CrashRecovery:
+    """The state of a journal when it is opened.
+
+    Attributes:
+        finals: results that are the last of their trial.
+        unfinished: trials without such a result, by trial_id.
+        newly_in_doubt: intents that had no result.
+        damage: what was damaged in the journal.
+    """
 
     finals: list[AttemptResult] = field(default_factory=list[AttemptResult])
-    unfinished: dict[str, Unfinished] = field(default_factory=dict[str, Unfinished])
+    unfinished: dict[str, UnfinishedTrial] = field(default_factory=dict[str, UnfinishedTrial])
     newly_in_doubt: list[Intent] = field(default_factory=list[Intent])
     damage: list[Damage] = field(default_factory=list[Damage])
 
 
-def recover(db: sqlite3.Connection, damage: Sequence[Damage] = ()) -> Recovered:
-    """Read the journal, set damaged entries aside, and settle attempts nobody heard back from.
+def recover_journal(db: sqlite3.Connection, damage: Sequence[Damage] = ()) -> CrashRecovery:
+    """Read the journal, quarantine damaged entries, and write a result for each open intent.
 
-    An intent without a result was being sent when the process died: it becomes an attempt with
-    outcome *in doubt*, so that it is listed and never silently forgotten. ``damage`` is what
-    opening the journal found.
+    An intent without a result was being sent when the process died. It becomes an attempt with
+    outcome *in doubt*, so that it is listed and counted. ``damage`` is what :mod:`.repair` found
+    when it opened the journal.
     """
-    found = list(damage)
-    state, settled = settle(value for _, value in read_entries(db, damage=found))
-    state.damage = found
+    all_damage = list(damage)
+    state, in_doubt = recover_entries(value for _, value in read_entries(db, damage=all_damage))
+    state.damage = all_damage
     db.execute("BEGIN IMMEDIATE")
     quarantine(db, state.damage)
-    insert_rows(db, [encode_row(result) for result in settled])
+    insert_rows(db, [encode_row(result) for result in in_doubt])
     db.execute("COMMIT")
     return state
 
 
-def settle(values: Iterable[Intent | AttemptResult]) -> tuple[Recovered, list[AttemptResult]]:
-    """Sort a journal's entries; also what becomes of intents without a result."""
-    state = Recovered()
+def recover_entries(
+    values: Iterable[Intent | AttemptResult],
+) -> tuple[CrashRecovery, list[AttemptResult]]:
+    """The state that a journal's entries give, and results for intents without one."""
+    state = CrashRecovery()
     intents: dict[tuple[str, int], Intent] = {}
     done: set[str] = set()
     for value in values:
@@ -79,25 +92,25 @@ def settle(values: Iterable[Intent | AttemptResult]) -> tuple[Recovered, list[At
         else:
             _count(state.unfinished, value)
     lost = [intent for intent in intents.values() if intent.trial_id not in done]
-    settled = [interrupted(intent) for intent in lost]
-    for result in settled:
+    in_doubt = [interrupted_attempt(intent) for intent in lost]
+    for result in in_doubt:
         _count(state.unfinished, result)
     state.newly_in_doubt = lost
     for trial_id in done:
         state.unfinished.pop(trial_id, None)
-    return state, settled
+    return state, in_doubt
 
 
-def _count(unfinished: dict[str, Unfinished], result: AttemptResult) -> None:
-    state = unfinished.setdefault(result.intent.trial_id, Unfinished())
+def _count(unfinished: dict[str, UnfinishedTrial], result: AttemptResult) -> None:
+    state = unfinished.setdefault(result.intent.trial_id, UnfinishedTrial())
     state.attempts = max(state.attempts, result.intent.attempt)
     state.sent += result.reply.outcome is not Outcome.NOT_SENT
     if result.reply.outcome is Outcome.IN_DOUBT:
         state.in_doubt += 1
 
 
-def interrupted(intent: Intent, *, sent: bool = True) -> AttemptResult:
-    """What becomes of an attempt nobody waited for: in doubt, or known not to have been sent."""
+def interrupted_attempt(intent: Intent, *, sent: bool = True) -> AttemptResult:
+    """The result of an attempt that was interrupted: in doubt if it may have been sent."""
     message = (
         "the process ended before an answer was recorded" if sent else "stopped before sending"
     )

@@ -1,8 +1,8 @@
-"""Disk space set aside, so that answers already paid for can be saved when the disk fills up.
+"""A reserve of disk space, so that answers already paid for can be saved when the disk is full.
 
-It is as large as what is in flight may come to: at the start by what answers are thought to take,
-then by the largest that came. An answer may have ``limits.max_response_mib``, and nobody wants
-that much a request set aside for answers of a few kilobytes.
+It is as large as all answers in flight may be together: by an estimate at the start, then by the
+largest answers received. Reserving ``limits.max_response_mib`` for each request would be far too
+much for answers of a few kilobytes.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from evalharness.errors import StorageError
 from evalharness.records import Setting
 
 RESERVE_BYTES = 16 * 2**20
-# For pages that are not full, the tree above them and the log's own index.
+# For partly filled pages, the B-tree above them and the index of the write-ahead log.
 _MARGIN = 1.1
-# One large answer among the first few says little about the others.
-_ENOUGH_SEEN = 16
+# With fewer entries than this, one large answer is no reason to stop sending.
+_SAMPLE_SIZE = 16
 # What an answer takes in the journal: as text and as the server's JSON, with its request.
-_BYTES_AROUND = 16 * 1024
+_ENVELOPE_BYTES = 16 * 1024
 _BYTES_PER_TOKEN = 8
-# Less free than this is full: a write that was refused asked for a page of the journal.
+# A disk with less free space than this counts as full: a journal write needs a few pages.
 _PROBE_BYTES = 64 * 1024
 
 
-def answer_bytes(settings: Iterable[Setting]) -> int:
-    """About how large the longest answer is that settings ask for, as far as they tell."""
-    each = (setting.params for setting in settings)
-    most = max(((p.get("max_tokens") or 0) * (p.get("n") or 1) for p in each), default=0)
-    return _BYTES_AROUND + most * _BYTES_PER_TOKEN
+def expected_answer_bytes(settings: Iterable[Setting]) -> int:
+    """Estimated size in the journal of the longest answer that the settings allow."""
+    params = (setting.params for setting in settings)
+    longest = max(((p.get("max_tokens") or 0) * (p.get("n") or 1) for p in params), default=0)
+    return _ENVELOPE_BYTES + longest * _BYTES_PER_TOKEN
 
 
-class Reserve:
-    """A file of real blocks. :meth:`release` deletes it, once, to make room.
+class DiskReserve:
+    """A file of allocated blocks; :meth:`release` deletes it, once, to make room.
 
     Args:
         path: the file.
@@ -52,14 +52,14 @@ class Reserve:
 
     @property
     def size(self) -> int:
-        """Bytes set aside."""
+        """Reserved bytes."""
         return self._size
 
-    def make(self) -> None:
+    def allocate(self) -> None:
         """Allocate the blocks.
 
         Raises:
-            StorageError: there is not even room for the reserve; nothing was sent yet.
+            StorageError: there is no room for the reserve; nothing was sent yet.
         """
         try:
             _allocate(self._path, self._size)
@@ -68,7 +68,7 @@ class Reserve:
             raise self._no_room(self._size, error) from error
 
     def expect(self, in_flight: int, entry_bytes: int) -> None:
-        """Make it large enough for so many entries at once of so many bytes each.
+        """Make it large enough for ``in_flight`` entries of ``entry_bytes`` each.
 
         Raises:
             StorageError: there is no room for that; nothing was sent yet.
@@ -81,10 +81,10 @@ class Reserve:
             except OSError as error:
                 raise self._no_room(wanted, error) from error
 
-    def keep_up(self, entries: Iterable[int]) -> bool:
-        """Take note of entries' sizes in bytes; False where there is no room to set aside any more.
+    def grow_for(self, entries: Iterable[int]) -> bool:
+        """Adapt the reserve to entries of these sizes in bytes; False if the disk has no room.
 
-        Wanted is room for as many of the largest entries seen as may be in flight.
+        The reserve must hold as many of the largest entries so far as may be in flight.
         """
         for size in entries:
             if len(self._largest) < self._in_flight:
@@ -99,24 +99,24 @@ class Reserve:
         if wanted <= self._size:
             return True
         try:
-            self._grow(wanted + wanted // 4)  # not again for every answer a little larger
+            self._grow(wanted + wanted // 4)  # so that slightly larger answers need no new growth
         except OSError:
             try:
                 self._grow(wanted)
             except OSError:
-                return seen < min(_ENOUGH_SEEN, self._in_flight)
+                return seen < min(_SAMPLE_SIZE, self._in_flight)
         return True
 
     def release(self) -> bool:
-        """Give the blocks back; False when that was done before."""
+        """Free the blocks; False when that was done before."""
         try:
             self._path.unlink()
         except FileNotFoundError:
             return False
         return True
 
-    def is_starved(self) -> bool:
-        """Whether there is no room for a few pages more, on the disk or in a quota."""
+    def is_disk_full(self) -> bool:
+        """Whether the disk or a quota has no room for a few more pages."""
         probe = self._path.with_name("probe.bin")
         try:
             _allocate(probe, _PROBE_BYTES)
@@ -130,7 +130,7 @@ class Reserve:
         try:
             _allocate(self._path, size)
         except OSError:
-            os.truncate(self._path, self._size)  # what it got of the new blocks
+            os.truncate(self._path, self._size)  # give back the blocks that were allocated
             raise
         self._size = size
 
@@ -149,7 +149,7 @@ def _allocate(path: Path, size: int) -> None:
             os.posix_fallocate(fd, 0, size)
             return
         block = bytes(2**20)  # a sparse file would reserve nothing
-        for at in range(os.fstat(fd).st_size, size, len(block)):
-            os.pwrite(fd, block[: size - at], at)
+        for offset in range(os.fstat(fd).st_size, size, len(block)):
+            os.pwrite(fd, block[: size - offset], offset)
     finally:
         os.close(fd)

@@ -1,12 +1,11 @@
-"""The journal: every attempt is durable before it is sent, every answer before it counts.
+"""The writer of the journal: every attempt is durable before it is sent, every answer too.
 
 SQLite in WAL mode with ``synchronous=FULL``, one connection, one writer thread. Commits are
 grouped without a timer: while one transaction syncs, entries queue up, and the next transaction
 takes all of them. Entries commit in the order they were appended, so waiting for one entry means
 that everything appended before it is durable too.
 
-What an entry looks like is in :mod:`.journal_format`; how a journal is opened, and rescued where it
-is damaged, in :mod:`.repair`.
+The format of entries is in :mod:`.journal_format`; :mod:`.repair` opens a journal.
 """
 
 from __future__ import annotations
@@ -24,37 +23,37 @@ from typing import Any
 import msgspec
 
 from evalharness.errors import StorageError
-from evalharness.process.fair_wakeup import Slices
+from evalharness.process.fair_wakeup import BatchedWakeups
 from evalharness.records import AttemptResult, Intent
-from evalharness.store.journal.disk_reserve import Reserve
+from evalharness.store.journal.disk_reserve import DiskReserve
 from evalharness.store.journal.journal_format import (
-    AT_ONCE,
     FILE_NAME,
     RESULT,
+    ROWS_PER_STATEMENT,
     Damage,
     Row,
     encode_row,
     insert_rows,
 )
-from evalharness.store.journal.repair import close_untouched, open_for_writing
+from evalharness.store.journal.repair import close_untouched, open_and_repair
 
-# How far the write-ahead log may grow before it is brought into the main file.
+# Size of the write-ahead log at which it is checkpointed into the main file.
 CHECKPOINT_BYTES = 4 * 2**20
-# Writes refused for want of room: of the log itself, or of its index, which SQLite names otherwise.
+# SQLite's names for a write without room: of the log itself, and of its index.
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
-# A quota used up is to SQLite a write that failed, like a broken disk.
+# SQLite reports an exhausted quota like a broken disk.
 _PERHAPS_FULL = "SQLITE_IOERR_WRITE"
 _PAGE = 4096
 
 
-class _Queued(msgspec.Struct, frozen=True):
+class _QueueItem(msgspec.Struct, frozen=True):
     row: Row
     final: bool
     future: asyncio.Future[None] | None
 
 
 class Journal:
-    """The writing end. All methods but :meth:`append` run on the writer thread or before it starts.
+    """The journal, opened for writing by one thread that :meth:`start` begins.
 
     Args:
         folder: the run's ``journal/`` folder; created by the caller.
@@ -67,35 +66,35 @@ class Journal:
         self.failure: StorageError | None = None
         self.low_disk: StorageError | None = None
         self.pending_bytes = 0
-        # Records taken for durable that the failing disk did not take.
+        # Records that were counted as durable and were lost when the disk failed.
         self.lost_records = 0
         self._on_failure = on_failure
-        self._reserve = Reserve(folder / "reserve.bin")
-        self._queue: deque[_Queued] = deque()
+        self._reserve = DiskReserve(folder / "reserve.bin")
+        self._queue: deque[_QueueItem] = deque()
         self._work: deque[tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._since_checkpoint = 0
         self._idle = True
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._slices: Slices[None] | None = None
+        self._wakeups: BatchedWakeups[None] | None = None
         self._thread: threading.Thread | None = None
-        self._reserve.make()
+        self._reserve.allocate()
         self.damage: list[Damage] = []
-        self.connection = open_for_writing(self.path, self.damage)
+        self.connection = open_and_repair(self.path, self.damage)
 
     def start(self, *, in_flight: int = 1, answer_bytes: int = 0) -> None:
         """Start the writer thread; futures resolve on the running event loop.
 
         Args:
-            in_flight: answers that may be on their way when the disk turns out to be full.
-            answer_bytes: about how large one of them is thought to be.
+            in_flight: the largest number of requests in flight.
+            answer_bytes: estimated size of one answer.
 
         Raises:
-            StorageError: there is no room to set aside for them.
+            StorageError: the disk has no room to reserve for them.
         """
         self._reserve.expect(in_flight, answer_bytes)
-        self._loop, self._slices = asyncio.get_running_loop(), Slices()
+        self._loop, self._wakeups = asyncio.get_running_loop(), BatchedWakeups()
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
@@ -113,7 +112,7 @@ class Journal:
     def put(
         self, value: Intent | AttemptResult, future: asyncio.Future[None] | None = None
     ) -> None:
-        """Queue an entry without waiting: any later entry tells of its durability (order is kept).
+        """Queue an entry without waiting; it is durable as soon as any later entry is.
 
         Raises:
             StorageError: the journal has failed before, or the disk is so full that no new
@@ -123,7 +122,7 @@ class Journal:
         if refused is not None:
             raise refused
         final = isinstance(value, AttemptResult) and value.final
-        self._queue.append(_Queued(encode_row(value), final, future))
+        self._queue.append(_QueueItem(encode_row(value), final, future))
         self._notify()
 
     async def execute(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -141,7 +140,7 @@ class Journal:
         await self.execute(lambda _db: None)
 
     def close(self) -> None:
-        """Stop the thread after what is queued, close the file, give back the reserve."""
+        """Write what is queued, stop the thread, close the file and free the reserve."""
         self._closing = True
         self._wake.put(None)
         if self._thread is not None:
@@ -164,9 +163,9 @@ class Journal:
             self._wake.get()
             self._idle = True
             while self._queue or self._work:
-                due = len(self._work)  # all that was queued before these is written before them
+                count = len(self._work)  # work runs after the entries that were queued before it
                 self._write_batch()
-                self._run_work(due)
+                self._run_work(count)
             if self._closing:
                 return
 
@@ -177,14 +176,16 @@ class Journal:
         try:
             self._commit(batch)
         except Exception as error:
-            # Who waits for these entries must hear of it, or the run stands still for ever.
+            # Those who wait for these entries must get the error, or they wait for ever.
             self._fail(error)
-        waiting = [entry.future for entry in batch if entry.future is not None]
-        self._on_loop(self._settle, waiting, self.failure)
+        futures = [entry.future for entry in batch if entry.future is not None]
+        self._on_loop(self._resolve, futures, self.failure)
 
-    def _commit(self, batch: list[_Queued]) -> None:
+    def _commit(self, batch: list[_QueueItem]) -> None:
         rows = [entry.row for entry in batch]
-        self._attempt(lambda db: insert_rows(db, rows), whole=len(rows) <= AT_ONCE)
+        self._attempt(
+            lambda db: insert_rows(db, rows), single_statement=len(rows) <= ROWS_PER_STATEMENT
+        )
         if self.failure is not None:
             self.lost_records += sum(entry.final for entry in batch)
             return
@@ -199,17 +200,19 @@ class Journal:
             result = self._attempt(work)
             self._on_loop(_deliver, future, result, self.failure)
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], Any], *, whole: bool = False) -> Any:
-        """Run one transaction. A full disk is met once with the reserve; all else is final.
+    def _attempt(
+        self, work: Callable[[sqlite3.Connection], Any], *, single_statement: bool = False
+    ) -> Any:
+        """Run one transaction; retry once with the reserve freed if the disk is full.
 
-        A failed sync is never tried again: after it the page cache may claim what the disk lost.
-        ``whole``: the work is a single statement, which is a transaction by itself.
+        A failed sync is never retried: after it the page cache may hold what the disk has lost.
+        ``single_statement``: the work is one statement, which is a transaction by itself.
         """
         if self.failure is not None:
             return None
         try:
             try:
-                return work(self.connection) if whole else self._transaction(work)
+                return work(self.connection) if single_statement else self._transaction(work)
             except Exception as error:
                 if not self._is_full(error) or not self._reserve.release():
                     raise
@@ -218,18 +221,18 @@ class Journal:
             )
             return self._transaction(work)
         except Exception as error:
-            # Whatever it is, the thread goes on: others wait for it, and must hear of a failure.
+            # The thread goes on after any error, because others wait for it.
             return self._fail(error)
 
     def _is_full(self, error: Exception) -> bool:
-        """Whether a write was refused for want of room, on the disk or in a quota."""
+        """Whether a write failed because the disk or a quota is full."""
         name = _name(error)
-        return name in _FULL or (name == _PERHAPS_FULL and self._reserve.is_starved())
+        return name in _FULL or (name == _PERHAPS_FULL and self._reserve.is_disk_full())
 
     def _keep_reserve(self, rows: list[Row]) -> None:
-        """Set more aside as answers turn out larger; stop sending where the disk has no more."""
+        """Grow the reserve with the size of answers; stop sending if the disk has no room."""
         sizes = (len(payload) for kind, payload, _ in rows if kind == RESULT)
-        if self.low_disk is None and not self._reserve.keep_up(sizes):
+        if self.low_disk is None and not self._reserve.grow_for(sizes):
             self._stop_sending(
                 "the disk is nearly full: no room left to set aside for the answers in flight; "
                 "sending stopped, they are being saved"
@@ -241,7 +244,7 @@ class Journal:
         self._on_loop(self._on_failure, self.low_disk)
 
     def _checkpoint_when_due(self, size: int) -> None:
-        """Bring the write-ahead log into the main file now and then, so that it stays short."""
+        """Checkpoint the write-ahead log now and then, so that it stays short."""
         self._since_checkpoint += size + 2 * _PAGE
         if self._since_checkpoint < CHECKPOINT_BYTES or self.low_disk is not None:
             return
@@ -249,7 +252,7 @@ class Journal:
         try:
             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
-            # The log holds everything, so a full disk can wait for the next commit to notice.
+            # Nothing is lost, and the next commit will notice a full disk.
             if not self._is_full(error):
                 self._fail(error)
 
@@ -271,29 +274,29 @@ class Journal:
             raise
         return result
 
-    def _settle(self, futures: list[asyncio.Future[None]], failure: StorageError | None) -> None:
-        """Tell those who wait; on the event loop.
+    def _resolve(self, futures: list[asyncio.Future[None]], failure: StorageError | None) -> None:
+        """Resolve futures; runs on the event loop.
 
         Args:
             futures: of the entries of one transaction.
-            failure: why they are not on disk. What failed since is another transaction's.
+            failure: why the transaction failed, or None.
         """
-        assert self._slices is not None
+        assert self._wakeups is not None
         for future in futures:
             if failure is None:
-                self._slices.put(future, None)
+                self._wakeups.put(future, None)
             elif not future.done():
                 future.set_exception(failure)
 
     def _on_loop(self, callback: Callable[..., Any], *args: Any) -> None:
-        # The loop is gone when the run was torn down meanwhile: nobody is left to tell.
+        # A closed loop means that the run has ended and nobody waits any more.
         with suppress(RuntimeError):
             assert self._loop is not None
             self._loop.call_soon_threadsafe(callback, *args)
 
 
 def _name(error: Exception) -> str:
-    """SQLite's name of an error; of one that is not SQLite's, its type."""
+    """SQLite's name of an error; the type of any other."""
     return getattr(error, "sqlite_errorname", type(error).__name__)
 
 

@@ -1,8 +1,8 @@
-"""What a journal holds: entries with their checksums, written as rows and read back with distrust.
+"""The format of a journal: its tables, and how entries are encoded, checked and read.
 
-Each entry carries a CRC-32 of its kind and payload. One that does not match is never returned: it
-is reported as :class:`Damage` and, by the writer, moved to the ``quarantine`` table. Where whole
-pages of the file cannot be read, the entries on all other pages are still found.
+Each entry has a CRC-32 of its kind and payload. An entry that does not match is never returned: it
+is reported as :class:`Damage`, and the writer moves it to the ``quarantine`` table. If whole pages
+of the file cannot be read, the entries on all other pages are still read.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent
 
 FILE_NAME = "journal.sqlite"
-# So many rows are one statement, whose transaction needs no BEGIN and COMMIT of its own.
-AT_ONCE = 64
+# Up to so many rows are inserted by one statement, which needs no BEGIN and COMMIT.
+ROWS_PER_STATEMENT = 64
 INTENT, RESULT = 1, 2
 
 SCHEMA = """
@@ -31,27 +31,29 @@ CREATE TABLE IF NOT EXISTS seal (part INTEGER PRIMARY KEY, upto INTEGER NOT NULL
 CREATE TABLE IF NOT EXISTS quarantine (
     seq INTEGER PRIMARY KEY, kind INTEGER, payload BLOB, crc INTEGER);
 """
-# Rows a statement, at most: SQLite gives up and takes back the interpreter's lock once a statement,
-# and each return waits for its turn. What is left over goes in one more statement.
-_AT_ONCE = (512, AT_ONCE)
+# Rows per statement. SQLite releases and takes the GIL once per statement, and may have to wait for
+# it, so a large batch is written in few statements; the rest goes in one more.
+_STATEMENT_SIZES = (512, ROWS_PER_STATEMENT)
 _INSERT = "INSERT INTO entry (kind, payload, crc) VALUES "
-_INSERTS = {n: _INSERT + ", ".join(["(?, ?, ?)"] * n) for n in (512, *range(1, AT_ONCE + 1))}
+_INSERTS = {
+    n: _INSERT + ", ".join(["(?, ?, ?)"] * n) for n in (512, *range(1, ROWS_PER_STATEMENT + 1))
+}
 _COLUMNS = "SELECT seq, kind, payload, crc FROM entry"
-# Within damage, looking for entries one by one ends after so many numbers without one: more than a
-# page that leads to a few hundred others can hide.
-_MOST_MISSES = 20_000
-_TWICE = "a damaged page leads to the same entries twice"
+# Within damage, the search for single entries ends after so many numbers without one. That is more
+# than one damaged page of the B-tree can hide.
+_MAX_MISSES = 20_000
+_READ_TWICE = "a damaged page leads to the same entries twice"
 
 _encoder = msgspec.msgpack.Encoder(decimal_format="string")
 _decode_intent = msgspec.msgpack.Decoder(Intent).decode
 _decode_result = msgspec.msgpack.Decoder(AttemptResult).decode
 
 Row = tuple[int, bytes, int]
-# seq, kind, payload and crc as they lie in the file, which may be anything.
-Stored = tuple[int, Any, Any, Any]
+# seq, kind, payload and crc as they are in the file, where damage may have changed their types.
+StoredRow = tuple[int, Any, Any, Any]
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """One journal row, checked and decoded."""
 
     seq: int
@@ -59,9 +61,9 @@ class Entry(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """Something in a journal that cannot be trusted or read.
+    """Something in a journal that does not match its checksum or cannot be read.
 
-    ``seq`` is the row's number, 0 for damage that is not one row's; ``size`` is the payload's
+    ``seq`` is the row's number, 0 for damage that is not of one row; ``size`` is the payload's
     length in bytes, 0 when unknown.
     """
 
@@ -78,21 +80,21 @@ def encode_row(value: Intent | AttemptResult) -> Row:
 
 
 def insert_rows(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Append rows in order, many a statement.
+    """Append rows in order, many per statement.
 
-    More than :data:`AT_ONCE` rows need the caller's transaction to be written whole or not at all.
+    More than :data:`ROWS_PER_STATEMENT` rows are atomic only in a transaction of the caller.
     """
     start = 0
     while start < len(rows):
-        left = len(rows) - start
-        n = next((n for n in _AT_ONCE if left >= n), left)
+        remaining = len(rows) - start
+        n = next((n for n in _STATEMENT_SIZES if remaining >= n), remaining)
         values = itertools.chain.from_iterable(rows[start : start + n])
         db.execute(_INSERTS[n], tuple(values))
         start += n
 
 
 def checksum(kind: int, payload: bytes) -> int:
-    """CRC-32 over the kind and the payload, so that neither can change unseen."""
+    """CRC-32 of the kind and the payload."""
     return zlib.crc32(payload, kind)
 
 
@@ -108,16 +110,16 @@ def connect_for_reading(path: Path) -> sqlite3.Connection | None:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         db.execute("SELECT 1 FROM entry LIMIT 0")
     except sqlite3.Error as error:
-        # Being created, or left so by a kill: a rollback journal is in use before the first entry.
+        # A journal that is being created, or whose creation was killed, has a rollback journal.
         name: str = getattr(error, "sqlite_errorname", "")
         if "no such table" in str(error) or name == "SQLITE_READONLY_ROLLBACK":
             return None
-        raise unreadable(path, error) from error
+        raise unreadable_error(path, error) from error
     return db
 
 
-def unreadable(path: Path, error: sqlite3.Error) -> StorageError:
-    """The error for a journal that cannot be opened, with the way on for a person to decide."""
+def unreadable_error(path: Path, error: sqlite3.Error) -> StorageError:
+    """The error for a journal that cannot be opened, with a hint how to go on."""
     folder = path.parent
     if not is_damage(error):
         return StorageError(
@@ -132,20 +134,20 @@ def unreadable(path: Path, error: sqlite3.Error) -> StorageError:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file is not what was written, rather than busy or full."""
+    """Whether an error says that the file is corrupt, rather than busy or full."""
     name: str = getattr(error, "sqlite_errorname", "")
     return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ"))
 
 
 def read_entries(
-    db: sqlite3.Connection, *, damage: list[Damage], upto: int | None = None
-) -> Iterator[Entry]:
-    """Yield every sound entry in order; what is damaged goes to ``damage`` and is not returned.
+    db: sqlite3.Connection, *, damage: list[Damage], last_seq: int | None = None
+) -> Iterator[JournalEntry]:
+    """Yield every sound entry in order, up to ``last_seq``; damage is appended to ``damage``.
 
     Raises:
         StorageError: the journal cannot be read for another reason than damage.
     """
-    for seq, kind, payload, crc in read_rows(db, damage=damage, upto=upto):
+    for seq, kind, payload, crc in read_rows(db, damage=damage, last_seq=last_seq):
         problem = _problem(kind, payload, crc)
         if problem is None:
             try:
@@ -154,71 +156,71 @@ def read_entries(
             except msgspec.MsgspecError as error:
                 problem = f"does not decode: {error}"
             else:
-                yield Entry(seq, value)
+                yield JournalEntry(seq, value)
                 continue
         damage.append(Damage(seq, problem, len(payload) if isinstance(payload, bytes) else 0))
 
 
 def read_rows(
-    db: sqlite3.Connection, *, damage: list[Damage], upto: int | None = None
-) -> Iterator[Stored]:
+    db: sqlite3.Connection, *, damage: list[Damage], last_seq: int | None = None
+) -> Iterator[StoredRow]:
     """Yield rows as they are stored, unchecked, also past pages that cannot be read.
 
     A damaged page may lead to another one twice; each row is given once.
     """
     seen: set[int] = set()
-    for row in _rows(db, damage, 2**62 if upto is None else upto):
+    for row in _rows(db, damage, 2**62 if last_seq is None else last_seq):
         if row[0] not in seen:
             seen.add(row[0])
             yield row
-        elif not any(item.seq == 0 and item.reason == _TWICE for item in damage):
-            damage.append(Damage(0, _TWICE))
+        elif not any(item.seq == 0 and item.reason == _READ_TWICE for item in damage):
+            damage.append(Damage(0, _READ_TWICE))
 
 
-def _rows(db: sqlite3.Connection, damage: list[Damage], most: int) -> Iterator[Stored]:
-    """From the front to the damage, what lies within it row by row, and from the end back to it."""
+def _rows(db: sqlite3.Connection, damage: list[Damage], last_seq: int) -> Iterator[StoredRow]:
+    """Read forwards up to the damage, backwards from the end to it, and row by row within it."""
     last = 0
     try:
-        for row in db.execute(f"{_COLUMNS} WHERE seq <= ? ORDER BY seq", (most,)):
+        for row in db.execute(f"{_COLUMNS} WHERE seq <= ? ORDER BY seq", (last_seq,)):
             last = row[0]
             yield row
         return
     except sqlite3.Error as error:
-        _only_damage(error)
+        _raise_unless_damage(error)
         damage.append(Damage(0, f"a part of the file, after entry {last}, cannot be read: {error}"))
-    behind = list(_from_the_end(db, last + 1, most))
-    first = behind[-1][0] if behind else most + 1
-    yield from _one_by_one(db, range(last + 1, first))
-    if behind:
-        yield from _one_by_one(db, range(first - 1, last, -1))
-    yield from reversed(behind)
+    rows_after = list(_rows_backwards(db, last + 1, last_seq))
+    first = rows_after[-1][0] if rows_after else last_seq + 1
+    yield from _rows_singly(db, range(last + 1, first))
+    if rows_after:
+        yield from _rows_singly(db, range(first - 1, last, -1))
+    yield from reversed(rows_after)
 
 
-def _from_the_end(db: sqlite3.Connection, first: int, most: int) -> Iterator[Stored]:
+def _rows_backwards(db: sqlite3.Connection, first: int, last_seq: int) -> Iterator[StoredRow]:
     query = f"{_COLUMNS} WHERE seq BETWEEN ? AND ? ORDER BY seq DESC"
     try:
-        yield from db.execute(query, (first, most))
+        yield from db.execute(query, (first, last_seq))
     except sqlite3.Error as error:
-        _only_damage(error)
+        _raise_unless_damage(error)
 
 
-def _one_by_one(db: sqlite3.Connection, numbers: range) -> Iterator[Stored]:
-    """Look rows up singly: a damaged page then hides its own rows only."""
+def _rows_singly(db: sqlite3.Connection, numbers: range) -> Iterator[StoredRow]:
+    """Look up rows one by one, so that a damaged page hides only its own rows."""
     misses = 0
     for seq in numbers:
-        row: Stored | None = None
+        row: StoredRow | None = None
         try:
             row = db.execute(f"{_COLUMNS} WHERE seq = ?", (seq,)).fetchone()
         except sqlite3.Error as error:
-            _only_damage(error)
+            _raise_unless_damage(error)
         misses = 0 if row is not None else misses + 1
         if row is not None:
             yield row
-        if misses >= _MOST_MISSES:
+        if misses >= _MAX_MISSES:
             return
 
 
-def _only_damage(error: sqlite3.Error) -> None:
+def _raise_unless_damage(error: sqlite3.Error) -> None:
     if not is_damage(error):
         raise StorageError(f"the journal cannot be read: {error}") from error
 
@@ -237,7 +239,7 @@ def _problem(kind: Any, payload: Any, crc: Any) -> str | None:
 
 
 def quarantine(db: sqlite3.Connection, damaged: list[Damage]) -> None:
-    """Move damaged entries aside, so that they are kept but never read as answers."""
+    """Move damaged entries to the quarantine table, where they are never read as answers."""
     for item in damaged:
         db.execute(
             "INSERT OR REPLACE INTO quarantine SELECT seq, kind, payload, crc FROM entry "
@@ -247,8 +249,8 @@ def quarantine(db: sqlite3.Connection, damaged: list[Damage]) -> None:
         db.execute("DELETE FROM entry WHERE seq = ?", (item.seq,))
 
 
-def quarantined(db: sqlite3.Connection) -> list[Damage]:
-    """Entries that were set aside earlier."""
+def read_quarantine(db: sqlite3.Connection) -> list[Damage]:
+    """Entries that were moved to the quarantine table earlier."""
     query = "SELECT seq, length(payload) FROM quarantine ORDER BY seq"
     try:
         return [Damage(seq, "set aside earlier", size or 0) for seq, size in db.execute(query)]

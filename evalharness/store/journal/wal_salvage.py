@@ -1,10 +1,10 @@
-"""Entries in the write-ahead log past a damaged frame, which SQLite itself no longer reads.
+"""Repair of a damaged write-ahead log: reads entries past a damaged frame, when SQLite cannot.
 
-SQLite takes the first frame that does not match for the end of the log. Each frame holds a whole
-page, though, and its checksum can be verified alone, given the one its predecessor stores: the
-sound frames are laid over a copy of the main file, and the entries found there, each with a
-checksum of its own, are what undamaged frames still say.
-(https://sqlite.org/fileformat2.html#walformat)
+Called by :mod:`.repair` when commits are missing from an opened journal. SQLite takes the first
+frame that does not match for the end of the log. Each frame holds a whole page, though, and its
+checksum can be verified with the checksum stored in the frame before it. So the pages of all sound
+frames are written over a copy of the main file, and the entries are read from the copy. Each entry
+has a checksum of its own. (https://sqlite.org/fileformat2.html#walformat)
 """
 
 from __future__ import annotations
@@ -30,91 +30,91 @@ _VERSIONS = slice(18, 20)  # of a database file: 2 says write-ahead log, 1 says 
 Checksum = tuple[int, int]
 
 
-class Frame(NamedTuple):
-    """One frame's header: its number and offset, its page, the size of the database it commits."""
+class WalFrame(NamedTuple):
+    """The header of one frame, with its place in the log."""
 
     number: int  # from 1
-    at: int
-    page: int
-    commits: int
+    offset: int
+    page: int  # number of the page that it holds
+    database_size: int  # in pages, of a commit frame; 0 of any other
     salt: bytes
-    stored: bytes  # its checksum
+    checksum: bytes
 
 
 def page_size(header: bytes) -> int:
-    """The log's page size; the usual one where its header is damaged."""
+    """The log's page size; the default if its header is damaged."""
     size = int.from_bytes(header[8:12], "big")
     return size if size in {2**n for n in range(9, 17)} else _DEFAULT_PAGE
 
 
-def frames(fd: int, header: bytes, size: int) -> list[Frame]:
-    """The frames of the current log, unchecked. Older ones, with other salts, may lie behind."""
+def read_frames(fd: int, header: bytes, size: int) -> list[WalFrame]:
+    """The frames of the current log, unchecked; older frames after them have another salt."""
     if len(header) < WAL_HEADER:
         return []
     step = FRAME_HEADER + page_size(header)
-    found: list[Frame] = []
-    for number, at in enumerate(range(WAL_HEADER, size - step + 1, step), start=1):
-        raw = os.pread(fd, FRAME_HEADER, at)
-        page, commits = struct.unpack(">2I", raw[:8])
-        found.append(Frame(number, at, page, commits, raw[8:16], raw[16:24]))
-    salt = header[16:24] if _is_whole(header) else _first_common(f.salt for f in found)
-    return [frame for frame in found if frame.salt == salt]
+    all_frames: list[WalFrame] = []
+    for number, offset in enumerate(range(WAL_HEADER, size - step + 1, step), start=1):
+        head = os.pread(fd, FRAME_HEADER, offset)
+        page, database_size = struct.unpack(">2I", head[:8])
+        all_frames.append(WalFrame(number, offset, page, database_size, head[8:16], head[16:24]))
+    salt = header[16:24] if _is_header_sound(header) else _first_common(f.salt for f in all_frames)
+    return [frame for frame in all_frames if frame.salt == salt]
 
 
 def _first_common(salts: Iterator[bytes]) -> bytes:
-    """The first salt that is not one frame's alone: a damaged frame differs from all others."""
+    """The first salt that several frames share: a damaged salt differs from all others."""
     counts = Counter(salts)
-    several = (salt for salt, count in counts.items() if count > 1 and any(salt))
-    return next(several, next(iter(counts), b""))
+    repeated = (salt for salt, count in counts.items() if count > 1 and any(salt))
+    return next(repeated, next(iter(counts), b""))
 
 
-def _is_whole(header: bytes) -> bool:
+def _is_header_sound(header: bytes) -> bool:
     if header[:3] != _MAGIC:
         return False
     return header[24:32] == struct.pack(">2I", *_checksum(header[:24], (0, 0), header))
 
 
 def _checksum(data: bytes, start: Checksum, header: bytes) -> Checksum:
-    """SQLite's checksum; its byte order is in the last bit of the log's magic number."""
+    """SQLite's checksum; the last bit of the log's magic number gives the byte order."""
     words = struct.unpack(f"{'>' if header[3] & 1 else '<'}{len(data) // 4}I", data)
     first, second = start
-    for one, other in zip(words[::2], words[1::2], strict=True):
-        first = (first + one + second) & 0xFFFFFFFF
-        second = (second + other + first) & 0xFFFFFFFF
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
     return first, second
 
 
-def salvage(path: Path) -> list[tuple[int, int, bytes, int]]:
-    """Sound entries of the journal with all sound frames of its log applied, as stored rows.
+def salvage_wal(path: Path) -> list[tuple[int, int, bytes, int]]:
+    """Sound entries of the journal and of all sound frames of its log, as stored rows.
 
-    Empty where that cannot be done. The journal itself is only read.
+    Empty if that cannot be done. The journal itself is only read.
     """
-    aside = durable_files.temporary_for(path.with_name("salvage"))
+    temporary = durable_files.temporary_for(path.with_name("salvage"))
     try:
         with suppress(OSError, sqlite3.Error):
-            shutil.copyfile(path, aside)
-            aside.chmod(durable_files.FILE_MODE)
-            with Path(f"{path}-wal").open("rb") as log, aside.open("r+b") as copy:
+            shutil.copyfile(path, temporary)
+            temporary.chmod(durable_files.FILE_MODE)
+            with Path(f"{path}-wal").open("rb") as log, temporary.open("r+b") as copy:
                 _apply(log.fileno(), copy.fileno())
-            uri = f"{aside.resolve().as_uri()}?mode=ro&immutable=1"
+            uri = f"{temporary.resolve().as_uri()}?mode=ro&immutable=1"
             with closing(sqlite3.connect(uri, uri=True)) as db:
                 ignored: list[Damage] = []
                 return [row for row in read_rows(db, damage=ignored) if is_sound(*row[1:])]
         return []
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _apply(log: int, copy: int) -> None:
-    """Write the page of every sound frame into the copy, in order, and make it no log's file."""
+    """Write the page of every sound frame into the copy, in order, and mark it as without a log."""
     size = os.fstat(log).st_size
     header = os.pread(log, WAL_HEADER, 0)
-    length, before = page_size(header), header[24:32]
-    for frame in frames(log, header, size):
-        page = os.pread(log, length, frame.at + FRAME_HEADER)
-        start = struct.unpack(">2I", before)
-        begun = _checksum(os.pread(log, 8, frame.at), (start[0], start[1]), header)
-        if struct.pack(">2I", *_checksum(page, begun, header)) == frame.stored and frame.page:
+    length, previous = page_size(header), header[24:32]
+    for frame in read_frames(log, header, size):
+        page = os.pread(log, length, frame.offset + FRAME_HEADER)
+        start = struct.unpack(">2I", previous)
+        partial = _checksum(os.pread(log, 8, frame.offset), (start[0], start[1]), header)
+        if struct.pack(">2I", *_checksum(page, partial, header)) == frame.checksum and frame.page:
             os.pwrite(copy, page, (frame.page - 1) * length)
-        before = frame.stored
+        previous = frame.checksum
     os.pwrite(copy, b"\x01\x01", _VERSIONS.start)

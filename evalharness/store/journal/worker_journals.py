@@ -1,10 +1,11 @@
-"""Journals beside the main one: a run on several workers has one for each of them.
+"""Journals of the workers of a distributed run, and their merge into the main journal.
 
-A worker keeps its journal in ``journal/worker-…/`` while it lives, and seals parts from it into
-the run folder. What a worker leaves that was killed is taken over into the main journal, where
-recovery treats it like all else: answers count, attempts without an answer are in doubt. Every
-step can be repeated, so a kill in between changes nothing. It happens whenever a folder is opened
-for writing, so a run on workers goes on in one process, and the other way round.
+A worker keeps its journal in ``journal/worker-…/`` and seals parts from it into the run folder.
+When a worker was killed, its entries are merged into the main journal, and
+:mod:`.crash_recovery` treats them like all others: answers count, attempts without an answer are
+in doubt. Every step can be repeated, so a kill in between does no harm. Journals are merged each
+time a folder is opened for writing, so a distributed run can be resumed in one process, and the
+other way round.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from evalharness.errors import RunInUseError
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.folder.lock import take_lock
 from evalharness.store.folder.run_folder import RunFolder, now_iso
-from evalharness.store.journal.crash_recovery import Unfinished
+from evalharness.store.journal.crash_recovery import UnfinishedTrial
 from evalharness.store.journal.journal_format import (
     FILE_NAME,
     Damage,
@@ -30,107 +31,111 @@ from evalharness.store.journal.journal_format import (
     insert_rows,
     read_entries,
 )
-from evalharness.store.journal.repair import open_for_writing
+from evalharness.store.journal.repair import open_and_repair
 from evalharness.store.parts import seal
 from evalharness.store.parts.part_files import PATTERN, part_number, read_sealed
-from evalharness.store.parts.retry_errors import COUNTED, count_attempts
+from evalharness.store.parts.retry_errors import ATTEMPT_COLUMNS, count_attempts
 
-WORKERS = "worker-*"
-# A worker whose driver was killed needs a moment to notice, and ends by itself.
+WORKER_PATTERN = "worker-*"
+# A worker ends by itself soon after its driver was killed.
 _PATIENCE_S = 30.0
 _LOOK_EVERY_S = 0.1
 
 _Key = tuple[str, int, bool]
-Ours = Callable[[Collection[str]], bool]
+TrialFilter = Callable[[Collection[str]], bool]
 
 
 def journal_paths(root: Path) -> list[Path]:
-    """Every journal of a run folder, the main one last: entries only ever move into that."""
+    """All journals of a run folder, the main one last, because entries move into it."""
     journal = root / "journal"
-    return [*sorted(journal.glob(f"{WORKERS}/{FILE_NAME}")), journal / FILE_NAME]
+    return [*sorted(journal.glob(f"{WORKER_PATTERN}/{FILE_NAME}")), journal / FILE_NAME]
 
 
-def adopt_all(
+def merge_all(
     folder: RunFolder, main: sqlite3.Connection, providers: dict[str, str]
 ) -> list[Damage]:
-    """Take over every journal that workers have left; returns what was wrong with them.
+    """Merge all journals that workers left into the main journal; returns their damage.
 
     Raises:
         RunInUseError: a worker of an earlier session is still alive.
         StorageError: the disk refused.
     """
-    found = [folder.journal_folder / path.parent.name for path in journal_paths(folder.root)[:-1]]
+    names = [path.parent.name for path in journal_paths(folder.root)[:-1]]
+    worker_folders = [folder.journal_folder / name for name in names]
     damage: list[Damage] = []
     entries: dict[_Key, Intent | AttemptResult] = {}
     with ExitStack() as stack:
-        for left in found:
-            stack.callback(os.close, _lock(left))
-            with closing(_settled(folder, left, providers, damage)) as db:
-                entries.update(_sound(db, left.name, damage))
-        recorded = list_unlisted(folder, providers).recorded if found else set[str]()
-        take_over(main, {k: v for k, v in entries.items() if k[0] not in recorded})
-        for left in found:
-            discard(left)
+        for worker_folder in worker_folders:
+            stack.callback(os.close, _lock(worker_folder))
+            with closing(_open_and_finish_seals(folder, worker_folder, providers, damage)) as db:
+                entries.update(_sound_entries(db, worker_folder.name, damage))
+        recorded = list_unlisted_parts(folder, providers).recorded if worker_folders else set[str]()
+        import_entries(main, {k: v for k, v in entries.items() if k[0] not in recorded})
+        for worker_folder in worker_folders:
+            remove_journal(worker_folder)
     return damage
 
 
-def read_left(
-    folder: RunFolder, left: Path, providers: dict[str, str]
+def read_worker_journal(
+    folder: RunFolder, worker_folder: Path, providers: dict[str, str]
 ) -> tuple[dict[_Key, Intent | AttemptResult], list[Damage]]:
-    """Finish the seal a dead worker was in; its entries that no part holds, and damage.
+    """Finish the open seal of a worker that ended; returns its unsealed entries, and damage.
 
     Raises:
-        RunInUseError: it is alive.
+        RunInUseError: the worker is alive.
         StorageError: the disk refused.
     """
     damage: list[Damage] = []
-    with locked(left), closing(_settled(folder, left, providers, damage)) as db:
-        return dict(_sound(db, left.name, damage)), damage
+    with (
+        hold_lock(worker_folder),
+        closing(_open_and_finish_seals(folder, worker_folder, providers, damage)) as db,
+    ):
+        return dict(_sound_entries(db, worker_folder.name, damage)), damage
 
 
-def take_over(main: sqlite3.Connection, entries: dict[_Key, Intent | AttemptResult]) -> None:
-    """Add entries to the main journal, in one transaction, unless it has them."""
+def import_entries(main: sqlite3.Connection, entries: dict[_Key, Intent | AttemptResult]) -> None:
+    """Add those entries to the main journal that it lacks, in one transaction."""
     if not entries:
         return
-    damage: list[Damage] = []  # recovery finds and reports it
+    damage: list[Damage] = []  # recover_journal finds and reports it
     known = {_key(value) for _, value in read_entries(main, damage=damage)}
-    fresh = [encode_row(value) for key, value in entries.items() if key not in known]
-    began = not main.in_transaction
-    if began:
+    rows = [encode_row(value) for key, value in entries.items() if key not in known]
+    own_transaction = not main.in_transaction
+    if own_transaction:
         main.execute("BEGIN IMMEDIATE")
-    insert_rows(main, fresh)
-    if began:
+    insert_rows(main, rows)
+    if own_transaction:
         main.execute("COMMIT")
 
 
-def discard(left: Path) -> None:
-    """Remove a journal that was taken over; what rescue kept of a damaged file stays."""
-    for kept in left.glob("damaged-*.sqlite"):
-        kept.replace(left.with_name(f"{left.name}-{kept.name}"))
-    shutil.rmtree(left)
+def remove_journal(worker_folder: Path) -> None:
+    """Remove a journal that was merged; damaged files that repair has kept are moved out first."""
+    for backup in worker_folder.glob("damaged-*.sqlite"):
+        backup.replace(worker_folder.with_name(f"{worker_folder.name}-{backup.name}"))
+    shutil.rmtree(worker_folder)
 
 
-def _settled(
-    folder: RunFolder, left: Path, providers: dict[str, str], damage: list[Damage]
+def _open_and_finish_seals(
+    folder: RunFolder, worker_folder: Path, providers: dict[str, str], damage: list[Damage]
 ) -> sqlite3.Connection:
-    wrong: list[Damage] = []
-    db = open_for_writing(left / FILE_NAME, wrong)
+    own_damage: list[Damage] = []
+    db = open_and_repair(worker_folder / FILE_NAME, own_damage)
     try:
         seal.finish_open_seals(folder, db, providers, [])
     except BaseException:
         db.close()
         raise
-    damage += [_elsewhere(left.name, item) for item in wrong]
+    damage += [_worker_damage(worker_folder.name, item) for item in own_damage]
     return db
 
 
-def _sound(
+def _sound_entries(
     db: sqlite3.Connection, name: str, damage: list[Damage]
 ) -> Iterator[tuple[_Key, Intent | AttemptResult]]:
-    wrong: list[Damage] = []
-    for _, value in read_entries(db, damage=wrong):
+    own_damage: list[Damage] = []
+    for _, value in read_entries(db, damage=own_damage):
         yield _key(value), value
-    damage += [_elsewhere(name, item) for item in wrong]
+    damage += [_worker_damage(name, item) for item in own_damage]
 
 
 def _key(value: Intent | AttemptResult) -> _Key:
@@ -138,43 +143,45 @@ def _key(value: Intent | AttemptResult) -> _Key:
     return intent.trial_id, intent.attempt, isinstance(value, AttemptResult)
 
 
-def _elsewhere(name: str, item: Damage) -> Damage:
-    """Damage of another journal: its row numbers mean nothing in this one."""
+def _worker_damage(name: str, item: Damage) -> Damage:
+    """Damage of a worker's journal, without its row number, which the main journal lacks."""
     return Damage(0, f"journal of {name}: {item.reason}", item.size)
 
 
-class Listed(NamedTuple):
-    """What parts were about that are listed only now.
+class PartListing(NamedTuple):
+    """The trials in parts that were newly listed.
 
     Attributes:
-        recorded: trials that have their record in them.
-        tried: attempts at trials whose records were never written, by trial_id.
+        recorded: trials that have a record in them.
+        unfinished: trials with attempts in them whose records were never written, by trial_id.
     """
 
     recorded: set[str]
-    tried: dict[str, Unfinished]
+    unfinished: dict[str, UnfinishedTrial]
 
 
-def list_unlisted(
+def list_unlisted_parts(
     folder: RunFolder,
     providers: dict[str, str],
     *,
-    ours: Ours | None = None,
-) -> Listed:
-    """List parts that no journal and no list knows of (any more).
+    trial_filter: TrialFilter | None = None,
+) -> PartListing:
+    """List parts on disk that neither the manifest nor an open seal names.
 
-    That is so when a journal was damaged or lost with a seal it was in, or when the disk has lost
-    a line of the parts' log. A part has its name only once it is whole. Attempts whose records
-    were never written are listed, too: they were sent, and their numbers are not used again.
+    There are such parts when a journal was damaged or lost during a seal, or when the disk has
+    lost a line of the parts log. A part gets its name only when it is complete. Attempts whose
+    records were never written are listed, too: they were sent, and their numbers are not used
+    again.
 
     Args:
         folder: open for writing.
         providers: by setting_id.
-        ours: whether a part with these trials is to be listed; None: all are. While others write
-            the folder theirs are not: records may follow, and whoever makes them has them listed.
+        trial_filter: tells from its trials whether a part is to be listed; None lists all. While
+            workers write the folder, their parts are left out: records may still follow, and the
+            worker itself lists them.
     """
-    found = Listed(set(), {})
-    for path in _unlisted(folder, "records", ours):
+    listing = PartListing(set(), {})
+    for path in _unlisted_paths(folder, "records", trial_filter):
         if not (folder.root / "attempts" / path.name).exists():
             folder.manifest.notes.append(
                 f"{now_iso()}: the attempts of records/{path.name} are gone: what they cost is "
@@ -183,43 +190,45 @@ def list_unlisted(
         sealed = seal.write_parts(folder.root, part_number(path), seal.Batch({}, {}, {}), providers)
         if sealed is not None:
             seal.list_parts(folder, sealed)
-            found.recorded.update(sealed.trial_ids)
-    for path in _unlisted(folder, "attempts", ours):
+            listing.recorded.update(sealed.trial_ids)
+    for path in _unlisted_paths(folder, "attempts", trial_filter):
         alone = not (folder.root / "records" / path.name).exists()
-        sealed = seal.kept_attempts(folder.root, part_number(path)) if alone else None
+        sealed = seal.existing_attempts(folder.root, part_number(path)) if alone else None
         if sealed is not None:
             folder.manifest.reopened = True
             seal.list_parts(folder, sealed)
-            found.tried.update(count_attempts(read_sealed(path, COUNTED)))
-    return found
+            listing.unfinished.update(count_attempts(read_sealed(path, ATTEMPT_COLUMNS)))
+    return listing
 
 
-def _unlisted(folder: RunFolder, table: str, ours: Ours | None) -> list[Path]:
+def _unlisted_paths(folder: RunFolder, table: str, trial_filter: TrialFilter | None) -> list[Path]:
     listed = {part.path for part in folder.manifest.parts}
     paths = sorted((folder.root / table).glob(PATTERN))
-    found = [path for path in paths if f"{table}/{path.name}" not in listed]
-    return [path for path in found if ours is None or ours(seal.kept_trials(path))]
+    unlisted = [path for path in paths if f"{table}/{path.name}" not in listed]
+    if trial_filter is None:
+        return unlisted
+    return [path for path in unlisted if trial_filter(seal.existing_trials(path))]
 
 
 @contextmanager
-def locked(left: Path) -> Generator[None]:
-    """Hold a journal whose worker has ended, or does within some 30 s.
+def hold_lock(worker_folder: Path) -> Generator[None]:
+    """Hold the lock of a worker's journal; waits up to 30 s for the worker to end.
 
     Raises:
-        RunInUseError: it is still alive then.
+        RunInUseError: the worker is still alive then.
     """
-    lock = _lock(left)
+    lock = _lock(worker_folder)
     try:
         yield
     finally:
         os.close(lock)
 
 
-def _lock(left: Path) -> int:
+def _lock(worker_folder: Path) -> int:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return take_lock(left)
+            return take_lock(worker_folder)
         except RunInUseError:
             if time.monotonic() > deadline:
                 raise

@@ -1,4 +1,7 @@
-"""Parquet parts: written aside, verified, then named. Readers glob ``part-*.parquet`` only."""
+"""Reads and writes Parquet parts: written to a temporary file, verified, then renamed.
+
+Readers glob ``part-*.parquet``, so they never see a part that is being written.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evalharness.columnar.arrow_ops import batches, conform, mark_footer, only, read_parquet
+from evalharness.columnar.arrow_ops import (
+    conform,
+    mark_footer,
+    read_batches,
+    read_parquet,
+    select_schema,
+)
 from evalharness.errors import StorageError
 from evalharness.schema import arrow_schema
-from evalharness.store.folder.durable_files import publish
+from evalharness.store.folder.durable_files import write_durably
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,9 +48,9 @@ def part_name(number: int) -> str:
 
 
 def part_number(path: Path) -> int:
-    """The number in a part's name, also when the file was moved aside (``….parquet.damaged``)."""
-    found = re.match(r"part-(\d+)\.parquet", path.name)
-    return int(found[1]) if found else 0
+    """The number in a part's name, also of a renamed file (``….parquet.damaged``)."""
+    match = re.match(r"part-(\d+)\.parquet", path.name)
+    return int(match[1]) if match else 0
 
 
 def read_sealed(
@@ -61,25 +70,25 @@ def read_sealed(
         StorageError: it is not what was written; the message names it and says what to do.
     """
     schema = arrow_schema(path.parent.name if path.name.startswith("part-") else path.stem)
-    wanted = schema if columns is None else only(schema, columns)
+    wanted = schema if columns is None else select_schema(schema, columns)
     with reading(path):
-        found = read_parquet(path, columns, dictionaries=dictionaries, threads=threads)
-        return conform(found, wanted, dictionaries)
+        table = read_parquet(path, columns, dictionaries=dictionaries, threads=threads)
+        return conform(table, wanted, dictionaries)
 
 
 @contextmanager
 def reading(path: Path) -> Generator[None]:
-    """Turn what goes wrong while a sealed file is read into :func:`damaged_file`."""
+    """Turn errors while a sealed file is read into a :func:`damaged_file_error`."""
     import pyarrow as pa
 
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise damaged_file(path, error) from error
+        raise damaged_file_error(path, error) from error
 
 
-def damaged_file(path: Path, error: Exception) -> StorageError:
-    """The error for a sealed file that cannot be read, with the way on for a person to decide."""
+def damaged_file_error(path: Path, error: Exception) -> StorageError:
+    """The error for a sealed file that cannot be read, with a hint how to go on."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     root = path.parent.parent if path.name.startswith("part-") else path.parent
     file = shlex.quote(str(path))
@@ -92,7 +101,7 @@ def damaged_file(path: Path, error: Exception) -> StorageError:
 
 
 def write_table(target: Path, table: pa.Table) -> None:
-    """Write one Parquet file with page checksums so that it appears whole, verified, or not at all.
+    """Write one Parquet file with page checksums, verified and atomically.
 
     Raises:
         StorageError: the disk refused, or what was written does not read back.
@@ -118,11 +127,11 @@ def write_table(target: Path, table: pa.Table) -> None:
         except pa.ArrowException as error:
             raise StorageError(f"cannot write {target.name}: {error}") from error
 
-    publish(target, write)
+    write_durably(target, write)
 
 
 def _verify(path: Path, table: pa.Table) -> None:
-    rows = sum(len(batch) for batch in batches(path))
+    rows = sum(len(batch) for batch in read_batches(path))
     if rows != len(table):
         raise StorageError(f"{path.name} reads back {rows} rows of {len(table)}")
 
@@ -135,7 +144,7 @@ def write_part(root: Path, table_name: str, number: int, table: pa.Table) -> Par
 
 
 def describe(root: Path, path: Path, *, rows: int) -> Part:
-    """Size and hash of a sealed file."""
+    """The manifest entry of a sealed file: its size and hash."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Part(

@@ -1,10 +1,10 @@
-"""Sealed parts that ``run.json`` does not list yet: one line a seal in ``parts-N.jsonl``.
+"""The log of sealed parts that ``run.json`` does not list yet: ``parts-N.jsonl``, a line a seal.
 
-Writing the whole list anew at each seal takes time with the square of the parts. So once there are
-many, a seal adds a line here, and the manifest takes the lines in when it has to be written anyway,
-or when they are an eighth of what it lists: all that is ever written grows with the parts then.
-``N`` is the manifest's ``parts_log``, which changes when lines are taken in: a log of another
-number is over, whatever a kill left of it.
+Rewriting the whole list at each seal would take quadratic time. So once there are many parts, a
+seal appends a line here. The manifest takes the lines over when it is written for another reason,
+or when they hold an eighth of all parts; the total work is then linear. ``N`` is the manifest's
+``parts_log``, which is incremented when lines are taken over: a log with another number is
+obsolete.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from evalharness.store.folder import durable_files
 from evalharness.store.parts.part_files import Part
 
 PATTERN = "parts-*.jsonl"
-#: Up to this many parts the manifest is written anew at each seal.
+#: With fewer parts than this the manifest is rewritten at each seal.
 FEW_PARTS = 256
 _SHARE = 8
 
 
-class Line(msgspec.Struct, kw_only=True):
-    """Parts of one seal, and what the manifest's counts are with them."""
+class LogLine(msgspec.Struct, kw_only=True):
+    """The parts of one seal, and the manifest's counts with them."""
 
     parts: list[Part]
     recorded: int
@@ -35,17 +35,17 @@ class Line(msgspec.Struct, kw_only=True):
     in_doubt: int
 
 
-def path_of(root: Path, number: int) -> Path:
-    """The log that goes with a manifest."""
+def log_path(root: Path, number: int) -> Path:
+    """The path of the log with this number."""
     return root / f"parts-{number}.jsonl"
 
 
-def is_due(listed: int, logged: int) -> bool:
-    """Whether the manifest is to be written, with that many parts in all and in the log."""
+def is_manifest_due(listed: int, logged: int) -> bool:
+    """Whether the manifest is to be rewritten, given the number of parts in all and in the log."""
     return listed < FEW_PARTS or logged * _SHARE >= listed
 
 
-def append(path: Path, line: Line) -> None:
+def append(path: Path, line: LogLine) -> None:
     """Add a line, durably.
 
     Raises:
@@ -53,8 +53,8 @@ def append(path: Path, line: Line) -> None:
     """
     new = not path.exists()
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, durable_files.FILE_MODE)
-    with os.fdopen(fd, "wb") as file:  # which writes all of it or raises, os.write a part of it
-        # On a line of its own also where a kill has cut off the one before.
+    with os.fdopen(fd, "wb") as file:  # unlike os.write it writes everything or raises
+        # The leading newline ends a line that a kill has truncated.
         file.write(b"\n" + msgspec.json.encode(line) + b"\n")
         file.flush()
         durable_files.ops.fsync(fd)
@@ -62,21 +62,21 @@ def append(path: Path, line: Line) -> None:
         durable_files.sync_folder(path.parent)
 
 
-def read(path: Path) -> list[Line]:
-    """The lines there are; one that was cut off by a kill belongs to a seal that is repeated."""
+def read(path: Path) -> list[LogLine]:
+    """The complete lines of a log; a truncated one belongs to a seal that is repeated."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return []
-    found: list[Line] = []
+    lines: list[LogLine] = []
     for line in content.splitlines():
         with suppress(msgspec.MsgspecError):
-            found.append(msgspec.json.decode(line, type=Line))
-    return found
+            lines.append(msgspec.json.decode(line, type=LogLine))
+    return lines
 
 
-def merged(parts: Sequence[Part], lines: Sequence[Line]) -> list[Part]:
-    """Parts with those of the log, in order; a repeated seal replaces its own earlier entry."""
+def merge(parts: Sequence[Part], lines: Sequence[LogLine]) -> list[Part]:
+    """Parts and those of the log, in order; a repeated seal replaces its own earlier entry."""
     by_name: dict[str, Any] = {part.path: part for part in parts}
     for line in lines:
         by_name.update((part.path, part) for part in line.parts)

@@ -1,8 +1,9 @@
-"""Trials that lose their record again: a part that was moved aside, errors to be asked again.
+"""Retry of recorded errors, with ``--retry-errors``: removes error records from sealed parts.
 
-Records leave a sealed part only by writing the part anew under its own name. ``rewriting`` in the
-manifest says so beforehand, so that a kill in between leaves a folder that lists itself on the next
-opening; either content is whole. Attempts stay where they are: what was sent was sent.
+Their trials, and those of a part that a person has moved away, are sent again by the next run.
+Records are removed by rewriting a part under its own name. The manifest names the part in
+``rewriting`` before, so that after a kill the next opening corrects the list
+(:func:`relist_parts`); the part itself is complete before and after. Attempts are never removed.
 """
 
 from __future__ import annotations
@@ -15,44 +16,44 @@ from typing import TYPE_CHECKING, Any
 from evalharness.columnar.arrow_ops import where_not_in
 from evalharness.records import Outcome, Status
 from evalharness.store.folder.run_folder import RunFolder, now_iso
-from evalharness.store.journal.crash_recovery import Unfinished
+from evalharness.store.journal.crash_recovery import UnfinishedTrial
 from evalharness.store.parts.part_files import PATTERN, Part, describe, read_sealed, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What :func:`count_attempts` looks at.
-COUNTED = ["trial_id", "attempt", "outcome"]
+# The columns that :func:`count_attempts` reads.
+ATTEMPT_COLUMNS = ["trial_id", "attempt", "outcome"]
 
 
-def relist(folder: RunFolder) -> None:
-    """Bring the manifest's list in line with parts that are gone or were being rewritten.
+def relist_parts(folder: RunFolder) -> None:
+    """Update the manifest's list for parts that are missing or were being rewritten.
 
     Raises:
         StorageError: another part is damaged.
     """
     manifest = folder.manifest
-    gone = {p.path for p in manifest.parts if not (folder.root / p.path).exists()}
-    if not gone and not manifest.rewriting:
+    missing = {p.path for p in manifest.parts if not (folder.root / p.path).exists()}
+    if not missing and not manifest.rewriting:
         return
-    if gone:
+    if missing:
         manifest.notes.append(
-            f"{now_iso()}: {', '.join(sorted(gone))} gone; what only they held is asked again"
+            f"{now_iso()}: {', '.join(sorted(missing))} gone; what only they held is asked again"
         )
     parts: list[Part] = []
     statuses: Counter[str] = Counter()
     in_doubt = 0
-    for part in (p for p in manifest.parts if p.path not in gone):
+    for part in (p for p in manifest.parts if p.path not in missing):
         path = folder.root / part.path
         is_record = part.path.startswith("records/")
-        found = read_sealed(path, ["status" if is_record else "outcome"])
-        counts = Counter(str(value) for value in found.column(0).to_pylist())
+        column = read_sealed(path, ["status" if is_record else "outcome"])
+        counts = Counter(str(value) for value in column.column(0).to_pylist())
         if is_record:
             statuses.update(counts)
         else:
             in_doubt += counts[Outcome.IN_DOUBT]
         changed = part.path in manifest.rewriting
-        parts.append(describe(folder.root, path, rows=len(found)) if changed else part)
+        parts.append(describe(folder.root, path, rows=len(column)) if changed else part)
     folder.save_manifest(
         parts=parts,
         recorded=sum(p.rows for p in parts if p.path.startswith("records/")),
@@ -63,12 +64,12 @@ def relist(folder: RunFolder) -> None:
     )
 
 
-def reopen_errors(
+def remove_error_records(
     folder: RunFolder, *, prompts: Sequence[str], settings: Sequence[str], repeats: int
 ) -> int:
-    """Take the error records of a plan's trials out of the sealed parts; how many those were.
+    """Remove the error records of a plan's trials from the sealed parts; returns their number.
 
-    Errors of settings, prompts and repeats outside the plan stay: nobody would ask them again.
+    Errors of settings, prompts and repeats outside the plan stay, as they would not be retried.
 
     Raises:
         StorageError: a part is damaged, or the disk refused.
@@ -79,33 +80,33 @@ def reopen_errors(
         "prompt_id": pa.array(list(prompts), pa.string()),
         "setting_id": pa.array(list(settings), pa.string()),
     }
-    found: dict[Path, int] = {}
+    error_counts: dict[Path, int] = {}
     for path in sorted((folder.root / "records").glob(PATTERN)):
         keys = read_sealed(path, ["status", "prompt_id", "setting_id", "repeat"])
-        count = int(_errors(keys, wanted, repeats).sum().as_py() or 0)
+        count = int(_error_mask(keys, wanted, repeats).sum().as_py() or 0)
         if count:
-            found[path] = count
-    if not found:
+            error_counts[path] = count
+    if not error_counts:
         return 0
-    total = sum(found.values())
+    total = sum(error_counts.values())
     folder.manifest.notes.append(f"{now_iso()}: {total} error(s) asked again (--retry-errors)")
-    names = [path.relative_to(folder.root).as_posix() for path in found]
+    names = [path.relative_to(folder.root).as_posix() for path in error_counts]
     folder.save_manifest(rewriting=names, reopened=True)
-    for path in found:
+    for path in error_counts:
         table = read_sealed(path)
-        write_table(path, table.filter(_not(_errors(table, wanted, repeats))))
-    relist(folder)
+        write_table(path, table.filter(_not(_error_mask(table, wanted, repeats))))
+    relist_parts(folder)
     return total
 
 
-def _errors(table: pa.Table, wanted: dict[str, Any], repeats: int) -> Any:
+def _error_mask(table: pa.Table, wanted: dict[str, Any], repeats: int) -> Any:
     import pyarrow.compute as compute
 
     calls: Any = compute
-    chosen = calls.equal(table["status"], Status.ERROR.value)
+    mask = calls.equal(table["status"], Status.ERROR.value)
     for name, values in wanted.items():
-        chosen = calls.and_(chosen, calls.is_in(table[name], value_set=values))
-    return calls.and_(chosen, calls.less(table["repeat"], repeats)).combine_chunks()
+        mask = calls.and_(mask, calls.is_in(table[name], value_set=values))
+    return calls.and_(mask, calls.less(table["repeat"], repeats)).combine_chunks()
 
 
 def _not(mask: Any) -> Any:
@@ -115,10 +116,10 @@ def _not(mask: Any) -> Any:
     return calls.invert(mask)
 
 
-def earlier_attempts(folder: RunFolder) -> dict[str, Unfinished]:
-    """Attempts in sealed parts of trials that have no record there (any more), by trial_id.
+def earlier_attempts(folder: RunFolder) -> dict[str, UnfinishedTrial]:
+    """Attempts in sealed parts of trials that have no record there, by trial_id.
 
-    With them the numbers of attempts go on, and no client request id is used twice.
+    Attempt numbers continue after them, so that no client request id is used twice.
 
     Raises:
         StorageError: a part is damaged.
@@ -130,18 +131,18 @@ def earlier_attempts(folder: RunFolder) -> dict[str, Unfinished]:
         empty = pa.table({column: pa.array([], pa.string()) for column in columns})
         return pa.concat_tables([read_sealed(p, columns) for p in paths]) if paths else empty
 
-    attempts = read("attempts", COUNTED)
-    left = where_not_in(attempts, "trial_id", read("records", ["trial_id"])["trial_id"])
-    return count_attempts(left)
+    attempts = read("attempts", ATTEMPT_COLUMNS)
+    unrecorded = where_not_in(attempts, "trial_id", read("records", ["trial_id"])["trial_id"])
+    return count_attempts(unrecorded)
 
 
-def count_attempts(table: pa.Table) -> dict[str, Unfinished]:
-    """Attempts as recovery counts them, by trial_id; of a table with the columns ``COUNTED``."""
-    found: dict[str, Unfinished] = {}
+def count_attempts(table: pa.Table) -> dict[str, UnfinishedTrial]:
+    """Attempts by trial_id, counted as in crash recovery, from a table of ``ATTEMPT_COLUMNS``."""
+    trials: dict[str, UnfinishedTrial] = {}
     for row in table.to_pylist():
-        state = found.setdefault(row["trial_id"], Unfinished())
+        state = trials.setdefault(row["trial_id"], UnfinishedTrial())
         state.attempts = max(state.attempts, row["attempt"])
         state.sent += row["outcome"] != Outcome.NOT_SENT
         if row["outcome"] == Outcome.IN_DOUBT:
             state.in_doubt += 1
-    return found
+    return trials

@@ -1,13 +1,13 @@
-"""Sealing in a process of its own, so that the event loop keeps the interpreter's lock.
+"""A helper process that writes parts, so that the event loop is not delayed by the GIL.
 
-Building a part computes for some 30 µs a trial. In a thread it would take turns with the event loop
-for a quarter of a second every 8,192 trials, in which requests wait and recorded times are late. So
-the first part that is due while requests are sent starts a helper process; it reads the entries
-from the journal's file, as recovery does, and writes the parts. Listing them and dropping their
-entries stays with the process that holds the run. A run that never fills a part starts none.
+Building a part takes some 30 µs of CPU a trial. In a thread it would compete with the event loop
+for a quarter of a second every 8,192 trials; requests would wait and recorded times would be late.
+So the first part that is due while requests are sent starts a helper process. It reads the entries
+from the journal's file and writes the parts. The process that holds the run lists them and deletes
+their entries. A run that never fills a part starts no helper.
 
-The helper lives no longer than its parent, whose end closes its standard input, and it holds the
-run folder's lock as well: while it may still write, nobody else does.
+The helper ends with its parent, which closes its standard input. It holds the run folder's lock as
+well, so no other process writes the folder while the helper still may.
 """
 
 from __future__ import annotations
@@ -26,115 +26,116 @@ from typing import IO, NamedTuple
 import msgspec
 
 from evalharness.errors import StorageError
+from evalharness.process.tuning import lower_priority
 from evalharness.store.journal.journal_format import Damage, connect_for_reading
-from evalharness.store.parts.seal import Sealed, make_parts
+from evalharness.store.parts.seal import SealedParts, make_parts
 
 _LENGTH = struct.Struct("<Q")
 
-_NICE = 5
 
-
-class Work(NamedTuple):
-    """One part to make.
+class SealRequest(NamedTuple):
+    """A request to write one part.
 
     Attributes:
         root: path of the run folder.
         journal: path of the file that holds the entries.
         part: the part's number.
-        upto: the last entry it may hold.
+        last_seq: number of the last entry it may hold.
         providers: by setting_id.
     """
 
     root: str
     journal: str
     part: int
-    upto: int
+    last_seq: int
     providers: dict[str, str]
 
 
-class Done(NamedTuple):
-    """What came of it: the parts (None: nothing was finished), their entries, what was damaged."""
+class SealOutcome(NamedTuple):
+    """The parts (None if no trial was finished), the numbers of their entries, and damage."""
 
-    sealed: Sealed | None
+    sealed: SealedParts | None
     seqs: list[int]
     damage: list[Damage]
 
 
-def make_part(work: Work) -> Done:
-    """Read the entries and write both parts, here and now.
+def make_part(request: SealRequest) -> SealOutcome:
+    """Read the entries and write both parts, in this thread.
 
     Raises:
         StorageError: the disk refused, or the journal cannot be read.
     """
     damage: list[Damage] = []
-    db = connect_for_reading(Path(work.journal))
+    db = connect_for_reading(Path(request.journal))
     if db is None:
-        raise StorageError(f"the journal {work.journal} is gone")
+        raise StorageError(f"the journal {request.journal} is gone")
     try:
-        root = Path(work.root)
-        sealed, seqs = make_parts(db, root, work.part, work.upto, work.providers, damage)
+        root = Path(request.root)
+        sealed, seqs = make_parts(
+            db, root, request.part, request.last_seq, request.providers, damage
+        )
     except OSError as error:
         raise StorageError(f"records cannot be sealed: {error}") from error
     finally:
         db.close()
-    return Done(sealed, seqs, damage)
+    return SealOutcome(sealed, seqs, damage)
 
 
-class _Answer(NamedTuple):
-    """What the helper says: what it did, or why it could not."""
+class _Reply(NamedTuple):
+    """The reply of the helper: an outcome, or an error."""
 
-    done: Done | None
-    refusal: str = ""
+    outcome: SealOutcome | None
+    error: str = ""
     hint: str | None = None
 
 
 _encode = msgspec.msgpack.encode
-_decode_work = msgspec.msgpack.Decoder(Work).decode
-_decode_answer = msgspec.msgpack.Decoder(_Answer).decode
+_decode_request = msgspec.msgpack.Decoder(SealRequest).decode
+_decode_reply = msgspec.msgpack.Decoder(_Reply).decode
 
 
-class Sealer:
-    """Makes parts: in this thread until :meth:`move_out`, then in the helper process.
+class SealProcess:
+    """Makes parts: in this thread until :meth:`start_with_next_part`, then in a helper process.
 
     Args:
         lock: file descriptor of the run folder's lock, which the helper holds too.
 
     Attributes:
-        process: the helper, while there is one.
+        process: the helper, while it runs.
     """
 
     def __init__(self, lock: int) -> None:
         self._lock = lock
-        self._apart = False
+        self._use_process = False
         self.process: subprocess.Popen[bytes] | None = None
 
-    def move_out(self) -> None:
-        """From now on parts are made in a process of their own."""
-        self._apart = True
+    def start_with_next_part(self) -> None:
+        """Make the next part, and those after it, in a helper process."""
+        self._use_process = True
 
-    def make_part(self, work: Work) -> Done:
-        """As :func:`make_part`. Where there can be no helper, or it is gone, it is done here."""
-        if self._apart and self.process is None:
+    def make_part(self, request: SealRequest) -> SealOutcome:
+        """As :func:`make_part`; in this thread if the helper cannot be started or has died."""
+        if self._use_process and self.process is None:
             self.process = self._start()
         process = self.process
         if process is None or process.stdin is None or process.stdout is None:
-            return make_part(work)
+            return make_part(request)
         try:
-            _write(process.stdin, _encode(work))
+            _write(process.stdin, _encode(request))
             payload = _read(process.stdout)
         except OSError:
             payload = None
-        if payload is None:  # killed, perhaps for its memory; a part that was begun is begun anew
+        if payload is None:  # killed, perhaps by the OOM killer; the part is made again
             self.close()
-            self._apart = False
-            return make_part(work)
-        answer = _decode_answer(payload)
-        if answer.done is None:
-            raise StorageError(answer.refusal, hint=answer.hint)
-        return answer.done
+            self._use_process = False
+            return make_part(request)
+        reply = _decode_reply(payload)
+        if reply.outcome is None:
+            raise StorageError(reply.error, hint=reply.hint)
+        return reply.outcome
 
     def close(self) -> None:
-        """End the helper, after the part it may be making."""
+        """End the helper, after the part that it is making."""
         process, self.process = self.process, None
         if process is not None:
             assert process.stdin is not None
@@ -153,7 +154,7 @@ class Sealer:
                 pass_fds=[self._lock],
             )
         except OSError:
-            self._apart = False
+            self._use_process = False
             return None
 
 
@@ -163,7 +164,7 @@ def _write(file: IO[bytes], payload: bytes) -> None:
 
 
 def _read(file: IO[bytes]) -> bytes | None:
-    """The next payload; None at the end, also in the middle of one."""
+    """The next payload; None at the end of the pipe, also within a payload."""
     head = file.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None
@@ -173,29 +174,28 @@ def _read(file: IO[bytes]) -> bytes | None:
 
 
 def main() -> None:
-    """The helper: one answer a piece of work, until its parent closes the pipe or is gone."""
+    """The helper: one reply for each request, until its parent closes the pipe or ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides, and then closes the pipe
-    # No part is urgent, and what the event loop notes is late by as long as it waits for a core.
-    os.nice(_NICE)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing that is printed may get between answers
-    todo: queue.SimpleQueue[Work] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(todo,), daemon=True).start()
+        signal.signal(number, signal.SIG_IGN)  # the parent handles signals, and closes the pipe
+    lower_priority()
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # printed text must not get between replies
+    requests: queue.SimpleQueue[SealRequest] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     while True:
-        work = todo.get()
+        request = requests.get()
         try:
-            answer = _Answer(make_part(work))
+            reply = _Reply(make_part(request))
         except StorageError as error:
-            answer = _Answer(None, error.message, error.hint)
+            reply = _Reply(None, error.message, error.hint)
         except Exception as error:
-            answer = _Answer(None, f"records cannot be sealed: {error!r}")
+            reply = _Reply(None, f"records cannot be sealed: {error!r}")
         with suppress(BrokenPipeError):
-            _write(answers, _encode(answer))
+            _write(replies, _encode(reply))
 
 
-def _listen(todo: queue.SimpleQueue[Work]) -> None:
-    """Hand work over; at the end of the pipe end at once, whatever is being written aside."""
+def _listen(requests: queue.SimpleQueue[SealRequest]) -> None:
+    """Queue requests; end the process at the end of the pipe, even while a part is written."""
     while (payload := _read(sys.stdin.buffer)) is not None:
-        todo.put(_decode_work(payload))
+        requests.put(_decode_request(payload))
     os._exit(0)

@@ -1,4 +1,4 @@
-"""When finished trials of a run become a part: often enough while it goes on, and at its end."""
+"""Schedules the seals of a run: when enough trials are finished, and at the end."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from evalharness.store.folder.run_folder import RunFolder
 from evalharness.store.journal.journal import Journal
 from evalharness.store.journal.journal_format import Damage
 from evalharness.store.parts import seal
-from evalharness.store.parts.seal_process import Sealer, Work
+from evalharness.store.parts.seal_process import SealProcess, SealRequest
 
 
-class Sealing:
+class SealScheduler:
     """Seals one journal into one folder, a part at a time.
 
     Args:
@@ -26,10 +26,10 @@ class Sealing:
 
     Attributes:
         providers: by setting_id, of everything that is recorded.
-        unsealed: finished trials that the journal holds, but for those being sealed.
-        task: the seal that goes on in the background.
-        stopped: whether the disk has failed: then nothing is sealed any more.
-        damage: what was found damaged while sealing.
+        unsealed: number of finished trials in the journal, without those being sealed.
+        task: the seal that runs in the background.
+        stopped: whether the disk has failed; then nothing is sealed any more.
+        damage: damage found while sealing.
     """
 
     def __init__(
@@ -48,23 +48,23 @@ class Sealing:
         self._journal = journal
         self._on_failure = on_failure
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="seal")
-        self._sealer = Sealer(folder.lock)
+        self._process = SealProcess(folder.lock)
 
-    def finished(self) -> None:
-        """Count a finished trial, and begin a seal when there are enough."""
+    def count_finished(self) -> None:
+        """Count a finished trial, and start a seal when there are enough."""
         self.unsealed += 1
-        # What room a failing disk has is for answers in flight.
+        # The remaining room on a failing disk is for answers in flight.
         if self.task is None and not self.stopped and self._is_due():
-            self._sealer.move_out()
-            self.begin()
+            self._process.start_with_next_part()
+            self.start_seal()
 
     def _is_due(self) -> bool:
         if self.unsealed >= seal.SEAL_TRIALS:
             return True
         return self._journal.pending_bytes >= seal.SEAL_BYTES
 
-    def begin(self) -> asyncio.Task[None]:
-        """Seal in the background; a failure is told to ``on_failure``."""
+    def start_seal(self) -> asyncio.Task[None]:
+        """Start a seal in the background; an error goes to ``on_failure``."""
         self.task = asyncio.create_task(self._seal_in_background())
         return self.task
 
@@ -74,33 +74,33 @@ class Sealing:
         except StorageError as error:
             self._on_failure(error)
         except Exception as error:
-            # The journal holds everything; going on would only make it longer.
+            # The journal holds everything; continuing would only make it longer.
             self._on_failure(StorageError(f"records cannot be sealed: {error!r}"))
         finally:
             self.task = None
 
     async def seal(self) -> None:
-        """Turn everything finished so far into a part.
+        """Seal all trials finished so far into a part.
 
         Raises:
             StorageError: the disk refused.
         """
         number = await self._part_number()
-        begun = await self._journal.execute(lambda db: seal.begin(db, number))
-        if begun is None:
+        seal_row = await self._journal.execute(lambda db: seal.begin_seal(db, number))
+        if seal_row is None:
             return
-        part, upto = begun
+        part, last_seq = seal_row
         self.unsealed, self._journal.pending_bytes = 0, 0
         root, path = str(self._folder.root), str(self._journal.path)
-        work = Work(root, path, part, upto, self.providers)
+        request = SealRequest(root, path, part, last_seq, self.providers)
         loop = asyncio.get_running_loop()
-        seqs = await loop.run_in_executor(self._executor, self._make_part, work)
-        if self.stopped:  # the next session finds the seal begun, and repeats it
+        seqs = await loop.run_in_executor(self._executor, self._make_part, request)
+        if self.stopped:  # the next session finds the open seal and repeats it
             return
-        await self._journal.execute(lambda db: seal.drop(db, part, seqs))
+        await self._journal.execute(lambda db: seal.drop_entries(db, part, seqs))
 
     async def seal_rest(self) -> None:
-        """After the seal that goes on, wait until all is on disk, and seal that.
+        """Wait for the running seal and for the journal to be on disk, and seal the rest.
 
         Raises:
             StorageError: the disk refused.
@@ -112,14 +112,14 @@ class Sealing:
             await self.seal()
 
     def seal_before_start(self, db: sqlite3.Connection) -> None:
-        """Seal before the journal starts, here and now.
+        """Seal before the journal's thread is started, in this thread.
 
         Raises:
             StorageError: the disk refused.
         """
         number = seal.next_part_number(self._folder)
         db.execute("BEGIN IMMEDIATE")
-        seal.begin(db, number)
+        seal.begin_seal(db, number)
         db.execute("COMMIT")
         seal.finish_open_seals(self._folder, db, self.providers, self.damage)
         self.unsealed = 0
@@ -128,19 +128,19 @@ class Sealing:
         """The number of the next part."""
         return seal.next_part_number(self._folder)
 
-    def _list(self, sealed: seal.Sealed) -> None:
-        """Let the manifest list what was sealed; on the sealing thread."""
+    def _list(self, sealed: seal.SealedParts) -> None:
+        """List sealed parts in the manifest; runs on the sealing thread."""
         seal.list_parts(self._folder, sealed)
 
-    def _make_part(self, work: Work) -> list[int]:
-        """Write and list a part; the numbers of the entries that are in it then."""
-        done = self._sealer.make_part(work)
-        self.damage += done.damage
-        if done.sealed is not None:
-            self._list(done.sealed)
-        return done.seqs
+    def _make_part(self, request: SealRequest) -> list[int]:
+        """Write and list a part; returns the numbers of its entries."""
+        outcome = self._process.make_part(request)
+        self.damage += outcome.damage
+        if outcome.sealed is not None:
+            self._list(outcome.sealed)
+        return outcome.seqs
 
     def close(self) -> None:
-        """Wait for a part that is being made, and end the helper."""
+        """Wait for the part that is being made, and end the helper."""
         self._executor.shutdown()
-        self._sealer.close()
+        self._process.close()

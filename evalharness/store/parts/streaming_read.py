@@ -1,6 +1,6 @@
-"""A table of a run read part by part, so that no more than two parts of it are in memory.
+"""Reads a table of a run part by part, so that at most two parts of it are in memory.
 
-Columns that are too wide to be held are read again for the few rows that are asked for.
+Wide columns are not kept in memory; they are read again for the few rows that are needed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.columnar.arrow_ops import filled_columns
+from evalharness.columnar.arrow_ops import columns_with_values
 from evalharness.schema import TABLES, arrow_schema
 from evalharness.store.parts.part_files import read_sealed, reading
 
@@ -31,28 +31,29 @@ class Snapshot:
     Args:
         name: of the table.
         paths: the parts, in their order.
-        fresh: what is in no part, with the columns of the schema; None for nothing.
+        unsealed: the rows that are in no part, with the columns of the schema, or None.
     """
 
-    def __init__(self, name: str, paths: Sequence[Path], fresh: pa.Table | None) -> None:
+    def __init__(self, name: str, paths: Sequence[Path], unsealed: pa.Table | None) -> None:
         self._name = name
         self._paths = paths
-        self._fresh = arrow_schema(name).empty_table() if fresh is None else fresh
+        self._unsealed = arrow_schema(name).empty_table() if unsealed is None else unsealed
 
     def parts(
         self,
         columns: Sequence[str],
         *,
         numbered: bool = False,
-        only: Collection[int] | None = None,
+        part_numbers: Collection[int] | None = None,
     ) -> Iterator[pa.Table]:
         """Columns of all rows, in order; the next part is read while the last is worked on.
 
         Args:
             columns: of the schema; those of few distinct values (:func:`key_columns`) are
                 dictionaries.
-            numbered: add the column ``row``, by which :meth:`wide` finds rows again.
-            only: the numbers of the parts to read, beside the last one, which is in no file.
+            numbered: add the column ``row``, the row numbers of :meth:`lazy_columns`.
+            part_numbers: the parts to read, from 0; the unsealed rows always follow. None reads
+                all parts.
 
         Raises:
             StorageError: a file is damaged; the message names it.
@@ -61,104 +62,106 @@ class Snapshot:
 
         wanted = list(columns)
         keys = key_columns(self._name, columns)
-        paths = [p for n, p in enumerate(self._paths) if only is None or n in only]
-        parts = _ahead(
+        paths = [p for n, p in enumerate(self._paths) if part_numbers is None or n in part_numbers]
+        parts = _prefetch(
             paths, lambda path: read_sealed(path, wanted, dictionaries=keys, threads=False)
         )
         start = 0
-        for rows in chain(parts, (_encoded(self._fresh.select(wanted), keys),)):
+        for rows in chain(parts, (_dictionary_encode(self._unsealed.select(wanted), keys),)):
             if numbered:
                 rows = rows.append_column(ROW, pa.array(np.arange(start, start + len(rows))))
             start += len(rows)
             yield rows
 
-    def filled(self, columns: Sequence[str]) -> set[str]:
-        """Those of some columns that may hold a value, as far as the files say.
+    def columns_with_values(self, columns: Sequence[str]) -> set[str]:
+        """Those of the given columns that may hold a value, by the statistics in the files.
 
         Raises:
             StorageError: a file is damaged.
         """
-        fresh = {name for name in columns if self._fresh[name].null_count < len(self._fresh)}
-        return fresh.union(*(filled.intersection(columns) for _, filled in self._footers))
+        in_journal = {
+            name for name in columns if self._unsealed[name].null_count < len(self._unsealed)
+        }
+        return in_journal.union(*(names.intersection(columns) for _, names in self._footers))
 
-    def wide(self, columns: Sequence[str]) -> Wide | None:
-        """What reads wide columns for a few rows; None when none of them has a value.
+    def lazy_columns(self, columns: Sequence[str]) -> LazyColumns | None:
+        """A reader of wide columns for a few rows; None when none of them has a value.
 
         Raises:
             StorageError: a file is damaged.
         """
-        if not self.filled(columns):
+        if not self.columns_with_values(columns):
             return None
         rows = [count for count, _ in self._footers]
-        return Wide(self._paths, rows, self._fresh.select(list(columns)))
+        return LazyColumns(self._paths, rows, self._unsealed.select(list(columns)))
 
     @cached_property
     def _footers(self) -> list[tuple[int, frozenset[str]]]:
-        """Of every part, its rows, and the columns that may hold a value."""
-        found: list[tuple[int, frozenset[str]]] = []
+        """The number of rows of each part, and its columns that may hold a value."""
+        footers: list[tuple[int, frozenset[str]]] = []
         for path in self._paths:
             with reading(path):
-                found.append(filled_columns(path))
-        return found
+                footers.append(columns_with_values(path))
+        return footers
 
 
-class Wide:
-    """Columns that are too wide to be held, read for the few rows that are asked for.
+class LazyColumns:
+    """Columns that are too wide for memory, read from disk for the few rows that are needed.
 
     Args:
         paths: the parts, in the order their rows are counted.
         rows: how many rows each part has.
-        fresh: the rows after those of the parts.
+        unsealed: the rows after those of the parts.
     """
 
-    def __init__(self, paths: Sequence[Path], rows: Sequence[int], fresh: pa.Table) -> None:
+    def __init__(self, paths: Sequence[Path], rows: Sequence[int], unsealed: pa.Table) -> None:
         self._paths = paths
         self._starts = np.cumsum([0, *rows])
-        self._fresh = fresh
+        self._unsealed = unsealed
 
     @cached_property
     def columns(self) -> list[str]:
-        """The columns that can be had."""
-        return self._fresh.column_names
+        """Names of the columns."""
+        return self._unsealed.column_names
 
     def take(self, column: str, rows: NDArray[np.int64]) -> list[Any]:
-        """The values of a column in some rows, in their order."""
+        """The values of a column in the given rows, in their order."""
         import pyarrow as pa
 
-        found: list[Any] = [None] * len(rows)
+        values: list[Any] = [None] * len(rows)
         part = np.searchsorted(self._starts, rows, side="right") - 1
         numbers: list[int] = np.unique(part).tolist()
         for number in numbers:
-            here = np.flatnonzero(part == number)
+            positions = np.flatnonzero(part == number)
             last = number == len(self._paths)
-            table: Any = self._fresh if last else read_sealed(self._paths[number], [column])
-            chosen = table[column].take(pa.array(rows[here] - self._starts[number]))
-            for place, value in zip(here.tolist(), chosen.to_pylist(), strict=True):
-                found[place] = value
-        return found
+            table: Any = self._unsealed if last else read_sealed(self._paths[number], [column])
+            taken = table[column].take(pa.array(rows[positions] - self._starts[number]))
+            for position, value in zip(positions.tolist(), taken.to_pylist(), strict=True):
+                values[position] = value
+        return values
 
 
 def key_columns(table: str, columns: Sequence[str]) -> list[str]:
-    """Those of some columns that have few distinct values."""
+    """Those of the given columns that have few distinct values."""
     keys = {column.name for column in TABLES[table] if column.type == "key"}
     return [name for name in columns if name in keys]
 
 
-def joined(parts: Iterable[pa.Table], rows: int | None = 131_072) -> Iterator[pa.Table]:
-    """Parts put together, about so many rows at a time, or all of them; the last may be empty."""
+def concat_parts(parts: Iterable[pa.Table], rows: int | None = 131_072) -> Iterator[pa.Table]:
+    """Concatenate parts to tables of about ``rows`` rows, or to one; the last may be empty."""
     import pyarrow as pa
 
-    waiting: list[pa.Table] = []
+    pending: list[pa.Table] = []
     for part in parts:
-        waiting.append(part)
-        if rows is not None and sum(map(len, waiting)) >= rows:
-            yield pa.concat_tables(waiting, promote_options="permissive").unify_dictionaries()
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting, promote_options="permissive").unify_dictionaries()
+        pending.append(part)
+        if rows is not None and sum(map(len, pending)) >= rows:
+            yield pa.concat_tables(pending, promote_options="permissive").unify_dictionaries()
+            pending = []
+    if pending:
+        yield pa.concat_tables(pending, promote_options="permissive").unify_dictionaries()
 
 
-def _encoded(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
+def _dictionary_encode(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     """The rows with some columns as dictionaries."""
     for name in keys:
         column: Any = rows[name]
@@ -166,12 +169,12 @@ def _encoded(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     return rows
 
 
-def _ahead(paths: Sequence[Path], read: Callable[[Path], pa.Table]) -> Iterator[pa.Table]:
-    """Tables of files in order; the next one is read while the last is worked on."""
+def _prefetch(paths: Sequence[Path], read: Callable[[Path], pa.Table]) -> Iterator[pa.Table]:
+    """Tables of files in order; the next file is read while the caller works on the last."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting = [pool.submit(read, path) for path in paths[:1]]
+        pending = [pool.submit(read, path) for path in paths[:1]]
         for path in paths[1:]:
-            waiting.append(pool.submit(read, path))
-            yield waiting.pop(0).result()
-        for last in waiting:
-            yield last.result()
+            pending.append(pool.submit(read, path))
+            yield pending.pop(0).result()
+        for remaining in pending:
+            yield remaining.result()

@@ -1,4 +1,4 @@
-"""From journal entries to Arrow tables: the one place that knows which value fills a column."""
+"""Converts journal entries, prompts and settings to Arrow tables: which value fills a column."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from msgspec.structs import astuple
 
 from evalharness.records import AttemptResult, Outcome, Prompt, Setting, canonical_json
 from evalharness.schema import arrow_schema
-from evalharness.store.journal.arrow_buffers import empty, table_of
+from evalharness.store.journal.arrow_buffers import build_table, empty_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Columns of schema.RECORDS that an import fills and a run never does.
+# Columns of schema.RECORDS that only an import fills.
 _IMPORT_ONLY = {"answer", "score", "cost_usd_imported", "extra_json"}
 _BLOCK = 1_024  # rows
-# Columns named otherwise than the field that fills them.
-_RENAMED = {
+# Columns whose name differs from the field that fills them.
+_SOURCE_FIELDS = {
     "scheduled_at": "scheduled_at_ns", "sent_at": "sent_at_ns", "admitted_at": "admitted_at_ns",
-    "logprobs": "logprobs_json", "attempts": "attempt",
+    "attempts": "attempt",
 }  # fmt: skip
 
 
-class AskedParams(msgspec.Struct):
-    """The parameters that have a column of their own, read back from the body that was sent."""
+class SentParams(msgspec.Struct):
+    """The parameters that have a column of their own, read from the body that was sent."""
 
     model: str | None = None
     temperature: float | None = None
@@ -39,39 +39,41 @@ class AskedParams(msgspec.Struct):
     stream: bool | None = None
 
 
-_asked = msgspec.json.Decoder(AskedParams)
-_no_params = AskedParams()
+_sent_params = msgspec.json.Decoder(SentParams)
+_no_params = SentParams()
 
 
 def record_table(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
     """One row a trial. ``providers`` maps setting_id to the provider's name."""
-    return _in_blocks("records", finals, lambda block: _records(block, providers))
+    return _build_in_blocks("records", finals, lambda block: _records(block, providers))
 
 
 def attempt_table(results: Sequence[AttemptResult]) -> pa.Table:
     """One row an HTTP attempt."""
-    return _in_blocks("attempts", results, _attempts)
+    return _build_in_blocks("attempts", results, _attempts)
 
 
-def _in_blocks(
+def _build_in_blocks(
     name: str,
     results: Sequence[AttemptResult],
     table: Callable[[Sequence[AttemptResult]], pa.Table],
 ) -> pa.Table:
     """Build a table block by block.
 
-    Turning values on their side is one long call, during which no other thread of the process
-    runs: of thousands of rows at a time, it would make the event loop late.
+    Transposing rows into columns is one long call that holds the GIL. With thousands of rows at a
+    time it would delay the event loop.
     """
     import pyarrow as pa
 
     blocks = [table(results[at : at + _BLOCK]) for at in range(0, len(results), _BLOCK)]
-    return pa.concat_tables(blocks) if blocks else empty(arrow_schema(name))
+    return pa.concat_tables(blocks) if blocks else empty_table(arrow_schema(name))
 
 
 def _records(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
-    values = _values(finals)
-    values |= _by_field([_no_params if r.body is None else _asked.decode(r.body) for r in finals])
+    values = _field_columns(finals)
+    values |= _transpose(
+        [_no_params if r.body is None else _sent_params.decode(r.body) for r in finals]
+    )
     values |= dict.fromkeys(_IMPORT_ONLY, [None] * len(finals))
     values["provider"] = [providers.get(setting) for setting in values["setting_id"]]
     values["request_json"] = [None if body is None else body.decode() for body in values["body"]]
@@ -83,8 +85,8 @@ def _records(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.T
 
 
 def _attempts(results: Sequence[AttemptResult]) -> pa.Table:
-    values = _values(results)
-    # The final response is in the record; what other attempts brought is nowhere else.
+    values = _field_columns(results)
+    # The final response is in the record; those of other attempts are only here.
     values["response_json"] = [
         None if final else response
         for final, response in zip(values["final"], values["response_json"], strict=True)
@@ -92,19 +94,19 @@ def _attempts(results: Sequence[AttemptResult]) -> pa.Table:
     return _table("attempts", values)
 
 
-def _values(results: Sequence[AttemptResult]) -> dict[str, Sequence[Any]]:
+def _field_columns(results: Sequence[AttemptResult]) -> dict[str, Sequence[Any]]:
     """Every field of results, intents, replies and usages (whose names differ) as a column."""
     replies = [r.reply for r in results]
-    values = _by_field(results) | _by_field([r.intent for r in results]) | _by_field(replies)
-    values |= _by_field([reply.usage for reply in replies])
+    values = _transpose(results) | _transpose([r.intent for r in results]) | _transpose(replies)
+    values |= _transpose([reply.usage for reply in replies])
     values["headers_json"] = [
         canonical_json(headers).decode() if headers else None for headers in values["headers"]
     ]
     return values
 
 
-def _by_field(rows: Sequence[msgspec.Struct]) -> dict[str, Sequence[Any]]:
-    """Values of one type turned on their side: a column for each field."""
+def _transpose(rows: Sequence[msgspec.Struct]) -> dict[str, Sequence[Any]]:
+    """Transpose values of one type: a column for each field."""
     return dict(zip(rows[0].__struct_fields__, zip(*map(astuple, rows), strict=True), strict=True))
 
 
@@ -113,7 +115,7 @@ def _table(name: str, values: dict[str, Sequence[Any]]) -> pa.Table:
 
     schema = arrow_schema(name)
     columns: dict[str, Any] = {
-        column: values[_RENAMED.get(column, column)] for column in schema.names
+        column: values[_SOURCE_FIELDS.get(column, column)] for column in schema.names
     }
     return pa.Table.from_pydict(columns, schema=schema)
 
@@ -122,7 +124,7 @@ def prompt_table(prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
     """The prompts of a plan; ``digests`` name what shapes each one's requests."""
     columns: dict[str, list[Any]] = {
         "prompt_id": [p.prompt_id for p in prompts],
-        "digest": list(digests),
+        "content_hash": list(digests),
         "messages_json": [_json(p.messages) for p in prompts],
         "target_json": [_json(p.target) for p in prompts],
         "tags": [p.tags for p in prompts],
@@ -130,13 +132,13 @@ def prompt_table(prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
         "params_json": [_json(p.params or None) for p in prompts],
         "fields_json": [_json(p.fields or None) for p in prompts],
         "source": [p.source for p in prompts],
-        "active": [True] * len(prompts),
+        "in_current_plan": [True] * len(prompts),
     }
-    return table_of(columns, arrow_schema("prompts"))
+    return build_table(columns, arrow_schema("prompts"))
 
 
 def setting_table(settings: Sequence[tuple[Setting, bool]]) -> pa.Table:
-    """Settings with their ``active`` flag (part of the newest plan)."""
+    """Settings with their ``in_current_plan`` flag (part of the newest plan)."""
     columns: dict[str, list[Any]] = {
         "setting_id": [s.setting_id for s, _ in settings],
         "label": [s.label for s, _ in settings],
@@ -148,13 +150,13 @@ def setting_table(settings: Sequence[tuple[Setting, bool]]) -> pa.Table:
         "template": [s.template for s, _ in settings],
         "axes_json": [canonical_json(s.axes).decode() for s, _ in settings],
         "load_json": [_json(s.load or None) for s, _ in settings],
-        "active": [active for _, active in settings],
+        "in_current_plan": [in_plan for _, in_plan in settings],
     }
-    return table_of(columns, arrow_schema("settings"))
+    return build_table(columns, arrow_schema("settings"))
 
 
-def settings_from(table: pa.Table) -> list[tuple[Setting, bool]]:
-    """Read settings back, the inverse of :func:`setting_table`."""
+def settings_from_table(table: pa.Table) -> list[tuple[Setting, bool]]:
+    """Settings with their ``in_current_plan`` flag; the inverse of :func:`setting_table`."""
     return [
         (
             Setting(
@@ -169,7 +171,7 @@ def settings_from(table: pa.Table) -> list[tuple[Setting, bool]]:
                 axes=msgspec.json.decode(row["axes_json"]),
                 load=msgspec.json.decode(row.get("load_json") or "{}"),
             ),
-            bool(row["active"]),
+            bool(row["in_current_plan"]),
         )
         for row in table.to_pylist()
     ]

@@ -1,6 +1,6 @@
-"""What all sealed parts of a run come to together: each trial once, and the plan when complete.
+"""Totals over all sealed parts of a run, and checks of them: duplicates, missing trials, counts.
 
-Held as Arrow columns, so that a million trials take some tens of MB and no object each.
+Rows are kept as Arrow columns, so that a million trials take some tens of MB.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from evalharness.columnar.arrow_ops import where_in, where_not_in
-from evalharness.store.folder.current_plan import Asked
+from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run_folder import Manifest
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _CELL = ["prompt_id", "setting_id", "repeat"]
 
 
-class Tally:
-    """Collects record and attempt parts one by one; :meth:`problems` then says what is wrong.
+class Totals:
+    """Collects record and attempt parts one by one; its methods then report problems.
 
     Attributes:
         records, attempts, in_doubt: rows, of parts listed in the manifest or not.
@@ -54,14 +54,14 @@ class Tally:
         if listed:
             self.listed_in_doubt += in_doubt
 
-    def sealed(self, trial_ids: list[str]) -> set[str]:
-        """Those of some trials that have a record in a part."""
+    def sealed_trials(self, trial_ids: list[str]) -> set[str]:
+        """Those of the given trials that have a record in a part."""
         import pyarrow as pa
 
-        asked = pa.table({"trial_id": pa.array(trial_ids, pa.string())})
+        table = pa.table({"trial_id": pa.array(trial_ids, pa.string())})
         if not self._cells:
             return set()
-        return {str(i) for i in where_in(asked, "trial_id", self._ids()).column(0).to_pylist()}
+        return {str(i) for i in where_in(table, "trial_id", self._ids()).column(0).to_pylist()}
 
     def _ids(self) -> Any:
         import pyarrow as pa
@@ -69,59 +69,60 @@ class Tally:
         return pa.concat_tables([t.select(["trial_id"]) for t in self._cells]).column(0)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the rows themselves, whatever was planned."""
+        """Problems of the rows themselves, independent of the plan."""
         import pyarrow as pa
 
         if not self._cells:
             return
         cells = pa.concat_tables(self._cells)
-        for what, columns in (("trials", ["trial_id"]), ("cells of the plan", _CELL)):
-            distinct = cells.select(columns).unify_dictionaries().group_by(columns)
-            counted = distinct.aggregate([([], "count_all")])
-            repeated = counted.filter(_greater(counted["count_all"], 1))
+        for noun, columns in (("trials", ["trial_id"]), ("cells of the plan", _CELL)):
+            groups = cells.select(columns).unify_dictionaries().group_by(columns)
+            group_counts = groups.aggregate([([], "count_all")])
+            repeated = group_counts.filter(_is_greater(group_counts["count_all"], 1))
             if len(repeated):
                 first = " ".join(str(repeated[name][0]) for name in columns)
-                yield f"{len(repeated)} {what} have more than one record: {first}"
+                yield f"{len(repeated)} {noun} have more than one record: {first}"
         if self._with_attempts:
             finals = pa.concat_tables(self._finals)["trial_id"]
-            lonely = where_not_in(pa.concat_tables(self._with_attempts), "trial_id", finals)
-            if len(lonely):
-                yield f"{len(lonely)} records have no final attempt: {lonely['trial_id'][0]}"
+            paired = pa.concat_tables(self._with_attempts)
+            ids = where_not_in(paired, "trial_id", finals)["trial_id"]
+            if len(ids):
+                yield f"{len(ids)} records have no final attempt: {ids[0]}"
 
     def missing(self, manifest: Manifest, prompts: pa.Table, settings: pa.Table) -> Iterator[str]:
-        """What is missing from a run that says it is complete; records nobody can name."""
+        """Missing trials of a complete run; records without their prompt or setting."""
         import pyarrow as pa
 
         cells = pa.concat_tables([_schema().empty_table(), *self._cells])
-        for column, known in (("prompt_id", prompts), ("setting_id", settings)):
-            unknown = len(where_not_in(_plain(cells, column), column, known[column]))
+        for column, lists in (("prompt_id", prompts), ("setting_id", settings)):
+            unknown = len(where_not_in(_decode_column(cells, column), column, lists[column]))
             if unknown:
                 yield f"{unknown} records have a {column} that {column[:-3]}s.parquet lacks"
         if manifest.status != "complete" or not manifest.planned:
             return
-        asked = Asked(settings, prompts, manifest)
+        plan = PlanFilter(settings, prompts, manifest)
         for column in _CELL[:2]:
-            cells = _plain(cells, column)
-        held = len(asked.rows(cells))
-        if asked.repeats is None:
-            # A load point that was made anew leaves more behind.
-            if held < manifest.planned:
-                yield f"the run is complete, and holds {held} of {manifest.planned} requests"
-        elif held != manifest.planned:
-            yield f"the run is complete, and holds {held} of {manifest.planned} planned trials"
+            cells = _decode_column(cells, column)
+        count = len(plan.select(cells))
+        if plan.repeats is None:
+            # A load point that was measured again has more requests.
+            if count < manifest.planned:
+                yield f"the run is complete, and holds {count} of {manifest.planned} requests"
+        elif count != manifest.planned:
+            yield f"the run is complete, and holds {count} of {manifest.planned} planned trials"
 
     def differences(self, manifest: Manifest) -> Iterator[str]:
-        """Where the manifest's counts are not those of the parts it lists."""
-        said = manifest.recorded, dict(manifest.by_status), manifest.in_doubt
-        found = self.listed_records, dict(self.statuses), self.listed_in_doubt
+        """Differences between the manifest's counts and the parts that it lists."""
+        listed = manifest.recorded, dict(manifest.by_status), manifest.in_doubt
+        counted = self.listed_records, dict(self.statuses), self.listed_in_doubt
         names = ("recorded", "by_status", "in_doubt")
-        for name, one, other in zip(names, said, found, strict=True):
-            if one != other:
-                yield f"{name} is {one}, and the parts hold {other}"
+        for name, value, actual in zip(names, listed, counted, strict=True):
+            if value != actual:
+                yield f"{name} is {value}, and the parts hold {actual}"
 
 
 def _schema() -> pa.Schema:
-    """Of what is kept of each record: keys as dictionaries, of which there are few values."""
+    """The schema of the rows that are kept; ids with few distinct values are dictionaries."""
     import pyarrow as pa
 
     key = pa.dictionary(pa.int32(), pa.string())
@@ -136,8 +137,8 @@ def _counts(column: Any) -> Counter[str]:
     return Counter({row["values"]: row["counts"] for row in column.value_counts().to_pylist()})
 
 
-def _plain(table: pa.Table, column: str) -> pa.Table:
-    """A dictionary column as plain text."""
+def _decode_column(table: pa.Table, column: str) -> pa.Table:
+    """A table whose dictionary column is plain text."""
     import pyarrow as pa
 
     return table.set_column(
@@ -145,8 +146,8 @@ def _plain(table: pa.Table, column: str) -> pa.Table:
     )
 
 
-def _greater(one: Any, other: Any) -> Any:
+def _is_greater(values: Any, limit: Any) -> Any:
     import pyarrow.compute as compute
 
     calls: Any = compute
-    return calls.greater(one, other)
+    return calls.greater(values, limit)

@@ -1,4 +1,4 @@
-"""Integrity of a run folder: every promise that can be checked from outside, checked."""
+"""Verifies the integrity of a run folder: files, rows, manifest and journals."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evalharness.columnar.arrow_ops import missing_only_nullable, read_parquet
+from evalharness.columnar.arrow_ops import lacks_only_nullable, read_parquet
 from evalharness.errors import EvalharnessError
 from evalharness.records import AttemptResult, Intent, Outcome
 from evalharness.store.folder.run_folder import MANIFEST, UNFINISHED, Manifest, read_manifest
 from evalharness.store.journal.journal_format import (
     Damage,
     connect_for_reading,
-    quarantined,
     read_entries,
+    read_quarantine,
 )
 from evalharness.store.journal.repair import commits_lost
 from evalharness.store.journal.worker_journals import journal_paths
 from evalharness.store.parts.part_files import PATTERN, describe, part_name
-from evalharness.store.parts.totals import Tally
+from evalharness.store.parts.totals import Totals
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that is wrong. ``where`` is a file of the run folder."""
+    """One problem. ``where`` is a file of the run folder."""
 
     where: str
     problem: str
 
 
-class Report(msgspec.Struct, kw_only=True):
+class VerificationReport(msgspec.Struct, kw_only=True):
     """What verification found; sound when ``findings`` is empty.
 
-    ``unsealed``, ``in_doubt`` and ``quarantined`` (damaged entries that were set aside, their
-    trials asked again) are facts, not faults; so is ``sealing``, a part that has its name and is
-    not yet listed because its seal is still going on or was interrupted.
+    ``unsealed``, ``in_doubt``, ``quarantined`` and ``sealing`` are counts, not problems.
+    ``quarantined`` counts damaged entries, whose trials are sent again; ``sealing`` counts parts
+    that are not listed yet because their seal is running or was interrupted.
     """
 
     run: str
@@ -55,66 +55,72 @@ class Report(msgspec.Struct, kw_only=True):
     findings: list[Finding] = []
 
     @property
-    def sound(self) -> bool:
+    def is_sound(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
 
 
-def verify_folder(root: Path) -> Report:
+def verify_folder(root: Path) -> VerificationReport:
     """Read everything in a run folder and compare it with the manifest and with itself.
 
-    Parts are looked up first, then the journal's open seals, then the manifest: a part that a
-    running writer names meanwhile is in one of the three. Parts that only the manifest knew of are
-    looked up then.
+    Parts on disk are listed first, then the journal's open seals, then the manifest. So a part that
+    a running writer makes meanwhile is known from one of the three. Parts that only the manifest
+    lists are added at the end.
     """
-    report = Report(run=root.name, findings=[])
+    report = VerificationReport(run=root.name, findings=[])
     paths = {table: sorted((root / table).glob(PATTERN)) for table in ("records", "attempts")}
     open_seals = _open_seals(root)
-    manifest = _manifest(root, report)
+    manifest = _read_manifest(root, report)
     listed = {} if manifest is None else {part.path: part.sha256 for part in manifest.parts}
     rewriting: list[str] = [] if manifest is None else manifest.rewriting
     open_parts = {*rewriting, *(f"{table}/{name}" for table in paths for name in open_seals)}
     for name in listed:
         if (root / name) not in paths[name.split("/")[0]] and (root / name).exists():
             paths[name.split("/")[0]].append(root / name)
-    tally = Tally()
-    tried: set[str] = set()  # attempts parts that can be read
+    totals = Totals()
+    readable: set[str] = set()  # attempts parts that can be read
     for path in [*paths["attempts"], *paths["records"]]:
         rows = _check_part(root, path, listed, open_parts, report)
         if rows is None:
             continue
         is_listed = path.relative_to(root).as_posix() in listed
         if path.parent.name == "attempts":
-            tally.add_attempts(rows, listed=is_listed)
-            tried.add(path.name)
+            totals.add_attempts(rows, listed=is_listed)
+            readable.add(path.name)
         else:
-            tally.add_records(rows, listed=is_listed, paired=path.name in tried)
-    report.records, report.attempts, report.in_doubt = tally.records, tally.attempts, tally.in_doubt
-    _check_rows(root, manifest, tally, report)
-    _check_journal(root, manifest, tally, report)
+            totals.add_records(rows, listed=is_listed, paired=path.name in readable)
+    report.records, report.attempts, report.in_doubt = (
+        totals.records,
+        totals.attempts,
+        totals.in_doubt,
+    )
+    _check_rows(root, manifest, totals, report)
+    _check_journal(root, manifest, totals, report)
     return report
 
 
-def _check_rows(root: Path, manifest: Manifest | None, tally: Tally, report: Report) -> None:
-    """All parts together, with the lists beside them and the manifest."""
-    broken = bool(report.findings)
-    prompts, settings = _lists(root, report)
+def _check_rows(
+    root: Path, manifest: Manifest | None, totals: Totals, report: VerificationReport
+) -> None:
+    """Check the rows of all parts against each other, the plan's files and the manifest."""
+    incomplete = bool(report.findings)
+    prompts, settings = _read_plan_files(root, report)
     listed = [] if manifest is None else [part.path for part in manifest.parts]
     for name in listed:
         if not (root / name).exists():
-            broken = True
+            incomplete = True
             report.findings.append(Finding(name, "listed in run.json, and missing"))
-    report.findings += [Finding("records", problem) for problem in tally.problems()]
-    # Of a part that cannot be read all the rest follows, and it has been said.
-    if manifest is None or broken or prompts is None or settings is None or report.sealing:
+    report.findings += [Finding("records", problem) for problem in totals.problems()]
+    # A part that cannot be read is reported already, and explains any difference in the totals.
+    if manifest is None or incomplete or prompts is None or settings is None or report.sealing:
         return
-    report.findings += [Finding(MANIFEST, problem) for problem in tally.differences(manifest)]
+    report.findings += [Finding(MANIFEST, problem) for problem in totals.differences(manifest)]
     if manifest.status != "imported":
-        missing = tally.missing(manifest, prompts, settings)
+        missing = totals.missing(manifest, prompts, settings)
         report.findings += [Finding("records", problem) for problem in missing]
 
 
-def _manifest(root: Path, report: Report) -> Manifest | None:
+def _read_manifest(root: Path, report: VerificationReport) -> Manifest | None:
     try:
         manifest = read_manifest(root)
     except EvalharnessError as error:
@@ -131,7 +137,7 @@ def _open_seals(root: Path) -> set[str]:
     """File names of the parts whose seal is not finished."""
     names: set[str] = set()
     for path in journal_paths(root):
-        # What is wrong with a journal is said when it is checked itself.
+        # Damage of a journal is reported by _check_journal.
         with suppress(EvalharnessError, sqlite3.Error):
             db = connect_for_reading(path)
             if db is not None:
@@ -140,19 +146,21 @@ def _open_seals(root: Path) -> set[str]:
     return names
 
 
-def _lists(root: Path, report: Report) -> tuple[pa.Table | None, pa.Table | None]:
-    """Prompts and settings, None where they cannot be read."""
+def _read_plan_files(
+    root: Path, report: VerificationReport
+) -> tuple[pa.Table | None, pa.Table | None]:
+    """Prompts and settings; None for a table that cannot be read."""
     import pyarrow as pa
 
-    found: list[pa.Table | None] = [None, None]
-    for place, name in enumerate(("prompts.parquet", "settings.parquet")):
+    tables: list[pa.Table | None] = [None, None]
+    for index, name in enumerate(("prompts.parquet", "settings.parquet")):
         try:
-            found[place] = read_parquet(root / name)
+            tables[index] = read_parquet(root / name)
         except FileNotFoundError:
             report.findings.append(Finding(name, "missing"))
         except (pa.ArrowException, OSError) as error:
             report.findings.append(Finding(name, f"cannot be read: {_first_line(error)}"))
-    return found[0], found[1]
+    return tables[0], tables[1]
 
 
 def _first_line(error: Exception) -> str:
@@ -160,7 +168,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_part(
-    root: Path, path: Path, listed: dict[str, str], open_parts: set[str], report: Report
+    root: Path, path: Path, listed: dict[str, str], open_parts: set[str], report: VerificationReport
 ) -> pa.Table | None:
     import pyarrow as pa
 
@@ -173,8 +181,8 @@ def _check_part(
     except (pa.ArrowException, OSError) as error:
         report.findings.append(Finding(name, f"cannot be read: {_first_line(error)}"))
         return None
-    # An older part may lack a column that was added since, and is null there.
-    if not missing_only_nullable(table.schema, arrow_schema(path.parent.name)):
+    # An older part may lack a nullable column that was added to the schema since.
+    if not lacks_only_nullable(table.schema, arrow_schema(path.parent.name)):
         report.findings.append(Finding(name, "its columns are not those of the schema"))
         return None
     expected = listed.get(name)
@@ -187,8 +195,8 @@ def _check_part(
     return table
 
 
-class _Unsealed:
-    """What the journals hold together: an attempt may be in two while it is handed over."""
+class _UnsealedEntries:
+    """The entries of all journals; an attempt may be in two while journals are merged."""
 
     def __init__(self) -> None:
         self.intents: set[tuple[str, int]] = set()
@@ -201,19 +209,21 @@ class _Unsealed:
             key = value.intent.trial_id, value.intent.attempt
             self.results[key] = value.final, value.reply.outcome is Outcome.IN_DOUBT
 
-    def count(self, tally: Tally, report: Report) -> None:
-        # What is in a part already is there with all its attempts.
+    def count(self, totals: Totals, report: VerificationReport) -> None:
+        # A trial that is in a part is there with all its attempts.
         trials = sorted({trial for trial, _ in self.intents | self.results.keys()})
-        sealed = tally.sealed(trials)
-        fresh = [said for (trial, _), said in self.results.items() if trial not in sealed]
-        report.unsealed += sum(final for final, _ in fresh)
-        report.in_doubt += sum(in_doubt for _, in_doubt in fresh)
-        unheard = self.intents - self.results.keys()
-        report.in_doubt += sum(trial not in sealed for trial, _ in unheard)
+        sealed = totals.sealed_trials(trials)
+        unsealed = [flags for (trial, _), flags in self.results.items() if trial not in sealed]
+        report.unsealed += sum(final for final, _ in unsealed)
+        report.in_doubt += sum(in_doubt for _, in_doubt in unsealed)
+        without_result = self.intents - self.results.keys()
+        report.in_doubt += sum(trial not in sealed for trial, _ in without_result)
 
 
-def _check_journal(root: Path, manifest: Manifest | None, tally: Tally, report: Report) -> None:
-    unsealed = _Unsealed()
+def _check_journal(
+    root: Path, manifest: Manifest | None, totals: Totals, report: VerificationReport
+) -> None:
+    unsealed = _UnsealedEntries()
     for path in journal_paths(root):
         where = path.parent.relative_to(root).as_posix()
         damage: list[Damage] = []
@@ -231,20 +241,25 @@ def _check_journal(root: Path, manifest: Manifest | None, tally: Tally, report: 
                     problems += _read_journal(db, unsealed, damage, report)
         except (EvalharnessError, sqlite3.Error) as error:
             problems.append(error.message if isinstance(error, EvalharnessError) else str(error))
-        report.findings += [Finding(where, text) for text in (*problems, *map(_said, damage))]
-    unsealed.count(tally, report)
+        report.findings += [
+            Finding(where, text) for text in (*problems, *map(_describe_damage, damage))
+        ]
+    unsealed.count(totals, report)
 
 
-def _said(item: Damage) -> str:
+def _describe_damage(item: Damage) -> str:
     return f"entry {item.seq}: {item.reason}" if item.seq else item.reason
 
 
 def _read_journal(
-    db: sqlite3.Connection, unsealed: _Unsealed, damage: list[Damage], report: Report
+    db: sqlite3.Connection,
+    unsealed: _UnsealedEntries,
+    damage: list[Damage],
+    report: VerificationReport,
 ) -> list[str]:
     for _, value in read_entries(db, damage=damage):
         unsealed.add(value)
-    report.quarantined += len(quarantined(db))
+    report.quarantined += len(read_quarantine(db))
     if damage:
         return []
     problem = db.execute("PRAGMA quick_check").fetchone()[0]

@@ -1,8 +1,8 @@
-"""A results root given by URL: files in an object store, through pyarrow's filesystems.
+"""Access to a folder of an object store (a results root given by URL), with pyarrow's filesystems.
 
-Objects appear whole or not at all: S3 shows an upload once it is complete, and on a shared path a
-file is written aside and renamed. What is put there is read back, and its SHA-256 compared.
-Credentials come from where pyarrow and AWS look for them (environment, profile, instance role).
+Objects are written atomically: S3 shows an upload when it is complete, and on a shared path a
+temporary file is renamed. Every upload is read back, and its SHA-256 compared. Credentials come
+from where pyarrow and AWS look for them (environment, profile, instance role).
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from evalharness.store.folder import durable_files
 
 T = TypeVar("T")
 
-#: What can be written to: other schemes of pyarrow's were not tried.
+#: The supported schemes; pyarrow's others are untested.
 SCHEMES = ("s3", "file")
 _CHUNK = 2**20
-# Between tries of a request that failed, in seconds; pyarrow itself tries three times, quickly.
+# Waits between attempts, in seconds; pyarrow itself retries three times, quickly.
 _WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 _EXAMPLE = "results_dir=s3://bucket/folder"
 _CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or AWS_PROFILE"
 _BUCKET = re.compile(r"[A-Za-z0-9._-]+")
-# What pyarrow takes from a URL's query and a run needs; none of it is secret.
+# The options of pyarrow in a URL's query that a run may need; none of them is secret.
 _OPTIONS = (
     "region", "scheme", "endpoint_override", "allow_bucket_creation", "allow_delayed_open",
     "tls_ca_file_path", "tls_ca_dir_path", "tls_verify_certificates",
 )  # fmt: skip
 
 
-def is_url(place: str) -> bool:
-    """Whether a results root or a run is named by URL rather than by path."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", place) is not None
+def is_url(address: str) -> bool:
+    """Whether the address of a results root or a run is a URL rather than a path."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", address) is not None
 
 
 def check_url(url: str) -> SplitResult:
-    """Take a URL apart.
+    """Parse and check a URL.
 
     Raises:
-        ConfigError: it cannot be written to, or may hold a key, wherever it is: one with a slash in
-            it looks like a path. No message shows more than the scheme.
+        ConfigError: it cannot be written to, or may contain a secret key, also in its path. No
+            message shows more than the scheme.
     """
     try:
         parts = urlsplit(url)
-    except ValueError:  # whose message shows what it cannot read
+    except ValueError:  # its message would show the URL
         raise ConfigError("results_dir=…://… cannot be read as a URL", hint=_EXAMPLE) from None
     start = f"results_dir={parts.scheme}://…"
     if parts.scheme not in SCHEMES:
@@ -79,10 +79,10 @@ def check_url(url: str) -> SplitResult:
 
 
 def _upload(fs: Any, key: str, chunks: Iterator[bytes]) -> None:
-    """Put an object whose content may turn out to be unreadable half-way.
+    """Write an object whose chunks may fail to be read half-way.
 
-    A stream that is closed makes an object of what it was given, and pyarrow has no other way to
-    end one: so nothing is begun before the first chunk is there, and what ends early is deleted.
+    Closing a stream makes an object of what was written so far, and pyarrow cannot abort one. So
+    the stream is opened when the first chunk has been read, and an incomplete object is deleted.
     """
     chunk = next(chunks, b"")
     reading = False
@@ -94,17 +94,17 @@ def _upload(fs: Any, key: str, chunks: Iterator[bytes]) -> None:
                 chunk = next(chunks, b"")
                 reading = False
     except BaseException:
-        if reading:  # a store that refuses completes nothing, and keeps what it had
+        if reading:  # if writing failed instead, the store has kept the old object
             with suppress(OSError):
                 fs.delete_file(key)
         raise
 
 
 class _ReadError(Exception):
-    """Reading from the store failed; the cause is its error."""
+    """Reading from the store failed; ``__cause__`` is the store's error."""
 
 
-class Remote:
+class RemoteFolder:
     """A folder of an object store.
 
     Args:
@@ -117,32 +117,32 @@ class Remote:
     def __init__(self, url: str) -> None:
         parts = check_url(url)
         self._parts = parts._replace(path=parts.path.rstrip("/"))
-        self.patient = True  # False: the first refusal is the last
-        self._opened: tuple[Any, str] | None = None
+        self.retries = True  # whether a failed request is tried again
+        self._filesystem: tuple[Any, str] | None = None
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The folder's URL."""
         return urlunsplit(self._parts)
 
-    def child(self, name: str) -> Remote:
-        """A folder inside."""
-        return Remote(urlunsplit(self._parts._replace(path=f"{self._parts.path}/{name}")))
+    def child(self, name: str) -> RemoteFolder:
+        """A folder inside this one."""
+        return RemoteFolder(urlunsplit(self._parts._replace(path=f"{self._parts.path}/{name}")))
 
     def put(self, name: str, path: Path) -> str:
         """Upload a file and read it back; its SHA-256.
 
         Raises:
-            StorageError: the store refused, or keeps something else.
+            StorageError: the store refused, or returns other content.
         """
-        return self._try(name, lambda: self._put(name, path))
+        return self._retry(name, lambda: self._put(name, path))
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a small object, and read it back."""
-        self._try(name, lambda: self._write(name, content))
+        self._retry(name, lambda: self._write(name, content))
 
     def read(self, name: str) -> bytes | None:
-        """A small object, None where there is none."""
+        """The content of a small object; None if there is none."""
 
         def read() -> bytes | None:
             fs, root = self._fs()
@@ -152,24 +152,24 @@ class Remote:
             except FileNotFoundError:
                 return None
 
-        return self._try(name, read)
+        return self._retry(name, read)
 
     def fetch(self, name: str, target: Path, *, sha256: str | None = None) -> str:
-        """Download an object to a file that appears whole or not at all; its SHA-256.
+        """Download an object to a file, atomically; its SHA-256.
 
         Raises:
-            StorageError: it is not there, is not what was put there, or the disk refused.
+            StorageError: there is no such object, its hash differs, or the disk refused.
         """
 
         def copy(path: Path) -> None:
             nonlocal digest
-            hashed = hashlib.sha256()
+            sha = hashlib.sha256()
             with path.open("wb") as file:
                 path.chmod(durable_files.FILE_MODE)
                 for chunk in self._chunks(name):
-                    hashed.update(chunk)
+                    sha.update(chunk)
                     file.write(chunk)
-            digest = hashed.hexdigest()
+            digest = sha.hexdigest()
             if sha256 is not None and digest != sha256:
                 raise StorageError(
                     f"{self.url}/{name} is not what was sealed (its SHA-256 differs)",
@@ -178,47 +178,47 @@ class Remote:
 
         digest = ""
         durable_files.make_folder(target.parent)
-        self._try(name, lambda: durable_files.publish(target, copy))
+        self._retry(name, lambda: durable_files.write_durably(target, copy))
         return digest
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Names of all objects in the folder, at any depth, relative to it."""
         from pyarrow import fs as filesystems
 
-        def listed() -> list[str]:
+        def list_files() -> list[str]:
             fs, root = self._fs()
             selector = filesystems.FileSelector(root, recursive=True, allow_not_found=True)
-            found = fs.get_file_info(selector)
-            return [f.path[len(root) + 1 :] for f in found if f.type == filesystems.FileType.File]
+            entries = fs.get_file_info(selector)
+            return [f.path[len(root) + 1 :] for f in entries if f.type == filesystems.FileType.File]
 
-        return sorted(self._try("", listed))
+        return sorted(self._retry("", list_files))
 
     def _fs(self) -> tuple[Any, str]:
-        if self._opened is None:
+        if self._filesystem is None:
             from pyarrow import fs as filesystems
 
             opener: Any = filesystems.FileSystem
-            self._opened = opener.from_uri(self.url)
-        assert self._opened is not None
-        return self._opened
+            self._filesystem = opener.from_uri(self.url)
+        assert self._filesystem is not None
+        return self._filesystem
 
     def _put(self, name: str, path: Path) -> str:
         fs, root = self._fs()
-        sent = hashlib.sha256()
+        sent_hash = hashlib.sha256()
 
         def chunks() -> Iterator[bytes]:
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):
-                    sent.update(chunk)
+                    sent_hash.update(chunk)
                     yield chunk
 
         self._store(fs, f"{root}/{name}", chunks())
-        back = hashlib.sha256()
+        read_hash = hashlib.sha256()
         for chunk in self._chunks(name):
-            back.update(chunk)
-        if back.digest() != sent.digest():
+            read_hash.update(chunk)
+        if read_hash.digest() != sent_hash.digest():
             raise StorageError(f"{self.url}/{name} does not read back as it was sent")
-        return sent.hexdigest()
+        return sent_hash.hexdigest()
 
     def _write(self, name: str, content: bytes) -> None:
         fs, root = self._fs()
@@ -235,13 +235,13 @@ class Remote:
             target = Path(key)
             durable_files.make_folder(target.parent)
 
-            def aside(path: Path) -> None:
+            def write_file(path: Path) -> None:
                 with path.open("wb") as file:
                     write(file)
 
             try:
-                durable_files.publish(target, aside)
-            except StorageError as error:  # here the disk is the store, and is asked again
+                durable_files.write_durably(target, write_file)
+            except StorageError as error:  # here the disk is the store, so the write is retried
                 if isinstance(error.__cause__, OSError):
                     raise error.__cause__ from None
                 raise
@@ -249,10 +249,10 @@ class Remote:
         _upload(fs, key, chunks)
 
     def _chunks(self, name: str) -> Iterator[bytes]:
-        """An object's content; the store's errors are told from those of a disk it is written to.
+        """The content of an object, in chunks.
 
         Raises:
-            _ReadError: the store refused.
+            _ReadError: the store refused; an OSError would look like one of the local disk.
         """
         fs, root = self._fs()
         try:
@@ -262,24 +262,24 @@ class Remote:
         except OSError as error:
             raise _ReadError from error
 
-    def _try(self, name: str, do: Callable[[], T]) -> T:
-        """Do it, again after a while where the store or the network refuses."""
-        waits = iter(_WAITS_S if self.patient else ())
+    def _retry(self, name: str, action: Callable[[], T]) -> T:
+        """Run an action; retry it after a wait if the store or the network fails."""
+        waits = iter(_WAITS_S if self.retries else ())
         while True:
             try:
-                return do()
+                return action()
             except (OSError, _ReadError, ValueError) as error:
                 cause = error.__cause__ if isinstance(error, _ReadError) else error
                 wait_s = next(waits, None)
                 if wait_s is None or isinstance(cause, (FileNotFoundError, ValueError)):
-                    raise self._refused(name, cause) from error
+                    raise self._storage_error(name, cause) from error
             time.sleep(wait_s)
 
-    def _refused(self, name: str, error: BaseException | None) -> StorageError:
+    def _storage_error(self, name: str, error: BaseException | None) -> StorageError:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        place = f"{self.url}/{name}" if name else self.url
+        address = f"{self.url}/{name}" if name else self.url
         return StorageError(
-            f"{place}: {reason}",
+            f"{address}: {reason}",
             hint="look at the address, the network and the credentials in the environment "
             "(AWS_ACCESS_KEY_ID …), then run it again",
         )

@@ -1,9 +1,10 @@
-"""The local copy of a run whose results root is a URL, and how the two are kept alike.
+"""Synchronisation of a run folder with an object store, for results roots given by URL.
 
-A run is always written into a folder of this machine, the *local copy*: its journal must be on a
-local disk. Whatever is sealed there is uploaded and read back before the journal drops it, and the
-uploaded manifest lists only what was. The store itself locks nothing, so ``owner.json`` beside the
-manifest says which copy holds what the store lacks: while it is open, no other copy may write.
+A run is always written into a folder of this machine, the *local copy*, because its journal must
+be on a local disk. A part is uploaded and read back before its entries leave the journal, and the
+uploaded manifest lists only uploaded parts. The store has no locks, so ``owner.json`` beside the
+manifest names the copy that may have more than the store: while it is open, no other copy may
+write.
 
 ``owner.json`` holds: ``copy`` (random name of a machine's copies), ``host``, ``pid``, ``open``.
 """
@@ -24,25 +25,25 @@ import msgspec
 from evalharness.errors import RunInUseError, StorageError
 from evalharness.store.folder import durable_files
 from evalharness.store.journal.journal_format import FILE_NAME, connect_for_reading
-from evalharness.store.journal.repair import open_for_writing
+from evalharness.store.journal.repair import open_and_repair
 from evalharness.store.parts import parts_log
 from evalharness.store.parts.part_files import Part
-from evalharness.store.remote.object_store import Remote
-from evalharness.store.remote.upload_ledger import Uploaded
+from evalharness.store.remote.object_store import RemoteFolder
+from evalharness.store.remote.upload_ledger import UploadLedger
 
 OWNER = "owner.json"
 MARKER = ".evalharness-remote.json"
 _MANIFEST = "run.json"
 _PARTS = ("records", "attempts")
 _LOCAL = ("journal",)
-_LEASES = "leases.jsonl"  # there while workers have journals elsewhere
-_AT_ONCE = 8
-# Two that claim a run at the same moment both see the later one's name after this.
-_SETTLE_S = 1.0
+_LEASES = "leases.jsonl"  # exists while workers have journals on other machines
+_THREADS = 8
+# After this time, two copies that claim a run at once both see the later one's name.
+_CLAIM_WAIT_S = 1.0
 
 
 class Owner(msgspec.Struct, kw_only=True):
-    """Which local copy a run in the store belongs to."""
+    """The local copy that a run in the store belongs to; the content of ``owner.json``."""
 
     copy: str
     host: str
@@ -56,28 +57,28 @@ class _Marker(msgspec.Struct):
 
 
 def make_copy_folder(folder: Path, url: str) -> None:
-    """Make a folder for local copies of runs below ``url``; nothing where it is one already."""
+    """Make a folder for local copies of runs below ``url``, unless it exists."""
     marker = folder / MARKER
     if not marker.exists():
         durable_files.make_folder(folder)
         content = _Marker(url, secrets.token_hex(8))
-        durable_files.publish_bytes(marker, msgspec.json.encode(content))
+        durable_files.write_bytes_durably(marker, msgspec.json.encode(content))
 
 
-def mirror_of(root: Path) -> Mirror | None:
-    """The mirror of a run folder that is a local copy; None for any other."""
+def find_sync(root: Path) -> RunSync | None:
+    """The synchronisation of a run folder that is a local copy; None for any other folder."""
     root = root.absolute()
     for folder in root.parents:
         marker = folder / MARKER
         if marker.is_file():
-            known = msgspec.json.decode(marker.read_bytes(), type=_Marker)
+            content = msgspec.json.decode(marker.read_bytes(), type=_Marker)
             name = root.relative_to(folder).as_posix()
-            return Mirror(root, Remote(known.url).child(name), known.copy)
+            return RunSync(root, RemoteFolder(content.url).child(name), content.copy)
     return None
 
 
-class Mirror:
-    """One run: its local copy and its place in the store.
+class RunSync:
+    """Keeps the local copy of one run and its folder in the store equal.
 
     Args:
         root: the local copy.
@@ -85,94 +86,94 @@ class Mirror:
         copy: name of this machine's copies.
     """
 
-    def __init__(self, root: Path, remote: Remote, copy: str) -> None:
+    def __init__(self, root: Path, remote: RemoteFolder, copy: str) -> None:
         self._root = root
         self.remote = remote
         self._copy = copy
-        self._uploaded = Uploaded(root)
-        self._whole = False  # the manifest there is this copy's, and all it lists is there
+        self._ledger = UploadLedger(root)
+        self._is_complete = False  # the store has this copy's manifest and all that it lists
 
     @property
     def url(self) -> str:
-        """Where the run is."""
+        """The run's URL."""
         return self.remote.url
 
     # ── before ───────────────────────────────────────────────────────────────────────────────
 
-    def fetch(self, *, writing: bool, takeover: str | None = None) -> Owner | None:
-        """Bring the local copy up to date; whoever calls holds its lock.
+    def fetch(self, *, writing: bool, claim_lost_copy: str | None = None) -> Owner | None:
+        """Bring the local copy up to date; the caller holds its lock.
 
         Args:
             writing: the run is going to be written.
-            takeover: name of a copy that is lost for good, from which the run may be taken.
+            claim_lost_copy: name of a copy that is lost for good, from which the run may be taken.
 
         Returns:
-            The owner it was taken over from; None without that.
+            The previous owner if its copy was open; else None.
 
         Raises:
-            RunInUseError: another copy holds what the store lacks, and the run is to be written.
-            StorageError: the store refused; or this copy's journal holds answers of a time before
-                another copy went on.
+            RunInUseError: another copy is open, and the run is going to be written.
+            StorageError: the store refused; or this copy's journal holds answers that are older
+                than what another copy has uploaded.
         """
-        self.remote.patient = False
+        self.remote.retries = False
         owner = self._owner()
         has_manifest = (self._root / _MANIFEST).exists()
         if owner is not None and owner.copy == self._copy and has_manifest:
-            self._whole = not owner.open
-            self._heal()
+            self._is_complete = not owner.open
+            self._fetch_missing()
             if not writing:
-                self._fetch_inner(self.remote.names())
+                self._fetch_nested(self.remote.list_names())
             return None
-        names = self.remote.names()
-        taken = owner if owner is not None and owner.open else None
-        if writing and taken is not None and takeover != taken.copy:
+        names = self.remote.list_names()
+        open_owner = owner if owner is not None and owner.open else None
+        if writing and open_owner is not None and claim_lost_copy != open_owner.copy:
             raise RunInUseError(
-                f"{self.url} belongs to a copy on {taken.host} that is open: it is being "
+                f"{self.url} belongs to a copy on {open_owner.host} that is open: it is being "
                 "written there, or was left with answers that only its journal holds",
-                hint=f"run it there; if that machine is lost for good, takeover={taken.copy} asks "
-                "again what its journal held",
+                hint=f"run it there; if that machine is lost for good, "
+                f"claim_lost_copy={open_owner.copy} asks again what its journal held",
             )
-        self._whole = taken is None and not has_manifest
+        self._is_complete = open_owner is None and not has_manifest
         if _MANIFEST in names:
             self._pull(names, unlisted=writing)
-            self._fetch_inner(names)
-            self._whole = taken is None
-        return taken
+            self._fetch_nested(names)
+            self._is_complete = open_owner is None
+        return open_owner
 
     def claim(self) -> None:
-        """Say in the store that this copy is the one that writes.
+        """Write into the store that this copy is the owner, and open.
 
         Raises:
-            RunInUseError: another one said so at the same time.
+            RunInUseError: another copy did so at the same time.
         """
         owner = self._owner()
         if owner is None or owner.copy != self._copy:
-            self._say(is_open=True)
-            time.sleep(_SETTLE_S)
+            self._write_owner(is_open=True)
+            time.sleep(_CLAIM_WAIT_S)
             owner = self._owner()
             if owner is None or owner.copy != self._copy:
                 raise RunInUseError(f"{self.url} was begun elsewhere at the same moment")
         else:
-            self._say(is_open=True)
-        self.remote.patient = True
+            self._write_owner(is_open=True)
+        self.remote.retries = True
 
     # ── while writing ────────────────────────────────────────────────────────────────────────
 
     def push(self, parts: Sequence[Part]) -> None:
-        """Upload parts that are not there yet, whatever else changed, and the manifest last.
+        """Upload parts that the store lacks, other files that changed, and the manifest last.
 
         Raises:
             StorageError: the store refused, or another copy has taken the run over.
         """
         self.push_parts(parts)
-        for name in self._others():
+        for name in self._other_files():
             self._put_if_changed(name)
         self._put_if_changed(_MANIFEST)
-        self._whole = True
+        self._is_complete = True
 
     def push_parts(self, parts: Sequence[Part]) -> None:
-        """Upload parts that are not there yet; errors as of :meth:`push`."""
-        self._whole = False
+        """Upload parts that the store lacks; errors are those of :meth:`push`."""
+        self._is_complete = False
         owner = self._owner()
         if owner is None or owner.copy != self._copy:
             by = "somebody" if owner is None else owner.host
@@ -181,15 +182,15 @@ class Mirror:
                 hint=f"what is not there yet is in {self._root}",
             )
         for part in sorted(parts, key=lambda part: part.path):  # attempts before their records
-            missing = self._uploaded.sha256(part.path) != part.sha256
+            missing = self._ledger.sha256(part.path) != part.sha256
             if missing and (self._root / part.path).exists():
                 self._put(part.path)
 
     def release(self) -> None:
-        """Say that the store lacks nothing, unless it does or a journal holds something."""
+        """Write into the store that this copy is closed, unless the store still lacks something."""
         owner = self._owner()
         if owner is not None and owner.copy == self._copy:
-            self._say(is_open=not self._whole or _has_entries(self._root))
+            self._write_owner(is_open=not self._is_complete or _has_entries(self._root))
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────
 
@@ -197,20 +198,20 @@ class Mirror:
         content = self.remote.read(OWNER)
         return None if content is None else msgspec.json.decode(content, type=Owner)
 
-    def _say(self, *, is_open: bool) -> None:
+    def _write_owner(self, *, is_open: bool) -> None:
         owner = Owner(copy=self._copy, host=socket.gethostname(), pid=os.getpid(), open=is_open)
         self.remote.write(OWNER, msgspec.json.encode(owner))
 
-    def _heal(self) -> None:
-        """Fetch parts that the manifest lists and that are gone from this copy."""
-        for name, sha256 in _listed(self._root).items():
-            if not (self._root / name).exists() and self._uploaded.sha256(name) is not None:
+    def _fetch_missing(self) -> None:
+        """Fetch parts that the manifest lists and this copy lacks."""
+        for name, sha256 in _listed_parts(self._root).items():
+            if not (self._root / name).exists() and self._ledger.sha256(name) is not None:
                 self._fetch(name, sha256)
 
     def _pull(self, names: list[str], *, unlisted: bool) -> None:
         """Fetch what another copy wrote, the manifest last.
 
-        Whoever reads needs no part whose seal was not finished; whoever writes lists it.
+        A reader does not need parts that the manifest lacks (``unlisted``); a writer lists them.
         """
         if _has_entries(self._root):
             raise StorageError(
@@ -220,38 +221,38 @@ class Mirror:
             )
         content = self.remote.read(_MANIFEST)
         assert content is not None
-        listed = _sums(msgspec.json.decode(content, type=_Parts))
-        inner = tuple(_inner(names))
-        wanted = [n for n in names if n not in (_MANIFEST, OWNER) and not n.startswith(inner)]
+        listed = _part_hashes(msgspec.json.decode(content, type=_Parts))
+        nested = tuple(_nested_runs(names))
+        wanted = [n for n in names if n not in (_MANIFEST, OWNER) and not n.startswith(nested)]
         if not unlisted:
             wanted = [n for n in wanted if n in listed or not n.startswith(_PARTS)]
-        sums = [listed.get(name) for name in wanted]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(self._fetch, wanted, sums))
-        # This copy's own journal holds nothing; that of whoever wrote before is not for it.
+        hashes = [listed.get(name) for name in wanted]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(self._fetch, wanted, hashes))
+        # This copy's journal is empty; the journal of the previous owner is not copied.
         journal = self._root / "journal" / FILE_NAME
         durable_files.make_folder(journal.parent)
-        open_for_writing(journal, []).close()
+        open_and_repair(journal, []).close()
         for log in self._root.glob(parts_log.PATTERN):  # of an earlier manifest of this copy
             log.unlink()
-        durable_files.publish_bytes(self._root / _MANIFEST, content)
+        durable_files.write_bytes_durably(self._root / _MANIFEST, content)
 
-    def _fetch_inner(self, names: list[str]) -> None:
-        """Bring judgings up to date: each is a run of its own, which this copy may own."""
-        for prefix in _inner(names):
+    def _fetch_nested(self, names: list[str]) -> None:
+        """Bring nested runs (judgings) up to date; each has an owner of its own."""
+        for prefix in _nested_runs(names):
             name = prefix.rstrip("/")
             durable_files.make_folder(self._root / name)
-            inner = Mirror(self._root / name, self.remote.child(name), self._copy)
-            inner.fetch(writing=False)
+            nested = RunSync(self._root / name, self.remote.child(name), self._copy)
+            nested.fetch(writing=False)
 
     def _fetch(self, name: str, sha256: str | None) -> None:
         path = self._root / name
-        if sha256 is not None and sha256 == self._uploaded.sha256(name) and path.exists():
+        if sha256 is not None and sha256 == self._ledger.sha256(name) and path.exists():
             return
-        self._uploaded.note(name, self.remote.fetch(name, path, sha256=sha256))
+        self._ledger.note(name, self.remote.fetch(name, path, sha256=sha256))
 
-    def _others(self) -> Iterator[str]:
-        """Files that are no parts and not this machine's alone."""
+    def _other_files(self) -> Iterator[str]:
+        """Files to upload that are no parts and do not belong to nested runs."""
         for path in sorted(self._root.iterdir()):
             if path.is_file() and path.name not in (_MANIFEST, "run.lock", OWNER):
                 if not path.name.startswith(".") and not path.match(parts_log.PATTERN):
@@ -266,14 +267,14 @@ class Mirror:
                 )
 
     def _put_if_changed(self, name: str) -> None:
-        if self._uploaded.is_changed(name):
+        if self._ledger.is_changed(name):
             self._put(name)
 
     def _put(self, name: str) -> None:
-        self._uploaded.note(name, self.remote.put(name, self._root / name))
+        self._ledger.note(name, self.remote.put(name, self._root / name))
 
 
-def _inner(names: list[str]) -> list[str]:
+def _nested_runs(names: list[str]) -> list[str]:
     """Prefixes of the runs inside a run."""
     return [n.removesuffix(_MANIFEST) for n in names if n.endswith(f"/{_MANIFEST}")]
 
@@ -284,20 +285,20 @@ class _Parts(msgspec.Struct):
     rewriting: list[str] = []
 
 
-def _sums(manifest: _Parts) -> dict[str, str | None]:
-    """SHA-256 of each part; None while it is rewritten, when it is that of before or after."""
+def _part_hashes(manifest: _Parts) -> dict[str, str | None]:
+    """SHA-256 of each part; None while it is rewritten, because it may be the old or new one."""
     return {p.path: None if p.path in manifest.rewriting else p.sha256 for p in manifest.parts}
 
 
-def _listed(root: Path) -> dict[str, str | None]:
+def _listed_parts(root: Path) -> dict[str, str | None]:
     manifest = msgspec.json.decode((root / _MANIFEST).read_bytes(), type=_Parts)
-    lines = parts_log.read(parts_log.path_of(root, manifest.parts_log))
-    manifest.parts = parts_log.merged(manifest.parts, lines)
-    return _sums(manifest)
+    lines = parts_log.read(parts_log.log_path(root, manifest.parts_log))
+    manifest.parts = parts_log.merge(manifest.parts, lines)
+    return _part_hashes(manifest)
 
 
 def _has_entries(root: Path) -> bool:
-    """Whether a run's journals hold anything, here or on workers' own disks."""
+    """Whether a run's journals hold entries, here or on workers' own disks."""
     if (root / "journal" / _LEASES).exists():
         return True
     for path in (root / "journal").rglob(FILE_NAME):

@@ -1,4 +1,4 @@
-"""What of a local copy is in the store: a ledger beside the run's files."""
+"""A ledger of the files of a local copy that are in the object store, kept beside the files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class _Entry(msgspec.Struct, array_like=True):
     mtime_ns: int
 
 
-class Uploaded:
+class UploadLedger:
     """Files of one run that are in the store, by their names in the run folder.
 
-    A line of the ledger that was cut off only means that a file is uploaded again.
+    A truncated line of the ledger only means that a file is uploaded again.
 
     Args:
         root: the local copy.
@@ -29,29 +29,29 @@ class Uploaded:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._known: dict[str, _Entry] = {}
+        self._entries: dict[str, _Entry] = {}
         path = root / _LEDGER
         for line in path.read_bytes().splitlines() if path.exists() else []:
             try:
-                noted = msgspec.json.decode(line, type=_Entry)
+                entry = msgspec.json.decode(line, type=_Entry)
             except msgspec.MsgspecError:
                 continue
-            self._known[noted.name] = noted
+            self._entries[entry.name] = entry
 
     def sha256(self, name: str) -> str | None:
-        """SHA-256 of a file as it is in the store; None where it is not known to be there."""
-        known = self._known.get(name)
-        return None if known is None else known.sha256
+        """SHA-256 of a file in the store; None if it is not known to be there."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.sha256
 
     def is_changed(self, name: str) -> bool:
-        """Whether a file is not there yet, or was another one, by size and time of change."""
-        known, about = self._known.get(name), (self._root / name).stat()
-        return known is None or (known.size, known.mtime_ns) != (about.st_size, about.st_mtime_ns)
+        """Whether a file is not in the store yet, or has changed its size or modification time."""
+        entry, stat = self._entries.get(name), (self._root / name).stat()
+        return entry is None or (entry.size, entry.mtime_ns) != (stat.st_size, stat.st_mtime_ns)
 
     def note(self, name: str, sha256: str) -> None:
-        """A file is in the store and in the copy, alike; several threads may say so at once."""
-        about = (self._root / name).stat()
-        noted = _Entry(name, sha256, about.st_size, about.st_mtime_ns)
-        self._known[name] = noted
-        with (self._root / _LEDGER).open("ab") as file:  # one write a line, for several threads
-            file.write(msgspec.json.encode(noted) + b"\n")
+        """Note that a file is the same in the store and in the copy; thread-safe."""
+        stat = (self._root / name).stat()
+        entry = _Entry(name, sha256, stat.st_size, stat.st_mtime_ns)
+        self._entries[name] = entry
+        with (self._root / _LEDGER).open("ab") as file:  # one write per line, so threads may share
+            file.write(msgspec.json.encode(entry) + b"\n")

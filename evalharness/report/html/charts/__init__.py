@@ -18,10 +18,10 @@ from evalharness.report.html.series import Series
 
 Row = dict[str, Any]
 
-__all__ = ["Chart", "charts_of"]
+__all__ = ["Chart", "report_charts"]
 
 
-def charts_of(data: Row, series: dict[str, Series]) -> dict[str, list[Chart]]:
+def report_charts(data: Row, series: dict[str, Series]) -> dict[str, list[Chart]]:
     """All plots of a page, by section.
 
     Args:
@@ -29,11 +29,11 @@ def charts_of(data: Row, series: dict[str, Series]) -> dict[str, list[Chart]]:
         series: how settings are drawn; those missing from it are left out of the line plots.
     """
     return {
-        "sweep": sweeps.sweep(data),
-        "repeats": repeats.repeats(data, series),
-        "speed": speed.speed(data, series),
-        "load": load.load(data, series),
-        "tradeoffs": tradeoffs.tradeoffs(data),
-        "comparisons": comparisons.forest(data),
-        "timeline": timeline.timeline(data),
+        "sweep": sweeps.sweep_charts(data),
+        "repeats": repeats.repeat_charts(data, series),
+        "speed": speed.speed_charts(data, series),
+        "load": load.load_charts(data, series),
+        "tradeoffs": tradeoffs.tradeoff_charts(data),
+        "comparisons": comparisons.forest_charts(data),
+        "timeline": timeline.timeline_charts(data),
     }

@@ -1,7 +1,7 @@
-"""What the plots share: sizes, axes, the scales that give each series its look.
+"""Parts that the plots share: sizes, axes, and the scales for colour, dash and shape.
 
-Names that come from outside (labels, parameter values) only ever stand in the data of a
-specification, made printable and short; never in an expression, a field name or a format.
+Names that come from outside (labels, parameter values) appear only in the data of a
+specification, printable and short: never in an expression, a field name or a format.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PERCENT = ".0%"
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """One plot: a title and a caption for people, a specification for the renderer.
+    """One plot: a title, a caption, and the specification to draw.
 
     ``legend`` lists series of this plot alone; the series of settings have one legend a section.
     ``wide`` plots take half of a page; those that ``scroll`` keep their size on a narrow screen,
@@ -42,32 +42,32 @@ class Chart(msgspec.Struct, frozen=True):
 
 
 def names_for(labels: Sequence[str], width: int) -> list[str]:
-    """Labels short enough for an axis; numbered where shortening would make two of them one."""
+    """Labels short enough for an axis; numbered where two shortened ones would be equal."""
     names = [one_line(label, width) for label in labels]
     if len(set(names)) == len(names):
         return names
     return [one_line(f"{i + 1}. {label}", width) for i, label in enumerate(labels)]
 
 
-def sizes(counts: Iterable[int]) -> str:
+def range_text(counts: Iterable[int]) -> str:
     """``12``, or ``9 to 12`` where they differ."""
-    found = sorted(set(counts))
-    return " to ".join(f"{count:,}" for count in dict.fromkeys((found[0], found[-1])))
+    distinct = sorted(set(counts))
+    return " to ".join(f"{count:,}" for count in dict.fromkeys((distinct[0], distinct[-1])))
 
 
-def prompts(counts: Iterable[int]) -> str:
+def prompts_caption(counts: Iterable[int]) -> str:
     """``n = 12 prompts``, for a caption."""
-    found = list(counts)
-    return f"n\u00a0=\u00a0{sizes(found)} {'prompt' if set(found) == {1} else 'prompts'}"
+    sizes = list(counts)
+    return f"n\u00a0=\u00a0{range_text(sizes)} {'prompt' if set(sizes) == {1} else 'prompts'}"
 
 
 def bar_step(rows: int) -> Row:
-    """The height of a row of a bar plot, in pixels: many rows stand closer."""
+    """The height of a row of a bar plot in pixels, smaller where there are many."""
     return {"step": 24 if rows <= 12 else 16}
 
 
 def name_axis(names: Sequence[str]) -> Row:
-    """A channel of names down the left of a plot, in their order."""
+    """A vertical channel of names, in their order."""
     return {
         "field": "name", "type": "nominal", "sort": list(names), "title": None,
         "axis": {"labelOverlap": False},
@@ -133,7 +133,7 @@ def lines(values: list[Row], series: Sequence[Series], x: Row, y: Row, **more: A
 
 
 def with_points(spec: Row, series: Sequence[Series]) -> Row:
-    """The same lines with their points marked."""
+    """Add marks for the points to a specification of lines."""
     points = {
         "mark": {"type": "point", "filled": True, "opacity": 1},
         "encoding": {"color": colour(series), "shape": shape(series)},
@@ -142,7 +142,7 @@ def with_points(spec: Row, series: Sequence[Series]) -> Row:
 
 
 def with_intervals(spec: Row, series: Sequence[Series]) -> Row:
-    """The same with vertical intervals from ``low`` to ``high``, behind everything else."""
+    """Add vertical intervals from ``low`` to ``high``, behind everything else."""
     rule = {
         "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55},
         "encoding": {
@@ -165,15 +165,15 @@ def heat(field: str, low: float, high: float) -> Row:
 
 
 def heat_step(value: float, low: float, high: float) -> int:
-    """The step of :func:`heat` that a value falls on."""
+    """The step of :func:`heat` for a value."""
     steps = len(palette.HEAT)
     if high <= low:
-        return steps - 1  # as the quantizing scale has it
+        return steps - 1  # like the quantizing scale
     return min(steps - 1, max(0, int(steps * (value - low) / (high - low))))
 
 
-def clipped(ci: Sequence[float] | None) -> tuple[float | None, float | None]:
-    """The ends of an interval of a share, cut to 0..1 as the tables show it."""
+def clip_interval(ci: Sequence[float] | None) -> tuple[float | None, float | None]:
+    """The ends of an interval of a share, cut to 0..1 as in the tables."""
     if ci is None:
         return None, None
     return max(0.0, min(1.0, ci[0])), max(0.0, min(1.0, ci[1]))

@@ -7,11 +7,11 @@ from typing import Any
 from evalharness.report.html import palette
 from evalharness.report.html.charts import chart_parts
 from evalharness.report.html.charts.chart_parts import Chart, Row
-from evalharness.report.words import format_numbers as n
-from evalharness.report.words.differences import is_real
+from evalharness.report.words.differences import is_real, sides_text, stratum_text
+from evalharness.report.words.format_numbers import time_unit
 
-ROWS = 24
-LABEL = 48  # characters of the name of a row
+MAX_ROWS = 24
+MAX_LABEL = 48  # characters of the name of a row
 _TITLES = {
     "agreement": ("Same text", "difference (percentage points)"),
     "agreement_answer": ("Same answer", "difference (percentage points)"),
@@ -24,8 +24,8 @@ _SHORT = {"temperature": "T"}  # as in the labels of settings
 _SCALES = {"completion_tokens": 1.0, "cost_usd": 1000.0}
 
 
-def forest(data: Row) -> list[Chart]:
-    """One plot a metric; pooled comparisons first, as many rows as can be read."""
+def forest_charts(data: Row) -> list[Chart]:
+    """One plot a metric: the first :data:`MAX_ROWS` comparisons, pooled ones before others."""
     charts: list[Chart] = []
     for metric, (title, axis) in _TITLES.items():
         rows = [row for row in data["comparisons"] if row["metric"] == metric and row["n"]]
@@ -35,13 +35,13 @@ def forest(data: Row) -> list[Chart]:
 
 
 def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
-    shown = sorted(rows, key=lambda row: not row["pooled"])[:ROWS]
+    shown = sorted(rows, key=lambda row: not row["pooled"])[:MAX_ROWS]
     scale = _SCALES.get(metric, 100.0)
     if metric == "latency_s":
         ends = [abs(end) for row in shown for end in row["ci95"] or [row["difference"]]]
-        unit, scale = n.time_unit(max(ends))
+        unit, scale = time_unit(max(ends))
         axis = f"difference ({unit})"
-    names = chart_parts.names_for([row_name(row) for row in shown], LABEL)
+    names = chart_parts.names_for([row_name(row) for row in shown], MAX_LABEL)
     values = [_datum(row, name, scale) for row, name in zip(shown, names, strict=True)]
     y = {
         "field": "name", "type": "nominal", "sort": names, "title": None,
@@ -78,11 +78,11 @@ def _plot(title: str, axis: str, metric: str, rows: list[Row]) -> Chart:
             },
         ],
     }
-    size = chart_parts.prompts(row["n"] for row in shown)
-    beside = f"; {len(shown)} of {len(rows)} comparisons" if len(rows) > len(shown) else ""
+    size = chart_parts.prompts_caption(row["n"] for row in shown)
+    left_out = f"; {len(shown)} of {len(rows)} comparisons" if len(rows) > len(shown) else ""
     caption = (
         f"{size}; 95 % intervals; blue: real, after adjustment for the number of comparisons; "
-        f"band: too small to be detected here{beside}"
+        f"band: too small to be detected here{left_out}"
     )
     return Chart(title, caption, spec, wide=True, scroll=True)
 
@@ -107,12 +107,13 @@ def _datum(row: Row, name: str, scale: float) -> Row:
 
 
 def row_name(row: Row) -> str:
-    """What a comparison compares, as short as it can be said."""
-    sides = f"{row['by']} {n.parameter(row['a_value'])} − {n.parameter(row['b_value'])}"
+    """The sides of a comparison and where it was made, as short as possible."""
+    sides = sides_text(row)
     if row["pooled"]:
         return f"{sides}, pooled"
     if not row["stratum"]:
         return sides
-    # Long names would push the last axis, which tells the rows apart, out of the picture.
-    stratum = ((_SHORT.get(k, k), n.parameter(v)) for k, v in row["stratum"].items())
-    return sides + " at " + ", ".join(f"{name} {value}" for name, value in stratum)
+    # Short names, because the last axis, which distinguishes the rows, would be cut off.
+    stratum: Row = row["stratum"]
+    short = {_SHORT.get(axis, axis): value for axis, value in stratum.items()}
+    return f"{sides} at {stratum_text(short)}"

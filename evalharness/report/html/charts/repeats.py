@@ -1,4 +1,4 @@
-"""Repeatability: agreement over more repeats, its distribution over prompts, what goes with it."""
+"""Plots of repeatability: by number of repeats, over prompts, by length and time between."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from evalharness.report.html.charts import chart_parts
 from evalharness.report.html.charts.chart_parts import Chart, Row
 from evalharness.report.html.series import Series
 
-LEAST_PAIRS = 10  # behind a point: fewer are a coin or two
-BARS = 30  # settings in the distribution plot
+MIN_PAIRS = 10  # for a point: fewer say next to nothing
+MAX_BARS = 30  # settings in the distribution plot
 _CLASSES = (
     ("all repeats alike", palette.HEAT[6]),
     ("half of the pairs or more", palette.HEAT[4]),
@@ -19,7 +19,7 @@ _CLASSES = (
 )
 
 
-def repeats(data: Row, series: dict[str, Series]) -> list[Chart]:
+def repeat_charts(data: Row, series: dict[str, Series]) -> list[Chart]:
     """TAR@k, the distribution over prompts, and agreement by output length and time between."""
     charts = [_tar(data, series), _per_prompt(data)]
     charts += [
@@ -57,13 +57,13 @@ def _tar(data: Row, series: dict[str, Series]) -> Chart | None:
     spec = chart_parts.lines(
         values, shown, x, chart_parts.share("value", "prompts with all k alike")
     )
-    caption = f"TAR@k; {chart_parts.prompts(sizes)}"
+    caption = f"TAR@k; {chart_parts.prompts_caption(sizes)}"
     return Chart(
         "Chance that k repeats are all alike", caption, chart_parts.with_points(spec, shown)
     )
 
 
-def _class(agreement: float) -> int:
+def _agreement_class(agreement: float) -> int:
     if agreement >= 1:
         return 0
     if agreement <= 0:
@@ -72,16 +72,16 @@ def _class(agreement: float) -> int:
 
 
 def _per_prompt(data: Row) -> Chart | None:
-    """How the agreement of single prompts is spread: the mean hides whether all waver or few do."""
+    """The agreement of single prompts: the mean hides whether all prompts vary or only a few."""
     values: list[Row] = []
     names: list[str] = []
     sizes: set[int] = set()
     rows = list(zip(data["settings"], data["distributions"], strict=True))
-    labels = chart_parts.names_for([row["label"] for row, _ in rows[:BARS]], 26)
-    for label, (_, drawn) in zip(labels, rows, strict=False):
+    labels = chart_parts.names_for([row["label"] for row, _ in rows[:MAX_BARS]], 26)
+    for label, (_, distribution) in zip(labels, rows, strict=False):
         counts = [0] * len(_CLASSES)
-        for value, prompts in drawn["agreement"]:
-            counts[_class(value)] += int(prompts)
+        for value, prompts in distribution["agreement"]:
+            counts[_agreement_class(value)] += int(prompts)
         total = sum(counts)
         if not total:
             continue
@@ -120,16 +120,15 @@ def _per_prompt(data: Row) -> Chart | None:
         for i, (name, colour) in enumerate(_CLASSES)
         if any(value["class"] == str(i) for value in values)
     )
-    left_out = len(rows) - BARS
-    beside = f"; the first {BARS} of {len(rows)} settings" if left_out > 0 else ""
-    caption = f"{chart_parts.prompts(sizes)} a setting{beside}"
+    left_out = f"; the first {MAX_BARS} of {len(rows)} settings" if len(rows) > MAX_BARS else ""
+    caption = f"{chart_parts.prompts_caption(sizes)} a setting{left_out}"
     return Chart("Agreement of single prompts", caption, spec, legend)
 
 
 def _by_group(
     data: Row, series: dict[str, Series], table: str, title: str, axis: str
 ) -> Chart | None:
-    """Agreement of pairs of repeats by something they share; groups in the order of the tables."""
+    """Agreement of pairs of repeats by a group that they belong to."""
     values: list[Row] = []
     order: dict[str, None] = {}
     pairs, left_out = 0, False
@@ -138,7 +137,7 @@ def _by_group(
         for group in groups[table]:
             if look is None or group["group"] == "unknown" or group["agreement"] is None:
                 continue
-            if group["pairs"] < LEAST_PAIRS:
+            if group["pairs"] < MIN_PAIRS:
                 left_out = True
                 continue
             order.setdefault(str(group["group"]))
@@ -154,13 +153,13 @@ def _by_group(
         "axis": {"labelAngle": 0 if len(names) < 4 else -35},
     }  # fmt: skip
     spec = chart_parts.lines(values, shown, x, chart_parts.share("value", "same text"))
-    few = f"; points of fewer than {LEAST_PAIRS} pairs left out" if left_out else ""
+    few = f"; points of fewer than {MIN_PAIRS} pairs left out" if left_out else ""
     caption = f"n\u00a0=\u00a0{pairs:,} pairs; observed, not an experiment{few}"
     return Chart(title, caption, chart_parts.with_points(spec, shown))
 
 
 def _leading_number(name: str) -> tuple[float, str]:
-    """Bins by where they begin; units of time are in seconds."""
+    """The sort key of a bin: its start, of times in seconds."""
     scale = {"s": 1.0, "min": 60.0, "h": 3600.0}
     digits = "".join(c if c.isdigit() else " " for c in name).split()
     first = float(digits[0]) if digits else 0.0

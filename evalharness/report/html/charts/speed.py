@@ -1,4 +1,4 @@
-"""Time and tokens: latency distributions and output lengths."""
+"""Plots of time and tokens: latency distributions and output lengths."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from evalharness.report.html import palette
 from evalharness.report.html.charts import chart_parts
 from evalharness.report.html.charts.chart_parts import Chart, Row
 from evalharness.report.html.series import Series
-from evalharness.report.words import format_numbers as n
+from evalharness.report.words.format_numbers import time_unit
 
-BARS = 30
-_LOG_FROM = 20.0  # a range of this factor is drawn on a logarithmic scale
+MAX_BARS = 30
+_LOG_FROM = 20.0  # from this ratio of largest to smallest the scale is logarithmic
 
 
-def speed(data: Row, series: dict[str, Series]) -> list[Chart]:
+def speed_charts(data: Row, series: dict[str, Series]) -> list[Chart]:
     """Latency and first-token distributions, and the length of outputs."""
     charts = [
         _ecdf(data, series, "latency_s", "Latency", "time to the complete answer"),
@@ -27,17 +27,17 @@ def speed(data: Row, series: dict[str, Series]) -> list[Chart]:
 def _ecdf(data: Row, series: dict[str, Series], column: str, title: str, axis: str) -> Chart | None:
     values: list[Row] = []
     sizes: list[int] = []
-    for drawn in data["distributions"]:
-        look = series.get(drawn["setting_id"])
-        if look is None or not drawn[column]["n"]:
+    for distribution in data["distributions"]:
+        look = series.get(distribution["setting_id"])
+        if look is None or not distribution[column]["n"]:
             continue
-        sizes.append(drawn[column]["n"])
-        points: list[list[float]] = drawn[column]["ecdf"]
+        sizes.append(distribution[column]["n"])
+        points: list[list[float]] = distribution[column]["ecdf"]
         values += [{"x": x, "value": y, "key": look.key, "order": y} for x, y in points]
     if not values:
         return None
     shown = list(series.values())
-    unit, scale = n.time_unit(max(v["x"] for v in values) / 10)
+    unit, scale = time_unit(max(v["x"] for v in values) / 10)
     for value in values:
         value["x"] *= scale
     low, high = min(v["x"] for v in values), max(v["x"] for v in values)
@@ -55,25 +55,25 @@ def _ecdf(data: Row, series: dict[str, Series], column: str, title: str, axis: s
     spec["width"] = 450
     return Chart(
         f"{title} distribution",
-        f"n\u00a0=\u00a0{chart_parts.sizes(sizes)} answers a line",
+        f"n\u00a0=\u00a0{chart_parts.range_text(sizes)} answers a line",
         spec,
         wide=True,
     )
 
 
 def _lengths(data: Row) -> Chart | None:
-    """The middle half of output lengths with the median, and from 5 % to 95 %."""
+    """Output lengths by setting: median, middle half, and the range from 5 % to 95 %."""
     names: list[str] = []
     values: list[Row] = []
     rows = list(zip(data["settings"], data["distributions"], strict=True))
-    labels = chart_parts.names_for([row["label"] for row, _ in rows[:BARS]], 26)
-    for label, (_, drawn) in zip(labels, rows, strict=False):
-        tokens = drawn["completion_tokens"]
+    labels = chart_parts.names_for([row["label"] for row, _ in rows[:MAX_BARS]], 26)
+    for label, (_, distribution) in zip(labels, rows, strict=False):
+        tokens = distribution["completion_tokens"]
         if tokens["n"]:
             names.append(label)
             values.append({"name": names[-1], **tokens})
     if len({v[end] for v in values for end in ("p5", "p95")}) < 2:
-        return None  # every output is as long as the other: the table says it
+        return None  # all outputs are equally long: the table shows it
     spec: dict[str, Any] = {
         "width": 130,
         "height": chart_parts.bar_step(len(names)),
@@ -97,7 +97,7 @@ def _lengths(data: Row) -> Chart | None:
             },
         ],
     }
-    size = chart_parts.sizes(v["n"] for v in values)
-    beside = f"; the first {BARS} of {len(rows)} settings" if len(rows) > BARS else ""
-    caption = f"median, middle half, 5 % to 95 %; n\u00a0=\u00a0{size} outputs a setting{beside}"
+    size = chart_parts.range_text(v["n"] for v in values)
+    left_out = f"; the first {MAX_BARS} of {len(rows)} settings" if len(rows) > MAX_BARS else ""
+    caption = f"median, middle half, 5 % to 95 %; n\u00a0=\u00a0{size} outputs a setting{left_out}"
     return Chart("Length of outputs", caption, spec)

@@ -1,0 +1,143 @@
+"""The facts of ``evalharness plan`` as lines of text for a person."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from evalharness.process.text import plural
+
+_MAX_SHOWN = 20
+
+
+def plan_lines(
+    facts: dict[str, Any], arguments: Sequence[str], *, piloted: bool = False
+) -> list[str]:
+    """The facts for a person, and last the command that goes on; after a pilot none is offered."""
+    run = shlex.join(["evalharness", "run", *arguments])
+    settings: list[str] = facts["settings"]
+    shown = [f"  {label}" for label in settings[:_MAX_SHOWN]]
+    if len(settings) > _MAX_SHOWN:
+        shown.append(f"  … and {len(settings) - _MAX_SHOWN} more")
+    if facts["load_points"]:
+        return [*_load_lines(facts), f"to measure what is left: {run}"]
+    out = [
+        f"{facts['name']}: {plural(facts['prompts'], 'prompt')} × "
+        f"{plural(len(settings), 'setting')} × {plural(facts['repeats'], 'repeat')} = "
+        f"{plural(facts['trials'], 'trial')}",
+        *shown,
+        f"recorded already, and free: {facts['recorded']} · to send: {facts['to_send']}",
+    ]
+    if facts["to_send"]:
+        out += [_tokens_line(facts), f"cost: {_cost_text(facts)}", f"time: {_time_text(facts)}"]
+    out += [
+        f"no price for {entry['model']} at {entry['provider']}; to be added to a file for "
+        f"pricing.files=[FILE], or as pricing.prices=[…]: {entry['add']}"
+        for entry in facts["unpriced"]
+    ]
+    out += [f"run `{name}` cannot be read and was left out" for name in facts["unreadable_runs"]]
+    if "detect" in facts:
+        out += facts["detect"]["lines"]
+    guessed = any(not s["extrapolated"] and s["to_send"] for s in facts["by_setting"])
+    if guessed and facts["to_send"] and not piloted:
+        pilot = shlex.join(["evalharness", "plan", "--pilot", "5", *arguments])
+        out.append(f"a few trials first narrow this down: {pilot}")
+    if not facts["to_send"]:
+        return [*out, "nothing is left to send"]
+    return [*out, f"to send what is left: {run}"]
+
+
+def _load_lines(facts: dict[str, Any]) -> list[str]:
+    """A benchmark for a person: its load points, and what they cost at most."""
+    points: list[dict[str, Any]] = facts["load_points"]
+    out = [
+        f"{facts['name']}: {plural(facts['prompts'], 'prompt')}, load points one after the other:"
+    ]
+    out += [_load_point_line(point) for point in points[:_MAX_SHOWN]]
+    if len(points) > _MAX_SHOWN:
+        out.append(f"  … and {len(points) - _MAX_SHOWN} more")
+    known = all(p["requests"] is not None and "search" not in p["load"] for p in points)
+    if known:
+        out += [_tokens_line(facts), f"cost, at most: {_cost_text(facts)}"]
+    else:
+        out.append("tokens and cost are not known before: limits.max_cost_usd bounds them")
+    return out
+
+
+def _tokens_line(facts: dict[str, Any]) -> str:
+    bases = {
+        "recorded": "these prompts were counted before",
+        "fitted": "from tokens a character in recorded runs, 95 % interval",
+        "length": "guessed from their length, right within a factor of 2",
+    }
+    basis = " · ".join(dict.fromkeys(bases[model["basis"]] for model in facts["models"]))
+    recorded = sum(setting["observed"] for setting in facts["by_setting"])
+    extrapolated = all(s["extrapolated"] for s in facts["by_setting"] if s["to_send"])
+    answers = (
+        f"from {recorded} recorded answers, 95 % interval"
+        if extrapolated
+        else "0 to max_tokens where no answers are recorded"
+    )
+    return (
+        f"prompt tokens: {_range_text(facts['prompt_tokens'])} ({basis})\n"
+        f"completion tokens: {_range_text(facts['completion_tokens'])} ({answers})"
+    )
+
+
+def _range_text(tokens: dict[str, Any]) -> str:
+    low, expected, high = tokens["low"], tokens["expected"], tokens["high"]
+    top = "no bound (set params.max_tokens)" if high is None else f"{high:,.0f}"
+    if expected is None:
+        return f"{low:,.0f} to {top}"
+    if high is not None and round(low) == round(high):
+        return f"{expected:,.0f}"
+    return f"about {expected:,.0f}, {low:,.0f} to {top}"
+
+
+def _cost_text(facts: dict[str, Any]) -> str:
+    from evalharness.report.words.format_numbers import dollars
+
+    cost = facts["cost_usd"]
+    if cost is None:
+        return "unknown, a price is missing"
+    if cost["most"] == 0:
+        return "$0 (free)"
+    top = "no bound (set params.max_tokens)" if cost["most"] is None else dollars(cost["most"])
+    about = "" if cost["expected"] is None else f"about {dollars(cost['expected'])}, "
+    worst = facts["worst_case_usd"]
+    more = "" if worst is None else f"; never above {dollars(worst)} without retries"
+    return f"{about}{dollars(cost['least'])} to {top}{more}"
+
+
+def _time_text(facts: dict[str, Any]) -> str:
+    time_s = facts["time_s"]
+    if time_s["expected"] is None:
+        return "unknown (no recorded run of this model, and neither limits.rpm nor limits.tpm)"
+    limit, duration = time_s["limited_by"], _duration_text(time_s["expected"])
+    by = f"limits.{limit}={facts[limit]:g}"
+    if limit == "concurrency":
+        by = f"limits.concurrency={facts['concurrency']} at the recorded latency"
+    if time_s["at_concurrency"] is None:
+        return f"at least {duration} ({by}; no recorded latency of this model)"
+    return f"about {duration} ({by})"
+
+
+def _duration_text(seconds: float) -> str:
+    if seconds < 1:
+        return "a second"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _load_point_line(point: dict[str, Any]) -> str:
+    """A load point on one line."""
+    load: dict[str, Any] = dict(point["load"])
+    search = load.pop("search", None)
+    shown = ", ".join(f"{key}={value}" for key, value in load.items() if key != "slo")
+    known = point["requests"] is not None
+    count = f"about {point['requests']} requests" if known else "as many requests as fit"
+    lasts = "" if point["seconds"] is None else f" in {_duration_text(point['seconds'])}"
+    steps = "" if search is None else f", up to {search.get('max_points', 16)} such steps"
+    return f"  {shown}: {count}{lasts}{steps}"

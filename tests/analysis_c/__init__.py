@@ -1,1 +1,0 @@
-"""Verdicts and comparisons end to end, on runs of the command."""

@@ -1,0 +1,7 @@
+"""Every transport on every event loop, as the tests of the transports have them."""
+
+from __future__ import annotations
+
+from tests.http.conftest import kind, opened, pytest_asyncio_loop_factories
+
+__all__ = ["kind", "opened", "pytest_asyncio_loop_factories"]

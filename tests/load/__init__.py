@@ -1,1 +1,0 @@
-"""Benchmarks: arrivals, pacing, metrics, search, the section of the report."""

@@ -1,0 +1,40 @@
+"""Numbers as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from evalharness.report.words import format_numbers
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (format_numbers.percent(None), "—"),
+        (format_numbers.percent(0.456, 1), "45.6 %"),
+        (format_numbers.share_interval([-0.05, 1.2]), "[0, 100]"),
+        (format_numbers.seconds(0.0123), "12.3 ms"),
+        (format_numbers.seconds(1.0), "1.00 s"),
+        (format_numbers.seconds(2_000.0), "2,000 s"),
+        (format_numbers.duration(1042.0), "17 min 22 s"),
+        (format_numbers.duration(7200.0), "2 h"),
+        (format_numbers.dollars(None), "—"),
+        (format_numbers.dollars(0.0), "$0"),
+        (format_numbers.dollars(0.00123), "$0.00123"),
+        (format_numbers.dollars(1234.5), "$1,234.50"),
+        (format_numbers.metric_difference("score", -2.2e-17), "0.0 pp"),
+        (format_numbers.metric_difference("score", -0.593), "−59.3 pp"),
+        (format_numbers.metric_difference("latency_s", 2.6), "+2.6 s"),
+        (format_numbers.difference_interval("agreement", [-1.2, 0.5]), "[−100.0, +50.0]"),
+        (format_numbers.difference_interval("score", None), "[alike for every prompt]"),
+        (format_numbers.p_value(0.0004), "p < .001"),
+        (format_numbers.p_value(0.28), "p = .28"),
+        (format_numbers.parameter_text(None), "not sent"),
+        (format_numbers.parameter_text(0.70), "0.7"),
+        (format_numbers.parameter_text(True), "true"),
+        (format_numbers.instant("2026-11-23T23:18:10+00:00"), "23 November 2026, 23:18 UTC"),
+    ],
+)
+def test_numbers_read_well(shown: str, expected: str) -> None:
+    """Units, signs and digits as people write them; a unit never parts from its number."""
+    assert shown.replace("\u00a0", " ") == expected
