@@ -225,7 +225,7 @@ def markdown() -> str:
         "",
         "Types: text and key are strings (key: few distinct values), time is a UTC timestamp in "
         "nanoseconds, money is `decimal128(24, 12)` US dollars. Null always means unknown or not "
-        "applicable, never zero.",
+        "applicable, never zero. Words: [glossary](glossary.md).",
     ]
     for name, columns in TABLES.items():
         where = f"{name}/part-*.parquet" if name in ("records", "attempts") else f"{name}.parquet"

@@ -30,7 +30,7 @@ def _report(arguments: argparse.Namespace) -> int:
         markdown=arguments.markdown,
         html=arguments.html,
         open_html=arguments.open,
-        everything=arguments.all,
+        include_inactive=arguments.all,
         pricing=arguments.pricing,
         volume=arguments.volume,
     )

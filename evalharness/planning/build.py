@@ -105,8 +105,8 @@ def _check_setting(setting: Setting, profile: Profile) -> Setting:
 
 def _check_prompts(plan: Plan, profiles: Mapping[str, Profile]) -> None:
     """Render and check every prompt once per distinct template and system prompt."""
-    by_shape = {(s.system, s.template): s for s in plan.settings}
-    for setting in by_shape.values():
+    by_template = {(s.system, s.template): s for s in plan.settings}
+    for setting in by_template.values():
         renderer = plan.renderer(setting)
         renderer.prepare(plan.prompts)
         for prompt in plan.prompts:

@@ -58,10 +58,10 @@ def load_identity(config: RunConfig, row: Mapping[str, Any]) -> dict[str, Any]:
     concurrency = load.concurrency or (
         config.limits.concurrency if load.arrival == "closed" else OPEN_LOOP_CONCURRENCY
     )
-    shape = _keys_set(msgspec.structs.replace(load, concurrency=concurrency))
+    keys = _keys_set(msgspec.structs.replace(load, concurrency=concurrency))
     return {
         "arrival": load.arrival,
-        **{k: v for k, v in shape.items() if k not in _keys_outside_identity(load)},
+        **{k: v for k, v in keys.items() if k not in _keys_outside_identity(load)},
     }
 
 
@@ -134,9 +134,9 @@ def _check_required(load: LoadConfig, config: RunConfig) -> None:
         )
 
 
-def load_from_identity(shape: Mapping[str, Any], config: LoadConfig) -> LoadConfig:
+def load_from_identity(identity: Mapping[str, Any], config: LoadConfig) -> LoadConfig:
     """The load of a setting or a measurement, judged by the limits of ``config``."""
-    load = msgspec.convert(dict(shape), LoadConfig)
+    load = msgspec.convert(dict(identity), LoadConfig)
     limits = {name: getattr(config, name) for name in _JUDGING_KEYS}
     return msgspec.structs.replace(load, **limits)
 
@@ -145,9 +145,9 @@ def group_by_load_point(settings: Sequence[Setting]) -> list[list[Setting]]:
     """Settings by load point, in the order of the plan. A replay has one setting per load point."""
     points: dict[Any, list[Setting]] = {}
     for setting in settings:
-        shape = msgspec.json.encode(setting.load, order="deterministic")
+        identity = msgspec.json.encode(setting.load, order="deterministic")
         replay = setting.setting_id if setting.load.get("arrival") == "replay" else ""
-        points.setdefault((shape, setting.endpoint, setting.model, replay), []).append(setting)
+        points.setdefault((identity, setting.endpoint, setting.model, replay), []).append(setting)
     return list(points.values())
 
 

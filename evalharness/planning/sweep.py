@@ -211,8 +211,8 @@ def provider_of(config: RunConfig, name: str | None) -> ProviderConfig:
 
 
 def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, str]) -> Setting:
-    shaping = {key: row[key] for key in _SETTING_KEYS if key in row}
-    provider = provider_of(config, shaping.get("provider"))
+    swept = {key: row[key] for key in _SETTING_KEYS if key in row}
+    provider = provider_of(config, swept.get("provider"))
     params: dict[str, Any] = {k: v for k, v in config.params.items() if k != "extra"}
     extra: dict[str, Any] = dict(config.params.get("extra") or {})
     for key, value in row.items():
@@ -224,15 +224,15 @@ def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, st
     extra = {key: value for key, value in extra.items() if value is not None}
     if extra:
         params["extra"] = extra
-    model = shaping.get("model") or provider.model
-    system = shaping.get("system", config.dataset.system)
-    template = shaping.get("template", config.dataset.template)
+    model = swept.get("model") or provider.model
+    system = swept.get("system", config.dataset.system)
+    template = swept.get("template", config.dataset.template)
     endpoint = identities[provider.name]
     load = load_identity(config, row)
     # Without a load the identity has no such part: a batch run's ids do not depend on it.
-    shape = [endpoint, model, params, system, template, *([load] if load else [])]
+    identity = [endpoint, model, params, system, template, *([load] if load else [])]
     return Setting(
-        setting_id=digest(canonical_json(shape))[:16],
+        setting_id=digest(canonical_json(identity))[:16],
         label="",
         provider=provider.name,
         endpoint=endpoint,

@@ -134,31 +134,33 @@ def _fetch(
     """The body of one page; retries on 429, on server errors and on lost connections."""
     problem = ""
     for attempt in range(_TRIES):
-        got = get(url, query)
-        if got.status == 200:
-            return got.body
-        problem = got.problem or f"HTTP {got.status}: {got.body[:200].decode(errors='replace')}"
-        if got.status in (401, 403):
+        response = get(url, query)
+        if response.status == 200:
+            return response.body
+        problem = (
+            response.problem or f"HTTP {got.status}: {got.body[:200].decode(errors='replace')}"
+        )
+        if response.status in (401, 403):
             raise ProviderError(
                 f"{url} refused the key: {problem}", hint="check the variable provider.api_key_env"
             )
-        if got.status in (404, 405):
+        if response.status in (404, 405):
             raise ConfigError(
                 f"there is no {PATH} at {url}", hint="reconcile works with the AI/ML API"
             )
-        if got.status is not None and got.status != 429 and got.status < 500:
+        if response.status is not None and response.status != 429 and response.status < 500:
             break
         if attempt + 1 < _TRIES:
-            pause(_wait_s(got, attempt))
+            pause(_wait_s(response, attempt))
     raise ProviderError(f"{url} cannot be read: {problem}", hint="try again later")
 
 
-def _wait_s(got: GetResponse, attempt: int) -> float:
+def _wait_s(response: GetResponse, attempt: int) -> float:
     """The server's ``Retry-After`` where that is a plain number, else a growing pause."""
-    retry_after = got.retry_after or ""
+    retry_after = response.retry_after or ""
     if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6:
         return min(float(retry_after), _LONGEST_WAIT_S)
-    return min(2.0**attempt * 4.0, _LONGEST_WAIT_S) if got.status == 429 else 2.0**attempt
+    return min(2.0**attempt * 4.0, _LONGEST_WAIT_S) if response.status == 429 else 2.0**attempt
 
 
 def _decode(body: bytes, url: str) -> _Page:

@@ -81,12 +81,12 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         score = next(iter(frame.scores.values()), None)
         right = np.zeros(len(known), np.bool_) if score is None else score >= 1.0
         scored = np.zeros(len(known), np.bool_) if score is None else ~np.isnan(score)
-        trials = cells.counts(np.ones(len(known), np.bool_))
+        trials = cells.sums(np.ones(len(known), np.bool_))
         return cls(
             frame=frame,
             costs=costs,
             trials=trials,
-            known=cells.counts(known),
+            known=cells.sums(known),
             cost=cells.money(pico),
             lowest_usd=lowest,
             highest_usd=highest,
@@ -94,9 +94,9 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             estimates_usd=estimates,
             tokens=tokens,
             **_cache(frame, cells, pico, known, book),
-            correct=cells.counts(right & known),
-            scored=cells.counts(scored) > 0,
-            reliable=(trials >= 2) & (cells.counts(right) == trials) & (trials > 0),
+            correct=cells.sums(right & known),
+            scored=cells.sums(scored) > 0,
+            reliable=(trials >= 2) & (cells.sums(right) == trials) & (trials > 0),
         )
 
     @cached_property
@@ -121,7 +121,7 @@ def _estimates(frame: RunFrame, costs: CostColumns) -> tuple[Ints, Floats]:
 
 def _tokens(cells: CellSums, counts: Floats) -> tuple[Ints, Ints]:
     known = ~np.isnan(counts)
-    return cells.counts(np.where(known, counts, 0.0).astype(np.int64)), cells.counts(known)
+    return cells.sums(np.where(known, counts, 0.0).astype(np.int64)), cells.sums(known)
 
 
 def _cache(
@@ -131,13 +131,13 @@ def _cache(
     prompt, cached = frame.values("prompt_tokens"), frame.values("cached_tokens")
     both = ~np.isnan(prompt) & ~np.isnan(cached)
     read = tuple(
-        cells.counts(np.where(both, counts, 0.0).astype(np.int64)) for counts in (prompt, cached)
+        cells.sums(np.where(both, counts, 0.0).astype(np.int64)) for counts in (prompt, cached)
     )
     del prompt, cached
     full, full_known = _without_cache(frame.records, book)
     priced = both & known & take(full_known, frame.rows)
     saved = np.where(priced, np.maximum(take(full, frame.rows) - pico, 0), 0)
-    return {"cached": read, "saved": cells.money(saved), "priced": cells.counts(priced)}
+    return {"cached": read, "saved": cells.money(saved), "priced": cells.sums(priced)}
 
 
 def _without_cache(records: Any, book: PriceBook) -> tuple[Ints, Bools]:

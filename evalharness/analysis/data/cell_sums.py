@@ -49,13 +49,13 @@ class CellSums:
         self._filled_cells = cell[self._starts]
         self._cell_count = frame.cells
 
-    def counts(self, values: Ints | Bools) -> Ints:
+    def sums(self, values: Ints | Bools) -> Ints:
         """Sums of whole numbers."""
         return self._to_all_cells(np.add.reduceat(values, self._starts, dtype=np.int64), 0)
 
     def money(self, pico: Ints) -> MoneySums:
         """Sums of amounts in pico-dollars."""
-        return MoneySums(self.counts(pico >> 32), self.counts(pico & _LIMB))
+        return MoneySums(self.sums(pico >> 32), self.sums(pico & _LIMB))
 
     def lowest(self, values: Floats) -> Floats:
         """The lowest number that is not NaN; infinity where there is none."""

@@ -106,7 +106,7 @@ def narrow(values: Ints, at_least: type[np.signedinteger[Any]] = np.int32) -> In
 
 
 def take(values: npt.NDArray[_T], rows: Ints) -> npt.NDArray[_T]:
-    """``values[rows]``, made block by block, which spares a copy of all row numbers."""
+    """``values[rows]``, block by block, which spares a copy of all row numbers."""
     out = np.empty(len(rows), values.dtype)
     for start in range(0, len(rows), _BLOCK):
         out[start : start + _BLOCK] = values[rows[start : start + _BLOCK]]

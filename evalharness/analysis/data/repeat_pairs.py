@@ -1,4 +1,4 @@
-"""Pairs of repeats of the same request: what breakdowns of agreement are made over."""
+"""Pairs of repeats of the same request, over which agreement is broken down."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from evalharness.analysis.data.encode import Floats, Ints, narrow
 from evalharness.analysis.data.frame import RunFrame
 
-MAX_PAIRS = 2_000_000  # pairs looked at in a run
-BLOCK_PAIRS = 2_000_000  # pairs counted at a time
+MAX_PAIRS = 2_000_000  # compared in a run
+BLOCK_PAIRS = 2_000_000  # counted at a time
 
 
 class RepeatPairs(msgspec.Struct, frozen=True, eq=False):
@@ -60,7 +60,7 @@ def pairs_of_repeats(frame: RunFrame, limit: int = MAX_PAIRS) -> RepeatPairs:
 
 
 def _distances(sizes: Ints, limit: int) -> Ints:
-    """Choose distances 1, 2, …: all when their pairs fit the limit, else evenly spread ones."""
+    """Distances from 1 on: all when their pairs fit the limit, else evenly spread ones."""
     total = int(sizes.sum())
     if total <= limit:
         return np.arange(1, len(sizes) + 1)

@@ -23,9 +23,7 @@ Floats = NDArray[np.float64]
 
 DRAWS = 9_999
 _EXACT_UP_TO = 13  # non-zero units: 2^13 = 8,192 sign patterns, fewer than the draws
-_EXPONENT_LIMIT = (
-    60.0  # each pattern reaches the total with a chance below 2 exp(-60): 10^-22 in all
-)
+_EXPONENT_LIMIT = 60.0  # the chance of 9,999 patterns of 2 exp(-60) each is 10^-22
 _SIGNS_DRAWN = 4_000_000  # at a time; another number here gives other patterns
 _SIGNS_MULTIPLIED = 1_000_000  # at a time: 8 MB as floats
 

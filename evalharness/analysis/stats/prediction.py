@@ -67,9 +67,9 @@ def predict_total(
     unseen_wanted = np.where(seen, 0.0, wanted)
     new = unseen_wanted.sum(axis=0)
     expected = float((np.where(seen, past.mean, past.level) * wanted).sum())
-    # Each stratum has its own level, which costs it a degree of freedom: n/(n−1), as CR1's G/(G−1).
-    lost = np.sqrt(past.seen_units / np.maximum(past.seen_units - 1.0, 1.0))
-    influence = np.where(seen, past.mean - past.level, 0.0) * (lost * new / past.seen_units)
+    # The level of a stratum costs a degree of freedom: n/(n−1), as the G/(G−1) of CR1.
+    correction = np.sqrt(past.seen_units / np.maximum(past.seen_units - 1.0, 1.0))
+    influence = np.where(seen, past.mean - past.level, 0.0) * (correction * new / past.seen_units)
     groups = int((seen[:, new > 0].any(axis=1)).sum()) if (new > 0).any() else 0
     error = float((influence.sum(axis=1) ** 2).sum())
     spread = np.sqrt(past.between)

@@ -36,7 +36,7 @@ class ReportOptions(NamedTuple):
     markdown: bool = False
     html: str | None = None
     open_html: bool = False
-    everything: bool = False
+    include_inactive: bool = False
     pricing: str | None = None
     volume: float | None = None
 
@@ -58,7 +58,7 @@ def _print_or_write(
 ) -> int:
     report_overrides = parse_overrides(
         overrides,
-        include_inactive=options.everything,
+        include_inactive=options.include_inactive,
         pricing=None if options.pricing is None else Path(options.pricing),
         volume=options.volume,
     )

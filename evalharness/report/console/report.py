@@ -167,7 +167,8 @@ def footnote_lines(data: Row) -> list[str]:
             f"all N same: share of prompts whose {repeats} repeats are all identical "
             f"(TARr@{repeats})"
         )
-    if any((row.get("score") or {}).get("mean") is not None for row in rows):
+    scores: list[Row] = [row.get("score") or {} for row in rows]
+    if any(score.get("mean") is not None for score in scores):
         name = printable(data["scorers"][0]["name"])
         lines.append(f"score: {name}, mean over prompts of the mean over their scored repeats")
     lines += [
