@@ -50,7 +50,7 @@ class Plan:
         self.repeats = max_repeats(config, settings, len(prompts))
         self._profiles = profiles
         self._renderers = _renderers(settings)
-        self._frames: dict[str, BodyTemplate] = {}
+        self._body_templates: dict[str, BodyTemplate] = {}
 
     def __len__(self) -> int:
         return len(self.prompts) * len(self.settings) * self.repeats
@@ -69,11 +69,11 @@ class Plan:
         messages = self._renderers[setting.setting_id].messages(prompt)
         if prompt.params:
             return build_body(setting, prompt, messages, self._profiles[setting.provider])
-        frame = self._frames.get(setting.setting_id)
-        if frame is None:
-            frame = body_template(setting, self._profiles[setting.provider])
-            self._frames[setting.setting_id] = frame
-        return frame.body(messages)
+        template = self._body_templates.get(setting.setting_id)
+        if template is None:
+            template = body_template(setting, self._profiles[setting.provider])
+            self._body_templates[setting.setting_id] = template
+        return template.body(messages)
 
     def trials(
         self,

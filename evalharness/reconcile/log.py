@@ -138,7 +138,8 @@ def _fetch(
         if response.status == 200:
             return response.body
         problem = (
-            response.problem or f"HTTP {got.status}: {got.body[:200].decode(errors='replace')}"
+            response.problem
+            or f"HTTP {response.status}: {response.body[:200].decode(errors='replace')}"
         )
         if response.status in (401, 403):
             raise ProviderError(

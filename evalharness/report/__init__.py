@@ -1,1 +1,1 @@
-"""What people read: the console, exports, and the JSON that programs read."""
+"""Reports: the JSON data of a run, and its rendering as console text, HTML and Markdown."""

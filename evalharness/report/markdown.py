@@ -12,13 +12,13 @@ from typing import Any
 
 from evalharness.process.text import plural
 from evalharness.report.html.table import Cell, SettingsTable, settings_table
+from evalharness.report.summary_text import Difference, SummaryText, summary_text
 from evalharness.report.words.format_numbers import DASH, percent
 from evalharness.report.words.judge_text import judge_lines
 from evalharness.report.words.load_text import load_view
 from evalharness.report.words.money_tables import PlainTable, money_tables
 from evalharness.report.words.money_text import money_lines
 from evalharness.report.words.sanitize import one_line
-from evalharness.report.words.summary_text import Difference, SummaryText, summary_text
 
 Row = dict[str, Any]
 

@@ -38,7 +38,7 @@ KEY = "sk-proj-" + "a1B2" * 8
         (["repeats=three"], "must be a whole number, got 'three'"),
         (["limits.rpm=x"], "must be a number or null, got 'x'"),
         (["transport=direct"], "`transport`: must be auto or httpx or reqwest, got 'direct'"),
-        (["order.repeats=no"], "`order.repeats`: must be interleaved or blocked, got "),
+        (["order.repeats=no"], "`order.repeats`: must be blocked or interleaved, got "),
         (["name=a/b"], "must be letters, digits, "),
         (
             ["provider=openai_compatible"],

@@ -16,7 +16,7 @@ from tests.durability.conftest import emulate, emulator, fork_server
 from tests.planning.small_plan import dataset
 from tests.store.remote.conftest import s3
 
-__all__ = ["cluster", "dataset", "emulate", "emulator", "s3", "fork_server"]
+__all__ = ["cluster", "dataset", "emulate", "emulator", "fork_server", "s3"]
 
 
 @pytest.fixture(scope="session")

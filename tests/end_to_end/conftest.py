@@ -5,4 +5,4 @@ from __future__ import annotations
 from tests.cli.conftest import evalharness, in_process
 from tests.durability.conftest import emulate, fork_server
 
-__all__ = ["emulate", "evalharness", "in_process", "fork_server"]
+__all__ = ["emulate", "evalharness", "fork_server", "in_process"]

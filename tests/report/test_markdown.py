@@ -9,7 +9,7 @@ import pytest
 
 from evalharness.report.build.report_data import Report
 from evalharness.report.markdown import as_markdown, escaped
-from evalharness.report.words.summary_text import summary_text
+from evalharness.report.summary_text import summary_text
 
 Row = dict[str, Any]
 

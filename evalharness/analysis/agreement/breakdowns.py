@@ -73,7 +73,7 @@ def breakdowns(frame: RunFrame, limit: int = MAX_PAIRS) -> list[dict[str, Any]]:
         "time_gap": lambda f, p: [_time_gap(f, p)],
         "in_flight": lambda f, p: [_in_flight(f, p)],
         "output_length": lambda f, p: [_output_length(f, p)],
-        "cached_tokens": lambda f, p: [_cached(f, p)],
+        "cached_tokens": lambda f, p: [_cached_tokens(f, p)],
     }
     out: list[dict[str, Any]] = [{"all_pairs": pairs.complete} for _ in frame.setting_ids]
     compared: dict[str, GroupComparison] = {}
@@ -165,7 +165,7 @@ def _bins(values: Floats, edges: tuple[float, ...]) -> Ints:
     return reached
 
 
-def _cached(frame: RunFrame, pairs: RepeatPairs) -> Groups:
+def _cached_tokens(frame: RunFrame, pairs: RepeatPairs) -> Groups:
     tokens = frame.values("cached_tokens")
     hit = np.where(np.isnan(tokens), np.int8(3), (tokens > 0).astype(np.int8))
     group = np.minimum(hit[pairs.left] + hit[pairs.right], 3)

@@ -56,9 +56,9 @@ def compare(
         ``b`` the baseline: ids, or the axis value for pooled ones, whose settings are listed in
         ``a_settings`` and ``b_settings``. ``difference`` is the mean over the ``n`` joined
         prompts of a minus b, in the metric's unit; ``ci95`` its interval; ``p`` the test named in
-        ``test``, ``p_adjusted`` the same within the family of ``family`` comparisons; ``mde`` what
-        would be detected with 80 % power, ``mde_from`` the ``spread`` of the differences, or,
-        where they are all equal, a ``bound`` of it (None: nothing bounds it); ``also_differs``
+        ``test``, ``p_adjusted`` the same within the family of ``family`` comparisons; ``mde`` the
+        minimum detectable effect with 80 % power, ``mde_from`` the ``spread`` of the differences,
+        or, where they are all equal, a ``bound`` of it (None: there is no bound); ``also_differs``
         what else differs between the sides, such as the model of a provider; ``repeats`` the
         largest K behind a value, each side; ``ratio`` the geometric mean ratio of positive
         quantities; ``percentiles`` the median and p95 over trials, for latency and tokens;

@@ -129,9 +129,10 @@ def spread_effect(frame: RunFrame, axis: str, *, seed: int = 0) -> dict[str, Any
     if verdict in ("ignored", "undetectable"):
         evidence["same_seed"] = compare_across_values(frame, ends, seed=seed)
         verdict, why = _with_seeds(evidence, verdict, why)
+    low_text, high_text = (_join_values(end) for end in values)
     sentence = (
         f"{axis} {verdict}: {evidence['effective_outputs_low']:.2f} effective outputs at "
-        f"{_listed(values[0])}, {evidence['effective_outputs_high']:.2f} at {_listed(values[1])} "
+        f"{low_text}, {evidence['effective_outputs_high']:.2f} at {high_text} "
         f"({p_text(p)}, n={n}){why}"
     )
     return {"parameter": axis, "verdict": verdict, "evidence": evidence, "sentence": sentence}
@@ -217,5 +218,5 @@ def _fixed_seed(frame: RunFrame, settings: list[int]) -> bool:
     return len(seeds) == 1 and comparison_key(None) not in seeds
 
 
-def _listed(values: list[float]) -> str:
+def _join_values(values: list[float]) -> str:
     return " and ".join(f"{value:g}" for value in values)

@@ -119,7 +119,9 @@ def _with_cost(run: Run, records: pa.Table, report_overrides: ReportOverrides) -
     import numpy as np
     import pyarrow as pa
 
-    costs = cost_columns(records, read_price_book(report_overrides, read_stored_config(run))).cost_usd
+    costs = cost_columns(
+        records, read_price_book(report_overrides, read_stored_config(run))
+    ).cost_usd
     position = records.column_names.index("cost_usd_imported")
     costs_column = pa.array(costs, pa.float64(), mask=np.isnan(costs))
     return records.set_column(position, "cost_usd", costs_column)

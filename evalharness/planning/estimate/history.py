@@ -30,7 +30,8 @@ class ModelHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         runs: names of the runs.
-        prompt_tokens: as the provider counted them, by the ``key`` of :class:`.request_text.RequestText`.
+        prompt_tokens: as the provider counted them, by the ``key`` of
+            :class:`.request_text.RequestText`.
         chars: characters of the distinct texts, at least 1; ``tokens`` belong to them.
         tokens: their prompt tokens.
         cached_share: of prompt tokens; None where no record has it.

@@ -15,10 +15,10 @@ from evalharness.pricing.usage_columns import read_codes
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Record columns read here, beside what the analysis reads.
+#: Columns of records in addition to those of the analysis.
 ERROR_COLUMNS = ("http_status", "error_kind", "error_message")
 ATTEMPT_COLUMNS = ("final", "outcome", "queue_s", "backoff_s", "in_flight")
-#: Columns that are read of the attempts that were not the last of their trial.
+#: Columns of the attempts that were not the last of their trial.
 RETRIED_COLUMNS = ("trial_id", "final", "outcome", "http_status", "error_kind", "error_message")
 _MAX_ROWS = 50
 _MESSAGE_CHARS = 300

@@ -1,4 +1,4 @@
-"""``report --json``: the whole result, and nothing but JSON."""
+"""The JSON text of a report, for ``report --json`` and ``summary.json``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evalharness.store.folder.durable_files import write_bytes_durably
 
 
 def as_json_text(data: Any) -> str:
-    """Indented JSON. NaN and infinity are refused: unknown is null by the time it gets here."""
+    """Return indented JSON. NaN and infinity are refused, because unknown values are null."""
     return (
         json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_encode_decimal)
         + "\n"
@@ -19,7 +19,7 @@ def as_json_text(data: Any) -> str:
 
 
 def write_summary(root: Path, data: Any) -> None:
-    """Keep the report's JSON in the run folder as ``summary.json``."""
+    """Write the report's JSON to ``summary.json`` in the run folder."""
     write_bytes_durably(
         root / "summary.json", as_json_text(data).encode("utf-8", "backslashreplace")
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def provenance(run: Run, settings: pa.Table) -> dict[str, Any]:
-    """Describe what made a run.
+    """Describe how a run was made.
 
     Returns:
         ``environment`` (versions and machine), ``endpoints`` that answered, ``files`` with their

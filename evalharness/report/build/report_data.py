@@ -1,7 +1,7 @@
-"""From run folders to one report: read, score, price, summarise.
+"""Building a report: read a run, score and price its records, compute every section.
 
-Everything a report says is computed from stored facts by the scoring and the prices of *now*:
-a new scorer or price needs no new request.
+Everything in a report is computed from stored records by the current scoring and prices, so that a
+new scorer or price needs no new request.
 """
 
 from __future__ import annotations
@@ -167,19 +167,19 @@ def build_reports(names: Sequence[str], overrides: ReportOverrides) -> list[Repo
     return [build_report(Run.open(name), overrides) for name in names]
 
 
-# The parts of a report, as they stand in its JSON.
+# The sections in the order of the JSON.
 _SECTION_ORDER = (
     "run", "settings", "scorers", "answers", "comparisons", "trends", "effects", "judges",
     "least_stable", "breakdowns", "prices", "leaders", "distributions", "unstable_prompts",
     "timeline", "errors", "attempts", "provenance", "load", "money",
 )  # fmt: skip
-_FORK_EACH_FROM_RECORDS = 3_000_000  # records: from here on memory counts for more than time
+_FORK_EACH_FROM_RECORDS = 3_000_000  # records: from here on memory matters more than time
 # Bodies are read for what was sent and echoed; a sample shows as much as all of them.
 _MAX_BODIES = 2_000
 
 
 def _varying_axes(frame: RunFrame) -> list[str]:
-    """Name the axes to compare along, each against its lowest or first value."""
+    """Return the axes that have more than one value."""
     axes: dict[str, set[bytes]] = {}
     for index in range(len(frame.setting_ids)):
         for name, value in frame.axes(index).items():

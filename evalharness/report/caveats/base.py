@@ -1,4 +1,4 @@
-"""One thing to know before relying on a report."""
+"""The class of a caveat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ Row = dict[str, Any]
 
 
 class Caveat(msgspec.Struct, frozen=True):
-    """One thing to know. ``serious`` ones can overturn a conclusion; others limit it."""
+    """One thing to know before relying on a report.
+
+    ``serious`` ones can overturn a conclusion; others limit it.
+    """
 
     text: str
     serious: bool

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from evalharness.report.console.fitted_tables import TextColumn, fit_tables
 from evalharness.report.console.settings_tables import scores_tables, settings_tables
+from evalharness.report.summary_text import SummaryText, run_facts, summary_text
 from evalharness.report.words.format_numbers import DASH
 from evalharness.report.words.headline_answers import HeadlineAnswer
 from evalharness.report.words.judge_text import judge_lines
@@ -19,7 +20,6 @@ from evalharness.report.words.money_tables import money_tables
 from evalharness.report.words.money_text import money_lines
 from evalharness.report.words.run_text import concurrency_lines, unscored_text
 from evalharness.report.words.sanitize import one_line, printable
-from evalharness.report.words.summary_text import SummaryText, run_facts, summary_text
 from evalharness.report.words.verdicts import merge_verdicts
 
 _MAX_DIFFERENCES = 6
@@ -89,7 +89,7 @@ def _print_load(data: Row | None, console: Console) -> None:
 
 
 def console_for_report() -> Console:
-    """A console as wide as the terminal; 100 columns where there is none to ask."""
+    """A console as wide as the terminal; 100 columns where stdout is no terminal."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
     return Console(highlight=False, width=width)
 

@@ -33,7 +33,7 @@ def _percent(value: float | None, digits: int = 0) -> str:
 
 
 def _interval(ci: list[float] | tuple[float, float] | None, scale: float = 100) -> str:
-    """An interval of a share in whole points, cut to what a share can be.
+    """An interval of a share in whole points, cut to 0–100.
 
     A t interval of few prompts may reach beyond 0 or 1; the JSON has it as computed.
     """
@@ -116,7 +116,9 @@ def _fields(rows: list[Row]) -> list[SettingsField]:
         *(
             []
             if free
-            else [SettingsField("cost $", lambda r: dollar_amount(_part(r, "cost_usd").get("total")))]
+            else [
+                SettingsField("cost $", lambda r: dollar_amount(_part(r, "cost_usd").get("total")))
+            ]
         ),
     ]
 

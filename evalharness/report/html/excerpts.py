@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["same", "removed", "added"]
+PieceKind = Literal["same", "removed", "added"]
 
 BEFORE, AFTER = 120, 700
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
@@ -17,7 +17,7 @@ _MAX_WORDS = 3_000
 class Piece(msgspec.Struct, frozen=True):
     """A piece of a diff: ``removed`` is only in the first text, ``added`` only in the second."""
 
-    kind: Kind
+    kind: PieceKind
     text: str
 
 
@@ -67,7 +67,7 @@ def word_diff(first: str, second: str) -> list[Piece]:
     return _tidy(pieces)
 
 
-def _add(pieces: list[Piece], kind: Kind, words: list[str]) -> None:
+def _add(pieces: list[Piece], kind: PieceKind, words: list[str]) -> None:
     if words:
         pieces.append(Piece(kind, "".join(words)))
 

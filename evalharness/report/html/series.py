@@ -40,7 +40,7 @@ class Axis(msgspec.Struct, frozen=True):
 
     @property
     def is_numeric(self) -> bool:
-        """Whether at least three values can stand on a scale."""
+        """Whether at least three values are numbers."""
         return len(self.numbers) >= 3
 
 

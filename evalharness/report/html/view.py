@@ -13,6 +13,7 @@ from evalharness.report.html import excerpts
 from evalharness.report.html.comparisons import comparison_row, trend_row
 from evalharness.report.html.series import Series, series_of
 from evalharness.report.html.table import SettingsTable, settings_table
+from evalharness.report.summary_text import SummaryText, summary_text
 from evalharness.report.words.breakdown_text import circumstance_tables
 from evalharness.report.words.format_numbers import (
     DASH,
@@ -27,7 +28,6 @@ from evalharness.report.words.load_text import LoadView, load_view
 from evalharness.report.words.money_tables import PlainTable, money_tables
 from evalharness.report.words.money_text import money_lines, price_origin
 from evalharness.report.words.run_text import concurrency_lines
-from evalharness.report.words.summary_text import SummaryText, summary_text
 from evalharness.report.words.verdicts import merge_verdicts
 
 Row = dict[str, Any]
@@ -58,7 +58,7 @@ class PromptView(msgspec.Struct, frozen=True):
 
 
 class PageView(msgspec.Struct, frozen=True):
-    """The whole page."""
+    """Everything on the page of a report."""
 
     summary: SummaryText
     table: SettingsTable

@@ -28,7 +28,7 @@ def percent(value: float | None, digits: int = 0) -> str:
 
 
 def share_interval(ci: Sequence[float] | None) -> str:
-    """``[76, 100]`` in per cent, cut to what a share can be; empty when undefined.
+    """``[76, 100]`` in per cent, cut to 0–100; empty when undefined.
 
     A t interval of few prompts may reach beyond 0 or 1; the JSON has it as computed.
     """
@@ -213,7 +213,7 @@ def p_value(p: float | None) -> str:
 
 
 def instant(text: str | None) -> str:
-    """An ISO 8601 instant as ``23 November 2026, 23:18 UTC``; the text itself if it is none."""
+    """An ISO 8601 instant as ``23 November 2026, 23:18 UTC``; any other text unchanged."""
     if not text:
         return DASH
     try:

@@ -38,7 +38,7 @@ def judge_lines(facts: dict[str, Any]) -> list[str]:
 
 
 def _repeats_text(facts: dict[str, Any]) -> str:
-    """How often they were judged; where some are missing, how many have all and what is missing."""
+    """How often things were judged; where replies are missing, how many things have all."""
     repeats, missing = facts["repeats"], facts["missing"]
     if not missing:
         return "" if repeats == 1 else f", {_times_text(repeats)} each"

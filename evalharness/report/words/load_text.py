@@ -15,14 +15,14 @@ Row = dict[str, Any]
 
 
 class LoadTable(NamedTuple):
-    """A table of texts."""
+    """One table of the load section."""
 
     headings: tuple[str, ...]
     rows: list[list[str]]
 
 
 class LoadView(NamedTuple):
-    """The section as a page shows it."""
+    """The load section for display."""
 
     tables: list[LoadTable]
     lines: list[str]

@@ -17,7 +17,7 @@ _NAMES = {"cost_usd": "cost", "score": "score", "agreement": "agreement"}
 
 
 def money_lines(data: Row) -> list[str]:
-    """What the run cost and bought, in sentences; none where everything is free.
+    """Sentences on what the run cost; none where everything is free.
 
     Args:
         data: a whole report; ``data["money"]`` may be absent.
@@ -46,7 +46,7 @@ def money_lines(data: Row) -> list[str]:
 
 
 def _model_at_provider(entry: Row) -> str:
-    """The model, and who serves it where that is known."""
+    """The model, with its provider where that is known."""
     return entry["model"] + (f" at {entry['provider']}" if entry["provider"] else "")
 
 
@@ -82,7 +82,7 @@ def _wasted_lines(attempts: Row | None) -> list[str]:
 
 
 def _bill_lines(billed: list[Row]) -> list[str]:
-    """The provider's bill beside the computation, and why they differ."""
+    """The provider's bill compared with the computed cost, and why they differ."""
     rows = [row for row in billed if row["billed"]]
     if not any(row["billed_usd"] for row in rows) and not any(row["reason"] for row in rows):
         return []

@@ -1,18 +1,18 @@
-"""Texts from models are hostile: make them safe to print, and short enough to read."""
+"""Making untrusted texts, such as those of models, safe to print and short enough to read."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# CSI and OSC sequences first, so that their printable tails do not stay behind.
+# CSI and OSC sequences first, so that no printable rest of them remains.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _KEEP = {"\n", "\t"}
 
 
 def printable(text: str) -> str:
-    """Take out ANSI sequences, and show control and direction-changing characters as escapes."""
-    if text.isprintable():  # nothing to take out or to show: most texts
+    """Remove ANSI sequences, and show control and direction-changing characters as escapes."""
+    if text.isprintable():  # most texts need no change
         return text
     return "".join(_visible(char) for char in _ANSI.sub("", text))
 
@@ -33,7 +33,7 @@ def one_line(text: str, width: int) -> str:
 
 
 def common_prefix(a: str, b: str) -> int:
-    """Length in characters of what two texts begin with in common."""
+    """The length of the common prefix of two texts, in characters."""
     limit = min(len(a), len(b))
     for index in range(limit):
         if a[index] != b[index]:

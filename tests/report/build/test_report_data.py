@@ -99,7 +99,7 @@ def test_a_lost_judge_ends_a_report(run: Path, monkeypatch: pytest.MonkeyPatch) 
     def lost(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(BatchScorer, "mark", lost)
+    monkeypatch.setattr(BatchScorer, "score_block", lost)
     with pytest.raises(ProcessLostError, match="for judging outputs was killed") as caught:
         build_report(Run.open(run))
     assert caught.value.exit_code == EXIT_STORAGE  # a gate that does not hold is 1

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from evalharness.report.build.report_data import Report
 from evalharness.report.console.report import print_report
-from evalharness.report.words.summary_text import summary_text
+from evalharness.report.summary_text import summary_text
 
 Row = dict[str, Any]
 

@@ -8,7 +8,7 @@ import pytest
 
 from evalharness.report.html.view import page_view
 from evalharness.report.markdown import as_markdown
-from evalharness.report.words.summary_text import summary_text
+from evalharness.report.summary_text import summary_text
 
 Row = dict[str, Any]
 
