@@ -97,7 +97,7 @@ RECORDS: tuple[Column, ...] = (
     # load (benchmarks)
     Column("measurement", "int", "which measurement of load.json it belongs to", "no load run"),
     Column("phase", "key", "warmup (in no figure) or measured", "no load run"),
-    # fate
+    # outcome
     Column("attempts", "int", "HTTP attempts made for this trial", "imported"),
     Column("http_status", "int", "of the final attempt", "no response"),
     Column("error_kind", "key", "cause, one word", "no error"),

@@ -31,6 +31,16 @@ MAX_LINES_OF_A_FILE = 350
 MAX_LINES_OF_A_FUNCTION = 70
 # One file a thing: these folders grow with the things they hold.
 TABLES = {"cli/commands", "scoring/scorers", "report/sections"}
+# Words that say nothing of what a variable holds.
+HABIT_WORDS = {
+    "aside", "asked", "beside", "found", "gone", "here", "kept", "made", "mine", "one", "said",
+    "there", "told",
+}  # fmt: skip
+# Names that end like a participle and are none, or qualify a noun.
+NOT_PARTICIPLES = {
+    "analysis/parameters/limits_respected", "analysis/stats/paired", "cli/execution/run_distributed",
+    "report/html/charts/speed",
+}  # fmt: skip
 # Modules whose name has the word "load": all are about traffic.
 TRAFFIC = {
     "analysis/load/load_metrics", "analysis/load/load_point", "analysis/load/load_timeline",
@@ -128,6 +138,34 @@ def test_class_names_are_unique() -> None:
         if not node.name.startswith("_"):
             files[node.name].append(_name(path))
     assert not {name: where for name, where in files.items() if len(where) > 1}
+
+
+def test_variables_are_named_after_the_thing() -> None:
+    """A variable, parameter or attribute says what it holds, not how it was come by."""
+    named: dict[str, set[str]] = defaultdict(set)
+    for path, node in _nodes(ast.Name, ast.arg, ast.Attribute):
+        if isinstance(node, ast.arg):
+            named[node.arg].add(_name(path))
+        elif isinstance(node.ctx, ast.Store):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            named[name.lstrip("_")].add(_name(path))
+    assert not {word: named[word] for word in HABIT_WORDS if word in named}
+
+
+def test_modules_are_nouns_or_verbs() -> None:
+    """No module is called by a past participle."""
+    participles = re.compile(r"(?:^|_)(?:\w+ed|built|chosen|found|held|kept|made|said|told)$")
+    names = {_name(path) for path in FILES if participles.search(path.stem)}
+    assert names == NOT_PARTICIPLES
+
+
+def test_pages_use_one_glossary() -> None:
+    """Every page for users links the page that explains the words."""
+    pages = sorted((ROOT.parent / "docs").glob("*.md"))
+    if not pages:
+        pytest.skip("the pages are only in a checkout")
+    missing = [p.name for p in pages if "glossary.md" not in p.read_text("utf-8")]
+    assert missing in ([], ["glossary.md"])
 
 
 def test_load_means_traffic() -> None:

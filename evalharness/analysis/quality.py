@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.agreement.determinism import cluster_interval
+from evalharness.analysis.agreement.agreement import cluster_interval
 from evalharness.analysis.data import json_values
 from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Floats, Ints

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evalharness.analysis.agreement.determinism import agreement, sensitivity
+from evalharness.analysis.agreement.agreement import agreement, sensitivity
 from evalharness.analysis.agreement.divergence import divergence
 from evalharness.analysis.cost.usage import cost_usd, token_usage
 from evalharness.analysis.data import json_values
@@ -25,7 +25,7 @@ def summarise(frame: RunFrame) -> dict[str, Any]:
     The one key is ``settings``, a list with one row a setting in the frame's order. Besides the
     documented keys a row has ``availability_ci95`` (Wilson), ``distinct``,
     ``status_share`` (of trials), ``unparsed`` (outputs without an answer, and their share),
-    ``sensitivity``, ``divergence``, ``served_models`` and ``system_fingerprints`` seen, ``axes``,
+    ``sensitivity``, ``divergence``, ``response_models`` and ``system_fingerprints`` seen, ``axes``,
     and ``scores`` of the scorers after the first.
     """
     raw = agreement(frame, frame.output_variants)
@@ -43,7 +43,7 @@ def summarise(frame: RunFrame) -> dict[str, Any]:
         "cost_usd": cost_usd(frame),
         "sensitivity": sensitivity(frame),
         "divergence": divergence(frame),
-        "served_models": _value_counts(frame, "response_model"),
+        "response_models": _value_counts(frame, "response_model"),
         "system_fingerprints": _value_counts(frame, "system_fingerprint"),
     }
     rows = [

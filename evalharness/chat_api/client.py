@@ -88,7 +88,7 @@ class ChatClient:
         """Send one request and classify its exchange.
 
         Args:
-            body: a request body from :func:`evalharness.chat_api.request.build_body`.
+            body: a request body from :func:`evalharness.chat_api.request_body.build_body`.
             client_request_id: 1–128 characters of ``A-Za-z0-9._:-``, sent as
                 ``X-Client-Request-Id``: a provider may silently drop any other form.
             keep_chunk_times: keep the arrival time of every content chunk.

@@ -87,7 +87,7 @@ def one_of(*allowed: str) -> Check:
 
     def check(value: Any, path: str) -> None:
         if not isinstance(value, str) or value not in allowed:
-            raise type_mismatch(path, _listed(allowed), value)
+            raise type_mismatch(path, _options_text(allowed), value)
 
     return check
 
@@ -197,7 +197,7 @@ def _bounds(low: float | None, high: float | None) -> str:
     return "" if high is None else f" of at most {high}"
 
 
-def _listed(words: tuple[str, ...]) -> str:
+def _options_text(words: tuple[str, ...]) -> str:
     quoted = [f'"{word}"' for word in words]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 

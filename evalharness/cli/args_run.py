@@ -63,7 +63,7 @@ def plan(arguments: list[str]) -> int:
         "--pilot", type=int, metavar="N",
         help="first send N trials of each setting (they count for the run), then extrapolate",
     )  # fmt: skip
-    parser.add_argument("--yes", action="store_true", help="send a dear pilot without asking")
+    parser.add_argument("--yes", action="store_true", help="send an expensive pilot without asking")
     parser.add_argument(
         "--detect", metavar="2pp", help="how many prompts and repeats show such a score difference"
     )
@@ -98,7 +98,7 @@ def judge(arguments: list[str]) -> int:
     )
     parser.add_argument("--name", help="of this judging (grade; better with mode=pairwise)")
     parser.add_argument("--config", metavar="FILE", help="YAML with the same keys")
-    parser.add_argument("--yes", action="store_true", help="send without asking, however dear")
+    parser.add_argument("--yes", action="store_true", help="send without asking, however expensive")
     options = parser.parse_intermixed_args(arguments)
     return judge(
         options.run,

@@ -63,7 +63,7 @@ def explain(error: str, data: Any, kind: type[Any], where: str = "") -> ConfigEr
         return ConfigError(f"configuration key `{key(own['key'])}`{own['problem']}")
     words = _words(_types_at(kind, path)) if problem.startswith("Invalid enum value") else []
     expected = f"must be {' or '.join(words)}" if words else _in_plain_words(problem)
-    return ConfigError(f"configuration key `{key()}`: {expected}{_given(data, path)}")
+    return ConfigError(f"configuration key `{key()}`: {expected}{_value_suffix(data, path)}")
 
 
 def suggest_name(name: str, known: Collection[str]) -> str:
@@ -72,7 +72,7 @@ def suggest_name(name: str, known: Collection[str]) -> str:
     return did_you_mean(f"`{close}`") if close else f"known: {', '.join(known)}"
 
 
-def _given(data: Any, path: str) -> str:
+def _value_suffix(data: Any, path: str) -> str:
     """The value at a path, as the end of a message; empty where there is none."""
     if not path:
         return ""

@@ -25,7 +25,7 @@ class ShardSource(Protocol):
         ...
 
 
-class PulledBacklog(Backlog):
+class ShardBacklog(Backlog):
     """Hands out jobs of the shards it holds, and pulls the next before they run out.
 
     Args:

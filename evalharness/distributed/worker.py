@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evalharness.chat_api.client import ChatClient
-from evalharness.distributed.backlog import PulledBacklog, ShardSource
+from evalharness.distributed.backlog import ShardBacklog, ShardSource
 from evalharness.distributed.limits.budget_client import BudgetClient, SharedBudget
 from evalharness.distributed.limits.limiter import SharedLimiter
 from evalharness.distributed.limits.slot_messages import SlotClient
@@ -203,8 +203,8 @@ class ShardWorker:
 
     def _backlog(
         self, store: ShardStore, runner: ShardRunner, endpoints: dict[str, EndpointRuntime]
-    ) -> PulledBacklog:
-        backlog = PulledBacklog(
+    ) -> ShardBacklog:
+        backlog = ShardBacklog(
             endpoints,
             self._coordinator,
             self._open_shard,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from evalharness.config.validation import convert
 from evalharness.emulator.faults import FaultError, parse_fault
 from evalharness.errors import ConfigError
 
@@ -88,9 +88,9 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
                 ``provider.emulator.<key>``.
         """
         try:
-            options = msgspec.convert(dict(raw), cls, strict=True)
-        except msgspec.ValidationError as error:
-            raise ConfigError(_explain(str(error), raw), hint=_HINT) from None
+            options = convert(dict(raw), cls, "provider.emulator")
+        except ConfigError as error:
+            raise ConfigError(error.message, hint=_HINT) from None
         options._check()
         return options
 
@@ -131,21 +131,6 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 _HINT = "`python -m evalharness.emulator --help` lists the options"
 _FAULTS_HINT = "docs/emulator.md lists the faults"
-_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
-
-
-def _explain(text: str, raw: Mapping[str, Any]) -> str:
-    """A validation error in terms of the key as it is typed."""
-    match = _AT.search(text)
-    path = match["path"] if match else ""
-    problem = _AT.sub("", text)
-    unknown = re.match(r"Object contains unknown field `(.+)`", problem)
-    if unknown:
-        return f"unknown configuration key `provider.emulator.{unknown[1]}`"
-    key = re.split(r"[.\[]", path)[0]
-    given = f", got {raw[key]!r}" if key in raw else ""
-    return f"configuration key `provider.emulator.{path}`: {problem}{given}"
-
 
 HELP: dict[str, str] = {
     "profile": "whose manners: generic (any model, AI/ML API billing), aimlapi, openai",

@@ -50,7 +50,7 @@ def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
-def quoted(value: Any) -> str:
+def quote_value(value: Any) -> str:
     """Quote a value for a message, cut to a readable length."""
     try:
         text = repr(value)
@@ -63,7 +63,7 @@ def text(value: Any) -> str:
     """Read a text; a number is not taken for one."""
     if isinstance(value, str):
         return value
-    raise CellError(f"must be a text, got {quoted(value)}")
+    raise CellError(f"must be a text, got {quote_value(value)}")
 
 
 def name(value: Any) -> str:
@@ -72,7 +72,7 @@ def name(value: Any) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise CellError(f"must be a text, got {quoted(value)}")
+    raise CellError(f"must be a text, got {quote_value(value)}")
 
 
 def json_text(value: Any) -> str:
@@ -86,7 +86,7 @@ def json_value(value: Any) -> Any:
         try:
             return msgspec.json.decode(value)
         except (msgspec.MsgspecError, RecursionError):
-            raise CellError(f"must be JSON, got {quoted(value)}") from None
+            raise CellError(f"must be JSON, got {quote_value(value)}") from None
     return value
 
 
@@ -95,7 +95,7 @@ def json_document(value: Any) -> Any:
     try:
         return msgspec.json.decode(text(value))
     except (msgspec.MsgspecError, RecursionError):
-        raise CellError(f"must be JSON, got {quoted(value)}") from None
+        raise CellError(f"must be JSON, got {quote_value(value)}") from None
 
 
 def integer(lowest: int | None, highest: int | None) -> Cell:
@@ -108,10 +108,10 @@ def integer(lowest: int | None, highest: int | None) -> Cell:
         elif isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise CellError(f"must be a whole number, got {quoted(value)}")
+            raise CellError(f"must be a whole number, got {quote_value(value)}")
         _within(value, lowest, highest)
         if not -_INT64 <= value < _INT64:
-            raise CellError(f"must fit into 64 bits, got {quoted(value)}")
+            raise CellError(f"must fit into 64 bits, got {quote_value(value)}")
         return value
 
     return read
@@ -124,9 +124,9 @@ def number(lowest: float | None, highest: float | None) -> Cell:
         if isinstance(value, str) and _NUMBER.fullmatch(value):
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise CellError(f"must be a number, got {quoted(value)}")
+            raise CellError(f"must be a number, got {quote_value(value)}")
         if not math.isfinite(value):
-            raise CellError(f"must be a finite number, got {quoted(value)}")
+            raise CellError(f"must be a finite number, got {quote_value(value)}")
         _within(value, lowest, highest)
         return float(value)
 
@@ -135,9 +135,9 @@ def number(lowest: float | None, highest: float | None) -> Cell:
 
 def _within(value: float, lowest: float | None, highest: float | None) -> None:
     if lowest is not None and value < lowest:
-        raise CellError(f"must be at least {lowest:g}, got {quoted(value)}")
+        raise CellError(f"must be at least {lowest:g}, got {quote_value(value)}")
     if highest is not None and value > highest:
-        raise CellError(f"must be at most {highest:g}, got {quoted(value)}")
+        raise CellError(f"must be at most {highest:g}, got {quote_value(value)}")
 
 
 def boolean(value: Any) -> bool:
@@ -146,21 +146,21 @@ def boolean(value: Any) -> bool:
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return value.strip().lower() == "true"
-    raise CellError(f"must be true or false, got {quoted(value)}")
+    raise CellError(f"must be true or false, got {quote_value(value)}")
 
 
 def money(value: Any) -> Decimal:
     """Read US dollars, not negative, rounded to the column's 10⁻¹² dollars."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise CellError(f"must be US dollars, got {quoted(value)}")
+        raise CellError(f"must be US dollars, got {quote_value(value)}")
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
-        raise CellError(f"must be US dollars as a plain number, got {quoted(value)}")
+        raise CellError(f"must be US dollars as a plain number, got {quote_value(value)}")
     try:
         amount = Decimal(value.strip() if isinstance(value, str) else repr(value))
     except InvalidOperation:  # an exponent beyond what Decimal holds
         amount = None
     if amount is None or not 0 <= amount < _MAX_USD:
-        raise CellError(f"must be in 0..10^12 US dollars, got {quoted(value)}")
+        raise CellError(f"must be in 0..10^12 US dollars, got {quote_value(value)}")
     return amount.quantize(MONEY_STEP)
 
 
@@ -168,14 +168,14 @@ def status(value: Any) -> str:
     """Read a record's status."""
     if isinstance(value, str) and value in set(Status):
         return value
-    raise CellError(f"must be one of {', '.join(Status)}, got {quoted(value)}")
+    raise CellError(f"must be one of {', '.join(Status)}, got {quote_value(value)}")
 
 
 def numbers(value: Any) -> list[float]:
     """Read a list of seconds."""
     decoded = json_value(value)
     if not is_list(decoded):
-        raise CellError(f"must be a list of numbers, got {quoted(value)}")
+        raise CellError(f"must be a list of numbers, got {quote_value(value)}")
     read_number = number(0, None)
     return [read_number(item) for item in decoded]
 
@@ -187,7 +187,7 @@ def binary(value: Any) -> bytes:
     try:
         return base64.b64decode(text(value), validate=True)
     except (binascii.Error, ValueError):
-        raise CellError(f"must be base64, got {quoted(value)}") from None
+        raise CellError(f"must be base64, got {quote_value(value)}") from None
 
 
 class TimeReader:
@@ -200,22 +200,24 @@ class TimeReader:
         """Read an ISO 8601 time, or Unix seconds, as nanoseconds since the epoch."""
         if isinstance(value, int | float) and not isinstance(value, bool):
             if not 0 <= value <= _LATEST_UNIX_S:
-                raise CellError(f"must be Unix seconds or an ISO 8601 time, got {quoted(value)}")
+                raise CellError(
+                    f"must be Unix seconds or an ISO 8601 time, got {quote_value(value)}"
+                )
             return int(Decimal(repr(value)) * 10**9)
         match = _TIME.fullmatch(value) if isinstance(value, str) else None
         if match is None:
-            raise CellError(f"must be a time like 2026-01-31T12:00:00Z, got {quoted(value)}")
+            raise CellError(f"must be a time like 2026-01-31T12:00:00Z, got {quote_value(value)}")
         offset = match["offset"]
         self.without_zone += offset is None
         zone = "+00:00" if offset in (None, "Z", "UTC") else offset
         try:
             since_epoch = datetime.fromisoformat(match["second"] + zone) - _EPOCH
         except ValueError as error:
-            raise CellError(f"is no time: {error}, got {quoted(value)}") from None
+            raise CellError(f"is no time: {error}, got {quote_value(value)}") from None
         nanoseconds = int((match["fraction"] or "").ljust(9, "0"))
         instant = since_epoch // timedelta(seconds=1) * 10**9 + nanoseconds
         if not -_INT64 <= instant < _INT64:
-            raise CellError(f"must lie in the years 1678 to 2261, got {quoted(value)}")
+            raise CellError(f"must lie in the years 1678 to 2261, got {quote_value(value)}")
         return instant
 
 
@@ -225,7 +227,7 @@ def tags(value: Any) -> list[str]:
     if isinstance(decoded, str):
         decoded = [part.strip() for part in decoded.split(";") if part.strip()]
     if not is_list(decoded):
-        raise CellError(f"must be a list of texts, got {quoted(value)}")
+        raise CellError(f"must be a list of texts, got {quote_value(value)}")
     return [name(tag) for tag in decoded]
 
 
@@ -233,8 +235,8 @@ def messages(value: Any) -> list[dict[str, Any]]:
     """Read chat messages: a list of objects with a role."""
     decoded = json_value(value)
     if not is_list(decoded) or not decoded:
-        raise CellError(f"must be a list of messages, got {quoted(value)}")
+        raise CellError(f"must be a list of messages, got {quote_value(value)}")
     for message in decoded:
         if not is_object(message) or not isinstance(message.get("role"), str):
-            raise CellError(f"must be objects with a `role`, got {quoted(message)}")
+            raise CellError(f"must be objects with a `role`, got {quote_value(message)}")
     return decoded

@@ -11,7 +11,7 @@ from evalharness.config.parameter_values import plain_number
 from evalharness.datasets.prompts import prompt_digest
 from evalharness.datasets.rows import Row
 from evalharness.errors import DatasetError
-from evalharness.importing.cells import CellError, quoted
+from evalharness.importing.cells import CellError, quote_value
 from evalharness.importing.columns import PROMPT_READERS, SETTING_COLUMNS, ColumnReaders
 from evalharness.planning.setting_labels import apply_labels, label_settings, sort_by_axes
 from evalharness.records import Prompt, Setting, Status, canonical_json, digest
@@ -174,8 +174,8 @@ class ImportBuilder:
                 facts[name] = _PromptFact(value, location)
             elif fact.value != value or type(fact.value) is not type(value):
                 raise DatasetError(
-                    f"{location}: prompt {prompt_id!r} has `{name}` {quoted(value)}, but "
-                    f"{quoted(fact.value)} at {fact.location}",
+                    f"{location}: prompt {prompt_id!r} has `{name}` {quote_value(value)}, but "
+                    f"{quote_value(fact.value)} at {fact.location}",
                     hint="a prompt has one; give different prompts different ids",
                 )
         for name_a, name_b in _EXCLUSIVE_PAIRS:

@@ -118,11 +118,11 @@ class JudgeableOutputs:
 def _prompt_content(row: dict[str, Any]) -> tuple[Any, Any]:
     """The question and the target. A single user message is shown as its text."""
 
-    def decoded(name: str) -> Any:
+    def decode_column(name: str) -> Any:
         return None if row[name] is None else msgspec.json.decode(row[name])
 
-    messages = decoded("messages_json")
-    question: Any = decoded("fields_json") if messages is None else messages
+    messages = decode_column("messages_json")
+    question: Any = decode_column("fields_json") if messages is None else messages
     if messages is not None and len(messages) == 1 and isinstance(messages[0].get("content"), str):
         question = messages[0]["content"]
-    return question, decoded("target_json")
+    return question, decode_column("target_json")

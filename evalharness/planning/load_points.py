@@ -14,6 +14,7 @@ import msgspec
 
 from evalharness.config.models import LoadConfig, RunConfig
 from evalharness.config.parameter_values import plain_number
+from evalharness.config.validation import convert
 from evalharness.errors import ConfigError
 from evalharness.records import Prompt, Setting
 
@@ -54,7 +55,7 @@ def load_identity(config: RunConfig, row: Mapping[str, Any]) -> dict[str, Any]:
             )
         return {}
     values = {**_keys_set(config.load), **{k: v for k, v in swept.items() if v is not None}}
-    load = _checked(values, config)
+    load = _check_load(values, config)
     concurrency = load.concurrency or (
         config.limits.concurrency if load.arrival == "closed" else OPEN_LOOP_CONCURRENCY
     )
@@ -77,11 +78,8 @@ def _keys_set(load: LoadConfig) -> dict[str, Any]:
     return {key: plain_number(value) for key, value in plain.items() if value != empty[key]}
 
 
-def _checked(raw: dict[str, Any], config: RunConfig) -> LoadConfig:
-    try:
-        load = msgspec.convert(raw, LoadConfig, strict=True)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"`sweep.load`: {error}") from None
+def _check_load(raw: dict[str, Any], config: RunConfig) -> LoadConfig:
+    load = convert(raw, LoadConfig, "sweep.load")
     for key in raw:
         if load.arrival not in _ONLY_FOR.get(key, (load.arrival,)):
             raise ConfigError(

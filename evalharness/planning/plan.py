@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evalharness.chat_api.request import BodyTemplate, body_template, build_body
+from evalharness.chat_api.request_body import BodyTemplate, body_template, build_body
 from evalharness.columnar.arrow_ops import index_in
 from evalharness.config.models import Profile, RunConfig
 from evalharness.datasets import Renderer, prompt_digest

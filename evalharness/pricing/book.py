@@ -41,7 +41,7 @@ class PriceBook:
         self._layers = [list(layer) for layer in layers]
         self._aliases = dict(aliases or {})
         self._use_genai = use_genai
-        self._found: dict[tuple[str | None, str, date], Price | None] = {}
+        self._prices_by_model: dict[tuple[str | None, str, date], Price | None] = {}
 
     @classmethod
     def read(
@@ -89,9 +89,9 @@ class PriceBook:
         day = at or datetime.now(UTC).date()
         provider = None if provider is None else self._aliases.get(provider, provider)
         key = (provider, model, day)
-        if key not in self._found:
-            self._found[key] = self._search(*key)
-        return self._found[key]
+        if key not in self._prices_by_model:
+            self._prices_by_model[key] = self._search(*key)
+        return self._prices_by_model[key]
 
     def missing_hint(self, provider: str | None, model: str) -> str:
         """The line of a price file that would give a model its price (with made-up amounts)."""

@@ -1,9 +1,9 @@
 """Settings that hold for the whole process, each with its reason and its measured effect.
 
 They are: garbage collector, switch interval of the interpreter's lock, memory given back to the
-system, import finders, threads of native libraries, priority. (The emulator imports nothing of the
-harness, and freezes its own garbage in ``emulator/server.py``.) Nothing heavy is imported here:
-every command passes through.
+system, import finders, threads of native libraries, priority. (The emulator is a process of its own
+and freezes its garbage itself, in ``emulator/server.py``.) Nothing heavy is imported here: every
+command passes through.
 """
 
 from __future__ import annotations

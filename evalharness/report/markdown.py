@@ -46,8 +46,10 @@ def as_markdown(data: Row) -> str:
     """The report of one run as GitHub-flavoured Markdown; ``data`` is that of ``report --json``."""
     summary = summary_text(data)
     parts = [
-        f"## {escaped(summary.title)}",
-        " · ".join(_FACTS.get(name, "{}").format(escaped(value)) for name, value in summary.facts),
+        f"## {escape_text(summary.title)}",
+        " · ".join(
+            _FACTS.get(name, "{}").format(escape_text(value)) for name, value in summary.facts
+        ),
         *_caveats(summary),
         _answers(summary),
         *_load(data),
@@ -62,7 +64,7 @@ def as_markdown(data: Row) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def escaped(text: str, width: int = 500) -> str:
+def escape_text(text: str, width: int = 500) -> str:
     """Escape a text to one line that Markdown shows literally."""
     flat = _SPECIAL.sub(r"\\\1", one_line(text, width))
     flat = _BLOCK.sub(lambda match: f"\u200b{match[0]}", flat)
@@ -73,15 +75,15 @@ def escaped(text: str, width: int = 500) -> str:
 def _caveats(summary: SummaryText) -> list[str]:
     if not summary.caveats:
         return []
-    lines = [f"> - {escaped(caveat.text)}" for caveat in summary.caveats[:_MAX_ITEMS]]
+    lines = [f"> - {escape_text(caveat.text)}" for caveat in summary.caveats[:_MAX_ITEMS]]
     return ["\n".join(["> **Before you rely on this**", ">", *lines])]
 
 
 def _answers(summary: SummaryText) -> str:
     lines = [
-        f"- **{answer.question}: {escaped(answer.who)}**"
-        + (f", {escaped(answer.figure)}" if answer.figure != DASH else "")
-        + f". {escaped(answer.text)}"
+        f"- **{answer.question}: {escape_text(answer.who)}**"
+        + (f", {escape_text(answer.figure)}" if answer.figure != DASH else "")
+        + f". {escape_text(answer.text)}"
         for answer in summary.answers
     ]
     return "\n".join(lines)
@@ -94,28 +96,28 @@ def _settings(table: SettingsTable, scorers: list[Row]) -> str:
         for i, column in enumerate(table.columns)
         if (column.group, column.heading) in _COLUMNS or (column.group, column.heading) in others
     ]
-    headings = [_HEADINGS.get((c.group, c.heading), escaped(c.heading, 24)) for _, c in columns]
+    headings = [_HEADINGS.get((c.group, c.heading), escape_text(c.heading, 24)) for _, c in columns]
     lines = [
         "| setting | " + " | ".join(headings) + " |",
         "|---|" + "---:|" * len(headings),
     ]
     for row, cells in table.rows:
         shown = " | ".join(_cell(cells[i]) for i, _ in columns)
-        lines.append(f"| {escaped(row['label'], 80)} | {shown} |")
+        lines.append(f"| {escape_text(row['label'], 80)} | {shown} |")
     if table.marks:
         lines += ["", "Bold: the best, and what cannot be told from it."]
     return "\n".join(lines)
 
 
 def _cell(cell: Cell) -> str:
-    text = f"**{escaped(cell.text)}**" if cell.leading else escaped(cell.text)
-    return f"{text} {escaped(cell.detail)}".strip()
+    text = f"**{escape_text(cell.text)}**" if cell.leading else escape_text(cell.text)
+    return f"{text} {escape_text(cell.detail)}".strip()
 
 
 def _differences(heading: str, differences: list[Difference]) -> list[str]:
     if not differences:
         return []
-    lines = [f"- {escaped(difference.text)}" for difference in differences[:_MAX_ITEMS]]
+    lines = [f"- {escape_text(difference.text)}" for difference in differences[:_MAX_ITEMS]]
     if len(differences) > _MAX_ITEMS:
         lines.append(f"- and {len(differences) - _MAX_ITEMS} more in the HTML report")
     return [f"**{heading}** (95 % intervals, paired by prompt)\n\n" + "\n".join(lines)]
@@ -126,7 +128,7 @@ def _money(data: Row) -> list[str]:
     tables = money_tables(data, brief=True, max_rows=_MAX_ITEMS)
     if not lines and not tables:
         return []
-    listed = "\n".join(f"- {escaped(line)}" for line in lines)
+    listed = "\n".join(f"- {escape_text(line)}" for line in lines)
     return ["**Money**", *([listed] if lines else []), *(_money_table(table) for table in tables)]
 
 
@@ -143,22 +145,22 @@ def _load(data: Row) -> list[str]:
     tables = [_table(table.headings, table.rows[:_MAX_LOAD_ROWS]) for table in view.tables]
     more = max(len(table.rows) for table in view.tables) > _MAX_LOAD_ROWS
     rest = ["more in the HTML report"] if more else []
-    listed = ["\n".join(f"- {escaped(line)}" for line in view.lines)] if view.lines else []
-    return ["**Load**", *tables, *rest, *listed, escaped(view.note)]
+    listed = ["\n".join(f"- {escape_text(line)}" for line in view.lines)] if view.lines else []
+    return ["**Load**", *tables, *rest, *listed, escape_text(view.note)]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [
-        f"| {' | '.join(escaped(heading.replace(chr(10), ' ')) for heading in headings)} |",
+        f"| {' | '.join(escape_text(heading.replace(chr(10), ' ')) for heading in headings)} |",
         "|---|" + "---:|" * (len(headings) - 1),
-        *(f"| {' | '.join(escaped(cell, 80) for cell in row)} |" for row in rows),
+        *(f"| {' | '.join(escape_text(cell, 80) for cell in row)} |" for row in rows),
     ]
     return "\n".join(lines)
 
 
 def _judges(data: Row) -> list[str]:
     lines = [
-        f"- {escaped(line.strip())}" for facts in data["judges"] for line in judge_lines(facts)
+        f"- {escape_text(line.strip())}" for facts in data["judges"] for line in judge_lines(facts)
     ]
     return ["**Judges**\n\n" + "\n".join(lines)] if lines else []
 
@@ -166,7 +168,7 @@ def _judges(data: Row) -> list[str]:
 def _slopes(summary: SummaryText) -> list[str]:
     if not summary.slopes:
         return []
-    lines = [f"- {escaped(text)}" for text in summary.slopes[:_MAX_ITEMS]]
+    lines = [f"- {escape_text(text)}" for text in summary.slopes[:_MAX_ITEMS]]
     if len(summary.slopes) > _MAX_ITEMS:
         lines.append(f"- and {len(summary.slopes) - _MAX_ITEMS} more in the HTML report")
     return ["**Trends along an axis** (95 % intervals)\n\n" + "\n".join(lines)]
@@ -177,9 +179,9 @@ def _unstable(data: Row) -> list[str]:
     if not rows:
         return []
     lines = [
-        f"- {escaped(row['prompt_id'], 80)}: {plural(row['distinct'], 'different output')}, "
+        f"- {escape_text(row['prompt_id'], 80)}: {plural(row['distinct'], 'different output')}, "
         f"{percent(row['worst'][0]['agreement'])} same text under "
-        f"{escaped(row['worst'][0]['label'], 80)}"
+        f"{escape_text(row['worst'][0]['label'], 80)}"
         for row in rows
     ]
     return ["**Least stable prompts**\n\n" + "\n".join(lines)]

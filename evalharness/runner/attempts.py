@@ -24,7 +24,7 @@ from evalharness.runner.recorder import AttemptRecorder
 from evalharness.runner.run_summary import StopReason
 from evalharness.store.folder.writer import RunStore
 from evalharness.throttle.permit import Permit
-from evalharness.throttle.retry import Decision
+from evalharness.throttle.retry_policy import Decision
 from evalharness.throttle.waiters import EndpointPaused, LimiterClosed
 
 

@@ -15,7 +15,7 @@ from evalharness.runner.queue import Job, attempt_key
 from evalharness.runner.run_summary import RunSummary
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.journal.crash_recovery import interrupted_attempt
-from evalharness.throttle.retry import Decision
+from evalharness.throttle.retry_policy import Decision
 
 
 class AttemptRecorder:

@@ -25,7 +25,7 @@ from evalharness.store.journal.journal_format import (
 from evalharness.store.parts.part_files import PATTERN, read_sealed
 from evalharness.store.parts.to_arrow import settings_from_table
 from evalharness.throttle.output_token_estimate import TokenEstimator, tokens_used
-from evalharness.throttle.retry import requested_wait_s
+from evalharness.throttle.retry_policy import requested_wait_s
 from evalharness.throttle.waiters import EarlierRequest
 
 if TYPE_CHECKING:

@@ -71,7 +71,7 @@ class AnswerCollector:
         self._codes.append(NULL_CODE if answer is None else self._encoder.code(answer))
         return answer
 
-    def collected(self) -> ExtractedAnswers:
+    def result(self) -> ExtractedAnswers:
         """The answers of all outputs so far."""
         codes, statuses = np.array(self._codes, np.int32), np.array(self._statuses, np.int8)
         return ExtractedAnswers(self._encoder.values, codes, statuses)

@@ -76,7 +76,7 @@ class BatchScorer:
 
     def table(self) -> ScoreTable:
         """The scores and answers of all outputs so far."""
-        answers = None if self._answers is None else self._answers.collected()
+        answers = None if self._answers is None else self._answers.result()
         return ScoreTable(
             {label: column.result() for label, column in self._columns.items()}, answers
         )

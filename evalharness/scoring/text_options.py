@@ -143,7 +143,7 @@ class TextScorer(Scorer, frozen=True, kw_only=True, dict=True):
         apply = self.options.apply
 
         @lru_cache(maxsize=65_536)
-        def wanted(target: str) -> Sequence[tuple[str, str]]:
+        def normalize_targets(target: str) -> Sequence[tuple[str, str]]:
             return ((target, apply(target)),)
 
-        return wanted
+        return normalize_targets

@@ -235,12 +235,12 @@ def _read_prompts(prompts: pa.Table) -> dict[str, _PromptInfo]:
             return [None] * prompts.num_rows
         return prompts.column(name).to_pylist()
 
-    def decoded(value: str | None) -> Any:
+    def decode_json(value: str | None) -> Any:
         return None if value is None else msgspec.json.decode(value)
 
     return {
         prompt_id: _PromptInfo(
-            decoded(target), decoded(fields) or {}, tags or [], decoded(messages)
+            decode_json(target), decode_json(fields) or {}, tags or [], decode_json(messages)
         )
         for prompt_id, target, fields, tags, messages in zip(
             column("prompt_id"),

@@ -15,7 +15,7 @@ from evalharness.throttle.endpoint_rates import EndpointRates
 from evalharness.throttle.output_token_estimate import tokens_used
 from evalharness.throttle.permit import Permit
 from evalharness.throttle.ready_queue import ReadyQueue
-from evalharness.throttle.retry import Decision, RetryPolicy
+from evalharness.throttle.retry_policy import Decision, RetryPolicy
 from evalharness.throttle.slots import Slots
 from evalharness.throttle.token_bucket import Reservation
 from evalharness.throttle.waiters import (

@@ -6,7 +6,7 @@ from typing import Any
 
 from evalharness.records import Reply
 from evalharness.throttle.permit_issuer import PermitIssuer
-from evalharness.throttle.retry import Decision
+from evalharness.throttle.retry_policy import Decision
 from evalharness.throttle.token_bucket import Reservation
 
 
@@ -62,7 +62,7 @@ class Permit:
         """What follows from the reply; its pause or stop holds for every sender from this call on.
 
         Call it once, as soon as the reply is there, and :meth:`release` after it. Arguments as in
-        :meth:`~evalharness.throttle.retry.RetryPolicy.decide`.
+        :meth:`~evalharness.throttle.retry_policy.RetryPolicy.decide`.
         """
         return self._issuer.apply(
             self._issuer.policy.decide(

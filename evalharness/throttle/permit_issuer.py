@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
 from evalharness.records import Reply
-from evalharness.throttle.retry import Decision, RetryPolicy
+from evalharness.throttle.retry_policy import Decision, RetryPolicy
 from evalharness.throttle.token_bucket import Reservation
 
 P = TypeVar("P", contravariant=True)  # the permit

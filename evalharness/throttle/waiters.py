@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from evalharness.throttle.blocking import EndpointBlock
-from evalharness.throttle.retry import Decision
+from evalharness.throttle.retry_policy import Decision
 
 
 class LimiterClosed(Exception):  # noqa: N818 - not an error: the run is being drained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evalharness.distributed.backlog import PulledBacklog
+from evalharness.distributed.backlog import ShardBacklog
 from evalharness.distributed.messages import ShardAssignment, ShardHistory
 from evalharness.distributed.shard_board import Shard
 from evalharness.records import AttemptResult
@@ -37,7 +37,7 @@ async def test_attempts_in_a_part_without_records_keep_their_numbers(dataset: Pa
     )
     recorded: list[AttemptResult] = []
     trials = list(made.trials(stop=2))
-    backlog = PulledBacklog(
+    backlog = ShardBacklog(
         ["local"], FakeShardSource(ShardAssignment(Shard(0, 2), False, history)), lambda _: trials, {},
         earlier={first.trial_id: [rejected[0]]}, record_earlier=recorded.append,
         on_shard_finished=lambda _: None, on_idle=nothing, max_waiting=1,

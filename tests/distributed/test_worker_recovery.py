@@ -240,7 +240,7 @@ class Silent:
 async def test_a_worker_s_store_closes_while_a_seal_waits_for_its_listing(
     tmp_path: Path, late: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also location the seal comes to ask only while it is closed: closing holds the event loop."""
+    """Also where the seal comes to ask only while it is closed: closing holds the event loop."""
     opened_at, closing = tmp_path / "run", threading.Event()
     for name in ("records", "attempts", "journal"):
         (opened_at / name).mkdir(parents=True)

@@ -56,7 +56,7 @@ def test_no_worker_undercuts_a_retry_after(
 ) -> None:
     """P9: every form of the header, 64 workers: nobody is let go before the server's time.
 
-    When a reply was decided about is known exactly: the retry was due ``wait_s`` later.
+    When a reply was decided about is known exactly: the retry was due ``backoff_s`` later.
     """
     forms = ("retry-after=1", "retry-after=0.4", "retry-after-ms=300", "retry-after-date=2")
     faults = [x for form in forms for x in ("--fault", f"status=429;{form}=0.03")]
@@ -73,7 +73,7 @@ def test_no_worker_undercuts_a_retry_after(
     for row, later in zip(refused.itertuples(), refused.index, strict=True):
         following = attempts.iloc[attempts.index.get_loc(later) + 1]
         assert (following["trial_id"], following["attempt"]) == (row.trial_id, row.attempt + 1)
-        decided = following["scheduled_at"].value - int(row.wait_s * 1e9)
+        decided = following["scheduled_at"].value - int(row.backoff_s * 1e9)
         headers = json.loads(row.headers_json)
         name = next(n for n in ("retry-after-ms", "retry-after") if n in headers)
         kinds.add(f"{name}{' date' if ',' in headers[name] else ''}")
@@ -162,17 +162,17 @@ def test_what_is_waited_for_is_in_the_bar_and_in_the_lines(
     lines = LineProgress()
     lines.start(total=5, done=0, label="r")
     for left in range(20, 0, -1):
-        lines.waiting("waiting for x: paused: 429", float(left))
-    lines.waiting(None)
-    lines.waiting("waiting for x: paused: 503", 3.0)
+        lines.show_wait("waiting for x: paused: 429", float(left))
+    lines.show_wait(None)
+    lines.show_wait("waiting for x: paused: 503", 3.0)
     said = [line for line in capsys.readouterr().err.splitlines() if "waiting" in line]
     assert said == [
         "r: waiting for x: paused: 429, 20 s left", "r: waiting for x: paused: 503, 3 s left",
     ]  # fmt: skip
     bar = BarProgress()
     bar.start(total=5, done=0, label="r")
-    bar.waiting("waiting for x: paused: 429", 20.0)
-    bar.waiting("waiting for x: paused: 429", 19.0)
+    bar.show_wait("waiting for x: paused: 429", 20.0)
+    bar.show_wait("waiting for x: paused: 429", 19.0)
     bar.close()
     shown = capsys.readouterr().err
     assert "paused: 429, 20 s left" in shown

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evalharness.report.build.report_data import Report
-from evalharness.report.markdown import as_markdown, escaped
+from evalharness.report.markdown import as_markdown, escape_text
 from evalharness.report.summary_text import summary_text
 
 Row = dict[str, Any]
@@ -18,7 +18,7 @@ def test_markdown_tells_the_same_story(data: Row) -> None:
     """Answers, caveats and one table row a setting are in the Markdown."""
     text, story = as_markdown(data), summary_text(data)
     for answer in story.answers:
-        assert escaped(answer.text) in text
+        assert escape_text(answer.text) in text
     for row in data["settings"]:
         assert any(line.startswith(f"| {row['label']}") for line in text.splitlines())
 
@@ -51,7 +51,7 @@ def test_markdown_of_hostile_names_starts_nothing(hostile: Report) -> None:
 )
 def test_markdown_escapes(text: str, shown: str) -> None:
     """What would be active is escaped, what would not is left readable."""
-    assert escaped(text) == shown
+    assert escape_text(text) == shown
 
 
 def test_markdown_has_the_load_points(data: Row) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evalharness.records import Outcome, Reply
-from evalharness.throttle.clock import ManualClock
 from evalharness.throttle.limiter import EndpointLimiter
-from evalharness.throttle.retry import Action, Decision
+from evalharness.throttle.retry_policy import Action, Decision
 from evalharness.throttle.waiters import LimiterClosed
+from tests.throttle.manual_clock import ManualClock
 
 
 @dataclass

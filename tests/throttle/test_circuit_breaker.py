@@ -5,8 +5,8 @@ import pytest
 from evalharness.config.models import LimitsConfig, Profile
 from evalharness.records import ErrorKind, Reply
 from evalharness.throttle.circuit_breaker import Outage, RetryBudget
-from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.retry import Action, RetryPolicy
+from evalharness.throttle.retry_policy import Action, RetryPolicy
+from tests.throttle.manual_clock import ManualClock
 from tests.throttle.replies import delivered, failed
 
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from evalharness.throttle.clock import ManualClock, SystemClock
+from evalharness.throttle.clock import SystemClock
+from tests.throttle.manual_clock import ManualClock
 
 
 async def test_sleepers_wake_in_order_of_deadline():

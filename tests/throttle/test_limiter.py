@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from evalharness.config.models import LimitsConfig, Profile
 from evalharness.records import ErrorKind
-from evalharness.throttle.clock import ManualClock, SystemClock
+from evalharness.throttle.clock import SystemClock
 from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.permit import Permit
 from evalharness.throttle.waiters import LimiterClosed
+from tests.throttle.manual_clock import ManualClock
 from tests.throttle.replies import delivered, failed
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from evalharness.config.models import LimitsConfig, Profile
 from evalharness.records import ErrorKind
-from evalharness.throttle.clock import ManualClock
 from evalharness.throttle.limiter import EndpointLimiter
-from evalharness.throttle.retry import Action
+from evalharness.throttle.retry_policy import Action
+from tests.throttle.manual_clock import ManualClock
 from tests.throttle.replies import delivered, failed
 from tests.throttle.simulation import Simulation, Trial
 from tests.throttle.windows import most_in_window

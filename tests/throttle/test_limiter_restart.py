@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalharness.config.models import LimitsConfig, Profile
-from evalharness.throttle.clock import ManualClock
 from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.waiters import EarlierRequest
+from tests.throttle.manual_clock import ManualClock
 from tests.throttle.replies import delivered
 from tests.throttle.windows import most_in_window
 

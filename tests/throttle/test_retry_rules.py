@@ -7,9 +7,9 @@ import pytest
 from evalharness.config.models import LimitsConfig, Profile
 from evalharness.errors import AccountError, ConfigError
 from evalharness.records import ErrorKind, Outcome, Reply, Status
-from evalharness.throttle.clock import ManualClock
-from evalharness.throttle.retry import Action, RetryPolicy
+from evalharness.throttle.retry_policy import Action, RetryPolicy
 from evalharness.throttle.retry_rules import RULES
+from tests.throttle.manual_clock import ManualClock
 from tests.throttle.replies import delivered, failed
 
 F, R, ACCOUNT, CONFIG = (

@@ -1,6 +1,7 @@
 """The statistics under the analysis: intervals, tests, repeat formulas, planning.
 
-Pure functions of numbers and arrays, without any record. The only package that imports scipy.
+Pure functions of numbers and arrays, without any record. In the analysis only this package imports
+scipy.
 """
 
 from evalharness.analysis.stats.design import (

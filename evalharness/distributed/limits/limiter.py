@@ -22,7 +22,7 @@ from evalharness.throttle.blocking import EndpointBlock
 from evalharness.throttle.clock import Clock
 from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.permit import Permit
-from evalharness.throttle.retry import Decision
+from evalharness.throttle.retry_policy import Decision
 from evalharness.throttle.token_bucket import Reservation
 from evalharness.throttle.waiters import NO_BUDGET, BlockReason, LimiterClosed, WaitState
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from evalharness.throttle.blocking import EndpointBlock
 from evalharness.throttle.permit import Permit
-from evalharness.throttle.retry import Decision
+from evalharness.throttle.retry_policy import Decision
 from evalharness.throttle.waiters import EndpointPaused, LimiterClosed, Waiter
 
 

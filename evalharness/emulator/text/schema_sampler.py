@@ -58,7 +58,7 @@ _FORMATS: dict[str, Callable[[random.Random], str]] = {
 
 
 class Unsatisfiable(ValueError):  # noqa: N818 - a finding about a schema, not a fault of ours
-    """No value of this schema was node."""
+    """No value of this schema was found."""
 
 
 def sample_instance(schema: object, rng: random.Random) -> Any:

@@ -26,7 +26,7 @@ def violations(body: dict[str, Any], max_choices: int) -> list[Hint]:
     elif isinstance(choice, dict):
         wanted = cast("dict[str, Any]", choice)["function"]["name"]
         if all(tool["function"]["name"] != wanted for tool in tools):
-            hints.append(Hint("tool_choice", f"tool choice {wanted!r} not hints in 'tools'"))
+            hints.append(Hint("tool_choice", f"tool choice {wanted!r} not found in 'tools'"))
     return hints
 
 

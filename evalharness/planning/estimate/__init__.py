@@ -1,7 +1,7 @@
 """Estimates before spending: the tokens, dollars and seconds that the rest of a plan will take.
 
 :func:`estimate_plan` combines prompt tokens (:mod:`.prompt_tokens`), output tokens
-(:mod:`.output_tokens`), dollars (:mod:`.dollars`) and time (:mod:`.duration`); :mod:`.history`
+(:mod:`.output_tokens`), dollars (:mod:`.cost_range`) and time (:mod:`.duration`); :mod:`.history`
 reads the recorded runs they are based on; :mod:`.pilot` chooses a few trials to send first.
 """
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.planning.estimate.dollars import TierRates
+from evalharness.planning.estimate.cost_range import TierRates
 from evalharness.planning.estimate.duration import Duration, duration
 from evalharness.planning.estimate.history import ModelHistory, ModelKey
 from evalharness.planning.estimate.output_tokens import OutputTokens

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.agreement.determinism import agreement
+from evalharness.analysis.agreement.agreement import agreement
 from evalharness.analysis.data import json_values
 from evalharness.analysis.data.frame import COLUMNS
 from evalharness.analysis.data.frame_builder import build_frame

@@ -82,10 +82,10 @@ def equal_refusals(data: Row) -> Iterator[Caveat]:
 def several_models(data: Row) -> Iterator[Caveat]:
     """Settings answered by several models or backends."""
     for row in data["settings"]:
-        if len(row["served_models"]) > 1:
+        if len(row["response_models"]) > 1:
             yield Caveat(
-                f"{row['label']} was served by {len(row['served_models'])} models: "
-                f"{', '.join(row['served_models'])}.",
+                f"{row['label']} was served by {len(row['response_models'])} models: "
+                f"{', '.join(row['response_models'])}.",
                 True,
             )
     several = [row for row in data["settings"] if len(row["system_fingerprints"]) > 1]

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from evalharness.analysis.comparison.comparison_text import is_underpowered, remarks
 from evalharness.process.text import plural
-from evalharness.report.console.fitted_tables import TextColumn, fit_tables
 from evalharness.report.console.report import console_for_report, print_line
+from evalharness.report.console.table_layout import TextColumn, fit_tables
 from evalharness.report.words.differences import (
     all_tied,
     metric_noun,

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from evalharness.report.console.fitted_tables import TextColumn, fit_tables
 from evalharness.report.console.settings_tables import scores_tables, settings_tables
+from evalharness.report.console.table_layout import TextColumn, fit_tables
 from evalharness.report.summary_text import SummaryText, run_facts, summary_text
 from evalharness.report.words.format_numbers import DASH
 from evalharness.report.words.headline_answers import HeadlineAnswer

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from evalharness.report.console.fitted_tables import TextColumn, fit_tables
+from evalharness.report.console.table_layout import TextColumn, fit_tables
 from evalharness.report.words.format_numbers import DASH, dollars
 from evalharness.report.words.sanitize import one_line
 

@@ -240,7 +240,7 @@ def _provenance(data: Row) -> list[tuple[str, str]]:
         ("Client", _client(provenance["sessions"])),
         ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
         ("Endpoints", ", ".join(provenance["endpoints"])),
-        ("Served models", _names_with_counts(data, "served_models")),
+        ("Served models", _names_with_counts(data, "response_models")),
         ("System fingerprints", _names_with_counts(data, "system_fingerprints")),
         (
             "Adaptive concurrency",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from evalharness.analysis.comparison.comparison_text import is_underpowered
+from evalharness.analysis.comparison.comparison_text import is_underpowered, p_text
 
 DASH = "—"
 _NBSP = "\u00a0"  # no line breaks between a number and its unit
@@ -201,15 +201,8 @@ def _dollars_without_sign(value: float) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """``p = .28``, ``p < .001``."""
-    if p is None:
-        return "p not defined"
-    if p < 0.001:
-        return f"p{_NBSP}<{_NBSP}.001"
-    if p >= 0.995:
-        return f"p{_NBSP}={_NBSP}1"
-    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-    return f"p{_NBSP}={_NBSP}" + text.removeprefix("0")
+    """``p = .28``, ``p < .001``: :func:`p_text` with spaces that do not break."""
+    return p_text(p).replace("=", f"{_NBSP}={_NBSP}").replace("<", f"{_NBSP}<{_NBSP}")
 
 
 def instant(text: str | None) -> str:

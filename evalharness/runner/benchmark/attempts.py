@@ -25,7 +25,7 @@ from evalharness.runner.recorder import AttemptRecorder
 from evalharness.runner.run_summary import RunSummary
 from evalharness.store.folder.writer import RunStore
 from evalharness.throttle.clock import Clock
-from evalharness.throttle.retry import Decision, RetryPolicy
+from evalharness.throttle.retry_policy import Decision, RetryPolicy
 from evalharness.throttle.waiters import LimiterClosed
 
 

@@ -18,7 +18,7 @@ from evalharness.distributed.limits.slot_messages import Broadcast
 from evalharness.distributed.limits.slot_server import SlotRequest, SlotResponse, SlotServer
 from evalharness.errors import BudgetReachedError
 from evalharness.records import ErrorKind
-from evalharness.throttle.clock import ManualClock
+from tests.throttle.manual_clock import ManualClock
 from tests.throttle.replies import delivered, failed
 from tests.throttle.simulation import Simulation, Trial
 from tests.throttle.windows import most_in_window

@@ -72,7 +72,7 @@ def test_a_saturated_client_is_a_serious_caveat(data: Row) -> None:
             "96 of 960 outputs (10\u00a0%)",
         ),
         (lambda d: d["settings"][0].update(unparsed={"n": 60, "share": 0.5}), "No answer could be"),
-        (lambda d: d["settings"][0].update(served_models={"a": 1, "b": 2}), "served by 2 models"),
+        (lambda d: d["settings"][0].update(response_models={"a": 1, "b": 2}), "served by 2 models"),
         (
             lambda d: d["settings"][0].update(system_fingerprints={"a": 1, "b": 2}),
             "backend changed",

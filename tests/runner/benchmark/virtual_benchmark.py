@@ -33,9 +33,9 @@ from evalharness.runner.budget import RunBudget
 from evalharness.runner.progress import LineProgress
 from evalharness.store.folder.load_points_file import Measurement
 from evalharness.store.parts.to_arrow import attempt_table, record_table
-from evalharness.throttle.clock import ManualClock
 from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.output_token_estimate import TokenEstimator
+from tests.throttle.manual_clock import ManualClock
 
 TOKENS = 11
 

@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 
 from evalharness.chat_api.messages import check_messages
 from evalharness.chat_api.params import check_params, known_params
-from evalharness.chat_api.request import (
-    body_template,
-    build_body,
-)
+from evalharness.chat_api.request_body import body_template, build_body
 from evalharness.config.models import Profile, Ranges
 from evalharness.errors import ConfigError, DatasetError
 from evalharness.records import Prompt, Setting
