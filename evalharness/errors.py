@@ -65,6 +65,10 @@ class RunNotFoundError(ConfigError):
     """The named run folder does not exist or holds nothing readable."""
 
 
+class SchemaVersionError(RunNotFoundError):
+    """A run folder was written with another storage schema."""
+
+
 class ProviderError(EvalharnessError):
     """An endpoint cannot be opened: no key, no weights, a server that will not start."""
 

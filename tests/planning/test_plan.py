@@ -30,13 +30,13 @@ def test_every_trial_comes_exactly_once(dataset: Path, repeats: Any) -> None:
     assert [t.position for t in trials] == list(range(30))
 
 
-def test_spread_keeps_repeats_apart_and_burst_keeps_them_together(dataset: Path) -> None:
-    """spread: a whole round before any repeat comes again; burst: repeats in a row."""
-    spread = [t.repeat for t in plan(dataset).trials()]
-    assert spread == [0] * 10 + [1] * 10 + [2] * 10
-    burst = list(plan(dataset, order=OrderConfig(repeats="blocked")).trials())
-    assert [t.repeat for t in burst] == [0, 1, 2] * 10
-    assert len({t.prompt.prompt_id for t in burst[:3]}) == 1
+def test_interleaved_keeps_repeats_apart_and_blocked_keeps_them_together(dataset: Path) -> None:
+    """interleaved: a whole round before any repeat comes again; blocked: repeats in a row."""
+    interleaved = [t.repeat for t in plan(dataset).trials()]
+    assert interleaved == [0] * 10 + [1] * 10 + [2] * 10
+    blocked = list(plan(dataset, order=OrderConfig(repeats="blocked")).trials())
+    assert [t.repeat for t in blocked] == [0, 1, 2] * 10
+    assert len({t.prompt.prompt_id for t in blocked[:3]}) == 1
 
 
 def test_identities_survive_a_wider_plan(dataset: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from evalharness.errors import RunNotFoundError, StorageError
+from evalharness.errors import RunNotFoundError, SchemaVersionError, StorageError
 from evalharness.records import SCHEMA_VERSION
 from evalharness.store.folder import durable_files
 from evalharness.store.folder.lock import take_lock
@@ -240,13 +240,13 @@ def _decode_manifest(root: Path, content: bytes) -> Manifest:
             hint=f"evalharness verify {root} tells what can be read",
         ) from None
     if manifest.schema_version != SCHEMA_VERSION:
-        newer = manifest.schema_version > SCHEMA_VERSION
-        raise RunNotFoundError(
+        raise SchemaVersionError(
             f"{root} was written with storage schema {manifest.schema_version}, and this version "
             f"reads schema {SCHEMA_VERSION}",
-            hint="pip install --upgrade evalharness"
-            if newer
-            else "another name=… makes a new run; what the older version exported can be imported",
+            hint="a newer version of evalharness reads it"
+            if manifest.schema_version > SCHEMA_VERSION
+            else "another name=… makes a new run; evalharness import takes what the version that "
+            "wrote this one exports",
         )
     return manifest
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evalharness.columnar.arrow_ops import lacks_only_nullable, read_parquet
-from evalharness.errors import EvalharnessError
+from evalharness.errors import EvalharnessError, SchemaVersionError
 from evalharness.records import AttemptResult, Intent, Outcome
 from evalharness.store.folder.run_folder import MANIFEST, UNFINISHED, Manifest, read_manifest
 from evalharness.store.journal.journal_format import (
@@ -66,6 +66,9 @@ def verify_folder(root: Path) -> VerificationReport:
     Parts on disk are listed first, then the journal's open seals, then the manifest. So a part that
     a running writer makes meanwhile is known from one of the three. Parts that only the manifest
     lists are added at the end.
+
+    Raises:
+        SchemaVersionError: the folder was written with another storage schema.
     """
     report = VerificationReport(run=root.name, findings=[])
     paths = {table: sorted((root / table).glob(PATTERN)) for table in ("records", "attempts")}
@@ -123,6 +126,8 @@ def _check_rows(
 def _read_manifest(root: Path, report: VerificationReport) -> Manifest | None:
     try:
         manifest = read_manifest(root)
+    except SchemaVersionError:
+        raise  # nothing in the folder can be judged by this version's columns
     except EvalharnessError as error:
         report.findings.append(Finding("run.json", error.message))
         return None
