@@ -278,7 +278,7 @@ def test_children_get_no_key(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert any("providers.emulator" in line.decode() for line, _ in seen.values())
+    assert any("evalharness.emulator" in line.decode() for line, _ in seen.values())
     for secret in (PLAIN, other["SOME_API_KEY"]):
         for line, environment in seen.values():
             assert secret.encode() not in line + environment
