@@ -8,10 +8,10 @@ import ipaddress
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine, without a name lookup.
 
-    ``localhost`` and names below it count (RFC 6761 §6.3), with or without the root's dot.
+    ``localhost`` counts, with or without the root's dot. Names below it do not: some resolvers ask
+    a name server for them, and a key would then leave the machine unencrypted.
     """
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
+    if host.rstrip(".").lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -166,6 +166,7 @@ async def test_hostile_server(opened: Opened, name: str, body: bytes) -> None:
     [
         ("http://api.example.com/v1", KEY),
         ("http://10.0.0.1/v1", KEY),
+        ("http://model.localhost/v1", KEY),
         ("ftp://127.0.0.1/v1", None),
         ("127.0.0.1:80", None),
         ("", None),
