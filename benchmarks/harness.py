@@ -17,6 +17,7 @@ from evalharness.cli.execution.prepare import PreparedRun
 from evalharness.config.models import RunConfig, parse_run_config
 from evalharness.runner import Runner
 from evalharness.runner.budget import RunBudget
+from evalharness.runner.context import RunContext
 from evalharness.runner.progress import LineProgress
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.parts.verify import verify_folder
@@ -72,7 +73,7 @@ async def durable(prepared: PreparedRun, root: Path) -> Took:
     async with AsyncExitStack() as stack:
         endpoints = await open_endpoints(prepared, stack, progress)
         budget = RunBudget(None, {s.setting_id: None for s in plan.settings})
-        runner = Runner(plan, store, endpoints, budget=budget, progress=progress)
+        runner = Runner(RunContext(plan, store, endpoints, budget, progress))
         progress.start(total=len(plan), done=0, label=plan.config.name)
         began, cpu = time.perf_counter(), time.process_time()
         await runner.run(np.zeros(len(plan), dtype=np.bool_))

@@ -39,6 +39,7 @@ from evalharness.runner.resume_limits import restore_limits
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.parts import seal
 from evalharness.store.parts.seal import Batch
+from evalharness.store.parts.setting_columns import columns_by_setting
 from evalharness.throttle.clock import SystemClock
 from evalharness.throttle.limiter import EndpointLimiter
 
@@ -98,13 +99,13 @@ def make(root: Path, plan: Plan, *, every: int) -> int:
     """Record all trials but every ``every``-th, in parts as a run seals them; how many."""
     store = RunStore(root, code_version="bench")
     save_plan(store, plan)
-    providers = {s.setting_id: s.provider for s in plan.settings}
+    settings = columns_by_setting(plan.settings)
     kept = (t for t in plan.trials() if t.position % every)
     count = 0
     for number, trials in enumerate(_blocks(kept), start=1):
         results = {t.trial_id: recorded(t, plan.body(t)) for t in trials}
         batch = Batch(results, {key: [value] for key, value in results.items()}, {})
-        sealed = seal.write_parts(store.folder.root, number, batch, providers)
+        sealed = seal.write_parts(store.folder.root, number, batch, settings)
         assert sealed is not None
         seal.list_parts(store.folder, sealed)
         count += len(results)

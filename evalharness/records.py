@@ -240,6 +240,8 @@ class AttemptResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     body: bytes | None = None
     in_doubt_before: int = 0  # earlier attempts of this trial whose outcome stayed unknown
     backoff_s: float | None = None  # pause decided before the next attempt, None when final
+    # Whether the body has the setting's parameters; False where its prompt has its own, or unknown.
+    params_of_setting: bool = False
 
 
 def digest(*parts: bytes) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from evalharness.parameters import COLUMN_PARAMS
 from evalharness.records import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ class Column(NamedTuple):
     null: str = ""
 
 
+_PARAMETER_TYPES = {"number": "float", "integer": "int", "boolean": "bool", "json": "text"}
+
+
+def _parameter_columns() -> list[Column]:
+    """A column for each parameter that has one."""
+    return [Column(p.name, _PARAMETER_TYPES[p.form], p.doc, "not sent") for p in COLUMN_PARAMS]
+
+
 RECORDS: tuple[Column, ...] = (
     # identity
     Column("trial_id", "text", "hash of endpoint, request, prompt and repeat; one row each"),
@@ -38,14 +47,7 @@ RECORDS: tuple[Column, ...] = (
     # asked
     Column("provider", "key", "name of the provider configuration", "imported without one"),
     Column("model", "key", "model name as sent", "imported without one"),
-    Column("temperature", "float", "as sent", "not sent"),
-    Column("top_p", "float", "as sent", "not sent"),
-    Column("seed", "int", "as sent", "not sent"),
-    Column("max_tokens", "int", "as sent", "not sent"),
-    Column("frequency_penalty", "float", "as sent", "not sent"),
-    Column("presence_penalty", "float", "as sent", "not sent"),
-    Column("n", "int", "choices asked for in one request", "not sent"),
-    Column("stream", "bool", "as sent", "not sent"),
+    *_parameter_columns(),
     Column("request_json", "text", "the request body exactly as sent", "imported"),
     # got
     Column("status", "key", "ok, empty, truncated, refused or error"),

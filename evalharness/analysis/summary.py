@@ -15,12 +15,15 @@ from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.statuses import ERROR, STATUSES
 from evalharness.analysis.latency import latency
 from evalharness.analysis.quality import quality
+from evalharness.pricing.cost_columns import CostColumns
 
 FINGERPRINTS = 20  # names listed; more are only counted
 
 
-def summarise(frame: RunFrame) -> dict[str, Any]:
+def summarise(frame: RunFrame, costs: CostColumns) -> dict[str, Any]:
     """Return the ``settings`` part of ``report --json``: plain values, None for what is unknown.
+
+    ``costs`` are those of ``frame.records``.
 
     The one key is ``settings``, a list with one row a setting in the frame's order. Besides the
     documented keys a row has ``availability_ci95`` (Wilson), ``distinct``,
@@ -40,7 +43,7 @@ def summarise(frame: RunFrame) -> dict[str, Any]:
         "latency_s": latency(frame),
         "ttft_s": latency(frame, "ttft_s"),
         "tokens": token_usage(frame),
-        "cost_usd": cost_usd(frame),
+        "cost_usd": [cost_usd(costs.setting(setting_id)) for setting_id in frame.setting_ids],
         "sensitivity": sensitivity(frame),
         "divergence": divergence(frame),
         "response_models": _value_counts(frame, "response_model"),

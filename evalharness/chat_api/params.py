@@ -1,6 +1,6 @@
 """The request parameters of a chat completion, checked before anything is sent.
 
-Names and shapes are those of the provider's OpenAPI; ranges come from the provider's profile.
+Names and forms come from :mod:`evalharness.parameters`, ranges from the provider's profile.
 """
 
 from __future__ import annotations
@@ -20,39 +20,13 @@ from evalharness.chat_api.json_checks import (
 )
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
+from evalharness.parameters import KNOWN_PARAMS, PARAMETERS, Parameter, Range
 from evalharness.process.text import closest, did_you_mean
 
 MAX_TOOLS = 128  # the API's own limit
 
-_KNOWN = frozenset(
-    {
-        "max_tokens",
-        "stream",
-        "stream_options",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "temperature",
-        "top_p",
-        "stop",
-        "frequency_penalty",
-        "presence_penalty",
-        "prediction",
-        "seed",
-        "response_format",
-        "n",
-        "logprobs",
-        "top_logprobs",
-        "extra",
-    }
-)
 # Top-level names of a body that are not parameters; `extra` may not overwrite them.
 RESERVED = frozenset({"model", "messages"})
-
-
-def known_params() -> frozenset[str]:
-    """Every key ``params`` may have, ``extra`` included."""
-    return _KNOWN
 
 
 def check_params(
@@ -75,7 +49,7 @@ def check_params(
     sent: dict[str, Any] = {}
     try:
         for name, value in params.items():
-            if name not in _KNOWN:
+            if name not in KNOWN_PARAMS:
                 raise _unknown_param(where, name)
             if value is None:
                 continue
@@ -105,7 +79,7 @@ def check_together(params: dict[str, Any], where: str) -> None:
 
 
 def _unknown_param(where: str, name: Any) -> ShapeError:
-    close = closest(str(name), _KNOWN)
+    close = closest(str(name), KNOWN_PARAMS)
     hint = f"a field only this provider knows goes into {where}.extra.{name}"
     if close:
         hint = f"{did_you_mean(f'{where}.{close}')} Otherwise: {hint}"
@@ -117,27 +91,28 @@ def _without_nulls(extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checks(profile: Profile) -> dict[str, Check]:
-    ranges = profile.ranges
-    return {
-        "max_tokens": json_checks.integer(*ranges.max_tokens),
-        "stream": boolean,
+    """A check for each parameter: by its form, or its own where the form is any other JSON."""
+    own: dict[str, Check] = {
+        "stop": _stop(profile.max_stop),
         "stream_options": _stream_options,
         "tools": _tools,
         "tool_choice": _tool_choice,
-        "parallel_tool_calls": boolean,
-        "temperature": json_checks.number(*ranges.temperature),
-        "top_p": json_checks.number(*ranges.top_p),
-        "stop": _stop(profile.max_stop),
-        "frequency_penalty": json_checks.number(*ranges.frequency_penalty),
-        "presence_penalty": json_checks.number(*ranges.presence_penalty),
         "prediction": _prediction,
-        "seed": json_checks.integer(*ranges.seed),
         "response_format": _response_format,
-        "n": json_checks.integer(*ranges.n),
-        "logprobs": boolean,
-        "top_logprobs": json_checks.integer(*ranges.top_logprobs),
-        "extra": _extra,
     }
+    checks = {p.name: own.get(p.name) or _by_form(p, profile.range_of(p)) for p in PARAMETERS}
+    return {**checks, "extra": _extra}
+
+
+def _by_form(parameter: Parameter, ends: Range) -> Check:
+    if parameter.form == "boolean":
+        return boolean
+    if parameter.form == "number":
+        return json_checks.number(*ends)
+    if parameter.form == "integer":
+        lowest, highest = (None if end is None else int(end) for end in ends)
+        return json_checks.integer(lowest, highest)
+    raise ValueError(f"parameter {parameter.name} has no check")
 
 
 def _stop(max_stop: int | None) -> Check:
@@ -172,7 +147,7 @@ def _response_format(value: Any, path: str) -> None:
 def _extra(value: Any, path: str) -> None:
     json_checks.json_object(value, path)
     for key in cast("dict[str, Any]", value):
-        if key in _KNOWN or key in RESERVED:
+        if key in KNOWN_PARAMS or key in RESERVED:
             correct = key if key in RESERVED else f"{path.rpartition('.')[0]}.{key}"
             raise ShapeError(f"{path}.{key}", "would overwrite a known field", f"set {correct}")
 

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from evalharness.chat_api.json_checks import ShapeError
-from evalharness.chat_api.params import RESERVED, check_together, known_params
+from evalharness.chat_api.params import RESERVED, check_together
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
+from evalharness.parameters import KNOWN_PARAMS
 from evalharness.records import Prompt, Setting, canonical_json
 
 
@@ -76,7 +77,7 @@ def _fields(
     except ShapeError as error:
         raise ConfigError(f"`{error.path}` {error.problem}", hint=error.hint) from None
     for key, value in extra.items():
-        if key in RESERVED or key in known_params():
+        if key in RESERVED or key in KNOWN_PARAMS:
             raise ConfigError(f"`params.extra.{key}` would overwrite a known field")
         body[key] = value
     body["model"] = setting.model

@@ -3,11 +3,8 @@
 ::
 
     __init__.py      finds the command; turns whatever ends it into an exit code and a sentence
-    args_run.py      run, plan, judge, serve: commands that send or answer requests
-    args_report.py   report, compare, check, show: commands that read runs
-    args_data.py     import, export, verify, reconcile, init: commands on files and folders
-    parser.py        argparse with our exit code
-    commands/        one module a command
+    parser.py        what a command is; its options become arguments of argparse
+    commands/        the list of commands, and one module each: options, handler, help, examples
     execution/       what the commands that send requests share
     hydra_main.py    runs Hydra for run and plan
     compose.py       from Hydra's configuration to a typed RunConfig
@@ -20,13 +17,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Any
 
 from evalharness import __version__
-from evalharness.cli import args_data, args_report, args_run
+from evalharness.cli.commands import COMMANDS, find_command
 from evalharness.cli.execution.interrupts import Interrupts, interruptible
-from evalharness.cli.parser import Parser
+from evalharness.cli.parser import (
+    Command,
+    Parser,
+    add_arguments,
+    help_texts,
+    options_from,
+    positional_sequence,
+)
 from evalharness.errors import (
     EXIT_CONFIG,
     EXIT_FAILED,
@@ -45,10 +50,6 @@ from evalharness.process.stdio import (
 from evalharness.process.text import closest, did_you_mean
 from evalharness.process.tuning import fewer_collections, limit_blas_threads
 
-_COMMANDS = (
-    "run", "plan", "judge", "report", "compare", "show", "check", "import", "export", "verify",
-    "reconcile", "serve", "init",
-)  # fmt: skip
 _OVERVIEW = """\
 Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
 at what cost, and which settings really differ.
@@ -118,68 +119,63 @@ def _report_error(error: BaseException) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    command = arguments[0] if arguments else ""
     limit_blas_threads()
-    if command in ("run", "plan"):
-        return {"run": args_run.run, "plan": args_run.plan}[command](arguments[1:])
-    if command == "judge":
-        return args_run.judge(arguments[1:])
-    if arguments[:2] == ["serve", "emulator"]:
-        # Its flags are generated from its options, which are too heavy to import for --help.
-        from evalharness.emulator.__main__ import main as serve_emulator
+    command, options = parse_command(arguments)
+    return command.run(options)
 
-        return serve_emulator(arguments[2:])
-    if command and not command.startswith("-") and command not in _COMMANDS:
-        close = closest(command, _COMMANDS)
+
+def parse_command(arguments: list[str]) -> tuple[Command[Any], Any]:
+    """The command that is typed, and its options.
+
+    Raises:
+        ConfigError: there is no such command.
+    """
+    name = arguments[0] if arguments else ""
+    if name in COMMANDS:
+        command = find_command(name)
+        if command.parse is not None:
+            return command, command.parse(arguments[1:])
+        return _parse(arguments, [name])
+    if name and not name.startswith("-"):
+        close = closest(name, COMMANDS)
         raise ConfigError(
-            f"there is no command `{command}`",
-            hint=did_you_mean(close) if close else f"one of {', '.join(_COMMANDS)}",
+            f"there is no command `{name}`",
+            hint=did_you_mean(close) if close else f"one of {', '.join(COMMANDS)}",
         )
-    options = _parse(arguments)
-    call: Callable[[argparse.Namespace], int] = options.call
-    return call(options)
+    return _parse(arguments, COMMANDS)
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    """Parse a command; ``key=value`` may stand before and after its options."""
-    parser = _parser()
-    options, late = parser.parse_known_args(arguments)
-    given: dict[str, list[str] | None] = vars(options)
-    takes = given.get("run" if arguments[:1] in (["report"], ["compare"]) else "overrides")
+def _parse(arguments: list[str], names: Sequence[str]) -> tuple[Command[Any], Any]:
+    """Parse a command among ``names``; ``key=value`` may stand before and after its options."""
+    parser = _parser(names, arguments)
+    namespace, late = parser.parse_known_args(arguments)
+    command = find_command(namespace.command)
+    takes = positional_sequence(command.options)
     if late and (takes is None or any("=" not in word or word.startswith("-") for word in late)):
         parser.error(f"unrecognized arguments: {' '.join(late)}")
     if takes is not None:
-        takes.extend(late)
-    return options
+        getattr(namespace, takes).extend(late)
+    return command, options_from(command.options, namespace)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(names: Sequence[str], arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the named commands.
+
+    Those that are not among ``arguments``, or that parse theirs themselves, are only listed.
+    """
     parser = Parser(
         prog="evalharness",
         description=_OVERVIEW,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"evalharness {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    # Parsed in args_run, listed here for --help.
-    commands.add_parser("run", help="run a sweep, or continue and extend it", add_help=False)
-    commands.add_parser(
-        "plan", help="what a run would send and cost; sends nothing", add_help=False
+    parsers = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, dest="command"
     )
-    commands.add_parser(
-        "judge", help="a language model grades a run's outputs, or picks the better", add_help=False
-    )
-    for add in (
-        args_report.add_report,
-        args_report.add_compare,
-        args_report.add_show,
-        args_report.add_check,
-        args_data.add_import,
-        args_data.add_export,
-        args_data.add_verify,
-        args_data.add_reconcile,
-        args_run.add_serve,
-        args_data.add_init,
-    ):
-        add(commands)
+    for command in map(find_command, names):
+        if command.parse is None and command.name in arguments:
+            own = parsers.add_parser(command.name, help=command.help, **help_texts(command))
+            add_arguments(own, command.options)
+        else:
+            parsers.add_parser(command.name, help=command.help, add_help=False)
     return parser

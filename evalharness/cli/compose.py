@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +20,7 @@ from evalharness.config.models import RunConfig, parse_run_config
 from evalharness.config.package_data import package_data_dir
 from evalharness.config.secret_scan import refuse_secrets_in_config
 from evalharness.errors import ConfigError
+from evalharness.parameters import PARAMETERS
 
 
 class ComposedConfig(NamedTuple):
@@ -46,6 +48,8 @@ def _local_results_root(results_dir: str) -> str:
     return str(results_root(results_dir))
 
 
+# Included by the primary configuration, so that every parameter is a key that can be overridden.
+ConfigStore.instance().store(name="parameters", node={"params": {p.name: None for p in PARAMETERS}})
 OmegaConf.register_new_resolver("on_this_machine", _local_results_root, replace=True)
 
 

@@ -183,7 +183,7 @@ def run_configs(configs: list[DictConfig]) -> float | None:
     try:
         jobs = [compose_config(config) for config in configs]
         if execute is None:  # inside another launcher's process
-            from evalharness.cli.commands.run import execute_run
+            from evalharness.cli.execution.execute_run import execute_run
 
             execute = execute_run
         _invocation.result = execute(jobs)

@@ -1,12 +1,77 @@
-"""The argument parser of all commands, and options that several commands share."""
+"""What a command is, and how its options become arguments of a parser.
+
+The options of a command are a named tuple. A field that is typed on the command line carries a
+:class:`Positional` or an :class:`Option`; its type says the rest: a ``bool`` is a flag, a
+``Sequence`` takes several words, a ``Literal`` is a choice.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from evalharness.errors import EXIT_CONFIG
+
+OptionsT = TypeVar("OptionsT")
+
+
+class Positional(NamedTuple):
+    """An argument without a flag; a sequence without a default needs a word at least."""
+
+    metavar: str
+    help: str | None = None
+
+
+class Option(NamedTuple):
+    """An argument with a flag, which is the name of its field unless ``flag`` is another."""
+
+    help: str | None = None
+    metavar: str | None = None
+    flag: str | None = None
+
+
+Overrides: TypeAlias = Annotated[
+    Sequence[str], Positional("scoring=…", "or answer=…: replace it")
+]  # replaces a run's own scoring
+Pricing: TypeAlias = Annotated[str | None, Option("a price file over the shipped ones", "FILE")]
+OpenPage: TypeAlias = Annotated[bool, Option("open the page in a browser", flag="--open")]
+
+
+class Example(NamedTuple):
+    """A command line as typed, and what it does."""
+
+    command: str
+    text: str
+
+
+class Command(NamedTuple, Generic[OptionsT]):
+    """One command of ``evalharness``.
+
+    ``help`` is its line in the list of commands; ``parse`` is for a command that does not leave its
+    arguments to the common parser.
+    """
+
+    name: str
+    help: str
+    description: str
+    examples: tuple[Example, Example]
+    options: type[OptionsT]
+    run: Callable[[OptionsT], int]
+    parse: Callable[[list[str]], OptionsT] | None = None
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,21 +83,80 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_CONFIG, f"evalharness: {message}\n")
 
 
-# argparse keeps the type of what add_subparsers returns to itself.
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # pyright: ignore[reportPrivateUsage]
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps text, but keeps the lines of examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith(_EXAMPLES):
+            return text
+        return super()._fill_text(text, width, indent)
 
 
-def add_scoring(parser: argparse.ArgumentParser) -> None:
-    """Add ``scoring=…`` and ``answer=…``, which replace a run's own scoring."""
-    parser.add_argument("overrides", nargs="*", metavar="scoring=…", help="or answer=…: replace it")
+_EXAMPLES = "examples:"
 
 
-def add_pricing(parser: argparse.ArgumentParser) -> None:
-    """Add ``--pricing``."""
-    parser.add_argument("--pricing", metavar="FILE", help="a price file over the shipped ones")
+def help_texts(command: Command[Any], epilog: str = "") -> dict[str, Any]:
+    """The arguments of a parser that give its help a description and examples."""
+    lines = [f"  # {text}\n  {typed}" for typed, text in command.examples]
+    return {
+        "description": command.description,
+        "epilog": "\n".join([_EXAMPLES, *lines, *([f"\n{epilog}"] if epilog else [])]),
+        "formatter_class": HelpFormatter,
+    }
 
 
-def add_page(parser: argparse.ArgumentParser, text: str) -> None:
-    """Add ``--html`` and ``--open``."""
-    parser.add_argument("--html", metavar="FILE", help=text)
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
+    """Add an argument for every field of ``options`` that is typed on the command line."""
+    defaults: dict[str, Any] = options._field_defaults
+    for name, kind, typed in _typed_fields(options):
+        several = get_origin(kind) is Sequence
+        words: dict[str, Any] = {"help": typed.help, "metavar": typed.metavar}
+        if isinstance(typed, Positional):
+            if several:
+                words["nargs"] = "*" if name in defaults else "+"
+            parser.add_argument(name, **words)
+            continue
+        if kind is bool:
+            words = {"help": typed.help, "action": "store_true"}
+        elif several:
+            words |= {"action": "append", "default": []}
+        elif get_origin(kind) is Literal:
+            words |= {"choices": get_args(kind)}
+        else:
+            words |= {"type": _value_type(kind)}
+        if name not in defaults:
+            words["required"] = True
+        elif not several and kind is not bool:
+            words["default"] = defaults[name]
+        parser.add_argument(typed.flag or f"--{name.replace('_', '-')}", dest=name, **words)
+
+
+def options_from(options: type[OptionsT], namespace: argparse.Namespace, **others: Any) -> OptionsT:
+    """The options of parsed arguments, and those that are not arguments of the parser."""
+    given = {name: getattr(namespace, name) for name, _, _ in _typed_fields(options)}
+    return options(**given, **others)
+
+
+def positional_sequence(options: type[Any]) -> str | None:
+    """The field that takes several words without a flag, None where there is none."""
+    for name, kind, typed in _typed_fields(options):
+        if isinstance(typed, Positional) and get_origin(kind) is Sequence:
+            return name
+    return None
+
+
+def _typed_fields(options: type[Any]) -> list[tuple[str, Any, Positional | Option]]:
+    """Name, type and argument of the fields that are typed on the command line."""
+    hints = get_type_hints(options, include_extras=True)
+    annotated = {name: get_args(hint) for name, hint in hints.items() if _is_annotated(hint)}
+    return [(name, kind, typed) for name, (kind, typed) in annotated.items()]
+
+
+def _is_annotated(hint: Any) -> bool:
+    return get_origin(hint) is Annotated
+
+
+def _value_type(kind: Any) -> type | None:
+    """``float`` of ``float | None``; None for a text."""
+    value = next((t for t in get_args(kind) if t is not type(None)), kind)
+    return None if value is str else value

@@ -19,6 +19,7 @@ from evalharness.config.models import (
 )
 from evalharness.config.package_data import package_data_dir
 from evalharness.errors import ConfigError
+from evalharness.parameters import KNOWN_PARAMS
 from evalharness.process.text import closest, did_you_mean
 
 _LOADS = "load=closed|constant|poisson|gamma|ramp|replay|saturation"
@@ -39,11 +40,9 @@ _EXAMPLES = {
 @cache
 def _keys_by_group() -> dict[str, tuple[str, ...]]:
     """The keys of each group; the top level has the empty name."""
-    from evalharness.chat_api.params import known_params
-
     return {
         "": RunConfig.__struct_fields__,
-        "params": tuple(sorted(known_params())),
+        "params": tuple(sorted(KNOWN_PARAMS)),
         "provider": ProviderConfig.__struct_fields__,
         "dataset": DatasetConfig.__struct_fields__,
         "limits": LimitsConfig.__struct_fields__,

@@ -3,7 +3,8 @@
 Built by :mod:`evalharness.cli.compose` from Hydra's output with :func:`parse_run_config`. A wrong
 key, type or range raises ConfigError naming the key as it is typed on the command line. ``None``
 means "not sent" in ``params`` and "no limit" in ``limits``. Ranges of sampling parameters belong to
-a provider profile (:class:`Ranges`), since providers differ; what is checked here holds everywhere.
+a provider profile (:class:`Profile`), since providers differ; what is checked here holds
+everywhere.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from evalharness.config.validation import convert
+from evalharness.config.validation import convert, suggest_name
+from evalharness.parameters import RANGED, Parameter, Range
 
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -26,24 +28,13 @@ class _ConfigPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Base of every part: an unknown key is an error."""
 
 
-class Ranges(_ConfigPart, frozen=True):
-    """Closed ranges ``[lowest, highest]`` a provider accepts; None is no bound on that side."""
-
-    temperature: tuple[float | None, float | None] = (0.0, 2.0)
-    top_p: tuple[float | None, float | None] = (0.0, 1.0)
-    seed: tuple[int | None, int | None] = (None, None)
-    max_tokens: tuple[int | None, int | None] = (1, None)
-    n: tuple[int | None, int | None] = (1, None)
-    frequency_penalty: tuple[float | None, float | None] = (-2.0, 2.0)
-    presence_penalty: tuple[float | None, float | None] = (-2.0, 2.0)
-    top_logprobs: tuple[int | None, int | None] = (0, 20)
-
-
 class Profile(_ConfigPart, frozen=True):
     """What differs between providers: ranges, limits and the meaning of their errors.
 
     Attributes:
-        ranges: accepted parameter ranges, checked before anything is sent.
+        ranges: closed ranges by parameter, ``[lowest, highest]``, checked before anything is sent;
+            null is no bound on that side. A parameter without one has the range of the table of
+            parameters.
         max_stop: how many stop sequences are accepted.
         fatal_codes: error codes or words in an error message that mean the account itself is
             out of money or closed; they stop the run (exit 3).
@@ -55,7 +46,7 @@ class Profile(_ConfigPart, frozen=True):
         stream_usage: send ``stream_options.include_usage`` with streamed requests unless set.
     """
 
-    ranges: Ranges = Ranges()
+    ranges: dict[str, Range] = {}
     max_stop: int | None = 4
     fatal_codes: list[str] = []
     quota_is_money: bool = False
@@ -63,6 +54,18 @@ class Profile(_ConfigPart, frozen=True):
     per_second_caps: bool = False
     price_source: str | None = None
     stream_usage: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a range of what is no numeric parameter."""
+        for name in self.ranges:
+            if name not in RANGED:
+                raise ValueError(
+                    f"`ranges`: `{name}` is not a numeric parameter: {suggest_name(name, RANGED)}"
+                )
+
+    def range_of(self, parameter: Parameter) -> Range:
+        """The range of a parameter here: the profile's own, else that of every provider."""
+        return self.ranges.get(parameter.name, parameter.range)
 
 
 class ProviderConfig(_ConfigPart, frozen=True):

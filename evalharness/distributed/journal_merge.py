@@ -14,6 +14,7 @@ from evalharness.store.journal import duplicate_attempts, worker_journals
 from evalharness.store.journal.crash_recovery import recover_entries
 from evalharness.store.journal.journal_format import Damage, read_entries
 from evalharness.store.parts.part_files import PATTERN, read_sealed
+from evalharness.store.parts.setting_columns import SettingColumns
 
 
 class MergedJournal(NamedTuple):
@@ -45,7 +46,7 @@ def earlier_attempts(store: RunStore) -> EarlierAttempts:
 async def merge_journal(
     store: RunStore,
     journal: Path,
-    providers: dict[str, str],
+    settings: dict[str, SettingColumns],
     earlier: EarlierAttempts,
     *,
     may_be_repeated: bool = False,
@@ -61,7 +62,7 @@ async def merge_journal(
         StorageError: the disk refused; nothing was changed.
     """
     entries, damage = await asyncio.to_thread(
-        worker_journals.read_worker_journal, store.folder, journal, providers
+        worker_journals.read_worker_journal, store.folder, journal, settings
     )
     if may_be_repeated and entries:
         recorded = await asyncio.to_thread(

@@ -21,6 +21,7 @@ import msgspec
 from evalharness.distributed.shard_board import Shard
 from evalharness.errors import StorageError
 from evalharness.records import Intent, Trial
+from evalharness.runner.queue import attempt_key, client_request_id
 from evalharness.store.folder import durable_files
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def possible_intents(
             repeat=trial.repeat,
             position=trial.position,
             attempt=(attempt := attempts(trial.trial_id) + 1),
-            client_request_id=f"evh-{trial.trial_id}.{attempt}",
+            client_request_id=client_request_id(attempt_key(trial.trial_id, attempt)),
             admitted_at_ns=at_ns,
             in_flight=1,
             reserved_usd=worst_case(trial),

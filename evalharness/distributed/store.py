@@ -21,6 +21,7 @@ from evalharness.store.journal.journal import Journal
 from evalharness.store.journal.journal_format import FILE_NAME
 from evalharness.store.parts import seal
 from evalharness.store.parts.seal_schedule import SealScheduler
+from evalharness.store.parts.setting_columns import SettingColumns
 
 _CLOSED = "the run ended while records were sealed"
 
@@ -66,7 +67,7 @@ class SharedSealScheduler(SealScheduler):
     Args:
         folder: the run folder as the worker has it.
         journal: the worker's.
-        providers: by setting_id.
+        settings: by setting_id.
         on_failure: called when a seal in the background failed.
         registry: where parts are numbered and listed.
     """
@@ -75,11 +76,11 @@ class SharedSealScheduler(SealScheduler):
         self,
         folder: RunFolder,
         journal: Journal,
-        providers: Mapping[str, str],
+        settings: Mapping[str, SettingColumns],
         on_failure: Callable[[StorageError], None],
         registry: PartRegistry,
     ) -> None:
-        super().__init__(folder, journal, providers, on_failure)
+        super().__init__(folder, journal, settings, on_failure)
         self._registry = registry
         self._loop = asyncio.get_running_loop()
         self._finished_shards: list[Shard] = []
@@ -140,7 +141,7 @@ class ShardStore(RunStore):
     Args:
         root: the run folder.
         journal: folder of this worker's journal; it holds none yet.
-        providers: by setting_id.
+        settings: by setting_id.
         registry: where parts are numbered and listed.
 
     Attributes:
@@ -149,7 +150,11 @@ class ShardStore(RunStore):
     """
 
     def __init__(
-        self, root: Path, journal: Path, providers: Mapping[str, str], registry: PartRegistry
+        self,
+        root: Path,
+        journal: Path,
+        settings: Mapping[str, SettingColumns],
+        registry: PartRegistry,
     ) -> None:
         self._set_up(_SharedFolder(root, journal))
         self.coordinator_lost = False
@@ -159,7 +164,7 @@ class ShardStore(RunStore):
             assert not (journal / FILE_NAME).exists()
             self._journal = Journal(journal, on_failure=self._on_disk_failure)
             self._seal_scheduler = self._shared = SharedSealScheduler(
-                self.folder, self._journal, providers, self._on_disk_failure, registry
+                self.folder, self._journal, settings, self._on_disk_failure, registry
             )
         except BaseException:
             self.close()

@@ -29,11 +29,11 @@ from evalharness.http import Transport, open_transport
 from evalharness.planning.plan import Plan
 from evalharness.providers.remote import read_key
 from evalharness.records import Trial
-from evalharness.runner.budget import RunBudget
+from evalharness.runner.context import RunContext
 from evalharness.runner.endpoint import EndpointRuntime
 from evalharness.runner.loop import Runner
-from evalharness.runner.progress import Progress
 from evalharness.runner.run_summary import RunSummary, StopReason
+from evalharness.store.parts.setting_columns import columns_by_setting
 from evalharness.throttle.clock import SystemClock
 from evalharness.throttle.output_token_estimate import TokenEstimator
 
@@ -73,20 +73,12 @@ class ShardRunner(Runner):
     """A runner that stops all workers when it stops.
 
     Args:
-        coordinator: its API; the others as for :class:`~evalharness.runner.loop.Runner`.
+        context: as for :class:`~evalharness.runner.loop.Runner`.
+        coordinator: its API.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: ShardStore,
-        endpoints: Mapping[str, EndpointRuntime],
-        *,
-        budget: RunBudget,
-        progress: Progress,
-        coordinator: CoordinatorApi,
-    ) -> None:
-        super().__init__(plan, store, endpoints, budget=budget, progress=progress)
+    def __init__(self, context: RunContext, coordinator: CoordinatorApi) -> None:
+        super().__init__(context)
         self._coordinator = coordinator
         self._stop_is_shared = False
         self.lost_reason: str | None = None
@@ -154,13 +146,11 @@ class ShardWorker:
             limiters = {e.name: self._limiter(e) for e in setup.endpoints}
             endpoints = {e.name: _endpoint(e, transport, limiters[e.name]) for e in setup.endpoints}
             budget = SharedBudget(setup.prices, self._coordinator if setup.has_cost_limit else None)
-            providers = {s.setting_id: s.provider for s in setup.settings}
-            store = ShardStore(setup.root, self._journal, providers, self._coordinator)
+            settings = columns_by_setting(setup.settings)
+            store = ShardStore(setup.root, self._journal, settings, self._coordinator)
             stack.callback(store.close)
-            runner = self._runner = ShardRunner(
-                self._plan, store, endpoints,
-                budget=budget, progress=counters, coordinator=self._coordinator,
-            )  # fmt: skip
+            context = RunContext(self._plan, store, endpoints, budget, counters)
+            runner = self._runner = ShardRunner(context, self._coordinator)
             store.on_lost = lambda error: runner.on_coordinator_lost(error.message)
             backlog = self._backlog(store, runner, endpoints)
             stack.callback(backlog.close)

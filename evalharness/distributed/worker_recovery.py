@@ -32,6 +32,7 @@ from evalharness.store.journal import worker_journals
 from evalharness.store.journal.crash_recovery import UnfinishedTrial
 from evalharness.store.journal.journal_format import FILE_NAME
 from evalharness.store.parts.part_files import read_sealed
+from evalharness.store.parts.setting_columns import columns_by_setting
 from evalharness.store.parts.to_arrow import attempt_table
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class WorkerRecovery:
         self._leases = leases
         self._budget = budget
         self._summary = summary
-        self._providers = {s.setting_id: s.provider for s in plan.settings}
+        self._settings = columns_by_setting(plan.settings)
         self.manifest_lock = asyncio.Lock()  # hold it to change the manifest
         self.earlier = earlier_attempts(store)
         # By position: trial_id, and attempts in a part whose records were never written.
@@ -154,7 +155,7 @@ class WorkerRecovery:
                     await merge_journal(
                         self._store,
                         journal,
-                        self._providers,
+                        self._settings,
                         self.earlier,
                         may_be_repeated=may_be_repeated,
                     )
@@ -218,7 +219,7 @@ class WorkerRecovery:
         listed = await asyncio.to_thread(
             worker_journals.list_unlisted_parts,
             self._store.folder,
-            self._providers,
+            self._settings,
             trial_filter=ours,
         )
         done, unfinished = self.done(), self._store.recovery.unfinished

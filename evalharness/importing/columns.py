@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from evalharness.importing import cells
 from evalharness.importing.cells import Cell
+from evalharness.parameters import PARAMETERS, UNBOUNDED, Parameter, Range
 from evalharness.schema import RECORDS
 
 # The file's own ids stay in extra_json: an imported record's ids come from its content.
 _COMPUTED = {"trial_id", "setting_id", "extra_json"}
 
 # Closed ranges of number columns; every other number is at least 0.
-_RANGES: dict[str, tuple[float | None, float | None]] = {
-    "top_p": (0, 1),
+_RANGES: dict[str, Range] = {
     "score": (0, 1),
-    "max_tokens": (1, None),
-    "n": (1, None),
     "http_status": (100, 599),
-    "seed": (None, None),
-    "frequency_penalty": (None, None),
-    "presence_penalty": (None, None),
-    "response_created": (None, None),
+    "response_created": UNBOUNDED,
+    **{p.name: p.import_range or p.range for p in PARAMETERS},
 }
 
-# Parameters of the OpenAPI description that have no record column of their own.
-_OTHER_PARAMS: dict[str, Cell] = {
-    "stop": cells.json_value,
-    "response_format": cells.json_value,
-    "tools": cells.json_value,
-    "tool_choice": cells.json_value,
-    "parallel_tool_calls": cells.boolean,
-    "prediction": cells.json_value,
-    "stream_options": cells.json_value,
-    "top_logprobs": cells.integer(0, 20),
-}
 # Parameters only some providers know; they stand under `extra`, as in a run's own settings.
 _EXTRA_PARAMS: dict[str, Cell] = {
     "top_k": cells.integer(None, None),
@@ -43,17 +28,6 @@ _EXTRA_PARAMS: dict[str, Cell] = {
     "enable_thinking": cells.boolean,
     "thinking_budget": cells.integer(0, None),
 }
-COLUMN_PARAMS = (
-    "temperature",
-    "top_p",
-    "seed",
-    "max_tokens",
-    "frequency_penalty",
-    "presence_penalty",
-    "n",
-    "stream",
-)
-
 ALIASES = {"cost_usd": "cost_usd_imported"}
 PROMPT_READERS: dict[str, Cell] = {
     "target": lambda value: value,
@@ -64,6 +38,24 @@ PROMPT_READERS: dict[str, Cell] = {
     "messages": cells.messages,
 }
 SETTING_COLUMNS = ("provider", "model", "system", "template")
+
+
+def _cell_of(parameter: Parameter) -> Cell:
+    """How a parameter without a record column of its own is read."""
+    lowest, highest = _RANGES[parameter.name]
+    if parameter.form == "boolean":
+        return cells.boolean
+    if parameter.form == "number":
+        return cells.number(lowest, highest)
+    if parameter.form == "integer":
+        return _integer(lowest, highest)
+    return cells.json_value
+
+
+def _integer(lowest: float | None, highest: float | None) -> Cell:
+    return cells.integer(
+        None if lowest is None else int(lowest), None if highest is None else int(highest)
+    )
 
 
 class ColumnReaders:
@@ -77,8 +69,7 @@ class ColumnReaders:
             if column.name not in _COMPUTED
         }
         self.params: dict[str, Cell] = {
-            **{name: self.record[name] for name in COLUMN_PARAMS},
-            **_OTHER_PARAMS,
+            **{p.name: self.record.get(p.name) or _cell_of(p) for p in PARAMETERS},
             **{f"extra.{name}": cell for name, cell in _EXTRA_PARAMS.items()},
         }
         self.readers: dict[str, Cell] = {
@@ -105,9 +96,7 @@ class ColumnReaders:
         by_kind: dict[str, Cell] = {
             "text": cells.name,
             "key": cells.name,
-            "int": cells.integer(
-                None if lowest is None else int(lowest), None if highest is None else int(highest)
-            ),
+            "int": _integer(lowest, highest),
             "float": cells.number(lowest, highest),
             "floats": cells.numbers,
             "bool": cells.boolean,

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import structs
 
 from evalharness.chat_api.messages import check_messages
-from evalharness.chat_api.params import check_params, known_params
+from evalharness.chat_api.params import check_params
 from evalharness.config.models import DatasetConfig, Profile, RunConfig
 from evalharness.datasets import read_prompts, resolve_template
 from evalharness.errors import ConfigError, DatasetError
@@ -28,14 +28,12 @@ def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, r
     Raises:
         ConfigError: a parameter, an axis or a dataset row cannot be sent as written.
     """
-    config, known = _common_config(configs), known_params()
+    config = _common_config(configs)
     profiles: dict[str, Profile] = {}
     for job in configs:
         profiles |= {p.name: p.profile for p in (job.provider, *job.providers.values())}
         check_params(job.params, job.provider.profile)
-    expanded = [
-        s for job in configs for s in expand_sweep(_with_template(job, root), identities, known)
-    ]
+    expanded = [s for job in configs for s in expand_sweep(_with_template(job, root), identities)]
     settings = label_settings(expanded)
     checked = [_check_setting(s, profiles[s.provider]) for s in settings]
     templates = list(dict.fromkeys(s.template for s in settings if s.template is not None))

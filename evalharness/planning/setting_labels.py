@@ -9,9 +9,10 @@ from typing import Any
 from msgspec import structs
 
 from evalharness.errors import ConfigError
+from evalharness.parameters import SHORT_LABELS
 from evalharness.records import Setting, canonical_json
 
-_SHORT_NAMES = {"temperature": "T", "load.rate": "rate", "load.concurrency": "concurrency"}
+_SHORT_NAMES = {**SHORT_LABELS, "load.rate": "rate", "load.concurrency": "concurrency"}
 
 
 def label_settings(settings: Sequence[Setting]) -> list[Setting]:

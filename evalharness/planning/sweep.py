@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 from evalharness.config.models import ProviderConfig, RunConfig
 from evalharness.config.parameter_values import plain_number
 from evalharness.errors import ConfigError
+from evalharness.parameters import KNOWN_PARAMS, PARAMETERS
 from evalharness.planning.load_points import LOAD_AXES as LOAD_AXES
 from evalharness.planning.load_points import load_identity
 from evalharness.process.text import closest, did_you_mean
@@ -23,7 +24,7 @@ from evalharness.records import Setting, canonical_json, digest
 METHODS = ("grid", "zip", "random", "sobol", "lhs")
 _OPTIONS = ("method", "samples", "sample_seed")
 _SETTING_KEYS = ("model", "provider", "system", "template")
-_INTEGERS = frozenset({"seed", "max_tokens", "n", "top_logprobs"})
+_INTEGERS = frozenset(p.name for p in PARAMETERS if p.form == "integer")
 
 
 class AxisRange(NamedTuple):
@@ -37,7 +38,7 @@ class AxisRange(NamedTuple):
 Axis = list[Any] | AxisRange
 
 
-def parse_axes(sweep: Mapping[str, Any], known_params: frozenset[str]) -> dict[str, Axis]:
+def parse_axes(sweep: Mapping[str, Any]) -> dict[str, Axis]:
     """Check and flatten the ``sweep`` mapping; its options (method, samples) are not axes.
 
     Raises:
@@ -48,11 +49,9 @@ def parse_axes(sweep: Mapping[str, Any], known_params: frozenset[str]) -> dict[s
         name = key.removeprefix("dataset.").removeprefix("params.")
         if value is None:  # `sweep.seed=null` takes a preset axis away
             continue
-        is_known = name in known_params or name in _SETTING_KEYS or name in LOAD_AXES
+        is_known = name in KNOWN_PARAMS or name in _SETTING_KEYS or name in LOAD_AXES
         if not is_known and not name.startswith("extra."):
-            raise ConfigError(
-                f"unknown sweep axis `sweep.{key}`", hint=_suggest_axis(name, known_params)
-            )
+            raise ConfigError(f"unknown sweep axis `sweep.{key}`", hint=_suggest_axis(name))
         axes[name] = _axis(key, value)
     return axes
 
@@ -68,8 +67,8 @@ def _flatten(sweep: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             yield key, value
 
 
-def _suggest_axis(name: str, known: frozenset[str]) -> str:
-    close = closest(name, [*known, *_SETTING_KEYS, *LOAD_AXES])
+def _suggest_axis(name: str) -> str:
+    close = closest(name, [*KNOWN_PARAMS, *_SETTING_KEYS, *LOAD_AXES])
     if close:
         return did_you_mean(f"sweep.{close}")
     return f"a provider's own parameter is swept as sweep.extra.{name}=[…]"
@@ -184,9 +183,7 @@ def _value_at(name: str, axis: Axis, u: float) -> Any:
     return round(value) if name in _INTEGERS else float(f"{value:.4g}")
 
 
-def expand_sweep(
-    config: RunConfig, identities: Mapping[str, str], known_params: frozenset[str]
-) -> list[Setting]:
+def expand_sweep(config: RunConfig, identities: Mapping[str, str]) -> list[Setting]:
     """The settings of one run configuration, not labelled yet (see :mod:`.setting_labels`).
 
     ``identities`` maps provider names to what answers (a base URL, a hash of weights).
@@ -194,7 +191,7 @@ def expand_sweep(
     Raises:
         ConfigError: an axis cannot be understood or names an unknown provider.
     """
-    axes = parse_axes(config.sweep, known_params)
+    axes = parse_axes(config.sweep)
     combinations = combine(config.sweep, axes)
     return [_setting(config, row, identities) for row in combinations]
 

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.columnar.row_store import ColumnStore, iter_tables
-from evalharness.pricing.bill_difference import likely_reason
 from evalharness.pricing.book import PriceBook
+from evalharness.pricing.cost_sum import CostSum
+from evalharness.pricing.picodollars import pico_sum
 from evalharness.pricing.price import PICO, Price, to_usd
-from evalharness.pricing.row_costs import PriceLookup, costs_without_details, row_costs_by_price
+from evalharness.pricing.row_costs import (
+    KNOWN,
+    PriceLookup,
+    ReasonCodes,
+    costs_without_details,
+    count_reasons,
+    row_costs_by_price,
+)
 from evalharness.pricing.usage_columns import (
     COLUMNS,
     Bools,
@@ -35,32 +44,43 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class SettingCost(msgspec.Struct, frozen=True, kw_only=True):
-    """The money of one setting. Dollars are exact; None means that no row has a figure.
+class SettingCost(CostSum, frozen=True, kw_only=True):
+    """The money of one setting: the one account that every place shows.
 
     Attributes:
-        rows: records of the setting.
-        known: rows whose cost is exact; they alone make ``total_usd``.
-        estimated: further rows with a price but incomplete usage; ``estimate_usd`` is their sum,
-            rounded to pico-dollars, and in no total.
+        rows: records of the setting; ``known`` of them have an exact cost, the others are
+            ``unknown``.
+        delivered_unknown: records of unknown cost that are no errors.
         unpriced: rows whose model has no price.
-        billed_rows: rows for which the provider reported ``billed_usd``; their sum is
-            ``billed_total_usd``.
-        compared: rows with both; ``difference_usd`` is computed minus billed over exactly these,
-            and ``difference_reason`` says what likely makes it.
+        billed_rows: rows for which the provider reported ``billed_usd``; ``billed_pico`` is their
+            sum in pico-dollars.
+        delivered_unbilled: the other rows that are no errors.
+        compared: rows with both; ``difference_pico`` is computed minus billed over exactly these.
     """
 
-    rows: int
-    known: int
-    total_usd: Decimal | None
-    estimated: int
-    estimate_usd: Decimal | None
-    unpriced: int
-    billed_rows: int
-    billed_total_usd: Decimal | None
-    compared: int
-    difference_usd: Decimal | None
-    difference_reason: str | None
+    rows: int = 0
+    delivered_unknown: int = 0
+    unpriced: int = 0
+    billed_rows: int = 0
+    billed_pico: int = 0
+    delivered_unbilled: int = 0
+    compared: int = 0
+    difference_pico: int = 0
+
+    @property
+    def billed_total_usd(self) -> Decimal | None:
+        """What the provider billed; None where it reported nothing."""
+        return to_usd(self.billed_pico) if self.billed_rows else None
+
+    @property
+    def billed_unknown(self) -> int:
+        """Records without a bill."""
+        return self.rows - self.billed_rows
+
+    @property
+    def difference_usd(self) -> Decimal | None:
+        """Computed minus billed; None where no record has both."""
+        return to_usd(self.difference_pico) if self.compared else None
 
 
 class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -68,34 +88,36 @@ class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     Attributes:
         pico: exact cost of each row in pico-dollars, 0 where unknown.
-        known: where it is known.
+        reasons: why it is unknown, as codes of :mod:`~.row_costs`; 0 where it is known.
         estimated_rows: numbers of the rows that have an estimate instead.
-        estimated_rows_usd: their estimates, in dollars.
-        settings: by setting_id.
+        estimated_rows_pico: their estimates, in whole pico-dollars.
+        settings: by setting_id; those without records are absent.
         prices: those used.
         unpriced: the (provider, model) pairs without one.
 
     """
 
     pico: Ints
-    known: Bools
+    reasons: ReasonCodes
     estimated_rows: Ints
-    estimated_rows_usd: Floats
+    estimated_rows_pico: Ints
     settings: dict[str, SettingCost]
     prices: list[Price]
     unpriced: list[tuple[str | None, str | None]]
 
     @property
+    def known(self) -> Bools:
+        """Where the cost is known."""
+        return self.reasons == KNOWN
+
+    def setting(self, setting_id: str) -> SettingCost:
+        """The money of a setting; one without records has none."""
+        return self.settings.get(setting_id) or SettingCost()
+
+    @property
     def cost_usd(self) -> Floats:
         """The cost of each row, exact up to float64; NaN where unknown."""
         return np.where(self.known, self.pico / PICO, np.nan)
-
-    @property
-    def estimate_usd(self) -> Floats:
-        """The estimate of each row; NaN where there is none."""
-        estimates = np.full(len(self.pico), np.nan)
-        estimates[self.estimated_rows] = self.estimated_rows_usd
-        return estimates
 
 
 def cost_columns(
@@ -121,6 +143,17 @@ def cost_columns(
     return rows.build()
 
 
+class _Rows(NamedTuple):
+    """All rows of a table: setting and cost of each, and the bills of some."""
+
+    setting: NDArray[np.int32]
+    pico: Ints
+    reasons: ReasonCodes
+    priced: Bools
+    delivered: Bools
+    bills: tuple[Ints, MoneyColumn]
+
+
 class _PricedRows:
     """The rows priced so far, block by block, in few bytes each."""
 
@@ -129,10 +162,9 @@ class _PricedRows:
         self._setting_codes: dict[str, int] = {}  # by setting_id
         self._settings: list[NDArray[np.int32]] = []
         self._pico: list[Ints] = []
-        self._known: list[Bools] = []
+        self._reasons: list[ReasonCodes] = []
         self._priced: list[Bools] = []
-        self._has_details: list[Bools] = []  # cached or reasoning tokens
-        self._needs_estimate: list[Bools] = []
+        self._delivered: list[Bools] = []
         # Numbers of rows, and what they cost if nothing was cached and nothing reasoned.
         self._without_details: list[tuple[Ints, Ints]] = []
         self._bills: list[tuple[Ints, MoneyColumn]] = []  # numbers of rows with a bill, and bills
@@ -141,7 +173,8 @@ class _PricedRows:
     def add(self, records: pa.Table) -> None:
         """Price one more block of records."""
         usage, by_price = read_usage(records), self._lookup.group_by_price(records)
-        pico, known = row_costs_by_price(records, usage, by_price)
+        pico, reasons = row_costs_by_price(records, usage, by_price)
+        known = reasons == KNOWN
         priced = known.copy()
         for price, rows in by_price:
             priced[rows] = True
@@ -151,10 +184,9 @@ class _PricedRows:
             self._without_details.append((inexact[costs_known] + self._count, costs[costs_known]))
         self._settings.append(self._codes(records))
         self._pico.append(pico)
-        self._known.append(known)
+        self._reasons.append(reasons)
         self._priced.append(priced)
-        self._has_details.append((usage.cached.value > 0) | (usage.reasoning.value > 0))
-        self._needs_estimate.append(is_delivered(records) & priced & ~known)
+        self._delivered.append(is_delivered(records))
         billed = read_money(records, "billed_usd")
         billed_rows = np.flatnonzero(billed.known)
         self._bills.append((billed_rows + self._count, billed.take(billed_rows)))
@@ -169,47 +201,48 @@ class _PricedRows:
 
     def build(self) -> CostColumns:
         """All rows together, and the sums of each setting."""
-        setting, pico = np.concatenate(self._settings), np.concatenate(self._pico)
-        known, priced, has_details, needs_estimate = (
-            np.concatenate(blocks)
-            for blocks in (self._known, self._priced, self._has_details, self._needs_estimate)
+        rows = _Rows(
+            setting=np.concatenate(self._settings),
+            pico=np.concatenate(self._pico),
+            reasons=np.concatenate(self._reasons),
+            priced=np.concatenate(self._priced),
+            delivered=np.concatenate(self._delivered),
+            bills=_concatenate_bills(self._bills),
         )
-        wanted = np.flatnonzero(needs_estimate)
-        estimated_rows, estimates_usd = self._estimates(setting, pico, known, wanted)
-        bills = _concatenate_bills(self._bills)
+        estimated_rows, estimates = self._estimates(rows)
         settings: dict[str, SettingCost] = {}
         for name, code in self._setting_codes.items():
-            rows = np.flatnonzero(setting == code)
-            estimates = estimates_usd[setting[estimated_rows] == code]
-            settings[name] = _setting_cost(rows, pico, known, estimates, priced, bills, has_details)
+            own_estimates = estimates[rows.setting[estimated_rows] == code]
+            settings[name] = _setting_cost(
+                rows, np.flatnonzero(rows.setting == code), own_estimates
+            )
         return CostColumns(
-            pico=pico,
-            known=known,
+            pico=rows.pico,
+            reasons=rows.reasons,
             estimated_rows=estimated_rows,
-            estimated_rows_usd=estimates_usd,
+            estimated_rows_pico=estimates,
             settings=settings,
             prices=self._lookup.prices(),
             unpriced=self._lookup.unpriced(),
         )
 
-    def _estimates(
-        self, setting: NDArray[np.int32], pico: Ints, known: Bools, wanted: Ints
-    ) -> tuple[Ints, Floats]:
-        """Of the rows that want an estimate, those for which there is one, and its dollars."""
+    def _estimates(self, rows: _Rows) -> tuple[Ints, Ints]:
+        """The rows for which there is an estimate, and its pico-dollars."""
+        wanted = np.flatnonzero(rows.delivered & rows.priced & (rows.reasons != KNOWN))
         if not len(wanted):
-            return wanted, np.zeros(0)
-        groups = len(self._setting_codes)
-        counts = np.bincount(setting[known], minlength=groups)
-        sums = np.bincount(setting[known], weights=pico[known] / PICO, minlength=groups)
-        means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-        dollars = means[setting[wanted]]
+            return wanted, np.zeros(0, np.int64)
+        setting, estimates = rows.setting[wanted], np.full(len(wanted), -1, np.int64)
+        for code in np.unique(setting).tolist():
+            known = rows.pico[(rows.setting == code) & (rows.reasons == KNOWN)]
+            if len(known):
+                estimates[setting == code] = round(Fraction(pico_sum(known), len(known)))
         if self._without_details:
-            rows, costs = (np.concatenate(c) for c in zip(*self._without_details, strict=True))
-            index = np.minimum(np.searchsorted(wanted, rows), len(wanted) - 1)
-            is_wanted = wanted[index] == rows
-            dollars[index[is_wanted]] = costs[is_wanted] / PICO
-        has_estimate = ~np.isnan(dollars)
-        return wanted[has_estimate], dollars[has_estimate]
+            numbers, costs = (np.concatenate(c) for c in zip(*self._without_details, strict=True))
+            index = np.minimum(np.searchsorted(wanted, numbers), len(wanted) - 1)
+            is_wanted = wanted[index] == numbers
+            estimates[index[is_wanted]] = costs[is_wanted]
+        has_estimate = estimates >= 0
+        return wanted[has_estimate], estimates[has_estimate]
 
 
 def _concatenate_bills(blocks: list[tuple[Ints, MoneyColumn]]) -> tuple[Ints, MoneyColumn]:
@@ -217,55 +250,34 @@ def _concatenate_bills(blocks: list[tuple[Ints, MoneyColumn]]) -> tuple[Ints, Mo
     return np.concatenate([rows for rows, _ in blocks]), MoneyColumn(low, high, known)
 
 
-def _setting_cost(
-    rows: Ints,
-    pico: Ints,
-    known: Bools,
-    estimates: Floats,
-    priced: Bools,
-    bills: tuple[Ints, MoneyColumn],
-    has_details: Bools,
-) -> SettingCost:
+def _setting_cost(table: _Rows, rows: Ints, estimates: Ints) -> SettingCost:
     """The money of one setting, given by its rows and their estimates."""
-    exact = rows[known[rows]]
-    billed_rows, billed = bills
+    reasons, delivered = table.reasons[rows], table.delivered[rows]
+    exact = rows[reasons == KNOWN]
+    billed_rows, billed = table.bills
     if len(billed_rows):
         own = np.flatnonzero(np.isin(billed_rows, rows, assume_unique=True))
         billed_rows, billed = billed_rows[own], billed.take(own)
-    is_compared = known[billed_rows]
+    is_compared = table.reasons[billed_rows] == KNOWN
     compared, bill = billed_rows[is_compared], billed.take(np.flatnonzero(is_compared))
-    estimate = round(float(np.sum(estimates)) * PICO)
-    difference = _sum(pico[compared]) - _sum_money(bill)
     return SettingCost(
         rows=len(rows),
         known=len(exact),
-        total_usd=to_usd(_sum(pico[exact])) if len(exact) else None,
+        pico=pico_sum(table.pico[exact]),
         estimated=len(estimates),
-        estimate_usd=to_usd(estimate) if len(estimates) else None,
-        unpriced=int((~priced[rows]).sum()),
+        estimate_pico=pico_sum(estimates),
+        unknown_reasons=count_reasons(reasons),
+        delivered_unknown=int((delivered & (reasons != KNOWN)).sum()),
+        unpriced=int((~table.priced[rows]).sum()),
         billed_rows=len(billed_rows),
-        billed_total_usd=to_usd(_sum_money(billed)) if len(billed_rows) else None,
+        billed_pico=_sum_money(billed),
+        delivered_unbilled=int(delivered.sum()) - int(table.delivered[billed_rows].sum()),
         compared=len(compared),
-        difference_usd=to_usd(difference) if len(compared) else None,
-        # Equal in exact arithmetic is equal, whatever floats make of it.
-        difference_reason=likely_reason(
-            pico[compared] / PICO, _dollars(bill), has_details[compared]
-        )
-        if difference
-        else None,
+        difference_pico=pico_sum(table.pico[compared]) - _sum_money(bill),
     )
-
-
-def _sum(values: Ints) -> int:
-    """An exact sum: the halves of a million 64-bit numbers add up without overflow."""
-    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
 def _sum_money(money: MoneyColumn) -> int:
     low = money.low
     words = (int((low >> np.uint64(32)).sum()) << 32) + int((low & np.uint64(0xFFFFFFFF)).sum())
-    return (_sum(money.high) << 64) + words
-
-
-def _dollars(money: MoneyColumn) -> Floats:
-    return (money.high.astype(np.float64) * 2.0**64 + money.low.astype(np.float64)) / PICO
+    return (pico_sum(money.high) << 64) + words

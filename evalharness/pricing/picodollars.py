@@ -26,7 +26,11 @@ def money_column(table: pa.Table, name: str) -> tuple[Ints, Bools]:
     return np.where(known, money.low, 0).astype(np.int64), known
 
 
+def pico_sum(pico: Ints) -> int:
+    """The exact sum: the halves of a million 64-bit numbers add up without overflow."""
+    return (int((pico >> 32).sum()) << 32) + int((pico & 0xFFFFFFFF).sum())
+
+
 def total(pico: Ints) -> Decimal:
     """The exact sum in dollars."""
-    high, low = int((pico >> 32).sum()), int((pico & 0xFFFFFFFF).sum())
-    return to_usd((high << 32) + low)
+    return to_usd(pico_sum(pico))

@@ -11,13 +11,18 @@ from decimal import Decimal
 
 import msgspec
 
+from evalharness.pricing.cost_formula import (
+    TokenKinds,
+    is_contradictory,
+    is_count_missing,
+    request_pico,
+)
 from evalharness.records import Usage
 
 PICO = 10**12  # pico-dollars in a dollar
 # Bounds that keep the cost of any one request below 2⁶² pico-dollars, hence exact in int64.
 MAX_USD_PER_MTOK = Decimal(10_000)  # a cent a token
 MAX_FEE_USD = Decimal(1_000)
-MAX_TOKENS = 10**8  # a larger count is taken for a mistake
 _PICO_PER_TOKEN = 10**6  # price in USD per million tokens → pico-dollars per token
 
 
@@ -32,24 +37,15 @@ class PriceRates(msgspec.Struct, frozen=True, kw_only=True):
     cached: Decimal | None = None
     reasoning: Decimal | None = None
 
-    def per_token(self) -> TokenRates:
+    def per_token(self) -> TokenKinds[int]:
         """The same in whole pico-dollars per token, every rate given."""
         prompt, completion = _pico_per_token(self.prompt), _pico_per_token(self.completion)
-        return TokenRates(
+        return TokenKinds(
             prompt=prompt,
             cached=prompt if self.cached is None else _pico_per_token(self.cached),
             completion=completion,
             reasoning=completion if self.reasoning is None else _pico_per_token(self.reasoning),
         )
-
-
-class TokenRates(msgspec.Struct, frozen=True, kw_only=True):
-    """Pico-dollars per token."""
-
-    prompt: int
-    cached: int
-    completion: int
-    reasoning: int
 
 
 class PriceTier(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,37 +101,26 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         return _exact_int(self.per_request_usd * PICO)
 
     def cost(self, usage: Usage) -> Decimal | None:
-        """Exact US dollars of one request; None when a count that matters is unknown.
+        """Exact US dollars of one request; None when they are unknown.
 
-        ``(prompt − cached)·p + cached·c + (completion − reasoning)·q + reasoning·r + fee``, where
-        prompt includes cached tokens and completion includes reasoning tokens. A cached (reasoning)
-        count matters only where its rate differs. Audio tokens have prices of their own that are
-        not known here, so usage with audio tokens is unknown too. So are counts that cannot be:
-        more cached than prompt tokens, below zero, above 10⁸.
+        :mod:`~evalharness.pricing.cost_formula` has the formula, the counts that it needs, and
+        those that cannot be. Audio tokens have prices of their own that are not known here, so
+        the cost of usage with audio tokens is unknown too.
         """
         if self.is_free():
             return Decimal(0)
-        prompt, completion = usage.prompt_tokens, usage.completion_tokens
-        if prompt is None or completion is None or _has_audio(usage):
-            return None
-        rates = self.rates_at(prompt).per_token()
-        cached = usage.cached_tokens
-        if cached is None and rates.cached == rates.prompt:
-            cached = 0
-        reasoning = usage.reasoning_tokens
-        if reasoning is None and rates.reasoning == rates.completion:
-            reasoning = 0
-        if cached is None or reasoning is None:
-            return None
-        if not (0 <= cached <= prompt <= MAX_TOKENS and 0 <= reasoning <= completion <= MAX_TOKENS):
-            return None
-        return to_usd(
-            (prompt - cached) * rates.prompt
-            + cached * rates.cached
-            + (completion - reasoning) * rates.completion
-            + reasoning * rates.reasoning
-            + self.fee_pico()
+        reported = TokenKinds(
+            prompt=usage.prompt_tokens,
+            cached=usage.cached_tokens,
+            completion=usage.completion_tokens,
+            reasoning=usage.reasoning_tokens,
         )
+        counts = TokenKinds(*(count or 0 for count in reported))
+        rates = self.rates_at(counts.prompt).per_token()
+        missing = TokenKinds(*(count is None for count in reported))
+        if _has_audio(usage) or is_count_missing(missing, rates) or is_contradictory(counts):
+            return None
+        return to_usd(request_pico(counts, rates, self.fee_pico()))
 
     def worst_case(self, prompt_tokens: int, max_tokens: int | None, n: int = 1) -> Decimal | None:
         """The most one request can cost, in US dollars; None when nothing bounds it.

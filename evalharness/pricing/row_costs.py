@@ -1,14 +1,30 @@
-"""The exact cost of each record of a table, in pico-dollars: no estimates, no sums."""
+"""The exact cost of each record of a table, in pico-dollars: no estimates, no sums.
+
+Where it is unknown, the reason is told by a code: 0 for a known cost, else one more than the
+index of the reason in :data:`~.cost_formula.REASONS`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalharness.pricing.book import PriceBook
-from evalharness.pricing.price import MAX_TOKENS, Price
+from evalharness.pricing.cost_formula import (
+    COUNT_MISSING,
+    NO_PRICE,
+    REASONS,
+    USAGE_CONTRADICTS,
+    TokenKinds,
+    is_contradictory,
+    is_count_missing,
+    request_pico,
+)
+from evalharness.pricing.price import Price
 from evalharness.pricing.usage_columns import (
     Bools,
     Ints,
@@ -21,6 +37,12 @@ from evalharness.pricing.usage_columns import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ReasonCodes = NDArray[np.uint8]
+
+#: The code of a known cost.
+KNOWN = 0
+_REASON_CODES = {reason: code for code, reason in enumerate(REASONS, start=1)}
+
 
 def row_costs(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
     """The cost of each record in pico-dollars, and where it is known.
@@ -30,7 +52,20 @@ def row_costs(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
         book: the prices.
     """
     by_price = PriceLookup(book, None).group_by_price(records)
-    return row_costs_by_price(records, read_usage(records), by_price)
+    pico, reason = row_costs_by_price(records, read_usage(records), by_price)
+    return pico, reason == KNOWN
+
+
+def count_reasons(codes: ReasonCodes) -> dict[str, int]:
+    """How many rows have an unknown cost, by reason; reasons that no row has are left out."""
+    counts = np.bincount(codes, minlength=len(REASONS) + 1).tolist()[1:]
+    return {reason: n for reason, n in zip(REASONS, counts, strict=True) if n}
+
+
+def reason_rows(codes: ReasonCodes) -> Iterator[tuple[str, Bools]]:
+    """Each reason that some row has, and the rows of unknown cost for that reason."""
+    for reason in count_reasons(codes):
+        yield reason, codes == _REASON_CODES[reason]
 
 
 class PriceLookup:
@@ -84,90 +119,66 @@ class PriceLookup:
 
 def row_costs_by_price(
     records: pa.Table, usage: UsageColumns, by_price: list[tuple[Price, Ints]]
-) -> tuple[Ints, Bools]:
-    """The cost of each record in pico-dollars, and where it is known; imported costs win."""
-    pico, known = np.zeros(records.num_rows, np.int64), np.zeros(records.num_rows, np.bool_)
+) -> tuple[Ints, ReasonCodes]:
+    """The cost of each record in pico-dollars, and why it is unknown; imported costs win."""
+    pico = np.zeros(records.num_rows, np.int64)
+    reason = np.full(records.num_rows, _REASON_CODES[NO_PRICE], np.uint8)
     for price, rows in by_price:
         if len(rows) == records.num_rows:
-            pico, known = _costs_at_price(price, usage)
+            pico, reason = _costs_at_price(price, usage)
         else:
-            pico[rows], known[rows] = _costs_at_price(price, usage.take(rows))
+            pico[rows], reason[rows] = _costs_at_price(price, usage.take(rows))
     if "cost_usd_imported" in records.column_names:
         imported = read_money(records, "cost_usd_imported")
         is_valid = imported.known & (imported.high == 0) & (imported.low < 2**62)
         pico[is_valid] = imported.low[is_valid].astype(np.int64)
-        known |= is_valid
-    return pico, known
+        reason[is_valid] = KNOWN
+    return pico, reason
 
 
-def _costs_at_price(price: Price, usage: UsageColumns) -> tuple[Ints, Bools]:
-    """Pico-dollars of each row, and where they are known: :meth:`Price.cost`, vectorised."""
+def _costs_at_price(price: Price, usage: UsageColumns) -> tuple[Ints, ReasonCodes]:
+    """Pico-dollars of each row, and why they are unknown: :meth:`Price.cost`, vectorised."""
     size = len(usage.audio)
     if price.is_free():
-        return np.zeros(size, np.int64), np.ones(size, np.bool_)
-    rate = _rates_by_row(price, usage.prompt.value)
-    cached, reasoning = usage.cached, usage.reasoning
-    is_complete = (
-        usage.prompt.known
-        & usage.completion.known
-        & ~usage.audio
-        & (cached.known | (rate["cached"] == rate["prompt"]))
-        & (reasoning.known | (rate["reasoning"] == rate["completion"]))
+        return np.zeros(size, np.int64), np.zeros(size, np.uint8)
+    rates = _rates_by_row(price, usage.prompt.value)
+    counts = TokenKinds(
+        usage.prompt.value, usage.cached.value, usage.completion.value, usage.reasoning.value
     )
-    known = is_complete & _is_plausible(usage, cached.value, reasoning.value)
-    return _pico_costs(price, rate, usage, cached.value, reasoning.value, known), known
+    missing = TokenKinds(
+        ~usage.prompt.known, ~usage.cached.known, ~usage.completion.known, ~usage.reasoning.known
+    )
+    reason = np.zeros(size, np.uint8)
+    # The first reason of the list stands, so it is written last.
+    reason[is_contradictory(counts)] = _REASON_CODES[USAGE_CONTRADICTS]
+    reason[is_count_missing(missing, rates)] = _REASON_CODES[COUNT_MISSING]
+    reason[usage.audio] = _REASON_CODES[NO_PRICE]
+    return _pico_where(reason == KNOWN, counts, rates, price), reason
 
 
 def costs_without_details(price: Price, usage: UsageColumns) -> tuple[Ints, Bools]:
     """Row costs as if nothing had been cached and nothing reasoned, and where they are known."""
     zeros = np.zeros(len(usage.audio), np.int64)
-    known = usage.prompt.known & usage.completion.known & _is_plausible(usage, zeros, zeros)
-    rate = _rates_by_row(price, usage.prompt.value)
-    return _pico_costs(price, rate, usage, zeros, zeros, known), known
+    counts = TokenKinds(usage.prompt.value, zeros, usage.completion.value, zeros)
+    known = usage.prompt.known & usage.completion.known & ~is_contradictory(counts)
+    rates = _rates_by_row(price, usage.prompt.value)
+    return _pico_where(known, counts, rates, price), known
 
 
-def _is_plausible(usage: UsageColumns, cached: Ints, reasoning: Ints) -> Bools:
-    prompt, completion = usage.prompt.value, usage.completion.value
-    return (
-        (cached >= 0)
-        & (cached <= prompt)
-        & (prompt <= MAX_TOKENS)
-        & (reasoning >= 0)
-        & (reasoning <= completion)
-        & (completion <= MAX_TOKENS)
-    )
-
-
-def _rates_by_row(price: Price, prompt_tokens: Ints) -> dict[str, Ints]:
+def _rates_by_row(price: Price, prompt_tokens: Ints) -> TokenKinds[Ints]:
     """Pico-dollars per token of each row's tier; one for all rows where there is one tier."""
-    names = ("prompt", "cached", "completion", "reasoning")
     if not price.tiers:
-        rates = price.rates.per_token()
-        return {name: np.array([getattr(rates, name)], np.int64) for name in names}
+        return TokenKinds(*(np.array([rate], np.int64) for rate in price.rates.per_token()))
     starts = np.array([tier.above_prompt_tokens for tier in price.tiers], np.int64)
     tier = np.searchsorted(starts, prompt_tokens, side="left")  # starts strictly below the prompt
     table = [r.per_token() for r in (price.rates, *(t.rates for t in price.tiers))]
-    return {n: np.array([getattr(r, n) for r in table], np.int64)[tier] for n in names}
+    return TokenKinds(*(np.array(rates, np.int64)[tier] for rates in zip(*table, strict=True)))
 
 
-def _pico_costs(
-    price: Price,
-    rate: dict[str, Ints],
-    usage: UsageColumns,
-    cached: Ints,
-    reasoning: Ints,
-    known: Bools,
+def _pico_where(
+    known: Bools, counts: TokenKinds[Ints], rates: TokenKinds[Ints], price: Price
 ) -> Ints:
+    """Pico-dollars of the rows of known cost, 0 for the others."""
     # Rows without a known cost may hold any number; zeros keep them from overflowing.
-    prompt, completion, cached, reasoning = (
-        np.where(known, counts, 0)
-        for counts in (usage.prompt.value, usage.completion.value, cached, reasoning)
-    )
-    total = (
-        (prompt - cached) * rate["prompt"]
-        + cached * rate["cached"]
-        + (completion - reasoning) * rate["completion"]
-        + reasoning * rate["reasoning"]
-        + price.fee_pico()
-    )
-    return np.where(known, total, 0)
+    safe = TokenKinds(*(np.where(known, count, 0) for count in counts))
+    return np.where(known, request_pico(safe, rates, price.fee_pico()), 0)

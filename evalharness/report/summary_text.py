@@ -13,8 +13,15 @@ from evalharness.process.text import plural
 from evalharness.report.caveats import Caveat, caveats
 from evalharness.report.caveats.evidence import max_trials_per_prompt
 from evalharness.report.words.differences import Difference, slope_sentences, split_differences
-from evalharness.report.words.format_numbers import count_text, dollars, duration, instant
+from evalharness.report.words.format_numbers import (
+    add_dollars,
+    count_text,
+    dollars,
+    duration,
+    instant,
+)
 from evalharness.report.words.headline_answers import HeadlineAnswer, headline_answers, join_names
+from evalharness.report.words.unknown_cost_text import add_reasons, unknown_reasons_text
 
 Row = dict[str, Any]
 
@@ -82,16 +89,26 @@ def record_count_text(run: Row) -> str:
 
 
 def total_cost_text(data: Row) -> str:
-    """The cost of all settings whose cost is known."""
+    """The cost of all settings whose cost is known, and why it is unknown where it is."""
     known = [r["cost_usd"]["total"] for r in data["settings"] if r["cost_usd"]["total"] is not None]
     if not known:
-        return "unknown (no price)"
-    free = sum(known) == 0 and all(entry["free"] for entry in data["prices"]["used"])
-    billed = sum(r["cost_usd"]["billed_total"] or 0.0 for r in data["settings"])
-    total = dollars(sum(known))
-    if billed and abs(billed - sum(known)) > 0.01 * billed:
+        return f"unknown ({_unknown_reasons(data['settings'])})"
+    computed = add_dollars(known)
+    free = computed == 0 and all(entry["free"] for entry in data["prices"]["used"])
+    billed = add_dollars(r["cost_usd"]["billed_total"] for r in data["settings"])
+    total = dollars(computed)
+    if billed and abs(billed - computed) > 0.01 * billed:
         total += f" by the price table, {dollars(billed)} billed"
     elif free:
         total += " (free)"
-    missing = len(data["settings"]) - len(known)
-    return total if not missing else f"{total}; unknown for {plural(missing, 'setting')}"
+    unknown = [r for r in data["settings"] if r["cost_usd"]["total"] is None]
+    if not unknown:
+        return total
+    why = _unknown_reasons(unknown)
+    return f"{total}; unknown for {plural(len(unknown), 'setting')} ({why})"
+
+
+def _unknown_reasons(settings: list[Row]) -> str:
+    """Why the cost of trials of these settings is unknown; without trials there is no reason."""
+    reasons = add_reasons(row["cost_usd"]["unknown_reasons"] for row in settings)
+    return unknown_reasons_text(reasons) or "no trials"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from evalharness.runner.context import RunContext
 from evalharness.runner.endpoint import EndpointRuntime
 from evalharness.runner.loop import Runner
 from evalharness.runner.run_summary import RunSummary, StopReason
 
-__all__ = ["EndpointRuntime", "RunSummary", "Runner", "StopReason"]
+__all__ = ["EndpointRuntime", "RunContext", "RunSummary", "Runner", "StopReason"]

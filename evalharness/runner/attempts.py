@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec import structs
 
 from evalharness.records import Intent, Reply
-from evalharness.runner.budget import RunBudget
+from evalharness.runner.context import RunContext
 from evalharness.runner.endpoint import EndpointRuntime
 from evalharness.runner.loop_lag import LatencyHistogram
 from evalharness.runner.queue import Backlog, Job
 from evalharness.runner.recorder import AttemptRecorder
 from evalharness.runner.run_summary import StopReason
-from evalharness.store.folder.writer import RunStore
 from evalharness.throttle.permit import Permit
 from evalharness.throttle.retry_policy import Decision
 from evalharness.throttle.waiters import EndpointPaused, LimiterClosed
@@ -40,38 +39,26 @@ class AttemptSender:
     """Sends attempts; the one place of a batch run that does.
 
     Args:
-        store: where intents go.
-        endpoints: one per provider name.
-        budget: for reservations.
-        recorder: records the outcome of each attempt.
+        context: of the run.
         stopping: set once nothing new is to be sent.
         stop: stops the run.
-        keep_chunk_times: whether to record when each chunk of a streamed answer arrived.
 
     Attributes:
         commit_wait: how long intents took to become durable.
     """
 
     def __init__(
-        self,
-        store: RunStore,
-        endpoints: Mapping[str, EndpointRuntime],
-        *,
-        budget: RunBudget,
-        recorder: AttemptRecorder,
-        stopping: asyncio.Event,
-        stop: Callable[[StopReason], None],
-        keep_chunk_times: bool,
+        self, context: RunContext, *, stopping: asyncio.Event, stop: Callable[[StopReason], None]
     ) -> None:
         self.commit_wait = LatencyHistogram()
-        self._store = store
-        self._endpoints = endpoints
-        self._only_endpoint = len(endpoints) == 1
-        self._budget = budget
-        self._recorder = recorder
+        self._store = context.store
+        self._endpoints = context.endpoints
+        self._only_endpoint = len(context.endpoints) == 1
+        self._budget = context.budget
+        self._recorder = AttemptRecorder(context)
         self._stopping = stopping
         self._stop = stop
-        self._keep_chunk_times = keep_chunk_times
+        self._keep_chunk_times = context.plan.config.keep_chunk_times
         self._in_flight = 0
 
     async def send_job(self, job: Job, backlog: Backlog) -> None:

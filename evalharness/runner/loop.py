@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from evalharness.config.models import LimitsConfig
 from evalharness.errors import EvalharnessError, StorageError
-from evalharness.planning.plan import Plan
 from evalharness.records import Trial
 from evalharness.runner.attempts import AttemptSender
-from evalharness.runner.budget import RunBudget
-from evalharness.runner.endpoint import EndpointRuntime
+from evalharness.runner.context import RunContext
 from evalharness.runner.loop_lag import LatencyHistogram, probe_loop
-from evalharness.runner.progress import Progress
 from evalharness.runner.queue import Backlog, Job
-from evalharness.runner.recorder import AttemptRecorder
 from evalharness.runner.resume_limits import restore_limits
 from evalharness.runner.run_summary import RunSummary, StopReason
 from evalharness.runner.throttle_history import append_history
 from evalharness.runner.wait_status import BackoffWaits, wait_status
-from evalharness.store.folder.writer import RunStore
 from evalharness.store.journal.disk_reserve import expected_answer_bytes
 from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.waiters import LimiterClosed
@@ -44,45 +38,26 @@ class Runner:
     """Runs what is left of a plan.
 
     Args:
-        plan: what to ask.
-        store: where it goes; opened, its plan saved, not yet started.
-        endpoints: one per provider name.
-        budget: for reservations and costs.
-        progress: shows what happens.
+        context: its store is not yet started.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: RunStore,
-        endpoints: Mapping[str, EndpointRuntime],
-        *,
-        budget: RunBudget,
-        progress: Progress,
-    ) -> None:
-        self._plan = plan
-        self._store = store
-        self._endpoints = endpoints
-        self._progress = progress
-        self._limits: LimitsConfig = plan.config.limits
+    def __init__(self, context: RunContext) -> None:
+        self._plan = context.plan
+        self._store = context.store
+        self._endpoints = context.endpoints
+        self._progress = context.progress
+        self._limits: LimitsConfig = context.plan.config.limits
         self._stopping = asyncio.Event()
         self._finished = False
         self._workers: list[asyncio.Task[None]] = []
         self._loop_lag = LatencyHistogram()
-        self.summary = RunSummary(planned=len(plan))
-        self._attempts = AttemptSender(
-            store,
-            endpoints,
-            budget=budget,
-            recorder=AttemptRecorder(store, budget=budget, progress=progress, summary=self.summary),
-            stopping=self._stopping,
-            stop=self.stop,
-            keep_chunk_times=plan.config.keep_chunk_times,
-        )
-        store.on_failure = self._storage_failed
-        budget.on_freed = self._wake_limiters
+        self.summary = context.summary
+        self.summary.planned = len(context.plan)
+        self._attempts = AttemptSender(context, stopping=self._stopping, stop=self.stop)
+        self._store.on_failure = self._storage_failed
+        context.budget.on_freed = self._wake_limiters
         self._backoffs = BackoffWaits()
-        self._earlier_throttle = store.folder.manifest.throttle
+        self._earlier_throttle = self._store.folder.manifest.throttle
 
     async def run(self, done: NDArray[np.bool_]) -> RunSummary:
         """Send everything not ``done`` (see :meth:`Plan.done_map`); returns when all is recorded.

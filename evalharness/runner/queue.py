@@ -17,8 +17,13 @@ _REASON_CHARS = 160
 
 
 def attempt_key(trial_id: str, attempt: int) -> str:
-    """Names an attempt, for the budget and, after ``evh-``, for the server's logs."""
+    """Names an attempt for the budget."""
     return f"{trial_id}.{attempt}"
+
+
+def client_request_id(key: str) -> str:
+    """Names an attempt for the server's logs."""
+    return f"evh-{key}"
 
 
 class Job(msgspec.Struct):
@@ -74,7 +79,7 @@ class Job(msgspec.Struct):
             repeat=trial.repeat,
             position=trial.position,
             attempt=self.attempt,
-            client_request_id=f"evh-{key}",
+            client_request_id=client_request_id(key),
             admitted_at_ns=at_ns,
             in_flight=in_flight,
             reserved_usd=reserved,

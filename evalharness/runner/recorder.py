@@ -9,11 +9,8 @@ from msgspec import structs
 
 from evalharness.errors import StorageError
 from evalharness.records import AttemptResult, Intent, Outcome, Reply
-from evalharness.runner.budget import RunBudget
-from evalharness.runner.progress import Progress
+from evalharness.runner.context import RunContext
 from evalharness.runner.queue import Job, attempt_key
-from evalharness.runner.run_summary import RunSummary
-from evalharness.store.folder.writer import RunStore
 from evalharness.store.journal.crash_recovery import interrupted_attempt
 from evalharness.throttle.retry_policy import Decision
 
@@ -22,19 +19,15 @@ class AttemptRecorder:
     """The one place where an attempt ends, whichever runner sent it and however it ended.
 
     Args:
-        store: where results go.
-        budget: holds the reservation.
-        progress: shows it.
-        summary: counts it.
+        context: its store takes the result, its budget holds the reservation, progress and
+            summary count it.
     """
 
-    def __init__(
-        self, store: RunStore, *, budget: RunBudget, progress: Progress, summary: RunSummary
-    ) -> None:
-        self._store = store
-        self._budget = budget
-        self._progress = progress
-        self._summary = summary
+    def __init__(self, context: RunContext) -> None:
+        self._store = context.store
+        self._budget = context.budget
+        self._progress = context.progress
+        self._summary = context.summary
 
     def settle(
         self,
@@ -62,6 +55,7 @@ class AttemptRecorder:
             body=job.body if decision.final else None,
             in_doubt_before=job.in_doubt,
             backoff_s=decision.wait_s,
+            params_of_setting=not job.trial.prompt.params,
         )
         job.sent = summary.count_attempt(reply.outcome, job.sent)
         try:

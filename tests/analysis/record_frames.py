@@ -8,6 +8,9 @@ import pyarrow as pa
 
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.frame_builder import build_frame
+from evalharness.analysis.summary import summarise
+from evalharness.pricing import PriceBook
+from evalharness.pricing.cost_columns import cost_columns
 from evalharness.schema import arrow_schema
 
 FILL = {"in_doubt": False, "text_sanitized": False, "trial_id": "t", "status": "ok"}
@@ -50,6 +53,11 @@ def frame_of(
     full = [{"label": r["setting_id"], "params_json": "{}", "axes_json": "{}", **r} for r in named]
     setting_table = pa.Table.from_pylist(full, schema=arrow_schema("settings"))
     return build_frame(table, prompts, setting_table, **given)
+
+
+def summary_of(frame: RunFrame, book: PriceBook | None = None) -> dict[str, Any]:
+    """The settings of a frame as a report has them; imported costs count without a price book."""
+    return summarise(frame, cost_columns(frame.records, book or PriceBook([])))
 
 
 def cell(texts: str | list[Any], prompt: str = "q", **fields: Any) -> list[dict[str, Any]]:

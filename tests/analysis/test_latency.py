@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from evalharness.analysis.latency import describe_durations
-from evalharness.analysis.summary import summarise
-from tests.analysis.record_frames import frame_of
+from tests.analysis.record_frames import frame_of, summary_of
 
 
 def row(rows, **kwargs):
-    return summarise(frame_of(rows, **kwargs))["settings"][0]
+    return summary_of(frame_of(rows, **kwargs))["settings"][0]
 
 
 def test_percentiles_interpolate():

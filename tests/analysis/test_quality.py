@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from evalharness.analysis import stats
 from evalharness.analysis.quality import PassCounts, g_pass_curves, pass_curves, quality
 from evalharness.analysis.stats import g_pass_at_k, pass_at_k, pass_hat_k
-from evalharness.analysis.summary import summarise
-from tests.analysis.record_frames import cell, frame_of
+from tests.analysis.record_frames import cell, frame_of, summary_of
 
 
 def scored(prompts):
@@ -25,7 +24,7 @@ def scored(prompts):
 
 
 def score(rows, **kwargs):
-    return summarise(frame_of(rows, **kwargs))["settings"][0]["score"]
+    return summary_of(frame_of(rows, **kwargs))["settings"][0]["score"]
 
 
 def test_mean_over_prompts_of_means_over_repeats():
@@ -90,7 +89,7 @@ def test_scorers_given_stand_over_the_column():
     frame = frame_of(
         scored([[1, 1]]), scores={"exact": np.array([0.0, 0.0]), "f1": np.array([0.5, np.nan])}
     )
-    row = summarise(frame)["settings"][0]
+    row = summary_of(frame)["settings"][0]
     assert row["score"]["mean"] == 0.0
     assert row["scores"]["f1"]["mean"] == 0.5
     assert quality(frame, "f1")[0]["n"] == 1

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from evalharness.analysis.agreement.breakdowns import breakdowns
 from evalharness.analysis.agreement.least_stable import least_stable
 from evalharness.analysis.data.frame_builder import build_frame
-from evalharness.analysis.summary import summarise
-from tests.analysis.record_frames import cell, frame_of
+from tests.analysis.record_frames import cell, frame_of, summary_of
 
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -37,7 +36,7 @@ ROWS = st.lists(
 
 def test_documented_keys():
     """Every key of the JSON contract is there, whatever is unknown."""
-    row = summarise(frame_of(cell("aab")))["settings"][0]
+    row = summary_of(frame_of(cell("aab")))["settings"][0]
     assert {
         "setting_id", "label", "params", "prompts", "trials", "availability", "status",
         "agreement", "modal_share", "effective_outputs", "score", "latency_s", "ttft_s",
@@ -52,7 +51,7 @@ def test_documented_keys():
 def test_setting_without_records():
     """A setting that was planned but never tried has nulls and zero trials, and does not fail."""
     frame = frame_of(cell("ab"), settings=[{"setting_id": "s"}, {"setting_id": "unused"}])
-    row = summarise(frame)["settings"][1]
+    row = summary_of(frame)["settings"][1]
     assert row["trials"] == 0
     assert row["availability"] is None
     assert row["agreement"]["raw"]["pairwise"] is None
@@ -63,7 +62,7 @@ def test_setting_without_records():
 def test_no_records_at_all():
     """An empty run is summarised with nulls."""
     frame = frame_of([], prompt_ids=["p"], settings=[{"setting_id": "s"}])
-    row = summarise(frame)["settings"][0]
+    row = summary_of(frame)["settings"][0]
     assert row["trials"] == 0
     assert least_stable(frame) == []
     assert breakdowns(frame)[0]["time_gap"] == []
@@ -81,7 +80,7 @@ def test_free_of_the_order_of_rows(rows, shuffle: random.Random):
     moved = list(rows)
     shuffle.shuffle(moved)
     first, second = frame_of(rows), frame_of(moved)
-    assert json.dumps(summarise(first)) == json.dumps(summarise(second))
+    assert json.dumps(summary_of(first)) == json.dumps(summary_of(second))
     assert least_stable(first) == least_stable(second)
     assert breakdowns(first) == breakdowns(second)
 
@@ -102,7 +101,7 @@ def shares(value, name=""):
 @given(ROWS)
 def test_shares_lie_in_0_1_and_json_holds_no_nan(rows):
     """Every share is in [0, 1], and the whole is strict JSON."""
-    result = summarise(frame_of(rows))
+    result = summary_of(frame_of(rows))
     json.dumps(result, allow_nan=False)
     for row in result["settings"]:
         assert all(0.0 <= share <= 1.0 for share in shares(row))
@@ -114,7 +113,7 @@ def test_shares_lie_in_0_1_and_json_holds_no_nan(rows):
 def test_one_exactly_when_all_are_equal(rows):
     """Agreement, TAR and modal share are 1 exactly when each prompt's outputs are all equal."""
     frame = frame_of([{**row, "setting_id": "s"} for row in rows])
-    row = summarise(frame)["settings"][0]
+    row = summary_of(frame)["settings"][0]
     outputs: dict[str, list[str]] = {}
     for r in rows:
         if r["status"] != "error":
@@ -154,7 +153,7 @@ def test_many_records(repeats):
         pa.table({"prompt_id": [str(i) for i in range(prompts)]}),
         pa.table({"setting_id": ["s"], "label": ["s"]}),
     )
-    row = summarise(frame)["settings"][0]
+    row = summary_of(frame)["settings"][0]
     assert row["trials"] == n
     assert row["prompts"] == prompts
     assert row["agreement"]["raw"]["n"] == repeats

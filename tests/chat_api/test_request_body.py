@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalharness.chat_api.messages import check_messages
-from evalharness.chat_api.params import check_params, known_params
+from evalharness.chat_api.params import check_params
 from evalharness.chat_api.request_body import body_template, build_body
-from evalharness.config.models import Profile, Ranges
+from evalharness.config.models import Profile
 from evalharness.errors import ConfigError, DatasetError
+from evalharness.parameters import KNOWN_PARAMS
 from evalharness.records import Prompt, Setting
-from evalharness.store.parts.to_arrow import SentParams
+from evalharness.store.parts.setting_columns import SentParams
 
-AIMLAPI = Profile(ranges=Ranges(top_p=(0.01, 1.0), seed=(1, None)))
+AIMLAPI = Profile(ranges={"top_p": (0.01, 1.0), "seed": (1, None)})
 TOOL = {
     "type": "function",
     "function": {
@@ -66,7 +67,7 @@ def body_of(params: dict[str, Any], prompt: dict[str, Any] | None = None, **prof
 def test_every_parameter_is_accepted_unchanged() -> None:
     """All properties of the OpenAPI together pass, and come out as they went in."""
     assert check_params(EVERYTHING, AIMLAPI) == EVERYTHING
-    assert set(EVERYTHING) == known_params()
+    assert set(EVERYTHING) == KNOWN_PARAMS
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_refused_by_name(params: dict[str, Any], named: str, said: str) -> None:
 
 def test_ranges_are_the_profiles() -> None:
     """What one provider refuses, another with wider ranges accepts."""
-    wide = Profile(ranges=Ranges(seed=(None, None), temperature=(0.0, 5.0)), max_stop=None)
+    wide = Profile(ranges={"seed": (None, None), "temperature": (0.0, 5.0)}, max_stop=None)
     params = {"seed": -1, "temperature": 4.5, "stop": list("abcdef")}
     assert check_params(params, wide) == params
 

@@ -27,6 +27,7 @@ from evalharness.store.folder.writer import RunStore
 from evalharness.store.journal.crash_recovery import UnfinishedTrial
 from evalharness.store.parts.part_files import part_name
 from evalharness.store.parts.seal import SealedParts, collect, list_parts, write_parts
+from evalharness.store.parts.setting_columns import SettingColumns
 from evalharness.store.parts.verify import verify_folder
 from tests.planning.small_plan import plan
 from tests.store.journal.test_worker_journals import leave
@@ -245,7 +246,12 @@ async def test_a_worker_s_store_closes_while_a_seal_waits_for_its_listing(
     for name in ("records", "attempts", "journal"):
         (opened_at / name).mkdir(parents=True)
     silent = Silent()
-    store = ShardStore(opened_at, opened_at / "journal" / "worker-0001", {"s" * 16: "x"}, silent)
+    store = ShardStore(
+        opened_at,
+        opened_at / "journal" / "worker-0001",
+        {"s" * 16: SettingColumns("x", ())},
+        silent,
+    )
     ask = store.seal_scheduler._list
 
     def wait_and_ask(sealed: SealedParts) -> None:

@@ -21,11 +21,15 @@ def _load() -> None:
     """Import what a run and its report import, by using it, so that forks need not."""
     import pandas  # noqa: F401 - Arrow looks for it
 
-    import evalharness.cli.commands.check
-    import evalharness.cli.commands.report
-    import evalharness.cli.commands.verify
+    import evalharness.cli.execution.execute_run
+    import evalharness.cli.execution.final_report
+    import evalharness.cli.gates
+    import evalharness.cli.junit
     import evalharness.http.auto
-    import evalharness.http.reqwest_transport  # noqa: F401
+    import evalharness.http.reqwest_transport
+    import evalharness.report.build.open_run
+    import evalharness.report.console.report
+    import evalharness.store.parts.verify  # noqa: F401
     from evalharness.cli import main as command
     from evalharness.pricing import PriceBook
 
@@ -84,9 +88,9 @@ def _become(command: dict[str, Any]) -> int:
         jobs = _compose(command["arguments"][1:])
         evalharness.cli.hydra_main.hydra_command = lambda _, execute: execute(jobs).exit_code
     if command["quiet"]:
-        import evalharness.cli.commands.report
+        import evalharness.cli.execution.final_report
 
-        evalharness.cli.commands.report.print_report = lambda _: None
+        evalharness.cli.execution.final_report.print_report = lambda _: None
     from evalharness.cli import main
 
     code = main(command["arguments"])

@@ -76,7 +76,7 @@ def test_130_while_the_report_is_made(
     """All is recorded; what to type next is said all the same."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "evalharness.cli.commands.report.print_report",
+        "evalharness.cli.execution.final_report.print_report",
         lambda _: signal.raise_signal(signal.SIGTERM),
     )
     before = signal.getsignal(signal.SIGTERM)

@@ -14,8 +14,6 @@ from evalharness.planning.setting_labels import label_settings
 from evalharness.planning.sweep import expand_sweep
 from evalharness.records import Setting
 
-KNOWN = frozenset({"temperature", "top_p", "seed", "max_tokens", "tools"})
-
 
 def config(sweep: dict[str, Any], params: dict[str, Any] | None = None) -> RunConfig:
     return RunConfig(
@@ -30,7 +28,7 @@ def config(sweep: dict[str, Any], params: dict[str, Any] | None = None) -> RunCo
 
 def settings(sweep: dict[str, Any], params: dict[str, Any] | None = None) -> list[Setting]:
     identities = {"local": "local:1", "other": "https://other"}
-    return label_settings(expand_sweep(config(sweep, params), identities, KNOWN))
+    return label_settings(expand_sweep(config(sweep, params), identities))
 
 
 def test_a_grid_is_every_combination_and_labels_say_what_varies() -> None:

@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,14 +102,15 @@ def test_table_equals_rows(rows):
             assert np.isnan(costs.cost_usd[index])
         else:
             assert costs.cost_usd[index] == float(cost)
-            assert np.isnan(costs.estimate_usd[index])
+            assert index not in costs.estimated_rows
             expected.setdefault(values["setting_id"], []).append(cost)
         if values["status"] == "error" or not price:
-            assert np.isnan(costs.estimate_usd[index])
+            assert index not in costs.estimated_rows
     for name, setting in costs.settings.items():
         mine = [r for r in rows if r["setting_id"] == name]
         known = expected.get(name, [])
         assert (setting.rows, setting.known) == (len(mine), len(known))
+        assert setting.known + setting.unknown == len(mine)
         assert setting.total_usd == (sum(known) if known else None)
         billed = [r["billed_usd"] for r in mine if r["billed_usd"] is not None]
         assert setting.billed_total_usd == (sum(billed) if billed else None)
@@ -135,7 +135,7 @@ def test_estimates_stay_out_of_totals():
     costs = cost_columns(records(*rows), BOOK)
     assert costs.estimated_rows.tolist() == [1, 2]
     assert np.isnan(costs.cost_usd).tolist() == [False, True, True, True]
-    assert costs.estimate_usd[1:3].tolist() == [0.000052000001] * 2
+    assert costs.estimated_rows_pico.tolist() == [52_000_001] * 2
     [setting] = costs.settings.values()
     assert setting.total_usd == Decimal("0.000052000001")
     assert (setting.known, setting.estimated) == (1, 2)
@@ -197,33 +197,19 @@ def test_description_is_json_with_sources_and_amounts():
     assert prices["settings"]["s"]["total_usd"] == 0.000052000001
 
 
-@pytest.mark.parametrize(
-    ("bills", "words"),
-    [
-        (["0.052000000001", "0.104000000001"], None),
-        (["0.052", "0.104"], "rounded"),
-        (["0.0572", "0.1144"], "1.1 times"),
-        (["0", "0"], "nothing was billed"),
-        (["0.06", "0.104"], "no single price"),
-    ],
-)
-def test_reason_of_a_difference(bills, words):
-    """A bill that differs from the table gets its likely reason."""
-    book = PriceBook([[Price(
-        model="m", rates=PriceRates(prompt=Decimal(400), completion=Decimal(1200)),
-        per_request_usd=Decimal("0.000000000001"),
-    )]])  # fmt: skip
-    rows = [tokens(100 * k, 10 * k) | {"billed_usd": Decimal(b)} for k, b in enumerate(bills, 1)]
-    [setting] = cost_columns(records(*rows), book).settings.values()
-    assert words in (setting.difference_reason or "") if words else not setting.difference_reason
-
-
-def test_reason_in_special_tokens():
-    """A difference in records with cached tokens alone points at their price."""
+def test_reasons_of_an_unknown_cost():
+    """Each record of unknown cost counts once: no price, a missing count, or impossible counts."""
     rows = [
-        tokens(1000, 10) | {"billed_usd": Decimal("0.000412000001")},
-        tokens(1000, 10, cached=1000) | {"billed_usd": Decimal("0.000412000001")},
-        tokens(100, 10, cached=50) | {"billed_usd": Decimal("0.0005")},
+        tokens(100, 10),
+        tokens(1, 1) | {"model": "x"},  # no price of the model
+        tokens(1, 1) | {"audio_prompt_tokens": 1},  # none of its audio tokens
+        tokens(None, 10),
+        tokens(100, 10, cached=None),  # cached tokens have a price of their own
+        tokens(1001, 10, cached=None),  # not so in this tier
+        tokens(None, None) | {"status": "error"},
+        tokens(10, 10, cached=11),
+        tokens(10, -1),
     ]
     [setting] = cost_columns(records(*rows), BOOK).settings.values()
-    assert "cached or reasoning" in setting.difference_reason
+    assert setting.unknown_reasons == {"no_price": 2, "count_missing": 3, "usage_contradicts": 2}
+    assert (setting.known, setting.unknown, setting.delivered_unknown) == (2, 7, 6)

@@ -51,12 +51,12 @@ def test_a_paid_provider_needs_only_its_key(name: str, monkeypatch: pytest.Monke
 def test_the_first_target_has_the_ranges_of_its_document() -> None:
     """The ranges of the AI/ML API, as its OpenAPI document gives them for qwen-plus."""
     profile = load(ROOT / "configs" / "provider" / "aimlapi.yaml").profile
-    assert profile.ranges.temperature == (0, 2)
-    assert profile.ranges.top_p == (0.01, 1)
-    assert profile.ranges.seed == (1, None)
-    assert profile.ranges.n == profile.ranges.max_tokens == (1, None)
-    assert profile.ranges.frequency_penalty == profile.ranges.presence_penalty == (-2, 2)
-    assert profile.ranges.top_logprobs == (0, 20)
+    assert profile.ranges["temperature"] == (0, 2)
+    assert profile.ranges["top_p"] == (0.01, 1)
+    assert profile.ranges["seed"] == (1, None)
+    assert profile.ranges["n"] == profile.ranges["max_tokens"] == (1, None)
+    assert profile.ranges["frequency_penalty"] == profile.ranges["presence_penalty"] == (-2, 2)
+    assert profile.ranges["top_logprobs"] == (0, 20)
     assert profile.failed_calls_billed is False
     assert profile.per_second_caps
 

@@ -30,6 +30,7 @@ class BilledRecords:
     """The records of a run that have a bill, in the frame's order, with costs under other rules.
 
     Attributes:
+        costs: those of all records.
         positions: in the frame.
         billed: the bill, in pico-dollars.
         pico, known: the computed cost, and where it is known.
@@ -39,6 +40,7 @@ class BilledRecords:
         """Read the bills of a run; ``book`` is the one its costs were computed with."""
         frame, costs = cell_costs.frame, cell_costs.costs
         self.frame = frame
+        self.costs = costs
         self._book = book
         self._cost_cache: dict[tuple[str, ...], Ints] = {}
         self.positions: Ints = np.zeros(0, np.int64)
@@ -78,12 +80,8 @@ class BilledRecords:
         return self._cost_cache[columns]
 
 
-def by_setting(bills: BilledRecords, prices: Sequence[Price]) -> list[dict[str, Any]]:
-    """Compare bill and computed cost of each setting.
-
-    Args:
-        bills: the run.
-        prices: the prices its costs were computed with.
+def by_setting(bills: BilledRecords) -> list[dict[str, Any]]:
+    """Compare bill and computed cost of each setting, as its costs have them added up.
 
     Returns:
         One a setting: ``billed_usd`` over ``billed`` records; ``compared`` records with both
@@ -91,24 +89,23 @@ def by_setting(bills: BilledRecords, prices: Sequence[Price]) -> list[dict[str, 
         Dollars are Decimals; null where nothing was billed.
     """
     frame = bills.frame
-    note = _stale_note(frame.records, prices)
+    note = _stale_note(frame.records, bills.costs.prices)
     out: list[dict[str, Any]] = []
     for s in range(len(frame.setting_ids)):
         part = frame.rows_of(s)
         ends: list[int] = np.searchsorted(bills.positions, [part.start, part.stop]).tolist()
         billed: Ints = np.arange(*ends, dtype=np.int64)
         both = billed[bills.known[billed]]
-        computed = picodollars.total(bills.pico[both])
-        difference = computed - picodollars.total(bills.billed[both])
-        reason = _reason(bills, both) if difference else None
+        cost = bills.costs.setting(frame.setting_ids[s])
+        reason = _reason(bills, both) if cost.difference_pico and len(both) else None
         out.append(
             {
                 "setting_id": frame.setting_ids[s],
                 "label": frame.label(s),
-                "billed": len(billed),
-                "billed_usd": picodollars.total(bills.billed[billed]) if len(billed) else None,
-                "compared": len(both),
-                "computed_minus_billed_usd": difference if len(both) else None,
+                "billed": cost.billed_rows,
+                "billed_usd": cost.billed_total_usd,
+                "compared": cost.compared,
+                "computed_minus_billed_usd": cost.difference_usd,
                 "reason": f"{reason}; {note}" if reason and note else reason,
             }
         )

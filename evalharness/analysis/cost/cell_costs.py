@@ -22,8 +22,10 @@ from evalharness.analysis.data.frame import RunFrame
 from evalharness.columnar.row_store import iter_tables
 from evalharness.pricing import PriceBook
 from evalharness.pricing.cost_columns import CostColumns
+from evalharness.pricing.cost_sum import CostSum
+from evalharness.pricing.picodollars import pico_sum
 from evalharness.pricing.price import PICO, to_usd
-from evalharness.pricing.row_costs import row_costs
+from evalharness.pricing.row_costs import KNOWN, reason_rows, row_costs
 from evalharness.pricing.usage_columns import COLUMNS
 
 TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
@@ -36,12 +38,13 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         frame: the records.
         costs: what they cost, in the order of ``frame.records``.
         trials: records of each cell; the arrays below have one entry a cell, too, except
-            ``estimated``, ``estimates_usd``.
+            ``estimated``, ``estimates``.
         known: records with a known cost.
         cost: the sum of the known costs.
         lowest_usd, highest_usd: the lowest and the highest known cost.
         estimated: records with an estimated cost, by position in the frame.
-        estimates_usd: the estimates of these.
+        estimates: the estimates of these, in pico-dollars.
+        unknown: records of unknown cost, by reason; reasons of no record are absent.
         tokens: sum and number of the known counts, by name.
         cached: sums of prompt and cached tokens over records with both counts.
         saved: what cached tokens saved against the full prompt price.
@@ -59,7 +62,8 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     lowest_usd: Floats
     highest_usd: Floats
     estimated: Ints
-    estimates_usd: Floats
+    estimates: Ints
+    unknown: dict[str, Ints]
     tokens: dict[str, tuple[Ints, Ints]]
     cached: tuple[Ints, Ints]
     saved: MoneySums
@@ -72,7 +76,8 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def of(cls, frame: RunFrame, costs: CostColumns, book: PriceBook) -> CellCosts:
         """Add up the costs of a frame's records; ``costs`` are those of ``frame.records``."""
         cells = CellSums(frame)
-        pico, known = take(costs.pico, frame.rows), take(costs.known, frame.rows)
+        pico, reasons = take(costs.pico, frame.rows), take(costs.reasons, frame.rows)
+        known = reasons == KNOWN
         dollars = np.where(known, pico / PICO, np.nan)
         lowest, highest = cells.lowest(dollars), cells.highest(dollars)
         del dollars
@@ -91,7 +96,8 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             lowest_usd=lowest,
             highest_usd=highest,
             estimated=estimated,
-            estimates_usd=estimates,
+            estimates=estimates,
+            unknown={name: cells.sums(rows) for name, rows in reason_rows(reasons)},
             tokens=tokens,
             **_cache(frame, cells, pico, known, book),
             correct=cells.sums(right & known),
@@ -104,19 +110,33 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         """The numbers of all cells: prompts × settings."""
         return self.frame.matrix(np.arange(self.frame.cells))
 
+    def sum_of(self, cells: Ints) -> CostSum:
+        """The cost of the records of some cells, each given once."""
+        estimates = self.estimates[np.isin(self.cell_of_estimate, cells)]
+        unknown = {name: int(counts[cells].sum()) for name, counts in self.unknown.items()}
+        return CostSum(
+            known=int(self.known[cells].sum()),
+            pico=self.cost.total(cells),
+            unknown_reasons={name: n for name, n in unknown.items() if n},
+            estimated=len(estimates),
+            estimate_pico=pico_sum(estimates),
+        )
+
     @cached_property
     def cell_of_estimate(self) -> Ints:
         """The cell of each record with an estimate."""
         return self.frame.cell[self.estimated]
 
 
-def _estimates(frame: RunFrame, costs: CostColumns) -> tuple[Ints, Floats]:
-    """Positions of the estimated records in the frame, and the estimates in dollars."""
+def _estimates(frame: RunFrame, costs: CostColumns) -> tuple[Ints, Ints]:
+    """Positions of the estimated records in the frame, and the estimates in pico-dollars."""
     if not len(costs.estimated_rows):
-        return costs.estimated_rows, costs.estimated_rows_usd
-    dollars = take(costs.estimate_usd, frame.rows)
-    positions = np.flatnonzero(np.isfinite(dollars))
-    return positions, dollars[positions]
+        return costs.estimated_rows, costs.estimated_rows_pico
+    estimates = np.full(len(costs.pico), -1, np.int64)
+    estimates[costs.estimated_rows] = costs.estimated_rows_pico
+    estimates = take(estimates, frame.rows)
+    positions = np.flatnonzero(estimates >= 0)
+    return positions, estimates[positions]
 
 
 def _tokens(cells: CellSums, counts: Floats) -> tuple[Ints, Ints]:
@@ -157,38 +177,40 @@ def _without_cache(records: Any, book: PriceBook) -> tuple[Ints, Bools]:
     return pico, known
 
 
-def describe_cells(costs: CellCosts, cells: Ints) -> dict[str, Any]:
+def describe_cells(costs: CellCosts, cells: Ints, money: CostSum | None = None) -> dict[str, Any]:
     """Tokens and money of the records of some cells.
 
     Args:
         costs: the run.
         cells: their numbers, each once.
+        money: what their records cost, where it is added up already.
 
     Returns:
         ``trials``; ``tokens`` with ``total``, ``mean`` and ``n`` each; ``total_usd`` (Decimal) of
-        the ``known`` records; ``estimated`` further ones with ``estimate_usd``; ``unknown``, the
-        rest; ``mean_usd`` per request with ``ci95``; ``per_1k_requests``; ``correct`` answers and
-        ``per_correct_usd``; ``reliably_correct`` and ``per_reliably_correct_usd``; ``cache`` with
-        ``share`` of prompt tokens and ``saved_usd`` (Decimal). Null where nothing is known.
+        the ``known`` records; ``unknown``, all others, by reason in ``unknown_reasons``;
+        ``estimated``, those of the unknown with an estimate, ``estimate_usd`` (Decimal), which is
+        in no total; ``mean_usd`` per request with ``ci95``; ``per_1k_requests``; ``correct``
+        answers and ``per_correct_usd``; ``reliably_correct`` and ``per_reliably_correct_usd``;
+        ``cache`` with ``share`` of prompt tokens and ``saved_usd`` (Decimal). Null where nothing is
+        known.
     """
-    trials, known = int(costs.trials[cells].sum()), int(costs.known[cells].sum())
-    estimates = costs.estimates_usd[np.isin(costs.cell_of_estimate, cells)]
-    mean, ends = _mean(costs, cells, known)
+    money = costs.sum_of(cells) if money is None else money
     correct = _cost_per_answer(costs, cells[costs.scored[cells]], costs.correct)
     repeated = cells[costs.scored[cells] & (costs.trials[cells] >= 2)]
     reliable = np.where(costs.reliable, costs.known, 0)
     reliably = _cost_per_answer(costs, repeated, reliable)
     return {
-        "trials": trials,
+        "trials": int(costs.trials[cells].sum()),
         "tokens": {name: _token_sums(*sums, cells) for name, sums in costs.tokens.items()},
-        "total_usd": to_usd(costs.cost.total(cells)) if known else None,
-        "known": known,
-        "estimated": len(estimates),
-        "estimate_usd": float(estimates.sum()) if len(estimates) else None,
-        "unknown": trials - known - len(estimates),
-        "mean_usd": mean,
-        "ci95": ends,
-        "per_1k_requests": None if mean is None else 1000 * mean,
+        "total_usd": money.total_usd,
+        "known": money.known,
+        "estimated": money.estimated,
+        "estimate_usd": money.estimate_usd,
+        "unknown": money.unknown,
+        "unknown_reasons": money.unknown_reasons,
+        "mean_usd": money.mean_usd,
+        "ci95": _mean_interval(costs, cells) if money.known else None,
+        "per_1k_requests": money.per_1k_usd,
         "correct": correct[0],
         "per_correct_usd": correct[1],
         "reliably_correct": reliably[0],
@@ -204,10 +226,8 @@ def _token_sums(total: Ints, known: Ints, cells: Ints) -> dict[str, Any]:
     return {"total": tokens, "mean": tokens / n, "n": n}
 
 
-def _mean(costs: CellCosts, cells: Ints, known: int) -> tuple[float | None, list[float] | None]:
-    """Mean cost of a request with its interval; prompts (or clusters) are resampled whole."""
-    if not known:
-        return None, None
+def _mean_interval(costs: CellCosts, cells: Ints) -> list[float] | None:
+    """The interval of the mean cost of a request; prompts (or clusters) are resampled whole."""
     frame = costs.frame
     unit = cells % len(frame.prompt_ids)
     unit = unit if frame.clusters is None else frame.clusters[unit]
@@ -224,7 +244,7 @@ def _mean(costs: CellCosts, cells: Ints, known: int) -> tuple[float | None, list
     )
     if ends is not None:
         ends[0] = max(0.0, ends[0])  # a t interval may reach below 0, but no request costs less
-    return float(to_usd(costs.cost.total(cells)) / known), ends
+    return ends
 
 
 def _cost_per_answer(

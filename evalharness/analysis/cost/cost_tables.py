@@ -31,7 +31,9 @@ def by_setting(costs: CellCosts) -> list[dict[str, Any]]:
         {
             "setting_id": frame.setting_ids[s],
             "label": frame.label(s),
-            **describe_cells(costs, costs.cell_matrix[:, s]),
+            **describe_cells(
+                costs, costs.cell_matrix[:, s], costs.costs.setting(frame.setting_ids[s])
+            ),
         }
         for s in range(len(frame.setting_ids))
     ]

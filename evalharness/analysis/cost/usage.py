@@ -12,6 +12,7 @@ import numpy as np
 
 from evalharness.analysis.data.encode import Floats
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.pricing.cost_columns import SettingCost
 
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
 
@@ -33,38 +34,24 @@ def _token_sums(values: Floats) -> dict[str, Any]:
     return {"total": int(known.sum()), "mean": float(known.mean()), "n": len(known)}
 
 
-def cost_usd(frame: RunFrame) -> list[dict[str, Any]]:
-    """Cost of each setting in US dollars.
+def cost_usd(cost: SettingCost) -> dict[str, Any]:
+    """Cost of a setting in US dollars, as plain JSON values.
 
     Returns:
-        One a setting: ``total`` over records with a known cost, ``n`` of them;
-        ``per_1k_requests``, 1,000 times their mean; ``billed_total``, what the provider says it
-        billed, over ``billed_n`` records; ``unknown`` and ``billed_unknown``, delivered answers
-        (no errors) without the one or the other: a total is complete where this is 0.
-
+        ``total`` over the ``n`` trials with a known cost; ``per_1k_requests``, 1,000 times their
+        mean; ``billed_total``, what the provider says it billed, over ``billed_n`` trials;
+        ``unknown`` and ``billed_unknown``, the other trials: a total is complete where this is 0;
+        ``unknown_reasons``, how many of the unknown there are by reason
+        (:data:`~evalharness.pricing.cost_formula.REASONS`).
     """
-    billed = frame.values("billed_usd")
-    unknown = np.broadcast_to(np.nan, len(billed))
-    computed = unknown if frame.cost_usd is None else frame.cost_usd
-    out: list[dict[str, Any]] = []
-    for s in range(len(frame.setting_ids)):
-        rows = frame.rows_of(s)
-        total, n = _sum(computed[rows])
-        billed_total, billed_n = _sum(billed[rows])
-        out.append(
-            {
-                "total": total,
-                "per_1k_requests": None if total is None else 1000.0 * total / n,
-                "billed_total": billed_total,
-                "n": n,
-                "billed_n": billed_n,
-                "unknown": int((frame.usable[rows] & np.isnan(computed[rows])).sum()),
-                "billed_unknown": int((frame.usable[rows] & np.isnan(billed[rows])).sum()),
-            }
-        )
-    return out
-
-
-def _sum(values: Floats) -> tuple[float | None, int]:
-    known = values[~np.isnan(values)]
-    return (float(known.sum()) if len(known) else None), len(known)
+    total, billed = cost.total_usd, cost.billed_total_usd
+    return {
+        "total": None if total is None else float(total),
+        "per_1k_requests": cost.per_1k_usd,
+        "billed_total": None if billed is None else float(billed),
+        "n": cost.known,
+        "billed_n": cost.billed_rows,
+        "unknown": cost.unknown,
+        "unknown_reasons": cost.unknown_reasons,
+        "billed_unknown": cost.billed_unknown,
+    }

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from evalharness.analysis.comparison.compare import compare as compare_settings
-from evalharness.analysis.comparison.compare import compare_runs
-from evalharness.analysis.comparison.trends import trends
+from evalharness.cli.parser import Command, Example, Option, Positional
 from evalharness.errors import EXIT_OK, ConfigError
-from evalharness.report.build.json import as_json_text
-from evalharness.report.build.open_run import RunData, open_run
-from evalharness.report.build.overrides import parse_overrides
-from evalharness.report.console.comparison import ComparisonView, print_comparisons
-from evalharness.store.folder.run import Run
-from evalharness.store.remote.locations import split_runs_and_overrides
+
+if TYPE_CHECKING:
+    from evalharness.report.build.open_run import RunData
 
 
 class CompareOptions(NamedTuple):
-    """The options of ``evalharness compare``; None where one was not given."""
+    """The arguments of ``evalharness compare``; None where one was not given.
 
-    by: str | None = None
-    baseline: str | None = None
-    margin: float | None = None
-    strata: bool = False
-    as_json: bool = False
+    Among ``run`` are ``scoring=…`` and ``answer=…``.
+    """
+
+    run: Annotated[
+        Sequence[str], Positional("RUN", "a name under results/; scoring=… replaces its own")
+    ]
+    by: Annotated[str | None, Option("temperature, model, …, or run", "AXIS")] = None
+    baseline: Annotated[str | None, Option("default: the lowest or first value", "VALUE")] = None
+    margin: Annotated[
+        float | None, Option("also test equivalence within ± this (0.02)", "SHARE")
+    ] = None
+    strata: Annotated[bool, Option("also within each value of the other axes")] = False
+    json: Annotated[bool, Option("all comparisons as JSON on stdout")] = False
 
 
-def compare(arguments: Sequence[str], options: CompareOptions) -> int:
+def run(options: CompareOptions) -> int:
     """Print what differs and a table of all comparisons, or everything as JSON.
 
     ``scoring=…`` and ``answer=…`` among the arguments replace the runs' own. A trend is the slope
     over an axis of three or more numbers. Several runs are joined by prompt; with ``--by run`` they
     are compared with each other.
     """
-    runs, overrides = split_runs_and_overrides(arguments)
+    from evalharness.analysis.comparison.compare import compare, compare_runs
+    from evalharness.analysis.comparison.trends import trends
+    from evalharness.report.build.json import as_json_text
+    from evalharness.report.build.open_run import open_run
+    from evalharness.report.build.overrides import parse_overrides
+    from evalharness.report.console.comparison import ComparisonView, print_comparisons
+    from evalharness.store.folder.run import Run
+    from evalharness.store.remote.locations import split_runs_and_overrides
+
+    runs, overrides = split_runs_and_overrides(options.run)
     if not runs:
         raise ConfigError(
             "compare needs a run", hint="evalharness compare quickstart --by temperature"
@@ -56,22 +67,22 @@ def compare(arguments: Sequence[str], options: CompareOptions) -> int:
         rows = compare_runs(frames, baseline=options.baseline, margin=options.margin)
     else:
         data = frames if len(frames) > 1 else next(iter(frames.values()))
-        rows = compare_settings(data, by=by, baseline=options.baseline, margin=options.margin)
+        rows = compare(data, by=by, baseline=options.baseline, margin=options.margin)
         slopes = trends(data, by=by)
-    if options.as_json:
+    if options.json:
         sys.stdout.write(as_json_text({"comparisons": rows, "trends": slopes}))
     elif any(row["n"] for row in rows):
-        print_comparisons(
-            ComparisonView(rows, slopes, _command_line(arguments, by, options), options.strata)
-        )
+        print_comparisons(ComparisonView(rows, slopes, _command_line(options, by), options.strata))
     else:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
     return EXIT_OK
 
 
-def _command_line(arguments: Sequence[str], by: str, options: CompareOptions) -> str:
+def _command_line(options: CompareOptions, by: str) -> str:
     """The command as typed, with the axis that was compared."""
-    words = ["evalharness", "compare", *arguments, "--by", by]
+    import shlex
+
+    words = ["evalharness", "compare", *options.run, "--by", by]
     words += [] if options.baseline is None else ["--baseline", options.baseline]
     words += [] if options.margin is None else ["--margin", f"{options.margin:g}"]
     return shlex.join(words)
@@ -85,3 +96,20 @@ def _axis_names(sources: Sequence[RunData]) -> list[str]:
         for name in source.frame.axes(i)
     ]
     return list(dict.fromkeys(axes)) or ["temperature"]
+
+
+COMMAND = Command(
+    "compare",
+    help="settings against a baseline, paired by prompt",
+    description="Says which settings, or runs, really differ from a baseline in score, agreement, "
+    "tokens, latency and cost: differences over the same prompts, with intervals and p values.",
+    examples=(
+        Example("evalharness compare quickstart --by temperature", "against the lowest"),
+        Example(
+            "evalharness compare quickstart --by temperature --baseline 0.7 --margin 0.02",
+            "against 0.7; also which are equal within 2 points",
+        ),
+    ),
+    options=CompareOptions,
+    run=run,
+)

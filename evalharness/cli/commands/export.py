@@ -2,237 +2,57 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import json
-import os
 import sys
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import Annotated, Literal, NamedTuple
 
-from evalharness.cli.output_files import output_path
+from evalharness.cli.parser import Command, Example, Option, Overrides, Positional, Pricing
 from evalharness.errors import EXIT_OK
-from evalharness.importing.columns import COLUMN_PARAMS
-from evalharness.pricing.cost_columns import cost_columns
-from evalharness.process.text import plural
-from evalharness.report.build.overrides import parse_overrides
-from evalharness.report.build.scoring import (
-    ReportOverrides,
-    read_price_book,
-    read_stored_config,
-    score_run,
-)
-from evalharness.schema import RECORDS
-from evalharness.store.folder.run import Run
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_RECORDED_PARAMS = frozenset(COLUMN_PARAMS)  # parameters that every record holds
-
-# A spreadsheet takes a cell that begins like this for a formula (OWASP, CSV injection); the last
-# four are the full-width forms, which some take for the plain ones.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class ExportOptions(NamedTuple):
-    """The flags of ``evalharness export``.
+    """The arguments of ``evalharness export``; ``out`` is a file, None is stdout."""
 
-    ``form`` is csv or jsonl; ``out`` a file, None is stdout; ``overrides`` are ``scoring=…`` and
-    the like; ``pricing`` is a price file over the run's own and the shipped ones.
-    """
-
-    form: str
-    out: str | None = None
-    raw_cells: bool = False
-    overrides: Sequence[str] = ()
-    pricing: str | None = None
+    run: Annotated[str, Positional("RUN")]
+    format: Annotated[Literal["csv", "jsonl"], Option()]
+    overrides: Overrides = ()
+    out: Annotated[str | None, Option("write here instead of stdout", "FILE")] = None
+    raw_cells: Annotated[bool, Option("CSV: do not neutralise spreadsheet formulas")] = False
+    pricing: Pricing = None
 
 
-def export(run_name: str, options: ExportOptions) -> int:
-    """Write every record with its answer, its score and what it was asked; whole or not at all.
+def run(options: ExportOptions) -> int:
+    """Write every record, whole or not at all."""
+    from evalharness.cli.export_rows import export_records
+    from evalharness.process.text import plural
+    from evalharness.report.build.overrides import parse_overrides
+    from evalharness.store.folder.run import Run
 
-    The columns are those of the records table, with the ``label`` of the setting and ``cost_usd``,
-    and what ``import`` needs to make the same run of it (:func:`_prompt_and_setting_columns`).
-    ``answer`` and the primary ``score`` are those of the run's scoring, or of ``scoring=…`` and
-    ``answer=…`` among the overrides. Without a scorer (without an extraction) the column is left
-    out: an empty one would say that no answer was found. ``cost_usd`` is by today's prices, in US
-    dollars; null where it is not known.
-
-    In CSV, text cells a spreadsheet would run as a formula get a leading ``'`` unless
-    ``raw_cells``; JSONL is always exact.
-    """
     pricing = None if options.pricing is None else Path(options.pricing)
     report_overrides = parse_overrides(options.overrides, pricing=pricing)
-    run = Run.open(run_name)
-    table = run.table("records")
-    columns = _with_labels(
-        run, _with_cost(run, _with_scores(run, table, report_overrides), report_overrides)
+    count = export_records(
+        Run.open(options.run),
+        report_overrides,
+        form=options.format,
+        out=options.out,
+        raw_cells=options.raw_cells,
     )
-    extra_columns = _prompt_and_setting_columns(run, cells=options.form == "csv")
-    names = [*columns.column_names, *extra_columns.names]
-    with _open_output(options.out) as file:
-        if options.form == "jsonl":
-            for row in _rows(columns):
-                full_row = {**row, **extra_columns.of(row)}
-                file.write(json.dumps(full_row, ensure_ascii=False, default=_json_value) + "\n")
-        else:
-            # CR LF (RFC 4180): the module quotes only those line ends that are in this text, and a
-            # carriage return in an answer must not begin a row.
-            writer = csv.writer(file, lineterminator="\r\n")
-            writer.writerow(names)
-            for row in _rows(columns):
-                full_row = {**row, **extra_columns.of(row)}
-                writer.writerow(
-                    [_cell(full_row.get(name), raw=options.raw_cells) for name in names]
-                )
     if options.out is not None:
-        print(f"{plural(len(table), 'record')} written to {options.out}", file=sys.stderr)
+        print(f"{plural(count, 'record')} written to {options.out}", file=sys.stderr)
     return EXIT_OK
 
 
-def _with_scores(run: Run, records: pa.Table, report_overrides: ReportOverrides) -> pa.Table:
-    """The records with today's answers and scores; a column that nothing defines is left out."""
-    import numpy as np
-    import pyarrow as pa
-
-    scored = score_run(run, records, run.table("prompts"), report_overrides)
-    values = next(iter(scored.scores.values()), None)
-    score = None if values is None else pa.array(values, pa.float64(), mask=np.isnan(values))
-    if records["extra_json"].null_count == len(records):
-        records = records.drop_columns(["extra_json"])
-    for name, column in (("answer", scored.answers), ("score", score)):
-        position = records.column_names.index(name)
-        if column is None:
-            records = records.remove_column(position)
-        else:
-            records = records.set_column(position, name, column)
-    return records
-
-
-def _with_cost(run: Run, records: pa.Table, report_overrides: ReportOverrides) -> pa.Table:
-    """The records with ``cost_usd`` in the position of the imported cost, which it replaces."""
-    import numpy as np
-    import pyarrow as pa
-
-    costs = cost_columns(
-        records, read_price_book(report_overrides, read_stored_config(run))
-    ).cost_usd
-    position = records.column_names.index("cost_usd_imported")
-    costs_column = pa.array(costs, pa.float64(), mask=np.isnan(costs))
-    return records.set_column(position, "cost_usd", costs_column)
-
-
-def _with_labels(run: Run, records: pa.Table) -> pa.Table:
-    """The records with the ``label`` of their setting, as reports show it, after its id."""
-    import pyarrow as pa
-
-    labels = {setting.setting_id: setting.label for setting in run.setting_list}
-    column = [labels.get(str(setting_id)) for setting_id in records["setting_id"].to_pylist()]
-    position = records.column_names.index("setting_id") + 1
-    return records.add_column(position, "label", pa.array(column, pa.string()))
-
-
-class PromptAndSettingColumns(NamedTuple):
-    """Columns from the tables of prompts and settings: ``names``, and values by id."""
-
-    names: list[str]
-    prompts: dict[str, dict[str, Any]]
-    settings: dict[str, dict[str, Any]]
-
-    def of(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The values of one record; nulls are left out."""
-        prompt_values = self.prompts.get(row["prompt_id"], {})
-        return {**prompt_values, **self.settings.get(row["setting_id"], {})}
-
-
-def _prompt_and_setting_columns(run: Run, *, cells: bool) -> PromptAndSettingColumns:
-    """``target cluster tags messages`` of prompts; system, template, other parameters of settings.
-
-    In CSV, whose cells are texts, targets that are not all texts are in ``target_json``.
-
-    They are named as ``import`` reads them. A parameter that shares its name with a column of the
-    records (an ``extra`` one called ``text``) is called ``param.NAME``.
-    """
-    reserved = {column.name for column in RECORDS}
-    rows = run.table("prompts").to_pylist()
-    targets = [_decode_json(row["target_json"]) for row in rows]
-    as_json = cells and any(not isinstance(t, str) for t in targets if t is not None)
-    prompts = {
-        str(row["prompt_id"]): _without_nulls(
-            target=None if as_json else target,
-            target_json=row["target_json"] if as_json else None,
-            cluster=row["cluster"],
-            tags=row["tags"] or None,
-            messages=_decode_json(row["messages_json"]),
-        )
-        for row, target in zip(rows, targets, strict=True)
-    }
-    settings: dict[str, dict[str, Any]] = {}
-    for setting in run.setting_list:
-        params = dict(setting.params)
-        extra: dict[str, Any] = params.pop("extra", None) or {}
-        shape = _without_nulls(system=setting.system, template=setting.template)
-        own = {name: value for name, value in params.items() if name not in _RECORDED_PARAMS}
-        renamed = {f"param.{k}" if k in reserved else k: v for k, v in own.items()}
-        others = {f"extra.{name}": value for name, value in extra.items()}
-        settings[setting.setting_id] = _without_nulls(**shape, **renamed, **others)
-    value_rows = [*prompts.values(), *settings.values()]
-    names = list(dict.fromkeys(name for row in value_rows for name in row))
-    return PromptAndSettingColumns(names, prompts, settings)
-
-
-def _without_nulls(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _decode_json(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
-
-
-@contextmanager
-def _open_output(out: str | None) -> Generator[TextIO]:
-    if out is None:
-        yield sys.stdout
-        return
-    target = output_path(out)
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _rows(table: Any) -> Iterator[dict[str, Any]]:
-    for batch in table.to_batches(max_chunksize=1_000):
-        yield from batch.to_pylist()
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()  # as import reads it
-    raise TypeError(type(value).__name__)
-
-
-def _cell(value: Any, *, raw: bool) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if not raw and value.startswith(_FORMULA_STARTS) else value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | dict):
-        return json.dumps(value)
-    return value if isinstance(value, int | float) else _json_value(value)
+COMMAND = Command(
+    "export",
+    help="records as CSV or JSONL",
+    description="Writes one row a record: what was asked, the output, its answer and score, usage, "
+    "times and cost. Columns: docs/schema.md. `evalharness import` makes the same run of it.",
+    examples=(
+        Example(
+            "evalharness export quickstart --format csv --out records.csv", "for a spreadsheet"
+        ),
+        Example("evalharness export quickstart --format jsonl scoring=exact", "scored anew"),
+    ),
+    options=ExportOptions,
+    run=run,
+)

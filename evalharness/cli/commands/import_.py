@@ -5,16 +5,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
 from evalharness import __version__
+from evalharness.cli.parser import Command, Example, Option, Positional
 from evalharness.errors import EXIT_OK, ConfigError
-from evalharness.importing import read_import
-from evalharness.process.text import plural
-from evalharness.store.folder.imported_run import write_imported_run
+
+
+class ImportOptions(NamedTuple):
+    """The arguments of ``evalharness import``; ``map`` are pairs ``THEIRS=OURS`` of columns."""
+
+    file: Annotated[str, Positional("FILE", "CSV, JSONL or Parquet")]
+    run: Annotated[str, Positional("RUN", "name of the new run")]
+    map: Annotated[Sequence[str], Option(metavar="THEIRS=OURS")] = ()
+
+
+def run(options: ImportOptions) -> int:
+    """Import the file under ``results/``."""
+    return import_file(options.file, options.run, options.map)
 
 
 def import_file(file: str, run: str, mapping: Sequence[str], results: str = "results") -> int:
     """Read a file by the import rules and write it as a new run."""
+    from evalharness.importing import read_import
+    from evalharness.process.text import plural
+    from evalharness.store.folder.imported_run import write_imported_run
+
     imported = read_import(Path(file), mapping=_mapping(mapping))
     root = write_imported_run(
         results_dir=Path(results),
@@ -47,3 +63,20 @@ def _mapping(pairs: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"`--map` names the column `{theirs}` twice")
         mapping[theirs] = ours
     return mapping
+
+
+COMMAND = Command(
+    "import",
+    help="responses from elsewhere become a run",
+    description="Reads one response a row and stores them as a run, which report, compare, check "
+    "and judge read like any other. Columns: docs/import.md.",
+    examples=(
+        Example("evalharness import responses.csv mine", "columns prompt_id and text at least"),
+        Example(
+            "evalharness import responses.jsonl mine --map id=prompt_id --map output=text",
+            "columns that are called otherwise",
+        ),
+    ),
+    options=ImportOptions,
+    run=run,
+)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
+from evalharness.cli.parser import Command, Example, Positional
 from evalharness.errors import EXIT_OK, ConfigError
 
 _EXPERIMENT = """\
@@ -41,13 +42,21 @@ _PROMPTS = [
 _IGNORE = "results/\n"
 
 
-def init(folder: str) -> int:
+class InitOptions(NamedTuple):
+    """The arguments of ``evalharness init``."""
+
+    folder: Annotated[str, Positional("DIR")]
+
+
+def run(options: InitOptions) -> int:
     """Write the project's files; where one of them exists, nothing is written.
 
     Raises:
         ConfigError: one of the files exists already.
     """
-    root = Path(folder)
+    import json
+
+    root = Path(options.folder)
     contents = {
         "configs/experiment/mine.yaml": _EXPERIMENT,
         "configs/sweep/mine.yaml": _SWEEP,
@@ -64,3 +73,17 @@ def init(folder: str) -> int:
     print(f"wrote {len(contents)} files under {root}/; now:")
     print(f"  cd {root} && evalharness run experiment=mine")
     return EXIT_OK
+
+
+COMMAND = Command(
+    "init",
+    help="a starter project: configs and a dataset",
+    description="Writes an experiment, a sweep and three prompts to change. Files that exist are "
+    "never overwritten.",
+    examples=(
+        Example("evalharness init mine", "a new folder; it says what to type next"),
+        Example("evalharness init .", "here"),
+    ),
+    options=InitOptions,
+    run=run,
+)

@@ -2,67 +2,80 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import msgspec
-
-from evalharness.cli.compose import CommandResult, ComposedConfig
-from evalharness.cli.execution.cost_prompt import recorded_trials, worst_case_usd
-from evalharness.cli.execution.event_loop import run_on_loop
-from evalharness.cli.execution.pilot import send_pilot
-from evalharness.cli.execution.prepare import PreparedRun, prepare
-from evalharness.cli.execution.run_summary import with_higher_limit
-from evalharness.cli.plan_text import plan_lines
+from evalharness.cli.parser import (
+    Command,
+    Example,
+    Option,
+    Parser,
+    add_arguments,
+    help_texts,
+    options_from,
+)
 from evalharness.errors import EXIT_BUDGET, EXIT_OK, ConfigError
-from evalharness.store.folder.run import Run
-from evalharness.store.remote.locations import results_root
+
+if TYPE_CHECKING:
+    from evalharness.cli.compose import CommandResult, ComposedConfig
+    from evalharness.cli.execution.prepare import PreparedRun
 
 
-def plan_command(
-    arguments: Sequence[str] = (),
-    *,
-    as_json: bool,
-    pilot: int | None = None,
-    detect: str | None = None,
-    from_run: str | None = None,
-    yes: bool = False,
-) -> Callable[[list[ComposedConfig]], CommandResult]:
-    """The function that Hydra's composed configurations are given to.
+class PlanOptions(NamedTuple):
+    """The arguments of ``evalharness plan``; ``overrides`` are Hydra's, with its flags.
 
-    Args:
-        arguments: the overrides as typed, for the commands that are offered next.
-        as_json: print JSON instead of text.
-        pilot: trials to send (and record) under each setting first; None sends nothing.
-        detect: a difference as ``2pp``; says what it takes to see it.
-        from_run: the scored run that planning for ``detect`` rests on; None makes assumptions.
-        yes: an expensive pilot is sent without asking.
+    ``pilot`` are the trials of each setting to send and record first, None sends nothing;
+    ``from_run`` is the scored run that planning for ``detect`` rests on, None makes assumptions.
     """
 
+    overrides: Sequence[str] = ()
+    json: Annotated[bool, Option("all of it as JSON on stdout")] = False
+    pilot: Annotated[
+        int | None,
+        Option(
+            "first send N trials of each setting (they count for the run), then extrapolate", "N"
+        ),
+    ] = None
+    yes: Annotated[bool, Option("send an expensive pilot without asking")] = False
+    detect: Annotated[
+        str | None, Option("how many prompts and repeats show such a score difference", "2pp")
+    ] = None
+    from_run: Annotated[
+        str | None, Option("for --detect: take from this run how much scores vary", "RUN", "--from")
+    ] = None
+
+
+def run(options: PlanOptions) -> int:
+    """Say what a run would send."""
+    from evalharness.cli.hydra_main import hydra_command
+
+    return hydra_command([*options.overrides], _plan(options))
+
+
+def _plan(options: PlanOptions) -> Callable[[list[ComposedConfig]], CommandResult]:
+    """The function that Hydra's composed configurations are given to."""
+
     def execute(jobs: list[ComposedConfig]) -> CommandResult:
+        from evalharness.cli.compose import CommandResult
+        from evalharness.cli.execution.prepare import prepare
+        from evalharness.cli.plan_facts import detection_facts, plan_facts
+
+        pilot = options.pilot
         prepared = prepare([job.config for job in jobs], sends=pilot is not None)
-        exit_code, next_arguments = EXIT_OK, list(arguments)
-        if pilot is not None and prepared.plan.config.load is not None:
-            raise ConfigError("--pilot sends no load points", hint="--pilot … load=none")
+        exit_code, next_arguments = EXIT_OK, [*options.overrides]
         if pilot is not None:
-            stop = run_on_loop(send_pilot(jobs, prepared, pilot, yes=yes))
-            exit_code = EXIT_OK if stop is None else stop.exit_code
-            if exit_code == EXIT_BUDGET:
-                next_arguments = with_higher_limit(arguments)
-            if stop is not None:
-                typed = ["--pilot", str(pilot), *(["--yes"] if yes else []), *next_arguments]
-                again = shlex.join(["evalharness", "plan", *typed])
-                print(f"to go on with the pilot: {again}", file=sys.stderr)
+            exit_code, next_arguments = _send_pilot(jobs, prepared, pilot, options)
         facts = plan_facts(prepared)
-        if detect is not None:
-            facts["detect"] = detection_facts(prepared, facts, detect, from_run)
-        if as_json:
+        if options.detect is not None:
+            facts["detect"] = detection_facts(prepared, facts, options.detect, options.from_run)
+        if options.json:
             from evalharness.report.build.json import as_json_text
 
             sys.stdout.write(as_json_text(facts))
         else:
+            from evalharness.cli.plan_text import plan_lines
+
             for line in plan_lines(facts, next_arguments, piloted=pilot is not None):
                 print(line)
         return CommandResult(exit_code)
@@ -70,117 +83,54 @@ def plan_command(
     return execute
 
 
-def plan_facts(prepared: PreparedRun) -> dict[str, Any]:
-    """What a run would send: settings, trials, what is recorded already, tokens, dollars, time."""
-    from evalharness.planning.estimate import estimate_plan
-    from evalharness.planning.estimate.history import read_model_histories
-    from evalharness.planning.estimate.output_tokens import recorded_output_tokens
+def _send_pilot(
+    jobs: list[ComposedConfig], prepared: PreparedRun, size: int, options: PlanOptions
+) -> tuple[int, list[str]]:
+    """Send a pilot; the exit code, and the overrides of the commands that are offered next."""
+    import shlex
 
-    plan, config = prepared.plan, prepared.plan.config
-    done, records = recorded_trials(prepared)
-    models = dict.fromkeys((s.provider, s.model) for s in plan.settings)
-    histories, unreadable = read_model_histories(
-        results_root(config.results_dir, config.staging_dir), models, first=[config.name]
+    from evalharness.cli.execution.event_loop import run_on_loop
+    from evalharness.cli.execution.pilot import send_pilot
+    from evalharness.cli.execution.run_summary import with_higher_limit
+
+    if prepared.plan.config.load is not None:
+        raise ConfigError("--pilot sends no load points", hint="--pilot … load=none")
+    overrides = [*options.overrides]
+    stop = run_on_loop(send_pilot(jobs, prepared, size, yes=options.yes))
+    if stop is None:
+        return EXIT_OK, overrides
+    if stop.exit_code == EXIT_BUDGET:
+        overrides = with_higher_limit(overrides)
+    typed = ["--pilot", str(size), *(["--yes"] if options.yes else []), *overrides]
+    again = shlex.join(["evalharness", "plan", *typed])
+    print(f"to go on with the pilot: {again}", file=sys.stderr)
+    return stop.exit_code, overrides
+
+
+def _parse(arguments: list[str]) -> PlanOptions:
+    """Parse our own options; unknown arguments are left to Hydra."""
+    epilog = "Groups, keys and examples of overrides: evalharness run --help"
+    parser = Parser(
+        prog="evalharness plan",
+        usage="evalharness plan [options] [OVERRIDE…] [hydra flags]",
+        allow_abbrev=False,
+        **help_texts(COMMAND, epilog),
     )
-    result = estimate_plan(
-        plan,
-        done,
-        prepared.price,
-        histories,
-        recorded_output_tokens(plan, records),
-        max_in_flight=_max_in_flight(prepared),
-    )
-    facts = msgspec.to_builtins(result)
-    cost, worst = facts.pop("cost_usd"), worst_case_usd(prepared, done)
-    return {
-        "name": config.name,
-        "prompts": len(plan.prompts),
-        "settings": [s.label for s in plan.settings],
-        "repeats": plan.repeats,
-        "trials": len(plan),
-        "recorded": len(plan) - result.to_send,
-        "to_send": facts.pop("to_send"),
-        "concurrency": config.limits.concurrency,
-        "rpm": config.limits.rpm,
-        "tpm": config.limits.tpm,
-        "cost_usd": None
-        if cost is None
-        else {"least": cost["low"], "expected": cost["expected"], "most": cost["high"]},
-        "worst_case_usd": None if worst is None else float(worst),
-        "by_setting": facts.pop("settings"),
-        "load_points": load_point_facts(prepared),
-        **facts,
-        "unpriced": [
-            {"provider": p, "model": m, "add": prepared.book.missing_hint(p, m)}
-            for p, m in result.unpriced
-        ],
-        "unreadable_runs": unreadable,
-    }
+    add_arguments(parser, PlanOptions)
+    namespace, overrides = parser.parse_known_args(arguments)
+    return options_from(PlanOptions, namespace, overrides=overrides)
 
 
-def _max_in_flight(prepared: PreparedRun) -> int:
-    """Requests in flight at most: the limit, and what local models serve together."""
-    limit = prepared.plan.config.limits.concurrency
-    used = [prepared.providers[name] for name in {s.provider for s in prepared.plan.settings}]
-    if used and all(provider.kind == "local" for provider in used):
-        return min(limit, sum(provider.parallel for provider in used))
-    return limit
-
-
-def detection_facts(
-    prepared: PreparedRun, facts: dict[str, Any], difference: str, from_run: str | None
-) -> dict[str, Any]:
-    """What it takes to see a difference in score between two settings of this plan.
-
-    Raises:
-        ConfigError: ``difference`` is none, or the run has no scores with repeats.
-    """
-    from evalharness.analysis.comparison.power import parse_difference, plan_detection
-
-    wanted = parse_difference(difference)
-    pilot = None
-    if from_run is not None:
-        from evalharness.report.build.open_run import open_run
-
-        pilot = open_run(Run.open(from_run)).frame
-    cost = facts["cost_usd"]
-    expected = None if cost is None else cost["expected"]
-    each = expected / facts["to_send"] if expected is not None and facts["to_send"] else None
-    return plan_detection(
-        wanted,
-        pilot=pilot,
-        pilot_name=f"run `{from_run}`",
-        cost_per_trial_usd=each,
-        prompts=len(prepared.plan.prompts),
-    )
-
-
-def load_point_facts(prepared: PreparedRun) -> list[dict[str, Any]]:
-    """What a benchmark would measure; empty in batch evaluation.
-
-    Each has ``load``, ``settings`` (labels), ``requests`` and ``seconds`` (null where only the
-    measurement tells; of a search those of one step).
-    """
-    from evalharness.planning.load_points import (
-        expected_requests,
-        expected_seconds,
-        group_by_load_point,
-        load_from_identity,
-    )
-
-    plan, config = prepared.plan, prepared.plan.config
-    points: list[dict[str, Any]] = []
-    for settings in group_by_load_point(plan.settings) if config.load is not None else []:
-        assert config.load is not None
-        load = load_from_identity(settings[0].load, config.load)
-        cells = len(plan.prompts) * len(settings)
-        requests = expected_requests(load, cells=cells, repeats=config.repeats)
-        points.append(
-            {
-                "load": settings[0].load,
-                "settings": [s.label for s in settings],
-                "requests": requests,
-                "seconds": expected_seconds(load, requests),
-            }
-        )
-    return points
+COMMAND = Command(
+    "plan",
+    help="what a run would send and cost; sends nothing",
+    description="What `evalharness run` with the same overrides would send, take and cost. "
+    "Nothing is sent without --pilot.",
+    examples=(
+        Example("evalharness plan repeats=5 sweep.temperature=[0,0.7]", "more of the quickstart"),
+        Example("evalharness plan --detect 2pp", "what shows a score difference of 2 points"),
+    ),
+    options=PlanOptions,
+    run=run,
+    parse=_parse,
+)

@@ -1,21 +1,31 @@
-"""``evalharness verify RUN``."""
+"""``evalharness verify RUN``: whether the files of a run folder are whole and agree."""
 
 from __future__ import annotations
 
 import sys
+from typing import Annotated, NamedTuple
 
-import msgspec
-
+from evalharness.cli.parser import Command, Example, Option, Positional
 from evalharness.errors import EXIT_FAILED, EXIT_OK
-from evalharness.process.text import plural
-from evalharness.store.folder.run import find_run
-from evalharness.store.parts.verify import verify_folder
 
 
-def verify(run: str, *, as_json: bool) -> int:
+class VerifyOptions(NamedTuple):
+    """The arguments of ``evalharness verify``."""
+
+    run: Annotated[str, Positional("RUN")]
+    json: Annotated[bool, Option()] = False
+
+
+def run(options: VerifyOptions) -> int:
     """Check a run folder; exit 1 when something is wrong."""
-    report = verify_folder(find_run(run))
-    if as_json:
+    import msgspec
+
+    from evalharness.process.text import plural
+    from evalharness.store.folder.run import find_run
+    from evalharness.store.parts.verify import verify_folder
+
+    report = verify_folder(find_run(options.run))
+    if options.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
         return EXIT_OK if report.is_sound else EXIT_FAILED
     print(
@@ -33,3 +43,17 @@ def verify(run: str, *, as_json: bool) -> int:
         print(f"  {finding.where}: {finding.problem}")
     print("sound" if report.is_sound else f"{plural(len(report.findings), 'problem')}")
     return EXIT_OK if report.is_sound else EXIT_FAILED
+
+
+COMMAND = Command(
+    "verify",
+    help="check the integrity of a run folder",
+    description="Reads every file of a run folder and says what is damaged, missing or does not "
+    "fit the rest. Exit code 1 when something is wrong.",
+    examples=(
+        Example("evalharness verify quickstart", "a run under results/"),
+        Example("evalharness verify results/quickstart --json", "by path; findings as JSON"),
+    ),
+    options=VerifyOptions,
+    run=run,
+)

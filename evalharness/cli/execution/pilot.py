@@ -16,6 +16,7 @@ from evalharness.errors import ConfigError
 from evalharness.planning.estimate.pilot import choose_pilot
 from evalharness.process.text import plural
 from evalharness.runner import Runner, RunSummary, StopReason
+from evalharness.runner.context import RunContext
 from evalharness.runner.progress import progress_for_terminal
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.remote.locations import acquire_lock, run_root
@@ -87,7 +88,7 @@ async def _send(prepared: PreparedRun, store: RunStore, skip: NDArray[np.bool_])
         stack.callback(progress.close)
         endpoints = await open_endpoints(prepared, stack, progress)
         budget = open_budget(prepared, store)
-        runner = Runner(prepared.plan, store, endpoints, budget=budget, progress=progress)
+        runner = Runner(RunContext(prepared.plan, store, endpoints, budget, progress))
         progress.start(total=int((~skip).sum()), done=0, label=f"{prepared.plan.config.name} pilot")
         with stop_on_signals(runner, progress):
             return await runner.run(skip)

@@ -25,6 +25,7 @@ from evalharness.planning.load_points import (
 from evalharness.records import Setting, Trial
 from evalharness.runner import RunSummary, StopReason
 from evalharness.runner.benchmark import LoadPointPlan, LoadRunner
+from evalharness.runner.context import RunContext
 from evalharness.runner.progress import Progress, progress_for_terminal
 from evalharness.store.folder.load_points_file import (
     Measurement,
@@ -55,7 +56,7 @@ async def run_benchmark(prepared: PreparedRun, store: RunStore) -> RunSummary:
         store.start(
             in_flight=limits.concurrency, answer_bytes=expected_answer_bytes(prepared.plan.settings)
         )
-        runner = LoadRunner(prepared.plan, store, endpoints, budget=budget, progress=progress)
+        runner = LoadRunner(RunContext(prepared.plan, store, endpoints, budget, progress))
         benchmark = _Benchmark(prepared, store, runner, progress)
         with stop_on_signals(runner, progress):
             await benchmark.run()

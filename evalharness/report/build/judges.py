@@ -5,7 +5,6 @@ The cost of judging is not part of the cost of the run, because it is no propert
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -98,14 +97,14 @@ def _cost(judging: Judging) -> dict[str, Any]:
     records = judging.run.table("records", [*COLUMNS, "provider", "model"])
     if not len(records):
         return {"total": None, "n": 0, "billed_total": None, "billed_n": 0, "replies": 0}
-    cost = cost_columns(records, book).cost_usd
-    known = cost[~np.isnan(cost)].tolist()
-    billed = [float(usd) for usd in records["billed_usd"].to_pylist() if usd is not None]
+    parts = cost_columns(records, book).settings.values()
+    totals = [part.total_usd for part in parts if part.total_usd is not None]
+    bills = [part.billed_total_usd for part in parts if part.billed_total_usd is not None]
     return {
-        "total": math.fsum(known) if known else None,
-        "n": len(known),
-        "billed_total": math.fsum(billed) if billed else None,
-        "billed_n": len(billed),
+        "total": float(sum(totals)) if totals else None,
+        "n": sum(part.known for part in parts),
+        "billed_total": float(sum(bills)) if bills else None,
+        "billed_n": sum(part.billed_rows for part in parts),
         "replies": len(records),
     }
 

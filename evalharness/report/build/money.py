@@ -56,7 +56,7 @@ def money_section(
         "tags": cost_tables.by_tag(cell_costs, _tags(frame, prompts)),
         "prompts": cost_tables.by_prompt(cell_costs),
         "attempts": attempts,
-        "billed": billing.by_setting(billing.BilledRecords(cell_costs, book), costs.prices),
+        "billed": billing.by_setting(billing.BilledRecords(cell_costs, book)),
         "frontier": frontier(settings, by_setting),
         "projection": None
         if volume is None

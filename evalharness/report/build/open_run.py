@@ -20,7 +20,6 @@ from evalharness.report.build.scoring import (
     ReportOverrides,
     open_scorer,
     read_price_book,
-    read_stored_config,
     scoring_facts,
 )
 from evalharness.store.folder.current_plan import PlanFilter
@@ -94,7 +93,7 @@ def open_source(run: Run, overrides: ReportOverrides = DEFAULTS) -> RunSource:
         ConfigError: its configuration or a price table cannot be read.
     """
     settings, prompts = run.table("settings"), run.table("prompts")
-    config = read_stored_config(run)
+    config = next(run.configs())
     load, book = load_section(run, settings, config.load), read_price_book(overrides, config)
     plan_filter = None
     if not overrides.include_inactive:

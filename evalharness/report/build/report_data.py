@@ -152,7 +152,7 @@ _IN_PROCESS: tuple[_SectionBuilder, ...] = (
     lambda context: {"timeline": timeline(context.run_data.frame)},
 )
 _IN_FORK: tuple[_SectionBuilder, ...] = (
-    lambda context: summarise(context.run_data.frame),
+    lambda context: summarise(context.run_data.frame, context.run_data.costs),
     lambda context: {
         "effects": effects(context.run_data.frame, bodies=_bodies(context.run_data.run))
     },

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import numpy as np
 
-from evalharness.config.strict_yaml import parse_yaml, split_documents
+from evalharness.config.stored_config import StoredConfig
 from evalharness.judging import attach_grades
 from evalharness.pricing import PriceBook
 from evalharness.scoring import Extractor, Scorer, parse_answer_spec, parse_scoring
@@ -46,31 +45,6 @@ class ReportOverrides(NamedTuple):
     prices: list[Any] | None = None
     pricing: Path | None = None
     volume: float | None = None
-
-
-class StoredConfig(msgspec.Struct):
-    """The part of a stored configuration that a report reads; the rest is ignored."""
-
-    scoring: list[dict[str, Any]] = []
-    answer: Any = None
-    pricing: dict[str, Any] = {}
-    provider: dict[str, Any] = {}
-    providers: dict[str, dict[str, Any]] = {}
-    load: dict[str, Any] | None = None
-
-    def price_aliases(self) -> dict[str, str]:
-        """Map a provider's name to the name that it is priced under, where the two differ."""
-        providers = [self.provider, *self.providers.values()]
-        sources = {p.get("name", ""): p.get("profile", {}).get("price_source") for p in providers}
-        return {name: source for name, source in sources.items() if source}
-
-
-def read_stored_config(run: Run) -> StoredConfig:
-    """Read the configuration of a run; the defaults for an imported one."""
-    text = run.config_yaml
-    if text is None:
-        return StoredConfig()
-    return msgspec.convert(parse_yaml(split_documents(text)[0]), StoredConfig)
 
 
 def read_price_book(overrides: ReportOverrides, config: StoredConfig) -> PriceBook:
@@ -141,7 +115,7 @@ def open_scorer(
 def _configured_scorers(
     run: Run, overrides: ReportOverrides
 ) -> tuple[list[Scorer], Extractor | None]:
-    config = read_stored_config(run)
+    config = next(run.configs())
     scorers = parse_scoring(overrides.scoring if overrides.scoring is not None else config.scoring)
     answer = config.answer if overrides.answer is None else overrides.answer or None
     return attach_grades(scorers, run), parse_answer_spec(answer)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from evalharness.process.text import plural
 from evalharness.report.caveats.base import Caveat, Row
-from evalharness.report.words.format_numbers import dollars, duration, percent, seconds
+from evalharness.report.words.format_numbers import add_dollars, dollars, duration, percent, seconds
 
 SATURATED = 0.9  # of one core, because one thread handles all requests
 MIN_SESSION_S = 2.0  # shorter sessions are mostly start-up
@@ -124,7 +124,7 @@ def unknown_costs(data: Row) -> Iterator[Caveat]:
     ]
     large = [(gap, billed) for gap, billed in gaps if gap and billed and abs(gap) > 0.01 * billed]
     if large:
-        gap, billed = (sum(column) for column in zip(*large, strict=True))
+        gap, billed = (add_dollars(column) for column in zip(*large, strict=True))
         where = "" if len(gaps) == 1 else f" in {len(large)} of {len(gaps)} settings"
         yield Caveat(
             f"The provider billed {dollars(billed)} where the price table comes to "

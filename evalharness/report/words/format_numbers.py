@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from evalharness.analysis.comparison.comparison_text import is_underpowered, p_text
@@ -96,6 +97,11 @@ def dollars(value: float | None) -> str:
         return f"{sign}${size:,.2f}"
     places = 2 - math.floor(math.log10(size))
     return f"{sign}${size:.{places}f}".rstrip("0")
+
+
+def add_dollars(amounts: Iterable[float | None]) -> float:
+    """The sum of amounts of the report's JSON, added up as the decimals they are written as."""
+    return float(sum(Decimal(repr(amount)) for amount in amounts if amount is not None))
 
 
 def count_text(number: float | None) -> str:

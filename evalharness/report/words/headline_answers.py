@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
+from evalharness.pricing.cost_formula import NO_PRICE
 from evalharness.process.text import plural
 from evalharness.report.words.format_numbers import (
     DASH,
+    add_dollars,
     difference_interval,
     dollars,
     dollars_interval,
@@ -23,6 +25,7 @@ from evalharness.report.words.format_numbers import (
 )
 from evalharness.report.words.run_text import unscored_text
 from evalharness.report.words.sanitize import one_line
+from evalharness.report.words.unknown_cost_text import add_reasons, unknown_cost_text
 
 Row = dict[str, Any]
 
@@ -133,7 +136,7 @@ _BETTER = {
 def _tie_text(data: Row, metric: str, leaders: Row) -> str:
     if metric != "cost_usd" or leaders["value"]:
         return f"Every setting has the same figure, {metric_value(metric, leaders['value'])}."
-    billed = sum(row["cost_usd"]["billed_total"] or 0.0 for row in data["settings"])
+    billed = add_dollars(row["cost_usd"]["billed_total"] for row in data["settings"])
     if billed:
         return f"Free by the price table, but the provider billed {dollars(billed)}."
     return "Nothing was billed: no setting costs anything here."
@@ -169,7 +172,6 @@ _ALL_FAILED = "Every trial ended in an error: there is nothing to compare."
 _WHY_NONE = {
     "agreement": "No prompt has two usable repeats: repeatability needs repeats=2 or more.",
     "latency_s": "No latency is known.",
-    "cost_usd": "No price is known for these models.",
 }
 
 
@@ -180,7 +182,18 @@ def _why_none(data: Row, metric: str) -> str:
     )
     if metric == "agreement" and open_repeats:
         return "Not yet: no prompt has two usable repeats; finish the run."
+    if metric == "cost_usd":
+        return _no_cost_text(data)
     return _unscored_text(data) if metric == "score" else _WHY_NONE[metric]
+
+
+def _no_cost_text(data: Row) -> str:
+    """Why no cost is known."""
+    reasons = add_reasons(row["cost_usd"]["unknown_reasons"] for row in data["settings"])
+    if reasons.keys() <= {NO_PRICE}:
+        return "No price is known for these models."
+    text = unknown_cost_text(reasons)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _unscored_text(data: Row) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from evalharness.pricing.bill_difference import REASON_UNKNOWN
 from evalharness.process.text import plural
-from evalharness.report.words.format_numbers import dollars, percent
+from evalharness.report.words.format_numbers import add_dollars, dollars, percent
+from evalharness.report.words.unknown_cost_text import unknown_cost_text
 
 Row = dict[str, Any]
 _MAX_NAMES = 8  # labels in a sentence
@@ -51,17 +52,20 @@ def _model_at_provider(entry: Row) -> str:
 
 
 def _total_lines(whole: Row) -> list[str]:
-    if not whole["total_usd"] and not whole["estimate_usd"]:
+    if not whole["total_usd"] and not whole["unknown"]:
         return []
-    line = f"{dollars(whole['total_usd'])} for {plural(whole['known'], 'record')} of known cost"
-    if whole["estimated"]:
-        line += (
-            f"; not in it: about {dollars(whole['estimate_usd'])}, estimated for "
-            f"{plural(whole['estimated'], 'record')} without complete usage"
-        )
+    parts: list[str] = []
+    if whole["known"]:
+        known = plural(whole["known"], "record")
+        parts.append(f"{dollars(whole['total_usd'])} for {known} of known cost")
     if whole["unknown"]:
-        line += f"; cost unknown for {whole['unknown']:,}"
-    return [line]
+        parts.append(unknown_cost_text(whole["unknown_reasons"]))
+    if whole["estimated"]:
+        parts.append(
+            f"not in the total: about {dollars(whole['estimate_usd'])}, estimated for "
+            f"{whole['estimated']:,} of these"
+        )
+    return ["; ".join(parts)]
 
 
 def _wasted_lines(attempts: Row | None) -> list[str]:
@@ -86,7 +90,7 @@ def _bill_lines(billed: list[Row]) -> list[str]:
     rows = [row for row in billed if row["billed"]]
     if not any(row["billed_usd"] for row in rows) and not any(row["reason"] for row in rows):
         return []
-    total = sum(row["billed_usd"] for row in rows)
+    total = add_dollars(row["billed_usd"] for row in rows)
     both, count = sum(row["compared"] for row in rows), sum(row["billed"] for row in rows)
     head = f"billed by the provider: {dollars(total)} for {plural(count, 'record')}"
     if not any(row["reason"] for row in rows):
@@ -95,7 +99,7 @@ def _bill_lines(billed: list[Row]) -> list[str]:
     lines = [head]
     for reason in dict.fromkeys(row["reason"] for row in rows if row["reason"]):
         differ = [row for row in rows if row["reason"] == reason]
-        gap = sum(row["computed_minus_billed_usd"] for row in differ)
+        gap = add_dollars(row["computed_minus_billed_usd"] for row in differ)
         where = "" if len(rows) == 1 else f" in {len(differ)} of {plural(len(rows), 'setting')}"
         why = "and" if reason.startswith(REASON_UNKNOWN) else "likely because"
         lines.append(

@@ -8,22 +8,17 @@ prepared and never sent is recorded as not sent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
 from msgspec import structs
 
 from evalharness.config.models import LoadConfig
-from evalharness.planning.plan import Plan
 from evalharness.records import Intent, Phase, Reply, Trial
-from evalharness.runner.budget import RunBudget
+from evalharness.runner.context import RunContext
 from evalharness.runner.endpoint import EndpointRuntime
-from evalharness.runner.progress import Progress
 from evalharness.runner.queue import Job
 from evalharness.runner.recorder import AttemptRecorder
-from evalharness.runner.run_summary import RunSummary
-from evalharness.store.folder.writer import RunStore
 from evalharness.throttle.clock import Clock
 from evalharness.throttle.retry_policy import Decision, RetryPolicy
 from evalharness.throttle.waiters import LimiterClosed
@@ -50,39 +45,23 @@ class BenchmarkSender:
     that would change the load that is being measured.
 
     Args:
-        plan: what to ask.
-        store: where intents and results go.
-        endpoints: one per provider name.
-        budget: for reservations and costs.
-        progress: shows what happens.
+        context: of the run.
         clock: where time comes from.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: RunStore,
-        endpoints: Mapping[str, EndpointRuntime],
-        *,
-        budget: RunBudget,
-        progress: Progress,
-        clock: Clock,
-    ) -> None:
-        self.summary = RunSummary()
+    def __init__(self, context: RunContext, clock: Clock) -> None:
         self.in_flight = 0
-        self._plan = plan
-        self._store = store
-        self._endpoints = endpoints
-        self._budget = budget
-        self._recorder = AttemptRecorder(
-            store, budget=budget, progress=progress, summary=self.summary
-        )
+        self._plan = context.plan
+        self._store = context.store
+        self._endpoints = context.endpoints
+        self._budget = context.budget
+        self._recorder = AttemptRecorder(context)
         self._clock = clock
         self._policies: dict[str, RetryPolicy] = {}
         self._anchor, self._anchor_ns = clock.monotonic(), clock.now_ns()
         self._freed = asyncio.Event()
         self._open = True
-        budget.on_freed = self._freed.set
+        context.budget.on_freed = self._freed.set
 
     def open(self) -> None:
         """Begin another measurement."""

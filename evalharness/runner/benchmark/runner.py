@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from evalharness.errors import StorageError
-from evalharness.planning.plan import Plan
 from evalharness.runner.benchmark.attempts import BenchmarkSender
 from evalharness.runner.benchmark.load_point import LoadPointPlan, LoadPointRunner
-from evalharness.runner.budget import RunBudget
-from evalharness.runner.endpoint import EndpointRuntime
+from evalharness.runner.context import RunContext
 from evalharness.runner.loop_lag import LatencyHistogram, watch_loop
-from evalharness.runner.progress import Progress
-from evalharness.runner.run_summary import RunSummary, StopReason
+from evalharness.runner.run_summary import StopReason
 from evalharness.store.folder.load_points_file import Measurement, MeasurementState
-from evalharness.store.folder.writer import RunStore
 from evalharness.throttle.clock import Clock, SystemClock
 
 
@@ -22,37 +16,21 @@ class LoadRunner:
     """Measures load points.
 
     Args:
-        plan: what to ask.
-        store: where it goes; opened, its plan saved, started.
-        endpoints: one per provider name.
-        budget: for reservations and costs.
-        progress: shows what happens.
+        context: its store is started.
         clock: where time comes from; None is the machine's.
+
+    Attributes:
+        summary: what this session of the run did.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: RunStore,
-        endpoints: Mapping[str, EndpointRuntime],
-        *,
-        budget: RunBudget,
-        progress: Progress,
-        clock: Clock | None = None,
-    ) -> None:
+    def __init__(self, context: RunContext, *, clock: Clock | None = None) -> None:
+        self.summary = context.summary
         self._clock = clock or SystemClock()
-        self._attempts = BenchmarkSender(
-            plan, store, endpoints, budget=budget, progress=progress, clock=self._clock
-        )
-        self._endpoints = endpoints
-        self._drain_s = plan.config.limits.drain_s
+        self._attempts = BenchmarkSender(context, self._clock)
+        self._endpoints = context.endpoints
+        self._drain_s = context.plan.config.limits.drain_s
         self._current: LoadPointRunner | None = None
-        store.on_failure = self._storage_failed
-
-    @property
-    def summary(self) -> RunSummary:
-        """What this session of the run did."""
-        return self._attempts.summary
+        context.store.on_failure = self._storage_failed
 
     async def measure(self, plan: LoadPointPlan, measurement: Measurement) -> None:
         """Measure one load point; ``measurement`` is completed in place.

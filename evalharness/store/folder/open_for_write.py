@@ -16,6 +16,7 @@ from evalharness.store.journal.crash_recovery import CrashRecovery, recover_jour
 from evalharness.store.journal.journal import Journal
 from evalharness.store.journal.journal_format import FILE_NAME, Damage, unreadable_error
 from evalharness.store.parts import seal
+from evalharness.store.parts.setting_columns import SettingColumns
 
 
 def check_journal_exists(folder: RunFolder) -> list[Damage]:
@@ -30,14 +31,14 @@ def check_journal_exists(folder: RunFolder) -> list[Damage]:
 
 
 def prepare_folder(
-    folder: RunFolder, journal: Journal, providers: dict[str, str], damage: list[Damage]
+    folder: RunFolder, journal: Journal, settings: dict[str, SettingColumns], damage: list[Damage]
 ) -> CrashRecovery:
     """Finish open seals, list every part, and recover what is left in the journal.
 
     Args:
         folder: open for writing.
         journal: not started yet.
-        providers: by setting_id.
+        settings: by setting_id.
         damage: found so far.
 
     Raises:
@@ -48,8 +49,8 @@ def prepare_folder(
         if damage:
             _reopen_last_seal(folder, db)
         ignored: list[Damage] = []  # recover_journal finds and reports it again
-        seal.finish_open_seals(folder, db, providers, ignored)
-        worker_journals.list_unlisted_parts(folder, providers)
+        seal.finish_open_seals(folder, db, settings, ignored)
+        worker_journals.list_unlisted_parts(folder, settings)
         return recover_journal(db, damage)
     except sqlite3.Error as error:
         raise unreadable_error(journal.path, error) from error

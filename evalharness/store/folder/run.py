@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalharness.columnar.arrow_ops import conform, read_batches, select_schema, where_not_in
+from evalharness.config.stored_config import StoredConfig, parse_stored_configs
 from evalharness.errors import RunNotFoundError, StorageError
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
@@ -21,6 +23,7 @@ from evalharness.store.journal.journal_format import (
 )
 from evalharness.store.journal.worker_journals import journal_paths
 from evalharness.store.parts.part_files import PATTERN, damaged_file_error, read_sealed
+from evalharness.store.parts.setting_columns import columns_by_setting
 from evalharness.store.parts.streaming_read import Snapshot
 from evalharness.store.parts.to_arrow import attempt_table, record_table, settings_from_table
 from evalharness.store.remote.object_store import is_url
@@ -88,6 +91,15 @@ class Run:
         """The resolved configuration, or None for an imported run."""
         path = self.root / CONFIG
         return path.read_text() if path.exists() else None
+
+    def configs(self) -> Iterator[StoredConfig]:
+        """The resolved configuration of each job; the defaults for an imported run.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        text = self.config_yaml
+        return iter([StoredConfig()]) if text is None else parse_stored_configs(text)
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """``records``, ``attempts``, ``prompts`` or ``settings`` as an Arrow table.
@@ -206,8 +218,8 @@ class Run:
         results = list(by_attempt.values())
         if name == "attempts":
             return attempt_table(results)
-        providers = {s.setting_id: s.provider for s in self.setting_list}
-        return record_table([r for r in results if r.final], providers)
+        settings = columns_by_setting(self.setting_list)
+        return record_table([r for r in results if r.final], settings)
 
 
 def _to_pandas(table: Any) -> pd.DataFrame:

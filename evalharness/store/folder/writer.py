@@ -18,6 +18,7 @@ from evalharness.store.journal.crash_recovery import UnfinishedTrial
 from evalharness.store.journal.journal import Journal
 from evalharness.store.parts import retry_errors
 from evalharness.store.parts.seal_schedule import SealScheduler
+from evalharness.store.parts.setting_columns import columns_by_setting
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,18 +38,16 @@ class RunStore:
         self._set_up(RunFolder.open_locked(root, lock_fd, code_version=code_version))
         try:
             retry_errors.relist_parts(self.folder)
-            providers = {
-                s.setting_id: s.provider for s, _ in plan_files.read_settings(self.folder.root)
-            }
+            settings = columns_by_setting(s for s, _ in plan_files.read_settings(self.folder.root))
             damage = open_for_write.check_journal_exists(self.folder)
             self._journal = Journal(self.folder.journal_folder, on_failure=self._on_disk_failure)
-            damage += worker_journals.merge_all(self.folder, self.journal.connection, providers)
+            damage += worker_journals.merge_all(self.folder, self.journal.connection, settings)
             damage += self._journal.damage
             self.recovery = open_for_write.prepare_folder(
-                self.folder, self._journal, providers, damage
+                self.folder, self._journal, settings, damage
             )
             self._seal_scheduler = SealScheduler(
-                self.folder, self._journal, providers, self._on_disk_failure
+                self.folder, self._journal, settings, self._on_disk_failure
             )
         except BaseException:
             self.close()
@@ -96,7 +95,7 @@ class RunStore:
         root = self.folder.root
         orphaned = plan_files.save_plan(root, prompts, digests, settings, self.done_keys)
         write_bytes_durably(root / CONFIG, config_yaml.encode())
-        self.seal_scheduler.providers = {s.setting_id: s.provider for s in [*settings, *orphaned]}
+        self.seal_scheduler.settings = columns_by_setting([*settings, *orphaned])
         self.folder.save_manifest(planned=planned, status="running", reason=None)
         return orphaned
 

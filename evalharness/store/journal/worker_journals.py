@@ -35,6 +35,7 @@ from evalharness.store.journal.repair import open_and_repair
 from evalharness.store.parts import seal
 from evalharness.store.parts.part_files import PATTERN, part_number, read_sealed
 from evalharness.store.parts.retry_errors import ATTEMPT_COLUMNS, count_attempts
+from evalharness.store.parts.setting_columns import SettingColumns
 
 WORKER_PATTERN = "worker-*"
 # A worker ends by itself soon after its driver was killed.
@@ -52,7 +53,7 @@ def journal_paths(root: Path) -> list[Path]:
 
 
 def merge_all(
-    folder: RunFolder, main: sqlite3.Connection, providers: dict[str, str]
+    folder: RunFolder, main: sqlite3.Connection, settings: dict[str, SettingColumns]
 ) -> list[Damage]:
     """Merge all journals that workers left into the main journal; returns their damage.
 
@@ -67,9 +68,9 @@ def merge_all(
     with ExitStack() as stack:
         for worker_folder in worker_folders:
             stack.callback(os.close, _lock(worker_folder))
-            with closing(_open_and_finish_seals(folder, worker_folder, providers, damage)) as db:
+            with closing(_open_and_finish_seals(folder, worker_folder, settings, damage)) as db:
                 entries.update(_sound_entries(db, worker_folder.name, damage))
-        recorded = list_unlisted_parts(folder, providers).recorded if worker_folders else set[str]()
+        recorded = list_unlisted_parts(folder, settings).recorded if worker_folders else set[str]()
         import_entries(main, {k: v for k, v in entries.items() if k[0] not in recorded})
         for worker_folder in worker_folders:
             remove_journal(worker_folder)
@@ -77,7 +78,7 @@ def merge_all(
 
 
 def read_worker_journal(
-    folder: RunFolder, worker_folder: Path, providers: dict[str, str]
+    folder: RunFolder, worker_folder: Path, settings: dict[str, SettingColumns]
 ) -> tuple[dict[_Key, Intent | AttemptResult], list[Damage]]:
     """Finish the open seal of a worker that ended; returns its unsealed entries, and damage.
 
@@ -88,7 +89,7 @@ def read_worker_journal(
     damage: list[Damage] = []
     with (
         hold_lock(worker_folder),
-        closing(_open_and_finish_seals(folder, worker_folder, providers, damage)) as db,
+        closing(_open_and_finish_seals(folder, worker_folder, settings, damage)) as db,
     ):
         return dict(_sound_entries(db, worker_folder.name, damage)), damage
 
@@ -116,12 +117,15 @@ def remove_journal(worker_folder: Path) -> None:
 
 
 def _open_and_finish_seals(
-    folder: RunFolder, worker_folder: Path, providers: dict[str, str], damage: list[Damage]
+    folder: RunFolder,
+    worker_folder: Path,
+    settings: dict[str, SettingColumns],
+    damage: list[Damage],
 ) -> sqlite3.Connection:
     own_damage: list[Damage] = []
     db = open_and_repair(worker_folder / FILE_NAME, own_damage)
     try:
-        seal.finish_open_seals(folder, db, providers, [])
+        seal.finish_open_seals(folder, db, settings, [])
     except BaseException:
         db.close()
         raise
@@ -162,7 +166,7 @@ class PartListing(NamedTuple):
 
 def list_unlisted_parts(
     folder: RunFolder,
-    providers: dict[str, str],
+    settings: dict[str, SettingColumns],
     *,
     trial_filter: TrialFilter | None = None,
 ) -> PartListing:
@@ -175,7 +179,7 @@ def list_unlisted_parts(
 
     Args:
         folder: open for writing.
-        providers: by setting_id.
+        settings: by setting_id.
         trial_filter: tells from its trials whether a part is to be listed; None lists all. While
             workers write the folder, their parts are left out: records may still follow, and the
             worker itself lists them.
@@ -187,7 +191,7 @@ def list_unlisted_parts(
                 f"{now_iso()}: the attempts of records/{path.name} are gone: what they cost is "
                 "not counted"
             )
-        sealed = seal.write_parts(folder.root, part_number(path), seal.Batch({}, {}, {}), providers)
+        sealed = seal.write_parts(folder.root, part_number(path), seal.Batch({}, {}, {}), settings)
         if sealed is not None:
             seal.list_parts(folder, sealed)
             listing.recorded.update(sealed.trial_ids)

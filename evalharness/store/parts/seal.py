@@ -25,6 +25,7 @@ from evalharness.records import AttemptResult, Intent
 from evalharness.store.folder.run_folder import RunFolder
 from evalharness.store.journal.journal_format import Damage, read_entries
 from evalharness.store.parts.part_files import Part, describe, part_name, part_number, write_table
+from evalharness.store.parts.setting_columns import SettingColumns
 from evalharness.store.parts.to_arrow import attempt_table, record_table
 
 if TYPE_CHECKING:
@@ -71,12 +72,15 @@ def open_seal(db: sqlite3.Connection) -> tuple[int, int] | None:
 
 
 def finish_open_seals(
-    folder: RunFolder, db: sqlite3.Connection, providers: dict[str, str], damage: list[Damage]
+    folder: RunFolder,
+    db: sqlite3.Connection,
+    settings: dict[str, SettingColumns],
+    damage: list[Damage],
 ) -> None:
     """Repeat steps 2 to 4 of seals that a killed process left unfinished."""
     while (seal := open_seal(db)) is not None:
         part, last_seq = seal
-        sealed, seqs = make_parts(db, folder.root, part, last_seq, providers, damage)
+        sealed, seqs = make_parts(db, folder.root, part, last_seq, settings, damage)
         if sealed is not None:
             list_parts(folder, sealed)
         db.execute("BEGIN IMMEDIATE")
@@ -89,7 +93,7 @@ def make_parts(
     root: Path,
     part: int,
     last_seq: int,
-    providers: dict[str, str],
+    settings: dict[str, SettingColumns],
     damage: list[Damage],
 ) -> tuple[SealedParts | None, list[int]]:
     """Step 2: write both parts from the entries up to ``last_seq``; also those entries' numbers.
@@ -98,7 +102,7 @@ def make_parts(
     ``damage``.
     """
     batch = collect(read_entries(db, last_seq=last_seq, damage=damage))
-    sealed = write_parts(root, part, batch, providers)
+    sealed = write_parts(root, part, batch, settings)
     return sealed, [] if sealed is None else sealed.seqs(batch)
 
 
@@ -118,7 +122,7 @@ def collect(entries: Iterable[tuple[int, Intent | AttemptResult]]) -> Batch:
 
 
 def write_parts(
-    root: Path, part: int, batch: Batch, providers: dict[str, str]
+    root: Path, part: int, batch: Batch, settings: dict[str, SettingColumns]
 ) -> SealedParts | None:
     """Write both parts of a batch, except those that exist; None if there is nothing to write.
 
@@ -128,7 +132,7 @@ def write_parts(
     existing = _read_existing(root, "records", part, ["trial_id", "status"])
     if existing is None and not batch.finals:
         return None
-    records = record_table(list(batch.finals.values()), providers) if existing is None else existing
+    records = record_table(list(batch.finals.values()), settings) if existing is None else existing
     trial_ids = [str(trial) for trial in records["trial_id"].to_pylist()]
     # Attempts without records are written again, so that both parts hold the same trials.
     attempts = None if existing is None else _read_existing(root, "attempts", part, ["outcome"])

@@ -29,6 +29,7 @@ from evalharness.errors import StorageError
 from evalharness.process.tuning import lower_priority
 from evalharness.store.journal.journal_format import Damage, connect_for_reading
 from evalharness.store.parts.seal import SealedParts, make_parts
+from evalharness.store.parts.setting_columns import SettingColumns
 
 _LENGTH = struct.Struct("<Q")
 
@@ -41,14 +42,14 @@ class SealRequest(NamedTuple):
         journal: path of the file that holds the entries.
         part: the part's number.
         last_seq: number of the last entry it may hold.
-        providers: by setting_id.
+        settings: by setting_id.
     """
 
     root: str
     journal: str
     part: int
     last_seq: int
-    providers: dict[str, str]
+    settings: dict[str, SettingColumns]
 
 
 class SealOutcome(NamedTuple):
@@ -72,7 +73,7 @@ def make_part(request: SealRequest) -> SealOutcome:
     try:
         root = Path(request.root)
         sealed, seqs = make_parts(
-            db, root, request.part, request.last_seq, request.providers, damage
+            db, root, request.part, request.last_seq, request.settings, damage
         )
     except OSError as error:
         raise StorageError(f"records cannot be sealed: {error}") from error

@@ -13,6 +13,7 @@ from evalharness.store.journal.journal import Journal
 from evalharness.store.journal.journal_format import Damage
 from evalharness.store.parts import seal
 from evalharness.store.parts.seal_process import SealProcess, SealRequest
+from evalharness.store.parts.setting_columns import SettingColumns
 
 
 class SealScheduler:
@@ -21,11 +22,11 @@ class SealScheduler:
     Args:
         folder: where parts go.
         journal: where entries come from.
-        providers: by setting_id.
+        settings: by setting_id.
         on_failure: called when a seal in the background failed.
 
     Attributes:
-        providers: by setting_id, of everything that is recorded.
+        settings: by setting_id, of everything that is recorded.
         unsealed: number of finished trials in the journal, without those being sealed.
         task: the seal that runs in the background.
         stopped: whether the disk has failed; then nothing is sealed any more.
@@ -36,10 +37,10 @@ class SealScheduler:
         self,
         folder: RunFolder,
         journal: Journal,
-        providers: Mapping[str, str],
+        settings: Mapping[str, SettingColumns],
         on_failure: Callable[[StorageError], None],
     ) -> None:
-        self.providers = dict(providers)
+        self.settings = dict(settings)
         self.unsealed = 0
         self.task: asyncio.Task[None] | None = None
         self.stopped = False
@@ -92,7 +93,7 @@ class SealScheduler:
         part, last_seq = seal_row
         self.unsealed, self._journal.pending_bytes = 0, 0
         root, path = str(self._folder.root), str(self._journal.path)
-        request = SealRequest(root, path, part, last_seq, self.providers)
+        request = SealRequest(root, path, part, last_seq, self.settings)
         loop = asyncio.get_running_loop()
         seqs = await loop.run_in_executor(self._executor, self._make_part, request)
         if self.stopped:  # the next session finds the open seal and repeats it
@@ -121,7 +122,7 @@ class SealScheduler:
         db.execute("BEGIN IMMEDIATE")
         seal.begin_seal(db, number)
         db.execute("COMMIT")
-        seal.finish_open_seals(self._folder, db, self.providers, self.damage)
+        seal.finish_open_seals(self._folder, db, self.settings, self.damage)
         self.unsealed = 0
 
     async def _part_number(self) -> int:

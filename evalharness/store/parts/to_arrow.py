@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec.structs import astuple
 from evalharness.records import AttemptResult, Outcome, Prompt, Setting, canonical_json
 from evalharness.schema import arrow_schema
 from evalharness.store.journal.arrow_buffers import build_table, empty_table
+from evalharness.store.parts.setting_columns import SettingColumns, sent_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,27 +26,11 @@ _SOURCE_FIELDS = {
 }  # fmt: skip
 
 
-class SentParams(msgspec.Struct):
-    """The parameters that have a column of their own, read from the body that was sent."""
-
-    model: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    seed: int | None = None
-    max_tokens: int | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    n: int | None = None
-    stream: bool | None = None
-
-
-_sent_params = msgspec.json.Decoder(SentParams)
-_no_params = SentParams()
-
-
-def record_table(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
-    """One row a trial. ``providers`` maps setting_id to the provider's name."""
-    return _build_in_blocks("records", finals, lambda block: _records(block, providers))
+def record_table(
+    finals: Sequence[AttemptResult], settings: Mapping[str, SettingColumns]
+) -> pa.Table:
+    """One row a trial. ``settings`` are by setting_id."""
+    return _build_in_blocks("records", finals, lambda block: _records(block, settings))
 
 
 def attempt_table(results: Sequence[AttemptResult]) -> pa.Table:
@@ -69,12 +54,10 @@ def _build_in_blocks(
     return pa.concat_tables(blocks) if blocks else empty_table(arrow_schema(name))
 
 
-def _records(finals: Sequence[AttemptResult], providers: dict[str, str]) -> pa.Table:
-    values = _field_columns(finals)
-    values |= _transpose(
-        [_no_params if r.body is None else _sent_params.decode(r.body) for r in finals]
-    )
+def _records(finals: Sequence[AttemptResult], settings: Mapping[str, SettingColumns]) -> pa.Table:
+    values = _field_columns(finals) | sent_columns(finals, settings)
     values |= dict.fromkeys(_IMPORT_ONLY, [None] * len(finals))
+    providers = {setting_id: columns.provider for setting_id, columns in settings.items()}
     values["provider"] = [providers.get(setting) for setting in values["setting_id"]]
     values["request_json"] = [None if body is None else body.decode() for body in values["body"]]
     values["in_doubt"] = [

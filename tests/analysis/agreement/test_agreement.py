@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalharness.analysis import stats
-from evalharness.analysis.summary import summarise
-from tests.analysis.record_frames import cell, frame_of
+from tests.analysis.record_frames import cell, frame_of, summary_of
 
 
 def row(rows, **kwargs):
-    return summarise(frame_of(rows, **kwargs))["settings"][0]
+    return summary_of(frame_of(rows, **kwargs))["settings"][0]
 
 
 def raw(rows, **kwargs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -49,7 +50,13 @@ def test_settings_models_and_prompts_add_up(rows: list[dict[str, Any]]) -> None:
     for name in ("prompt_tokens", "completion_tokens"):
         parts = [row["tokens"][name]["total"] or 0 for row in cuts[0]]
         assert sum(parts) == (whole["tokens"][name]["total"] or 0)
-    assert whole["known"] + whole["estimated"] + whole["unknown"] == len(rows)
+    assert whole["known"] + whole["unknown"] == len(rows)
+    for cut in cuts[:2]:
+        assert _sum(cut, "unknown") == whole["unknown"]
+        assert sum((Counter(row["unknown_reasons"]) for row in cut), Counter()) == Counter(
+            whole["unknown_reasons"]
+        )
+        assert _sum(cut, "estimate_usd") == (whole["estimate_usd"] or 0)
     # The prices' own account of the same run.
     account = [found.total_usd or Decimal(0) for found in run.costs.settings.values()]
     assert sum(account, Decimal(0)) == (whole["total_usd"] or 0)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import numpy as np
-import pytest
-
-from evalharness.analysis.summary import summarise
-from tests.analysis.record_frames import cell, frame_of
+from tests.analysis.record_frames import cell, frame_of, summary_of
 
 
 def row(rows, **kwargs):
-    return summarise(frame_of(rows, **kwargs))["settings"][0]
+    return summary_of(frame_of(rows, **kwargs))["settings"][0]
 
 
 def test_unknown_tokens_are_null_not_zero():
@@ -30,12 +26,12 @@ def test_unknown_tokens_are_null_not_zero():
 def test_cost():
     """Cost is summed where known; what was billed stands beside it, exactly as billed."""
     rows = cell("ab")
-    rows[0]["billed_usd"] = Decimal("0.000001")
-    cost = row(rows, cost_usd=np.array([0.002, np.nan]))["cost_usd"]
-    assert cost["total"] == 0.002
-    assert cost["per_1k_requests"] == pytest.approx(2.0)
+    rows[0] |= {"billed_usd": Decimal("0.000001"), "cost_usd_imported": Decimal("0.002")}
+    cost = row(rows)["cost_usd"]
+    assert (cost["total"], cost["per_1k_requests"], cost["billed_total"]) == (0.002, 2.0, 0.000001)
     assert (cost["n"], cost["billed_n"]) == (1, 1)
-    assert cost["billed_total"] == pytest.approx(1e-6)
+    assert (cost["unknown"], cost["billed_unknown"]) == (1, 1)
+    assert cost["unknown_reasons"] == {"no_price": 1}
 
 
 def test_no_price_is_null_cost():

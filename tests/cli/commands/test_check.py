@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from evalharness.cli import main
-from evalharness.cli.commands.check import GATES
+from evalharness.cli.commands.check import CheckOptions
+from evalharness.cli.gates import GATES
 from tests.imported_run import Rows, write_run
 
 pytestmark = pytest.mark.usefixtures("work")
@@ -175,16 +176,15 @@ def test_limits_that_mean_nothing_are_refused(
 
 def test_flags_of_the_command_line_are_the_gates() -> None:
     """A gate without a flag, or a flag without a gate, would never be checked."""
-    from evalharness.cli.args_report import GATES as FLAGS
-
-    assert list(FLAGS) == [gate.flag for gate in GATES]
+    limits = [name for name in CheckOptions._fields if name.startswith(("min_", "max_"))]
+    assert limits == [gate.flag for gate in GATES]
 
 
 def test_a_bound_of_a_share_lies_within_0_and_1() -> None:
     """A t interval of few prompts reaches beyond what a share can be; nobody is shown that."""
-    from evalharness.cli.commands.check import GATES, _verdict
+    from evalharness.cli.gates import GATES, check_gate
 
     gate = next(gate for gate in GATES if gate.flag == "min_agreement")
-    verdict = _verdict(gate, "T=1", 0.5, 0.2, [-0.07632, 0.4], confident=True)
+    verdict = check_gate(gate, "T=1", 0.5, 0.2, [-0.07632, 0.4], confident=True)
     assert "95 % bound 0)" in verdict.sentence
     assert not verdict.holds

@@ -14,7 +14,8 @@ import duckdb
 import pytest
 
 import evalharness as package
-from evalharness.cli import args_run, main
+from evalharness.cli import main
+from evalharness.cli.commands import plan
 from tests.cli.conftest import SLICE, Command
 
 
@@ -136,31 +137,14 @@ def test_what_takes_time_at_the_start_is_off(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("OPENBLAS_NUM_THREADS")
     before, seen = gc.get_threshold(), list[object]()
 
-    def plan(arguments: list[str]) -> int:
+    def note_settings(_: plan.PlanOptions) -> int:
         seen.extend([gc.get_threshold()[0] >= 50_000, os.environ["OPENBLAS_NUM_THREADS"]])
         return 0
 
-    monkeypatch.setattr(args_run, "plan", plan)
+    monkeypatch.setattr(plan, "COMMAND", plan.COMMAND._replace(run=note_settings))
     assert main(["plan"]) == 0
     assert seen == [True, "1"]
     assert gc.get_threshold() == before
-
-
-@pytest.mark.parametrize("command", [["--help"], ["report", "--help"], ["--version"]])
-def test_help_imports_nothing_heavy(command: list[str]) -> None:
-    """--help stays fast because it loads no library for data, HTTP or configuration."""
-    code = (
-        "import sys, contextlib\n"
-        "from evalharness.cli import main\n"
-        f"with contextlib.suppress(SystemExit): main({command!r})\n"
-        "heavy = {'pandas', 'pyarrow', 'numpy', 'scipy', 'hydra', 'omegaconf', 'httpx', 'rich',"
-        " 'pyreqwest', 'httptools', 'msgspec', 'asyncio', 'jinja2', 'sqlite3', 'tqdm'} & set(sys.modules)\n"
-        "print('HEAVY', sorted(heavy))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout.splitlines()[-1] == "HEAVY []"
 
 
 # The server is a thread of the command's own process, so that it sees what is imported by then.

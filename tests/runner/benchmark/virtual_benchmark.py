@@ -30,8 +30,10 @@ from evalharness.records import (
 from evalharness.runner import EndpointRuntime
 from evalharness.runner.benchmark import LoadPointPlan, LoadRunner
 from evalharness.runner.budget import RunBudget
+from evalharness.runner.context import RunContext
 from evalharness.runner.progress import LineProgress
 from evalharness.store.folder.load_points_file import Measurement
+from evalharness.store.parts.setting_columns import columns_by_setting
 from evalharness.store.parts.to_arrow import attempt_table, record_table
 from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.output_token_estimate import TokenEstimator
@@ -153,9 +155,9 @@ class VirtualBenchmark:
         lane = EndpointRuntime(server, gate, TokenEstimator())  # pyright: ignore
         money = RunBudget(None, {s.setting_id: None for s in self.plan.settings})
         runner = LoadRunner(
-            self.plan, self.disk, {"emulator": lane}, budget=money, progress=LineProgress(),  # pyright: ignore
+            RunContext(self.plan, self.disk, {"emulator": lane}, money, LineProgress()),  # pyright: ignore
             clock=self.clock,
-        )  # fmt: skip
+        )
         trace: list[float] = []
         trials = (t for repeat in range(10**6) for t in self.plan.round_trials(settings, repeat))
         cells = len(self.plan.prompts) * len(settings)
@@ -178,7 +180,7 @@ class VirtualBenchmark:
         assert self.config.load is not None
         results = self.disk.results
         finals = [r for r in results if r.final]
-        records = record_table(finals, {s.setting_id: s.provider for s in self.plan.settings})
+        records = record_table(finals, columns_by_setting(self.plan.settings))
         load = load_from_identity(self.measurement.load, self.config.load)
         self.measurement.lag_s = {}  # of the real loop, which virtual time keeps busy
         return describe_load_point(self.measurement, records, attempt_table(results), load)

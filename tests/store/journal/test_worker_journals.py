@@ -14,6 +14,7 @@ from evalharness.store.journal.duplicate_attempts import drop_duplicate_attempts
 from evalharness.store.journal.journal_format import encode_row, insert_rows, read_entries
 from evalharness.store.journal.repair import open_and_repair
 from evalharness.store.parts import seal
+from evalharness.store.parts.setting_columns import columns_by_setting
 from evalharness.store.parts.verify import verify_folder
 from tests.store.sample_run import SETTING, intent, open_store, result
 
@@ -92,7 +93,7 @@ async def test_seals_of_several_workers_are_finished_under_their_own_numbers(
     batch = seal.collect(read_entries(db, damage=[]))
     db.close()
     store.folder.root = root
-    seal.write_parts(store.folder.root, 2, batch, {SETTING.setting_id: SETTING.provider})
+    seal.write_parts(store.folder.root, 2, batch, columns_by_setting([SETTING]))
     store.close()
     assert verify_folder(root).is_sound
     again = open_store(root)
@@ -136,7 +137,7 @@ async def test_attempts_whose_records_were_never_written_count(
     with monkeypatch.context() as patch:
         patch.setattr(seal, "write_table", killed)
         with pytest.raises(KeyboardInterrupt):
-            seal.write_parts(root, 1, batch, {SETTING.setting_id: SETTING.provider})
+            seal.write_parts(root, 1, batch, columns_by_setting([SETTING]))
     assert not list((root / "records").iterdir())
     again = open_store(root)
     assert again.folder.manifest.recorded == 0
@@ -157,7 +158,7 @@ async def test_a_seal_that_is_repeated_after_its_attempts_were_listed_counts_onc
     root = begun(tmp_path / "run")
     entries = [intent(0), result(0, final=False), result(0, attempt=2)]
     batch = seal.collect(enumerate(entries))
-    seal.write_parts(root, 1, batch, {SETTING.setting_id: SETTING.provider})
+    seal.write_parts(root, 1, batch, columns_by_setting([SETTING]))
     (root / "records" / "part-000001.parquet").unlink()
     open_store(root).close()
     leave(root, "worker-0001", *entries, part=1)
@@ -177,7 +178,7 @@ async def test_attempts_that_others_have_sealed_are_no_more_in_the_main_journal(
     db = open_and_repair(root / "journal" / "journal.sqlite", [])
     seal.finish_open_seals(store.folder, db, {}, [])
     batch = seal.collect(enumerate([result(0, final=False), result(0, attempt=2)]))
-    sealed = seal.write_parts(root, 1, batch, {SETTING.setting_id: "local"})
+    sealed = seal.write_parts(root, 1, batch, columns_by_setting([SETTING]))
     assert sealed is not None
     seal.list_parts(store.folder, sealed)
     insert_rows(db, [encode_row(result(n, final=False)) for n in (0, 1)])

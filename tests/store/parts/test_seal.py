@@ -26,7 +26,7 @@ def written(store: RunStore, part: int, upto: int) -> None:
             str(store.journal.path),
             part,
             upto,
-            store.seal_scheduler.providers,
+            store.seal_scheduler.settings,
         )
     )
 

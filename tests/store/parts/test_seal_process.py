@@ -17,10 +17,11 @@ from evalharness.store.folder.run import Run
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.parts import seal
 from evalharness.store.parts.seal_process import SealProcess, SealRequest
+from evalharness.store.parts.setting_columns import columns_by_setting
 from evalharness.store.parts.verify import verify_folder
 from tests.store.sample_run import SETTING, intent, open_store, result
 
-PROVIDERS = {SETTING.setting_id: SETTING.provider}
+SETTINGS = columns_by_setting([SETTING])
 
 
 async def committed(root: Path, count: int) -> tuple[RunStore, SealRequest]:
@@ -31,7 +32,7 @@ async def committed(root: Path, count: int) -> tuple[RunStore, SealRequest]:
         await store.append(intent(number))
         await store.append(result(number))
     part, upto = await store.journal.execute(lambda db: seal.begin_seal(db, 1))
-    return store, SealRequest(str(root), str(store.journal.path), part, upto, PROVIDERS)
+    return store, SealRequest(str(root), str(store.journal.path), part, upto, SETTINGS)
 
 
 def rows(root: Path) -> list[str]:

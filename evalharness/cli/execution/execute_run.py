@@ -1,0 +1,235 @@
+"""From a composed configuration to a run folder and a report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalharness import __version__
+from evalharness.cli.compose import CommandResult, ComposedConfig
+from evalharness.cli.execution.connections import config_yaml, open_budget, open_endpoints
+from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
+from evalharness.cli.execution.event_loop import run_on_loop
+from evalharness.cli.execution.prepare import PreparedRun, prepare
+from evalharness.cli.execution.run_distributed import fetches_journals, run_distributed
+from evalharness.cli.execution.run_summary import closing_lines
+from evalharness.cli.execution.signals import stop_on_signals
+from evalharness.distributed.leases import has_open_leases, refuse_open_leases
+from evalharness.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_STORAGE,
+    ConfigError,
+    EvalharnessError,
+    StorageError,
+)
+from evalharness.planning.plan import Plan
+from evalharness.process.stdio import flush_or_discard, has_cause
+from evalharness.process.text import plural
+from evalharness.records import Setting
+from evalharness.runner import Runner, RunSummary, StopReason
+from evalharness.runner.context import RunContext
+from evalharness.runner.progress import progress_for_terminal
+from evalharness.store.folder.current_plan import PlanFilter
+from evalharness.store.folder.run import Run
+from evalharness.store.folder.writer import RunStore
+from evalharness.store.journal.duplicate_attempts import drop_duplicate_attempts
+from evalharness.store.remote.locations import acquire_lock, run_root, upload_run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def execute_run(
+    jobs: list[ComposedConfig],
+    *,
+    arguments: Sequence[str] = (),
+    yes: bool = False,
+    retry_errors: bool = False,
+    lock: int | None = None,
+) -> CommandResult:
+    """Run (or continue) the sweep that ``jobs`` describe and print its report.
+
+    Args:
+        jobs: composed configurations; the first names the run folder.
+        arguments: of the command, for the line that resumes it.
+        yes: do not ask before an expensive run.
+        retry_errors: trials that an earlier session recorded as errors are sent again.
+        lock: of the run folder, where the caller holds it already.
+    """
+    config = jobs[0].config
+    if retry_errors and config.load is not None:
+        raise ConfigError(
+            "--retry-errors would take errors out of load points that were measured",
+            hint="another name=… measures them anew",
+        )
+    root = run_root(config)
+    lock = acquire_lock(config) if lock is None else lock
+    try:
+        prepared = prepare([job.config for job in jobs])
+        if needs_confirmation(prepared, yes=yes):
+            confirm(prepared, recorded_trials(prepared)[0], what="This run")
+    except BaseException:
+        if lock is not None:
+            os.close(lock)
+        raise
+    store = RunStore(root, code_version=__version__, lock=lock)
+    try:
+        if not fetches_journals(config.execution):
+            refuse_open_leases(root)
+        orphaned = store.save_plan(
+            config_yaml=config_yaml(jobs),
+            prompts=prepared.plan.prompts,
+            digests=prepared.plan.digests,
+            settings=prepared.plan.settings,
+            planned=len(prepared.plan),
+        )
+        if retry_errors:
+            _reopen_errors(store, prepared.plan)
+        keys = store.done_keys()
+        drop_duplicate_attempts(store, keys)
+        done = prepared.plan.done_map(keys)
+    except BaseException:
+        store.close()
+        raise
+    if len(keys):  # a first run has no orphans, and need not import what finds them
+        _print_orphans(orphaned, len(keys) - len(PlanFilter.of(Run.open(root)).select(keys)))
+    if config.load is not None:
+        summary = run_on_loop(_run_benchmark(prepared, store))
+    elif done.all() and not has_open_leases(root):
+        summary = run_on_loop(_finish_without_sending(store, prepared.plan))
+    else:
+        summary = run_on_loop(_run(prepared, store, done))
+    return _conclude(root, summary, arguments)
+
+
+def _reopen_errors(store: RunStore, plan: Plan) -> None:
+    count = store.retry_errors(prompts=plan.prompts, repeats=plan.repeats)
+    print(f"{plural(count, 'trial')} recorded as errors, asked again", file=sys.stderr)
+
+
+def _print_orphans(orphaned: list[Setting], records: int) -> None:
+    """Say which records of an earlier plan are not in this one: they stay, outside reports."""
+    if not records:
+        return
+    names = "; ".join(s.label for s in orphaned[:5])
+    more = "" if len(orphaned) <= 5 else f" and {len(orphaned) - 5} more"
+    settings = f", nor {plural(len(orphaned), 'setting')}: {names}{more}" if orphaned else ""
+    print(
+        f"{plural(records, 'recorded trial')} not in this plan{settings}. They stay in the folder; "
+        "report --all shows them",
+        file=sys.stderr,
+    )
+
+
+async def _finish_without_sending(store: RunStore, plan: Plan) -> RunSummary:
+    store.start()
+    summary = RunSummary(planned=len(plan), already_recorded=len(plan))
+    await store.finish(status="complete", reason=None)
+    return summary
+
+
+async def _run(prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_]) -> RunSummary:
+    plan = prepared.plan
+    progress = progress_for_terminal()
+    async with AsyncExitStack() as stack:
+        stack.callback(progress.close)
+        try:
+            if plan.config.execution.engine == "ray":
+                summary = await run_distributed(prepared, store, done, progress)
+                await _finish(store, summary)
+                return summary
+            endpoints = await open_endpoints(prepared, stack, progress)
+            budget = open_budget(prepared, store)
+            runner = Runner(RunContext(plan, store, endpoints, budget, progress))
+            progress.start(total=len(plan), done=int(done.sum()), label=plan.config.name)
+            with stop_on_signals(runner, progress):
+                summary = await runner.run(done)
+                await _finish(store, summary)
+        except BaseException:
+            store.close()
+            raise
+        return summary
+
+
+async def _run_benchmark(prepared: PreparedRun, store: RunStore) -> RunSummary:
+    from evalharness.cli.execution.run_benchmark import run_benchmark
+
+    try:
+        summary = await run_benchmark(prepared, store)
+        store.folder.save_manifest(planned=summary.planned)
+        await _finish(store, summary)
+    except BaseException:
+        store.close()
+        raise
+    return summary
+
+
+async def _finish(store: RunStore, summary: RunSummary) -> None:
+    """Seal the records and release the folder; a disk error here becomes the reason to stop."""
+    stop = summary.stop
+    if stop is not None and (summary.remaining or stop.status != "interrupted"):
+        status, reason = stop.status, stop.reason
+    else:
+        status, reason = ("interrupted" if summary.remaining else "complete"), None
+    try:
+        await store.finish(status=status, reason=reason)
+    except StorageError as error:
+        summary.stop = StopReason.from_error(error)
+    summary.recorded -= store.journal.lost_records
+    summary.unsaved += store.journal.lost_records
+    summary.quarantined = store.damage_count
+
+
+def _conclude(root: Path, summary: RunSummary, arguments: Sequence[str]) -> CommandResult:
+    """Print the report and, last, what a person should do next."""
+    objective, failed = None, EXIT_OK
+    if summary.already_recorded or summary.recorded:
+        objective, failed = _print_report(root)
+        failed = _upload_report(root) or failed
+    for line in closing_lines(root, summary, arguments):
+        print(line, file=sys.stderr)
+    return CommandResult(summary.exit_code or failed, objective)
+
+
+def _upload_report(root: Path) -> int:
+    """Upload the report where the run is in an object store; an exit code where that failed."""
+    try:
+        upload_run(root)
+    except StorageError as error:
+        print(f"the report is not uploaded: {error}", file=sys.stderr)
+        return error.exit_code
+    return EXIT_OK
+
+
+def _print_report(root: Path) -> tuple[float | None, int]:
+    """Print the report; return the objective, and an exit code where there is no report.
+
+    No error leaves this function: the closing lines must be printed after it.
+    """
+    from evalharness.cli.execution.final_report import print_report
+
+    try:
+        objective = print_report(root)
+        sys.stdout.flush()
+    except EvalharnessError as error:
+        print(f"no report: {error}", file=sys.stderr)
+        return None, error.exit_code
+    except (BrokenPipeError, SystemExit) as stop:
+        if not has_cause(stop, BrokenPipeError):
+            raise
+        flush_or_discard(sys.stdout)  # its reader has closed the pipe, as `| head` does
+        return None, EXIT_OK
+    except OSError as error:
+        flush_or_discard(sys.stdout)
+        print(f"the report cannot be written: {error.strerror or error}", file=sys.stderr)
+        return None, EXIT_STORAGE
+    except KeyboardInterrupt:
+        print("no report: interrupted", file=sys.stderr)
+        return None, EXIT_INTERRUPTED
+    return objective, EXIT_OK

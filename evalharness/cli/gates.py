@@ -1,0 +1,286 @@
+"""The gates of ``evalharness check``, and the verdicts on a run's settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+
+from evalharness.errors import ConfigError
+from evalharness.pricing.cost_columns import CostColumns, SettingCost
+from evalharness.report.words.unknown_cost_text import add_reasons, unknown_cost_text
+
+Row = dict[str, Any]
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """One limit that a run can be checked against.
+
+    ``value`` and ``bounds`` read a setting of the report's JSON; ``least`` says whether the limit
+    is the least allowed (else the most). A ``share`` lies in 0..1. ``total`` computes the figure
+    of all settings together from their costs; such a gate has neither a value of one setting nor
+    an interval. ``unknown`` says why there may be no value.
+    """
+
+    flag: str
+    what: str
+    value: Callable[[Row], float | None]
+    bounds: Callable[[Row], Sequence[float | None] | None]
+    least: bool
+    unknown: str
+    share: bool = False
+    total: Callable[[Sequence[SettingCost]], Decimal | None] | None = None
+
+    def value_text(self, value: float) -> str:
+        """A value in four digits; a total, which is exact, in all of them."""
+        return f"{value:.4g}" if self.total is None else f"{Decimal(repr(value)).normalize():f}"
+
+
+def _get(value: Row | None, key: str) -> Any:
+    """A key of an object that may be null as a whole."""
+    return None if value is None else value.get(key)
+
+
+def _percentile(name: str) -> Callable[[Row], Sequence[float | None] | None]:
+    return lambda r: _get(_get(r["latency_s"], "ci95"), name)
+
+
+def _score_bounds(row: Row) -> Sequence[float | None] | None:
+    """The interval of the mean score; by clusters, where prompts name them."""
+    score = row["score"]
+    return _get(score, "ci95_clusters" if score and "ci95_clusters" in score else "ci95")
+
+
+def _known_cost(costs: Sequence[SettingCost]) -> Decimal | None:
+    """What settings cost: the larger, for each, of what was computed and what was billed.
+
+    None where of some setting neither is known for every delivered answer: a sum over some of them
+    is only a lower bound.
+    """
+    total = Decimal(0)
+    for cost in costs:
+        pairs = (
+            (cost.total_usd, cost.delivered_unknown),
+            (cost.billed_total_usd, cost.delivered_unbilled),
+        )
+        known = [usd or Decimal(0) for usd, unknown in pairs if not unknown]
+        if not known:
+            return None
+        total += max(known)
+    return total
+
+
+# A mean that equals the limit may differ from it in the last bit of a float.
+_ROUNDING = 1e-9
+_ONE_REPEAT = "no prompt has two usable repeats; repeats=3 would give it"
+_NO_LATENCY = "no delivered answer has a latency"
+
+GATES: tuple[Gate, ...] = (
+    Gate(
+        "min_agreement",
+        "pairwise agreement of raw text",
+        lambda r: r["agreement"]["raw"]["pairwise"],
+        lambda r: r["agreement"]["raw"]["ci95"],
+        least=True,
+        unknown=_ONE_REPEAT,
+        share=True,
+    ),
+    Gate(
+        "min_answer_agreement",
+        "pairwise agreement of answers",
+        lambda r: r["agreement"]["answer"]["pairwise"],
+        lambda r: r["agreement"]["answer"]["ci95"],
+        least=True,
+        unknown=f"no answers are defined (answer=…), or {_ONE_REPEAT}",
+        share=True,
+    ),
+    Gate(
+        "min_score",
+        "mean score",
+        lambda r: _get(r["score"], "mean"),
+        _score_bounds,
+        least=True,
+        unknown="no record has a score",
+        share=True,
+    ),
+    Gate(
+        "max_error_share",
+        "share of failed trials",
+        lambda r: r["status_share"]["error"],
+        lambda r: _complement(r["availability_ci95"]),
+        least=False,
+        unknown="no trial is recorded",
+        share=True,
+    ),
+    Gate(
+        "max_latency_p50_s",
+        "median latency in seconds",
+        lambda r: _get(r["latency_s"], "p50"),
+        _percentile("p50"),
+        least=False,
+        unknown=_NO_LATENCY,
+    ),
+    Gate(
+        "max_latency_p95_s",
+        "95th percentile of latency in seconds",
+        lambda r: _get(r["latency_s"], "p95"),
+        _percentile("p95"),
+        least=False,
+        unknown=_NO_LATENCY,
+    ),
+    Gate(
+        "max_cost_usd",
+        "cost in US dollars",
+        lambda _r: None,
+        lambda _r: None,
+        least=False,
+        unknown="not every record has a known cost; --pricing FILE gives prices",
+        total=_known_cost,
+    ),
+)
+
+
+class Verdict(NamedTuple):
+    """Whether one gate held for one setting (or the whole run).
+
+    ``value`` None: not known; ``bound`` None: not asked for, or not known. ``reason`` says why
+    the gate fails although no measured figure breaks it.
+    """
+
+    gate: Gate
+    label: str
+    limit: float
+    value: float | None
+    bound: float | None
+    holds: bool
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """What was checked, and of which setting."""
+        return f"{self.label}: {self.gate.what}"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words, beginning with ``ok`` or ``FAIL``."""
+        sign = "≥" if self.gate.least else "≤"
+        shown = "unknown" if self.value is None else self.gate.value_text(self.value)
+        bound = "" if self.bound is None else f" (95 % bound {self.bound:.4g})"
+        verdict = "ok  " if self.holds else "FAIL"
+        reason = f": {self.reason}" if self.reason else ""
+        return (
+            f"{verdict} {self.label}: {self.gate.what} {shown}{bound}, "
+            f"needed {sign} {self.limit:g}{reason}"
+        )
+
+
+def check_limits(limits: Mapping[str, float]) -> None:
+    """Check the limits, each under the name of its gate.
+
+    Raises:
+        ConfigError: no gate, or a limit that no figure could meet or miss.
+    """
+    if not limits:
+        raise ConfigError("check needs a gate", hint="evalharness check RUN --min-agreement 0.9")
+    for gate in GATES:
+        limit = limits.get(gate.flag)
+        if limit is None:
+            continue
+        flag = f"--{gate.flag.replace('_', '-')}"
+        if gate.share and not 0 <= limit <= 1:
+            hint = f"{flag} {limit / 100:g}" if 1 < limit <= 100 else None
+            raise ConfigError(f"{flag} {limit:g}: a share lies between 0 and 1", hint=hint)
+        if not (math.isfinite(limit) and limit >= 0):
+            raise ConfigError(f"{flag} {limit:g}: must be a number, not below 0")
+
+
+def select_settings(rows: list[Row], names: Sequence[str]) -> list[Row]:
+    """The settings named by label or id; all where none is named.
+
+    Raises:
+        ConfigError: no setting is called so.
+    """
+    for name in names:
+        if not any(name in (row["label"], row["setting_id"]) for row in rows):
+            raise ConfigError(
+                f"--setting {name}: no setting is called so",
+                hint="one of: " + " · ".join(row["label"] for row in rows[:20]),
+            )
+    if not names:
+        return rows
+    return [row for row in rows if row["label"] in names or row["setting_id"] in names]
+
+
+def check_settings(
+    rows: list[Row],
+    costs: CostColumns,
+    limits: Mapping[str, float],
+    *,
+    confident: bool,
+    selected: bool,
+) -> Iterator[Verdict]:
+    """The verdict of each gate that has a limit, on each setting or on all together.
+
+    Args:
+        rows: the settings as the report's JSON has them.
+        costs: those of the run's records.
+        limits: under the names of their gates.
+        confident: the interval's worse bound must hold.
+        selected: ``rows`` are not all settings of the run.
+    """
+    for gate in GATES:
+        limit = limits.get(gate.flag)
+        if limit is None:
+            continue
+        if gate.total is not None:
+            total = gate.total([costs.setting(row["setting_id"]) for row in rows])
+            value = None if total is None else float(total)
+            label = "these settings together" if selected else "the run"
+            verdict = check_gate(gate, label, limit, value, None, confident=False)
+            if value is None:
+                verdict = verdict._replace(reason=f"{_unknown_reason(rows)}; {gate.unknown}")
+            yield verdict
+            continue
+        for row in rows:
+            bounds = gate.bounds(row)
+            yield check_gate(
+                gate, row["label"], limit, gate.value(row), bounds, confident=confident
+            )
+
+
+def _unknown_reason(rows: list[Row]) -> str:
+    """For how many trials of some settings the cost is unknown, and why."""
+    return unknown_cost_text(add_reasons(row["cost_usd"]["unknown_reasons"] for row in rows))
+
+
+def check_gate(
+    gate: Gate,
+    label: str,
+    limit: float,
+    value: float | None,
+    bounds: Sequence[float | None] | None,
+    *,
+    confident: bool,
+) -> Verdict:
+    """The verdict of one gate on a value; what is unknown does not hold."""
+    if value is None:
+        return Verdict(gate, label, limit, None, None, holds=False, reason=gate.unknown)
+    bound = None
+    checked = value
+    if confident:
+        bound = None if bounds is None else bounds[0 if gate.least else 1]
+        if bound is None:  # an interval that is undefined proves nothing
+            reason = "too few values for a 95 % interval"
+            return Verdict(gate, label, limit, value, None, holds=False, reason=reason)
+        # A t interval of few prompts may reach beyond what a share can be.
+        checked = bound = min(1.0, max(0.0, bound)) if gate.share else bound
+    margin = checked - limit if gate.least else limit - checked
+    holds = margin >= -_ROUNDING * (1.0 if gate.share else limit)
+    return Verdict(gate, label, limit, value, bound, holds)
+
+
+def _complement(bounds: list[float] | None) -> list[float] | None:
+    return None if bounds is None else [1 - bounds[1], 1 - bounds[0]]

@@ -1,0 +1,47 @@
+"""The configuration that is stored with a run, as far as stored runs are read by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from evalharness.config.strict_yaml import YamlError, parse_yaml, split_documents
+from evalharness.errors import ConfigError
+
+
+class StoredConfig(msgspec.Struct):
+    """The part of a stored configuration that is read again; the rest is ignored."""
+
+    scoring: list[dict[str, Any]] = []
+    answer: Any = None
+    pricing: dict[str, Any] = {}
+    provider: dict[str, Any] = {}
+    providers: dict[str, dict[str, Any]] = {}
+    load: dict[str, Any] | None = None
+
+    def all_providers(self) -> list[dict[str, Any]]:
+        """The provider, then those that a sweep may name."""
+        return [self.provider, *self.providers.values()]
+
+    def price_aliases(self) -> dict[str, str]:
+        """Map a provider's name to the name that it is priced under, where the two differ."""
+        sources = {
+            p.get("name", ""): p.get("profile", {}).get("price_source")
+            for p in self.all_providers()
+        }
+        return {name: source for name, source in sources.items() if source}
+
+
+def parse_stored_configs(text: str) -> Iterator[StoredConfig]:
+    """Parse the text of ``config.yaml``: a configuration for each job, when it is asked for.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    for document in split_documents(text):
+        try:
+            yield msgspec.convert(parse_yaml(document) or {}, StoredConfig)
+        except (msgspec.ValidationError, YamlError) as error:
+            raise ConfigError(f"the run's config.yaml cannot be read: {error}") from None

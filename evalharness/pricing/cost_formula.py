@@ -1,0 +1,72 @@
+"""What a request costs, and why its cost is unknown: one formula for a request or many.
+
+Counts, rates and flags are whole numbers or booleans of one request, or arrays with one entry a
+request. Costs are whole pico-dollars.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NamedTuple, TypeVar
+
+MAX_TOKENS = 10**8  # a larger count is taken for a mistake
+
+#: Reasons why the cost of a trial is unknown, in the order in which they are looked for.
+NO_PRICE = "no_price"  # of the model, or of its audio tokens
+COUNT_MISSING = "count_missing"  # a count that the price needs was not reported
+USAGE_CONTRADICTS = "usage_contradicts"  # counts that cannot be, such as more cached than prompt
+REASONS = (NO_PRICE, COUNT_MISSING, USAGE_CONTRADICTS)
+
+_T = TypeVar("_T")
+
+
+class TokenKinds(NamedTuple, Generic[_T]):
+    """A value for each kind of token; prompt includes cached, completion includes reasoning."""
+
+    prompt: _T
+    cached: _T
+    completion: _T
+    reasoning: _T
+
+
+def request_pico(counts: TokenKinds[Any], rates: TokenKinds[Any], fee: int) -> Any:
+    """The exact cost in pico-dollars.
+
+    ``(prompt − cached)·p + cached·c + (completion − reasoning)·q + reasoning·r + fee``
+
+    Args:
+        counts: tokens, all known, within the bounds of :func:`is_contradictory`.
+        rates: pico-dollars per token, of the tier that applies.
+        fee: pico-dollars per request.
+    """
+    return (
+        (counts.prompt - counts.cached) * rates.prompt
+        + counts.cached * rates.cached
+        + (counts.completion - counts.reasoning) * rates.completion
+        + counts.reasoning * rates.reasoning
+        + fee
+    )
+
+
+def is_count_missing(missing: TokenKinds[Any], rates: TokenKinds[Any]) -> Any:
+    """Whether a count that the price needs is missing.
+
+    A cached (reasoning) count is needed only where its rate differs.
+    """
+    return (
+        missing.prompt
+        | missing.completion
+        | (missing.cached & (rates.cached != rates.prompt))
+        | (missing.reasoning & (rates.reasoning != rates.completion))
+    )
+
+
+def is_contradictory(counts: TokenKinds[Any]) -> Any:
+    """Whether counts cannot be: more cached than prompt tokens, below zero, above 10⁸."""
+    return (
+        (counts.cached < 0)
+        | (counts.cached > counts.prompt)
+        | (counts.prompt > MAX_TOKENS)
+        | (counts.reasoning < 0)
+        | (counts.reasoning > counts.completion)
+        | (counts.completion > MAX_TOKENS)
+    )

@@ -1,0 +1,69 @@
+"""The record columns that follow from the setting: provider, model, and parameters as sent.
+
+They are read from the setting once. The body of a record is read only where its prompt has
+parameters of its own, or where its setting is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import astuple
+
+from evalharness.parameters import COLUMN_PARAMS
+from evalharness.records import AttemptResult, Setting, canonical_json
+
+_TYPES: dict[str, Any] = {"number": float, "integer": int, "boolean": bool}
+#: The model and the parameters that have a column of their own, read from a body.
+SentParams = msgspec.defstruct(
+    "SentParams",
+    [("model", str | None, None), *((p.name, _TYPES[p.form] | None, None) for p in COLUMN_PARAMS)],
+)
+_decode = msgspec.json.Decoder(SentParams).decode
+_NOTHING_SENT: tuple[Any, ...] = astuple(SentParams())
+
+
+class SettingColumns(NamedTuple):
+    """What a setting's records have in common.
+
+    Attributes:
+        provider: its name.
+        sent: values of the fields of :data:`SentParams`.
+    """
+
+    provider: str
+    sent: tuple[Any, ...]
+
+
+def columns_by_setting(settings: Iterable[Setting]) -> dict[str, SettingColumns]:
+    """The columns of settings, by setting_id."""
+    return {s.setting_id: SettingColumns(s.provider, _sent_values(s)) for s in settings}
+
+
+def _sent_values(setting: Setting) -> tuple[Any, ...]:
+    """Through JSON, so that values have the types that they would have when read from a body."""
+    params = {p.name: setting.params.get(p.name) for p in COLUMN_PARAMS}
+    return astuple(_decode(canonical_json({**params, "model": setting.model})))
+
+
+def sent_columns(
+    finals: Sequence[AttemptResult], settings: Mapping[str, SettingColumns]
+) -> dict[str, Sequence[Any]]:
+    """The fields of :data:`SentParams` as columns, one row a record."""
+    rows = zip(*_sent_rows(finals, settings), strict=True)
+    return dict(zip(SentParams.__struct_fields__, rows, strict=True))
+
+
+def _sent_rows(
+    finals: Sequence[AttemptResult], settings: Mapping[str, SettingColumns]
+) -> Iterator[tuple[Any, ...]]:
+    for result in finals:
+        body = result.body
+        if body is None:
+            yield _NOTHING_SENT
+        elif result.params_of_setting and (known := settings.get(result.intent.setting_id)):
+            yield known.sent
+        else:
+            yield astuple(_decode(body))

@@ -1,0 +1,83 @@
+"""The table of commands: each has its help, its options, and examples that can be typed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evalharness.cli import commands, main, parse_command
+from evalharness.cli.commands import COMMANDS, find_command
+
+# The libraries that only the work of a command needs.
+_HEAVY = """
+import sys, contextlib
+from evalharness.cli import main
+with contextlib.suppress(SystemExit): main(sys.argv[1:])
+heavy = {"pandas", "pyarrow", "numpy", "scipy", "hydra", "omegaconf", "httpx", "rich", "pyreqwest",
+         "httptools", "msgspec", "asyncio", "jinja2", "sqlite3", "tqdm"} & set(sys.modules)
+print("HEAVY", sorted(heavy))
+"""
+
+
+def test_every_module_is_in_the_list() -> None:
+    """A command that is not listed cannot be called; a listed one is called as its module."""
+    modules = {path.stem.rstrip("_") for path in Path(commands.__path__[0]).glob("[a-z]*.py")}
+    assert modules == set(COMMANDS)
+    assert [find_command(name).name for name in COMMANDS] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_complete(name: str) -> None:
+    """Help, description, two examples, and immutable options."""
+    command = find_command(name)
+    assert command.help
+    assert not command.help.endswith(".")
+    assert command.description.endswith(".")
+    assert issubclass(command.options, tuple)
+    assert command.options.__name__ == f"{name.capitalize()}Options"
+    assert len({example.command for example in command.examples}) == 2
+    assert all(example.text for example in command.examples)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_parse(name: str) -> None:
+    """An example in the help is a command line that this command accepts."""
+    for example in find_command(name).examples:
+        program, typed, *arguments = shlex.split(example.command)
+        assert (program, typed) == ("evalharness", name)
+        command, options = parse_command([typed, *arguments])
+        assert command is find_command(name)
+        assert isinstance(options, command.options)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_description_and_examples(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--help of each command, in a terminal of the usual width."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with contextlib.suppress(SystemExit):
+        assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    command = find_command(name)
+    assert command.description in " ".join(shown.split())
+    assert all(example.command in shown for example in command.examples)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([n, "--help"] for n in COMMANDS if n != "run")],
+    ids=" ".join,
+)  # fmt: skip
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """--help stays fast: it loads no library for data, HTTP or configuration; `run` has Hydra's."""
+    done = subprocess.run(
+        [sys.executable, "-c", _HEAVY, *arguments],
+        capture_output=True, text=True, check=True, timeout=60, env={**os.environ},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
