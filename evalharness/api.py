@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict
 
 from evalharness.store.folder.run import Run
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from pathlib import Path
 
     import pandas as pd
 
     from evalharness.analysis.data.frame import RunFrame
-    from evalharness.report.build.report_data import Report
+    from evalharness.analysis.summary import SettingSummary
+    from evalharness.report.build_report import Report
 
 
 class RunFrames(Run):
@@ -47,13 +51,14 @@ class RunFrames(Run):
         """
         rows: list[dict[str, Any]] = []
         for setting in self._rows:
-            for of, figures in setting["agreement"].items():
-                if figures["pairwise"] is None and of == "answer" and self._frame.answer is None:
+            pair = setting.agreement
+            for of, figures in (("raw", pair.raw), ("answer", pair.answer)):
+                if figures.pairwise is None and of == "answer" and self._frame.answer is None:
                     continue
-                lo, hi = _bounds(figures["ci95"])
-                tar_lo, tar_hi = _bounds(figures["tar_at_n_ci95"])
+                lo, hi = _bounds(figures.ci95)
+                tar_lo, tar_hi = _bounds(figures.tar_at_n_ci95)
                 bounds = {"lo": lo, "hi": hi, "tar_at_n_lo": tar_lo, "tar_at_n_hi": tar_hi}
-                rows.append({**_setting_key(setting), "of": of, **figures, **bounds})
+                rows.append({**_setting_key(setting), "of": of, **asdict(figures), **bounds})
         return _table(rows, _AGREEMENT)
 
     def scores(self) -> pd.DataFrame:
@@ -66,10 +71,10 @@ class RunFrames(Run):
         names = list(self._frame.scores)
         for setting in self._rows:
             for name in names:
-                figures = setting["score"] if name == names[0] else setting["scores"][name]
-                lo, hi = _bounds(figures["ci95"])
+                figures = setting.score if name == names[0] else setting.scores[name]
+                lo, hi = _bounds(figures.ci95)
                 key = _setting_key(setting)
-                rows.append({**key, "scorer": name, **figures, "lo": lo, "hi": hi})
+                rows.append({**key, "scorer": name, **asdict(figures), "lo": lo, "hi": hi})
         return _table(rows, _SCORES)
 
     def cost(self) -> pd.DataFrame:
@@ -83,8 +88,10 @@ class RunFrames(Run):
         """
         rows: list[dict[str, Any]] = []
         for setting in self._rows:
-            tokens = {name: counts["total"] for name, counts in setting["tokens"].items()}
-            rows.append({**_setting_key(setting), **setting["cost_usd"], **tokens})
+            tokens = {name: counts.total for name, counts in setting.tokens.items()}
+            cost = setting.cost_usd
+            dollars = {"total": _float(cost.total), "billed_total": _float(cost.billed_total)}
+            rows.append({**_setting_key(setting), **asdict(cost), **dollars, **tokens})
         return _table(rows, _COST)
 
     def compare(
@@ -128,13 +135,13 @@ class RunFrames(Run):
         )
         rows: list[dict[str, Any]] = []
         for row in comparisons:
-            lo, hi = _bounds(row["ci95"])
-            rows.append({**row, "lo": lo, "hi": hi})
+            lo, hi = _bounds(row.ci95)
+            rows.append({**asdict(row), "lo": lo, "hi": hi})
         return _table(rows, _COMPARE)
 
     @cached_property
     def _report(self) -> Report:
-        from evalharness.report.build.report_data import build_report
+        from evalharness.report.build_report import build_report
 
         return build_report(self)
 
@@ -143,8 +150,10 @@ class RunFrames(Run):
         return self._report.frame
 
     @property
-    def _rows(self) -> list[dict[str, Any]]:
-        return self._report.data["settings"]
+    def _rows(self) -> list[SettingSummary]:
+        from evalharness.report.sections.settings.section import SETTINGS
+
+        return self._report.data[SETTINGS]
 
 
 _AGREEMENT = (
@@ -162,8 +171,12 @@ _COMPARE = (
 )  # fmt: skip
 
 
-def _setting_key(setting: Mapping[str, Any]) -> dict[str, Any]:
-    return {"setting_id": setting["setting_id"], "label": setting["label"]}
+def _setting_key(setting: SettingSummary) -> dict[str, str]:
+    return {"setting_id": setting.setting_id, "label": setting.label}
+
+
+def _float(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)
 
 
 def _bounds(ci95: list[float] | None) -> tuple[float | None, float | None]:

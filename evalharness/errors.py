@@ -11,8 +11,7 @@
     ├── BudgetReachedError          4    the money limit holds; resumable
     ├── StorageError                74   local disk or journal failed; resumable
     ├── ProcessLostError            74   a helper process was killed; the run is complete
-    ├── RunInUseError               75   another process writes this run folder
-    └── InterruptedRunError         130  a signal stopped the run; resumable
+    └── RunInUseError               75   another process writes this run folder
 
 Exit code 1 is not an error: the command worked, and some trials failed or a gate did not hold.
 
@@ -103,9 +102,3 @@ class RunInUseError(EvalharnessError):
     """Another process holds the run folder."""
 
     exit_code = EXIT_IN_USE
-
-
-class InterruptedRunError(EvalharnessError):
-    """A signal stopped the run before its plan was finished; the run can be resumed."""
-
-    exit_code = EXIT_INTERRUPTED

@@ -12,7 +12,9 @@ import pytest
 
 import evalharness
 from evalharness.cli.commands.import_ import import_file
-from evalharness.report.build.report_data import build_report
+from evalharness.report.build_report import build_report
+from evalharness.report.sections.comparisons.section import COMPARISONS
+from evalharness.report.sections.settings.section import SETTINGS
 
 PAGE = Path(__file__).parents[1] / "docs" / "notebook.md"
 
@@ -36,15 +38,14 @@ def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_frames_hold_the_reports_figures(run_folder: Path) -> None:
     """The frames give what report --json gives, and every column is documented."""
     run = evalharness.load("quickstart")
-    data = build_report(run).data
+    report = build_report(run).data
+    settings = report[SETTINGS]
     agreement = run.agreement()
-    assert agreement["pairwise"].tolist() == [
-        row["agreement"]["raw"]["pairwise"] for row in data["settings"]
-    ]
-    assert run.scores()["mean"].tolist() == [row["score"]["mean"] for row in data["settings"]]
+    assert agreement["pairwise"].tolist() == [row.agreement.raw.pairwise for row in settings]
+    assert run.scores()["mean"].tolist() == [row.score.mean for row in settings]
     assert run.cost()["total"].isna().all()  # an import has no price: unknown, not 0
     compared = run.compare(by="temperature", baseline=0)
-    wanted = [(row["metric"], row["difference"], row["p"]) for row in data["comparisons"]]
+    wanted = [(row.metric, row.difference, row.p) for row in report[COMPARISONS]]
     assert (
         list(zip(compared["metric"], compared["difference"], compared["p"], strict=True)) == wanted
     )

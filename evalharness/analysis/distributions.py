@@ -6,8 +6,9 @@ Their size does not grow with the run: at most :data:`POINTS` points a curve.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
@@ -18,29 +19,123 @@ from evalharness.analysis.data.json_values import interval, number
 from evalharness.analysis.data.metrics import AMOUNT_METRICS
 from evalharness.analysis.data.statuses import ERROR, TRUNCATED
 
+T = TypeVar("T")
+
 POINTS = 101
 BINS = 48  # of the time line
 _SPREAD = (0.05, 0.25, 0.5, 0.75, 0.95)
 _DIGITS = 4  # agreement values of prompts are counted to four digits
 
 
-def distributions(frame: RunFrame, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Describe the distributions of each setting.
+class Ecdf(msgspec.Struct, frozen=True, kw_only=True):
+    """An empirical distribution.
 
-    Returns:
-        One a setting, in the frame's order, null or empty where nothing is known:
-
-        * ``latency_s``, ``ttft_s``: ``{"n", "ecdf"}`` with ``ecdf`` points ``[seconds, share at
-          or below]``, every value where there are few, else one a percentile;
-        * ``completion_tokens``: ``{"n", "p5", "p25", "p50", "p75", "p95"}``;
-        * ``agreement``, ``agreement_answer``: ``[value, prompts]``, ascending;
-        * ``means``: by metric the mean over prompts ``{"mean", "ci95", "n"}``, errors left out,
-          as the comparisons use it.
-
+    Attributes:
+        n: known values.
+        ecdf: points ``[value, share at or below]``, ascending: every value where there are few,
+            else one a percentile; empty without a value.
     """
+
+    n: int
+    ecdf: list[list[float]]
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """The spread of a figure over trials.
+
+    Attributes:
+        n: known values.
+        p5, p25, p50, p75, p95: percentiles; null without a value.
+    """
+
+    n: int
+    p5: float | None = None
+    p25: float | None = None
+    p50: float | None = None
+    p75: float | None = None
+    p95: float | None = None
+
+
+class MeanOverPrompts(msgspec.Struct, frozen=True, kw_only=True):
+    """The mean of a metric over prompts.
+
+    Attributes:
+        mean: in the unit of the metric; null where no prompt has a value.
+        ci95: its 95 % interval ``[low, high]``; null where undefined.
+        n: prompts with a value.
+    """
+
+    mean: float | None
+    ci95: list[float] | None
+    n: int
+
+
+class Distribution(msgspec.Struct, frozen=True, kw_only=True):
+    """The distributions of one setting.
+
+    Attributes:
+        setting_id: the setting.
+        latency_s: seconds from sending a request to its complete answer.
+        ttft_s: seconds from sending a request to the first token of its answer.
+        completion_tokens: tokens of an output.
+        agreement: ``[pairwise agreement, prompts that have it]``, ascending.
+        agreement_answer: the same of the extracted answers; empty where there are none.
+        means: by metric its mean over prompts, errors left out, as the comparisons use it.
+    """
+
+    setting_id: str
+    latency_s: Ecdf
+    ttft_s: Ecdf
+    completion_tokens: Spread
+    agreement: list[tuple[float, int]]
+    agreement_answer: list[tuple[float, int]]
+    means: dict[str, MeanOverPrompts]
+
+
+class TimelineBin(msgspec.Struct, frozen=True, kw_only=True):
+    """The trials sent in one part of the run.
+
+    Attributes:
+        at_s: its beginning, seconds after the first request.
+        trials: sent in it.
+        errors: those of them that ended in an error.
+        truncated: those of them whose output was cut.
+        latency_p50_s: median latency of the delivered answers, seconds; null without any.
+        in_flight: mean number of requests in flight; null where unknown.
+    """
+
+    at_s: float
+    trials: int
+    errors: int
+    truncated: int
+    latency_p50_s: float | None
+    in_flight: float | None
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """The run over time, by when its trials were sent.
+
+    Attributes:
+        start: when the first request was sent, seconds since the epoch.
+        bin_s: seconds of a bin.
+        bins: of equal length; empty ones are pauses.
+    """
+
+    start: float
+    bin_s: float
+    bins: list[TimelineBin]
+
+    @property
+    def length_s(self) -> float:
+        """The time in which requests were sent, in seconds."""
+        return self.bin_s * len(self.bins)
+
+
+def distributions(frame: RunFrame, *, seed: int = 0) -> list[Distribution]:
+    """Describe the distributions of each setting, in the frame's order."""
     settings = [frame.rows_of(s) for s in range(len(frame.setting_ids))]
 
-    def each(name: str, describe: Callable[[Floats], dict[str, Any]]) -> list[dict[str, Any]]:
+    def each(name: str, describe: Callable[[Floats], T]) -> list[T]:
         values = frame.usable_values(name)
         return [describe(values[rows]) for rows in settings]
 
@@ -49,23 +144,21 @@ def distributions(frame: RunFrame, *, seed: int = 0) -> list[dict[str, Any]]:
     prompts = {
         name: cell_means(frame, name) for name in ("agreement", "agreement_answer", *AMOUNT_METRICS)
     }
-    out: list[dict[str, Any]] = []
-    for s, setting_id in enumerate(frame.setting_ids):
-        out.append(
-            {
-                "setting_id": setting_id,
-                "latency_s": latency[s],
-                "ttft_s": ttft[s],
-                "completion_tokens": tokens[s],
-                "agreement": _tally(prompts["agreement"][:, s]),
-                "agreement_answer": _tally(prompts["agreement_answer"][:, s]),
-                "means": {m: _mean(frame, prompts[m][:, s], seed) for m in AMOUNT_METRICS},
-            }
+    return [
+        Distribution(
+            setting_id=setting_id,
+            latency_s=latency[s],
+            ttft_s=ttft[s],
+            completion_tokens=tokens[s],
+            agreement=_tally(prompts["agreement"][:, s]),
+            agreement_answer=_tally(prompts["agreement_answer"][:, s]),
+            means={m: _mean(frame, prompts[m][:, s], seed) for m in AMOUNT_METRICS},
         )
-    return out
+        for s, setting_id in enumerate(frame.setting_ids)
+    ]
 
 
-def ecdf(values: Floats) -> dict[str, Any]:
+def ecdf(values: Floats) -> Ecdf:
     """Return the empirical distribution of the known values, in at most :data:`POINTS` points."""
     known = np.sort(values[np.isfinite(values)])
     n = len(known)
@@ -77,19 +170,11 @@ def ecdf(values: Floats) -> dict[str, Any]:
             [float(v), float(q)]
             for v, q in zip(np.quantile(known, shares), shares, strict=True)
         ]  # fmt: skip
-    return {"n": n, "ecdf": points}
+    return Ecdf(n=n, ecdf=points)
 
 
-def timeline(frame: RunFrame) -> dict[str, Any] | None:
-    """Describe the run over time: trials, errors, truncations and latency by sending time.
-
-    Returns:
-        ``start`` (seconds since the epoch), ``bin_s`` (width in seconds) and ``bins``: ``at_s``
-        (seconds after the start), ``trials``, ``errors``, ``truncated``, ``latency_p50_s`` (of
-        delivered answers, null without any) and ``in_flight`` (mean, null unknown). Empty bins are
-        pauses and are not left out. None when no sending time is known.
-
-    """
+def timeline(frame: RunFrame) -> Timeline | None:
+    """Describe the run over time; None when no sending time is known."""
     sent = frame.values("sent_at")
     known = np.isfinite(sent)
     if not known.any():
@@ -109,37 +194,36 @@ def timeline(frame: RunFrame) -> dict[str, Any] | None:
     del latency
     in_flight = frame.values("in_flight")
     bins = [
-        {
-            "at_s": index * width,
-            "trials": len(bin_rows),
-            "errors": int(np.count_nonzero(frame.status[bin_rows] == ERROR)),
-            "truncated": int(np.count_nonzero(frame.status[bin_rows] == TRUNCATED)),
-            "latency_p50_s": medians[index],
-            "in_flight": _average(in_flight[bin_rows]),
-        }
+        TimelineBin(
+            at_s=index * width,
+            trials=len(bin_rows),
+            errors=int(np.count_nonzero(frame.status[bin_rows] == ERROR)),
+            truncated=int(np.count_nonzero(frame.status[bin_rows] == TRUNCATED)),
+            latency_p50_s=medians[index],
+            in_flight=_average(in_flight[bin_rows]),
+        )
         for index, bin_rows in enumerate(rows)
     ]
-    return {"start": start, "bin_s": width, "bins": bins}
+    return Timeline(start=start, bin_s=width, bins=bins)
 
 
-def _spread(values: Floats) -> dict[str, Any]:
+def _spread(values: Floats) -> Spread:
     known = values[np.isfinite(values)]
-    names = [f"p{round(100 * q)}" for q in _SPREAD]
     if not len(known):
-        return {"n": 0, **dict.fromkeys(names)}
-    ends = np.quantile(known, _SPREAD).tolist()
-    return {"n": len(known), **dict(zip(names, ends, strict=True))}
+        return Spread(n=0)
+    p5, p25, p50, p75, p95 = np.quantile(known, _SPREAD).tolist()
+    return Spread(n=len(known), p5=p5, p25=p25, p50=p50, p75=p75, p95=p95)
 
 
-def _tally(values: Floats) -> list[list[float]]:
+def _tally(values: Floats) -> list[tuple[float, int]]:
     distinct, counts = np.unique(np.round(values[np.isfinite(values)], _DIGITS), return_counts=True)
-    return [[float(v), int(n)] for v, n in zip(distinct, counts, strict=True)]
+    return [(float(v), int(n)) for v, n in zip(distinct, counts, strict=True)]
 
 
-def _mean(frame: RunFrame, values: Floats, seed: int) -> dict[str, Any]:
+def _mean(frame: RunFrame, values: Floats, seed: int) -> MeanOverPrompts:
     known = values[np.isfinite(values)]
     ends = stats.mean_ci(values, clusters=frame.clusters, scale="real", seed=seed)
-    return {"mean": _average(values), "ci95": interval(ends), "n": len(known)}
+    return MeanOverPrompts(mean=_average(values), ci95=interval(ends), n=len(known))
 
 
 def _average(values: Floats) -> float | None:

@@ -6,12 +6,13 @@ Errors are in no score; a refused record counts 0 where its prompt has a target 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.agreement.agreement import cluster_interval
+from evalharness.analysis.agreement.agreement import ClusterInterval, cluster_interval
 from evalharness.analysis.data import json_values
 from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Floats, Ints
@@ -20,26 +21,76 @@ from evalharness.analysis.data.frame import RunFrame
 TAUS = (0.5, 0.75, 1.0)
 
 
-def quality(frame: RunFrame, scorer: str | None = None) -> list[dict[str, Any]]:
-    """Describe the scores of each setting.
+class RunRange(msgspec.Struct, frozen=True, kw_only=True):
+    """The spread of the mean score between repeats, which a single run does not show.
+
+    Only prompts scored in every repeat count, so that the runs are comparable.
+
+    Attributes:
+        lowest, highest: mean score of the lowest and of the highest repeat, in [0, 1].
+        range: the highest minus the lowest.
+        best_possible: share of prompts right in any repeat.
+        worst_possible: share of prompts right in all repeats.
+        prompts: prompts scored in every repeat.
+        repeats: how many there are.
+    """
+
+    lowest: float
+    highest: float
+    range: float
+    best_possible: float
+    worst_possible: float
+    prompts: int
+    repeats: int
+
+
+class ScoreSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The scores of a setting by one scorer.
+
+    Attributes:
+        mean: mean over prompts of the mean over their scored repeats, in [0, 1]; null when
+            nothing is scored.
+        ci95: ``[low, high]`` of it over prompts; null where it is undefined.
+        ci95_clusters: the same with whole clusters as the unit; absent where prompts name none.
+        pass_hat_k: chance that k repeats are all right, by k from 1 to the most usable repeats;
+            prompts with fewer scored repeats are left out of that k, null when none is left.
+        pass_at_k: chance that any of k repeats is right, likewise.
+        g_pass_at_k: chance that at least a share tau of k repeats is right, by tau, then k (see
+            :func:`g_pass_curves`).
+        prompts: scored prompts.
+        n: scored records.
+        runs: the spread between repeats; null with fewer than two repeats, or no prompt scored in
+            all of them.
+    """
+
+    mean: float | None
+    ci95: list[float] | None
+    ci95_clusters: ClusterInterval = msgspec.UNSET
+    pass_hat_k: dict[str, float | None]
+    pass_at_k: dict[str, float | None]
+    g_pass_at_k: dict[str, dict[str, float | None]]
+    prompts: int
+    n: int
+    runs: RunRange | None
+
+
+_UNSCORED = ScoreSummary(
+    mean=None, ci95=None, pass_hat_k={}, pass_at_k={}, g_pass_at_k={}, prompts=0, n=0, runs=None
+)
+
+
+def quality(frame: RunFrame, scorer: str | None = None) -> list[ScoreSummary]:
+    """Describe the scores of each setting; empty and null without a scorer.
 
     Args:
         frame: the run.
         scorer: which scorer; None is the primary.
-
-    Returns:
-        One a setting: ``mean`` over prompts of the mean over scored repeats, with ``ci95``;
-        ``pass_hat_k`` and ``pass_at_k`` for every k from 1 to N, prompts with fewer scored repeats
-        left out of that k, null when none is left; ``g_pass_at_k``, the same by tau (see
-        :func:`g_pass_curves`); ``prompts`` and ``n``, scored prompts and
-        records; ``runs``, see :func:`run_range`. Empty and null without a scorer.
-
     """
     score = frame.scores.get(scorer) if scorer else next(iter(frame.scores.values()), None)
     if score is None:
-        return [_unscored() for _ in frame.setting_ids]
+        return [_UNSCORED for _ in frame.setting_ids]
     means = cell_means(frame, f"score.{scorer}" if scorer else "score")
-    out: list[dict[str, Any]] = []
+    out: list[ScoreSummary] = []
     for s in range(len(frame.setting_ids)):
         rows = frame.rows_of(s)
         max_k = int(np.bincount(frame.prompt[rows][frame.usable[rows]], minlength=1).max())
@@ -47,24 +98,19 @@ def quality(frame: RunFrame, scorer: str | None = None) -> list[dict[str, Any]]:
         counts = PassCounts.of(right, scored)
         hat, at = pass_curves(counts, max_k)
         out.append(
-            {
-                "mean": json_values.mean(means[:, s]),
-                "ci95": json_values.mean_interval(means[:, s]),
-                **cluster_interval(frame, means[:, s]),
-                "pass_hat_k": hat,
-                "pass_at_k": at,
-                "g_pass_at_k": g_pass_curves(counts, max_k),
-                "prompts": len(scored),
-                "n": int(scored.sum()),
-                "runs": run_range(frame.prompt[rows], frame.repeat[rows], score[rows]),
-            }
+            ScoreSummary(
+                mean=json_values.mean(means[:, s]),
+                ci95=json_values.mean_interval(means[:, s]),
+                ci95_clusters=cluster_interval(frame, means[:, s]),
+                pass_hat_k=hat,
+                pass_at_k=at,
+                g_pass_at_k=g_pass_curves(counts, max_k),
+                prompts=len(scored),
+                n=int(scored.sum()),
+                runs=run_range(frame.prompt[rows], frame.repeat[rows], score[rows]),
+            )
         )
     return out
-
-
-def _unscored() -> dict[str, Any]:
-    nothing: dict[str, Any] = {"mean": None, "ci95": None, "pass_hat_k": {}, "pass_at_k": {}}
-    return {**nothing, "g_pass_at_k": {}, "prompts": 0, "n": 0, "runs": None}
 
 
 def _right_and_scored(prompt: Ints, score: Floats) -> tuple[Ints, Ints]:
@@ -133,10 +179,8 @@ def _mean(chance: Floats, weight: Ints) -> float | None:
     return float((chance[known] * weight[known]).sum()) / prompts if prompts else None
 
 
-def run_range(prompt: Ints, repeat: Ints, score: Floats) -> dict[str, Any] | None:
-    """The spread of the mean score between repeats, which a single run does not show.
-
-    Only prompts scored in every repeat count, so that the runs are comparable.
+def run_range(prompt: Ints, repeat: Ints, score: Floats) -> RunRange | None:
+    """The spread of the mean score between repeats.
 
     Args:
         prompt: prompt of each record of one setting, ascending.
@@ -144,9 +188,7 @@ def run_range(prompt: Ints, repeat: Ints, score: Floats) -> dict[str, Any] | Non
         score: its score, NaN not scored.
 
     Returns:
-        ``lowest``, ``highest``, ``range``: of the mean score of a repeat; ``best_possible`` and
-        ``worst_possible``: share of prompts right in any, and in all repeats; ``prompts`` that
-        count, ``repeats``. None with fewer than two repeats, or no prompt scored in all.
+        None with fewer than two repeats, or no prompt scored in all.
 
     """
     known = ~np.isnan(score)
@@ -157,12 +199,12 @@ def run_range(prompt: Ints, repeat: Ints, score: Floats) -> dict[str, Any] | Non
         return None
     table = score[rows].reshape(-1, repeats)
     runs = table.mean(axis=0)
-    return {
-        "lowest": float(runs.min()),
-        "highest": float(runs.max()),
-        "range": float(runs.max() - runs.min()),
-        "best_possible": float((table >= 1.0).any(axis=1).mean()),
-        "worst_possible": float((table >= 1.0).all(axis=1).mean()),
-        "prompts": len(table),
-        "repeats": repeats,
-    }
+    return RunRange(
+        lowest=float(runs.min()),
+        highest=float(runs.max()),
+        range=float(runs.max() - runs.min()),
+        best_possible=float((table >= 1.0).any(axis=1).mean()),
+        worst_possible=float((table >= 1.0).all(axis=1).mean()),
+        prompts=len(table),
+        repeats=repeats,
+    )

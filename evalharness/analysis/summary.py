@@ -2,96 +2,197 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
-from evalharness.analysis.agreement.agreement import agreement, sensitivity
-from evalharness.analysis.agreement.divergence import divergence
-from evalharness.analysis.cost.usage import cost_usd, token_usage
+from evalharness.analysis.agreement.agreement import (
+    Agreement,
+    Sensitivity,
+    agreement,
+    sensitivity,
+)
+from evalharness.analysis.agreement.divergence import Divergence, divergence
+from evalharness.analysis.cost.usage import SettingDollars, TokenCounts, cost_usd, token_usage
 from evalharness.analysis.data import json_values
 from evalharness.analysis.data.encode import UNKNOWN
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.json_values import JsonValues
 from evalharness.analysis.data.statuses import ERROR, STATUSES
-from evalharness.analysis.latency import latency
-from evalharness.analysis.quality import quality
+from evalharness.analysis.latency import Durations, latency
+from evalharness.analysis.quality import ScoreSummary, quality
 from evalharness.pricing.cost_columns import CostColumns
 
 FINGERPRINTS = 20  # names listed; more are only counted
 
 
-def summarise(frame: RunFrame, costs: CostColumns) -> dict[str, Any]:
-    """Return the ``settings`` part of ``report --json``: plain values, None for what is unknown.
+class SettingAgreement(msgspec.Struct, frozen=True, kw_only=True):
+    """The agreement of a setting by what is compared.
 
-    ``costs`` are those of ``frame.records``.
-
-    The one key is ``settings``, a list with one row a setting in the frame's order. Besides the
-    documented keys a row has ``availability_ci95`` (Wilson), ``distinct``,
-    ``status_share`` (of trials), ``unparsed`` (outputs without an answer, and their share),
-    ``sensitivity``, ``divergence``, ``response_models`` and ``system_fingerprints`` seen, ``axes``,
-    and ``scores`` of the scorers after the first.
+    Attributes:
+        raw: of the texts.
+        answer: of the extracted answers; its figures are null where none are extracted.
     """
+
+    raw: Agreement
+    answer: Agreement
+
+
+class AnswerGaps(msgspec.Struct, frozen=True, kw_only=True):
+    """The outputs of a setting without an answer.
+
+    Attributes:
+        n: outputs without one.
+        share: of the outputs, in [0, 1]; null without outputs.
+    """
+
+    n: int
+    share: float | None
+
+
+class SettingSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a single setting.
+
+    Attributes:
+        setting_id: of the setting.
+        label: its name.
+        params: the parameters it sends, by name.
+        axes: its value on each swept axis.
+        prompts: prompts with a trial.
+        trials: records.
+        availability: share of trials with an output, in [0, 1]; null without trials.
+        availability_ci95: ``[low, high]`` of it (Wilson); null without trials.
+        status: trials by status.
+        status_share: share of trials by status, in [0, 1]; null without trials.
+        unparsed: the outputs without an answer; null when no answers are extracted.
+        agreement: how far repeats agree.
+        modal_share, distinct, effective_outputs: of the texts, as in ``agreement.raw``.
+        score: by the first scorer.
+        scores: by the other scorers, by their name.
+        latency_s: seconds to the complete answer, without errors and the wait in our own queue.
+        ttft_s: seconds to the first token, likewise; only where answers were streamed.
+        tokens: as the provider reported them, by kind.
+        cost_usd: US dollars.
+        sensitivity: agreement under other rules.
+        divergence: where repeats first differ, and by how much.
+        response_models, system_fingerprints: records by the value that the provider answered
+            with, the 20 commonest.
+    """
+
+    setting_id: str
+    label: str
+    params: JsonValues
+    axes: JsonValues
+    prompts: int
+    trials: int
+    availability: float | None
+    availability_ci95: list[float] | None
+    status: dict[str, int]
+    status_share: dict[str, float | None]
+    unparsed: AnswerGaps | None
+    agreement: SettingAgreement
+    modal_share: float | None
+    distinct: float | None
+    effective_outputs: float | None
+    score: ScoreSummary
+    scores: dict[str, ScoreSummary]
+    latency_s: Durations
+    ttft_s: Durations
+    tokens: dict[str, TokenCounts]
+    cost_usd: SettingDollars
+    sensitivity: Sensitivity
+    divergence: Divergence
+    response_models: dict[str, int]
+    system_fingerprints: dict[str, int]
+
+
+class _TrialCounts(NamedTuple):
+    """The trials of a setting; see :class:`SettingSummary`."""
+
+    prompts: int
+    trials: int
+    availability: float | None
+    availability_ci95: list[float] | None
+    status: dict[str, int]
+    status_share: dict[str, float | None]
+    unparsed: AnswerGaps | None
+
+
+def summarise(frame: RunFrame, costs: CostColumns) -> list[SettingSummary]:
+    """Describe each setting, in the frame's order; ``costs`` are those of ``frame.records``."""
     raw = agreement(frame, frame.output_variants)
     answers = agreement(frame, frame.answer_variants)
-    parts: dict[str, list[Any]] = {
-        "agreement": [{"raw": r, "answer": a} for r, a in zip(raw, answers, strict=True)],
-        "modal_share": [row["modal_share"] for row in raw],
-        "distinct": [row["distinct"] for row in raw],
-        "effective_outputs": [row["effective_outputs"] for row in raw],
-        "score": quality(frame),
-        "scores": _other_scores(frame),
-        "latency_s": latency(frame),
-        "ttft_s": latency(frame, "ttft_s"),
-        "tokens": token_usage(frame),
-        "cost_usd": [cost_usd(costs.setting(setting_id)) for setting_id in frame.setting_ids],
-        "sensitivity": sensitivity(frame),
-        "divergence": divergence(frame),
-        "response_models": _value_counts(frame, "response_model"),
-        "system_fingerprints": _value_counts(frame, "system_fingerprint"),
-    }
-    rows = [
-        {**_trials(frame, s), **{name: column[s] for name, column in parts.items()}}
-        for s in range(len(frame.setting_ids))
+    score, scores = quality(frame), _other_scores(frame)
+    latency_s, ttft_s = latency(frame), latency(frame, "ttft_s")
+    tokens, sensitivities, divergences = token_usage(frame), sensitivity(frame), divergence(frame)
+    counts = [_trials(frame, s) for s in range(len(frame.setting_ids))]
+    models = _value_counts(frame, "response_model")
+    fingerprints = _value_counts(frame, "system_fingerprint")
+    return [
+        SettingSummary(
+            setting_id=setting_id,
+            label=frame.label(s),
+            params=frame.params(s),
+            axes=frame.axes(s),
+            prompts=trials.prompts,
+            trials=trials.trials,
+            availability=trials.availability,
+            availability_ci95=trials.availability_ci95,
+            status=trials.status,
+            status_share=trials.status_share,
+            unparsed=trials.unparsed,
+            agreement=SettingAgreement(raw=raw[s], answer=answers[s]),
+            modal_share=raw[s].modal_share,
+            distinct=raw[s].distinct,
+            effective_outputs=raw[s].effective_outputs,
+            score=score[s],
+            scores=scores[s],
+            latency_s=latency_s[s],
+            ttft_s=ttft_s[s],
+            tokens=tokens[s],
+            cost_usd=cost_usd(costs.setting(setting_id)),
+            sensitivity=sensitivities[s],
+            divergence=divergences[s],
+            response_models=models[s],
+            system_fingerprints=fingerprints[s],
+        )
+        for s, (setting_id, trials) in enumerate(zip(frame.setting_ids, counts, strict=True))
     ]
-    return {"settings": rows}
 
 
-def _trials(frame: RunFrame, setting: int) -> dict[str, Any]:
-    """The identity of a setting, and the status counts of its trials."""
+def _trials(frame: RunFrame, setting: int) -> _TrialCounts:
+    """The status counts of a setting's trials."""
     rows = frame.rows_of(setting)
     status = frame.status[rows]
     trials = len(status)
     counts = np.bincount(status, minlength=len(STATUSES)).tolist()
     usable = trials - counts[ERROR]
-    return {
-        "setting_id": frame.setting_ids[setting],
-        "label": frame.label(setting),
-        "params": frame.params(setting),
-        "axes": frame.axes(setting),
-        "prompts": int(np.count_nonzero(np.bincount(frame.prompt[rows]))),
-        "trials": trials,
-        "availability": usable / trials if trials else None,
-        "availability_ci95": json_values.share_interval(usable, trials),
-        "status": dict(zip(STATUSES, counts, strict=True)),
-        "status_share": {
+    return _TrialCounts(
+        prompts=int(np.count_nonzero(np.bincount(frame.prompt[rows]))),
+        trials=trials,
+        availability=usable / trials if trials else None,
+        availability_ci95=json_values.share_interval(usable, trials),
+        status=dict(zip(STATUSES, counts, strict=True)),
+        status_share={
             name: count / trials if trials else None
             for name, count in zip(STATUSES, counts, strict=True)
         },
-        "unparsed": _unparsed(frame, rows),
-    }
+        unparsed=_unparsed(frame, rows),
+    )
 
 
-def _unparsed(frame: RunFrame, rows: slice) -> dict[str, Any] | None:
+def _unparsed(frame: RunFrame, rows: slice) -> AnswerGaps | None:
     """Count the outputs without a parsed answer; None when no answers were extracted."""
     if frame.answer is None:
         return None
     usable = frame.usable[rows]
     n = int(np.count_nonzero(usable & (frame.answer[rows] == UNKNOWN)))
     total = int(np.count_nonzero(usable))
-    return {"n": n, "share": n / total if total else None}
+    return AnswerGaps(n=n, share=n / total if total else None)
 
 
-def _other_scores(frame: RunFrame) -> list[dict[str, Any]]:
+def _other_scores(frame: RunFrame) -> list[dict[str, ScoreSummary]]:
     """Describe the scorers after the first, by name, one dict a setting."""
     others = {name: quality(frame, name) for name in list(frame.scores)[1:]}
     return [{name: rows[s] for name, rows in others.items()} for s in range(len(frame.setting_ids))]

@@ -14,7 +14,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from evalharness.cli.output_files import output_path
+from evalharness.columnar.record_store import RecordStore
 from evalharness.parameters import COLUMN_PARAMS
+from evalharness.pricing import usage_columns
 from evalharness.pricing.cost_columns import cost_columns
 from evalharness.report.build.scoring import (
     ReportOverrides,
@@ -22,6 +24,7 @@ from evalharness.report.build.scoring import (
     score_run,
 )
 from evalharness.schema import RECORDS
+from evalharness.scoring import run_scores
 from evalharness.store.folder.run import Run
 
 if TYPE_CHECKING:
@@ -51,9 +54,10 @@ def export_records(
     ``raw_cells``; JSONL is always exact.
     """
     table = run.table("records")
-    columns = _with_labels(
-        run, _with_cost(run, _with_scores(run, table, report_overrides), report_overrides)
-    )
+    used = dict.fromkeys((*run_scores.COLUMNS, *usage_columns.COLUMNS))
+    store = RecordStore.of_table(table.select(list(used)))
+    columns = _with_scores(run, table, store, report_overrides)
+    columns = _with_labels(run, _with_cost(run, columns, store, report_overrides))
     extra_columns = _prompt_and_setting_columns(run, cells=form == "csv")
     names = [*columns.column_names, *extra_columns.names]
     with _open_output(out) as file:
@@ -71,12 +75,14 @@ def export_records(
     return len(table)
 
 
-def _with_scores(run: Run, records: pa.Table, report_overrides: ReportOverrides) -> pa.Table:
+def _with_scores(
+    run: Run, records: pa.Table, store: RecordStore, report_overrides: ReportOverrides
+) -> pa.Table:
     """The records with today's answers and scores; a column that nothing defines is left out."""
     import numpy as np
     import pyarrow as pa
 
-    scored = score_run(run, records, run.table("prompts"), report_overrides)
+    scored = score_run(run, store, run.table("prompts"), report_overrides)
     values = next(iter(scored.scores.values()), None)
     score = None if values is None else pa.array(values, pa.float64(), mask=np.isnan(values))
     if records["extra_json"].null_count == len(records):
@@ -90,12 +96,14 @@ def _with_scores(run: Run, records: pa.Table, report_overrides: ReportOverrides)
     return records
 
 
-def _with_cost(run: Run, records: pa.Table, report_overrides: ReportOverrides) -> pa.Table:
+def _with_cost(
+    run: Run, records: pa.Table, store: RecordStore, report_overrides: ReportOverrides
+) -> pa.Table:
     """The records with ``cost_usd`` in the position of the imported cost, which it replaces."""
     import numpy as np
     import pyarrow as pa
 
-    costs = cost_columns(records, read_price_book(report_overrides, next(run.configs()))).cost_usd
+    costs = cost_columns(store, read_price_book(report_overrides, next(run.configs()))).cost_usd
     position = records.column_names.index("cost_usd_imported")
     costs_column = pa.array(costs, pa.float64(), mask=np.isnan(costs))
     return records.set_column(position, "cost_usd", costs_column)

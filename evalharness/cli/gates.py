@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from evalharness.analysis.summary import SettingSummary
 from evalharness.errors import ConfigError
 from evalharness.pricing.cost_columns import CostColumns, SettingCost
 from evalharness.report.words.unknown_cost_text import add_reasons, unknown_cost_text
-
-Row = dict[str, Any]
 
 
 class Gate(msgspec.Struct, frozen=True):
     """One limit that a run can be checked against.
 
-    ``value`` and ``bounds`` read a setting of the report's JSON; ``least`` says whether the limit
+    ``value`` and ``bounds`` read a setting; ``least`` says whether the limit
     is the least allowed (else the most). A ``share`` lies in 0..1. ``total`` computes the figure
     of all settings together from their costs; such a gate has neither a value of one setting nor
     an interval. ``unknown`` says why there may be no value.
@@ -27,8 +26,8 @@ class Gate(msgspec.Struct, frozen=True):
 
     flag: str
     what: str
-    value: Callable[[Row], float | None]
-    bounds: Callable[[Row], Sequence[float | None] | None]
+    value: Callable[[SettingSummary], float | None]
+    bounds: Callable[[SettingSummary], Sequence[float | None] | None]
     least: bool
     unknown: str
     share: bool = False
@@ -39,19 +38,10 @@ class Gate(msgspec.Struct, frozen=True):
         return f"{value:.4g}" if self.total is None else f"{Decimal(repr(value)).normalize():f}"
 
 
-def _get(value: Row | None, key: str) -> Any:
-    """A key of an object that may be null as a whole."""
-    return None if value is None else value.get(key)
-
-
-def _percentile(name: str) -> Callable[[Row], Sequence[float | None] | None]:
-    return lambda r: _get(_get(r["latency_s"], "ci95"), name)
-
-
-def _score_bounds(row: Row) -> Sequence[float | None] | None:
+def _score_bounds(row: SettingSummary) -> Sequence[float | None] | None:
     """The interval of the mean score; by clusters, where prompts name them."""
-    score = row["score"]
-    return _get(score, "ci95_clusters" if score and "ci95_clusters" in score else "ci95")
+    clusters = row.score.ci95_clusters
+    return row.score.ci95 if clusters is msgspec.UNSET else clusters
 
 
 def _known_cost(costs: Sequence[SettingCost]) -> Decimal | None:
@@ -82,8 +72,8 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "min_agreement",
         "pairwise agreement of raw text",
-        lambda r: r["agreement"]["raw"]["pairwise"],
-        lambda r: r["agreement"]["raw"]["ci95"],
+        lambda r: r.agreement.raw.pairwise,
+        lambda r: r.agreement.raw.ci95,
         least=True,
         unknown=_ONE_REPEAT,
         share=True,
@@ -91,8 +81,8 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "min_answer_agreement",
         "pairwise agreement of answers",
-        lambda r: r["agreement"]["answer"]["pairwise"],
-        lambda r: r["agreement"]["answer"]["ci95"],
+        lambda r: r.agreement.answer.pairwise,
+        lambda r: r.agreement.answer.ci95,
         least=True,
         unknown=f"no answers are defined (answer=…), or {_ONE_REPEAT}",
         share=True,
@@ -100,7 +90,7 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "min_score",
         "mean score",
-        lambda r: _get(r["score"], "mean"),
+        lambda r: r.score.mean,
         _score_bounds,
         least=True,
         unknown="no record has a score",
@@ -109,8 +99,8 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "max_error_share",
         "share of failed trials",
-        lambda r: r["status_share"]["error"],
-        lambda r: _complement(r["availability_ci95"]),
+        lambda r: r.status_share["error"],
+        lambda r: _complement(r.availability_ci95),
         least=False,
         unknown="no trial is recorded",
         share=True,
@@ -118,16 +108,16 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "max_latency_p50_s",
         "median latency in seconds",
-        lambda r: _get(r["latency_s"], "p50"),
-        _percentile("p50"),
+        lambda r: r.latency_s.p50,
+        lambda r: None if r.latency_s.ci95 is None else r.latency_s.ci95.p50,
         least=False,
         unknown=_NO_LATENCY,
     ),
     Gate(
         "max_latency_p95_s",
         "95th percentile of latency in seconds",
-        lambda r: _get(r["latency_s"], "p95"),
-        _percentile("p95"),
+        lambda r: r.latency_s.p95,
+        lambda r: None if r.latency_s.ci95 is None else r.latency_s.ci95.p95,
         least=False,
         unknown=_NO_LATENCY,
     ),
@@ -197,25 +187,25 @@ def check_limits(limits: Mapping[str, float]) -> None:
             raise ConfigError(f"{flag} {limit:g}: must be a number, not below 0")
 
 
-def select_settings(rows: list[Row], names: Sequence[str]) -> list[Row]:
+def select_settings(rows: list[SettingSummary], names: Sequence[str]) -> list[SettingSummary]:
     """The settings named by label or id; all where none is named.
 
     Raises:
         ConfigError: no setting is called so.
     """
     for name in names:
-        if not any(name in (row["label"], row["setting_id"]) for row in rows):
+        if not any(name in (row.label, row.setting_id) for row in rows):
             raise ConfigError(
                 f"--setting {name}: no setting is called so",
-                hint="one of: " + " · ".join(row["label"] for row in rows[:20]),
+                hint="one of: " + " · ".join(row.label for row in rows[:20]),
             )
     if not names:
         return rows
-    return [row for row in rows if row["label"] in names or row["setting_id"] in names]
+    return [row for row in rows if row.label in names or row.setting_id in names]
 
 
 def check_settings(
-    rows: list[Row],
+    rows: list[SettingSummary],
     costs: CostColumns,
     limits: Mapping[str, float],
     *,
@@ -225,7 +215,7 @@ def check_settings(
     """The verdict of each gate that has a limit, on each setting or on all together.
 
     Args:
-        rows: the settings as the report's JSON has them.
+        rows: the settings.
         costs: those of the run's records.
         limits: under the names of their gates.
         confident: the interval's worse bound must hold.
@@ -236,7 +226,7 @@ def check_settings(
         if limit is None:
             continue
         if gate.total is not None:
-            total = gate.total([costs.setting(row["setting_id"]) for row in rows])
+            total = gate.total([costs.setting(row.setting_id) for row in rows])
             value = None if total is None else float(total)
             label = "these settings together" if selected else "the run"
             verdict = check_gate(gate, label, limit, value, None, confident=False)
@@ -246,14 +236,12 @@ def check_settings(
             continue
         for row in rows:
             bounds = gate.bounds(row)
-            yield check_gate(
-                gate, row["label"], limit, gate.value(row), bounds, confident=confident
-            )
+            yield check_gate(gate, row.label, limit, gate.value(row), bounds, confident=confident)
 
 
-def _unknown_reason(rows: list[Row]) -> str:
+def _unknown_reason(rows: list[SettingSummary]) -> str:
     """For how many trials of some settings the cost is unknown, and why."""
-    return unknown_cost_text(add_reasons(row["cost_usd"]["unknown_reasons"] for row in rows))
+    return unknown_cost_text(add_reasons(row.cost_usd.unknown_reasons for row in rows))
 
 
 def check_gate(

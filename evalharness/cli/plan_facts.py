@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,6 +10,9 @@ from evalharness.cli.execution.cost_prompt import recorded_trials, worst_case_us
 from evalharness.cli.execution.prepare import PreparedRun
 from evalharness.store.folder.run import Run
 from evalharness.store.remote.locations import results_root
+
+if TYPE_CHECKING:
+    from evalharness.analysis.comparison.power import DetectionPlan
 
 
 def plan_facts(prepared: PreparedRun) -> dict[str, Any]:
@@ -71,7 +74,7 @@ def _max_in_flight(prepared: PreparedRun) -> int:
 
 def detection_facts(
     prepared: PreparedRun, facts: dict[str, Any], difference: str, from_run: str | None
-) -> dict[str, Any]:
+) -> DetectionPlan:
     """What it takes to see a difference in score between two settings of this plan.
 
     Raises:

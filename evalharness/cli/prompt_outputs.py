@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from evalharness.cli.output_files import output_path
 from evalharness.columnar.arrow_ops import where_equal
+from evalharness.columnar.record_store import RecordStore
 from evalharness.errors import ConfigError
 from evalharness.process.text import closest_few, plural
 from evalharness.report.build.scoring import ReportOverrides, score_run
@@ -80,8 +81,8 @@ def write_page(
     run: Run, prompt_id: str, report_overrides: ReportOverrides, file: str | None
 ) -> Path:
     """Write the outputs as a page to ``file`` as typed, or into the run's folder; its path."""
-    from evalharness.report.build.report_data import build_report
-    from evalharness.report.html import write_prompt_html
+    from evalharness.report.build_report import build_report
+    from evalharness.report.html_report import write_prompt_html
     from evalharness.store.folder.durable_files import FILE_MODE, USER_FILE_MODE
 
     name = "".join(c if c.isalnum() or c in "-_." else "-" for c in prompt_id)[:80]
@@ -113,7 +114,7 @@ def read_prompt(run: Run, prompt_id: str) -> dict[str, Any]:
 def _rows(run: Run, prompt_id: str, report_overrides: ReportOverrides) -> list[dict[str, Any]]:
     table = where_equal(run.table("records", [*_COLUMNS]), "prompt_id", prompt_id)
     prompts = where_equal(run.table("prompts"), "prompt_id", prompt_id)
-    scored = score_run(run, table, prompts, report_overrides)
+    scored = score_run(run, RecordStore.of_table(table), prompts, report_overrides)
     rows = table.to_pylist()
     for position, row in enumerate(rows):
         row["verdicts"] = _verdict_lines(scored, position, row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from evalharness.http.get import GetClient
@@ -81,7 +82,7 @@ def reconcile_lines(facts: dict[str, Any]) -> list[str]:
     again, doubt = facts["trials_billed_more_than_once"], facts["in_doubt"]
     out = [
         f"{facts['run']}: {facts['matched']} of {facts['attempts']} attempts found in the log of "
-        f"{', '.join(facts['providers'])}, {dollars(float(facts['logged_usd']))} there",
+        f"{', '.join(facts['providers'])}, {dollars(facts['logged_usd'])} there",
     ]
     if missing["count"]:
         out.append(
@@ -90,38 +91,33 @@ def reconcile_lines(facts: dict[str, Any]) -> list[str]:
         )
     if twice["count"]:
         out.append(
-            f"billed twice: {twice['count']} attempts, {dollars(float(twice['extra_usd']))} too "
+            f"billed twice: {twice['count']} attempts, {dollars(twice['extra_usd'])} too "
             f"much (first: {twice['first'][0]})"
         )
     if again["count"]:
         out.append(
             f"paid for more than once, by retries: {again['count']} trials, "
-            f"{dollars(float(again['extra_usd']))} (first: {again['first'][0]})"
+            f"{dollars(again['extra_usd'])} (first: {again['first'][0]})"
         )
     if doubt["count"]:
         out.append(
             f"in doubt: {doubt['count']} attempts, of which {doubt['billed']} were billed "
-            f"({dollars(float(doubt['billed_usd']))}), {doubt['not_billed']} were not, and "
+            f"({dollars(doubt['billed_usd'])}), {doubt['not_billed']} were not, and "
             f"{doubt['not_listed']} are not in the log"
-            + (
-                f" (at worst {dollars(float(doubt['at_worst_usd']))})"
-                if doubt["at_worst_usd"]
-                else ""
-            )
+            + (f" (at worst {dollars(doubt['worst_case_usd'])})" if doubt["worst_case_usd"] else "")
         )
     for name, text in (("billed", "the bill in the responses"), ("computed", "our prices")):
         part = facts[name]
         if part["attempts"]:
             gap = part["difference_usd"]
-            shown = "equal to the log" if not gap else _difference_text(float(gap))
+            shown = "equal to the log" if not gap else _difference_text(gap)
             out.append(
-                f"{text}: {dollars(float(part['ours_usd']))} for {part['attempts']} attempts, "
-                f"{shown}"
+                f"{text}: {dollars(part['ours_usd'])} for {part['attempts']} attempts, {shown}"
             )
     if facts["other_rows"]:
         out.append(f"{facts['other_rows']} rows of the log belong to other requests")
     return out
 
 
-def _difference_text(difference: float) -> str:
+def _difference_text(difference: Decimal) -> str:
     return f"{dollars(abs(difference))} {'above' if difference > 0 else 'below'} the log"

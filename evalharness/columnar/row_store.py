@@ -43,9 +43,12 @@ class DictionaryEncoder:
         return code
 
     def codes(self, column: Any) -> Codes:
-        """The code of each value of an Arrow array; null is :data:`NULL_CODE`."""
-        import pyarrow as pa
+        """The code of each value of an Arrow column; null is :data:`NULL_CODE`."""
+        import pyarrow
 
+        pa: Any = pyarrow
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         dictionary: list[str] = column.dictionary.to_pylist()
@@ -134,23 +137,30 @@ class ColumnStore:
 
         return pa.chunked_array(list(self.pieces(name)), type=None if self._rows else pa.null())
 
-    def column(self, name: str) -> pa.ChunkedArray[Any]:
-        """A whole column, as ``store[name]``."""
-        return self[name]
+    @property
+    def part_count(self) -> int:
+        """How many parts were added."""
+        return len(self._rows)
 
-    def codes(self, name: str) -> Codes:
-        """The codes of a column of few distinct values."""
+    def codes(self, name: str, since: int = 0) -> Codes:
+        """The codes of a column of codes; one without any value is all :data:`NULL_CODE`.
+
+        ``since`` is the number of the first part whose rows are wanted.
+        """
+        numbers = self._pieces.get(name, [None] * len(self._rows))[since:]
         pieces = [
             np.full(rows, NULL_CODE, np.int32)
             if number is None
             else np.asarray(self._spill[number].fill_null(NULL_CODE))
-            for number, rows in zip(self._pieces[name], self._rows, strict=True)
+            for number, rows in zip(numbers, self._rows[since:], strict=True)
         ]
         return np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
 
     def take(self, name: str, rows: NDArray[Any]) -> list[Any]:
-        """The values of a column in a few rows, in their order."""
+        """The values of a column in a few rows, in their order; None in one without any."""
         result: list[Any] = [None] * len(rows)
+        if name not in self._pieces:
+            return result
         ends = np.cumsum(self._rows)
         piece_of_row = np.searchsorted(ends, rows, side="right")
         pieces: list[int] = np.unique(piece_of_row).tolist()
@@ -182,7 +192,7 @@ class ColumnStore:
             if size >= rows:
                 yield _table(batch, names)
                 batch, size = [], 0
-        if batch or not self._rows:
+        if batch or not self.num_rows:
             yield _table(batch, names) if batch else pa.table({})
 
 
@@ -193,15 +203,3 @@ def _table(rows: list[list[Any]], names: list[str]) -> pa.Table:
     pa: Any = pyarrow
     columns = zip(names, zip(*rows, strict=True), strict=True)
     return pa.table({name: pa.chunked_array(list(pieces)) for name, pieces in columns})
-
-
-def iter_tables(
-    records: pa.Table | ColumnStore, columns: Sequence[str], rows: int = 131_072
-) -> Iterator[pa.Table]:
-    """Some columns as tables of about so many rows each, at least one; absent ones are left out."""
-    if isinstance(records, ColumnStore):
-        yield from records.tables(columns, rows)
-        return
-    table = records.select([name for name in columns if name in records.column_names])
-    for start in range(0, max(1, len(table)), rows):
-        yield table.slice(start, rows)

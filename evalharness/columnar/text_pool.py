@@ -20,9 +20,6 @@ from evalharness.columnar.spill_file import FileRange, SpillFile
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Columns of outputs: in a table that is read with numbered texts they hold the numbers.
-OUTPUTS = ("text", "refusal", "tool_calls_json")
-
 MEMORY_BYTES = 64 * 2**20  # of texts in memory; the rest goes to a file
 
 

@@ -240,7 +240,7 @@ class LoadConfig(_ConfigPart, frozen=True):
 
 
 class RunConfig(_ConfigPart, frozen=True):
-    """A whole run, as validated. ``sweep`` maps axis names to values (see :mod:`.sweep`).
+    """A whole run, as validated. ``sweep`` maps axis names to values (see ``planning/sweep.py``).
 
     ``load`` is None for batch evaluation (closed loop at ``limits.concurrency``). ``results_dir``
     is a path, or a URL (``s3://bucket/folder``, ``file:///path``) whose runs are written into a

@@ -16,7 +16,7 @@ _MEGA = Decimal(1_000_000)
 _MAX_CACHED_PREFIXES = 200_000
 
 
-class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
+class RequestTokens(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of a request. ``prompt`` includes ``cached``; ``completion`` all the others."""
 
     prompt: int
@@ -50,7 +50,7 @@ class Biller:
         self._options = options
         self._cached_prefixes: dict[int, None] = {}
 
-    def count_tokens(self, request: ParsedRequest, choices: list[ChatChoice]) -> TokenCounts:
+    def count_tokens(self, request: ParsedRequest, choices: list[ChatChoice]) -> RequestTokens:
         """The tokens of a request, whose prompt is put into the cache.
 
         A prefix is cached when the same messages, from the first, were sent before.
@@ -63,7 +63,7 @@ class Biller:
                     break
                 accepted += 1
             rejected = len(predicted) - accepted
-        return TokenCounts(
+        return RequestTokens(
             prompt=request.prompt_tokens,
             cached=self._cached_tokens(request),
             # Rejected predictions are billed as completion, as the OpenAPI says.
@@ -87,7 +87,7 @@ class Biller:
             del self._cached_prefixes[next(iter(self._cached_prefixes))]
         return cached if cached >= shortest else 0
 
-    def bill(self, tokens: TokenCounts) -> Bill:
+    def bill(self, tokens: RequestTokens) -> Bill:
         """Each kind of token at its price; the dollars rounded half up to the billionth."""
         prices = self._options
         usd = (

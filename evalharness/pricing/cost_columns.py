@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.columnar.row_store import ColumnStore, iter_tables
+from evalharness.columnar.row_store import ColumnStore
 from evalharness.pricing.book import PriceBook
 from evalharness.pricing.cost_sum import CostSum
 from evalharness.pricing.picodollars import pico_sum
@@ -120,9 +120,7 @@ class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return np.where(self.known, self.pico / PICO, np.nan)
 
 
-def cost_columns(
-    records: pa.Table | ColumnStore, book: PriceBook, *, at: date | None = None
-) -> CostColumns:
+def cost_columns(records: ColumnStore, book: PriceBook, *, at: date | None = None) -> CostColumns:
     """What each record cost, and each setting.
 
     A cost supplied with an import (``cost_usd_imported``) is taken as it is. A record's day is that
@@ -133,12 +131,12 @@ def cost_columns(
     setting's known records. Records with status ``error`` get none: they may have cost nothing.
 
     Args:
-        records: a table with :data:`~evalharness.pricing.usage_columns.COLUMNS`.
+        records: with :data:`~evalharness.pricing.usage_columns.COLUMNS`; absent ones are null.
         book: the prices.
         at: the day for records without ``sent_at``; None is today.
     """
     rows = _PricedRows(PriceLookup(book, at))
-    for block in iter_tables(records, COLUMNS):
+    for block in records.tables(COLUMNS):
         rows.add(block)
     return rows.build()
 

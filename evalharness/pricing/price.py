@@ -29,7 +29,11 @@ _PICO_PER_TOKEN = 10**6  # price in USD per million tokens → pico-dollars per 
 class PriceRates(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars per million tokens.
 
-    ``cached`` None means the prompt price, ``reasoning`` None the completion price.
+    Attributes:
+        prompt: of prompt tokens.
+        completion: of completion tokens.
+        cached: of prompt tokens read from a cache; null means the prompt price.
+        reasoning: of reasoning tokens; null means the completion price.
     """
 
     prompt: Decimal

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evalharness.columnar.row_store import DictionaryEncoder
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -112,24 +114,16 @@ def read_codes(records: pa.Table, name: str) -> tuple[list[Any], Ints]:
     """Distinct values of a text column (None for null), and each row's index into them."""
     column = _column(records, name)
     if column is None:
-        return [None], np.zeros(records.num_rows, np.int64)
-    if is_dictionary(column):
-        values = [*column.dictionary.to_pylist(), None]
-        codes = column.indices.fill_null(len(values) - 1).to_numpy().astype(np.int64)
-        # Only the values that some row has, as a fresh encoding would give.
-        used = np.flatnonzero(np.bincount(codes, minlength=len(values)))
-        new_code = np.zeros(len(values), np.int64)
-        new_code[used] = np.arange(len(used))
-        return [values[code] for code in used.tolist()], new_code[codes]
-    encoded = column.dictionary_encode(null_encoding="encode")
-    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
-
-
-def is_dictionary(column: Any) -> bool:
-    """Whether an Arrow column is a dictionary of values."""
-    import pyarrow as pa
-
-    return pa.types.is_dictionary(column.type)
+        return [None] if records.num_rows else [], np.zeros(records.num_rows, np.int64)
+    encoder = DictionaryEncoder()
+    codes = encoder.codes(column).astype(np.int64)
+    values = [*encoder.values, None]  # null's code is -1, the last index
+    codes[codes < 0] = len(values) - 1
+    # Only the values that some row has: a dictionary may hold others.
+    used = np.flatnonzero(np.bincount(codes, minlength=len(values)))
+    new_code = np.zeros(len(values), np.int64)
+    new_code[used] = np.arange(len(used))
+    return [values[code] for code in used.tolist()], new_code[codes]
 
 
 def is_delivered(records: pa.Table) -> Bools:

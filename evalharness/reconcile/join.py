@@ -146,7 +146,7 @@ def _in_doubt_facts(joined: Sequence[_MatchedAttempt]) -> dict[str, Any]:
         "billed_usd": sum((item.usd for item in billed), _ZERO),
         "not_billed": len(not_billed),
         "not_listed": len(not_listed),
-        "at_worst_usd": sum((item.attempt.reserved_usd or _ZERO for item in not_listed), _ZERO),
+        "worst_case_usd": sum((item.attempt.reserved_usd or _ZERO for item in not_listed), _ZERO),
     }
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalharness.columnar.row_store import Codes, DictionaryEncoder
-from evalharness.columnar.text_pool import TextPool
+from evalharness.columnar.record_store import RecordStore
+from evalharness.columnar.row_store import NULL_CODE, Codes
 from evalharness.process.fork import ForkedTask
 from evalharness.records import Status
 from evalharness.scoring.answer_extraction import Extractor
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IMPORTED = "imported"  # name of the scores that came with an import
+#: The columns of records that are read here.
+COLUMNS = (*KEY_COLUMNS, *TEXT_COLUMNS, "score")
 
 
 class RunScores:
@@ -53,6 +55,13 @@ class RunScores:
         self._scorers = scorers
         self._table = table
         self._imported_nulls: dict[str, int] = {}
+
+    @property
+    def answer_codes(self) -> Codes | None:
+        """A code for the answer of each record, negative without one; None as for ``answers``."""
+        if self.answers is None:
+            return None
+        return np.asarray(self.answers.indices.fill_null(NULL_CODE))
 
     def add_imported(self, values: npt.NDArray[np.float64], errors: int) -> None:
         """Append the scores of an import; ``errors`` is the number of error records."""
@@ -90,13 +99,12 @@ class RunScores:
 
 
 def score_records(
-    records: pa.Table,
+    records: RecordStore,
     prompts: pa.Table,
     scorers: Sequence[Scorer],
     extractor: Extractor | None,
     *,
     answers_supplied: bool | None = None,
-    texts: TextPool | None = None,
 ) -> RunScores:
     """Score every record by every scorer and extract every answer.
 
@@ -106,14 +114,12 @@ def score_records(
     record without one counts 0 where it has a target.
 
     Args:
-        records: needs ``prompt_id text status``; ``finish_reason tool_calls_json answer score``
-            are used when present.
+        records: with :data:`COLUMNS`; absent ones count as null.
         prompts: needs ``prompt_id target_json``; ``fields_json tags messages_json`` are used when
             present.
         scorers: from :func:`~evalharness.scoring.parse_scoring`.
         extractor: from :func:`~evalharness.scoring.parse_answer_spec`.
         answers_supplied: see above.
-        texts: the pool that the numbers in columns of outputs refer to, where they hold numbers.
 
     Raises:
         ConfigError: a scorer has ``of: answer`` and no answers are defined; two equal labels.
@@ -121,22 +127,20 @@ def score_records(
 
     """
     if answers_supplied is None:
-        answers_supplied = _has_values(records, "answer")
+        answers_supplied = "answer" in records.column_names
     supplied = extractor is None and answers_supplied
-    pool = TextPool() if texts is None else texts
-    with RunScorer(prompts, scorers, extractor, supplied=supplied, texts=pool) as scorer:
-        scorer.add(scorer.encode(records, are_codes=texts is not None))
-        return scorer.finish(records, prompts)
+    with RunScorer(records, prompts, scorers, extractor, supplied=supplied) as scorer:
+        scorer.score_new_records()
+        return scorer.finish()
 
 
 class RunScorer:
     """Scores the records of a run block by block, each unique output once. A context manager.
 
     Args:
+        records: to which the blocks are added.
         prompts, scorers, extractor: see :func:`score_records`.
         supplied: the answers are those in the ``answer`` column.
-        texts: the pool of the outputs' texts.
-        encoders: of the key columns, where the caller encodes them.
         use_fork: score in a fork of this process (:class:`~evalharness.process.fork.ForkedTask`),
             while this one reads on; here where the system allows no fork, or a scorer is not
             fork-safe.
@@ -148,25 +152,25 @@ class RunScorer:
 
     def __init__(
         self,
+        records: RecordStore,
         prompts: pa.Table,
         scorers: Sequence[Scorer],
         extractor: Extractor | None,
         *,
         supplied: bool,
-        texts: TextPool,
-        encoders: Mapping[str, DictionaryEncoder] | None = None,
         use_fork: bool = False,
     ) -> None:
-        self._supplied = supplied
-        self._texts = texts
-        self._encoders = (
-            {name: DictionaryEncoder() for name in KEY_COLUMNS} if encoders is None else encoders
-        )
+        self._records = records
+        self._prompts = prompts
+        self._scored_parts = 0
+        self._columns = [
+            name for name in (*KEY_COLUMNS, *TEXT_COLUMNS) if name != "answer" or supplied
+        ]
         self._batch_scorer = BatchScorer(scorers, extractor, supplied=supplied)
-        self._outputs = UniqueOutputs(prompts, self._encoders, texts)
+        self._outputs = UniqueOutputs(prompts, records.encoders, records.texts)
         self._fork: ForkedTask[ScoreTable] | None = None
         if use_fork and all(scorer.fork_safe for scorer in scorers):
-            texts.share()
+            records.texts.share()
             with contextlib.suppress(OSError):  # the system allows no further process
                 self._fork = ForkedTask(self._score_in_fork, "judging outputs")
 
@@ -177,34 +181,10 @@ class RunScorer:
         if self._fork is not None:
             self._fork.close()
 
-    def encode(self, records: pa.Table, *, are_codes: bool) -> dict[str, Codes]:
-        """The codes of the columns of records, as :meth:`add` takes them.
-
-        ``are_codes``: texts and tool calls are numbers of the pool's texts already.
-        """
-        import pyarrow as pa
-
-        present = records.column_names
-        codes = {
-            n: self._encoders[n].codes(_single_array(records, n))
-            for n in KEY_COLUMNS
-            if n in present
-        }
-        for name in TEXT_COLUMNS:
-            if name in present and (name != "answer" or self._supplied):
-                column = _single_array(records, name)
-                if name == "answer" or not are_codes:
-                    if pa.types.is_dictionary(column.type):
-                        column = column.cast(column.type.value_type)
-                    column = self._texts.add(column)
-                codes[name] = np.asarray(column.fill_null(-1)).astype(np.int32, copy=False)
-        return codes
-
-    def add(self, codes: Mapping[str, Codes]) -> None:
-        """Score the outputs that are new in a block of records, the same columns in every block.
-
-        Codes are those of the key encoders and the text pool, negative for null.
-        """
+    def score_new_records(self) -> None:
+        """Score the outputs that are new in the records added since the last call."""
+        codes = {name: self._records.codes(name, self._scored_parts) for name in self._columns}
+        self._scored_parts = self._records.part_count
         if not self._outputs.add(codes):
             return
         if self._fork is None:
@@ -219,54 +199,36 @@ class RunScorer:
             self._batch_scorer.score_block(self._outputs)
         return self._batch_scorer.table()
 
-    def finish(self, records: Any, prompts: pa.Table) -> RunScores:
+    def finish(self) -> RunScores:
         """The scores of all records.
-
-        Args:
-            records: all of them, for the scores that came with them; ``score``, ``prompt_id`` and
-                ``status`` are read.
-            prompts: the prompts table.
 
         Raises:
             DatasetError: see :func:`score_records`.
         """
         table = self._batch_scorer.table() if self._fork is None else self._fork.result()
         scores = RunScores(self._outputs, self._batch_scorer.scorers, table)
-        if _has_values(records, "score") and IMPORTED not in scores.scores:
-            scores.add_imported(_imported_scores(records, prompts), _count_errors(records))
+        if "score" in self._records.column_names and IMPORTED not in scores.scores:
+            values = _imported_scores(self._records, self._prompts)
+            scores.add_imported(values, _count_errors(self._records))
         return scores
 
 
-def _single_array(records: pa.Table, name: str) -> Any:
-    """A column as one array, with 64-bit offsets where its texts might not fit into 2 GiB."""
-    import pyarrow as pa
-
-    column: Any = records.column(name)
-    if pa.types.is_string(column.type) and column.nbytes >= 2**31 - 1:
-        column = column.cast(pa.large_string())
-    return column.combine_chunks()
-
-
-def _has_values(records: pa.Table, name: str) -> bool:
-    return name in records.column_names and records.column(name).null_count < records.num_rows
-
-
-def _count_errors(records: pa.Table) -> int:
+def _count_errors(records: RecordStore) -> int:
     import pyarrow.compute
 
     pc: Any = pyarrow.compute
-    return int(pc.sum(pc.equal(records.column("status"), Status.ERROR.value)).as_py() or 0)
+    return int(pc.sum(pc.equal(records["status"], Status.ERROR.value)).as_py() or 0)
 
 
-def _imported_scores(records: pa.Table, prompts: pa.Table) -> npt.NDArray[np.float64]:
+def _imported_scores(records: RecordStore, prompts: pa.Table) -> npt.NDArray[np.float64]:
     """The scores that came with the records, under the rules that hold for every score."""
     import pyarrow.compute
 
     pc: Any = pyarrow.compute
-    values = np.array(records.column("score").to_numpy(), dtype=np.float64)
-    status: Any = records.column("status")
+    values = np.array(records["score"].to_numpy(), dtype=np.float64)
+    status: Any = records["status"]
     targeted: Any = prompts.filter(pc.is_valid(prompts.column("target_json")))
-    due = pc.is_in(records.column("prompt_id"), value_set=targeted.column("prompt_id"))
+    due = pc.is_in(records["prompt_id"], value_set=targeted.column("prompt_id"))
     refused = pc.and_(pc.equal(status, Status.REFUSED.value), due).to_numpy()
     values[np.isnan(values) & refused] = 0.0
     values[pc.equal(status, Status.ERROR.value).to_numpy()] = math.nan

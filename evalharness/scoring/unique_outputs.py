@@ -80,7 +80,8 @@ class UniqueOutputs:
     def add(self, codes: Mapping[str, Codes]) -> int:
         """Add a block of records, given by the codes of their columns (negative: null).
 
-        Columns are the same in every block. Returns the number of new outputs.
+        Columns are :data:`KEY_COLUMNS` and :data:`TEXT_COLUMNS`, the answer only where answers are
+        supplied. Returns the number of new outputs.
         """
         assert self._output_numbers is not None, "complete"
         numbers, first = self._output_numbers.number(*_hash_rows(codes))
@@ -155,30 +156,22 @@ class UniqueOutputs:
 
     def supplied_answers(self, block: int = -1) -> list[str | None]:
         """The answers that the outputs of a block came with."""
-        if "answer" not in self._codes:  # all are null
-            return [None] * len(self._codes["prompt_id"][block])
         return self._texts_of(self._codes["answer"][block])
 
     def _samples(self, codes: Mapping[str, Codes], answer_of: AnswerOf | None) -> Iterator[Sample]:
-        nulls: list[str | None] = [None] * len(codes["prompt_id"])
         prompt_codes: list[int] = codes["prompt_id"].tolist()
 
         def key(name: str) -> list[Any]:
-            if name not in codes:
-                return nulls
             values = [*self._encoders[name].values, None]  # null's code is -1, the last index
             return [values[code] for code in codes[name].tolist()]
-
-        def text(name: str) -> list[str | None]:
-            return self._texts_of(codes[name]) if name in codes else nulls
 
         prompt_ids = self._encoders["prompt_id"].values
         for prompt_code, output_text, status, finish_reason, tool_calls in zip(
             prompt_codes,
-            text("text"),
+            self._texts_of(codes["text"]),
             key("status"),
             key("finish_reason"),
-            text("tool_calls_json"),
+            self._texts_of(codes["tool_calls_json"]),
             strict=True,
         ):
             target, fields, tags, messages = self._prompt_of_code[prompt_code]
@@ -221,8 +214,7 @@ def _concatenate(blocks: list[Codes]) -> Codes:
 def _hash_rows(codes: Mapping[str, Codes]) -> tuple[Hashes, Hashes]:
     """128 bits for each row: prompt and text as they are, the other columns hashed."""
     columns = {name: column.astype(np.uint32).astype(np.uint64) for name, column in codes.items()}
-    text = columns.pop("text", np.uint64(0))
-    first = (columns.pop("prompt_id") << np.uint64(32)) | text
+    first = (columns.pop("prompt_id") << np.uint64(32)) | columns.pop("text")
     second = np.zeros(len(first), np.uint64)
     for column in columns.values():
         second = splitmix64(second + column + np.uint64(0x9E3779B97F4A7C15))

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.frame_builder import build_frame
-from evalharness.analysis.summary import summarise
+from evalharness.analysis.summary import SettingSummary, summarise
+from evalharness.columnar.record_store import RecordStore
 from evalharness.pricing import PriceBook
 from evalharness.pricing.cost_columns import cost_columns
 from evalharness.schema import arrow_schema
@@ -52,10 +53,10 @@ def frame_of(
     named = settings or [{"setting_id": i} for i in sorted(set(table["setting_id"].to_pylist()))]
     full = [{"label": r["setting_id"], "params_json": "{}", "axes_json": "{}", **r} for r in named]
     setting_table = pa.Table.from_pylist(full, schema=arrow_schema("settings"))
-    return build_frame(table, prompts, setting_table, **given)
+    return build_frame(RecordStore.of_table(table), prompts, setting_table, **given)
 
 
-def summary_of(frame: RunFrame, book: PriceBook | None = None) -> dict[str, Any]:
+def summary_of(frame: RunFrame, book: PriceBook | None = None) -> list[SettingSummary]:
     """The settings of a frame as a report has them; imported costs count without a price book."""
     return summarise(frame, cost_columns(frame.records, book or PriceBook([])))
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.frame_builder import build_frame
+from evalharness.columnar.record_store import RecordStore
 from evalharness.schema import arrow_type
 
 _TYPES = {
@@ -59,7 +60,7 @@ def frame(
             "cluster": pa.array([(clusters or {}).get(p) for p in prompt_ids], pa.string()),
         }
     )
-    return build_frame(records, prompts, _settings(settings))
+    return build_frame(RecordStore.of_table(records), prompts, _settings(settings))
 
 
 def _settings(settings: dict[str, dict[str, Any]]) -> pa.Table:

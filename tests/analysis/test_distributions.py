@@ -13,8 +13,8 @@ from evalharness.analysis.distributions import POINTS, ecdf
 def test_an_ecdf_rises_to_one_within_bounds(values: list[float]) -> None:
     """Few points whatever the number of values; monotone in both directions; ends at the maximum."""
     found = ecdf(np.array([*values, np.nan]))
-    points = found["ecdf"]
-    assert found["n"] == len(values)
+    points = found.ecdf
+    assert found.n == len(values)
     assert len(points) <= POINTS
     assert points == sorted(points)
     if values:

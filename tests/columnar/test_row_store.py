@@ -36,8 +36,7 @@ def test_held_rows_are_the_rows_of_the_table(run: Path) -> None:
     """Numbers of texts stand for the texts, in the order of the table; null stays null."""
     found = open_run(Run.open(run))
     held, table = found.records, Run.open(run).table("records")
-    texts = found.frame.text_pool
-    assert texts is not None
+    texts = held.texts
     for name in ("prompt_id", "repeat", "status", "latency_s", "sent_at", "finish_reason"):
         assert held[name].to_pylist() == table[name].to_pylist()
         assert held.take(name, np.array([70, 3, 70])) == table[name].take([70, 3, 70]).to_pylist()

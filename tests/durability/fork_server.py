@@ -28,7 +28,7 @@ def _load() -> None:
     import evalharness.http.auto
     import evalharness.http.reqwest_transport
     import evalharness.report.build.open_run
-    import evalharness.report.console.report
+    import evalharness.report.console_report
     import evalharness.store.parts.verify  # noqa: F401
     from evalharness.cli import main as command
     from evalharness.pricing import PriceBook

@@ -25,7 +25,7 @@ def test_the_bill_agrees_and_a_dearer_one_is_explained(in_process: Any, prompts:
     assert "check the table" not in shown
     assert "price of all models of emulator: $0.4 in" in shown
     found = json.loads(in_process("report", "same", "--json").stdout)
-    assert found["money"]["whole"]["total_usd"] > 0
+    assert found["money"]["total"]["total_usd"] > 0
     assert {row["computed_minus_billed_usd"] for row in found["money"]["billed"]} == {0}
     dearer = [f"+provider.emulator.price_{kind}={price}" for kind, price in
               {"prompt": 0.8, "cached": 0.32, "completion": 2.4, "reasoning": 8}.items()]  # fmt: skip

@@ -12,9 +12,12 @@ from evalharness.errors import ConfigError
 from evalharness.judging.config import JudgeConfig
 from evalharness.judging.judge_prompts import grade_prompts, pair_prompts
 from evalharness.judging.outputs import JudgeableOutputs
-from evalharness.report.build.judges import judging_facts
-from evalharness.report.build.report_data import ReportOverrides, build_report
-from evalharness.report.words.judge_text import judge_lines
+from evalharness.report.build_report import ReportOverrides, build_report
+from evalharness.report.sections.judges.judge_text import judge_lines
+from evalharness.report.sections.judges.judging_summary import summarise_judging
+from evalharness.report.sections.judges.section import JUDGES
+from evalharness.report.sections.scoring import SCORERS
+from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.store.folder.run import Run
 from tests.imported_run import write_run
 from tests.judging.conftest import ROWS
@@ -50,12 +53,12 @@ def test_distinct_outputs_are_judged_once_and_only_new_ones_later(
     assert main(["judge", "r", "rubric=Is it short?"]) == 0
     assert "18 requests sent" in capsys.readouterr().err
     assert main(["verify", "results/r/judge/grade"]) == 0
-    facts = judging_facts(Run.open("r"), "grade")
+    facts = summarise_judging(Run.open("r"), "grade")
     assert facts is not None
-    assert facts["rubric"] == "Is it short?"
-    assert (facts["judged"], facts["replies"], facts["cost_usd"]["replies"]) == (6, 18, 36)
-    assert facts["cost_usd"]["billed_total"] > 0
-    assert facts["agreement"]["n"] == 3
+    assert facts.rubric == "Is it short?"
+    assert (facts.judged, facts.replies, facts.cost_usd.replies) == (6, 18, 36)
+    assert facts.cost_usd.billed_total > 0
+    assert facts.agreement.n == 3
 
 
 def test_grades_become_scores_and_unread_ones_null(work: Path) -> None:
@@ -71,24 +74,24 @@ def test_grades_become_scores_and_unread_ones_null(work: Path) -> None:
     assert main(["judge", "r", "provider=emulator", answers]) == 0
     run = Run.open("r")
     built = build_report(run, SCORING)
-    cold, hot = built.data["settings"]
+    cold, hot = built.data[SETTINGS]
     # Prompts a and c; b was answered without a grade and counts nowhere.
-    assert cold["score"]["mean"] == pytest.approx((1.0 + 0.75) / 2)
-    assert cold["score"]["n"] == 3
-    assert hot["score"]["n"] == 1
-    assert hot["score"]["mean"] == 0.25
-    assert built.data["judges"][0]["unparsed"] == 3
-    assert built.data["judges"][0]["agreement"]["pairwise"] is None
+    assert cold.score.mean == pytest.approx((1.0 + 0.75) / 2)
+    assert cold.score.n == 3
+    assert hot.score.n == 1
+    assert hot.score.mean == 0.25
+    assert built.data[JUDGES][0].unparsed == 3
+    assert built.data[JUDGES][0].agreement.pairwise is None
 
 
 def test_not_judged_is_null_with_its_reason(work: Path) -> None:
     """Without a judging every score is null; a changed target makes its grades count no more."""
-    assert build_report(Run.open("r"), SCORING).data["settings"][0]["score"]["mean"] is None
+    assert build_report(Run.open("r"), SCORING).data[SETTINGS][0].score.mean is None
     assert main(["judge", "r", *JSON]) == 0
-    assert build_report(Run.open("r"), SCORING).data["settings"][0]["score"]["n"] == 5
+    assert build_report(Run.open("r"), SCORING).data[SETTINGS][0].score.n == 5
     write_run([{**row, "target": "Bonn"} for row in ROWS], "s")
     (work / "results/r/judge").rename(work / "results/s/judge")
-    assert build_report(Run.open("s"), SCORING).data["settings"][0]["score"]["mean"] is None
+    assert build_report(Run.open("s"), SCORING).data[SETTINGS][0].score.mean is None
 
 
 def test_judged_text_stays_inside_its_quotes(work: Path) -> None:
@@ -117,12 +120,12 @@ def test_a_position_biased_judge_prefers_neither(work: Path) -> None:
     )
     sides = (f"a={a}", f"b={b}")
     assert main(["judge", "r", "provider=emulator", "mode=pairwise", *sides, answers]) == 0
-    facts = judging_facts(Run.open("r"), "better")
+    facts = summarise_judging(Run.open("r"), "better")
     assert facts is not None
-    found = facts["pairwise"]
-    assert (found["preference"], found["prompts"], found["identical"]) == (0.5, 3, 2)
-    assert found["position"]["first"] == 1.0
-    assert found["position"]["consistent"] == 0.0
+    found = facts.pairwise
+    assert (found.preference, found.prompts, found.identical) == (0.5, 3, 2)
+    assert found.position.first == 1.0
+    assert found.position.consistent == 0.0
     with pytest.raises(ConfigError, match="compares two settings"):
         build_report(Run.open("r"), ReportOverrides(scoring=[{"name": "judge", "from": "better"}]))
 
@@ -141,12 +144,12 @@ def test_a_judge_that_reads_the_outputs_is_believed(work: Path) -> None:
     answers = _answers(work / "answers.jsonl", replies)
     sides = (f"a={a}", f"b={b}")
     assert main(["judge", "r", "provider=emulator", "mode=pairwise", *sides, answers]) == 0
-    facts = judging_facts(Run.open("r"), "better")
+    facts = summarise_judging(Run.open("r"), "better")
     assert facts is not None
-    found = facts["pairwise"]
-    assert found["preference"] == pytest.approx((1 + 0.5 + 1) / 3)
-    assert found["position"]["consistent"] == 1.0
-    assert found["verdicts"] == {"a": 6, "b": 0, "tie": 0}
+    found = facts.pairwise
+    assert found.preference == pytest.approx((1 + 0.5 + 1) / 3)
+    assert found.position.consistent == 1.0
+    assert found.verdicts == {"a": 6, "b": 0, "tie": 0}
 
 
 @pytest.mark.parametrize(
@@ -178,23 +181,22 @@ def test_a_budget_stops_a_judging_which_then_goes_on(
     assert "to go on: evalharness judge r --name grade limits.max_cost_usd=NEW" in said
     assert "raise limits.max_cost_usd: the next request needs at least $0.00" in said
     run = Run.open("r")
-    first = judging_facts(run, "grade")
+    first = summarise_judging(run, "grade")
     assert first is not None
     # Not "6 of 6 outputs judged" while judgements are missing.
-    assert first["missing"] == first["planned"] * first["repeats"] - first["replies"] > 0
-    assert f", {first['missing']} judgement" in judge_lines(first)[0]
+    assert first.missing == first.planned * first.repeats - first.replies > 0
+    assert f", {first.missing} judgement" in judge_lines(first)[0]
     assert main(["judge", "r"]) == 4
     assert "limits.max_cost_usd=0.0026, given to this judging before, still holds" in (
         capsys.readouterr().err
     )
-    assert 0 < first["judged"] < first["planned"] == 6
-    [scorer] = build_report(run, SCORING).data["scorers"]
-    assert {"reason": "not judged yet by `grade`", "n": 11 - scorer["scored"]} in (
-        scorer["unscored"]
-    )
+    assert 0 < first.judged < first.planned == 6
+    [scorer] = build_report(run, SCORING).data[SCORERS]
+    reasons = {entry.reason: entry.n for entry in scorer.unscored}
+    assert reasons["not judged yet by `grade`"] == 11 - scorer.scored
     assert main(["judge", "r", "limits.max_cost_usd=1"]) == 0
-    assert f"{first['judged']} were recorded before" in capsys.readouterr().err
-    assert build_report(Run.open("r"), SCORING).data["scorers"][0]["scored"] == 11
+    assert f"{first.judged} were recorded before" in capsys.readouterr().err
+    assert build_report(Run.open("r"), SCORING).data[SCORERS][0].scored == 11
 
 
 def test_repeats_that_are_missing_are_said(work: Path) -> None:
@@ -202,15 +204,15 @@ def test_repeats_that_are_missing_are_said(work: Path) -> None:
     assert main(["judge", "r", *JSON, "repeats=1"]) == 0
     stopped = ("repeats=2", "limits.max_cost_usd=0.00290", "limits.concurrency=1")
     assert main(["judge", "r", *stopped]) == 4
-    facts = judging_facts(Run.open("r"), "grade")
+    facts = summarise_judging(Run.open("r"), "grade")
     assert facts is not None
-    twice = facts["replies"] - 6
+    twice = facts.replies - 6
     assert 0 < twice < 6
     sentence = judge_lines(facts)[0]
     missing = "1 judgement" if twice == 5 else f"{6 - twice} judgements"
     assert f"6 of 6 outputs judged, {twice} of them twice, {missing} missing; of" in sentence
     assert main(["judge", "r", "limits.max_cost_usd=null"]) == 0
-    whole = judging_facts(Run.open("r"), "grade")
+    whole = summarise_judging(Run.open("r"), "grade")
     assert whole is not None
     assert "6 of 6 outputs judged, twice each; of 12 replies" in judge_lines(whole)[0]
 
@@ -219,7 +221,7 @@ def test_a_judge_that_fails_leaves_null_with_that_reason(work: Path) -> None:
     """Every request fails: exit 1, and no output has a grade of 0."""
     failing = ("provider.emulator.error_rate=1", "limits.max_attempts=1")
     assert main(["judge", "r", *JSON, *failing]) == 1
-    [scorer] = build_report(Run.open("r"), SCORING).data["scorers"]
-    assert scorer["scored"] == 0
-    reasons = {one["reason"]: one["n"] for one in scorer["unscored"]}
+    [scorer] = build_report(Run.open("r"), SCORING).data[SCORERS]
+    assert scorer.scored == 0
+    reasons = {entry.reason: entry.n for entry in scorer.unscored}
     assert reasons["the judge `grade` gave no answer: its requests failed"] == 11

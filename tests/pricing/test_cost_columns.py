@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalharness.columnar.record_store import RecordStore
 from evalharness.pricing import Price, PriceBook, PriceRates, PriceTier
 from evalharness.pricing.cost_columns import cost_columns
 from evalharness.records import Usage
@@ -49,12 +49,16 @@ NAMES = (
 SCHEMA = pa.schema([arrow_schema("records").field(name).with_nullable(True) for name in NAMES])
 
 
-def records(*rows: dict) -> pa.Table:
+def table_of(*rows: dict) -> pa.Table:
     base = {
         "setting_id": "s", "provider": "p", "model": "m", "status": "ok",
         "sent_at": datetime(2026, 7, 1, tzinfo=UTC),
     }  # fmt: skip
     return pa.Table.from_pylist([{**base, **row} for row in rows], schema=SCHEMA)
+
+
+def records(*rows: dict) -> RecordStore:
+    return RecordStore.of_table(table_of(*rows))
 
 
 def tokens(prompt, completion, cached=0, reasoning=0) -> dict:
@@ -176,25 +180,24 @@ def test_imported_costs_are_taken_as_they_are():
 
 def test_sliced_and_empty_tables():
     """Views into larger tables, chunked tables and tables without rows are read right."""
-    table = records(
+    table = table_of(
         *[tokens(i, 0) | {"billed_usd": Decimal(i), "setting_id": f"s{i}"} for i in range(9)]
     )
     part = pa.concat_tables([table.slice(3, 2), table.slice(7, 1)])
-    settings_ = cost_columns(part, BOOK).settings
+    settings_ = cost_columns(RecordStore.of_table(part), BOOK).settings
     assert {n: s.billed_total_usd for n, s in settings_.items()} == {"s3": 3, "s4": 4, "s7": 7}
-    assert cost_columns(table.slice(0, 0), BOOK).settings == {}
+    assert cost_columns(records(), BOOK).settings == {}
 
 
-def test_description_is_json_with_sources_and_amounts():
-    """What a report says about prices is plain JSON: table, date, source, gaps, dollars."""
+def test_a_report_names_sources_and_amounts():
+    """What a report says about prices: table, date, source, gaps, exact dollars."""
     rows = [tokens(100, 10), tokens(1, 1) | {"model": "x"}]
     prices = prices_used(cost_columns(records(*rows), BOOK), BOOK)
-    prices = json.loads(json.dumps(prices, allow_nan=False))
-    entry = prices["used"][0]
-    assert (entry["provider"], entry["model"], entry["table"]) == ("p", "m", "override")
-    assert (entry["as_of"], entry["valid_from"], entry["source"]) == (None, "2026-06-01", None)
-    assert [(row["provider"], row["model"]) for row in prices["unpriced"]] == [("p", "x")]
-    assert prices["settings"]["s"]["total_usd"] == 0.000052000001
+    entry = prices.used[0]
+    assert (entry.provider, entry.model, entry.table) == ("p", "m", "override")
+    assert (entry.as_of, entry.valid_from, entry.source) == (None, date(2026, 6, 1), None)
+    assert [(row.provider, row.model) for row in prices.unpriced] == [("p", "x")]
+    assert prices.settings["s"].total_usd == Decimal("0.000052000001")
 
 
 def test_reasons_of_an_unknown_cost():

@@ -54,7 +54,7 @@ def test_every_kind_of_disagreement_is_counted() -> None:
     assert facts["trials_billed_more_than_once"]["extra_usd"] == Decimal("0.3")
     assert facts["in_doubt"] == {
         "count": 3, "billed": 1, "billed_usd": Decimal("0.3"), "not_billed": 1, "not_listed": 1,
-        "at_worst_usd": Decimal("0.5"),
+        "worst_case_usd": Decimal("0.5"),
     }  # fmt: skip
     assert facts["billed"]["difference_usd"] == Decimal("-0.1")
     assert facts["computed"]["difference_usd"] == Decimal("0.02")

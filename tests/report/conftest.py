@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
 
-from evalharness.report.build.report_data import Report
+from evalharness.report.build_report import Report
 from tests.report import runs
+from tests.report.json_reports import json_of
 
 Row = dict[str, Any]
 
@@ -28,4 +28,4 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Report:
 @pytest.fixture
 def data(sweep: Report) -> Row:
     """The JSON of the sweep, to change at will."""
-    return copy.deepcopy(sweep.data)
+    return json_of(sweep.data)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evalharness.report.build.report_data import Report, build_report
+from evalharness.report.build_report import Report, build_report
 from evalharness.schema import arrow_schema
 from evalharness.store.folder.imported_run import write_imported_run
 from evalharness.store.folder.run import Run

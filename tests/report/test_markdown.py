@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
-from evalharness.report.build.report_data import Report
-from evalharness.report.markdown import as_markdown, escape_text
-from evalharness.report.summary_text import summary_text
+from evalharness.report.build_report import Report
+from evalharness.report.markdown import as_markdown
+from evalharness.report.sections.headline.section import headline
+from evalharness.report.words.markdown_text import escape_text
+from tests.report.json_reports import report_of
 
 Row = dict[str, Any]
 
 
 def test_markdown_tells_the_same_story(data: Row) -> None:
     """Answers, caveats and one table row a setting are in the Markdown."""
-    text, story = as_markdown(data), summary_text(data)
+    text, story = as_markdown(report_of(data)), headline(report_of(data))
     for answer in story.answers:
         assert escape_text(answer.text) in text
     for row in data["settings"]:
@@ -52,21 +54,3 @@ def test_markdown_of_hostile_names_starts_nothing(hostile: Report) -> None:
 def test_markdown_escapes(text: str, shown: str) -> None:
     """What would be active is escaped, what would not is left readable."""
     assert escape_text(text) == shown
-
-
-def test_markdown_has_the_load_points(data: Row) -> None:
-    """What a benchmark measured stands in a summary too."""
-    point = {
-        "label": "poisson 10/s", "valid": False, "invalid": ["late"], "state": "done",
-        "requested_rate": 10.0, "achieved_rate": 9.5, "throughput_per_s": 9.4,
-        "output_tokens_per_s": 170.0, "concurrency": {"mean": 0.7, "asked": None},
-        "goodput": None, "schedule_delay_s": {"p99": 0.0774, "max": 0.1},
-        "requests": {"failed": 1, "sent": 200, "retries": 0}, "errors": [],
-        "tpot_s": {"p50": 0.002, "p95": 0.003},
-        "latency_s": {o: {"n": 199, "p50": 0.07, "p95": 0.1, "p99": 0.4} for o in ("sent", "scheduled")},
-        "ttft_s": {o: {"n": 199, "p50": 0.03, "p95": 0.05, "p99": None} for o in ("sent", "scheduled")},
-    }  # fmt: skip
-    data["load"] = {"points": [point], "searches": [], "unfinished_measurements": 0}
-    text = as_markdown(data)
-    assert "| poisson 10/s INVALID | 10 | 9.5 | 9.4 |" in text
-    assert "| poisson 10/s | sent | 199 | 0.03/0.05/— |" in text

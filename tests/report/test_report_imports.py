@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from evalharness.report.build.report_data import Report
+from evalharness.report.build_report import Report
 
 
 def test_a_report_loads_neither_pandas_nor_what_draws_tables(sweep: Report) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.columnar.text_pool import TextPool
+from evalharness.columnar.record_store import RecordStore
 from evalharness.errors import ConfigError, DatasetError
 from evalharness.records import Status
 from evalharness.schema import arrow_schema
@@ -23,7 +23,7 @@ from evalharness.scoring.answer_status import MAX_TIMEOUTS
 from evalharness.scoring.run_scores import RunScorer, RunScores, score_records
 
 
-def records(rows: list[dict[str, Any]]) -> pa.Table:
+def table_of(rows: list[dict[str, Any]]) -> pa.Table:
     """Records with the stored schema; columns that may not be null get a value."""
     filled = [
         {
@@ -39,6 +39,10 @@ def records(rows: list[dict[str, Any]]) -> pa.Table:
         for place, row in enumerate(rows)
     ]
     return pa.Table.from_pylist(filled, schema=arrow_schema("records"))
+
+
+def records(rows: list[dict[str, Any]]) -> RecordStore:
+    return RecordStore.of_table(table_of(rows))
 
 
 def prompts(targets: dict[str, Any], **fields: Any) -> pa.Table:
@@ -160,10 +164,11 @@ def test_supplied_answers() -> None:
 
 def test_supplied_answers_all_null() -> None:
     """An answer column known to be supplied makes every delivered answer unparsed."""
-    table = records([{"text": "a"}])
-    left_out = table.drop_columns([n for n in ("answer",) if n in table.column_names])
-    for one in (table, left_out):  # a column without a value may be left out
-        result = score_records(one, prompts({"p": "a"}), [], None, answers_supplied=True)
+    table = table_of([{"text": "a"}])
+    for one in (table, table.drop_columns(["answer"])):  # may be left out when without a value
+        result = score_records(
+            RecordStore.of_table(one), prompts({"p": "a"}), [], None, answers_supplied=True
+        )
         assert result.answer_status is not None
         assert result.answer_status.to_pylist() == ["unparsed"]
 
@@ -249,11 +254,11 @@ def test_equals_judging_one_by_one(rows: list[dict[str, Any]], chunks: int) -> N
     """Scores do not depend on duplicates, order or how the table is cut into chunks."""
     targets = {"p": "a", "q": 4}
     scorers = parse_scoring([{"name": "exact"}, {"name": "numeric"}, {"name": "f1", "not": True}])
-    whole = records(rows)
+    whole = table_of(rows)
     size = max(1, len(rows) // chunks)
     pieces = [whole.slice(at, size) for at in range(0, len(rows), size)]
     table = pa.concat_tables(pieces) if pieces else whole
-    result = score_records(table, prompts(targets), scorers, None)
+    result = score_records(RecordStore.of_table(table), prompts(targets), scorers, None)
     for place, one in enumerate(rows):
         sample = Sample(
             text=one["text"],
@@ -274,17 +279,20 @@ def test_judging_in_a_copy_of_the_process(
     rows: list[dict[str, Any]], size: int, supplied: bool
 ) -> None:
     """Block by block, with texts and prompts of earlier blocks: scores, answers and why as here."""
-    table, about = records(rows), prompts({"p": "a", "q": 4})
+    table, about = table_of(rows), prompts({"p": "a", "q": 4})
     found: list[RunScores] = []
     for aside in (False, True):
         scorers = parse_scoring([{"name": "exact"}, {"name": "f1"}])
         extractor = None if supplied else parse_answer_spec("last_number")
+        store = RecordStore()
         with RunScorer(
-            about, scorers, extractor, supplied=supplied, texts=TextPool(), use_fork=aside
+            store, about, scorers, extractor, supplied=supplied, use_fork=aside
         ) as grader:
             for at in range(0, len(rows), size):
-                grader.add(grader.encode(table.slice(at, size), are_codes=False))
-            found.append(grader.finish(table, about))
+                part = table.slice(at, size)
+                store.add(part, store.encode(part))
+                grader.score_new_records()
+            found.append(grader.finish())
     here, there = found
     assert here.answers is not None
     assert there.answers is not None
@@ -299,10 +307,13 @@ def test_judging_in_a_copy_of_the_process(
 def test_a_users_function_judges_in_the_process_that_loaded_it() -> None:
     """Threads and files that its module has opened are not in a copy of the process."""
     scorers = parse_scoring([{"name": "python", "path": f"{__name__}.own_process"}])
-    table, about = records([{"text": "a"}]), prompts({"p": "a"})
-    with RunScorer(about, scorers, None, supplied=False, texts=TextPool(), use_fork=True) as grader:
-        grader.add(grader.encode(table, are_codes=False))
-        assert grader.finish(table, about).scores.popitem()[1].tolist() == [1]
+    store, table = RecordStore(), table_of([{"text": "a"}])
+    with RunScorer(
+        store, prompts({"p": "a"}), scorers, None, supplied=False, use_fork=True
+    ) as grader:
+        store.add(table, store.encode(table))
+        grader.score_new_records()
+        assert grader.finish().scores.popitem()[1].tolist() == [1]
 
 
 _HERE = os.getpid()
@@ -315,9 +326,10 @@ def own_process(sample: Sample) -> bool:
 
 def test_dictionary_encoded_columns() -> None:
     """Columns read as dictionaries give the same as plain ones."""
-    table = records([{"text": "a"}, {"text": None}, {"text": "b"}, {"text": "a"}])
-    for name in ("text", "status", "prompt_id"):
+    table = table_of([{"text": "a"}, {"text": None}, {"text": "b"}, {"text": "a"}])
+    for name in ("status", "prompt_id"):
         place = table.column_names.index(name)
         table = table.set_column(place, name, table.column(name).dictionary_encode())
-    result = score_records(table, prompts({"p": "a"}), parse_scoring([{"name": "exact"}]), None)
+    scorers, store = parse_scoring([{"name": "exact"}]), RecordStore.of_table(table)
+    result = score_records(store, prompts({"p": "a"}), scorers, None)
     assert result.scores["exact"].tolist() == [1, 0, 0, 1]

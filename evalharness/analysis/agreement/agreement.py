@@ -9,8 +9,7 @@ hypergeometric identity ``TAR@k = sum_v C(c_v, k) / C(n, k)``, whose k = 2 is pa
 
 from __future__ import annotations
 
-from typing import Any
-
+import msgspec
 import numpy as np
 
 from evalharness.analysis.data import json_values, variants
@@ -19,20 +18,71 @@ from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.statuses import EMPTY, REFUSED, TRUNCATED
 from evalharness.analysis.data.variants import VariantCounts
 
+#: An interval over whole clusters: absent where prompts name none, null where it is undefined.
+ClusterInterval = list[float] | None | msgspec.UnsetType
 
-def agreement(frame: RunFrame, counts: VariantCounts | None) -> list[dict[str, Any]]:
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the repeats of a setting agree, in their texts or in their answers.
+
+    Shares are in [0, 1]. A figure is null where no prompt has enough repeats.
+
+    Attributes:
+        pairwise: chance that two repeats of a prompt agree, mean over prompts.
+        ci95: ``[low, high]`` of it over prompts; null where it is undefined.
+        ci95_clusters: the same with whole clusters as the unit; absent where prompts name none.
+        tar: total agreement rate by k, from 2 to ``n``: chance that k repeats are all equal, mean
+            over the prompts that have k.
+        tar_at_n: share of prompts whose ``n`` repeats are all equal.
+        tar_at_n_ci95: ``[low, high]`` of it (Wilson).
+        n: the largest number of usable repeats of a prompt.
+        prompts: prompts with at least two usable repeats.
+        tar_prompts: prompts with at least k usable repeats, by k.
+        modal_share: share of the commonest variant among the repeats of a prompt, mean over
+            prompts.
+        distinct: different variants of a prompt, mean over prompts.
+        effective_outputs: how many variants a prompt behaves like (exp of the entropy), mean over
+            prompts.
+    """
+
+    pairwise: float | None
+    ci95: list[float] | None
+    ci95_clusters: ClusterInterval = msgspec.UNSET
+    tar: dict[str, float | None]
+    tar_at_n: float | None
+    tar_at_n_ci95: list[float] | None
+    n: int
+    prompts: int
+    tar_prompts: dict[str, int]
+    modal_share: float | None
+    distinct: float | None
+    effective_outputs: float | None
+
+
+class Sensitivity(msgspec.Struct, frozen=True, kw_only=True):
+    """The pairwise agreement of a setting under other rules, in [0, 1]; null where undefined.
+
+    Attributes:
+        without_truncated: truncated outputs left out (they can agree only up to max_tokens).
+        strict: of texts, each error a variant of its own: a lower bound.
+        equal_refusals, equal_empty: share of pairs that agree because both are the same refusal
+            (or empty): the part of ``pairwise`` that is not an answer.
+        strict_answer: of answers, each error a variant of its own; null without answers.
+    """
+
+    without_truncated: float | None
+    strict: float | None
+    equal_refusals: float | None
+    equal_empty: float | None
+    strict_answer: float | None
+
+
+def agreement(frame: RunFrame, counts: VariantCounts | None) -> list[Agreement]:
     """Describe the agreement of each setting, from the variants counted in its cells.
 
     Args:
         frame: the run.
         counts: variants of outputs or of answers; None when there are none to compare.
-
-    Returns:
-        One a setting: ``pairwise`` with ``ci95``; ``tar`` for every k from 2 to ``n`` (the largest
-        number of usable repeats) and ``tar_prompts``, how many prompts have k of them;
-        ``tar_at_n`` with its Wilson interval; ``modal_share``, ``distinct`` and
-        ``effective_outputs``; ``prompts``, how many have at least two usable repeats.
-
     """
     if counts is None:
         max_repeats = _max_repeats(
@@ -46,44 +96,37 @@ def agreement(frame: RunFrame, counts: VariantCounts | None) -> list[dict[str, A
     max_repeats = _max_repeats(frame, counts.n)
     rates, prompts = variants.tar(counts, frame.setting_of_cell, len(frame.setting_ids))
     unanimous = _unanimous(frame, counts, max_repeats)
-    out: list[dict[str, Any]] = []
+    out: list[Agreement] = []
     for s in range(len(frame.setting_ids)):
         n = int(max_repeats[s])
         ks = range(2, n + 1)
         tar = {str(k): json_values.number(rates[k - 2][s]) for k in ks}
         with_n = int(prompts[n - 2][s]) if n >= 2 else 0
         out.append(
-            {
-                "pairwise": json_values.mean(pairwise[s]),
-                "ci95": json_values.mean_interval(pairwise[s]),
-                **cluster_interval(frame, pairwise[s]),
-                "tar": tar,
-                "tar_at_n": tar[str(n)] if n >= 2 else None,
-                "tar_at_n_ci95": json_values.share_interval(int(unanimous[s]), with_n),
-                "n": n,
-                "prompts": int(np.count_nonzero(~np.isnan(pairwise[s]))),
-                "tar_prompts": {str(k): int(prompts[k - 2][s]) for k in ks},
-                "modal_share": json_values.mean(modal[s]),
-                "distinct": json_values.mean(distinct[s]),
-                "effective_outputs": json_values.mean(effective[s]),
-            }
+            Agreement(
+                pairwise=json_values.mean(pairwise[s]),
+                ci95=json_values.mean_interval(pairwise[s]),
+                ci95_clusters=cluster_interval(frame, pairwise[s]),
+                tar=tar,
+                tar_at_n=tar[str(n)] if n >= 2 else None,
+                tar_at_n_ci95=json_values.share_interval(int(unanimous[s]), with_n),
+                n=n,
+                prompts=int(np.count_nonzero(~np.isnan(pairwise[s]))),
+                tar_prompts={str(k): int(prompts[k - 2][s]) for k in ks},
+                modal_share=json_values.mean(modal[s]),
+                distinct=json_values.mean(distinct[s]),
+                effective_outputs=json_values.mean(effective[s]),
+            )
         )
     return out
 
 
-def _no_agreement(n: int) -> dict[str, Any]:
-    """The keys of :func:`agreement` where there is nothing to compare."""
-    unknown: dict[str, Any] = dict.fromkeys(
-        ("pairwise", "ci95", "tar_at_n", "tar_at_n_ci95", "modal_share", "distinct")
-    )
-    return {
-        **unknown,
-        "effective_outputs": None,
-        "tar": {},
-        "tar_prompts": {},
-        "n": n,
-        "prompts": 0,
-    }
+def _no_agreement(n: int) -> Agreement:
+    """The agreement where there is nothing to compare."""
+    return Agreement(
+        pairwise=None, ci95=None, tar={}, tar_at_n=None, tar_at_n_ci95=None, n=n, prompts=0,
+        tar_prompts={}, modal_share=None, distinct=None, effective_outputs=None,
+    )  # fmt: skip
 
 
 def _by_setting(frame: RunFrame, by_cell: Floats) -> Floats:
@@ -103,37 +146,42 @@ def _unanimous(frame: RunFrame, counts: VariantCounts, max_repeats: Ints) -> Int
     return np.bincount(setting[all_repeats], minlength=len(frame.setting_ids))
 
 
-def cluster_interval(frame: RunFrame, values: Floats) -> dict[str, Any]:
-    """Return the interval over whole clusters, where prompts name clusters."""
+def cluster_interval(frame: RunFrame, values: Floats) -> ClusterInterval:
+    """Return the interval over whole clusters; unset where prompts name none."""
     if frame.clusters is None:
-        return {}
-    return {"ci95_clusters": json_values.mean_interval(values, clusters=frame.clusters)}
+        return msgspec.UNSET
+    return json_values.mean_interval(values, clusters=frame.clusters)
 
 
-def sensitivity(frame: RunFrame) -> list[dict[str, Any]]:
-    """Describe the agreement of each setting under other rules; null where undefined.
-
-    * ``without_truncated``: truncated outputs left out (they can agree only up to max_tokens);
-    * ``strict``: each error is a variant of its own, a lower bound;
-    * ``equal_refusals``, ``equal_empty``: the share of pairs that agree because both are the same
-      refusal (or empty): the part of ``pairwise`` that is not an answer.
-    """
+def sensitivity(frame: RunFrame) -> list[Sensitivity]:
+    """Describe the agreement of each setting under other rules."""
     outputs, answers = frame.output_variants, frame.answer_variants
     # An error that is a variant of its own makes pairs, none of them equal.
     failed = np.bincount(frame.cell[~frame.usable], minlength=frame.cells)
-    tables = {
-        "without_truncated": _without(frame, frame.status == TRUNCATED),
-        "strict": variants.pairwise_agreement(outputs, repeats=outputs.n + failed),
-        "equal_refusals": _equal_share(frame, frame.status == REFUSED),
-        "equal_empty": _equal_share(frame, frame.status == EMPTY),
-    }
-    if answers is not None:
-        tables["strict_answer"] = variants.pairwise_agreement(answers, repeats=answers.n + failed)
-    rows = {name: _by_setting(frame, values) for name, values in tables.items()}
+    strict_answer = (
+        np.full(frame.cells, np.nan)
+        if answers is None
+        else variants.pairwise_agreement(answers, repeats=answers.n + failed)
+    )
+
+    def means(by_cell: Floats) -> list[float | None]:
+        return [json_values.mean(row) for row in _by_setting(frame, by_cell)]
+
+    columns = zip(
+        means(_without(frame, frame.status == TRUNCATED)),
+        means(variants.pairwise_agreement(outputs, repeats=outputs.n + failed)),
+        means(_equal_share(frame, frame.status == REFUSED)),
+        means(_equal_share(frame, frame.status == EMPTY)),
+        means(strict_answer),
+        strict=True,
+    )
     return [
-        {name: json_values.mean(values[s]) for name, values in rows.items()}
-        for s in range(len(frame.setting_ids))
-    ]
+        Sensitivity(
+            without_truncated=without, strict=strict, equal_refusals=refusals, equal_empty=empty,
+            strict_answer=answer,
+        )
+        for without, strict, refusals, empty, answer in columns
+    ]  # fmt: skip
 
 
 def _without(frame: RunFrame, rows: Bools) -> Floats:

@@ -8,13 +8,14 @@ experiments: a group may differ because its prompts do.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis.agreement.within_prompt_contrasts import (
     CONTRASTED,
     GroupComparison,
+    WithinPromptContrast,
     contrasts,
     groups_to_compare,
 )
@@ -44,7 +45,49 @@ _LENGTHS = (21.0, 101.0, 501.0, 2001.0, 10001.0)
 _LENGTH_NAMES = ["0-20", "21-100", "101-500", "501-2000", "2001-10000", "> 10000"]
 
 
-def breakdowns(frame: RunFrame, limit: int = MAX_PAIRS) -> list[dict[str, Any]]:
+class PairGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Pairs of repeats that have something in common.
+
+    Attributes:
+        group: what they have in common.
+        agreement: mean over prompts of the share of equal pairs; null where undefined.
+        pairs: how many pairs are in the group.
+        prompts: how many prompts have such pairs.
+    """
+
+    group: str
+    agreement: float | None
+    pairs: int
+    prompts: int
+
+
+class Breakdown(msgspec.Struct, frozen=True, kw_only=True):
+    """The agreement of a setting by what pairs of repeats have in common.
+
+    Groups are in a fixed order; those without pairs are left out.
+
+    Attributes:
+        all_pairs: whether every pair was compared.
+        system_fingerprint, response_model: equal, different, unknown (either is null); then the
+            commonest values that both repeats have.
+        time_gap: by the time between the two being sent.
+        in_flight: by the larger number of requests in flight.
+        output_length: by the longer output's text, in characters.
+        cached_tokens: in neither, one or both prompts.
+        contrasts: two groups of a table compared within the same prompts.
+    """
+
+    all_pairs: bool
+    system_fingerprint: list[PairGroup]
+    response_model: list[PairGroup]
+    time_gap: list[PairGroup]
+    in_flight: list[PairGroup]
+    output_length: list[PairGroup]
+    cached_tokens: list[PairGroup]
+    contrasts: list[WithinPromptContrast]
+
+
+def breakdowns(frame: RunFrame, limit: int = MAX_PAIRS) -> list[Breakdown]:
     """Break down the agreement of each setting by what pairs of repeats have in common.
 
     Args:
@@ -52,18 +95,7 @@ def breakdowns(frame: RunFrame, limit: int = MAX_PAIRS) -> list[dict[str, Any]]:
         limit: about how many pairs are compared in all (see :func:`.pairs_of_repeats`).
 
     Returns:
-        One a setting, table by table a list of rows ``{"group", "agreement", "pairs",
-        "prompts"}`` in a fixed order, groups without pairs left out:
-
-        * ``system_fingerprint``, ``response_model``: equal, different, unknown (either is null),
-          then the commonest values that both repeats have;
-        * ``time_gap``: between the two being sent;
-        * ``in_flight``: the larger number of requests in flight;
-        * ``output_length``: the longer output's text, in characters;
-        * ``cached_tokens``: in neither, one or both prompts.
-
-        ``contrasts`` (see :func:`.within_prompt_contrasts.contrasts`) compares two groups of a
-        table within the same prompts; ``all_pairs`` says whether every pair was compared.
+        One a setting, in the frame's order.
 
     """
     pairs = pairs_of_repeats(frame, limit)
@@ -75,37 +107,40 @@ def breakdowns(frame: RunFrame, limit: int = MAX_PAIRS) -> list[dict[str, Any]]:
         "output_length": lambda f, p: [_output_length(f, p)],
         "cached_tokens": lambda f, p: [_cached_tokens(f, p)],
     }
-    out: list[dict[str, Any]] = [{"all_pairs": pairs.complete} for _ in frame.setting_ids]
+    groups_of: list[dict[str, list[PairGroup]]] = [
+        {name: [] for name in tables} for _ in frame.setting_ids
+    ]
     compared: dict[str, GroupComparison] = {}
     for name, table in tables.items():
-        for row in out:
-            row[name] = []
         for index, (names, group) in enumerate(table(frame, pairs)):
             counts, equal = count_pairs(pairs, group, len(names), frame.cells)
-            _append_rows(frame, names, counts, equal, [row[name] for row in out])
+            _append_groups(frame, names, counts, equal, [row[name] for row in groups_of])
             if name in CONTRASTED and index == 0:
                 groups = groups_to_compare(name, counts)
                 if groups is not None:
                     indices = list(groups)
                     compared[name] = GroupComparison(names, groups, counts[indices], equal[indices])
-    for row, setting_contrasts in zip(out, contrasts(frame, compared), strict=True):
-        row["contrasts"] = setting_contrasts
-    return out
+    return [
+        Breakdown(all_pairs=pairs.complete, contrasts=setting_contrasts, **setting_groups)
+        for setting_groups, setting_contrasts in zip(
+            groups_of, contrasts(frame, compared), strict=True
+        )
+    ]
 
 
-def _append_rows(
-    frame: RunFrame, names: list[str], counts: Ints, equal: Ints, rows: list[list[Any]]
+def _append_groups(
+    frame: RunFrame, names: list[str], counts: Ints, equal: Ints, groups: list[list[PairGroup]]
 ) -> None:
     for index, name in enumerate(names):
         share, n, with_pairs = mean_agreement(counts[index], equal[index], len(frame.prompt_ids))
         for s in np.flatnonzero(n).tolist():
-            rows[s].append(
-                {
-                    "group": name,
-                    "agreement": json_values.number(share[s]),
-                    "pairs": int(n[s]),
-                    "prompts": int(with_pairs[s]),
-                }
+            groups[s].append(
+                PairGroup(
+                    group=name,
+                    agreement=json_values.number(share[s]),
+                    pairs=int(n[s]),
+                    prompts=int(with_pairs[s]),
+                )
             )
 
 
@@ -144,7 +179,7 @@ def _in_flight(frame: RunFrame, pairs: RepeatPairs) -> Groups:
 
 
 def _output_length(frame: RunFrame, pairs: RepeatPairs) -> Groups:
-    chars = take(text_lengths(frame.records, "text", frame.text_pool), frame.rows)
+    chars = take(text_lengths(frame.records, "text"), frame.rows)
     return _larger(chars, pairs, _LENGTHS, _LENGTH_NAMES)
 
 

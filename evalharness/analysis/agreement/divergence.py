@@ -8,8 +8,6 @@ random sample of them, and edit distances stop when :data:`EDIT_WORK` is spent. 
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import numpy as np
 
@@ -22,17 +20,41 @@ PAIRS_PER_SETTING = (50, 2_000)  # lower and upper limit
 EDIT_WORK = 4_000_000_000  # characters × characters of edit distance in a report
 
 
-def divergence(frame: RunFrame) -> list[dict[str, Any]]:
-    """Describe the unequal pairs of repeats of each setting.
+class Divergence(msgspec.Struct, frozen=True, kw_only=True):
+    """The unequal pairs of repeats of a setting.
 
-    Returns:
-        One a setting: ``first_difference_chars``, the median length of the common prefix in
-        characters; ``first_difference_tokens``, the same in tokens over ``token_pairs`` pairs that
-        both carry logprobs; ``edit_similarity``, the mean of 1 - Levenshtein / longer length over
-        ``edit_pairs`` pairs; ``unequal_pairs`` there are, ``pairs`` compared, ``sampled`` whether
-        that is fewer. Null where no two outputs differ.
-
+    Attributes:
+        first_difference_chars: median length of the common prefix in characters; null where no
+            two outputs differ.
+        first_difference_tokens: the same in tokens, of the pairs that both carry logprobs; null
+            where there is none.
+        token_pairs: pairs that both carry logprobs.
+        edit_similarity: mean of 1 - Levenshtein distance / longer length, in [0, 1]; null where
+            no pair was measured.
+        edit_pairs: pairs it was measured for.
+        unequal_pairs: pairs of repeats that differ.
+        pairs: of these, how many were compared.
+        sampled: whether not all of them were.
     """
+
+    first_difference_chars: float | None
+    first_difference_tokens: float | None
+    token_pairs: int
+    edit_similarity: float | None
+    edit_pairs: int
+    unequal_pairs: int
+    pairs: int
+    sampled: bool
+
+
+_NO_DIVERGENCE = Divergence(
+    first_difference_chars=None, first_difference_tokens=None, token_pairs=0, edit_similarity=None,
+    edit_pairs=0, unequal_pairs=0, pairs=0, sampled=False,
+)  # fmt: skip
+
+
+def divergence(frame: RunFrame) -> list[Divergence]:
+    """Describe the unequal pairs of repeats of each setting."""
     settings = max(1, len(frame.setting_ids))
     lower, upper = PAIRS_PER_SETTING
     limit = min(upper, max(lower, MAX_PAIRS // settings))
@@ -110,35 +132,26 @@ def _sampled_pairs(cell: Ints, count: Ints, n: Ints, limit: int) -> tuple[Ints, 
 
 def _describe_pairs(
     frame: RunFrame, rows: Ints, texts: list[str], unequal: tuple[Ints, Ints, int], work: int
-) -> dict[str, Any]:
+) -> Divergence:
     """Describe the unequal pairs of a setting; ``texts`` are the outputs of ``rows``."""
     left, right, total = unequal
     if total == 0:
-        return {
-            "first_difference_chars": None,
-            "first_difference_tokens": None,
-            "token_pairs": 0,
-            "edit_similarity": None,
-            "edit_pairs": 0,
-            "unequal_pairs": 0,
-            "pairs": 0,
-            "sampled": False,
-        }
+        return _NO_DIVERGENCE
     firsts, seconds = (np.searchsorted(rows, side) for side in (left, right))
     pairs: list[tuple[int, int]] = list(zip(firsts.tolist(), seconds.tolist(), strict=True))
     chars = [common_prefix(texts[a], texts[b]) for a, b in pairs]
     edits = _edit_similarities([(texts[a], texts[b]) for a, b in pairs], work)
     tokens = _token_prefixes(frame, rows, pairs)
-    return {
-        "first_difference_chars": float(np.median(chars)),
-        "first_difference_tokens": float(np.median(tokens)) if len(tokens) else None,
-        "token_pairs": len(tokens),
-        "edit_similarity": float(edits.mean()) if len(edits) else None,
-        "edit_pairs": len(edits),
-        "unequal_pairs": total,
-        "pairs": len(pairs),
-        "sampled": len(pairs) < total,
-    }
+    return Divergence(
+        first_difference_chars=float(np.median(chars)),
+        first_difference_tokens=float(np.median(tokens)) if len(tokens) else None,
+        token_pairs=len(tokens),
+        edit_similarity=float(edits.mean()) if len(edits) else None,
+        edit_pairs=len(edits),
+        unequal_pairs=total,
+        pairs=len(pairs),
+        sampled=len(pairs) < total,
+    )
 
 
 def _edit_similarities(pairs: list[tuple[str, str]], work: int) -> Floats:

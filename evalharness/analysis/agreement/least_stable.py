@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import msgspec
 import numpy as np
 
 from evalharness.analysis.agreement.divergence import common_prefix
@@ -16,14 +15,52 @@ from evalharness.analysis.data.statuses import STATUSES
 MAX_COUNTS = 10  # variants whose counts are listed for one prompt
 
 
-def least_stable(frame: RunFrame, n: int = 20) -> list[dict[str, Any]]:
+class TopOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the commonest outputs of a prompt under one setting.
+
+    Attributes:
+        text: the whole text.
+        count: how many repeats gave it.
+        status: of its first occurrence.
+        repeat: the repeat of its first occurrence.
+    """
+
+    text: str
+    count: int
+    status: str
+    repeat: int
+
+
+class UnstableCell(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt under one setting whose repeats are not all alike.
+
+    Attributes:
+        setting_id, label: the setting.
+        prompt_id: the prompt.
+        n: usable repeats.
+        agreement: pairwise agreement of the repeats.
+        distinct: how many different outputs there are.
+        counts: of the commonest different outputs, at most ten, commonest first.
+        top: the two commonest outputs.
+        first_difference_chars: where those two first differ, in characters from the start.
+    """
+
+    setting_id: str
+    label: str
+    prompt_id: str
+    n: int
+    agreement: float
+    distinct: int
+    counts: list[int]
+    top: list[TopOutput]
+    first_difference_chars: int
+
+
+def least_stable(frame: RunFrame, n: int = 20) -> list[UnstableCell]:
     """List the prompts whose repeats agree least, over all settings; only unstable ones.
 
     Returns:
-        At most ``n``, ascending by pairwise agreement (then by more effective outputs): ids, the
-        number of usable repeats ``n``, ``agreement``, ``distinct``, ``counts`` of the commonest
-        variants, the two commonest as ``top`` (text, count, status, repeat of first occurrence)
-        and ``first_difference_chars``, where those two first differ.
+        At most ``n``, ascending by pairwise agreement (then by more effective outputs).
 
     """
     variants_of_run = frame.output_variants
@@ -32,26 +69,13 @@ def least_stable(frame: RunFrame, n: int = 20) -> list[dict[str, Any]]:
     cells = np.flatnonzero(agreement < 1.0)
     worst = cells[np.lexsort((-effective[cells], agreement[cells]))[:n]]
     return [
-        {
-            **_names(frame, int(cell)),
-            "n": int(variants_of_run.n[cell]),
-            "agreement": float(agreement[cell]),
-            **_top_variants(frame, int(cell)),
-        }
+        _unstable_cell(frame, int(cell), int(variants_of_run.n[cell]), float(agreement[cell]))
         for cell in worst
     ]
 
 
-def _names(frame: RunFrame, cell: int) -> dict[str, Any]:
+def _unstable_cell(frame: RunFrame, cell: int, n: int, agreement: float) -> UnstableCell:
     setting, prompt = divmod(cell, len(frame.prompt_ids))
-    return {
-        "setting_id": frame.setting_ids[setting],
-        "label": frame.label(setting),
-        "prompt_id": frame.prompt_ids[prompt],
-    }
-
-
-def _top_variants(frame: RunFrame, cell: int) -> dict[str, Any]:
     variants_of_run = frame.output_variants
     start, stop = np.searchsorted(
         variants_of_run.cell, np.array([cell, cell + 1], variants_of_run.cell.dtype)
@@ -60,18 +84,22 @@ def _top_variants(frame: RunFrame, cell: int) -> dict[str, Any]:
     order = np.argsort(-counts, kind="stable")
     rows: Ints = firsts[order[:2]]
     texts = joined_text(frame, rows)
-    top = [
-        {
-            "text": text,
-            "count": int(count),
-            "status": STATUSES[int(frame.status[row])],
-            "repeat": int(frame.repeat[row]),
-        }
-        for text, count, row in zip(texts, counts[order[:2]], rows, strict=True)
-    ]
-    return {
-        "distinct": len(counts),
-        "counts": counts[order[:MAX_COUNTS]].tolist(),
-        "top": top,
-        "first_difference_chars": common_prefix(texts[0], texts[1]),
-    }
+    return UnstableCell(
+        setting_id=frame.setting_ids[setting],
+        label=frame.label(setting),
+        prompt_id=frame.prompt_ids[prompt],
+        n=n,
+        agreement=agreement,
+        distinct=len(counts),
+        counts=counts[order[:MAX_COUNTS]].tolist(),
+        top=[
+            TopOutput(
+                text=text,
+                count=int(count),
+                status=STATUSES[int(frame.status[row])],
+                repeat=int(frame.repeat[row]),
+            )
+            for text, count, row in zip(texts, counts[order[:2]], rows, strict=True)
+        ],
+        first_difference_chars=common_prefix(texts[0], texts[1]),
+    )

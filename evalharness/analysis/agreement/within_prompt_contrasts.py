@@ -7,9 +7,10 @@ prompts that have pairs in both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
@@ -29,6 +30,28 @@ _GROUPS: dict[str, tuple[int, int] | None] = {
 CONTRASTED = frozenset(_GROUPS)
 
 
+class WithinPromptContrast(msgspec.Struct, frozen=True, kw_only=True):
+    """Two groups of a breakdown of one setting, compared within prompts.
+
+    Attributes:
+        by: the breakdown.
+        group: the group that is compared.
+        against: the group it is compared with.
+        difference: mean over prompts of the agreement in ``group`` minus that in ``against``.
+        prompts: how many have pairs in both groups; at least six.
+        p: of sign flips over prompts; null where undefined.
+        p_adjusted: p adjusted by Holm over all contrasts of the run; null where p is.
+    """
+
+    by: str
+    group: str
+    against: str
+    difference: float
+    prompts: int
+    p: float | None
+    p_adjusted: float | None
+
+
 class GroupComparison(NamedTuple):
     """Two groups of a breakdown.
 
@@ -45,7 +68,19 @@ class GroupComparison(NamedTuple):
     equal_pairs: Ints
 
 
-def contrasts(frame: RunFrame, tables: Mapping[str, GroupComparison]) -> list[list[dict[str, Any]]]:
+class _PromptDifferences(NamedTuple):
+    """The differences of two groups by prompt, of one breakdown of one setting; NaN unknown."""
+
+    setting: int
+    by: str
+    group: str
+    against: str
+    values: Floats
+
+
+def contrasts(
+    frame: RunFrame, tables: Mapping[str, GroupComparison]
+) -> list[list[WithinPromptContrast]]:
     """Compare two groups of each breakdown in each setting.
 
     Args:
@@ -53,31 +88,41 @@ def contrasts(frame: RunFrame, tables: Mapping[str, GroupComparison]) -> list[li
         tables: the breakdowns in which two groups occur.
 
     Returns:
-        One list a setting, an entry for each breakdown with at least six prompts in both groups:
-        ``by``, ``group``, ``against``, ``difference`` (the mean over ``prompts`` of the agreement
-        in ``group`` minus that in ``against``), ``p`` of sign flips over prompts and
-        ``p_adjusted``, Holm over all entries of the run.
+        One list a setting, an entry for each breakdown with at least six prompts in both groups.
 
     """
-    out: list[list[dict[str, Any]]] = [[] for _ in frame.setting_ids]
-    rows: list[dict[str, Any]] = []
-    columns: list[Floats] = []
+    rows = [row for row in _differences(frame, tables) if _known(row.values) >= MIN_PROMPTS]
+    out: list[list[WithinPromptContrast]] = [[] for _ in frame.setting_ids]
+    if not rows:
+        return out
+    p = stats.sign_flip(np.column_stack([row.values for row in rows]), clusters=frame.clusters)
+    for row, raw, adjusted in zip(rows, p, stats.holm(p)[0], strict=True):
+        contrast = WithinPromptContrast(
+            by=row.by,
+            group=row.group,
+            against=row.against,
+            difference=float(row.values[np.isfinite(row.values)].mean()),
+            prompts=_known(row.values),
+            p=json_values.number(raw),
+            p_adjusted=json_values.number(adjusted),
+        )
+        out[row.setting].append(contrast)
+    return out
+
+
+def _differences(
+    frame: RunFrame, tables: Mapping[str, GroupComparison]
+) -> Iterator[_PromptDifferences]:
     for name, table in tables.items():
         group, against = (table.names[index] for index in table.groups)
         shares = np.where(table.pairs > 0, table.equal_pairs / np.maximum(table.pairs, 1), np.nan)
-        for setting, values in enumerate((shares[0] - shares[1]).reshape(len(out), -1)):
-            prompts = int(np.isfinite(values).sum())
-            if prompts < MIN_PROMPTS:
-                continue
-            row = {"by": name, "group": group, "against": against}
-            rows.append({**row, "difference": json_values.mean(values), "prompts": prompts})
-            out[setting].append(rows[-1])
-            columns.append(values)
-    if rows:
-        p = stats.sign_flip(np.column_stack(columns), clusters=frame.clusters)
-        for row, raw, adjusted in zip(rows, p, stats.holm(p)[0], strict=True):
-            row.update(p=json_values.number(raw), p_adjusted=json_values.number(adjusted))
-    return out
+        differences = (shares[0] - shares[1]).reshape(len(frame.setting_ids), -1)
+        for setting, values in enumerate(differences):
+            yield _PromptDifferences(setting, name, group, against, values)
+
+
+def _known(values: Floats) -> int:
+    return int(np.isfinite(values).sum())
 
 
 def groups_to_compare(name: str, pairs: Ints) -> tuple[int, int] | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalharness.analysis import stats
 from evalharness.analysis.comparison.compare import Comparisons
+from evalharness.analysis.comparison.comparison import Comparison
 from evalharness.analysis.comparison.matching import SettingPair, find_pairs
-from evalharness.analysis.comparison.trends import Trends
+from evalharness.analysis.comparison.trends import Trend, Trends
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.join_runs import JoinedRuns
 from evalharness.errors import ConfigError
@@ -22,8 +23,8 @@ class RunComparisons(NamedTuple):
         not_comparable: axes along which no two settings differ in that axis alone, with the reason.
     """
 
-    comparisons: list[dict[str, Any]]
-    trends: list[dict[str, Any]]
+    comparisons: list[Comparison]
+    trends: list[Trend]
     not_comparable: dict[str, str]
 
 

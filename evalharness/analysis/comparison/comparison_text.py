@@ -1,51 +1,96 @@
-"""Comparisons as one line of text each."""
+"""The words of a comparison: its parts in two spellings, and the line that the JSON has.
+
+Every output says a comparison with the functions of this module: the ``sentence`` of the JSON in
+the spelling :data:`PLAIN`, reports in that of ``report/sections/comparisons/words.py``.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from evalharness.analysis.comparison.comparison import Comparison
+from evalharness.analysis.comparison.trend import Trend
+from evalharness.analysis.data.json_values import JsonValues
 from evalharness.analysis.data.metrics import is_share
-from evalharness.analysis.stats.design import MIN_PROMPTS
+
+ONE_SIDE_ONLY = "with a value on one side only left out"
 
 
-def comparison_line(row: dict[str, Any]) -> str:
-    """Return a comparison as one line, e.g.
+class Spelling(NamedTuple):
+    """How names and figures are written in the words of a comparison.
 
-    ``temperature=1.0 vs temperature=0.0: score −1.2 pp [−3.4, +1.0], p=.28 (311 up / 333 down /
-    356 tied, n=1000, K=10); detectable: 3.1 pp``.
+    Functions of figures take the metric, the figure and the largest of the figures shown side by
+    side, which may choose the unit of all.
+
+    Attributes:
+        sides: template of what is compared: ``by``, ``a`` and ``b`` are filled in.
+        pooled: template of what a pooled comparison is the mean of: the number of pairs.
+        link: what stands between an axis and its value.
+        value: writes a value on an axis.
+        difference: writes a signed difference with its unit.
+        interval: writes the ends of its interval, or why there is none.
     """
-    head = f"{_name(row, 'a')} vs {_name(row, 'b')}{_stratum(row)}: {row['metric']}"
-    if not row["n"]:
-        return f"{head}: no prompt has a value on both sides"
-    metric = row["metric"]
-    text = (
-        f"{head} {format_amount(row['difference'], metric, sign=True)} {_ends(row['ci95'], metric)}"
-    )
-    if row["ratio"] is not None:
-        text += f", ×{row['ratio']['value']:.3g}"
-    text += f", {p_text(row['p'])}"
-    if row["family"] > 1:
-        text += f" (adjusted for {row['family']}: {p_text(row['p_adjusted'])})"
-    text += (
-        f" ({row['wins']} up / {row['losses']} down / {row['ties']} tied, "
-        f"n={row['n']}, K={_repeats(row['repeats'])}{_unmatched(row['unmatched'])})"
-    )
-    text += f"; detectable: {_detectable_text(row)}"
-    text += _equivalence_text(row)
-    return "; ".join([text, *remarks(row)])
+
+    sides: str
+    pooled: str
+    link: str
+    value: Callable[[Any], str]
+    difference: Callable[[str, float, float], str]
+    interval: Callable[[str, list[float] | None, float], str]
 
 
-def remarks(row: dict[str, Any]) -> list[str]:
+# ── parts ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sides_text(row: Comparison, spelling: Spelling) -> str:
+    """What is compared with what."""
+    a, b = spelling.value(row.a_value), spelling.value(row.b_value)
+    return spelling.sides.format(by=row.by, a=a, b=b)
+
+
+def stratum_text(stratum: JsonValues, spelling: Spelling) -> str:
+    """The values of the other axes, which both sides share; empty where there is none."""
+    return ", ".join(
+        f"{axis}{spelling.link}{spelling.value(value)}" for axis, value in stratum.items()
+    )
+
+
+def place_text(row: Comparison | Trend, spelling: Spelling) -> str:
+    """Where it was compared, to be appended: pairs that were pooled, or a stratum."""
+    if isinstance(row, Comparison) and row.pooled:
+        return f" ({spelling.pooled.format(len(row.a_settings))})"
+    return f" at {stratum_text(row.stratum, spelling)}" if row.stratum else ""
+
+
+def difference_text(row: Comparison, spelling: Spelling) -> str:
+    """The difference with its interval."""
+    largest = row.largest_figure
+    size = spelling.difference(row.metric, row.difference or 0.0, largest)
+    return f"{size} {spelling.interval(row.metric, row.ci95, largest)}"
+
+
+def remarks(row: Comparison) -> list[str]:
     """Caveats of a comparison: what else differs, errors as failures, and missing values."""
-    also = row["also_differs"]
-    differing = f"the sides also differ in {', '.join(also)}" if also else ""
-    return [text for text in (differing, _strict_text(row), _missing_text(row)) if text]
+    also = f"the sides also differ in {', '.join(row.also_differs)}" if row.also_differs else ""
+    return [text for text in (also, _strict_text(row), _missing_text(row)) if text]
 
 
-def format_amount(value: float, metric: str, *, sign: bool = False) -> str:
-    """Return a value of a metric with its unit: shares in percentage points, the rest as it is."""
-    number = _number(100.0 * value if is_share(metric) else value, metric, sign=sign)
-    return f"{number} {_unit(metric)}".rstrip()
+def _strict_text(row: Comparison) -> str:
+    """The score difference when every error counts as a failure."""
+    test = row.errors_as_failures
+    if test is None or test.difference is None:
+        return ""
+    difference = format_amount(test.difference, row.metric, sign=True)
+    return f"with errors as failures {difference} ({p_text(test.p)})"
+
+
+def _missing_text(row: Comparison) -> str:
+    missing = row.missing
+    if not missing.differs:
+        return ""
+    a, b = (f"{100 * (share or 0.0):.1f} %" for share in (missing.a, missing.b))
+    return f"read with care: {a} against {b} of the trials have no value ({p_text(missing.p)})"
 
 
 def p_text(p: float | None) -> str:
@@ -60,40 +105,79 @@ def p_text(p: float | None) -> str:
     return "p=" + (digits.removeprefix("0"))
 
 
-def _detectable_text(row: dict[str, Any]) -> str:
-    """The smallest detectable difference, or why there is none."""
-    metric, mde = row["metric"], row["mde"]
-    if mde is None:
-        reason = "one prompt" if row["n"] == 1 else "every prompt differs by the same amount"
-        return f"not estimable ({reason})"
-    if is_underpowered(row):
-        return f"none with {row['n']} prompts" if row["n"] > 1 else "none with one prompt"
-    if row["mde_from"] == "spread":
-        return format_amount(mde, metric)
-    constant = "differs by the same" if row["wins"] or row["losses"] else "is tied"
-    return f"{format_amount(mde, metric)} at most (every prompt {constant})"
+# ── the JSON's spelling ──────────────────────────────────────────────────────────────────────────
 
 
-def is_underpowered(row: dict[str, Any]) -> bool:
-    """Whether no difference can be detected: beyond 100 points, or too few prompts for any p < .05.
+def comparison_line(row: Comparison) -> str:
+    """Return a comparison as one line, e.g.
 
-    Five prompts that all differ in one direction give p = .0625 by sign flips, four give .0625 by
-    McNemar's mid-p.
+    ``temperature=1.0 vs temperature=0.0: score −1.2 pp [−3.4, +1.0], p=.28 (311 up / 333 down /
+    356 tied, n=1000, K=10); detectable: 3.1 pp``.
     """
-    if is_share(row["metric"]) and (row["mde"] or 0.0) > 1.0:
-        return True
-    return row["n"] < (MIN_PROMPTS - 1 if row["mcnemar"] else MIN_PROMPTS)
+    head = f"{sides_text(row, PLAIN)}{place_text(row, PLAIN)}: {row.metric}"
+    if not row.n:
+        return f"{head}: no prompt has a value on both sides"
+    ratio = "" if row.ratio is None else f", ×{row.ratio.value:.3g}"
+    unmatched = f", {row.unmatched.total} {ONE_SIDE_ONLY}" if row.unmatched.total else ""
+    text = (
+        f"{head} {difference_text(row, PLAIN)}{ratio}, {_test_text(row)} "
+        f"({row.wins} up / {row.losses} down / {row.ties} tied, n={row.n}, "
+        f"K={_repeats(row.repeats)}{unmatched})"
+        f"; detectable: {_detectable_text(row)}{_equivalence_text(row)}"
+    )
+    return "; ".join([text, *remarks(row)])
 
 
-def _equivalence_text(row: dict[str, Any]) -> str:
+def trend_line(row: Trend) -> str:
+    """Return a trend as one line."""
+    head = f"{row.metric} over {row.by}{place_text(row, PLAIN)}"
+    if row.slope is None:
+        return f"{head}: no prompt has a value at every setting"
+    ends = "interval not defined"
+    if row.ci95 is not None:
+        ends = ", ".join(format_amount(end, row.metric, sign=True) for end in row.ci95)
+    slope = f"{format_amount(row.slope, row.metric, sign=True)} per unit [{ends}]"
+    dropped = f", {row.dropped} without a value at every setting left out" if row.dropped else ""
+    return f"{head}: {slope}, {_test_text(row)} (n={row.n}{dropped})"
+
+
+def format_amount(value: float, metric: str, *, sign: bool = False) -> str:
+    """Return a value of a metric with its unit: shares in percentage points, the rest as it is."""
+    number = _number(100.0 * value if is_share(metric) else value, metric, sign=sign)
+    return f"{number} {_unit(metric)}".rstrip()
+
+
+def _test_text(row: Comparison | Trend) -> str:
+    """The p value, and the adjusted one where there are several tests."""
+    adjusted = f" (adjusted for {row.family}: {p_text(row.p_adjusted)})" if row.family > 1 else ""
+    return f"{p_text(row.p)}{adjusted}"
+
+
+def _detectable_text(row: Comparison) -> str:
+    """The smallest detectable difference, or why there is none."""
+    if row.mde is None:
+        reason = "one prompt" if row.n == 1 else "every prompt differs by the same amount"
+        return f"not estimable ({reason})"
+    if row.is_underpowered:
+        return f"none with {row.n} prompts" if row.n > 1 else "none with one prompt"
+    size = format_amount(row.mde, row.metric)
+    if row.mde_from == "spread":
+        return size
+    constant = "is tied" if row.all_tied else "differs by the same"
+    return f"{size} at most (every prompt {constant})"
+
+
+def _equivalence_text(row: Comparison) -> str:
     """The result of the equivalence test, where a margin was given."""
-    test = row["equivalence"]
+    test = row.equivalence
     if test is None:
         return ""
-    margin = format_amount(test["margin"], row["metric"])
-    if test["p"] is None:
-        return f"; equivalent within ±{margin}: not testable without spread"
-    return f"; equivalent within ±{margin}: {p_text(test['p'])}"
+    result = "not testable without spread" if test.p is None else p_text(test.p)
+    return f"; equivalent within ±{format_amount(test.margin, row.metric)}: {result}"
+
+
+def _repeats(repeats: tuple[int, int]) -> str:
+    return str(repeats[0]) if repeats[0] == repeats[1] else f"{repeats[0]} and {repeats[1]}"
 
 
 def _unit(metric: str) -> str:
@@ -108,7 +192,11 @@ def _number(value: float, metric: str, *, sign: bool) -> str:
     return text.replace("-", "−") if sign else text
 
 
-def _ends(ci: list[float] | None, metric: str) -> str:
+def _difference(metric: str, value: float, _: float) -> str:
+    return format_amount(value, metric, sign=True)
+
+
+def _interval(metric: str, ci: list[float] | None, _: float) -> str:
     if ci is None:
         return "[interval not defined]"
     if is_share(metric):
@@ -117,51 +205,15 @@ def _ends(ci: list[float] | None, metric: str) -> str:
     return "[" + ", ".join(_number(end, metric, sign=True) for end in ci) + "]"
 
 
-def _name(row: dict[str, Any], side: str) -> str:
-    return f"{row['by']}={_value(row[f'{side}_value'])}"
-
-
-def _stratum(row: dict[str, Any]) -> str:
-    if row["pooled"]:
-        return f" (pooled over {len(row['a_settings'])} matched pairs)"
-    if not row["stratum"]:
-        return ""
-    return " at " + stratum_text(row["stratum"])
-
-
-def stratum_text(stratum: dict[str, Any]) -> str:
-    """Name the values of the other axes: ``seed=42, top_p=not sent``."""
-    return ", ".join(f"{key}={_value(value)}" for key, value in stratum.items())
-
-
 def _value(value: Any) -> str:
     return "not sent" if value is None else str(value)
 
 
-def _repeats(repeats: list[int]) -> str:
-    return str(repeats[0]) if repeats[0] == repeats[1] else f"{repeats[0]} and {repeats[1]}"
-
-
-def _unmatched(unmatched: dict[str, int]) -> str:
-    """How many prompts were left out because one side has no value for them."""
-    prompts = unmatched["a"] + unmatched["b"]
-    return f", {prompts} with a value on one side only left out" if prompts else ""
-
-
-def _strict_text(row: dict[str, Any]) -> str:
-    """The score difference when every error counts as a failure."""
-    test = row["errors_as_failures"]
-    if test is None or test["difference"] is None:
-        return ""
-    difference = format_amount(test["difference"], row["metric"], sign=True)
-    return f"with errors as failures {difference} ({p_text(test['p'])})"
-
-
-def _missing_text(row: dict[str, Any]) -> str:
-    missing = row["missing"]
-    if not missing["differs"]:
-        return ""
-    return (
-        f"read with care: {100 * missing['a']:.1f} % against {100 * missing['b']:.1f} % of the "
-        f"trials have no value ({p_text(missing['p'])})"
-    )
+PLAIN = Spelling(
+    sides="{by}={a} vs {by}={b}",
+    pooled="pooled over {} matched pairs",
+    link="=",
+    value=_value,
+    difference=_difference,
+    interval=_interval,
+)

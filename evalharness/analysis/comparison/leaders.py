@@ -9,8 +9,9 @@ biased upwards; the intervals bound it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
@@ -25,7 +26,45 @@ DIRECTIONS = {"agreement": 1, "agreement_answer": 1, "score": 1, "latency_s": -1
 LEVEL = 0.05
 
 
-def leaders(frame: RunFrame, *, seed: int = 0) -> dict[str, Any]:
+class LeaderContrast(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting against the leader of a metric, paired by prompt.
+
+    Attributes:
+        setting_id: the setting.
+        value: its mean over prompts, in the unit of the metric.
+        difference: mean over the prompts of it minus the leader; null where they share no prompt.
+        ci95: 95 % interval of the difference; null where it is undefined.
+        n: prompts with a value of both.
+        p: p value of the difference; null where it is undefined.
+        p_adjusted: p value adjusted over the other settings of the metric; null where p is.
+    """
+
+    setting_id: str
+    value: float
+    difference: float | None
+    ci95: list[float] | None
+    n: int
+    p: float | None
+    p_adjusted: float | None
+
+
+class Leaders(msgspec.Struct, frozen=True, kw_only=True):
+    """The leading setting in a metric, and those that are not detectably worse.
+
+    Attributes:
+        setting_id: the leader, which has the best mean over prompts.
+        value: its mean over prompts, in the unit of the metric.
+        group: ids of the leading settings: the leader, then those that are not detectably worse.
+        others: every other setting with a value.
+    """
+
+    setting_id: str
+    value: float
+    group: list[str]
+    others: list[LeaderContrast]
+
+
+def leaders(frame: RunFrame, *, seed: int = 0) -> dict[str, Leaders | None]:
     """Find the leading group of each metric in :data:`DIRECTIONS`.
 
     Args:
@@ -33,10 +72,7 @@ def leaders(frame: RunFrame, *, seed: int = 0) -> dict[str, Any]:
         seed: of the sign flips and the resampling.
 
     Returns:
-        By metric, None where fewer than two settings have a value: ``setting_id`` of the leader,
-        its ``value``, ``group`` (ids: the leader first, then those not detectably worse) and
-        ``others``, one a setting with a value: ``setting_id``, ``value``, ``difference`` (it minus
-        the leader, over the ``n`` prompts both have), ``ci95``, ``p`` and ``p_adjusted``.
+        By metric, None where fewer than two settings have a value.
 
     """
     by_metric = {metric: _Leader.of(frame, metric, sign) for metric, sign in DIRECTIONS.items()}
@@ -57,57 +93,74 @@ def leaders(frame: RunFrame, *, seed: int = 0) -> dict[str, Any]:
     }
 
 
+def is_settled(leaders: Leaders) -> bool:
+    """Whether the leading group is small enough to be a result.
+
+    At least a quarter of the other settings must be outside it: one setting of thirty that is
+    detectably worse does not make the other twenty-nine the best.
+    """
+    beaten = len(leaders.others) + 1 - len(leaders.group)
+    return 0 < len(leaders.others) <= 4 * beaten
+
+
 class _Leader(NamedTuple):
     """The leader in a metric; ``differences`` of the others to it, prompts × others."""
 
     metric: str
     best: int
     others: list[int]
-    means: list[float | None]
+    means: dict[int, float]
     differences: Floats
 
     @classmethod
     def of(cls, frame: RunFrame, metric: str, sign: int) -> _Leader | None:
         table = cell_means(frame, metric)
-        means = [_mean(table[:, s]) for s in range(table.shape[1])]
-        known = [s for s, mean in enumerate(means) if mean is not None]
-        if len(known) < 2:
+        columns = ((s, _mean(table[:, s])) for s in range(table.shape[1]))
+        means = {s: mean for s, mean in columns if mean is not None}
+        if len(means) < 2:
             return None
-        best = max(known, key=lambda s: (sign * (means[s] or 0.0), -s))
-        others = [s for s in known if s != best]
+        best = max(means, key=lambda s: (sign * means[s], -s))
+        others = [s for s in means if s != best]
         return cls(metric, best, others, means, table[:, others] - table[:, [best]])
 
 
-def _describe_leader(frame: RunFrame, leader: _Leader, p: Floats, seed: int) -> dict[str, Any]:
-    metric, best, means = leader.metric, leader.best, leader.means
+def _describe_leader(frame: RunFrame, leader: _Leader, p: Floats, seed: int) -> Leaders:
     # A setting that shares no prompt with the leader has no p, and stays in the group.
     adjusted, _ = stats.holm(p)
-    rows = [
-        _describe_other(frame, s, metric, means[s], leader.differences[:, i], seed)
-        | {"p": number(p[i]), "p_adjusted": number(adjusted[i])}
-        for i, s in enumerate(leader.others)
+    others = [
+        _contrast(frame, leader, i, (number(p[i]), number(adjusted[i])), seed)
+        for i in range(len(leader.others))
     ]
-    group = [r["setting_id"] for r in rows if r["p_adjusted"] is None or r["p_adjusted"] >= LEVEL]
-    return {
-        "setting_id": frame.setting_ids[best],
-        "value": means[best],
-        "group": [frame.setting_ids[best], *group],
-        "others": rows,
-    }
+    undetected = [o.setting_id for o in others if o.p_adjusted is None or o.p_adjusted >= LEVEL]
+    best = frame.setting_ids[leader.best]
+    return Leaders(
+        setting_id=best,
+        value=leader.means[leader.best],
+        group=[best, *undetected],
+        others=others,
+    )
 
 
-def _describe_other(
-    frame: RunFrame, setting: int, metric: str, value: float | None, differences: Floats, seed: int
-) -> dict[str, Any]:
-    scale = "difference" if metric in SHARE_METRICS else "real"
+def _contrast(
+    frame: RunFrame,
+    leader: _Leader,
+    index: int,
+    p_values: tuple[float | None, float | None],
+    seed: int,
+) -> LeaderContrast:
+    setting, differences = leader.others[index], leader.differences[:, index]
+    scale = "difference" if leader.metric in SHARE_METRICS else "real"
     ends = stats.mean_ci(differences, clusters=frame.clusters, scale=scale, seed=seed)
-    return {
-        "setting_id": frame.setting_ids[setting],
-        "value": value,
-        "difference": _mean(differences),
-        "ci95": interval(ends),
-        "n": int(np.isfinite(differences).sum()),
-    }
+    p, p_adjusted = p_values
+    return LeaderContrast(
+        setting_id=frame.setting_ids[setting],
+        value=leader.means[setting],
+        difference=_mean(differences),
+        ci95=interval(ends),
+        n=int(np.isfinite(differences).sum()),
+        p=p,
+        p_adjusted=p_adjusted,
+    )
 
 
 def _mean(values: Floats) -> float | None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from evalharness.analysis.data.join_runs import SettingColumn
+from evalharness.analysis.data.json_values import JsonValues
 from evalharness.config.parameter_values import comparison_key
 from evalharness.config.strict_yaml import YamlError, parse_yaml
 from evalharness.errors import ConfigError
@@ -30,7 +31,7 @@ class SettingPair(msgspec.Struct, frozen=True, kw_only=True):
     baseline: tuple[SettingColumn, ...]
     value: Any
     baseline_value: Any
-    stratum: dict[str, Any]
+    stratum: JsonValues
 
     @property
     def pooled(self) -> bool:
@@ -233,5 +234,5 @@ def _one_setting_per_run(columns: Sequence[SettingColumn]) -> bool:
     return len({column.run for column in columns}) == len(columns)
 
 
-def _stratum(column: SettingColumn, others: Sequence[str], axis: str) -> dict[str, Any]:
+def _stratum(column: SettingColumn, others: Sequence[str], axis: str) -> JsonValues:
     return {name: axis_value(column, name) for name in others if name != axis}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from evalharness.analysis import stats
+from evalharness.analysis.comparison.comparison import PercentileDifference
 from evalharness.analysis.comparison.paired_metric import PairedMetric
 from evalharness.analysis.data.join_runs import Ints, JoinedRuns, SettingColumn
 from evalharness.analysis.data.json_values import interval
@@ -23,8 +22,8 @@ class Percentiles:
         self._metric = metric
         self._sides: dict[tuple[tuple[int, ...], bytes], _Side] = {}
 
-    def compare(self, paired: PairedMetric) -> dict[str, Any] | None:
-        """Compare the percentiles over the trials of the joined prompts; None without any."""
+    def compare(self, paired: PairedMetric) -> dict[str, PercentileDifference]:
+        """Compare ``p50`` and ``p95`` over the trials of the joined prompts; empty without any."""
         prompts = np.flatnonzero(paired.joined)
         key = np.packbits(paired.joined).tobytes()
         a, b = (
@@ -32,12 +31,12 @@ class Percentiles:
             for columns in (paired.pair.compared, paired.pair.baseline)
         )
         return {
-            name: {
-                "a": top.value,
-                "b": base.value,
-                "difference": top.value - base.value,
-                "ci95": interval(stats.quantile_difference(top, base)),
-            }
+            name: PercentileDifference(
+                top.value,
+                base.value,
+                top.value - base.value,
+                interval(stats.quantile_difference(top, base)),
+            )
             for name, top, base in zip(_SHARES, a, b, strict=False)
         }
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from itertools import combinations
 from textwrap import wrap
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
@@ -18,6 +18,64 @@ from evalharness.process.text import plural
 
 REPEATS = (1, 2, 3, 5, 10)
 WIDTH = 100  # of lines for people
+
+
+class ScoreVariances(msgspec.Struct, frozen=True, kw_only=True):
+    """How much scores vary, in squares of scores from 0 to 1.
+
+    Attributes:
+        omega2: variance between prompts of the true difference of two settings.
+        within_a, within_b: variance between repeats of a prompt under each setting.
+    """
+
+    omega2: float
+    within_a: float
+    within_b: float
+
+
+class DetectionOption(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes to detect a difference with some number of repeats.
+
+    Attributes:
+        repeats: of each prompt.
+        prompts: number of prompts it needs.
+        trials: of both settings together.
+        cost_usd: their cost, US dollars; null is unknown.
+        mde: smallest difference that the prompts there are detect, 0 to 1; null where their number
+            is unknown.
+        enough: whether the prompts there are do; null where their number is unknown.
+    """
+
+    repeats: int
+    prompts: int
+    trials: int
+    cost_usd: float | None
+    mde: float | None
+    enough: bool | None
+
+
+class DetectionPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How to detect a difference in mean score between two settings.
+
+    Attributes:
+        difference: to be detected, 0 to 1.
+        level: confidence level of the test, 0 to 1.
+        power: chance of detecting the difference if it exists, 0 to 1.
+        components: how much scores vary.
+        source: what that is known from, in words.
+        assumed: names of the components that are assumed; ``all`` where each of them is.
+        options: one a number of repeats.
+        lines: the same for people.
+    """
+
+    difference: float
+    level: float
+    power: float
+    components: ScoreVariances
+    source: str
+    assumed: list[str]
+    options: list[DetectionOption]
+    lines: list[str]
 
 
 def parse_difference(text: str) -> float:
@@ -47,7 +105,7 @@ def plan_detection(
     repeats: Sequence[int] = REPEATS,
     level: float = 0.95,
     power: float = 0.8,
-) -> dict[str, Any]:
+) -> DetectionPlan:
     """Plan how to detect a difference in mean score between two settings.
 
     Args:
@@ -61,13 +119,6 @@ def plan_detection(
         repeats: which K to tabulate.
         level: of the test.
         power: the chance of detecting the difference if it exists.
-
-    Returns:
-        ``components`` (variances, 0..1 scale) with ``source`` in words and ``assumed`` names;
-        ``options``: for each K the ``prompts`` needed, ``trials`` for both settings together,
-        ``cost_usd`` (None unknown), ``mde`` with the prompts there are (None unknown) and
-        ``enough`` (whether these do); ``lines``, the same for people.
-
     """
     components, assumed = stats.TYPICAL_COMPONENTS, ["all"]
     source = "published runs at T=0 against T=1 (--from RUN takes one of yours)"
@@ -76,37 +127,34 @@ def plan_detection(
         source = f"{pilot_name}: {origin}"
         cost_per_trial_usd = cost_per_trial_usd or _mean_cost(pilot)
         prompts = prompts or len(pilot.prompt_ids)
-    options: list[dict[str, Any]] = []
+    options: list[DetectionOption] = []
     for k in repeats:
         needed = stats.prompts_needed(components, difference, k, level=level, power=power)
         trials = 2 * needed * k
         mde = None
         if prompts is not None:
             mde = stats.minimum_detectable(components, prompts, k, level=level, power=power)
-        options.append(
-            {
-                "repeats": k,
-                "prompts": needed,
-                "trials": trials,
-                "cost_usd": None if cost_per_trial_usd is None else trials * cost_per_trial_usd,
-                "mde": mde,
-                "enough": None if prompts is None else needed <= prompts,
-            }
+        option = DetectionOption(
+            repeats=k,
+            prompts=needed,
+            trials=trials,
+            cost_usd=None if cost_per_trial_usd is None else trials * cost_per_trial_usd,
+            mde=mde,
+            enough=None if prompts is None else needed <= prompts,
         )
-    return {
-        "difference": difference,
-        "level": level,
-        "power": power,
-        "components": {
-            "omega2": components.omega2,
-            "within_a": components.within_a,
-            "within_b": components.within_b,
-        },
-        "source": source,
-        "assumed": assumed,
-        "options": options,
-        "lines": _plan_lines(difference, power, options, prompts, source),
-    }
+        options.append(option)
+    return DetectionPlan(
+        difference=difference,
+        level=level,
+        power=power,
+        components=ScoreVariances(
+            omega2=components.omega2, within_a=components.within_a, within_b=components.within_b
+        ),
+        source=source,
+        assumed=assumed,
+        options=options,
+        lines=_plan_lines(difference, power, options, prompts, source),
+    )
 
 
 def pilot_components(pilot: RunFrame) -> tuple[stats.VarianceComponents, str, list[str]]:
@@ -182,38 +230,38 @@ def _mean_cost(pilot: RunFrame) -> float | None:
 def _plan_lines(
     difference: float,
     power: float,
-    options: list[dict[str, Any]],
+    options: list[DetectionOption],
     prompts: int | None,
     source: str,
 ) -> list[str]:
-    affordable = [option for option in options if option["enough"]]
-    best = min(affordable or options, key=lambda option: (option["trials"], option["repeats"]))
-    fewest = min(options, key=lambda option: option["prompts"])
+    affordable = [option for option in options if option.enough]
+    best = min(affordable or options, key=lambda option: (option.trials, option.repeats))
+    fewest = min(options, key=lambda option: option.prompts)
     lines = [
         f"to see a difference of {100 * difference:g} pp in the mean score of two settings, with "
         f"{100 * power:.0f} % chance:",
         f"  {_option_text(best)}",
     ]
-    if not affordable and fewest["prompts"] < best["prompts"]:
+    if not affordable and fewest.prompts < best.prompts:
         lines.append(f"  or, with the fewest prompts, {_option_text(fewest)}")
     if prompts is not None and not affordable:
         last = options[-1]  # the one with the most repeats
-        shown = "no difference" if last["mde"] is None else f"{100 * last['mde']:.1f} pp at best"
+        shown = "no difference" if last.mde is None else f"{100 * last.mde:.1f} pp at best"
         lines.append(
             f"  the {plural(prompts, 'prompt')} of this plan {'shows' if prompts == 1 else 'show'} "
-            f"{shown}, with {plural(last['repeats'], 'repeat')}"
+            f"{shown}, with {plural(last.repeats, 'repeat')}"
         )
     source_line = f"how much scores vary: from {source}"
     return [*lines, *wrap(source_line, WIDTH, initial_indent="  ", subsequent_indent="    ")]
 
 
-def _option_text(option: dict[str, Any]) -> str:
-    prompts, repeats = plural(option["prompts"], "prompt"), plural(option["repeats"], "repeat")
-    return f"{prompts} × {repeats} × 2 settings = {option['trials']:,} trials{_cost_text(option)}"
+def _option_text(option: DetectionOption) -> str:
+    prompts, repeats = plural(option.prompts, "prompt"), plural(option.repeats, "repeat")
+    return f"{prompts} × {repeats} × 2 settings = {option.trials:,} trials{_cost_text(option)}"
 
 
-def _cost_text(option: dict[str, Any]) -> str:
-    cost = option["cost_usd"]
+def _cost_text(option: DetectionOption) -> str:
+    cost = option.cost_usd
     if cost is None:
         return ", cost unknown"
     if cost == 0:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.comparison.comparison_text import format_amount, p_text, stratum_text
+from evalharness.analysis.comparison.comparison_text import trend_line
 from evalharness.analysis.comparison.matching import axis_value, ordered_columns, varying_axes
+from evalharness.analysis.comparison.trend import CochranTest, PageTest, Trend
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.join_runs import Floats, JoinedRuns, SettingColumn
-from evalharness.analysis.data.json_values import interval, mean, number
+from evalharness.analysis.data.json_values import JsonValues, interval, mean, number
 from evalharness.analysis.data.metrics import AMOUNT_METRICS, METRICS
 
 
@@ -23,7 +25,7 @@ def trends(
     metrics: Sequence[str] = METRICS,
     seed: int = 0,
     draws: int = stats.DRAWS,
-) -> list[dict[str, Any]]:
+) -> list[Trend]:
     """Fit a slope over a numeric axis to each prompt, and test its mean against 0.
 
     The slope is ordinary least squares over the settings of a stratum (everything else equal);
@@ -31,12 +33,8 @@ def trends(
     flips and carries a BCa interval, as a paired difference does.
 
     Returns:
-        One dict a metric and stratum with at least three numeric values on the axis (an empty
-        list when there is none): ``slope`` in metric units per unit of the axis, ``ci95``, ``p``,
-        ``p_adjusted`` (Holm over the ``family`` of strata of the metric), ``n`` prompts used,
-        ``dropped`` prompts, ``points`` ``[axis value, mean]``; ``page`` ``{z, p}`` for latency,
-        tokens and cost (ranks mislead for shares); ``cochran_q`` ``{q, p}`` where every score is
-        one pass or fail; ``sentence``.
+        One a metric and stratum with at least three numeric values on the axis; none where there
+        is no such stratum.
 
     """
     joined = JoinedRuns.of({"": frames} if isinstance(frames, RunFrame) else frames)
@@ -44,6 +42,26 @@ def trends(
     collected = Trends(joined, [by], flips)
     collected.add_metrics(metrics, seed=seed)
     return collected.rows(flips.p())
+
+
+class _AxisTable(NamedTuple):
+    """A metric of all prompts × the settings of a stratum, in the order of the axis.
+
+    ``points`` are the settings' values on the axis.
+    """
+
+    metric: str
+    by: str
+    stratum: JsonValues
+    points: list[float]
+    values: Floats
+
+
+class _PendingTrend(NamedTuple):
+    """A trend without its p values, and its column among the sign flips."""
+
+    row: Trend
+    p: int
 
 
 class Trends:
@@ -59,7 +77,7 @@ class Trends:
         self._joined = joined
         self._axes = axes
         self._flips = flips
-        self._untested: dict[str, list[tuple[dict[str, Any], int]]] = {axis: [] for axis in axes}
+        self._pending: dict[str, list[_PendingTrend]] = {axis: [] for axis in axes}
 
     def add_metrics(self, metrics: Sequence[str] = METRICS, *, seed: int = 0) -> None:
         """Fit all slopes of some metrics; arguments as of :func:`trends`."""
@@ -68,51 +86,58 @@ class Trends:
             for metric in metrics if strata else ():
                 values = self._joined.values(metric)
                 for points, columns in strata:
-                    table = values[:, [column.index for column in columns]]
-                    if not np.isfinite(table).any():
-                        continue
-                    slope = slopes_over(np.array(points), table)
-                    row = {
-                        "metric": metric,
-                        "by": by.removeprefix("params."),
-                        "stratum": _stratum(columns, strata, by),
-                        "slope": mean(slope),
-                        "ci95": _interval(slope, self._joined, seed),
-                        "points": [[at, mean(table[:, i])] for i, at in enumerate(points)],
-                        **self._prompts_and_tests(metric, table, slope),
-                    }
-                    self._untested[by].append((row, self._flips.add(slope)))
+                    table = _AxisTable(
+                        metric=metric,
+                        by=by.removeprefix("params."),
+                        stratum=_stratum(columns, strata, by),
+                        points=points,
+                        values=values[:, [column.index for column in columns]],
+                    )
+                    if np.isfinite(table.values).any():
+                        self._pending[by].append(self._fit(table, seed))
 
-    def _prompts_and_tests(self, metric: str, table: Floats, slope: Floats) -> dict[str, Any]:
-        """The number of prompts of a slope, and the tests over all settings."""
-        used = np.isfinite(slope)
+    def _fit(self, table: _AxisTable, seed: int) -> _PendingTrend:
+        """Fit the slopes of one table, and have their mean tested."""
+        metric, values, clusters = table.metric, table.values, self._joined.clusters
+        slope = slopes_over(np.array(table.points), values)
+        known = np.isfinite(slope)
         scored_once = (
             metric.startswith("score") and self._joined.repeats(metric).max(initial=0) == 1
         )
-        return {
-            "n": int(used.sum()),
-            "dropped": int((np.isfinite(table).any(axis=1) & ~used).sum()),
-            "page": _page(table) if metric in AMOUNT_METRICS else None,
-            "cochran_q": _cochran(table) if scored_once else None,
-        }
+        row = Trend(
+            metric=metric,
+            by=table.by,
+            stratum=table.stratum,
+            slope=mean(slope),
+            ci95=interval(stats.mean_ci(slope, clusters=clusters, scale="real", seed=seed)),
+            points=[(at, mean(values[:, i])) for i, at in enumerate(table.points)],
+            n=int(known.sum()),
+            dropped=int((np.isfinite(values).any(axis=1) & ~known).sum()),
+            page=_page(values) if metric in AMOUNT_METRICS else None,
+            cochran_q=_cochran(values) if scored_once else None,
+        )
+        return _PendingTrend(row, self._flips.add(slope))
 
-    def rows(self, p: Floats) -> list[dict[str, Any]]:
+    def rows(self, p: Floats) -> list[Trend]:
         """All rows, axis by axis; ``p`` are the p values of the sign flips."""
-        for untested in self._untested.values():
-            for row, column in untested:
-                row["p"] = number(p[column])
-            for metric in dict.fromkeys(row["metric"] for row, _ in untested):
-                _adjust([row for row, _ in untested if row["metric"] == metric])
-        return [row for untested in self._untested.values() for row, _ in untested]
+        return [row for pending in self._pending.values() for row in _finish_trends(pending, p)]
 
 
-def _adjust(rows: list[dict[str, Any]]) -> None:
-    """Fill in ``p_adjusted`` over the strata of one metric, and the sentence."""
-    raw = np.array([np.nan if row["p"] is None else row["p"] for row in rows])
-    for row, value in zip(rows, stats.holm(raw)[0], strict=True):
-        row["p_adjusted"] = number(value)
-        row["family"] = int(np.isfinite(raw).sum())
-        row["sentence"] = _sentence(row)
+def _finish_trends(pending: Sequence[_PendingTrend], p: Floats) -> list[Trend]:
+    """The trends along one axis with their p values, adjusted over the strata of each metric."""
+    families: dict[str, list[int]] = {}
+    for index, trend in enumerate(pending):
+        families.setdefault(trend.row.metric, []).append(index)
+    rows = [trend.row for trend in pending]
+    for indices in families.values():
+        raw = p[[pending[i].p for i in indices]]
+        family = int(np.isfinite(raw).sum())
+        for i, value, adjusted in zip(indices, raw, stats.holm(raw)[0], strict=True):
+            row = msgspec.structs.replace(
+                rows[i], p=number(value), p_adjusted=number(adjusted), family=family
+            )
+            rows[i] = msgspec.structs.replace(row, sentence=trend_line(row))
+    return rows
 
 
 def slopes_over(points: Floats, table: Floats) -> Floats:
@@ -123,46 +148,21 @@ def slopes_over(points: Floats, table: Floats) -> Floats:
     return change @ centred / float(centred @ centred)
 
 
-def _interval(slope: Floats, joined: JoinedRuns, seed: int) -> list[float] | None:
-    return interval(stats.mean_ci(slope, clusters=joined.clusters, scale="real", seed=seed))
-
-
-def _page(table: Floats) -> dict[str, float] | None:
+def _page(table: Floats) -> PageTest | None:
     result = stats.page_trend(table)
-    return None if result is None else {"z": result[0], "p": result[1]}
+    return None if result is None else PageTest(result[0], result[1])
 
 
-def _cochran(table: Floats) -> dict[str, float] | None:
+def _cochran(table: Floats) -> CochranTest | None:
     if not np.isin(table[np.isfinite(table)], (0.0, 1.0)).all():
         return None
     result = stats.cochran_q(table)
-    return None if result is None else {"q": result[0], "p": result[1]}
+    return None if result is None else CochranTest(result[0], result[1])
 
 
 def _stratum(
     columns: list[SettingColumn], strata: list[tuple[list[float], list[SettingColumn]]], by: str
-) -> dict[str, Any]:
+) -> JsonValues:
     others = varying_axes([column for _, group in strata for column in group])
     first = columns[0]
     return {name: axis_value(first, name) for name in others if name != by.removeprefix("params.")}
-
-
-def _sentence(row: dict[str, Any]) -> str:
-    where = stratum_text(row["stratum"])
-    head = f"{row['metric']} over {row['by']}" + (f" at {where}" if where else "")
-    if row["slope"] is None:
-        return f"{head}: no prompt has a value at every setting"
-    ends = "interval not defined"
-    if row["ci95"] is not None:
-        ends = ", ".join(format_amount(end, row["metric"], sign=True) for end in row["ci95"])
-    text = (
-        f"{head}: {format_amount(row['slope'], row['metric'], sign=True)} per unit [{ends}], "
-        f"{p_text(row['p'])}"
-    )
-    if row["family"] > 1:
-        text += f" (adjusted for {row['family']}: {p_text(row['p_adjusted'])})"
-    return f"{text} (n={row['n']}{_dropped_text(row['dropped'])})"
-
-
-def _dropped_text(prompts: int) -> str:
-    return f", {prompts} without a value at every setting left out" if prompts else ""

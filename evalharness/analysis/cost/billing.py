@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis.cost.cell_costs import CellCosts
 from evalharness.analysis.data.encode import Bools, Ints
 from evalharness.analysis.data.statuses import ERROR
-from evalharness.columnar.row_store import iter_tables
+from evalharness.columnar.row_store import ColumnStore
 from evalharness.pricing import Price, PriceBook, picodollars
 from evalharness.pricing.bill_difference import REASON_UNKNOWN, likely_reason
 from evalharness.pricing.price import PICO
@@ -24,6 +26,29 @@ from evalharness.pricing.usage_columns import COLUMNS
 
 _ROUNDING = 10**6  # pico-dollars: bills are often given to the millionth of a dollar
 _STALE_DAYS = 90
+
+
+class SettingBill(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider billed for a setting, compared with the computed cost.
+
+    Attributes:
+        setting_id: of the setting.
+        label: its name.
+        billed: records with a bill.
+        billed_usd: US dollars of these bills; null where nothing was billed.
+        compared: records with a bill and a known cost.
+        computed_minus_billed_usd: US dollars, computed minus billed, over exactly those; null where
+            there are none.
+        reason: the likely reason of a difference, in words; null where there is no difference.
+    """
+
+    setting_id: str
+    label: str
+    billed: int
+    billed_usd: Decimal | None
+    compared: int
+    computed_minus_billed_usd: Decimal | None
+    reason: str | None
 
 
 class BilledRecords:
@@ -45,7 +70,9 @@ class BilledRecords:
         self._cost_cache: dict[tuple[str, ...], Ints] = {}
         self.positions: Ints = np.zeros(0, np.int64)
         if "billed_usd" in frame.records.column_names:
-            billed, known = picodollars.money_column(frame.records, "billed_usd")
+            blocks = frame.records.tables(["billed_usd"])
+            bills = [picodollars.money_column(block, "billed_usd") for block in blocks]
+            billed, known = (np.concatenate(parts) for parts in zip(*bills, strict=True))
             self.positions = np.flatnonzero(known[frame.rows])
             self._rows: Ints = frame.rows[self.positions]
             self.billed: Ints = billed[self._rows]
@@ -67,7 +94,7 @@ class BilledRecords:
             import pyarrow as pa
 
             costs: list[Ints] = []
-            for block in iter_tables(self.frame.records, COLUMNS):
+            for block in self.frame.records.tables(COLUMNS):
                 table: Any = block
                 zeros = pa.array(np.zeros(table.num_rows, np.int64))
                 for column in columns:
@@ -80,36 +107,30 @@ class BilledRecords:
         return self._cost_cache[columns]
 
 
-def by_setting(bills: BilledRecords) -> list[dict[str, Any]]:
-    """Compare bill and computed cost of each setting, as its costs have them added up.
-
-    Returns:
-        One a setting: ``billed_usd`` over ``billed`` records; ``compared`` records with both
-        figures, over exactly which ``computed_minus_billed_usd`` is taken; ``reason`` in words.
-        Dollars are Decimals; null where nothing was billed.
-    """
+def by_setting(bills: BilledRecords) -> list[SettingBill]:
+    """Compare bill and computed cost of each setting, as its costs have them added up."""
     frame = bills.frame
     note = _stale_note(frame.records, bills.costs.prices)
-    out: list[dict[str, Any]] = []
-    for s in range(len(frame.setting_ids)):
+    rows: list[SettingBill] = []
+    for s, setting_id in enumerate(frame.setting_ids):
         part = frame.rows_of(s)
         ends: list[int] = np.searchsorted(bills.positions, [part.start, part.stop]).tolist()
         billed: Ints = np.arange(*ends, dtype=np.int64)
         both = billed[bills.known[billed]]
-        cost = bills.costs.setting(frame.setting_ids[s])
+        cost = bills.costs.setting(setting_id)
         reason = _reason(bills, both) if cost.difference_pico and len(both) else None
-        out.append(
-            {
-                "setting_id": frame.setting_ids[s],
-                "label": frame.label(s),
-                "billed": cost.billed_rows,
-                "billed_usd": cost.billed_total_usd,
-                "compared": cost.compared,
-                "computed_minus_billed_usd": cost.difference_usd,
-                "reason": f"{reason}; {note}" if reason and note else reason,
-            }
+        rows.append(
+            SettingBill(
+                setting_id=setting_id,
+                label=frame.label(s),
+                billed=cost.billed_rows,
+                billed_usd=cost.billed_total_usd,
+                compared=cost.compared,
+                computed_minus_billed_usd=cost.difference_usd,
+                reason=f"{reason}; {note}" if reason and note else reason,
+            )
         )
-    return out
+    return rows
 
 
 def _reason(bills: BilledRecords, rows: Ints) -> str:
@@ -144,7 +165,7 @@ def _explanations(bills: BilledRecords, rows: Ints) -> Iterator[tuple[str, Ints]
             yield text, other
 
 
-def _stale_note(records: Any, prices: Sequence[Price]) -> str | None:
+def _stale_note(records: ColumnStore, prices: Sequence[Price]) -> str | None:
     """A note when a price table is much older than the run."""
     newest = _newest_day(records)
     days = [price.as_of for price in prices if price.as_of is not None]
@@ -153,10 +174,10 @@ def _stale_note(records: Any, prices: Sequence[Price]) -> str | None:
     return f"the price table is of {min(days)}, {(newest - min(days)).days} days before the run"
 
 
-def _newest_day(records: Any) -> date | None:
+def _newest_day(records: ColumnStore) -> date | None:
     import pyarrow.compute
 
-    if "sent_at" not in records.column_names or not records.num_rows:
+    if "sent_at" not in records.column_names:
         return None
     compute: Any = pyarrow.compute
     newest = compute.cast(compute.max(records["sent_at"]), "date32").as_py()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis.data.encode import Bools
@@ -20,11 +21,46 @@ if TYPE_CHECKING:
 COLUMNS = (*pricing.COLUMNS, "prompt_id", "final")
 
 
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """What the HTTP attempts of one kind cost.
+
+    Attributes:
+        attempts: how many there are.
+        usd: US dollars, over those of known cost.
+        unknown: attempts of unknown cost.
+        worst_case_usd: US dollars that were set aside for those of unknown cost; null where nothing
+            was.
+    """
+
+    attempts: int = 0
+    usd: Decimal = Decimal(0)
+    unknown: int = 0
+    worst_case_usd: Decimal | None = None
+
+
+class AttemptSpending(msgspec.Struct, frozen=True, kw_only=True):
+    """What all HTTP attempts of a run cost, and what of it was wasted.
+
+    Attributes:
+        all: every attempt.
+        failed: attempts that ended their trial as an error.
+        retried: attempts that a later one followed.
+        in_doubt: attempts of unknown outcome; they are neither among the failed nor the retried.
+        wasted: failed, retried and in doubt together.
+    """
+
+    all: Spending
+    failed: Spending
+    retried: Spending
+    in_doubt: Spending
+    wasted: Spending
+
+
 class WastedSpend:
     """Adds up, block by block, what the attempts of a run cost and what was wasted."""
 
     def __init__(self) -> None:
-        self._kinds: dict[str, _AttemptSums] = {}
+        self._kinds: dict[str, Spending] = {}
 
     def add(self, attempts: pa.Table, costs: pricing.AttemptCosts) -> None:
         """Add attempts, with :data:`COLUMNS`, and what they cost."""
@@ -39,44 +75,25 @@ class WastedSpend:
             "retried": ~final & ~costs.in_doubt,
             "in_doubt": costs.in_doubt,
         }
-        kinds["on_nothing"] = kinds["failed"] | kinds["retried"] | costs.in_doubt
+        kinds["wasted"] = kinds["failed"] | kinds["retried"] | costs.in_doubt
         for name, rows in kinds.items():
-            self._kinds.setdefault(name, _AttemptSums()).add(costs, rows)
+            self._kinds[name] = _add(self._kinds.get(name, Spending()), costs, rows)
 
-    def facts(self) -> dict[str, Any] | None:
-        """What all attempts cost, and what of it was wasted.
-
-        Returns:
-            ``all``, ``failed`` (attempts that ended their trial as an error), ``retried`` (a later
-            attempt followed) and ``in_doubt`` (outcome unknown), which share no attempt, and
-            ``on_nothing``, the three together. Each has ``attempts``, ``usd`` (Decimal) over those
-            of known cost, ``unknown`` and ``at_worst_usd``: reservations of the unknown ones, null
-            where none was made. None for a run without attempts (an import).
-        """
-        return {name: kind.facts() for name, kind in self._kinds.items()} or None
+    def spending(self) -> AttemptSpending | None:
+        """The sums; None for a run without attempts (an import)."""
+        return AttemptSpending(**self._kinds) if self._kinds else None
 
 
-class _AttemptSums:
-    """Sums over the attempts of one kind."""
-
-    def __init__(self) -> None:
-        self._attempts = self._unknown = 0
-        self._usd = Decimal(0)
-        self._at_worst: Decimal | None = None
-
-    def add(self, costs: pricing.AttemptCosts, rows: Bools) -> None:
-        unknown = rows & ~costs.known
-        worst = unknown & costs.reserved_known
-        self._attempts += int(rows.sum())
-        self._usd += picodollars.total(costs.pico[rows & costs.known])
-        self._unknown += int(unknown.sum())
-        if worst.any():
-            self._at_worst = (self._at_worst or 0) + picodollars.total(costs.reserved[worst])
-
-    def facts(self) -> dict[str, Any]:
-        return {
-            "attempts": self._attempts,
-            "usd": self._usd,
-            "unknown": self._unknown,
-            "at_worst_usd": self._at_worst,
-        }
+def _add(before: Spending, costs: pricing.AttemptCosts, rows: Bools) -> Spending:
+    """The sums with some more attempts."""
+    unknown = rows & ~costs.known
+    worst = unknown & costs.reserved_known
+    at_worst = before.worst_case_usd
+    if worst.any():
+        at_worst = (at_worst or Decimal(0)) + picodollars.total(costs.reserved[worst])
+    return Spending(
+        attempts=before.attempts + int(rows.sum()),
+        usd=before.usd + picodollars.total(costs.pico[rows & costs.known]),
+        unknown=before.unknown + int(unknown.sum()),
+        worst_case_usd=at_worst,
+    )

@@ -18,7 +18,7 @@ from evalharness.analysis.data.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.analysis.data.statuses import ERROR, STATUSES
 
 if TYPE_CHECKING:
-    from evalharness.columnar.text_pool import TextPool
+    from evalharness.columnar.record_store import RecordStore
     from evalharness.store.parts.streaming_read import LazyColumns
 
 _T = TypeVar("_T", bound=np.generic)
@@ -56,12 +56,11 @@ class RunFrame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         has_target: one entry a prompt.
         clusters: one cluster number a prompt (a prompt without one is alone in its own); None
             when no prompt names a cluster.
-        text_pool: when given, the columns of outputs in ``records`` are numbers of its texts.
         lazy_columns: reads the columns that are too wide for memory, by the ``row`` column.
 
     """
 
-    records: Any
+    records: RecordStore
     setting_ids: list[str]
     prompt_ids: list[str]
     setting_rows: list[dict[str, Any]]
@@ -76,7 +75,6 @@ class RunFrame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     cost_usd: Floats | None
     has_target: Bools
     clusters: Ints | None
-    text_pool: TextPool | None = None
     lazy_columns: LazyColumns | None = None
 
     # --- settings, prompts, records ------------------------------------------------------------
@@ -175,13 +173,11 @@ class RunFrame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         return np.where(self.usable, values, np.nan) if values.strides[0] else values
 
     def codes(self, column: str) -> tuple[Ints, list[str]]:
-        """Return a text column of few distinct values as codes and names; null is -1."""
-        if column not in self.records.column_names:
-            return np.full(len(self.rows), UNKNOWN, np.int8), []
+        """Return a column of few distinct values as codes and names; null is -1."""
         if column not in self._code_cache:
-            codes, names = encode.encode_column(self.records, column)
-            small = encode.narrow(codes, at_least=np.int8)
-            self._code_cache[column] = encode.take(small, self.rows), names.to_pylist()
+            codes = encode.narrow(self.records.codes(column), at_least=np.int8)
+            names = self.records.encoders[column].values
+            self._code_cache[column] = encode.take(codes, self.rows), names
         return self._code_cache[column]
 
     @cached_property

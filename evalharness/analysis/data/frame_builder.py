@@ -8,11 +8,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.analysis.data import encode, output_texts
+from evalharness.analysis.data import encode
 from evalharness.analysis.data.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.output_texts import output_codes
 from evalharness.analysis.data.statuses import ERROR, OK, REFUSED, STATUSES
-from evalharness.columnar.row_store import ColumnStore
+from evalharness.columnar.row_store import DictionaryEncoder
 from evalharness.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -20,19 +21,18 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from evalharness.columnar.text_pool import TextPool
+    from evalharness.columnar.record_store import RecordStore
     from evalharness.store.parts.streaming_read import LazyColumns
 
 
 def build_frame(
-    records: pa.Table | ColumnStore,
+    records: RecordStore,
     prompts: pa.Table,
     settings: pa.Table,
     *,
-    answers: Any = None,
+    answers: Ints | None = None,
     scores: Mapping[str, npt.NDArray[Any]] | None = None,
     cost_usd: npt.NDArray[Any] | None = None,
-    texts: TextPool | None = None,
     lazy_columns: LazyColumns | None = None,
 ) -> RunFrame:
     """Encode a run.
@@ -41,43 +41,39 @@ def build_frame(
         records: the columns of :data:`~.frame.COLUMNS` that exist; absent ones count as all null.
         prompts: the prompts table; only ``prompt_id``, ``target_json``, ``cluster`` are read.
         settings: the settings table.
-        answers: one a record: integer codes (negative: unparsed), or an object array or Arrow
-            column of texts (None: unparsed). Default: the records' ``answer`` column when any
-            row of it is filled.
+        answers: one code a record, negative where unparsed. Default: those of the records'
+            ``answer`` column when any row of it is filled.
         scores: by scorer name, float64, NaN not scored; the first is the primary. Default: the
             records' ``score`` column when any row of it is filled.
         cost_usd: one a record, NaN unknown. Default: the imported cost when any is filled.
-        texts: the texts behind the numbers in the columns of outputs, where they hold numbers.
         lazy_columns: see the attribute of :class:`~.frame.RunFrame`.
 
     Raises:
         DatasetError: a status that is not one of :data:`~.statuses.STATUSES`.
 
     """
-    overrides = Overrides(answers, scores, cost_usd, texts)
-    fields = _encode_fields(records, prompts, settings, overrides)
-    return RunFrame(records=records, text_pool=texts, lazy_columns=lazy_columns, **fields)
+    fields = _encode_fields(records, prompts, settings, Overrides(answers, scores, cost_usd))
+    return RunFrame(records=records, lazy_columns=lazy_columns, **fields)
 
 
 class Overrides(NamedTuple):
     """Values that take the place of columns of the records: see :func:`build_frame`."""
 
-    answers: Any
+    answers: Ints | None
     scores: Mapping[str, npt.NDArray[Any]] | None
     cost_usd: npt.NDArray[Any] | None
-    texts: TextPool | None
 
 
 def _encode_fields(
-    records: Any, prompts: pa.Table, settings: pa.Table, overrides: Overrides
+    records: RecordStore, prompts: pa.Table, settings: pa.Table, overrides: Overrides
 ) -> dict[str, Any]:
     """The fields of :class:`~.frame.RunFrame`, those of records in its order."""
     setting_rows = [decode_setting(row) for row in settings.to_pylist()]
     setting_ids = [str(row["setting_id"]) for row in setting_rows]
-    setting, extra = encode.recode(*encode.encode_column(records, "setting_id"), setting_ids)
+    setting, extra = _recode(records, "setting_id", setting_ids)
     extra_rows: list[dict[str, Any]] = [{"setting_id": name, "label": name} for name in extra]
     prompt_ids = [str(name) for name in prompts["prompt_id"].to_pylist()]
-    prompt, extra_prompts = encode.recode(*encode.encode_column(records, "prompt_id"), prompt_ids)
+    prompt, extra_prompts = _recode(records, "prompt_id", prompt_ids)
     repeat = fill_nulls(records, "repeat", 0).astype(np.int64)
     rows = encode.narrow(encode.sort_order(setting, prompt, repeat))
     has_target = target_mask(prompts, len(extra_prompts))
@@ -103,8 +99,12 @@ def _encode_fields(
     fields["answer"] = None if answer is None else take(answer, rows)
     cost = record_costs(records, overrides.cost_usd)
     fields["cost_usd"] = None if cost is None else take(cost, rows)
-    output = encode.narrow(record_output_codes(records, prompt, status, overrides.texts))
+    output = encode.narrow(output_codes(records, status == OK))
     return fields | {"status": take(status, rows), "output": take(output, rows)}
+
+
+def _recode(records: RecordStore, column: str, known: list[str]) -> tuple[Ints, list[str]]:
+    return encode.recode(records.codes(column), records.encoders[column].values, known)
 
 
 def decode_setting(row: dict[str, Any]) -> dict[str, Any]:
@@ -115,23 +115,23 @@ def decode_setting(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **decoded}
 
 
-def fill_nulls(table: Any, column: str, default: float) -> Floats:
+def fill_nulls(records: RecordStore, column: str, default: float) -> Floats:
     """Return a numeric column with its nulls, or its absence, filled."""
-    if column not in table.column_names:
-        return np.full(int(table.num_rows), default)
-    values = encode.to_floats(table[column])
+    if column not in records.column_names:
+        return np.full(records.num_rows, default)
+    values = encode.to_floats(records[column])
     values[np.isnan(values)] = default
     return values
 
 
-def status_codes(records: Any) -> Ints:
+def status_codes(records: RecordStore) -> Ints:
     """Return indices into :data:`STATUSES`.
 
     Raises:
         DatasetError: a status that is not one of them.
 
     """
-    codes, others = encode.recode(*encode.encode_column(records, "status"), list(STATUSES))
+    codes, others = _recode(records, "status", list(STATUSES))
     if others:
         raise DatasetError(
             f"records have the unknown status {others[0]!r}",
@@ -140,31 +140,20 @@ def status_codes(records: Any) -> Ints:
     return codes.astype(np.int8)
 
 
-def record_output_codes(
-    records: Any, prompt: Ints, status: Ints, texts: TextPool | None = None
-) -> Ints:
-    """Encode the outputs; of an ok row without any of them the output is unknown."""
-    unknown = status == OK
-    for column in ("text", "refusal", "tool_calls_json"):
-        if column in records.column_names:
-            unknown &= np.asarray(records[column].is_null().to_numpy(), dtype=np.bool_)
-    return output_texts.output_codes(records, prompt, unknown, texts)
-
-
-def answer_codes(records: Any, answers: Any) -> Ints | None:
+def answer_codes(records: RecordStore, answers: Ints | None) -> Ints | None:
     """Return the codes of ``answers``, else of those in the records; None without any."""
     if answers is None:
-        if not _has_values(records, "answer"):
-            return None
-        answers = records["answer"]
-    codes = encode.object_codes(answers)
-    if len(codes) != records.num_rows:
-        raise ValueError(f"{len(codes)} answers for {records.num_rows} records")
-    return codes
+        return records.codes("answer") if "answer" in records.column_names else None
+    if len(answers) != records.num_rows:
+        raise ValueError(f"{len(answers)} answers for {records.num_rows} records")
+    return np.maximum(answers, UNKNOWN)
 
 
 def apply_score_rules(
-    records: Any, scores: Mapping[str, npt.NDArray[Any]] | None, status: Ints, target: Bools
+    records: RecordStore,
+    scores: Mapping[str, npt.NDArray[Any]] | None,
+    status: Ints,
+    target: Bools,
 ) -> dict[str, Floats]:
     """Apply the rules for errors and refusals to scores.
 
@@ -177,7 +166,7 @@ def apply_score_rules(
         target: whether the prompt of each record has a target.
     """
     if not scores:
-        if not _has_values(records, "score"):
+        if "score" not in records.column_names:
             return {}
         scores = {"score": encode.to_floats(records["score"])}
     refused, failed = status == REFUSED, status == ERROR
@@ -192,19 +181,13 @@ def apply_score_rules(
     return out
 
 
-def record_costs(records: Any, cost_usd: npt.NDArray[Any] | None) -> Floats | None:
+def record_costs(records: RecordStore, cost_usd: npt.NDArray[Any] | None) -> Floats | None:
     """Return ``cost_usd``, else the imported cost of each record, else None."""
     if cost_usd is not None:
         return np.asarray(cost_usd, dtype=np.float64)
-    if _has_values(records, "cost_usd_imported"):
+    if "cost_usd_imported" in records.column_names:
         return encode.to_floats(records["cost_usd_imported"])
     return None
-
-
-def _has_values(table: Any, column: str) -> bool:
-    if isinstance(table, ColumnStore):
-        return column in table.column_names
-    return column in table.column_names and table[column].null_count < table.num_rows
 
 
 def target_mask(prompts: pa.Table, extra: int) -> Bools:
@@ -219,10 +202,10 @@ def target_mask(prompts: pa.Table, extra: int) -> Bools:
 
 def cluster_codes(prompts: pa.Table, extra: int) -> Ints | None:
     """Return cluster numbers; a prompt without a cluster gets one of its own."""
-    if not _has_values(prompts, "cluster"):
+    column = prompts["cluster"] if "cluster" in prompts.column_names else None
+    if column is None or column.null_count == len(column):
         return None
-    codes = encode.object_codes(prompts["cluster"])
-    codes = np.r_[codes, np.full(extra, UNKNOWN)]
+    codes = np.r_[DictionaryEncoder().codes(column), np.full(extra, UNKNOWN)]
     alone = np.flatnonzero(codes == UNKNOWN)
     codes[alone] = codes.max() + 1 + np.arange(len(alone))
     return codes

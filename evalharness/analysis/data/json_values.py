@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.data.encode import Floats, Ints
+
+JsonValues = dict[str, Any]  # names to values of any JSON type
 
 
 def number(value: float | np.floating | None) -> float | None:

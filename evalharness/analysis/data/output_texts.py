@@ -1,4 +1,4 @@
-"""Outputs of records: text, refusal and tool calls, which may be numbers into a text pool.
+"""Outputs of records: text, refusal and tool calls, which are numbers of texts.
 
 Nothing here loops over rows in Python, except over distinct tool calls (JSON whose random call ids
 must not count as a difference).
@@ -15,8 +15,7 @@ import numpy as np
 from evalharness.analysis.data import encode
 from evalharness.analysis.data.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.analysis.data.frame import RunFrame
-from evalharness.columnar.row_store import ColumnStore
-from evalharness.columnar.text_pool import OUTPUTS
+from evalharness.columnar.record_store import OUTPUTS, RecordStore
 
 if TYPE_CHECKING:
     from evalharness.columnar.text_pool import TextPool
@@ -26,33 +25,20 @@ def read_texts(frame: RunFrame, rows: Ints, column: str = "text") -> list[str | 
     """A text column of a few records, given by their positions in the frame."""
     if frame.lazy_columns is not None and column in frame.lazy_columns.columns:
         return frame.lazy_columns.take(column, frame.values("row")[rows].astype(np.int64))
-    if column not in frame.records.column_names:
-        return [None] * len(rows)
-    positions = frame.rows[rows]
-    if not isinstance(frame.records, ColumnStore):
-        data = encode.as_chunked(frame.records[column])
-        # One by one: taking from a chunked text column may have to join all of its chunks.
-        return [data[int(row)].as_py() for row in positions]
-    values = frame.records.take(column, positions)
-    if frame.text_pool is None or column not in OUTPUTS:
-        return values
-    texts = iter(frame.text_pool.take([number for number in values if number is not None]))
-    return [None if number is None else next(texts) for number in values]
+    return frame.records.take(column, frame.rows[rows])
 
 
 def distinct_texts(frame: RunFrame, rows: Ints) -> Iterator[tuple[Any, Ints]]:
     """The distinct texts of some records, as Arrow arrays, with how many records have each."""
-    pa, pc = encode.import_arrow()
-    texts = pc.take(encode.as_chunked(frame.records["text"]), pa.array(frame.rows[rows]))
-    if frame.text_pool is None:
-        value_counts = texts.value_counts()
-        yield value_counts.field("values"), np.asarray(value_counts.field("counts"))
-        return
-    if texts.null_count:
-        yield pa.nulls(1, pa.string()), np.array([texts.null_count])
-    counts = np.bincount(np.asarray(texts.drop_null()), minlength=len(frame.text_pool))
-    for numbers, block in frame.text_pool.iter_blocks(counts > 0):
-        yield block, counts[numbers]
+    pa, _ = encode.import_arrow()
+    numbers = frame.records.codes("text")[frame.rows[rows]]
+    nulls = int(np.count_nonzero(numbers == UNKNOWN))
+    if nulls:
+        yield pa.nulls(1, pa.string()), np.array([nulls])
+    texts = frame.records.texts
+    counts = np.bincount(numbers[numbers != UNKNOWN], minlength=len(texts))
+    for some, block in texts.iter_blocks(counts > 0):
+        yield block, counts[some]
 
 
 def joined_text(frame: RunFrame, rows: Ints) -> list[str]:
@@ -63,64 +49,43 @@ def joined_text(frame: RunFrame, rows: Ints) -> list[str]:
 def iter_joined_text(frame: RunFrame, groups: Sequence[Ints]) -> Iterator[list[str]]:
     """:func:`joined_text` of groups of records, of which one is in memory at a time.
 
-    Where columns hold numbers of texts, those of all groups are looked up together, since each
-    look-up goes through all pieces of a column.
+    The numbers of the texts of all groups are looked up together, since each look-up goes through
+    all pieces of a column.
     """
     ends = np.cumsum([len(rows) for rows in groups])[:-1]
-    if frame.text_pool is None:
-        for rows in groups:
-            yield _join_parts([read_texts(frame, rows, name) for name in OUTPUTS])
-        return
-    columns = [_text_numbers(frame, np.concatenate(groups), name) for name in OUTPUTS]
+    rows = frame.rows[np.concatenate(groups)]
+    columns = [frame.records.take_numbers(name, rows) for name in OUTPUTS]
     for parts in zip(*(np.split(column, ends) for column in columns), strict=True):
-        yield _join_parts([frame.text_pool.take(numbers) for numbers in parts])
+        yield _join_parts([frame.records.texts.take(numbers) for numbers in parts])
 
 
-def _text_numbers(frame: RunFrame, rows: Ints, column: str) -> Ints:
-    """Text numbers of a few records; 0, that of the empty text, where there is none."""
-    if column not in frame.records.column_names:
-        return np.zeros(len(rows), np.int64)
-    numbers = frame.records.take(column, frame.rows[rows])
-    return np.array([number or 0 for number in numbers], np.int64)
-
-
-def _join_parts(parts: list[list[str | None]] | list[list[str]]) -> list[str]:
+def _join_parts(parts: list[list[str]]) -> list[str]:
     return [
-        "".join((text or "", refusal or "", without_call_ids(calls) if calls else ""))
+        "".join((text, refusal, without_call_ids(calls) if calls else ""))
         for text, refusal, calls in zip(*parts, strict=True)
     ]
 
 
-def output_codes(records: Any, group: Ints, unknown: Bools, texts: TextPool | None = None) -> Ints:
+def output_codes(records: RecordStore, delivered: Bools) -> Ints:
     """Encode the output of each record as one code: text, refusal and tool calls together.
 
-    An absent text is an empty one, except in rows of ``unknown``, whose code is :data:`UNKNOWN`.
-    Codes compare within a group only. With ``texts`` the columns hold numbers of texts.
+    An absent text is an empty one, but a record of ``delivered`` without any of the three has an
+    unknown output (:data:`UNKNOWN`).
     """
-    codes: Ints = np.zeros(len(group), np.int32)
-    names = set(records.column_names)
-    for name in ("text", "refusal", "tool_calls_json"):
-        if name not in names:
+    codes: Ints = np.zeros(records.num_rows, np.int32)
+    unknown = delivered.copy()
+    present = set(records.column_names)
+    for name in OUTPUTS:
+        if name not in present:
             continue
-        column = encode.as_chunked(records[name])
-        if column.null_count == len(column):
-            continue
-        if texts is not None:
-            # The empty text has the number 0.
-            numbers: Ints = np.concatenate([np.asarray(c.fill_null(0)) for c in column.chunks])
-            if name == "tool_calls_json":
-                numbers = _call_codes(numbers, texts)
-            codes = _combine_codes(codes, numbers)
-            continue
-        clean = _drop_call_ids if name == "tool_calls_json" else _nulls_as_empty
-        codes = _combine_codes(codes, encode.text_codes(clean(column), group))
+        numbers: Ints = records.codes(name)
+        unknown &= numbers == UNKNOWN
+        numbers = np.maximum(numbers, 0)  # the empty text has the number 0
+        if name == "tool_calls_json":
+            numbers = _call_codes(numbers, records.texts)
+        codes = _combine_codes(codes, numbers)
     codes[unknown] = UNKNOWN
     return codes
-
-
-def _nulls_as_empty(column: Any) -> Any:
-    _, pc = encode.import_arrow()
-    return pc.fill_null(column, "") if column.null_count else column
 
 
 def _combine_codes(left: Ints, right: Ints) -> Ints:
@@ -133,14 +98,6 @@ def _combine_codes(left: Ints, right: Ints) -> Ints:
     codes *= len(distinct) + 1
     codes[rows] += rank + 1
     return encode.narrow(codes)
-
-
-def _drop_call_ids(column: Any) -> Any:
-    """Tool calls without their random ids: what is called, with which arguments."""
-    pa, _ = encode.import_arrow()
-    codes, calls = encode.dictionary_encode(column)
-    clean = pa.array([without_call_ids(text) for text in calls.to_pylist()], pa.string())
-    return pa.chunked_array([clean.take(pa.array(codes, mask=codes == UNKNOWN))])
 
 
 def _call_codes(numbers: Ints, texts: TextPool) -> Ints:
@@ -168,14 +125,7 @@ def without_call_ids(text: str) -> str:
     return msgspec.json.encode(clean).decode()
 
 
-def text_lengths(table: Any, column: str, texts: TextPool | None = None) -> Floats:
+def text_lengths(records: RecordStore, column: str) -> Floats:
     """Return the length of each text in characters; a null text, or column, has length 0."""
-    _, pc = encode.import_arrow()
-    if column not in table.column_names:
-        return np.zeros(int(table.num_rows))
-    if texts is not None:
-        return texts.lengths.astype(np.float64)[
-            encode.to_integers(encode.as_chunked(table[column]).fill_null(0))
-        ]
-    lengths = encode.to_floats(pc.utf8_length(encode.as_chunked(table[column])))
-    return np.where(np.isnan(lengths), 0.0, lengths)
+    lengths = records.texts.lengths.astype(np.float64)
+    return lengths[np.maximum(records.codes(column), 0)]

@@ -61,7 +61,7 @@ def count_variants(cell: Ints, code: Ints, cells: int, rows: Bools | None = None
 
 
 def _parts(cell: Ints) -> list[slice]:
-    """Rows cut between cells, about :data:`_PART` at a time, where cells are in order."""
+    """Rows cut between cells, about :data:`_PART_ROWS` at a time, where cells are in order."""
     if len(cell) <= _PART_ROWS or np.any(cell[1:] < cell[:-1]):
         return [slice(0, len(cell))]
     cells_at_cuts = cell[_PART_ROWS::_PART_ROWS]

@@ -114,68 +114,143 @@ def delivered_requests(
     )
 
 
-def summarize(values: Floats) -> dict[str, Any]:
-    """Mean and percentiles with n and 95 % intervals.
+class MetricSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The distribution of a figure of single requests, in the unit of the figure.
 
-    Percentiles interpolate linearly; ``p99`` is null below 100 values. Intervals are those of
-    order statistics (Conover) and assume independent values; requests that overlap in one server
-    are not quite independent, so the intervals are too narrow. An end is null where n cannot bound
-    it.
-
-    Returns:
-        ``n``, ``mean``, ``p50``, ``p90``, ``p95``, ``p99``, ``max``; ``ci95`` by percentile.
-
+    Attributes:
+        n: requests (or gaps between chunks) with a known value.
+        mean: their mean; null without any.
+        p50, p90, p95, p99: percentiles, interpolated linearly; null without any value, and ``p99``
+            below 100.
+        max: the largest value; null without any.
+        ci95: the 95 % interval by percentile, ``[low, high]``: of order statistics (Conover), for
+            independent values. Requests that overlap in one server are not quite independent, so
+            the intervals are too narrow. An end is null where n cannot bound it; a percentile that
+            is null has no interval.
     """
+
+    n: int
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    max: float | None = None
+    ci95: dict[str, list[float | None] | None] = {}
+
+
+class TimesByOrigin(msgspec.Struct, frozen=True, kw_only=True):
+    """The same times counted from two instants; seconds.
+
+    Attributes:
+        sent: from sending; leaves out how long a request waited in the client (coordinated
+            omission).
+        scheduled: from the scheduled time, which is what a user experiences.
+    """
+
+    sent: MetricSummary
+    scheduled: MetricSummary
+
+
+class TimeMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The times of delivered requests; errors are counted elsewhere, never averaged.
+
+    Attributes:
+        ttft_s: seconds to the first content or reasoning token. Streamed.
+        ttfo_s: seconds to the first token that is not reasoning. Streamed.
+        latency_s: seconds to the last content chunk; to the complete response where it was not
+            streamed.
+        tpot_s: (last content − first token) / (tokens − 1) in seconds, from two tokens on.
+            Streamed.
+        inter_chunk_s: seconds between consecutive content chunks, of all requests together; a
+            chunk may carry several tokens or none.
+        tokens_per_s: output tokens per second of one stream after the first: 1 / TPOT.
+        completion_tokens: tokens of an answer, by the server's usage, reasoning included.
+    """
+
+    ttft_s: TimesByOrigin
+    ttfo_s: TimesByOrigin
+    latency_s: TimesByOrigin
+    tpot_s: MetricSummary
+    inter_chunk_s: MetricSummary
+    tokens_per_s: MetricSummary
+    completion_tokens: MetricSummary
+
+
+class Goodput(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests met all limits of the SLO.
+
+    Attributes:
+        slo: the limits in seconds, by name: ``ttft_s``, ``tpot_s``, ``latency_s``.
+        share: requests that met all limits / all measured requests that were due, so errors,
+            timeouts and requests never sent stay in the denominator. TTFT and latency count from
+            the scheduled time. Null where none was due.
+        share_sent: the same, with TTFT and latency counted from sending.
+        per_s: requests per second that met all limits; null where the load was never held.
+        good: requests that met all limits.
+        of: measured requests that were due.
+        unjudged: delivered answers that a limit cannot be applied to (no usage, for TPOT): each is
+            a miss. With a single token there is no time per further token, which meets any limit.
+    """
+
+    slo: dict[str, float]
+    share: float | None
+    share_sent: float | None
+    per_s: float | None
+    good: int
+    of: int
+    unjudged: int
+
+
+def summarize(values: Floats) -> MetricSummary:
+    """Mean and percentiles of the known values, with 95 % intervals."""
     known = values[~np.isnan(values)]
     n = len(known)
-    names = [f"p{q}" for q in _PERCENTILES]
     if not n:
-        return {"n": 0, "mean": None, **dict.fromkeys(names), "max": None, "ci95": {}}
-    summary: dict[str, Any] = {"n": n, "mean": float(known.mean())}
-    intervals: dict[str, Any] = {}
-    for q, name in zip(_PERCENTILES, names, strict=True):
-        defined = q < 99 or n >= ENOUGH_FOR_P99
-        summary[name] = float(np.quantile(known, q / 100)) if defined else None
-        if defined:
-            ends = percentile_ci(known, q)
-            intervals[name] = None if ends is None else list(ends)
-    return {**summary, "max": float(known.max()), "ci95": intervals}
+        return MetricSummary(n=0)
+    percentiles: dict[str, float] = {}
+    intervals: dict[str, list[float | None] | None] = {}
+    for q in _PERCENTILES:
+        if q == 99 and n < ENOUGH_FOR_P99:
+            continue
+        ends = percentile_ci(known, q)
+        percentiles[f"p{q}"] = float(np.quantile(known, q / 100))
+        intervals[f"p{q}"] = None if ends is None else list(ends)
+    return MetricSummary(
+        n=n, mean=float(known.mean()), max=float(known.max()), ci95=intervals, **percentiles
+    )
 
 
-def from_send_and_schedule(values: Floats, wait: Floats) -> dict[str, Any]:
-    """Summaries of the same times, counted from sending and from the scheduled time.
-
-    Times from sending leave out how long a request waited in the client (coordinated omission);
-    times from the schedule are what a user experiences.
-    """
-    return {"sent": summarize(values), "scheduled": summarize(values + wait)}
+def from_send_and_schedule(values: Floats, wait: Floats) -> TimesByOrigin:
+    """Summaries of the same times, counted from sending and from the scheduled time."""
+    return TimesByOrigin(sent=summarize(values), scheduled=summarize(values + wait))
 
 
-def time_metrics(requests: DeliveredRequests, rows: Bools | None = None) -> dict[str, Any]:
+def time_metrics(requests: DeliveredRequests, rows: Bools | None = None) -> TimeMetrics:
     """All time metrics of some requests (None: of all)."""
     keep = np.ones(len(requests.setting), np.bool_) if rows is None else rows
     wait = requests.wait_s[keep]
-    return {
-        "ttft_s": from_send_and_schedule(requests.ttft_s[keep], wait),
-        "ttfo_s": from_send_and_schedule(requests.ttfo_s[keep], wait),
-        "latency_s": from_send_and_schedule(requests.end_s[keep], wait),
-        "tpot_s": summarize(requests.tpot_s[keep]),
-        "inter_chunk_s": summarize(requests.inter_chunk_s(keep)),
-        "tokens_per_s": summarize(requests.tokens_per_s[keep]),
-        "completion_tokens": summarize(requests.tokens[keep]),
-    }
+    return TimeMetrics(
+        ttft_s=from_send_and_schedule(requests.ttft_s[keep], wait),
+        ttfo_s=from_send_and_schedule(requests.ttfo_s[keep], wait),
+        latency_s=from_send_and_schedule(requests.end_s[keep], wait),
+        tpot_s=summarize(requests.tpot_s[keep]),
+        inter_chunk_s=summarize(requests.inter_chunk_s(keep)),
+        tokens_per_s=summarize(requests.tokens_per_s[keep]),
+        completion_tokens=summarize(requests.tokens[keep]),
+    )
 
 
 def goodput(
     requests: DeliveredRequests, slo: dict[str, float], total: int, window_s: float | None
-) -> dict[str, Any] | None:
+) -> Goodput | None:
     """How many requests met all limits of the SLO; None without one.
 
-    ``share`` is requests that met all limits / all measured requests that were due, so errors,
-    timeouts and requests never sent stay in the denominator. TTFT and latency count from the
-    scheduled time; ``share_sent`` has them from sending. A delivered answer that a limit cannot be
-    applied to (no usage, for TPOT) is a miss, counted in ``unjudged``; with a single token there is
-    no time per further token, which meets any limit.
+    Args:
+        requests: the delivered requests.
+        slo: the limits in seconds, by name.
+        total: measured requests that were due.
+        window_s: seconds for which the load was held; None when it never was.
     """
     if not slo:
         return None
@@ -190,15 +265,15 @@ def goodput(
     for name in slo:
         unknown |= np.isnan(values[name])
     good = int(met[0].sum())
-    return {
-        "slo": slo,
-        "share": good / total if total else None,
-        "share_sent": int(met[1].sum()) / total if total else None,
-        "per_s": good / window_s if window_s else None,
-        "good": good,
-        "of": total,
-        "unjudged": int(unknown.sum()),
-    }
+    return Goodput(
+        slo=slo,
+        share=good / total if total else None,
+        share_sent=int(met[1].sum()) / total if total else None,
+        per_s=good / window_s if window_s else None,
+        good=good,
+        of=total,
+        unjudged=int(unknown.sum()),
+    )
 
 
 def _meets(slo: dict[str, float], ttft: Floats, tpot: Floats, end: Floats) -> Bools:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from evalharness.analysis.data.encode import Floats
@@ -14,16 +14,46 @@ from evalharness.store.folder.load_points_file import Measurement
 MIN_BINS, MAX_BINS, REQUESTS_PER_BIN = 12, 60, 5
 
 
-def load_timeline(measurement: Measurement, result: LoadPointResult) -> dict[str, Any] | None:
-    """The measurement in 12 to 60 bins of equal length, warm-up and drain included.
+class LoadTimelineBin(msgspec.Struct, frozen=True, kw_only=True):
+    """One bin of the time line of a load point.
 
-    Returns:
-        ``bin_s``, the window ``begin_s`` and ``end_s``, and ``bins``: for each ``at_s`` (its
-        beginning, from the anchor), ``due``, ``sent``, ``done`` and ``failed`` per second,
-        ``chunks`` per second (measured requests only) and ``in_flight``, the time-weighted mean.
-        None when nothing was sent.
-
+    Attributes:
+        at_s: its beginning, seconds from the schedule's zero.
+        due: first attempts that were due, per second.
+        sent: attempts sent, per second.
+        done: attempts answered, per second.
+        failed: attempts that failed, per second.
+        chunks: content chunks of measured requests, per second.
+        in_flight: time-weighted mean of the requests in flight.
     """
+
+    at_s: float
+    due: float
+    sent: float
+    done: float
+    failed: float
+    chunks: float
+    in_flight: float
+
+
+class LoadTimeline(msgspec.Struct, frozen=True, kw_only=True):
+    """A load point over time, warm-up and drain included.
+
+    Attributes:
+        bin_s: seconds of a bin.
+        begin_s, end_s: the window in which the load was held, seconds from the schedule's zero;
+            null where it never was.
+        bins: 12 to 60 bins of equal length.
+    """
+
+    bin_s: float
+    begin_s: float | None
+    end_s: float | None
+    bins: list[LoadTimelineBin]
+
+
+def load_timeline(measurement: Measurement, result: LoadPointResult) -> LoadTimeline | None:
+    """The measurement in bins; None when nothing was sent."""
     sent = result.sent
     if not len(sent.at):
         return None
@@ -42,24 +72,18 @@ def load_timeline(measurement: Measurement, result: LoadPointResult) -> dict[str
         float(np.maximum(np.minimum(sent.end, b) - np.maximum(sent.at, a), 0.0).sum() / width)
         for a, b in pairwise(edges.tolist())
     ]
-    columns = {
-        "due": rate(sent.due[sent.first]),
-        "sent": rate(sent.at),
-        "done": rate(sent.end[good]),
-        "failed": rate(sent.end[sent.failed]),
-        "chunks": rate(_chunks(result)),
-        "in_flight": in_flight,
-    }
+    due, sent_rate, done = rate(sent.due[sent.first]), rate(sent.at), rate(sent.end[good])
+    failed, chunks = rate(sent.end[sent.failed]), rate(_chunks(result))
     bins = [
-        {"at_s": float(edges[i]), **{name: values[i] for name, values in columns.items()}}
+        LoadTimelineBin(
+            at_s=float(edges[i]), due=due[i], sent=sent_rate[i], done=done[i], failed=failed[i],
+            chunks=chunks[i], in_flight=in_flight[i],
+        )
         for i in range(count)
-    ]
-    return {
-        "bin_s": width,
-        "begin_s": measurement.begin_s,
-        "end_s": measurement.end_s,
-        "bins": bins,
-    }
+    ]  # fmt: skip
+    return LoadTimeline(
+        bin_s=width, begin_s=measurement.begin_s, end_s=measurement.end_s, bins=bins
+    )
 
 
 def _chunks(result: LoadPointResult) -> Floats:

@@ -8,18 +8,25 @@ equal.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from evalharness.analysis import stats
-from evalharness.analysis.agreement.zero_temperature import zero_temperature_verdicts
 from evalharness.analysis.comparison.comparison_text import p_text
 from evalharness.analysis.data import variants
 from evalharness.analysis.data.encode import Floats
 from evalharness.analysis.data.frame import RunFrame
-from evalharness.analysis.data.json_values import interval, mean, number
+from evalharness.analysis.data.json_values import interval, number
 from evalharness.analysis.parameters.echoed_values import echoed_values
+from evalharness.analysis.parameters.effect import (
+    EffectEvidence,
+    ParameterEffect,
+    SameSeedTexts,
+    undetectable,
+)
 from evalharness.analysis.parameters.limits_respected import limits_respected
 from evalharness.analysis.parameters.pooled_outputs import (
     group_settings,
@@ -27,10 +34,10 @@ from evalharness.analysis.parameters.pooled_outputs import (
     parameter_key,
     pooled_draws,
     pooled_variants,
-    undetectable,
 )
 from evalharness.analysis.parameters.same_seed_texts import compare_across_values
 from evalharness.analysis.parameters.seeds import seed_effect
+from evalharness.analysis.parameters.zero_temperature import zero_temperature_verdicts
 from evalharness.config.parameter_values import comparison_key
 
 SMALL_EFFECT = 0.1  # share of the low end's effective outputs: a smaller increase is negligible
@@ -38,7 +45,7 @@ GREEDY = 0.1  # temperature or top_p: up to here an honoured value leaves hardly
 ENOUGH = 20  # prompts: with fewer, equal figures at both ends are no evidence
 
 
-def effects(frame: RunFrame, *, seed: int = 0, bodies: Any = None) -> list[dict[str, Any]]:
+def effects(frame: RunFrame, *, seed: int = 0, bodies: Any = None) -> list[ParameterEffect]:
     """Judge each parameter on which the run gives evidence.
 
     Args:
@@ -46,16 +53,10 @@ def effects(frame: RunFrame, *, seed: int = 0, bodies: Any = None) -> list[dict[
         seed: of permutations and resampling.
         bodies: a table with ``setting_id``, ``request_json``, ``response_json`` and
             ``choices_json`` (any of the last three) for what was sent and echoed; a sample is
-            enough. None takes the frame's records.
+            enough. None where none were kept.
 
     Returns:
-        Dicts ``{"parameter", "verdict", "evidence", "sentence"}``, JSON-ready, one a parameter
-        (``temperature=0`` has one a setting); ``evidence.rows`` holds the requested, sent and
-        echoed values where bodies hold them. Verdicts are
-        ``honoured``, ``partly honoured``, ``ignored``, ``reversed`` for what shapes the outputs;
-        ``obeyed``, ``not obeyed`` for limits; ``no divergence seen``, ``diverges`` for repeats at
-        temperature 0; ``as asked``, ``changed`` for values sent and echoed; and ``undetectable``
-        wherever these data cannot tell, with the reason in the sentence.
+        One verdict a parameter (``temperature=0`` has one a setting).
 
     """
     candidates = [seed_effect(frame, seed=seed)]
@@ -66,28 +67,47 @@ def effects(frame: RunFrame, *, seed: int = 0, bodies: Any = None) -> list[dict[
 
 
 def _with_values(
-    verdicts: list[dict[str, Any]], values: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Add requested, sent and echoed values to the verdict on the same parameter.
-
-    A changed value is a fact: it overrides the verdict from the outputs.
-    """
-    by_name = {effect["parameter"]: effect for effect in verdicts}
-    values_only: list[dict[str, Any]] = []
-    for value in values:
-        effect = by_name.get(value["parameter"])
-        if effect is None:
-            values_only.append(value)
-            continue
-        effect["evidence"] |= value["evidence"]
-        if value["verdict"] == "changed":
-            effect["evidence"]["from_outputs"] = effect["verdict"]
-            effect["sentence"] = f"{value['sentence']}; from the outputs: {effect['sentence']}"
-            effect["verdict"] = "changed"
-    return verdicts + values_only
+    verdicts: list[ParameterEffect], values: list[ParameterEffect]
+) -> list[ParameterEffect]:
+    """Add requested, sent and echoed values to the verdict on the same parameter."""
+    by_name = {value.parameter: value for value in values}
+    names = {effect.parameter for effect in verdicts}
+    combined = [
+        _with_value(effect, by_name[effect.parameter]) if effect.parameter in by_name else effect
+        for effect in verdicts
+    ]
+    return combined + [value for value in values if value.parameter not in names]
 
 
-def spread_effect(frame: RunFrame, axis: str, *, seed: int = 0) -> dict[str, Any] | None:
+def _with_value(effect: ParameterEffect, value: ParameterEffect) -> ParameterEffect:
+    """One verdict of two; a changed value is a fact: it overrides the verdict from the outputs."""
+    evidence = msgspec.structs.replace(effect.evidence, rows=value.evidence.rows)
+    if value.verdict != "changed":
+        return msgspec.structs.replace(effect, evidence=evidence)
+    return ParameterEffect(
+        parameter=effect.parameter,
+        verdict="changed",
+        evidence=msgspec.structs.replace(evidence, from_outputs=effect.verdict),
+        sentence=f"{value.sentence}; from the outputs: {effect.sentence}",
+    )
+
+
+class _Spread(NamedTuple):
+    """Effective outputs at both ends of an axis; see :class:`.EffectEvidence`."""
+
+    low_values: list[float]
+    high_values: list[float]
+    low: float
+    high: float
+    low_at_most: float
+    gain: float
+    ci: list[float] | None
+    p: float | None
+    n: int
+    fixed_seed: bool
+
+
+def spread_effect(frame: RunFrame, axis: str, *, seed: int = 0) -> ParameterEffect | None:
     """Judge whether the high end of an axis gives more different outputs than the low end.
 
     Per prompt: effective outputs (``exp`` of the entropy) at the highest value minus those at the
@@ -104,74 +124,93 @@ def spread_effect(frame: RunFrame, axis: str, *, seed: int = 0) -> dict[str, Any
     ends = _ends(frame, axis)
     if not ends:
         return None
+    spread = _spread(frame, axis, ends, seed)
+    if spread is None:
+        return undetectable(axis, "it takes at least two usable repeats at both ends")
+    verdict, why = _spread_verdict(spread)
+    same: SameSeedTexts | UnsetType | None = UNSET
+    if verdict in ("ignored", "undetectable"):
+        same = compare_across_values(frame, ends, seed=seed)
+        verdict, why = _with_seeds(spread, same, verdict, why)
+    sentence = (
+        f"{axis} {verdict}: {spread.low:.2f} effective outputs at "
+        f"{_join_values(spread.low_values)}, {spread.high:.2f} at "
+        f"{_join_values(spread.high_values)} ({p_text(spread.p)}, n={spread.n}){why}"
+    )
+    evidence = EffectEvidence(
+        low=spread.low_values,
+        high=spread.high_values,
+        effective_outputs_low=spread.low,
+        effective_outputs_high=spread.high,
+        effective_outputs_low_at_most=spread.low_at_most,
+        difference=spread.gain,
+        ci95=spread.ci,
+        p=spread.p,
+        n=spread.n,
+        fixed_seed=spread.fixed_seed,
+        same_seed=same,
+    )
+    return ParameterEffect(parameter=axis, verdict=verdict, evidence=evidence, sentence=sentence)
+
+
+def _spread(
+    frame: RunFrame, axis: str, ends: list[tuple[list[int], list[int]]], seed: int
+) -> _Spread | None:
+    """Effective outputs at the two ends; None where no prompt has two repeats at both."""
     low, high, low_maximum = _end_values(frame, ends)
     d = high - low
-    n = int(np.isfinite(d).sum())
-    if n == 0:
-        return undetectable(axis, "it takes at least two usable repeats at both ends")
     joined = np.isfinite(d)
-    ci = stats.mean_ci(d, clusters=frame.clusters, scale="real", seed=seed)
-    p = number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0])
+    if not joined.any():
+        return None
     values = [sorted({float(frame.params(end[i][0])[axis]) for end in ends}) for i in (0, 1)]
-    evidence: dict[str, Any] = {
-        "low": values[0],
-        "high": values[1],
-        "effective_outputs_low": mean(low[joined]),
-        "effective_outputs_high": mean(high[joined]),
-        "effective_outputs_low_at_most": mean(low_maximum[joined]),
-        "difference": mean(d),
-        "ci95": interval(ci),
-        "p": p,
-        "n": n,
-        "fixed_seed": all(_fixed_seed(frame, end[1]) for end in ends),
-    }
-    verdict, why = _spread_verdict(evidence)
-    if verdict in ("ignored", "undetectable"):
-        evidence["same_seed"] = compare_across_values(frame, ends, seed=seed)
-        verdict, why = _with_seeds(evidence, verdict, why)
-    low_text, high_text = (_join_values(end) for end in values)
-    sentence = (
-        f"{axis} {verdict}: {evidence['effective_outputs_low']:.2f} effective outputs at "
-        f"{low_text}, {evidence['effective_outputs_high']:.2f} at {high_text} "
-        f"({p_text(p)}, n={n}){why}"
+    return _Spread(
+        low_values=values[0],
+        high_values=values[1],
+        low=float(low[joined].mean()),
+        high=float(high[joined].mean()),
+        low_at_most=float(low_maximum[joined].mean()),
+        gain=float(d[joined].mean()),
+        ci=interval(stats.mean_ci(d, clusters=frame.clusters, scale="real", seed=seed)),
+        p=number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0]),
+        n=int(joined.sum()),
+        fixed_seed=all(_fixed_seed(frame, end[1]) for end in ends),
     )
-    return {"parameter": axis, "verdict": verdict, "evidence": evidence, "sentence": sentence}
 
 
-def _spread_verdict(evidence: dict[str, Any]) -> tuple[str, str]:
-    ci, p, gain = evidence["ci95"], evidence["p"], evidence["difference"]
-    if p is not None and p < 0.05:
-        return ("honoured", "") if gain > 0 else ("reversed", "; fewer at the high end")
-    if evidence["effective_outputs_high"] <= 1.0 + 1e-9:
+def _spread_verdict(spread: _Spread) -> tuple[str, str]:
+    if spread.p is not None and spread.p < 0.05:
+        return ("honoured", "") if spread.gain > 0 else ("reversed", "; fewer at the high end")
+    if spread.high <= 1.0 + 1e-9:
         return "undetectable", "; the outputs never differed, even at the high end"
-    low, maximum = evidence["effective_outputs_low"], evidence["effective_outputs_low_at_most"]
+    room = spread.low_at_most - spread.low
     # At a nearly greedy low end, full variety is itself evidence, not a ceiling.
-    if max(evidence["low"]) > GREEDY and maximum - low < SMALL_EFFECT * low:
+    if max(spread.low_values) > GREEDY and room < SMALL_EFFECT * spread.low:
         return "undetectable", "; nearly every output differs at the low end: no room for more"
-    if evidence["fixed_seed"]:
+    if spread.fixed_seed:
         return "undetectable", "; one fixed seed can hold repeats together at any value"
-    if ci is None:  # every prompt shows the same difference, here none
-        return ("ignored", "") if evidence["n"] >= ENOUGH else ("undetectable", "; too few prompts")
-    if ci[1] < SMALL_EFFECT * evidence["effective_outputs_low"]:
+    if spread.ci is None:  # every prompt shows the same difference, here none
+        return ("ignored", "") if spread.n >= ENOUGH else ("undetectable", "; too few prompts")
+    if spread.ci[1] < SMALL_EFFECT * spread.low:
         return "ignored", ""
     return "undetectable", "; too few prompts or repeats to tell"
 
 
-def _with_seeds(evidence: dict[str, Any], verdict: str, why: str) -> tuple[str, str]:
+def _with_seeds(
+    spread: _Spread, same: SameSeedTexts | None, verdict: str, why: str
+) -> tuple[str, str]:
     """The verdict from the texts of one seed, where the number of different outputs gives none."""
-    same = evidence["same_seed"]
-    if same is None or same["within"] == 0.0:
+    if same is None or same.within == 0.0:
         return verdict, why
     text = (
-        f"{why}; with one seed the text is the same {100 * same['across']:.1f} % of the time "
-        f"between the values, {100 * same['within']:.1f} % at one value"
+        f"{why}; with one seed the text is the same {100 * same.across:.1f} % of the time "
+        f"between the values, {100 * same.within:.1f} % at one value"
     )
-    if same["p"] is not None and same["p"] < 0.05 and same["difference"] > 0:
-        return "honoured", f"{text} ({p_text(same['p'])})"
+    if same.p is not None and same.p < 0.05 and same.difference > 0:
+        return "honoured", f"{text} ({p_text(same.p)})"
     # One seed that always gives one text is decisive only where other seeds give other texts.
-    follows = same["within"] == same["across"] == 1.0
-    if follows and evidence["effective_outputs_high"] > 1.0 + SMALL_EFFECT:
-        return ("ignored", text) if same["n"] >= ENOUGH else (verdict, f"{text}; too few prompts")
+    follows = same.within == same.across == 1.0
+    if follows and spread.high > 1.0 + SMALL_EFFECT:
+        return ("ignored", text) if same.n >= ENOUGH else (verdict, f"{text}; too few prompts")
     return verdict, why
 
 

@@ -11,53 +11,73 @@ from typing import Any, cast
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from evalharness.analysis import stats
 from evalharness.analysis.data.encode import Ints
 from evalharness.analysis.data.frame import RunFrame
-from evalharness.analysis.data.json_values import interval
+from evalharness.analysis.data.json_values import JsonValues, interval
 from evalharness.analysis.data.output_texts import distinct_texts
 from evalharness.analysis.data.statuses import OK, STATUSES
+from evalharness.analysis.parameters.effect import (
+    EffectEvidence,
+    ParameterEffect,
+    TextsWithoutStop,
+)
 
 _TRUNCATED = STATUSES.index("truncated")
 _JSON_FORMATS = ("json_object", "json_schema")
+_NO_MORE = EffectEvidence()
 
 
-def limits_respected(frame: RunFrame, bodies: Any = None) -> list[dict[str, Any]]:
+def limits_respected(frame: RunFrame, bodies: Any = None) -> list[ParameterEffect]:
     """Judge the limits that any setting states; see :func:`.effects.effects` for ``bodies``."""
     checks = (
         _max_tokens(frame, "max_tokens"),
         _max_tokens(frame, "max_completion_tokens"),
         _stop(frame),
-        _choices(frame, frame.records if bodies is None else bodies),
+        _choices(frame, bodies),
         _response_format(frame),
     )
     return [check for check in checks if check is not None]
 
 
 def _verdict(
-    parameter: str, broken: int, n: int, tested: int, noun: str, **evidence: Any
-) -> dict[str, Any]:
-    """The verdict when ``broken`` of ``n`` outputs violate a limit, which ``tested`` came near."""
-    facts = {"n": n, "violations": broken, "ci95": interval(stats.wilson(broken, n)), **evidence}
+    parameter: str,
+    broken: int,
+    n: int,
+    tested: int,
+    noun: str,
+    evidence: EffectEvidence = _NO_MORE,
+) -> ParameterEffect:
+    """The verdict when ``broken`` of ``n`` outputs violate a limit, which ``tested`` came near.
+
+    ``evidence`` is what is known of this limit alone.
+    """
+    bound: float | UnsetType = UNSET
     if n == 0:
-        verdict, text = "undetectable", f"no output tells {noun}"
+        verdict, text = "undetectable", f"no output tells whether outputs {noun}"
     elif broken:
         verdict = "not obeyed"
         text = f"{broken} of {n} outputs {noun} ({100 * broken / n:.1f} %)"
     else:
         bound = stats.divergence_bound(n) or 1.0
-        facts["rate_below"] = bound
         verdict = "obeyed" if tested else "undetectable"
         text = f"none of {n} outputs {noun}; rate below {100 * bound:.2g} % (95 % confidence)"
         if not tested:
             text += ", but none came near it either"
-    return {
-        "parameter": parameter,
-        "verdict": verdict,
-        "evidence": facts,
-        "sentence": f"{parameter} {verdict}: {text}",
-    }
+    return ParameterEffect(
+        parameter=parameter,
+        verdict=verdict,
+        evidence=msgspec.structs.replace(
+            evidence,
+            n=n,
+            violations=broken,
+            ci95=interval(stats.wilson(broken, n)),
+            rate_below=bound,
+        ),
+        sentence=f"{parameter} {verdict}: {text}",
+    )
 
 
 def _settings_stating(frame: RunFrame, name: str) -> list[tuple[int, Any]]:
@@ -66,7 +86,7 @@ def _settings_stating(frame: RunFrame, name: str) -> list[tuple[int, Any]]:
     return [(index, value) for index, value in values if value is not None]
 
 
-def _max_tokens(frame: RunFrame, name: str) -> dict[str, Any] | None:
+def _max_tokens(frame: RunFrame, name: str) -> ParameterEffect | None:
     stated = _settings_stating(frame, name)
     if not stated:
         return None
@@ -86,11 +106,11 @@ def _max_tokens(frame: RunFrame, name: str) -> dict[str, Any] | None:
         largest = max(largest, float((used - limit).max(initial=0.0)))
     return _verdict(
         name, over, n, reached, "hold more tokens than asked",
-        reached=reached, largest_excess=largest,
+        EffectEvidence(reached=reached, largest_excess=largest),
     )  # fmt: skip
 
 
-def _stop(frame: RunFrame) -> dict[str, Any] | None:
+def _stop(frame: RunFrame) -> ParameterEffect | None:
     stated = _settings_stating(frame, "stop")
     if not stated or "text" not in frame.records.column_names:
         return None
@@ -107,6 +127,7 @@ def _stop(frame: RunFrame) -> dict[str, Any] | None:
         np.concatenate([_delivered_rows(frame, i) for i in free]) if free else np.zeros(0, np.int64)
     )
     without = _count_containing(frame, rows, sorted(sequences))
+    without_stop = TextsWithoutStop(n=int(rows.size), containing=without) if free else None
     return _verdict(
         "stop",
         broken,
@@ -114,7 +135,7 @@ def _stop(frame: RunFrame) -> dict[str, Any] | None:
         # Without a setting that sends no stop, it is unknown whether there was anything to cut.
         without if free else n,
         "hold a stop sequence",
-        without_stop={"n": int(rows.size), "containing": without} if free else None,
+        EffectEvidence(without_stop=without_stop),
     )
 
 
@@ -138,13 +159,13 @@ def _count_containing(frame: RunFrame, rows: Ints, sequences: list[str]) -> int:
     return total
 
 
-def _choices(frame: RunFrame, bodies: Any) -> dict[str, Any] | None:
+def _choices(frame: RunFrame, bodies: Any) -> ParameterEffect | None:
     stated = [(frame.setting_ids[i], int(value)) for i, value in _settings_stating(frame, "n")]
     requested = {setting_id: n for setting_id, n in stated if n > 1}
     if not requested:
         return None
     n = broken = 0
-    if "choices_json" in bodies.column_names:
+    if bodies is not None and "choices_json" in bodies.column_names:
         columns = [
             name for name in ("setting_id", "choices_json", "status") if name in bodies.column_names
         ]
@@ -165,11 +186,11 @@ def _length(choices_json: str | None) -> int:
         return 0
 
 
-def _response_format(frame: RunFrame) -> dict[str, Any] | None:
+def _response_format(frame: RunFrame) -> ParameterEffect | None:
     stated = [
-        (index, cast("dict[str, Any]", value))
+        (index, cast("JsonValues", value))
         for index, value in _settings_stating(frame, "response_format")
-        if isinstance(value, dict) and cast("dict[str, Any]", value).get("type") in _JSON_FORMATS
+        if isinstance(value, dict) and cast("JsonValues", value).get("type") in _JSON_FORMATS
     ]
     if not stated or "text" not in frame.records.column_names:
         return None
@@ -191,9 +212,9 @@ def _texts_with_counts(frame: RunFrame, rows: Ints) -> Iterator[tuple[str | None
         yield from zip(texts.to_pylist(), counts.tolist(), strict=True)
 
 
-def _format_check(value: dict[str, Any]) -> Callable[[str], bool]:
+def _format_check(value: JsonValues) -> Callable[[str], bool]:
     """A check whether a text has a response format: any object, or one of a schema."""
-    schema: Any = cast("dict[str, Any]", value.get("json_schema") or {}).get("schema")
+    schema: Any = cast("JsonValues", value.get("json_schema") or {}).get("schema")
     if value["type"] == "json_schema" and schema is not None:
         from evalharness.scoring.base import Sample
         from evalharness.scoring.scorers.json_schema import JsonSchemaScorer

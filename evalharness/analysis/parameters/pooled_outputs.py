@@ -96,13 +96,3 @@ def _pooled_rows(frame: RunFrame, settings: list[int], limit: Ints | None) -> In
     rows = rows[sort_order(frame.prompt[rows], frame.repeat[rows], frame.setting[rows])]
     prompt = frame.prompt[rows]
     return rows[np.arange(rows.size) - np.searchsorted(prompt, prompt) < limit[prompt]]
-
-
-def undetectable(parameter: str, reason: str) -> dict[str, Any]:
-    """Return the verdict where the run has no evidence, with the reason."""
-    return {
-        "parameter": parameter,
-        "verdict": "undetectable",
-        "evidence": {"n": 0},
-        "sentence": f"{parameter} undetectable: {reason}",
-    }

@@ -7,13 +7,12 @@ of another value, unless the parameter has an effect.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.json_values import interval, number
+from evalharness.analysis.parameters.effect import SameSeedTexts
 from evalharness.analysis.parameters.pooled_outputs import equal_pairs, parameter_key
 from evalharness.config.parameter_values import comparison_key
 
@@ -22,7 +21,7 @@ _NO_SEED = comparison_key(None)
 
 def compare_across_values(
     frame: RunFrame, ends: list[tuple[list[int], list[int]]], *, seed: int = 0
-) -> dict[str, Any] | None:
+) -> SameSeedTexts | None:
     """Compare outputs of one seed between two values of a parameter with those within a value.
 
     Per prompt: agreement of pairs with the same seed under the same value minus that of pairs with
@@ -34,8 +33,7 @@ def compare_across_values(
         seed: of permutations and resampling.
 
     Returns:
-        ``{"within", "across", "difference", "ci95", "p", "n"}``: agreements 0..1, ``n`` prompts;
-        ``p`` and ``ci95`` null where undefined. None without two repeats of a seed at both values.
+        None without two repeats of a seed at both values.
 
     """
     prompts = len(frame.prompt_ids)
@@ -62,11 +60,11 @@ def compare_across_values(
     joined = np.isfinite(d)
     if not joined.any():
         return None
-    return {
-        "within": float(within[joined].mean()),
-        "across": float(across[joined].mean()),
-        "difference": float(d[joined].mean()),
-        "ci95": interval(stats.mean_ci(d, clusters=frame.clusters, scale="difference", seed=seed)),
-        "p": number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0]),
-        "n": int(joined.sum()),
-    }
+    return SameSeedTexts(
+        within=float(within[joined].mean()),
+        across=float(across[joined].mean()),
+        difference=float(d[joined].mean()),
+        ci95=interval(stats.mean_ci(d, clusters=frame.clusters, scale="difference", seed=seed)),
+        p=number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0]),
+        n=int(joined.sum()),
+    )

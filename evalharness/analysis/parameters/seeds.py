@@ -11,12 +11,16 @@ from evalharness.analysis.comparison.comparison_text import p_text
 from evalharness.analysis.data.encode import Bools, Ints
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.json_values import interval, number
+from evalharness.analysis.parameters.effect import (
+    EffectEvidence,
+    ParameterEffect,
+    undetectable,
+)
 from evalharness.analysis.parameters.pooled_outputs import (
     equal_pairs,
     group_settings,
     known_rows,
     parameter_key,
-    undetectable,
 )
 from evalharness.config.parameter_values import comparison_key
 
@@ -26,7 +30,7 @@ MANY = 100  # prompts: from here sign flips of their differences give the same v
 _NO_SEED = comparison_key(None)
 
 
-def seed_effect(frame: RunFrame, *, seed: int = 0) -> dict[str, Any] | None:
+def seed_effect(frame: RunFrame, *, seed: int = 0) -> ParameterEffect | None:
     """Judge whether equal seeds give equal outputs more often than different seeds do.
 
     Per prompt: agreement of pairs with the same seed minus that of pairs with different seeds,
@@ -49,29 +53,32 @@ def seed_effect(frame: RunFrame, *, seed: int = 0) -> dict[str, Any] | None:
     within, between = float(pairs.same[joined].mean()), float(pairs.cross[joined].mean())
     ci = stats.mean_ci(d, clusters=frame.clusters, scale="difference", seed=seed)
     p, test = _p_and_test(frame, swept, pairs, seed)
-    evidence = {
-        "same_seed_agreement": within,
-        "different_seed_agreement": between,
-        "difference": within - between,
-        "ci95": interval(ci),
-        "p": p,
-        "test": test,
-        "n": n,
-    }
-    verdict, why = _verdict(evidence)
+    evidence = EffectEvidence(
+        same_seed_agreement=within,
+        different_seed_agreement=between,
+        difference=within - between,
+        ci95=interval(ci),
+        p=p,
+        test=test,
+        n=n,
+    )
+    verdict, why = _verdict(within - between, 1.0 - between, interval(ci), p)
     sentence = (
         f"seed {verdict}: repeats with the same seed agree {100 * within:.1f} %, with different "
         f"seeds {100 * between:.1f} % ({p_text(p)}, n={n}){why}"
     )
-    return {"parameter": "seed", "verdict": verdict, "evidence": evidence, "sentence": sentence}
+    return ParameterEffect(parameter="seed", verdict=verdict, evidence=evidence, sentence=sentence)
 
 
-def _verdict(evidence: dict[str, Any]) -> tuple[str, str]:
-    """Compare the gain with that of a fully honoured seed, whose agreement is 1."""
-    headroom = 1.0 - evidence["different_seed_agreement"]
+def _verdict(
+    gain: float, headroom: float, ci: list[float] | None, p: float | None
+) -> tuple[str, str]:
+    """Compare the gain in agreement with that of a fully honoured seed, whose agreement is 1.
+
+    ``headroom`` is the latter; ``ci`` is the interval of the gain.
+    """
     if headroom <= 1e-9:
         return "undetectable", "; the outputs never differed, so a seed had nothing to do"
-    ci, p, gain = evidence["ci95"], evidence["p"], evidence["difference"]
     if p is not None and p < 0.05 and gain > 0:
         if gain >= headroom / 2:
             return "honoured", ""

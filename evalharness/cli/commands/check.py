@@ -70,7 +70,7 @@ def run(options: CheckOptions) -> int:
     check_limits(limits)
     pricing = None if options.pricing is None else Path(options.pricing)
     source = open_run(Run.open(options.run), parse_overrides(options.overrides, pricing=pricing))
-    rows = select_settings(summarise(source.frame, source.costs)["settings"], options.setting)
+    rows = select_settings(summarise(source.frame, source.costs), options.setting)
     verdicts = [
         *check_settings(
             rows, source.costs, limits, confident=options.confident, selected=bool(options.setting)

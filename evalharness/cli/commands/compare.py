@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from evalharness.cli.parser import Command, Example, Option, Positional
 from evalharness.errors import EXIT_OK, ConfigError
 
 if TYPE_CHECKING:
+    from evalharness.analysis.comparison.comparison import Comparison
+    from evalharness.analysis.comparison.trend import Trend
     from evalharness.report.build.open_run import RunData
 
 
@@ -40,10 +42,13 @@ def run(options: CompareOptions) -> int:
     """
     from evalharness.analysis.comparison.compare import compare, compare_runs
     from evalharness.analysis.comparison.trends import trends
-    from evalharness.report.build.json import as_json_text
     from evalharness.report.build.open_run import open_run
     from evalharness.report.build.overrides import parse_overrides
-    from evalharness.report.console.comparison import ComparisonView, print_comparisons
+    from evalharness.report.json import as_json_text
+    from evalharness.report.sections.comparisons.compare_tables import (
+        ComparisonView,
+        print_comparisons,
+    )
     from evalharness.store.folder.run import Run
     from evalharness.store.remote.locations import split_runs_and_overrides
 
@@ -61,8 +66,8 @@ def run(options: CompareOptions) -> int:
     by = "run" if options.by is None and len(sources) > 1 else options.by
     if by is None:
         raise ConfigError("compare needs an axis", hint=f"--by {_axis_names(sources)[0]}")
-    rows: list[dict[str, Any]]
-    slopes: list[dict[str, Any]] = []
+    rows: list[Comparison]
+    slopes: list[Trend] = []
     if by == "run":
         rows = compare_runs(frames, baseline=options.baseline, margin=options.margin)
     else:
@@ -71,7 +76,7 @@ def run(options: CompareOptions) -> int:
         slopes = trends(data, by=by)
     if options.json:
         sys.stdout.write(as_json_text({"comparisons": rows, "trends": slopes}))
-    elif any(row["n"] for row in rows):
+    elif any(row.n for row in rows):
         print_comparisons(ComparisonView(rows, slopes, _command_line(options, by), options.strata))
     else:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)

@@ -70,7 +70,7 @@ def _plan(options: PlanOptions) -> Callable[[list[ComposedConfig]], CommandResul
         if options.detect is not None:
             facts["detect"] = detection_facts(prepared, facts, options.detect, options.from_run)
         if options.json:
-            from evalharness.report.build.json import as_json_text
+            from evalharness.report.json import as_json_text
 
             sys.stdout.write(as_json_text(facts))
         else:

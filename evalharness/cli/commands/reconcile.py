@@ -24,7 +24,7 @@ def run(options: ReconcileOptions) -> int:
     """
     from evalharness.cli.reconciliation import reconcile_lines, reconcile_run
     from evalharness.reconcile.join import has_discrepancies
-    from evalharness.report.build.json import as_json_text
+    from evalharness.report.json import as_json_text
 
     facts = reconcile_run(options.run)
     if options.json:

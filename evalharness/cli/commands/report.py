@@ -12,7 +12,7 @@ from evalharness.cli.parser import Command, Example, OpenPage, Option, Positiona
 from evalharness.errors import EXIT_OK, ConfigError
 
 if TYPE_CHECKING:
-    from evalharness.report.build.report_data import Report
+    from evalharness.report.build_report import Report
     from evalharness.report.html.engine import Engine
 
 
@@ -22,8 +22,9 @@ class ReportOptions(NamedTuple):
     Among ``run`` are ``scoring=…`` and ``answer=…``.
     """
 
-    run: Annotated[Sequence[str], Positional("RUN", "a name under results/, a path or a URL")]
+    run: Annotated[Sequence[str], Positional("RUN", "a name under results/, a path or a URL")] = ()
     json: Annotated[bool, Option("the whole result as JSON on stdout")] = False
+    json_schema: Annotated[bool, Option("the JSON Schema of --json; takes no run")] = False
     html: Annotated[str | None, Option("one self-contained page", "FILE")] = None
     open_page: OpenPage = False
     markdown: Annotated[bool, Option("for a pull request or CI summary")] = False
@@ -35,10 +36,12 @@ class ReportOptions(NamedTuple):
 def run(options: ReportOptions) -> int:
     """Print the report of runs; ``scoring=…`` and ``answer=…`` replace a run's own."""
     from evalharness.process.tuning import avoid_pandas_import
-    from evalharness.report.html import start_engine
+    from evalharness.report.html_report import start_engine
     from evalharness.store.remote.locations import split_runs_and_overrides
 
     names, overrides = split_runs_and_overrides(options.run)
+    if options.json_schema:
+        return _print_json_schema(options)
     if not names:
         raise ConfigError("report needs a run", hint="evalharness report quickstart")
     if (options.html or options.open_page) and len(names) > 1:
@@ -48,12 +51,25 @@ def run(options: ReportOptions) -> int:
         return _print_or_write(names, overrides, options, engine)
 
 
+def _print_json_schema(options: ReportOptions) -> int:
+    from evalharness.report.json import as_json_text
+    from evalharness.report.json_schema import json_schema
+
+    if options.run:
+        raise ConfigError(
+            "--json-schema takes no run: it is the same for all",
+            hint="evalharness report --json-schema",
+        )
+    sys.stdout.write(as_json_text(json_schema()))
+    return EXIT_OK
+
+
 def _print_or_write(
     names: Sequence[str], overrides: Sequence[str], options: ReportOptions, engine: Engine | None
 ) -> int:
-    from evalharness.report.build.json import as_json_text
     from evalharness.report.build.overrides import parse_overrides
-    from evalharness.report.build.report_data import build_reports
+    from evalharness.report.build_report import build_reports
+    from evalharness.report.json import as_json_text
 
     report_overrides = parse_overrides(
         overrides,
@@ -72,7 +88,7 @@ def _print_or_write(
 
         sys.stdout.write("\n".join(as_markdown(each.data) for each in reports))
     else:
-        from evalharness.report.console.report import print_report
+        from evalharness.report.console_report import print_report
 
         for each in reports:
             print_report(each.data)
@@ -81,7 +97,7 @@ def _print_or_write(
 
 def _write_page(run_report: Report, options: ReportOptions, engine: Engine | None) -> None:
     from evalharness.cli.output_files import open_in_browser, output_path
-    from evalharness.report.html import REPORT_FILE, write_html
+    from evalharness.report.html_report import REPORT_FILE, write_html
     from evalharness.store.folder.durable_files import FILE_MODE, USER_FILE_MODE
 
     target = output_path(options.html) if options.html else run_report.run.root / REPORT_FILE

@@ -109,7 +109,7 @@ def _amount_text(prepared: PreparedRun, worst: Decimal | None) -> str:
     if worst is not None:
         from evalharness.report.words.format_numbers import dollars
 
-        return f"up to {dollars(float(worst))}"
+        return f"up to {dollars(worst)}"
     unpriced = [s.model for s in prepared.plan.settings if prepared.price(s) is None]
     if unpriced:
         return f"an unknown amount: no price for {unpriced[0]}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-from evalharness.report.build.json import write_summary
-from evalharness.report.build.report_data import Report, ReportOverrides, build_report
-from evalharness.report.html import REPORT_FILE, start_engine, write_html
+from evalharness.report.build.scoring import ReportOverrides
+from evalharness.report.build_report import Report, build_report
+from evalharness.report.html_report import REPORT_FILE, start_engine, write_html
+from evalharness.report.json import write_summary
+from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.store.folder.run import Run
 
 
@@ -18,7 +19,7 @@ def print_report(root: Path) -> float | None:
     The objective of an optimising sweeper is the mean score over settings, or the mean agreement
     when nothing is scored; None when neither is defined.
     """
-    from evalharness.report.console.report import print_report as print_tables
+    from evalharness.report.console_report import print_report as print_tables
 
     with closing(start_engine()) as engine:
         run_report = build_report(Run.open(root), ReportOverrides())
@@ -32,17 +33,9 @@ def print_report(root: Path) -> float | None:
 
 def objective(run_report: Report) -> float | None:
     """The one number an optimising sweeper maximises."""
-    for metric in (_mean_score, _raw_agreement):
-        values = [v for row in run_report.data["settings"] if (v := metric(row)) is not None]
+    rows = run_report.data[SETTINGS]
+    for means in ([row.score.mean for row in rows], [row.agreement.raw.pairwise for row in rows]):
+        values = [value for value in means if value is not None]
         if values:
             return sum(values) / len(values)
     return None
-
-
-def _mean_score(row: dict[str, Any]) -> float | None:
-    score: dict[str, Any] = row.get("score") or {}
-    return score.get("mean")
-
-
-def _raw_agreement(row: dict[str, Any]) -> float | None:
-    return row["agreement"]["raw"].get("pairwise")

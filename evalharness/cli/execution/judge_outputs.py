@@ -44,8 +44,8 @@ from evalharness.planning.setting_labels import label_settings
 from evalharness.planning.sweep import expand_sweep
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Prompt
-from evalharness.report.build.judges import judging_facts
-from evalharness.report.words.judge_text import judge_lines
+from evalharness.report.sections.judges.judge_text import judge_lines
+from evalharness.report.sections.judges.judging_summary import summarise_judging
 from evalharness.runner import Runner, RunSummary
 from evalharness.runner.context import RunContext
 from evalharness.runner.progress import progress_for_terminal
@@ -99,9 +99,9 @@ def judge_outputs(
     if needs_confirmation(prepared, yes=yes):
         confirm(prepared, recorded_trials(prepared)[0], what="This judging")
     summary = _run(prepared, config, root)
-    facts = judging_facts(run, name)
-    assert facts is not None
-    for line in judge_lines(facts):
+    judged = summarise_judging(run, name)
+    assert judged is not None
+    for line in judge_lines(judged):
         print(line)
     again = ["evalharness", "judge", run_name, "--name", name]
     if summary.exit_code == EXIT_BUDGET:

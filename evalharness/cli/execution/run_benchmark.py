@@ -38,6 +38,7 @@ from evalharness.store.folder.writer import RunStore
 from evalharness.store.journal.disk_reserve import expected_answer_bytes
 
 if TYPE_CHECKING:
+    from evalharness.analysis.load.load_facts import LoadFacts
     from evalharness.cli.execution.prepare import PreparedRun
 
 
@@ -145,17 +146,15 @@ class _Benchmark:
             self._print_validity(self._measured_facts(measurement))
         return measurement
 
-    def _print_validity(self, facts: dict[str, Any]) -> None:
+    def _print_validity(self, facts: LoadFacts) -> None:
         """Print when a measurement is invalid or cut short; the exit code says so too."""
-        if facts["invalid"]:
+        if facts.invalid:
             self.summary.invalid_points += 1
-            self._progress.print_line(f"measurement {facts['measurement']} is INVALID:")
-            for reason in facts["invalid"]:
+            self._progress.print_line(f"measurement {facts.measurement} is INVALID:")
+            for reason in facts.invalid:
                 self._progress.print_line(f"  {reason}")
-        if facts["state"] == "cut":
-            self._progress.print_line(
-                f"measurement {facts['measurement']} cut short: {facts['reason']}"
-            )
+        if facts.state == "cut":
+            self._progress.print_line(f"measurement {facts.measurement} cut short: {facts.reason}")
 
     def _store_result(
         self, settings: Sequence[Setting], measurement: Measurement, before: int
@@ -231,16 +230,14 @@ class _Benchmark:
         self, search: Any, rate: float, measurement: Measurement, goodput: float
     ) -> None:
         facts = self._measured_facts(measurement)
-        from evalharness.report.build.load_points import meets_goodput
-
-        good = meets_goodput(facts, goodput)
+        good = facts.meets_goodput(goodput)
         search.observe(rate, holds=good)
-        share: float | None = facts["goodput"] and facts["goodput"]["share"]
+        share = None if facts.goodput is None else facts.goodput.share
         shown = "unknown" if share is None else f"{share:.1%}"
         verdict = "holds" if good else "does not hold"
         self._progress.print_line(f"{rate:g} requests/s: goodput {shown}, {verdict}")
 
-    def _measured_facts(self, measurement: Measurement) -> dict[str, Any]:
+    def _measured_facts(self, measurement: Measurement) -> LoadFacts:
         from evalharness.analysis.load.load_point import ATTEMPT_COLUMNS, RECORD_COLUMNS
         from evalharness.report.build.load_points import MeasurementRows, measure_rows
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from evalharness.columnar.arrow_ops import where_equal
 from evalharness.errors import EXIT_BUDGET, EXIT_CONFIG, EXIT_STORAGE, EvalharnessError
 from evalharness.process.text import plural
-from evalharness.report.html import REPORT_FILE
+from evalharness.report.html_report import REPORT_FILE
 from evalharness.runner import RunSummary
 from evalharness.store.folder.run import Run
 from evalharness.store.remote.locations import display_path

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from evalharness.emulator.billing import Bill, TokenCounts
+from evalharness.emulator.billing import Bill, RequestTokens
 from evalharness.emulator.completion import ChatChoice, EmulatedToolCall
 from evalharness.emulator.text.answer_sampler import split_tokens
 from evalharness.emulator.text.sampling import NEVER
@@ -22,7 +22,7 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     request: ParsedRequest
     choices: list[ChatChoice]
-    tokens: TokenCounts
+    tokens: RequestTokens
     bill: Bill
     response_id: str
     created: int  # Unix seconds
@@ -35,7 +35,7 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return self.profile != "openai"
 
 
-def usage_object(tokens: TokenCounts) -> dict[str, Any]:
+def usage_object(tokens: RequestTokens) -> dict[str, Any]:
     """The usage object."""
     return {
         "prompt_tokens": tokens.prompt,

@@ -16,7 +16,7 @@ from itertools import accumulate
 import msgspec
 
 from evalharness.emulator.text.grammar import END_TOKEN
-from evalharness.emulator.text.sampling import NEVER, Distribution
+from evalharness.emulator.text.sampling import NEVER, TokenDistribution
 from evalharness.emulator.text.text_generator import Token
 
 _PIECES = re.compile(r"\s?\w+|\s+|[^\w\s]")
@@ -25,7 +25,7 @@ _PIECES = re.compile(r"\s?\w+|\s+|[^\w\s]")
 class AnswerSampler(msgspec.Struct, frozen=True):
     """Candidates by index, how to make each one's text, and how likely each is."""
 
-    distribution: Distribution
+    distribution: TokenDistribution
     text: Callable[[int], str]
 
     def draw(self, u: float | None, *, diverge: bool = False) -> int:
@@ -89,7 +89,7 @@ def cut_tokens(pieces: Sequence[str], length: int) -> list[str]:
 
 def answer_distribution(
     right: str, wrong: Sequence[str], difficulty: float, accuracy: float, temperature: float
-) -> tuple[list[str], Distribution]:
+) -> tuple[list[str], TokenDistribution]:
     """Right and wrong answers of a question with their probabilities.
 
     The question's own chance of the right answer is
@@ -106,4 +106,4 @@ def answer_distribution(
     cumulative = list(accumulate(chances[i] for i in order))
     cumulative[-1] = 1.0
     logprobs = [_log(chances[i], 1.0) for i in order]
-    return [right, *wrong], Distribution(order, cumulative, logprobs)
+    return [right, *wrong], TokenDistribution(order, cumulative, logprobs)

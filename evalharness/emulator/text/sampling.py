@@ -11,7 +11,7 @@ import msgspec
 NEVER = -9999.0  # how the API writes the logarithm of "practically impossible"
 
 
-class Distribution(msgspec.Struct, frozen=True, gc=False):
+class TokenDistribution(msgspec.Struct, frozen=True, gc=False):
     """What is sampled at one step; entries are ordered from most to least likely.
 
     Attributes:
@@ -26,7 +26,7 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
     logprobs: list[float]
 
 
-def distribution(logits: Sequence[float], temperature: float, top_p: float) -> Distribution:
+def distribution(logits: Sequence[float], temperature: float, top_p: float) -> TokenDistribution:
     """softmax(logits / temperature), cut to the smallest head whose mass reaches ``top_p``.
 
     The cut is nucleus sampling as Holtzman et al. (2020) define it: the most likely candidates
@@ -36,7 +36,7 @@ def distribution(logits: Sequence[float], temperature: float, top_p: float) -> D
     order = sorted(range(len(logits)), key=lambda i: (-logits[i], i))
     probabilities = _softmax([logits[i] for i in order], temperature or 1.0)
     if not temperature:
-        return Distribution(order, [1.0], [_log(p) for p in probabilities])
+        return TokenDistribution(order, [1.0], [_log(p) for p in probabilities])
     nucleus = 0
     mass = 0.0
     for probability in probabilities:
@@ -48,7 +48,7 @@ def distribution(logits: Sequence[float], temperature: float, top_p: float) -> D
     cumulative[-1] = 1.0
     logprobs = [_log(p / mass) for p in probabilities[:nucleus]]
     logprobs += [NEVER] * (len(order) - nucleus)
-    return Distribution(order, cumulative, logprobs)
+    return TokenDistribution(order, cumulative, logprobs)
 
 
 def _softmax(descending: list[float], temperature: float) -> list[float]:

@@ -11,7 +11,7 @@ import msgspec
 
 from evalharness.emulator.text import grammar
 from evalharness.emulator.text.grammar import END, VARIANTS
-from evalharness.emulator.text.sampling import Distribution, distribution
+from evalharness.emulator.text.sampling import TokenDistribution, distribution
 
 DEFAULT_MAX_TOKENS = 512  # of a text that the request does not limit
 _MAX_TABLES = 64
@@ -42,14 +42,14 @@ class Token(msgspec.Struct, frozen=True, gc=False):
 class ChainNode(msgspec.Struct, frozen=True, gc=False):
     """A state in one variant under given sampling parameters: its words, the likeliest first."""
 
-    dist: Distribution
+    dist: TokenDistribution
     cumulative: list[float]
     words: list[str]
     next_states: list[int]
     word_marks: list[int]  # a number for each word, which decides the next word's variant
 
     @classmethod
-    def of(cls, index: int, state: grammar.GrammarState, dist: Distribution) -> ChainNode:
+    def of(cls, index: int, state: grammar.GrammarState, dist: TokenDistribution) -> ChainNode:
         """The node of a state's distribution."""
         return cls(
             dist,

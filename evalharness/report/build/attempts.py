@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evalharness.analysis.cost.wasted_spend import COLUMNS, WastedSpend
+from evalharness.analysis.cost.wasted_spend import COLUMNS, AttemptSpending, WastedSpend
 from evalharness.pricing import PriceBook
 from evalharness.pricing.attempts import AttemptCosts
 from evalharness.report.build import errors
@@ -26,15 +26,14 @@ class AttemptStats(NamedTuple):
     Attributes:
         total: how many there are.
         in_doubt: those of unknown outcome.
-        facts: see :meth:`~evalharness.report.build.errors.AttemptCounter.facts`.
-        spending: see :meth:`~evalharness.analysis.cost.wasted_spend.WastedSpend.facts`; of the
-            attempts that the plan asks for.
+        counts: of all of them.
+        spending: what those attempts cost that the plan asks for; None where there are none.
     """
 
     total: int
     in_doubt: int
-    facts: dict[str, Any]
-    spending: dict[str, Any] | None
+    counts: errors.AttemptCounts
+    spending: AttemptSpending | None
 
 
 def read_attempts(
@@ -75,7 +74,7 @@ def read_attempts(
         waste.add(planned, AttemptCosts(planned, model_names, book))
     parts_again = stored.parts(errors.RETRIED_COLUMNS, part_numbers=retried_parts)
     (retried,) = concat_parts([_not_final(part) for part in parts_again], rows=None)
-    return AttemptStats(counter.total, counter.in_doubt, counter.facts(retried), waste.facts())
+    return AttemptStats(counter.total, counter.in_doubt, counter.counts(retried), waste.spending())
 
 
 def _not_final(attempts: pa.Table) -> pa.Table:

@@ -6,10 +6,12 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
+from evalharness.analysis.data.json_values import JsonValues
 from evalharness.columnar.arrow_ops import where_equal
-from evalharness.columnar.row_store import ColumnStore, iter_tables
+from evalharness.columnar.row_store import ColumnStore
 from evalharness.pricing.usage_columns import read_codes
 
 if TYPE_CHECKING:
@@ -24,18 +26,96 @@ _MAX_ROWS = 50
 _MESSAGE_CHARS = 300
 
 
-def count_errors(records: pa.Table | ColumnStore) -> list[dict[str, Any]]:
-    """Count the records that are errors, commonest cause first.
+class ErrorCount(msgspec.Struct, frozen=True, kw_only=True):
+    """The trials of one setting that ended in an error of one cause.
 
-    Returns:
-        One a setting and cause: ``setting_id``, ``error_kind``, ``http_status``, ``count`` and
-        ``example``, a message of the server or the connection (at most 300 characters).
+    Attributes:
+        setting_id: the setting.
+        error_kind: the kind of the error; null where unknown.
+        http_status: of the response; null without one.
+        count: trials.
+        example: the message of one of them, of the server or the connection, at most 300
+            characters; null without a message.
     """
+
+    setting_id: str
+    error_kind: str | None
+    http_status: int | None
+    count: int
+    example: str | None
+
+
+class RetryCount(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempts that failed from one cause and were tried again.
+
+    Attributes:
+        error_kind: the kind of the error; null where unknown.
+        http_status: of the response; null without one.
+        outcome: delivered, rejected, not_sent or in_doubt; null where unknown.
+        count: attempts.
+        example: the message of one of them, at most 300 characters; null without a message.
+    """
+
+    error_kind: str | None
+    http_status: int | None
+    outcome: str | None
+    count: int
+    example: str | None
+
+
+class QueueWait(msgspec.Struct, frozen=True, kw_only=True):
+    """The wait of attempts in our own queue, which is no part of a latency.
+
+    Attributes:
+        p50, p95: seconds; null where unknown.
+    """
+
+    p50: float | None
+    p95: float | None
+
+
+class RequestsInFlight(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests in flight when an attempt was sent.
+
+    Attributes:
+        mean: over attempts; null where unknown.
+        max: the largest number; null where unknown.
+    """
+
+    mean: float | None
+    max: int | None
+
+
+class AttemptCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The HTTP attempts of a run.
+
+    Attributes:
+        total: attempts; 0 where the run was imported.
+        trials_retried: trials with more than one attempt.
+        outcomes: attempts by outcome (delivered, rejected, not_sent, in_doubt), commonest first.
+        failed: the attempts that were tried again, by cause, commonest first, at most fifty causes.
+        wait_s_total: seconds of all pauses before retries, added up.
+        queue_s: the wait in our own queue.
+        in_flight: the requests in flight.
+    """
+
+    total: int
+    trials_retried: int
+    outcomes: dict[str, int]
+    failed: list[RetryCount]
+    wait_s_total: float
+    queue_s: QueueWait
+    in_flight: RequestsInFlight
+
+
+def count_errors(records: ColumnStore) -> list[ErrorCount]:
+    """Count the records that are errors by setting and cause, commonest first."""
     import pyarrow as pa
 
     columns = ["status", "setting_id", *ERROR_COLUMNS]
-    failed = [where_equal(block, "status", "error") for block in iter_tables(records, columns)]
-    return _group_rows(pa.concat_tables(failed), ("setting_id", "error_kind", "http_status"))
+    failed = [where_equal(block, "status", "error") for block in records.tables(columns)]
+    causes = _group_rows(pa.concat_tables(failed), ("setting_id", "error_kind", "http_status"))
+    return msgspec.convert(causes, list[ErrorCount])
 
 
 class AttemptCounter:
@@ -75,48 +155,41 @@ class AttemptCounter:
         """Attempts of unknown outcome."""
         return self._outcomes["in_doubt"]
 
-    def facts(self, retried: pa.Table) -> dict[str, Any]:
+    def counts(self, retried: pa.Table) -> AttemptCounts:
         """Return the counts of all attempts.
 
         Args:
             retried: :data:`RETRIED_COLUMNS` of those that were not the last of their trial.
-
-        Returns:
-            ``made``; ``trials_retried``; ``outcomes`` (delivered, rejected, not_sent, in_doubt);
-            ``failed``, the attempts that were tried again, by ``error_kind``, ``http_status`` and
-            ``outcome`` with ``count`` and ``example``; ``wait_s_total``, the sum of the pauses
-            before retries; ``queue_s`` (p50, p95 of the wait in our own queue) and ``in_flight``
-            (mean, max), null where unknown.
         """
         import pyarrow.compute
 
         compute: Any = pyarrow.compute
         trials = compute.count_distinct(retried["trial_id"], mode="only_valid").as_py()
         known = self._with_in_flight
-        return {
-            "made": self.total,
-            "trials_retried": int(trials),
-            "outcomes": {name: count for name, count in self._outcomes.most_common() if count},
-            "failed": _group_rows(retried, ("error_kind", "http_status", "outcome")),
-            "wait_s_total": math.fsum(self._waits),
-            "queue_s": self._queue_wait(),
-            "in_flight": {
-                "mean": self._in_flight / known if known else None,
-                "max": self._max_in_flight,
-            },
-        }
+        causes = _group_rows(retried, ("error_kind", "http_status", "outcome"))
+        return AttemptCounts(
+            total=self.total,
+            trials_retried=int(trials),
+            outcomes={name: count for name, count in self._outcomes.most_common() if count},
+            failed=msgspec.convert(causes, list[RetryCount]),
+            wait_s_total=math.fsum(self._waits),
+            queue_s=self._queue_wait(),
+            in_flight=RequestsInFlight(
+                mean=self._in_flight / known if known else None, max=self._max_in_flight
+            ),
+        )
 
-    def _queue_wait(self) -> dict[str, Any]:
+    def _queue_wait(self) -> QueueWait:
         import pyarrow.compute
 
         compute: Any = pyarrow.compute
         p50 = p95 = None
         if self._queue.column_names:
             p50, p95 = compute.quantile(self._queue["queue_s"], [0.5, 0.95]).to_pylist()
-        return {"p50": p50, "p95": p95}
+        return QueueWait(p50=p50, p95=p95)
 
 
-def _group_rows(table: pa.Table, keys: tuple[str, ...]) -> list[dict[str, Any]]:
+def _group_rows(table: pa.Table, keys: tuple[str, ...]) -> list[JsonValues]:
     """Group rows by keys: how many there are, and the message of one of them."""
     import pyarrow as pa
 
@@ -125,7 +198,7 @@ def _group_rows(table: pa.Table, keys: tuple[str, ...]) -> list[dict[str, Any]]:
         if name not in filled.column_names:  # left out because it holds nothing
             filled = filled.append_column(name, pa.nulls(len(filled), pa.string()))
     grouped = filled.group_by(list(keys)).aggregate([([], "count_all"), ("error_message", "min")])
-    rows: list[dict[str, Any]] = grouped.to_pylist()
+    rows: list[JsonValues] = grouped.to_pylist()
     rows.sort(key=lambda row: (-row["count_all"], *(str(row[key]) for key in keys)))
     return [
         {

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import structs
 
 from evalharness.analysis.data.encode import Bools
+from evalharness.analysis.data.json_values import JsonValues
 from evalharness.analysis.distributions import ecdf
 from evalharness.analysis.load.load_metrics import time_metrics
 from evalharness.analysis.load.load_point import (
@@ -22,6 +24,14 @@ from evalharness.config.models import LoadConfig
 from evalharness.planning.load_points import load_from_identity
 from evalharness.planning.rate_search import RateSearch
 from evalharness.records import Phase
+from evalharness.report.build.load_data import (
+    LoadData,
+    LoadPoint,
+    LoadPointSetting,
+    LoadSearch,
+    RequestParameters,
+    TokenTimes,
+)
 from evalharness.store.folder.load_points_file import (
     Measurement,
     current_measurements,
@@ -32,8 +42,6 @@ from evalharness.store.parts.streaming_read import Snapshot, concat_parts
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Row = dict[str, Any]
 
 
 class LoadSection(NamedTuple):
@@ -47,7 +55,7 @@ class LoadSection(NamedTuple):
         numbers: numbers of the measurements to report.
     """
 
-    data: Row | None
+    data: LoadData | None
     numbers: frozenset[int]
 
     def reported_mask(self, records: pa.Table, has_phases: Callable[[], bool]) -> Bools | None:
@@ -70,7 +78,7 @@ class LoadSection(NamedTuple):
         return unmeasured | (measured & np.array(listed, np.bool_))
 
 
-def load_section(run: Run, settings: pa.Table, config: Row | None) -> LoadSection:
+def load_section(run: Run, settings: pa.Table, config: JsonValues | None) -> LoadSection:
     """Describe every load point of a run.
 
     Args:
@@ -93,17 +101,16 @@ def load_section(run: Run, settings: pa.Table, config: Row | None) -> LoadSectio
     records = MeasurementRows(run.snapshot("records"), RECORD_COLUMNS)
     attempts = MeasurementRows(run.snapshot("attempts"), ATTEMPT_COLUMNS)
     parameters = _request_parameters(settings)
-    points: list[Row] = []
+    points: list[LoadPoint] = []
     for measurement in shown:
         number = measurement.number
         measured = measure_rows(
             measurement, records.read(number), attempts.read(number), load_config
         )
-        point = _point(measurement, measured, [labels[s] for s in measurement.settings])
-        points.append({**point, "asked": [parameters[s] for s in measurement.settings]})
-    numbers, searches = _resolve_searches(shown, points)
+        points.append(_point(measurement, measured, labels, parameters))
+    numbers, searches, points = _resolve_searches(shown, points)
     unfinished = sum(not measurement.is_finished for measurement in measurements)
-    data = {"points": points, "searches": searches, "unfinished_measurements": unfinished}
+    data = LoadData(points=points, searches=searches, unfinished_measurements=unfinished)
     return LoadSection(data, frozenset(numbers))
 
 
@@ -137,23 +144,18 @@ def measure_rows(
     )
 
 
-def meets_goodput(point: Row, goodput: float) -> bool:
-    """Whether a load point is complete and valid, and enough of its requests met the SLO."""
-    measured: Row = point["goodput"] or {}
-    share: float | None = measured.get("share")
-    complete = point["state"] == "complete" and bool(point["valid"])
-    return complete and share is not None and share >= goodput
-
-
-def _request_parameters(settings: pa.Table) -> dict[str, Row]:
-    """What each setting requests, apart from the load: load points equal in it form one curve."""
-    names = ["provider", "model", "params_json", "system", "template"]
+def _request_parameters(settings: pa.Table) -> dict[str, RequestParameters]:
+    """What each setting requests, by setting id."""
+    names = ["setting_id", "provider", "model", "params_json", "system", "template"]
     return {
-        row["setting_id"]: {
-            **{name: row[name] for name in names if name != "params_json"},
-            "params": msgspec.json.decode(row["params_json"]),
-        }
-        for row in settings.select(["setting_id", *names]).to_pylist()
+        row["setting_id"]: RequestParameters(
+            provider=row["provider"],
+            model=row["model"],
+            system=row["system"],
+            template=row["template"],
+            params=msgspec.json.decode(row["params_json"]),
+        )
+        for row in settings.select(names).to_pylist()
     }
 
 
@@ -164,25 +166,33 @@ def _rows_of(table: pa.Table, number: int) -> pa.Table:
     return table.filter(compute.equal(table["measurement"], number))
 
 
-def _point(measurement: Measurement, measured: LoadPointResult, labels: list[str]) -> Row:
-    by_setting: list[Row] = []
+def _point(
+    measurement: Measurement,
+    measured: LoadPointResult,
+    labels: dict[str, str],
+    parameters: dict[str, RequestParameters],
+) -> LoadPoint:
+    """Describe a load point; labels and parameters are by setting id."""
+    by_setting: list[LoadPointSetting] = []
     for index, setting in enumerate(measurement.settings):
         rows = measured.requests.setting == index
         ttft, tpot = measured.requests.ttft_s[rows], measured.requests.tpot_s[rows]
+        times = time_metrics(measured.requests, rows)
         by_setting.append(
-            {
-                "setting_id": setting,
-                "label": labels[index],
-                **time_metrics(measured.requests, rows),
-                "ecdf": {"ttft_s": ecdf(ttft), "tpot_s": ecdf(tpot)},
-            }
+            LoadPointSetting(
+                setting_id=setting,
+                label=labels[setting],
+                ecdf=TokenTimes(ttft_s=ecdf(ttft), tpot_s=ecdf(tpot)),
+                **structs.asdict(times),
+            )
         )
-    return {
-        "label": _label(measurement),
-        **measured.facts,
-        "settings": by_setting,
-        "timeline": load_timeline(measurement, measured),
-    }
+    return LoadPoint(
+        label=_label(measurement),
+        settings=by_setting,
+        timeline=load_timeline(measurement, measured),
+        parameters=[parameters[setting] for setting in measurement.settings],
+        **structs.asdict(measured.facts),
+    )
 
 
 def _label(measurement: Measurement) -> str:
@@ -198,37 +208,45 @@ def _label(measurement: Measurement) -> str:
     return f"{arrival} {load['rate']:g}/s{burst}"
 
 
-def _resolve_searches(shown: list[Measurement], points: list[Row]) -> tuple[list[int], list[Row]]:
-    """Return the numbers of the measurements to report, and the outcome of every search."""
+def _resolve_searches(
+    shown: list[Measurement], points: list[LoadPoint]
+) -> tuple[list[int], list[LoadSearch], list[LoadPoint]]:
+    """Evaluate every search.
+
+    Returns:
+        The numbers of the measurements to report, the outcomes, and the load points with whether
+        they hold.
+    """
+    points = list(points)
     numbers = [m.number for m in shown if not m.searched]
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, measurement in enumerate(shown):
         if measurement.searched:
             groups.setdefault(tuple(measurement.settings), []).append(index)
-    searches: list[Row] = []
+    searches: list[LoadSearch] = []
     for settings, indices in groups.items():
         config = msgspec.convert(shown[indices[0]].load, LoadConfig)
         assert config.search is not None
         search = RateSearch(config.rate or 1.0, config.search)
         number_at_rate: dict[float, int] = {}
         for index in indices:
-            holds = meets_goodput(points[index], config.search.goodput)
+            holds = points[index].meets_goodput(config.search.goodput)
             rate = float(shown[index].load["rate"])
             search.observe(rate, holds=holds)
-            points[index]["holds"] = holds
+            points[index] = structs.replace(points[index], holds=holds)
             number_at_rate[rate] = shown[index].number
         best = search.low if search.low is not None else min(number_at_rate)
         numbers.append(number_at_rate[best])
         searches.append(
-            {
-                "settings": list(settings),
-                "labels": [s["label"] for s in points[indices[0]]["settings"]],
-                "low": search.low,
-                "high": search.high,
-                "rates": sorted(number_at_rate),
-                "goodput": config.search.goodput,
-                "shown_rate": best,
-                "outcome": search.outcome,
-            }
+            LoadSearch(
+                settings=list(settings),
+                labels=[setting.label for setting in points[indices[0]].settings],
+                low=search.low,
+                high=search.high,
+                rates=sorted(number_at_rate),
+                goodput=config.search.goodput,
+                shown_rate=best,
+                outcome=search.outcome,
+            )
         )
-    return numbers, searches
+    return numbers, searches, points

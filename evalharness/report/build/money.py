@@ -3,66 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from evalharness.analysis.cost import billing, cost_tables
+from evalharness.analysis.cost.billing import BilledRecords, SettingBill
 from evalharness.analysis.cost.cell_costs import CellCosts
-from evalharness.analysis.cost.frontier import frontier
+from evalharness.analysis.cost.cost_figures import CostFigures
+from evalharness.analysis.cost.cost_tables import (
+    ModelMoney,
+    PromptCosts,
+    SettingMoney,
+    SettingProjection,
+    TagMoney,
+)
+from evalharness.analysis.cost.wasted_spend import AttemptSpending
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.frontier import Frontier, frontier
+from evalharness.analysis.summary import SettingSummary
 from evalharness.pricing import Price, PriceBook
 from evalharness.pricing.cost_columns import CostColumns, SettingCost
+from evalharness.pricing.price import PriceRates
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def money_section(
+class Projection(msgspec.Struct, frozen=True, kw_only=True):
+    """What a volume of requests like those of the run would cost.
+
+    Attributes:
+        volume: requests.
+        settings: the cost if all went to one setting, in the order of ``settings``.
+    """
+
+    volume: float
+    settings: list[SettingProjection]
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run cost, and what for. US dollars by the price tables of today, judges left out.
+
+    Attributes:
+        total: all records.
+        settings: by setting, in the order of ``settings``.
+        models: by provider and model.
+        tags: by tag of the prompts, most expensive first, at most 50; a prompt counts under each of
+            its tags. Empty where no prompt has one.
+        prompts: by prompt.
+        attempts: what the HTTP attempts cost, and what was spent on nothing; null for a run without
+            attempts (an import).
+        billed: the provider's bill by setting, compared with the computed cost.
+        frontier: the settings that no other beats on cost, score and agreement; null where fewer
+            than two settings, or fewer than two of these figures, can be weighed.
+        projection: to the volume that ``--volume`` asks for; null without it.
+    """
+
+    total: CostFigures
+    settings: list[SettingMoney]
+    models: list[ModelMoney]
+    tags: list[TagMoney]
+    prompts: PromptCosts
+    attempts: AttemptSpending | None
+    billed: list[SettingBill]
+    frontier: Frontier | None
+    projection: Projection | None
+
+
+def run_money(
     frame: RunFrame,
     costs: CostColumns,
     book: PriceBook,
     *,
     prompts: pa.Table,
-    attempts: dict[str, Any] | None,
-    settings: Sequence[dict[str, Any]],
+    attempts: AttemptSpending | None,
+    settings: Sequence[SettingSummary],
     volume: float | None = None,
-) -> dict[str, Any]:
-    """Build the report's ``money``: plain JSON values, dollars as numbers.
+) -> Money:
+    """Add up what a run cost.
 
     Args:
         frame: the records.
         costs: of ``frame.records``, computed with ``book``.
         book: the prices.
         prompts: the prompts table the frame was built with; ``tags`` are read where it has them.
-        attempts: the cost of the attempts at the reported settings and prompts
-            (:meth:`~evalharness.analysis.cost.wasted_spend.WastedSpend.facts`).
-        settings: ``data["settings"]``.
+        attempts: the cost of the attempts at the reported settings and prompts.
+        settings: those of the report.
         volume: requests to project to; None projects nothing.
-
-    Returns:
-        ``whole``, ``settings``, ``models`` and ``tags`` as
-        :func:`~evalharness.analysis.cost.cell_costs.describe_cells` returns them; ``prompts`` as
-        :func:`~evalharness.analysis.cost.cost_tables.by_prompt`; ``attempts`` as given; ``billed``
-        as :func:`~evalharness.analysis.cost.billing.by_setting`; ``frontier`` as
-        :func:`~evalharness.analysis.cost.frontier.frontier`; ``projection`` with ``volume`` and
-        ``settings``, null without a volume.
     """
     cell_costs = CellCosts.of(frame, costs, book)
     by_setting = cost_tables.by_setting(cell_costs)
-    facts: dict[str, Any] = {
-        "whole": cost_tables.whole_run(cell_costs),
-        "settings": by_setting,
-        "models": cost_tables.by_model(cell_costs),
-        "tags": cost_tables.by_tag(cell_costs, _tags(frame, prompts)),
-        "prompts": cost_tables.by_prompt(cell_costs),
-        "attempts": attempts,
-        "billed": billing.by_setting(billing.BilledRecords(cell_costs, book)),
-        "frontier": frontier(settings, by_setting),
-        "projection": None
+    return Money(
+        total=cost_tables.whole_run(cell_costs),
+        settings=by_setting,
+        models=cost_tables.by_model(cell_costs),
+        tags=cost_tables.by_tag(cell_costs, _tags(frame, prompts)),
+        prompts=cost_tables.by_prompt(cell_costs),
+        attempts=attempts,
+        billed=billing.by_setting(BilledRecords(cell_costs, book)),
+        frontier=frontier(settings, by_setting),
+        projection=None
         if volume is None
-        else {"volume": volume, "settings": cost_tables.projection(by_setting, volume)},
-    }
-    return cast("dict[str, Any]", _decimals_to_floats(facts))
+        else Projection(volume=volume, settings=cost_tables.projection(by_setting, volume)),
+    )
 
 
 def _tags(frame: RunFrame, prompts: pa.Table) -> list[list[str]]:
@@ -74,70 +120,133 @@ def _tags(frame: RunFrame, prompts: pa.Table) -> list[list[str]]:
     return tags + [[] for _ in frame.prompt_ids[len(tags) :]]
 
 
-def _decimals_to_floats(value: Any) -> Any:
-    """Return the same value with every Decimal as a float."""
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, dict):
-        return {k: _decimals_to_floats(v) for k, v in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [_decimals_to_floats(v) for v in cast("list[Any]", value)]
-    return value
-
-
 # ── prices ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def prices_used(costs: CostColumns, book: PriceBook) -> dict[str, Any]:
-    """Build the report's ``prices``: entries used, models without a price, totals by setting.
+class PriceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A price that costs were computed with.
 
-    ``price_usd_per_mtok`` is the lowest tier's; null there means the prompt or completion price.
-    ``add`` is the entry that an unpriced model needs.
-
-    Dollars are numbers here; the exact decimals are in the records and the price files.
+    Attributes:
+        provider: its name; null is any provider.
+        model: its name, or a pattern with ``*``, ``?`` and ``[…]``.
+        valid_from: first day (UTC); null is since ever.
+        source: where the price was read; null where it is not said.
+        free: whether every request costs nothing, whatever its usage.
+        price_usd_per_mtok: of a request at or below the first tier.
+        tiers_above_prompt_tokens: prompt tokens above which other prices hold, rising.
+        per_request_usd: US dollars of each request besides its tokens.
+        table: the price file, ``genai-prices VERSION``, or ``override``.
+        as_of: the day the table was read; null is unknown.
     """
-    return {
-        "used": [_price_entry(price) for price in costs.prices],
-        "unpriced": [
-            {"provider": provider, "model": model, "add": book.missing_hint(provider, model or "…")}
+
+    provider: str | None
+    model: str
+    valid_from: date | None
+    source: str | None
+    free: bool
+    price_usd_per_mtok: PriceRates
+    tiers_above_prompt_tokens: list[int]
+    per_request_usd: Decimal
+    table: str
+    as_of: date | None
+
+
+class UnpricedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model without a price.
+
+    Attributes:
+        provider: its name; null where the records name none.
+        model: its name; null where the records name none.
+        add: the entry of a price file that it needs.
+    """
+
+    provider: str | None
+    model: str | None
+    add: str
+
+
+class SettingPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """What the prices make of a setting.
+
+    Attributes:
+        rows: records.
+        known: records with a known cost.
+        total_usd: US dollars of these; null where none has a known cost.
+        estimated: records of unknown cost for which there is an estimate.
+        estimate_usd: US dollars of the estimates, in no total; null where there is none.
+        unpriced: records of unknown cost whose model has no price.
+        billed_rows: records with a bill.
+        billed_total_usd: US dollars of the bills; null where nothing was billed.
+        compared: records with a bill and a known cost.
+        computed_minus_billed_usd: US dollars, computed minus billed, over exactly those; null where
+            there are none.
+    """
+
+    rows: int
+    known: int
+    total_usd: Decimal | None
+    estimated: int
+    estimate_usd: Decimal | None
+    unpriced: int
+    billed_rows: int
+    billed_total_usd: Decimal | None
+    compared: int
+    computed_minus_billed_usd: Decimal | None
+
+
+class PricesUsed(msgspec.Struct, frozen=True, kw_only=True):
+    """The prices that costs were computed with.
+
+    Attributes:
+        used: the entries, each once.
+        unpriced: models without a price.
+        settings: totals by setting id; settings without records are absent.
+    """
+
+    used: list[PriceEntry]
+    unpriced: list[UnpricedModel]
+    settings: dict[str, SettingPrices]
+
+
+def prices_used(costs: CostColumns, book: PriceBook) -> PricesUsed:
+    """The prices that costs were computed with; ``book`` has them."""
+    return PricesUsed(
+        used=[_price_entry(price) for price in costs.prices],
+        unpriced=[
+            UnpricedModel(
+                provider=provider, model=model, add=book.missing_hint(provider, model or "…")
+            )
             for provider, model in costs.unpriced
         ],
-        "settings": {name: _setting_prices(cost) for name, cost in costs.settings.items()},
-    }
+        settings={name: _setting_prices(cost) for name, cost in costs.settings.items()},
+    )
 
 
-def _price_entry(price: Price) -> dict[str, Any]:
-    valid_from = price.valid_from
-    usd = {"prompt": price.rates.prompt, "cached": price.rates.cached,
-           "completion": price.rates.completion, "reasoning": price.rates.reasoning}  # fmt: skip
-    return {
-        "provider": price.provider,
-        "model": price.model,
-        "valid_from": None if valid_from is None else valid_from.isoformat(),
-        "source": price.source,
-        "free": price.is_free(),
-        "price_usd_per_mtok": {name: _number(value) for name, value in usd.items()},
-        "tiers_above_prompt_tokens": [tier.above_prompt_tokens for tier in price.tiers],
-        "per_request_usd": float(price.per_request_usd),
-        "table": price.table,
-        "as_of": None if price.as_of is None else price.as_of.isoformat(),
-    }
+def _price_entry(price: Price) -> PriceEntry:
+    return PriceEntry(
+        provider=price.provider,
+        model=price.model,
+        valid_from=price.valid_from,
+        source=price.source,
+        free=price.is_free(),
+        price_usd_per_mtok=price.rates,
+        tiers_above_prompt_tokens=[tier.above_prompt_tokens for tier in price.tiers],
+        per_request_usd=price.per_request_usd,
+        table=price.table,
+        as_of=price.as_of,
+    )
 
 
-def _setting_prices(cost: SettingCost) -> dict[str, Any]:
-    return {
-        "rows": cost.rows,
-        "known": cost.known,
-        "total_usd": _number(cost.total_usd),
-        "estimated": cost.estimated,
-        "estimate_usd": _number(cost.estimate_usd),
-        "unpriced": cost.unpriced,
-        "billed_rows": cost.billed_rows,
-        "billed_total_usd": _number(cost.billed_total_usd),
-        "compared": cost.compared,
-        "computed_minus_billed_usd": _number(cost.difference_usd),
-    }
-
-
-def _number(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
+def _setting_prices(cost: SettingCost) -> SettingPrices:
+    return SettingPrices(
+        rows=cost.rows,
+        known=cost.known,
+        total_usd=cost.total_usd,
+        estimated=cost.estimated,
+        estimate_usd=cost.estimate_usd,
+        unpriced=cost.unpriced,
+        billed_rows=cost.billed_rows,
+        billed_total_usd=cost.billed_total_usd,
+        compared=cost.compared,
+        computed_minus_billed_usd=cost.difference_usd,
+    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from evalharness.analysis.data.frame import COLUMNS, LAZY_COLUMNS, RunFrame
 from evalharness.analysis.data.frame_builder import build_frame
-from evalharness.columnar.row_store import ColumnStore
-from evalharness.columnar.text_pool import TextPool
+from evalharness.columnar.record_store import RecordStore
 from evalharness.errors import ConfigError
 from evalharness.pricing import PriceBook
 from evalharness.pricing.cost_columns import CostColumns, cost_columns
@@ -18,9 +17,10 @@ from evalharness.report.build.load_points import LoadSection, load_section
 from evalharness.report.build.read_records import RecordReader
 from evalharness.report.build.scoring import (
     ReportOverrides,
+    ScoringCounts,
     open_scorer,
     read_price_book,
-    scoring_facts,
+    scoring_counts,
 )
 from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run import Run
@@ -45,11 +45,11 @@ class RunData(NamedTuple):
     Attributes:
         run: the run.
         settings, prompts: the reported ones, as Arrow tables.
-        records: the reported ones; columns of outputs hold numbers of the frame's texts.
+        records: the reported ones.
         plan_filter: selects the rows of the newest plan; None where everything is reported.
         outside: how many records are not in the plan.
         load: the load section.
-        scoring: see :func:`~evalharness.report.build.scoring.scoring_facts`.
+        scoring: how many records were scored.
         book, costs: the prices, and what the records cost by them.
         frame: the records encoded.
     """
@@ -57,11 +57,11 @@ class RunData(NamedTuple):
     run: Run
     settings: pa.Table
     prompts: pa.Table
-    records: ColumnStore
+    records: RecordStore
     plan_filter: PlanFilter | None
     outside: int
     load: LoadSection
-    scoring: dict[str, Any]
+    scoring: ScoringCounts
     book: PriceBook
     costs: CostColumns
     frame: RunFrame
@@ -119,38 +119,36 @@ def read_source(source: RunSource) -> RunData:
         ConfigError: there are none, or the run's scoring cannot be read.
     """
     run, settings, prompts, load = source.run, source.settings, source.prompts, source.load
-    stored, texts = run.snapshot("records"), TextPool()
+    stored = run.snapshot("records")
     lazy_columns = stored.lazy_columns(LAZY_COLUMNS)
-    reader = RecordReader(load, source.plan_filter, texts, _record_columns())
-    encoders = reader.records.encoders
+    reader = RecordReader(load, source.plan_filter, _record_columns())
+    records = reader.records
     with open_scorer(
-        run, prompts, source.overrides, texts, encoders, stored, use_fork=source.use_forks
+        run, prompts, source.overrides, records, stored, use_fork=source.use_forks
     ) as scorer:
         reader.read(stored, scorer, numbered=lazy_columns is not None)
-        records = reader.records
-        _require_records(run, records, load)
-        texts.close()
+        _require_records(run, records, load, reader.outside)
+        records.texts.close()
         costs = cost_columns(records, source.book)
-        scores = scorer.finish(records, prompts)
+        scores = scorer.finish()
     release_free_memory()
     frame = build_frame(
         records,
         prompts,
         settings,
-        answers=scores.answers,
+        answers=scores.answer_codes,
         scores=scores.scores,
         cost_usd=costs.cost_usd,
-        texts=texts,
         lazy_columns=lazy_columns,
     )
     release_free_memory()
     return RunData(
         run, settings, prompts, records, source.plan_filter, reader.outside, load,
-        scoring_facts(scores), source.book, costs, frame,
+        scoring_counts(scores), source.book, costs, frame,
     )  # fmt: skip
 
 
-def _require_records(run: Run, records: ColumnStore, load: LoadSection) -> None:
+def _require_records(run: Run, records: RecordStore, load: LoadSection, outside: int) -> None:
     """Refuse a run without records.
 
     Raises:
@@ -162,6 +160,12 @@ def _require_records(run: Run, records: ColumnStore, load: LoadSection) -> None:
         raise ConfigError(
             f"no load point of run `{run.name}` was measured to its end",
             hint="the same evalharness run measures what is left",
+        )
+    if outside:
+        raise ConfigError(
+            f"run `{run.name}` has {outside:,} records, and none is of the settings and prompts "
+            "that its folder lists",
+            hint=f"evalharness verify {run.root} says what is damaged; report --all shows the rest",
         )
     raise ConfigError(
         f"run `{run.name}` holds no records yet",

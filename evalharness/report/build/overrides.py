@@ -12,6 +12,8 @@ from evalharness.errors import ConfigError
 from evalharness.report.build.scoring import ReportOverrides
 from evalharness.scoring.base import is_list
 
+MAX_VOLUME = 1e12  # requests
+
 
 def parse_overrides(
     arguments: Sequence[str],
@@ -23,8 +25,14 @@ def parse_overrides(
     """Read ``scoring=NAME``, ``scoring=[NAME, {name: …}]``, ``answer=…``, ``pricing.prices=[…]``.
 
     Raises:
-        ConfigError: another key, or a value that is no YAML of the right shape.
+        ConfigError: another key, a value that is no YAML of the right shape, or a volume that is no
+            number of requests.
     """
+    if volume is not None and not 1 <= volume <= MAX_VOLUME:
+        raise ConfigError(
+            f"--volume must be a number of requests from 1 to {MAX_VOLUME:.0e}, got {volume:g}",
+            hint="--volume 100000",
+        )
     scoring: list[dict[str, Any]] | None = None
     answer: Any = None
     prices: list[Any] | None = None

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from evalharness.config.stored_config import StoredConfig
@@ -21,8 +21,7 @@ from evalharness.store.folder.run import Run
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from evalharness.columnar.row_store import DictionaryEncoder
-    from evalharness.columnar.text_pool import TextPool
+    from evalharness.columnar.record_store import RecordStore
     from evalharness.store.parts.streaming_read import Snapshot
 
 MAX_REASONS = 5  # listed for a scorer: texts of exceptions can be of any number
@@ -62,9 +61,11 @@ def read_price_book(overrides: ReportOverrides, config: StoredConfig) -> PriceBo
 
 
 def score_run(
-    run: Run, records: pa.Table, prompts: pa.Table, overrides: ReportOverrides
+    run: Run, records: RecordStore, prompts: pa.Table, overrides: ReportOverrides
 ) -> RunScores:
     """Score records of a run by its scoring, or by the one that replaces it.
+
+    ``records`` holds :data:`~evalharness.scoring.run_scores.COLUMNS`.
 
     Raises:
         ConfigError: the scoring cannot be read.
@@ -78,8 +79,7 @@ def open_scorer(
     run: Run,
     prompts: pa.Table,
     overrides: ReportOverrides,
-    texts: TextPool,
-    keys: Mapping[str, DictionaryEncoder],
+    records: RecordStore,
     stored: Snapshot,
     *,
     use_fork: bool,
@@ -90,7 +90,7 @@ def open_scorer(
         run: the run.
         prompts: those that are reported.
         overrides: may replace the run's scoring.
-        texts, keys: decode the codes of outputs and of columns of few values.
+        records: to which they are added.
         stored: the records, to find out whether they were imported with answers.
         use_fork: score in a fork of this process.
 
@@ -102,12 +102,11 @@ def open_scorer(
     if supplied is None:
         supplied = extractor is None and bool(stored.columns_with_values(["answer"]))
     return RunScorer(
+        records,
         prompts,
         scorers,
         extractor,
         supplied=extractor is None and supplied,
-        texts=texts,
-        encoders=keys,
         use_fork=use_fork,
     )
 
@@ -121,32 +120,63 @@ def _configured_scorers(
     return attach_grades(scorers, run), parse_answer_spec(answer)
 
 
-def scoring_facts(run_scores: RunScores) -> dict[str, Any]:
-    """Count scored and unscored records, for ``report --json``.
+class UnscoredReason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why records have no score.
 
-    Returns:
-        ``scorers``, the first of which is the score of the tables: ``name``, ``records``, of which
-        ``scored`` have a score, and ``unscored``, ``{"reason", "n"}`` of the others, most frequent
-        first; reasons beyond the first five are summed as ``other reasons``. ``answers``: records
-        by result of the extraction (``parsed``, ``unparsed``, ``failed``: it could not be tried,
-        ``none``: an error), null where no answers are defined.
-
+    Attributes:
+        reason: in words.
+        n: records.
     """
-    return {
-        "scorers": [_scorer_facts(run_scores, name) for name in run_scores.scores],
-        "answers": _answer_counts(run_scores),
-    }
+
+    reason: str
+    n: int
 
 
-def _scorer_facts(run_scores: RunScores, name: str) -> dict[str, Any]:
+class ScorerCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many records a scorer scored.
+
+    Attributes:
+        name: of the scorer.
+        records: all records.
+        scored: those with a score.
+        unscored: the others by reason, most frequent first; reasons beyond the first five are
+            summed as ``other reasons``.
+    """
+
+    name: str
+    records: int
+    scored: int
+    unscored: list[UnscoredReason]
+
+
+class ScoringCounts(NamedTuple):
+    """What scorers and the extraction of answers made of the records.
+
+    Attributes:
+        scorers: the first is the score of the tables.
+        answers: records by result of the extraction (``parsed``, ``unparsed``, ``failed``: it could
+            not be tried, ``none``: an error); None where no answers are defined.
+    """
+
+    scorers: list[ScorerCounts]
+    answers: dict[str, int] | None
+
+
+def scoring_counts(run_scores: RunScores) -> ScoringCounts:
+    """Count scored and unscored records."""
+    scorers = [_scorer_counts(run_scores, name) for name in run_scores.scores]
+    return ScoringCounts(scorers, _answer_counts(run_scores))
+
+
+def _scorer_counts(run_scores: RunScores, name: str) -> ScorerCounts:
     reasons = list(run_scores.why_null(name).items())
-    shown = [{"reason": reason, "n": count} for reason, count in reasons[:MAX_REASONS]]
+    shown = [UnscoredReason(reason=reason, n=count) for reason, count in reasons[:MAX_REASONS]]
     rest = sum(count for _, count in reasons[MAX_REASONS:])
     if rest:
-        shown.append({"reason": "other reasons", "n": rest})
+        shown.append(UnscoredReason(reason="other reasons", n=rest))
     records = len(run_scores.scores[name])
     unscored = sum(count for _, count in reasons)
-    return {"name": name, "records": records, "scored": records - unscored, "unscored": shown}
+    return ScorerCounts(name=name, records=records, scored=records - unscored, unscored=shown)
 
 
 def _answer_counts(run_scores: RunScores) -> dict[str, int] | None:

@@ -19,6 +19,7 @@ from evalharness.report.words.sanitize import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 
 def render_page(template: str, **values: Any) -> str:
@@ -33,6 +34,15 @@ def render_page(template: str, **values: Any) -> str:
         policy=_policy(style, script),
         **values,
     )
+
+
+def render_part(template: str, **values: Any) -> Markup:
+    """Fill the template of one part of a page, which may use the macros as ``m``."""
+    from markupsafe import Markup
+
+    source = '{% import "macros.html.j2" as m %}' + template
+    content = _environment().from_string(source).render(**values)
+    return Markup(content)  # noqa: S704 — our own template, whose values are escaped
 
 
 def _policy(style: str, script: str) -> str:

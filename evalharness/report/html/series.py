@@ -7,11 +7,10 @@ from typing import Any
 
 import msgspec
 
+from evalharness.analysis.summary import SettingSummary
 from evalharness.config.parameter_values import same_value
 from evalharness.report.html import palette
 from evalharness.report.words.sanitize import one_line
-
-Row = dict[str, Any]
 
 #: Lines in one plot; captions say when further settings were left out.
 MAX_SERIES = 12
@@ -44,15 +43,15 @@ class Axis(msgspec.Struct, frozen=True):
         return len(self.numbers) >= 3
 
 
-def axes_of(rows: Sequence[Row]) -> list[Axis]:
+def axes_of(rows: Sequence[SettingSummary]) -> list[Axis]:
     """The swept axes that vary, most values first.
 
     Where none was swept (an import), the parameters that differ are used instead.
     """
-    for source in ("axes", "params"):
-        names = list(dict.fromkeys(name for row in rows for name in row[source]))
+    for sources in ([row.axes for row in rows], [row.params for row in rows]):
+        names = list(dict.fromkeys(name for source in sources for name in source))
         axes = [
-            Axis(name, _distinct_values([row[source].get(name) for row in rows])) for name in names
+            Axis(name, _distinct_values([source.get(name) for source in sources])) for name in names
         ]
         varying = [axis for axis in axes if len(axis.values) > 1]
         if varying:
@@ -60,12 +59,12 @@ def axes_of(rows: Sequence[Row]) -> list[Axis]:
     return []
 
 
-def axis_value(row: Row, axis: Axis) -> Any:
+def axis_value(row: SettingSummary, axis: Axis) -> Any:
     """A setting's value on an axis; null is "not sent"."""
-    return row["axes"].get(axis.name, row["params"].get(axis.name))
+    return row.axes.get(axis.name, row.params.get(axis.name))
 
 
-def series_of(rows: Sequence[Row], first: Sequence[str] = ()) -> dict[str, Series]:
+def series_of(rows: Sequence[SettingSummary], first: Sequence[str] = ()) -> dict[str, Series]:
     """Assign a look to at most :data:`MAX_SERIES` settings, by setting id.
 
     With two axes the colour follows one and the dash the other; otherwise the colours rotate.
@@ -81,7 +80,7 @@ def series_of(rows: Sequence[Row], first: Sequence[str] = ()) -> dict[str, Serie
         if by_axis:
             colour = _index_of(axes[0].values, axis_value(row, axes[0]))
             style = _index_of(axes[1].values, axis_value(row, axes[1]))
-        shown[row["setting_id"]] = series_look(str(index), row["label"], colour, style)
+        shown[row.setting_id] = series_look(str(index), row.label, colour, style)
     return shown
 
 
@@ -96,15 +95,15 @@ def series_look(key: str, label: str, colour: int, style: int) -> Series:
     )
 
 
-def _drawn_rows(rows: Sequence[Row], first: Sequence[str]) -> list[Row]:
+def _drawn_rows(rows: Sequence[SettingSummary], first: Sequence[str]) -> list[SettingSummary]:
     """The settings to draw, in their order: the named ones and an even selection of the rest."""
     if len(rows) <= MAX_SERIES:
         return list(rows)
-    named = [row["setting_id"] for row in rows if row["setting_id"] in first][:MAX_SERIES]
-    rest = [row["setting_id"] for row in rows if row["setting_id"] not in named]
+    named = [row.setting_id for row in rows if row.setting_id in first][:MAX_SERIES]
+    rest = [row.setting_id for row in rows if row.setting_id not in named]
     free = MAX_SERIES - len(named)
     selected = {rest[round(i * (len(rest) - 1) / max(free - 1, 1))] for i in range(free)}
-    return [row for row in rows if row["setting_id"] in {*named, *selected}]
+    return [row for row in rows if row.setting_id in {*named, *selected}]
 
 
 def _index_of(values: list[Any], value: Any) -> int:

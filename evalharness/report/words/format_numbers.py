@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from evalharness.analysis.comparison.comparison_text import is_underpowered, p_text
+from evalharness.analysis.comparison.comparison_text import p_text
 
 DASH = "—"
 _NBSP = "\u00a0"  # no line breaks between a number and its unit
@@ -86,7 +86,7 @@ def duration(value: float) -> str:
     return " ".join(shown)
 
 
-def dollars(value: float | None) -> str:
+def dollars(value: Decimal | float | None) -> str:
     """US dollars: cents from one dollar up, three digits below: ``$1,204.50``, ``$0.0000275``."""
     if value is None:
         return DASH
@@ -99,9 +99,9 @@ def dollars(value: float | None) -> str:
     return f"{sign}${size:.{places}f}".rstrip("0")
 
 
-def add_dollars(amounts: Iterable[float | None]) -> float:
-    """The sum of amounts of the report's JSON, added up as the decimals they are written as."""
-    return float(sum(Decimal(repr(amount)) for amount in amounts if amount is not None))
+def add_dollars(amounts: Iterable[Decimal | None]) -> Decimal:
+    """The exact sum of the known amounts."""
+    return sum((amount for amount in amounts if amount is not None), Decimal(0))
 
 
 def count_text(number: float | None) -> str:
@@ -151,26 +151,6 @@ def metric_size(metric: str, value: float, largest: float | None = None) -> str:
 def time_unit(size: float) -> tuple[str, float]:
     """The unit for a time in seconds, and the factor to convert it: ``("ms", 1000)``."""
     return ("ms", 1e3) if 0 < abs(size) < 0.1 else ("s", 1.0)
-
-
-def largest_figure(row: dict[str, Any]) -> float:
-    """The largest figure of a comparison: of its difference, interval and detectable size."""
-    return max(abs(x) for x in (row["difference"] or 0.0, row["mde"] or 0.0, *(row["ci95"] or ())))
-
-
-def detectable_difference(row: dict[str, Any]) -> str:
-    """The smallest difference a comparison would have found, with its unit.
-
-    A dash where it is unknown, ``none`` where any difference would be missed, ``≤`` before a bound.
-    """
-    metric, mde = row["metric"], row["mde"]
-    if mde is None:
-        return DASH
-    if is_underpowered(row):
-        return "none"
-    return ("≤" + _NBSP if row["mde_from"] == "bound" else "") + metric_size(
-        metric, mde, largest_figure(row)
-    )
 
 
 def difference_interval(

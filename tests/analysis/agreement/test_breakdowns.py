@@ -12,8 +12,8 @@ from tests.analysis.record_frames import cell, frame_of
 
 
 def groups(rows, name):
-    table = breakdowns(frame_of(rows))[0][name]
-    return {r["group"]: (r["agreement"], r["pairs"], r["prompts"]) for r in table}
+    table = getattr(breakdowns(frame_of(rows))[0], name)
+    return {r.group: (r.agreement, r.pairs, r.prompts) for r in table}
 
 
 def test_breakdown_by_fingerprint():
@@ -58,20 +58,20 @@ def test_circumstances_are_compared_within_prompts():
         # A prompt all of whose outputs differ, under one fingerprint: in one group, so in no pair.
         return rows + cell("xy", "alone", system_fingerprint="f", in_flight=1)
 
-    assert breakdowns(frame_of(of(5)))[0]["contrasts"] == []
+    assert breakdowns(frame_of(of(5)))[0].contrasts == []
     # Same fingerprint: ff equal, gg not: 1/2. Different: aa, ab, aa, ab: 1/2. No difference.
-    [found] = breakdowns(frame_of(of(6)))[0]["contrasts"]
-    assert (found["by"], found["group"], found["against"]) == (
+    [found] = breakdowns(frame_of(of(6)))[0].contrasts
+    assert (found.by, found.group, found.against) == (
         "system_fingerprint", "different", "equal",
     )  # fmt: skip
-    assert (found["difference"], found["prompts"], found["p"]) == (0.0, 6, 1.0)
+    assert (found.difference, found.prompts, found.p) == (0.0, 6, 1.0)
     rows = [r for i in range(7) for r in cell("aab", f"p{i}", response_model="m")]
     for i, r in enumerate(rows):
         r.update(cached_tokens=0 if i % 3 == 2 else 8, response_model="m" if i % 3 < 2 else "n")
-    found = {row["by"]: row for row in breakdowns(frame_of(rows))[0]["contrasts"]}
+    found = {row.by: row for row in breakdowns(frame_of(rows))[0].contrasts}
     # Two patterns of 2^7 are as extreme as -1 throughout; Holm doubles the smaller of two.
-    assert found["response_model"]["difference"] == -1.0
-    assert found["response_model"]["p"] == 2 / 128
-    assert found["response_model"]["p_adjusted"] == 4 / 128
+    assert found["response_model"].difference == -1.0
+    assert found["response_model"].p == 2 / 128
+    assert found["response_model"].p_adjusted == 4 / 128
     cached = found["cached_tokens"]
-    assert (cached["group"], cached["against"], cached["difference"]) == ("both", "one", 1.0)
+    assert (cached.group, cached.against, cached.difference) == ("both", "one", 1.0)

@@ -29,9 +29,9 @@ def prefix(a, b):
 def test_first_difference_in_characters():
     """Characters are counted, not bytes: "é" is one, and a prefix parts at its end."""
     result = diverge(cell(["éab", "éac"], "p") + cell(["same", "same"], "q"))
-    assert result["first_difference_chars"] == 2
-    assert result["unequal_pairs"] == 1
-    assert diverge(cell(["ab", "abcd"]))["first_difference_chars"] == 2
+    assert result.first_difference_chars == 2
+    assert result.unequal_pairs == 1
+    assert diverge(cell(["ab", "abcd"])).first_difference_chars == 2
 
 
 @given(st.lists(st.text("ab", max_size=3), min_size=2, max_size=8))
@@ -39,15 +39,15 @@ def test_divergence_over_all_unequal_pairs(texts):
     """Median prefix and mean edit similarity are over every unequal pair of repeats."""
     result = diverge(cell(texts))
     unequal = [(a, b) for a, b in itertools.combinations(texts, 2) if a != b]
-    assert result["unequal_pairs"] == result["pairs"] == len(unequal)
-    assert not result["sampled"]
+    assert result.unequal_pairs == result.pairs == len(unequal)
+    assert not result.sampled
     if not unequal:
-        assert result["first_difference_chars"] is None
-        assert result["edit_similarity"] is None
+        assert result.first_difference_chars is None
+        assert result.edit_similarity is None
         return
-    assert result["first_difference_chars"] == np.median([prefix(a, b) for a, b in unequal])
+    assert result.first_difference_chars == np.median([prefix(a, b) for a, b in unequal])
     expected = np.mean([Levenshtein.normalized_similarity(a, b) for a, b in unequal])
-    assert result["edit_similarity"] == pytest.approx(expected)
+    assert result.edit_similarity == pytest.approx(expected)
 
 
 def unstable_rows():
@@ -66,7 +66,7 @@ def test_sampled_pairs_are_bounded_unequal_and_free_of_row_order(monkeypatch):
     assert (frame.output[left] != frame.output[right]).all()
     monkeypatch.setattr(divergence, "PAIRS_PER_SETTING", (50, 100))
     result = diverge(unstable_rows())
-    assert (result["pairs"], result["sampled"]) == (100, True)
+    assert (result.pairs, result.sampled) == (100, True)
     assert diverge(unstable_rows()[::-1]) == result
 
 
@@ -98,14 +98,14 @@ def test_tokens_where_logprobs_give_them():
     rows[0]["logprobs_json"] = logprobs("New", " York")
     rows[1]["logprobs_json"] = logprobs("New", " Yorkers")
     result = diverge(rows)
-    assert result["first_difference_tokens"] == 1
-    assert result["token_pairs"] == 1
-    assert result["first_difference_chars"] == 0.0
+    assert result.first_difference_tokens == 1
+    assert result.token_pairs == 1
+    assert result.first_difference_chars == 0.0
 
 
 def test_edit_distance_work_is_bounded(monkeypatch):
     """Very long texts stop the edit distances, never the report; the pairs made are told."""
     monkeypatch.setattr(divergence, "EDIT_WORK", 250)
     result = diverge(cell(["a" * 10, "b" * 10, "c" * 10, "d" * 10]))
-    assert result["pairs"] == 6
-    assert result["edit_pairs"] == 2
+    assert result.pairs == 6
+    assert result.edit_pairs == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -11,9 +10,17 @@ import pytest
 
 from evalharness.analysis import stats
 from evalharness.analysis.comparison.compare import compare, compare_runs
+from evalharness.analysis.comparison.comparison import (
+    Comparison,
+    DiscordantPrompts,
+    Equivalence,
+    MeanRatio,
+    UnmatchedPrompts,
+)
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.errors import ConfigError
-from evalharness.report.words import format_numbers
+from evalharness.report.json import as_json_text
+from evalharness.report.sections.comparisons import words
 from tests.analysis.setting_frames import frame, score_rows, text_rows
 
 COLD, HOT = {"temperature": 0.0}, {"temperature": 1.0}
@@ -29,8 +36,8 @@ def _pair(hot: dict[str, Any], cold: dict[str, Any], **options: Any) -> RunFrame
     return frame({"cold": COLD, "hot": HOT}, rows, **options)
 
 
-def _score(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return next(row for row in rows if row["metric"] == "score")
+def _score(rows: list[Comparison]) -> Comparison:
+    return next(row for row in rows if row.metric == "score")
 
 
 def test_a_comparison_worked_by_hand() -> None:
@@ -41,17 +48,17 @@ def test_a_comparison_worked_by_hand() -> None:
             by="temperature",
         )
     )
-    assert (found["a"], found["b"]) == ("hot", "cold")
-    assert found["difference"] == pytest.approx(-1 / 6)
-    assert (found["wins"], found["losses"], found["ties"]) == (1, 1, 1)
-    assert found["n"] == 3
-    assert found["repeats"] == [2, 2]
-    assert found["p"] == 1.0  # ±0.5 ± 1: all four sums are at least 0.5
-    assert found["test"] == "sign-flip permutation"
+    assert (found.a, found.b) == ("hot", "cold")
+    assert found.difference == pytest.approx(-1 / 6)
+    assert (found.wins, found.losses, found.ties) == (1, 1, 1)
+    assert found.n == 3
+    assert found.repeats == (2, 2)
+    assert found.p == 1.0  # ±0.5 ± 1: all four sums are at least 0.5
+    assert found.test == "sign-flip permutation"
     # Student's t on [0.5, 0, -1], and the MDE from the same standard error.
     error = np.std([0.5, 0, -1], ddof=1) / np.sqrt(3)
-    assert found["ci95"] == pytest.approx([-1 / 6 - 4.302653 * error, -1 / 6 + 4.302653 * error])
-    assert found["mde"] == pytest.approx((1.959964 + 0.841621) * error)
+    assert found.ci95 == pytest.approx([-1 / 6 - 4.302653 * error, -1 / 6 + 4.302653 * error])
+    assert found.mde == pytest.approx((1.959964 + 0.841621) * error)
 
 
 @pytest.mark.parametrize("baseline", [None, 0, 0.0, "0", "0.0"])
@@ -62,7 +69,7 @@ def test_numbers_are_normalised(baseline: Any) -> None:
         score_rows("cold", {"a": [0]}) + score_rows("hot", {"a": [1]}),
     )
     found = _score(compare(run, by="params.temperature", baseline=baseline))
-    assert (found["a"], found["b"], found["difference"]) == ("hot", "cold", 1.0)
+    assert (found.a, found.b, found.difference) == ("hot", "cold", 1.0)
 
 
 def test_null_is_a_value() -> None:
@@ -71,8 +78,8 @@ def test_null_is_a_value() -> None:
         {"unset": {}, "hot": HOT}, score_rows("unset", {"a": [0]}) + score_rows("hot", {"a": [1]})
     )
     found = _score(compare(run, by="temperature", baseline="null"))
-    assert (found["a"], found["b"], found["b_value"]) == ("hot", "unset", None)
-    assert "temperature=not sent" in found["sentence"]
+    assert (found.a, found.b, found.b_value) == ("hot", "unset", None)
+    assert "temperature=not sent" in found.sentence
 
 
 def test_one_pass_fail_repeat_is_tested_by_mcnemar() -> None:
@@ -80,12 +87,12 @@ def test_one_pass_fail_repeat_is_tested_by_mcnemar() -> None:
     hot = {f"q{i}": [float(i < 7)] for i in range(12)}
     cold = {f"q{i}": [float(i == 11 or i < 1)] for i in range(12)}
     found = _score(compare(_pair(hot, cold), by="temperature"))
-    assert found["test"] == "McNemar mid-p"
-    assert found["mcnemar"] == {"b": 6, "c": 1}
-    assert found["p"] == pytest.approx(0.0703, abs=1e-4)
+    assert found.test == "McNemar mid-p"
+    assert found.mcnemar == DiscordantPrompts(b=6, c=1)
+    assert found.p == pytest.approx(0.0703, abs=1e-4)
     fractions = _score(compare(_pair({**hot, "q0": [0.5]}, cold), by="temperature"))
-    assert fractions["test"] == "sign-flip permutation"
-    assert fractions["mcnemar"] is None
+    assert fractions.test == "sign-flip permutation"
+    assert fractions.mcnemar is None
 
 
 def test_clusters_are_the_unit() -> None:
@@ -93,11 +100,11 @@ def test_clusters_are_the_unit() -> None:
     hot, cold = ({f"q{i:02}": [v] for i in range(20)} for v in (1, 0))
     clusters = {f"q{i:02}": str(i // 5) for i in range(20)}
     found = _score(compare(_pair(hot, cold, clusters=clusters), by="temperature"))
-    assert found["test"] == "sign-flip permutation of clusters"
-    assert found["p"] == 0.125
+    assert found.test == "sign-flip permutation of clusters"
+    assert found.p == 0.125
     low = stats.wilson(4, 4)
     assert low is not None
-    assert found["ci95"] == [pytest.approx(low[0]), 1.0]
+    assert found.ci95 == [pytest.approx(low[0]), 1.0]
 
 
 def test_equal_settings_do_not_differ() -> None:
@@ -105,35 +112,35 @@ def test_equal_settings_do_not_differ() -> None:
     scores = _random(0, 30, 2)
     rows = compare(_pair(scores, scores), by="temperature")
     found = _score(rows)
-    assert (found["difference"], found["p"]) == (0.0, 1.0)
-    assert found["ci95"][0] == -found["ci95"][1] < 0
+    assert (found.difference, found.p) == (0.0, 1.0)
+    assert found.ci95[0] == -found.ci95[1] < 0
     # At most a share u of prompts differs, by at most 1: variance <= u.
     unseen = 1.959964**2 / (30 + 1.959964**2)
-    assert found["mde"] == pytest.approx(2.801585 * math.sqrt(unseen / 30))
-    assert found["mde_from"] == "bound"
-    assert "detectable: 17.2 pp at most (every prompt is tied)" in found["sentence"]
-    assert {r["mde_from"] for r in rows if r["metric"] == "agreement"} == {"bound"}
+    assert found.mde == pytest.approx(2.801585 * math.sqrt(unseen / 30))
+    assert found.mde_from == "bound"
+    assert "detectable: 17.2 pp at most (every prompt is tied)" in found.sentence
+    assert {r.mde_from for r in rows if r.metric == "agreement"} == {"bound"}
     worse = {prompt: [0.0] for prompt in scores}
     best = {prompt: [1.0] for prompt in scores}
     found = _score(compare(_pair(best, worse), by="temperature"))
-    assert "detectable: 34.5 pp at most (every prompt differs by the same)" in found["sentence"]
+    assert "detectable: 34.5 pp at most (every prompt differs by the same)" in found.sentence
 
 
 def test_what_is_detectable_where_nothing_bounds_it() -> None:
     """Equal costs have no bound of their spread; of one or two prompts nothing is detectable."""
     cold, hot = ({"a": [v], "b": [v]} for v in (0.0, 1.0))
     rows = compare(_pair(hot, cold), by="temperature")
-    assert "detectable: none with 2 prompts" in _score(rows)["sentence"]
+    assert "detectable: none with 2 prompts" in _score(rows).sentence
     alone = _score(compare(_pair({"a": [1.0]}, {"a": [0.0]}), by="temperature"))
-    assert "detectable: none with one prompt" in alone["sentence"]
-    assert alone["mde"] == pytest.approx(2 * 2.801585 * math.sqrt(0.793450), rel=1e-5)
+    assert "detectable: none with one prompt" in alone.sentence
+    assert alone.mde == pytest.approx(2 * 2.801585 * math.sqrt(0.793450), rel=1e-5)
     rows = [
         {"setting_id": s, "prompt_id": p, "latency_s": 1.0} for s in ("hot", "cold") for p in "abc"
     ]
     found = compare(frame({"cold": COLD, "hot": HOT}, rows), by="temperature")
-    latency = next(row for row in found if row["metric"] == "latency_s")
-    assert (latency["mde"], latency["mde_from"]) == (None, None)
-    assert "not estimable (every prompt differs by the same amount)" in latency["sentence"]
+    latency = next(row for row in found if row.metric == "latency_s")
+    assert (latency.mde, latency.mde_from) == (None, None)
+    assert "not estimable (every prompt differs by the same amount)" in latency.sentence
 
 
 @pytest.mark.parametrize(
@@ -146,12 +153,12 @@ def test_nothing_is_detectable_with_fewer_prompts_than_any_p_needs(
     cold = {f"q{i}": [0.0] * repeats for i in range(prompts)}
     hot = {prompt: [1.0] * repeats for prompt in cold}
     best = _score(compare(_pair(hot, cold), by="temperature"))
-    assert (best["p"] >= 0.05) is none
+    assert (best.p >= 0.05) is none
     hot["q0"] = [0.0] * repeats  # with some spread, so that there is a detectable difference
     found = _score(compare(_pair(hot, cold), by="temperature"))
-    assert found["mde"] is not None
-    assert (f"detectable: none with {prompts} prompts" in found["sentence"]) is none
-    assert (format_numbers.detectable_difference(found) == "none") is none
+    assert found.mde is not None
+    assert (f"detectable: none with {prompts} prompts" in found.sentence) is none
+    assert (words.detectable_text(found, none="none") == "none") is none
 
 
 def test_the_bound_of_the_error_holds_whatever_the_prompts_not_seen() -> None:
@@ -171,13 +178,13 @@ def test_errors_are_left_out_and_reported() -> None:
     cold = {f"q{i:02}": [1.0, 1.0] for i in range(20)}
     hot = {f"q{i:02}": [1.0, None] for i in range(20)}
     found = _score(compare(_pair(hot, cold), by="temperature"))
-    assert found["difference"] == 0.0
-    assert found["repeats"] == [1, 2]
-    assert found["errors_as_failures"]["difference"] == -0.5
-    assert found["errors_as_failures"]["p"] < 0.001
-    assert (found["missing"]["a"], found["missing"]["b"]) == (0.5, 0.0)
-    assert found["missing"]["differs"]
-    assert "read with care" in found["sentence"]
+    assert found.difference == 0.0
+    assert found.repeats == (1, 2)
+    assert found.errors_as_failures.difference == -0.5
+    assert found.errors_as_failures.p < 0.001
+    assert (found.missing.a, found.missing.b) == (0.5, 0.0)
+    assert found.missing.differs
+    assert "read with care" in found.sentence
 
 
 def test_unmatched_prompts_are_counted() -> None:
@@ -188,8 +195,8 @@ def test_unmatched_prompts_are_counted() -> None:
             by="temperature",
         )
     )
-    assert found["n"] == 1
-    assert found["unmatched"] == {"a": 1, "b": 3}
+    assert found.n == 1
+    assert found.unmatched == UnmatchedPrompts(a=1, b=3)
 
 
 def test_strata_are_compared_apart_and_together() -> None:
@@ -206,18 +213,18 @@ def test_strata_are_compared_apart_and_together() -> None:
         *score_rows("hot2", {"a": [1], "b": [None]}),
     ]
     pooled, *strata = [
-        row for row in compare(frame(settings, rows), by="temperature") if row["metric"] == "score"
+        row for row in compare(frame(settings, rows), by="temperature") if row.metric == "score"
     ]
-    assert pooled["pooled"]
-    assert (pooled["a"], pooled["b"]) == ("temperature=1", "temperature=0")
-    assert pooled["a_settings"] == ["hot1", "hot2"]
+    assert pooled.pooled
+    assert (pooled.a, pooled.b) == ("temperature=1", "temperature=0")
+    assert pooled.a_settings == ["hot1", "hot2"]
     # Prompt a: (1 - 0) twice; prompt b: only seed 1 is known on both sides, 0 - 0.
-    assert pooled["difference"] == pytest.approx(0.5)
-    assert [row["stratum"] for row in strata] == [{"seed": 1}, {"seed": 2}]
-    assert [row["difference"] for row in strata] == [0.5, 1.0]
-    assert [row["n"] for row in strata] == [2, 1]
+    assert pooled.difference == pytest.approx(0.5)
+    assert [row.stratum for row in strata] == [{"seed": 1}, {"seed": 2}]
+    assert [row.difference for row in strata] == [0.5, 1.0]
+    assert [row.n for row in strata] == [2, 1]
     # A reader picks the pooled comparison or the strata: they are families of their own.
-    assert (pooled["family"], [row["family"] for row in strata]) == (1, [2, 2])
+    assert (pooled.family, [row.family for row in strata]) == (1, [2, 2])
 
 
 def test_p_is_adjusted_within_the_family() -> None:
@@ -227,12 +234,12 @@ def test_p_is_adjusted_within_the_family() -> None:
     chosen = {name: settings[name] for name in ("t0", "t1", "t2", "t9")}
     run = frame(chosen, [row for row in rows if row["setting_id"] in chosen])
     few = compare(run, by="temperature", metrics=["score"])
-    assert [r["p_adjusted"] for r in few] == stats.holm([r["p"] for r in few])[0].tolist()
-    assert {(r["adjustment"], r["family"]) for r in few} == {("holm", 3)}
+    assert [r.p_adjusted for r in few] == stats.holm([r.p for r in few])[0].tolist()
+    assert {(r.adjustment, r.family) for r in few} == {("holm", 3)}
     many = compare(frame(settings, rows), by="temperature", metrics=["score"])
-    expected = stats.benjamini_hochberg([r["p"] for r in many])[0].tolist()
-    assert [r["p_adjusted"] for r in many] == expected
-    assert {(r["adjustment"], r["family"]) for r in many} == {("benjamini-hochberg", 24)}
+    expected = stats.benjamini_hochberg([r.p for r in many])[0].tolist()
+    assert [r.p_adjusted for r in many] == expected
+    assert {(r.adjustment, r.family) for r in many} == {("benjamini-hochberg", 24)}
 
 
 def test_agreement_and_ratio_metrics() -> None:
@@ -244,12 +251,12 @@ def test_agreement_and_ratio_metrics() -> None:
     for row in rows:
         row["latency_s"] = 2.0 if row["setting_id"] == "hot" else 1.0
     compared = compare(frame({"cold": COLD, "hot": HOT}, rows), by="temperature")
-    found = {row["metric"]: row for row in compared}
+    found = {row.metric: row for row in compared}
     assert set(found) == {"agreement", "latency_s"}  # what has no value is not compared
-    assert found["agreement"]["difference"] == -0.5
-    assert found["latency_s"]["difference"] == 1.0
-    assert found["latency_s"]["ratio"] == {"value": pytest.approx(2.0), "ci95": None, "n": 2}
-    assert found["agreement"]["ratio"] is None
+    assert found["agreement"].difference == -0.5
+    assert found["latency_s"].difference == 1.0
+    assert found["latency_s"].ratio == MeanRatio(pytest.approx(2.0), None, 2)
+    assert found["agreement"].ratio is None
 
 
 def test_two_runs_are_compared_setting_by_setting() -> None:
@@ -263,10 +270,10 @@ def test_two_runs_are_compared_setting_by_setting() -> None:
     )
     rows = compare_runs({"yesterday": old, "today": new}, metrics=["score"])
     pooled, cold, hot = rows
-    assert (cold["a_run"], cold["b_run"]) == ("today", "yesterday")
-    assert (cold["difference"], hot["difference"], pooled["difference"]) == (1.0, 0.0, 0.5)
-    assert cold["unmatched"] == {"a": 1, "b": 1}
-    assert "run=today vs run=yesterday at temperature=0.0" in cold["sentence"]
+    assert (cold.a_run, cold.b_run) == ("today", "yesterday")
+    assert (cold.difference, hot.difference, pooled.difference) == (1.0, 0.0, 0.5)
+    assert cold.unmatched == UnmatchedPrompts(a=1, b=1)
+    assert "run=today vs run=yesterday at temperature=0.0" in cold.sentence
 
 
 def test_runs_with_one_setting_each_are_compared_whatever_they_are() -> None:
@@ -275,7 +282,7 @@ def test_runs_with_one_setting_each_are_compared_whatever_they_are() -> None:
     two = frame({"t": {"provider": "q", "model": "n"}}, score_rows("t", {"a": [0]}))
     for options in ({"by": "run"}, {"by": "provider"}):
         (found,) = compare({"one": one, "two": two}, metrics=["score"], **options)
-        assert found["difference"] == -1.0
+        assert found.difference == -1.0
 
 
 def test_an_error_on_a_prompt_nobody_scores_is_no_failure() -> None:
@@ -289,11 +296,11 @@ def test_an_error_on_a_prompt_nobody_scores_is_no_failure() -> None:
     graded = frame(settings, rows, targets=("p", "q"))
     (row,) = compare(graded, by="temperature", metrics=["score"])
     # p: 1 against 1/2; q: 1/2 against 1. The prompt without a target is in neither.
-    assert row["errors_as_failures"]["difference"] == 0.0
-    assert row["difference"] == 0.25
+    assert row.errors_as_failures.difference == 0.0
+    assert row.difference == 0.25
     only = [row for row in rows if row["prompt_id"] != "q"]
     (row,) = compare(frame(settings, only, targets=("p",)), by="temperature", metrics=["score"])
-    assert row["errors_as_failures"]["difference"] == 0.5
+    assert row.errors_as_failures.difference == 0.5
 
 
 def test_the_line_says_what_was_left_out_and_what_errors_would_do() -> None:
@@ -304,11 +311,11 @@ def test_the_line_says_what_was_left_out_and_what_errors_would_do() -> None:
     ]
     run = frame({"a": {"temperature": 1}, "b": {"temperature": 0}}, rows)
     (row,) = compare(run, by="temperature", metrics=["score"])
-    assert "1 with a value on one side only left out" in row["sentence"]
-    assert "with errors as failures +50.0 pp" in row["sentence"]
+    assert "1 with a value on one side only left out" in row.sentence
+    assert "with errors as failures +50.0 pp" in row.sentence
     # Two prompts: t reaches far beyond what shares can differ by, and the line does not.
-    assert row["ci95"][1] > 1.0
-    assert "+100.0]" in row["sentence"]
+    assert row.ci95[1] > 1.0
+    assert "+100.0]" in row.sentence
 
 
 def test_what_goes_with_a_run_or_a_model_is_not_held_against_it() -> None:
@@ -321,11 +328,11 @@ def test_what_goes_with_a_run_or_a_model_is_not_held_against_it() -> None:
         runs[name] = frame(settings, rows)
     for by, baseline in (("run", "one"), ("provider", "one"), ("model", "m-one")):
         found = compare(runs, by=by, baseline=baseline, metrics=["score"])
-        assert [row["pooled"] for row in found] == [True, False, False], by
-        assert all(row["difference"] == 1.0 for row in found)
+        assert [row.pooled for row in found] == [True, False, False], by
+        assert all(row.difference == 1.0 for row in found)
         others = [name for name in ("model", "provider") if name != by]
-        assert found[0]["also_differs"] == others
-        assert f"also differ in {', '.join(others)}" in found[0]["sentence"]
+        assert found[0].also_differs == others
+        assert f"also differ in {', '.join(others)}" in found[0].sentence
 
 
 @pytest.mark.parametrize("baseline", [".5", "0.50", "5e-1"])
@@ -334,11 +341,11 @@ def test_a_baseline_is_read_as_numbers_are_typed(baseline: str) -> None:
     rows = [r for s in "ab" for r in score_rows(s, {"p": [1.0]})]
     run = frame({"a": {"temperature": 0}, "b": {"temperature": 0.5}}, rows)
     (row,) = compare(run, by="temperature", baseline=baseline, metrics=["score"])
-    assert (row["a_value"], row["b_value"]) == (0, 0.5)
+    assert (row.a_value, row.b_value) == (0, 0.5)
     named = frame({"a": {"system": "You are: kind"}, "b": {"system": "*"}}, rows)
     for text in ("You are: kind", "*"):
         (row,) = compare(named, by="system", baseline=text, metrics=["score"])
-        assert row["b_value"] == text
+        assert row.b_value == text
 
 
 def test_an_axis_that_does_not_vary_is_refused() -> None:
@@ -371,7 +378,7 @@ def test_equal_seeds_give_equal_bits_whatever_the_order() -> None:
         row["repeat"] = i % 3
     settings = {"cold": COLD, "hot": HOT}
     texts = [
-        json.dumps(compare(frame(settings, order), by="temperature", margin=0.05), allow_nan=False)
+        as_json_text(compare(frame(settings, order), by="temperature", margin=0.05))
         for order in (
             rows,
             rows,
@@ -384,13 +391,13 @@ def test_equal_seeds_give_equal_bits_whatever_the_order() -> None:
 def test_equivalence_within_a_margin() -> None:
     """A margin adds the p of two one-sided tests, for shares only."""
     rows = compare(_pair(_random(1, 60, 3), _random(1, 60, 3)), by="temperature", margin=0.02)
-    assert _score(rows)["equivalence"] == {"margin": 0.02, "p": None}  # no spread: undefined
-    assert "equivalent within ±2.0 pp: not testable without spread" in _score(rows)["sentence"]
+    assert _score(rows).equivalence == Equivalence(0.02, None)  # no spread: undefined
+    assert "equivalent within ±2.0 pp: not testable without spread" in _score(rows).sentence
     found = _score(
         compare(_pair(_random(1, 60, 3), _random(3, 60, 3)), by="temperature", margin=0.5)
     )
-    assert found["equivalence"]["p"] < 0.001
-    assert "equivalent within ±50.0 pp: p<.001" in found["sentence"]
+    assert found.equivalence.p < 0.001
+    assert "equivalent within ±50.0 pp: p<.001" in found.sentence
 
 
 def test_the_sentence_is_the_printed_line() -> None:
@@ -398,5 +405,5 @@ def test_the_sentence_is_the_printed_line() -> None:
     hot = {f"q{i:02}": [1.0, float(i % 2)] for i in range(24)}
     cold = {f"q{i:02}": [1.0, float(i % 3 == 0)] for i in range(24)}
     found = _score(compare(_pair(hot, cold), by="temperature"))
-    assert found["sentence"].startswith("temperature=1.0 vs temperature=0.0: score +8.3 pp [")
-    assert "(8 up / 4 down / 12 tied, n=24, K=2); detectable: " in found["sentence"]
+    assert found.sentence.startswith("temperature=1.0 vs temperature=0.0: score +8.3 pp [")
+    assert "(8 up / 4 down / 12 tied, n=24, K=2); detectable: " in found.sentence

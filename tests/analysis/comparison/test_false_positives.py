@@ -29,7 +29,7 @@ def test_equal_settings_are_rarely_called_different(repeats: int) -> None:
         run = frame({"s0": {"temperature": 0}, "s1": {"temperature": 1}}, rows)
         for row in compare(run, by="temperature", metrics=["score"], draws=999):
             tests += 1
-            found += row["p"] is not None and row["p"] < 0.05
+            found += row.p is not None and row.p < 0.05
     assert tests == RUNS
     assert found <= MOST
 
@@ -46,5 +46,5 @@ def test_a_true_difference_is_found() -> None:
                 name, {f"p{i}": row.astype(float).tolist() for i, row in enumerate(drawn)}
             )
         run = frame({"s0": {"temperature": 0}, "s1": {"temperature": 1}}, rows)
-        found += compare(run, by="temperature", metrics=["score"], draws=999)[0]["p"] < 0.05
+        found += compare(run, by="temperature", metrics=["score"], draws=999)[0].p < 0.05
     assert found >= 19

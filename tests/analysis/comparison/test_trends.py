@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evalharness.analysis import stats
+from evalharness.analysis.comparison.trend import CochranTest
 from evalharness.analysis.comparison.trends import slopes_over, trends
 from tests.analysis.setting_frames import frame, score_rows
 
@@ -27,11 +28,11 @@ def test_slopes_are_adjusted_over_the_strata() -> None:
         for row in score_rows(name, {f"p{i}": rng.random(2).tolist() for i in range(12)})
     ]
     found = trends(frame(settings, rows), by="temperature", metrics=["score"])
-    raw = sorted(row["p"] for row in found)
-    assert sorted(row["p_adjusted"] for row in found) == [
+    raw = sorted(row.p for row in found)
+    assert sorted(row.p_adjusted for row in found) == [
         min(1.0, 2 * raw[0]), min(1.0, max(2 * raw[0], raw[1]))
     ]  # fmt: skip
-    assert all(row["family"] == 2 and "adjusted for 2" in row["sentence"] for row in found)
+    assert all(row.family == 2 and "adjusted for 2" in row.sentence for row in found)
 
 
 def test_slope_over_an_ordered_axis() -> None:
@@ -43,14 +44,12 @@ def test_slope_over_an_ordered_axis() -> None:
         for row in score_rows(f"t{t}", {f"q{i}": [0.1 * (i % 4) + 0.2 * t] for i in range(10)})
     ]
     rows += score_rows("t0", {"half": [1.0]})
-    (found,) = [
-        r for r in trends(frame(settings, rows), by="temperature") if r["metric"] == "score"
-    ]
-    assert found["slope"] == pytest.approx(0.2)
-    assert (found["n"], found["dropped"]) == (10, 1)
-    assert found["p"] == pytest.approx(2 / 2**10)
-    assert [at for at, _ in found["points"]] == [0.0, 1.0, 2.0]
-    assert "+20.0 pp per unit" in found["sentence"]
+    (found,) = [r for r in trends(frame(settings, rows), by="temperature") if r.metric == "score"]
+    assert found.slope == pytest.approx(0.2)
+    assert (found.n, found.dropped) == (10, 1)
+    assert found.p == pytest.approx(2 / 2**10)
+    assert [at for at, _ in found.points] == [0.0, 1.0, 2.0]
+    assert "+20.0 pp per unit" in found.sentence
 
 
 def test_pass_fail_trend_has_cochrans_q() -> None:
@@ -60,12 +59,10 @@ def test_pass_fail_trend_has_cochrans_q() -> None:
     rows = [
         r for t in (0, 1, 2) for r in score_rows(f"t{t}", {q: [v[t]] for q, v in outcomes.items()})
     ]
-    (found,) = [
-        r for r in trends(frame(settings, rows), by="temperature") if r["metric"] == "score"
-    ]
+    (found,) = [r for r in trends(frame(settings, rows), by="temperature") if r.metric == "score"]
     expected = stats.cochran_q(np.array(list(outcomes.values())))
     assert expected is not None
-    assert found["cochran_q"] == {"q": expected[0], "p": expected[1]}
+    assert found.cochran_q == CochranTest(*expected[:2])
 
 
 def test_what_is_alike_everywhere_has_no_slope() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from evalharness.analysis.cost.cell_costs import CellCosts
-from evalharness.analysis.cost.wasted_spend import WastedSpend
+from evalharness.analysis.cost.wasted_spend import AttemptSpending, WastedSpend
 from evalharness.analysis.data.frame_builder import build_frame
+from evalharness.columnar.record_store import RecordStore
 from evalharness.pricing import PriceBook
 from evalharness.pricing.attempts import AttemptCosts
 from evalharness.pricing.cost_columns import CostColumns, cost_columns
@@ -53,7 +54,8 @@ class Written:
             row["repeat"] = seen[key] = seen.get(key, -1) + 1
             fixed = {"trial_id": "t", "in_doubt": False, "text_sanitized": False}
             full.append({**fixed, **{k: v for k, v in row.items() if k != "score"}})
-        self.records = pa.Table.from_pylist(full, schema=arrow_schema("records"))
+        table = pa.Table.from_pylist(full, schema=arrow_schema("records"))
+        self.records = RecordStore.of_table(table)
         ids = sorted({row["prompt_id"] for row in full})
         self.prompts = pa.table(
             {
@@ -92,12 +94,12 @@ def attempts(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([{**fixed, **row} for row in rows], schema=arrow_schema("attempts"))
 
 
-def spent(table: pa.Table) -> dict[str, Any] | None:
+def spent(table: pa.Table) -> AttemptSpending | None:
     """What attempts cost, taken up in two blocks."""
     waste = WastedSpend()
     for block in (table.slice(0, 2), table.slice(2)):
         waste.add(block, AttemptCosts(block, {"s": (None, "m")}, BOOK))
-    return waste.facts()
+    return waste.spending()
 
 
 def usage(prompt: int, completion: int, cached: int = 0, **more: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -27,8 +28,8 @@ _row = st.fixed_dictionaries(
 )
 
 
-def _sum(rows: list[dict[str, Any]], key: str) -> Any:
-    return sum((row[key] or 0 for row in rows), Decimal(0))
+def _sum(rows: Sequence[Any], key: str) -> Any:
+    return sum((getattr(row, key) or 0 for row in rows), Decimal(0))
 
 
 @settings(max_examples=40)
@@ -38,28 +39,30 @@ def test_settings_models_and_prompts_add_up(rows: list[dict[str, Any]]) -> None:
     run = Written([{**row, "setting_id": row["model"]} for row in rows])
     whole = cost_tables.whole_run(run.spending)
     prompts = cost_tables.by_prompt(run.spending)
-    cuts = [
-        cost_tables.by_setting(run.spending),
-        cost_tables.by_model(run.spending),
-        [*prompts["most_expensive"], prompts["others"]],
+    by_setting = cost_tables.by_setting(run.spending)
+    by_model = cost_tables.by_model(run.spending)
+    cuts: list[Sequence[Any]] = [
+        by_setting,
+        by_model,
+        [*prompts.most_expensive, prompts.others],
     ]
     for cut in cuts:
-        assert _sum(cut, "total_usd") == (whole["total_usd"] or 0)
-        assert _sum(cut, "known") == whole["known"]
+        assert _sum(cut, "total_usd") == (whole.total_usd or 0)
+        assert _sum(cut, "known") == whole.known
         assert _sum(cut, "trials") == len(rows)
     for name in ("prompt_tokens", "completion_tokens"):
-        parts = [row["tokens"][name]["total"] or 0 for row in cuts[0]]
-        assert sum(parts) == (whole["tokens"][name]["total"] or 0)
-    assert whole["known"] + whole["unknown"] == len(rows)
-    for cut in cuts[:2]:
-        assert _sum(cut, "unknown") == whole["unknown"]
-        assert sum((Counter(row["unknown_reasons"]) for row in cut), Counter()) == Counter(
-            whole["unknown_reasons"]
+        parts = [row.tokens[name].total or 0 for row in by_setting]
+        assert sum(parts) == (whole.tokens[name].total or 0)
+    assert whole.known + whole.unknown == len(rows)
+    for cut in (by_setting, by_model):
+        assert _sum(cut, "unknown") == whole.unknown
+        assert sum((Counter(row.unknown_reasons) for row in cut), Counter()) == Counter(
+            whole.unknown_reasons
         )
-        assert _sum(cut, "estimate_usd") == (whole["estimate_usd"] or 0)
+        assert _sum(cut, "estimate_usd") == (whole.estimate_usd or 0)
     # The prices' own account of the same run.
     account = [found.total_usd or Decimal(0) for found in run.costs.settings.values()]
-    assert sum(account, Decimal(0)) == (whole["total_usd"] or 0)
+    assert sum(account, Decimal(0)) == (whole.total_usd or 0)
 
 
 _attempt = st.fixed_dictionaries(
@@ -82,12 +85,12 @@ def test_waste_adds_up(rows: list[dict[str, Any]]) -> None:
     table = attempts(rows)
     found = spent(table)
     assert found is not None
-    kinds = [found[name] for name in ("failed", "retried", "in_doubt")]
+    kinds = [found.failed, found.retried, found.in_doubt]
     for key in ("attempts", "usd", "unknown"):
-        assert sum(kind[key] for kind in kinds) == found["on_nothing"][key]
-    assert found["on_nothing"]["usd"] <= found["all"]["usd"]
+        assert _sum(kinds, key) == getattr(found.wasted, key)
+    assert found.wasted.usd <= found.all.usd
     bills = [row["billed_usd"] for row in rows if row["billed_usd"] is not None]
-    assert found["all"]["usd"] >= sum(bills, Decimal(0))
+    assert found.all.usd >= sum(bills, Decimal(0))
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**61), st.integers(0, 4)), max_size=50))

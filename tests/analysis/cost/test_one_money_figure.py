@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalharness.analysis.summary import summarise
+from evalharness.analysis.summary import SettingSummary, summarise
 from evalharness.cli import main
-from evalharness.cli.gates import check_settings
-from evalharness.report.build.money import money_section, prices_used
+from evalharness.cli.gates import Verdict, check_settings
+from evalharness.report.build.money import prices_used, run_money
+from evalharness.report.json import as_json_text
 from tests.analysis.cost.priced_runs import BOOK, Written
 
 TWO_COSTS = [
@@ -37,30 +38,31 @@ def test_every_place_shows_the_same_total(records: list[tuple[str, str, Decimal]
         for s, p, usd in records
     ]
     run = Written(rows)
-    summary = summarise(run.frame, run.costs)["settings"]
-    money = money_section(
+    summary = summarise(run.frame, run.costs)
+    money = run_money(
         run.frame, run.costs, BOOK, prompts=run.prompts, attempts=None, settings=summary
     )
-    prices = prices_used(run.costs, BOOK)["settings"]
-    for part, spent, bill in zip(summary, money["settings"], money["billed"], strict=True):
-        own = [usd for setting_id, _, usd in records if setting_id == part["setting_id"]]
-        exact = float(sum(own))
-        assert part["cost_usd"]["total"] == exact
-        assert part["cost_usd"]["billed_total"] == exact
-        assert spent["total_usd"] == exact
-        assert bill["billed_usd"] == exact
-        assert prices[part["setting_id"]]["total_usd"] == exact
-        assert prices[part["setting_id"]]["billed_total_usd"] == exact
-        assert part["cost_usd"]["per_1k_requests"] == spent["per_1k_requests"]
-        assert spent["per_1k_requests"] == float(1000 * sum(own) / len(own))
+    prices = prices_used(run.costs, BOOK).settings
+    for part, spent, bill in zip(summary, money.settings, money.billed, strict=True):
+        own = [usd for setting_id, _, usd in records if setting_id == part.setting_id]
+        exact, price = sum(own), prices[part.setting_id]
+        shown = [
+            part.cost_usd.total, part.cost_usd.billed_total, spent.total_usd, bill.billed_usd,
+            price.total_usd, price.billed_total_usd,
+        ]  # fmt: skip
+        assert shown == [exact] * 6
+        assert {json.loads(as_json_text(usd), parse_float=Decimal) for usd in shown} == {exact}
+        assert part.cost_usd.per_1k_requests == spent.per_1k_requests
+        assert spent.per_1k_requests == float(1000 * exact / len(own))
         [verdict] = _cost_verdicts([part], run)
-        assert verdict.value == exact
+        assert verdict.value == float(exact)
     total = sum(usd for _, _, usd in records)
     [verdict] = _cost_verdicts(summary, run)
-    assert money["whole"]["total_usd"] == verdict.value == float(total)
+    assert money.total.total_usd == total
+    assert verdict.value == float(total)
 
 
-def _cost_verdicts(rows: list, run: Written) -> list:
+def _cost_verdicts(rows: list[SettingSummary], run: Written) -> list[Verdict]:
     limits = {"max_cost_usd": 1e9}
     return list(check_settings(rows, run.costs, limits, confident=False, selected=False))
 
@@ -75,19 +77,19 @@ def test_unknown_counts_the_same_trials_in_every_place() -> None:
         {"setting_id": "t", "model": "nobody", "prompt_tokens": 1, "completion_tokens": 1},
     ]
     run = Written(rows)
-    summary = summarise(run.frame, run.costs)["settings"]
-    money = money_section(
+    summary = summarise(run.frame, run.costs)
+    money = run_money(
         run.frame, run.costs, BOOK, prompts=run.prompts, attempts=None, settings=summary
     )
-    for part, spent in zip(summary, money["settings"], strict=True):
-        for key in ("unknown", "unknown_reasons"):
-            assert part["cost_usd"][key] == spent[key]
-        assert part["cost_usd"]["n"] + part["cost_usd"]["unknown"] == part["trials"]
+    for part, spent in zip(summary, money.settings, strict=True):
+        cost = part.cost_usd
+        assert (cost.unknown, cost.unknown_reasons) == (spent.unknown, spent.unknown_reasons)
+        assert cost.n + cost.unknown == part.trials
     reasons = {"count_missing": 2, "usage_contradicts": 1}
-    assert [part["cost_usd"]["unknown_reasons"] for part in summary] == [reasons, {"no_price": 1}]
-    whole = money["whole"]
-    assert whole["unknown_reasons"] == {"no_price": 1, "count_missing": 2, "usage_contradicts": 1}
-    assert (whole["known"], whole["unknown"], whole["estimated"]) == (1, 4, 2)
+    assert [part.cost_usd.unknown_reasons for part in summary] == [reasons, {"no_price": 1}]
+    whole = money.total
+    assert whole.unknown_reasons == {"no_price": 1, "count_missing": 2, "usage_contradicts": 1}
+    assert (whole.known, whole.unknown, whole.estimated) == (1, 4, 2)
 
 
 def _import(folder: Path, rows: list[dict[str, object]]) -> None:
@@ -110,7 +112,7 @@ def test_ten_and_twenty_cents_are_thirty(
     [price] = data["prices"]["settings"].values()
     figures = [
         part["cost_usd"]["total"], part["cost_usd"]["billed_total"], spent["total_usd"],
-        data["money"]["whole"]["total_usd"], bill["billed_usd"], price["total_usd"],
+        data["money"]["total"]["total_usd"], bill["billed_usd"], price["total_usd"],
         price["billed_total_usd"],
     ]  # fmt: skip
     assert figures == [0.3] * 7

@@ -15,7 +15,8 @@ from evalharness.analysis.data.cell_means import cell_means, cell_repeats
 from evalharness.analysis.data.frame import COLUMNS
 from evalharness.analysis.data.frame_builder import build_frame
 from evalharness.analysis.data.metrics import METRICS
-from evalharness.analysis.data.output_texts import read_texts
+from evalharness.analysis.data.output_texts import output_codes, read_texts
+from evalharness.columnar.record_store import RecordStore
 from evalharness.errors import DatasetError
 from evalharness.schema import arrow_schema
 from tests.analysis.record_frames import cell, frame_of, records
@@ -127,24 +128,17 @@ def test_missing_columns_count_as_null():
     table = records(cell("aa")).select(["prompt_id", "setting_id", "repeat", "status", "text"])
     prompts = pa.table({"prompt_id": ["q"]})
     settings = pa.table({"setting_id": ["s"], "label": ["l"]})
-    frame = build_frame(table, prompts, settings)
+    frame = build_frame(RecordStore.of_table(table), prompts, settings)
     assert cell_means(frame, "agreement").item() == 1.0
     assert frame.scores == {}
 
 
-@pytest.mark.parametrize("answers", [np.array([0, 0, -1]), np.array(["a", "a", None], object)])
-def test_answers_as_codes_or_objects(answers):
-    """Answers come as integer codes or as objects; negative and None are unparsed."""
-    frame = frame_of(cell("xyz"), answers=answers)
+@pytest.mark.parametrize("given", [{"answers": np.array([0, 0, -1])}, {}])
+def test_answers_given_or_recorded(given):
+    """Answers come as codes, else with the records; negative and null are unparsed."""
+    rows = [{**row, "answer": answer} for row, answer in zip(cell("xyz"), "aa", strict=False)]
+    frame = frame_of([*rows, *cell("z")], **given)
     assert cell_means(frame, "agreement_answer").item() == pytest.approx(1 / 3)
-
-
-def test_answers_of_different_types_differ():
-    """The number 1 and the text "1" are different answers; equal structures are equal."""
-    answers = np.empty(4, object)
-    answers[:] = [1, "1", {"a": 1, "b": 2}, {"b": 2, "a": 1}]
-    frame = frame_of(cell("wxyz"), answers=answers)
-    assert cell_means(frame, "agreement_answer").item() == pytest.approx(1 / 6)
 
 
 @pytest.mark.parametrize("given", [{"answers": np.zeros(3, int)}, {"scores": {"s": np.zeros(3)}}])
@@ -155,38 +149,33 @@ def test_arrays_must_fit_the_records(given):
 
 
 @given(
-    texts=st.lists(st.one_of(st.none(), st.text("ab\x00é", max_size=2)), max_size=30),
+    texts=st.lists(st.one_of(st.none(), st.text("ab\x00é", max_size=2)), min_size=1, max_size=30),
     cuts=st.lists(st.integers(0, 30), max_size=4),
 )
 def test_codes_are_equality_however_chunked(texts, cuts):
-    """Within a group codes are equal exactly when texts are, for any chunks and tiny batches."""
+    """Outputs have equal codes exactly when their texts are equal, for any chunks."""
     edges = sorted({0, len(texts), *(c for c in cuts if c < len(texts))})
-    chunks = [texts[a:b] for a, b in itertools.pairwise(edges)]
-    column = pa.chunked_array([pa.array(c, pa.string()) for c in chunks], pa.string())
-    group = np.arange(len(texts)) % 3
-    before = encode._BATCH_BYTES
-    encode._BATCH_BYTES = 16
-    try:
-        codes = encode.text_codes(column, group)
-    finally:
-        encode._BATCH_BYTES = before
+    table = records([{"prompt_id": "p", "text": text, "status": "empty"} for text in texts])
+    chunks = [table.slice(a, b - a) for a, b in itertools.pairwise(edges)]
+    store = RecordStore.of_table(pa.concat_tables(chunks))
+    codes = output_codes(store, np.zeros(len(texts), np.bool_))
+    unknown = output_codes(store, np.ones(len(texts), np.bool_)) == encode.UNKNOWN
+    assert unknown.tolist() == [text is None for text in texts]
     for i, a in enumerate(texts):
-        assert (codes[i] == encode.UNKNOWN) == (a is None)
         for j in range(i):
-            if group[i] == group[j]:
-                assert (codes[i] == codes[j]) == (a == texts[j])
+            assert (codes[i] == codes[j]) == ((a or "") == (texts[j] or ""))
 
 
 def test_dictionary_columns_read_alike():
-    """A reader may hand keys, statuses and texts over as dictionaries."""
+    """A reader may hand keys and statuses over as dictionaries."""
     rows = two_settings()
     plain = frame_of(rows)
     table = records(rows)
-    for name in ("prompt_id", "setting_id", "status", "text"):
+    for name in ("prompt_id", "setting_id", "status"):
         index = table.column_names.index(name)
         table = table.set_column(index, name, table[name].dictionary_encode())
     prompts = pa.table({"prompt_id": ["p", "q"]})
     settings = pa.table({"setting_id": ["a", "b"], "label": ["a", "b"]})
-    other = build_frame(table, prompts, settings)
+    other = build_frame(RecordStore.of_table(table), prompts, settings)
     np.testing.assert_array_equal(cell_means(other, "agreement"), cell_means(plain, "agreement"))
     assert read_texts(other, np.array([0])) == ["x"]

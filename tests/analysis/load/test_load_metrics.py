@@ -73,9 +73,9 @@ def test_times_from_schedule_are_those_from_sending_plus_the_wait() -> None:
             {"ttft_s": 0.4, "last_content_s": 1.0, "queue_s": 0.0},
         )
     )
-    assert found["ttft_s"]["sent"]["p50"] == pytest.approx(0.3)
-    assert found["ttft_s"]["scheduled"]["p50"] == pytest.approx(1.8)
-    assert found["latency_s"]["scheduled"]["max"] == pytest.approx(4.0)
+    assert found.ttft_s.sent.p50 == pytest.approx(0.3)
+    assert found.ttft_s.scheduled.p50 == pytest.approx(1.8)
+    assert found.latency_s.scheduled.max == pytest.approx(4.0)
 
 
 def test_a_retried_request_waited_since_its_first_attempt_was_due() -> None:
@@ -86,16 +86,18 @@ def test_a_retried_request_waited_since_its_first_attempt_was_due() -> None:
 @given(st.lists(st.floats(0, 1e3), max_size=150))
 def test_p99_is_withheld_below_a_hundred_values(values: list[float]) -> None:
     found = summarize(np.array(values, np.float64))
-    assert found["n"] == len(values)
-    assert (found["p99"] is None) == (len(values) < 100)
-    if values:
-        assert found["p50"] <= found["p90"] <= found["p95"] <= found["max"]
-        for name in ("p50", "p95"):
-            low, high = found["ci95"][name]
-            assert low is None or low <= found[name]
-            assert high is None or high >= found[name]
-    else:
-        assert found["p50"] is None
+    assert found.n == len(values)
+    assert (found.p99 is None) == (len(values) < 100)
+    percentiles = (found.p50, found.p90, found.p95, found.max)
+    if not values:
+        assert percentiles == (None,) * 4
+        return
+    assert list(percentiles) == sorted(p for p in percentiles if p is not None)
+    for name, value in (("p50", found.p50), ("p95", found.p95)):
+        low, high = found.ci95[name] or (None, None)
+        assert value is not None
+        assert low is None or low <= value
+        assert high is None or high >= value
 
 
 def test_goodput_keeps_failures_in_the_denominator_and_counts_from_schedule() -> None:
@@ -109,8 +111,8 @@ def test_goodput_keeps_failures_in_the_denominator_and_counts_from_schedule() ->
     slo = {"ttft_s": 1.0, "tpot_s": 0.2, "latency_s": 2.0}
     good = goodput(found, slo, total=10, window_s=4.0)
     assert good is not None
-    assert good["share"] == 0.2  # the first and the last, of ten due: five were never answered
-    assert good["share_sent"] == pytest.approx(0.3)
-    assert good["per_s"] == 0.5
-    assert good["unjudged"] == 1  # without usage there is no TPOT: a miss that is told
+    assert good.share == 0.2  # the first and the last, of ten due: five were never answered
+    assert good.share_sent == pytest.approx(0.3)
+    assert good.per_s == 0.5
+    assert good.unjudged == 1  # without usage there is no TPOT: a miss that is told
     assert goodput(found, {}, 10, 4.0) is None

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.parameters.effect import (
+    ParameterEffect,
+    TextsWithoutStop,
+    ValueCount,
+)
 from evalharness.analysis.parameters.effects import effects
 from tests.analysis.setting_frames import frame, text_rows
 
@@ -32,9 +38,9 @@ def _run(settings: dict[str, dict[str, Any]], texts: dict[str, dict[str, list[st
     )
 
 
-def _verdict(run: RunFrame, parameter: str, **options: Any) -> dict[str, Any]:
-    (found,) = [e for e in effects(run, **options) if e["parameter"] == parameter]
-    assert json.dumps(found, allow_nan=False)
+def _verdict(run: RunFrame, parameter: str, **options: Any) -> ParameterEffect:
+    (found,) = [e for e in effects(run, **options) if e.parameter == parameter]
+    assert msgspec.json.decode(msgspec.json.encode(found), type=ParameterEffect) == found
     return found
 
 
@@ -45,18 +51,18 @@ def _seeds(temperature: float | None = 1.0) -> dict[str, dict[str, Any]]:
 def test_an_honoured_seed_is_seen() -> None:
     """Equal outputs within a seed, other outputs with another: honoured, with the agreements."""
     found = _verdict(_run(_seeds(), {f"s{i}": _constant(i, 9) for i in (1, 2, 3)}), "seed")
-    assert found["verdict"] == "honoured"
-    assert found["evidence"]["same_seed_agreement"] == 1.0
-    assert found["evidence"]["different_seed_agreement"] < 0.3
-    assert found["evidence"]["p"] < 0.001
-    assert found["evidence"]["n"] == PROMPTS
+    assert found.verdict == "honoured"
+    assert found.evidence.same_seed_agreement == 1.0
+    assert found.evidence.different_seed_agreement < 0.3
+    assert found.evidence.p < 0.001
+    assert found.evidence.n == PROMPTS
 
 
 def test_an_ignored_seed_is_seen() -> None:
     """Outputs that vary as much within a seed as across seeds: ignored."""
     found = _verdict(_run(_seeds(), {f"s{i}": _texts(i, 3) for i in (1, 2, 3)}), "seed")
-    assert found["verdict"] == "ignored"
-    assert found["evidence"]["ci95"][1] < 0.3
+    assert found.verdict == "ignored"
+    assert found.evidence.ci95[1] < 0.3
 
 
 def test_a_seed_that_half_of_the_repeats_follow() -> None:
@@ -66,7 +72,7 @@ def test_a_seed_that_half_of_the_repeats_follow() -> None:
         noise = _texts(10 + i, 50)
         for q, values in by_prompt.items():
             values[2:] = noise[q][2:]
-    assert _verdict(_run(_seeds(), texts), "seed")["verdict"] == "partly honoured"
+    assert _verdict(_run(_seeds(), texts), "seed").verdict == "partly honoured"
 
 
 def test_seed_is_undetectable_where_it_could_not_show() -> None:
@@ -76,14 +82,14 @@ def test_seed_is_undetectable_where_it_could_not_show() -> None:
     once = _verdict(_run(_seeds(), {f"s{i}": _texts(i, 3, 1) for i in (1, 2, 3)}), "seed")
     equal = _verdict(_run(_seeds(), {f"s{i}": _constant(0, 9) for i in (1, 2, 3)}), "seed")
     for found in (at_zero, once, equal):
-        assert found["verdict"] == "undetectable"
-        assert found["sentence"].startswith("seed undetectable: ")
+        assert found.verdict == "undetectable"
+        assert found.sentence.startswith("seed undetectable: ")
 
 
 def test_no_seed_swept_no_verdict() -> None:
     """A run without two seeds says nothing about seeds."""
     run = _run({"s": {"temperature": 1.0}}, {"s": _texts(0, 3)})
-    assert not [e for e in effects(run) if e["parameter"] == "seed"]
+    assert not [e for e in effects(run) if e.parameter == "seed"]
 
 
 def _ends(low: dict[str, list[str]], high: dict[str, list[str]], **more: Any) -> RunFrame:
@@ -94,25 +100,25 @@ def _ends(low: dict[str, list[str]], high: dict[str, list[str]], **more: Any) ->
 def test_temperature_honoured_reversed_ignored() -> None:
     """More outputs at the high end: honoured; fewer: reversed; the same variety: ignored."""
     honoured = _verdict(_ends(_constant(0, 9), _texts(1, 9)), "temperature")
-    assert honoured["verdict"] == "honoured"
-    assert honoured["evidence"]["effective_outputs_low"] == 1.0
-    assert honoured["evidence"]["effective_outputs_high"] > 2.0
-    assert _verdict(_ends(_texts(1, 9), _constant(0, 9)), "temperature")["verdict"] == "reversed"
+    assert honoured.verdict == "honoured"
+    assert honoured.evidence.effective_outputs_low == 1.0
+    assert honoured.evidence.effective_outputs_high > 2.0
+    assert _verdict(_ends(_texts(1, 9), _constant(0, 9)), "temperature").verdict == "reversed"
     ignored = _verdict(_ends(_texts(1, 9, 40), _texts(2, 9, 40)), "temperature")
-    assert ignored["verdict"] == "ignored"
-    assert ignored["evidence"]["ci95"][0] < 0 < ignored["evidence"]["ci95"][1]
-    assert _verdict(_ends(_texts(1, 9), _texts(1, 9)), "temperature")["verdict"] == "ignored"
+    assert ignored.verdict == "ignored"
+    assert ignored.evidence.ci95[0] < 0 < ignored.evidence.ci95[1]
+    assert _verdict(_ends(_texts(1, 9), _texts(1, 9)), "temperature").verdict == "ignored"
 
 
 def test_temperature_is_undetectable_where_it_could_not_show() -> None:
     """Outputs that never differ, or one fixed seed, allow no verdict against the provider."""
     never = _verdict(_ends(_constant(0, 9), _constant(0, 9)), "temperature")
-    assert never["verdict"] == "undetectable"
+    assert never.verdict == "undetectable"
     nearly = _constant(0, 9)
     nearly["q00"] = ["a", "b", "a", "a"]
     fixed = _verdict(_ends(_constant(0, 9), nearly, seed=7), "temperature")
-    assert fixed["verdict"] == "undetectable"
-    assert "fixed seed" in fixed["sentence"]
+    assert fixed.verdict == "undetectable"
+    assert "fixed seed" in fixed.sentence
 
 
 def test_seeds_are_taken_together_for_temperature() -> None:
@@ -122,7 +128,7 @@ def test_seeds_are_taken_together_for_temperature() -> None:
     }
     texts = {f"0-{seed}": _constant(0, 9) for seed in (1, 2, 3)}
     texts |= {f"1-{seed}": _constant(seed, 9) for seed in (1, 2, 3)}
-    assert _verdict(_run(settings, texts), "temperature")["verdict"] == "honoured"
+    assert _verdict(_run(settings, texts), "temperature").verdict == "honoured"
 
 
 def test_top_p_is_judged_away_from_temperature_zero() -> None:
@@ -130,8 +136,8 @@ def test_top_p_is_judged_away_from_temperature_zero() -> None:
     settings = {f"{t}-{p}": {"temperature": t, "top_p": p} for t in (0.0, 1.0) for p in (0.1, 1.0)}
     texts = {name: _constant(0, 9) for name in settings} | {"1.0-1.0": _texts(1, 9)}
     found = _verdict(_run(settings, texts), "top_p")
-    assert found["verdict"] == "honoured"
-    assert found["evidence"]["low"] == [0.1]
+    assert found.verdict == "honoured"
+    assert found.evidence.low == [0.1]
 
 
 def _unlike(seed: int) -> dict[str, list[str]]:
@@ -139,7 +145,7 @@ def _unlike(seed: int) -> dict[str, list[str]]:
     return {f"q{i:02}": [f"{seed} {i} {k}" for k in range(REPEATS)] for i in range(PROMPTS)}
 
 
-def _top_p(texts: dict[str, dict[str, list[str]]], seed: int | None) -> dict[str, Any]:
+def _top_p(texts: dict[str, dict[str, list[str]]], seed: int | None) -> ParameterEffect:
     low, high = {"temperature": 1.0, "top_p": 0.5}, {"temperature": 1.0, "top_p": 1.0}
     settings = {"low": low, "high": high}
     if seed is not None:
@@ -150,42 +156,42 @@ def _top_p(texts: dict[str, dict[str, list[str]]], seed: int | None) -> dict[str
 def test_a_saturated_number_of_outputs_is_no_evidence_against_top_p() -> None:
     """Where every output differs at the low end, no increase could show: not "ignored"."""
     found = _top_p({"low": _unlike(1), "high": _unlike(2)}, None)
-    assert found["verdict"] == "undetectable"
-    assert "no room for more" in found["sentence"]
-    assert found["evidence"]["effective_outputs_low_at_most"] == REPEATS
-    assert found["evidence"]["same_seed"] is None
+    assert found.verdict == "undetectable"
+    assert "no room for more" in found.sentence
+    assert found.evidence.effective_outputs_low_at_most == REPEATS
+    assert found.evidence.same_seed is None
 
 
 def test_texts_of_one_seed_decide_where_the_number_of_outputs_cannot() -> None:
     """An honoured seed whose text changes with top_p: honoured; whose text stays: ignored."""
     free = {"low": _unlike(1), "high": _unlike(2)}
     changes = _top_p(free | {"low-s": _constant(3, 99), "high-s": _constant(4, 99)}, 7)
-    assert changes["verdict"] == "honoured"
-    assert changes["evidence"]["same_seed"]["within"] == 1.0
-    assert changes["evidence"]["same_seed"]["across"] < 0.2
-    assert "with one seed the text is the same" in changes["sentence"]
+    assert changes.verdict == "honoured"
+    assert changes.evidence.same_seed.within == 1.0
+    assert changes.evidence.same_seed.across < 0.2
+    assert "with one seed the text is the same" in changes.sentence
     stays = _top_p(free | {"low-s": _constant(3, 99), "high-s": _constant(3, 99)}, 7)
-    assert stays["verdict"] == "ignored"
+    assert stays.verdict == "ignored"
     # A seed that nobody honours says nothing.
     unheeded = _top_p(free | {"low-s": _unlike(5), "high-s": _unlike(6)}, 7)
-    assert unheeded["verdict"] == "undetectable"
+    assert unheeded.verdict == "undetectable"
 
 
 def test_no_divergence_is_bounded_never_called_proof() -> None:
     """30 prompts without a divergence: below 9.5 % of prompts; the word is never printed alone."""
     run = _ends(_constant(0, 9), _texts(1, 9))
     found = _verdict(run, "temperature=0")
-    assert found["verdict"] == "no divergence seen"
-    assert "no divergence in 30 prompts × 4 repeats; rate below 9.5 %" in found["sentence"]
+    assert found.verdict == "no divergence seen"
+    assert "no divergence in 30 prompts × 4 repeats; rate below 9.5 %" in found.sentence
     diverging = _verdict(_ends(_texts(1, 9), _texts(2, 9)), "temperature=0")
-    assert diverging["verdict"] == "diverges"
-    assert not any("deterministic" in effect["sentence"].lower() for effect in effects(run))
+    assert diverging.verdict == "diverges"
+    assert not any("deterministic" in effect.sentence.lower() for effect in effects(run))
 
 
 def test_one_prompt_is_bounded_by_its_repeats() -> None:
     """Ten equal outputs of a single prompt bound the rate of another output at 26 %."""
     run = _run({"s": {"temperature": 0}}, {"s": {"q": ["x"] * 10}})
-    assert "rate below 25.9 % of repeats" in _verdict(run, "temperature=0")["sentence"]
+    assert "rate below 25.9 % of repeats" in _verdict(run, "temperature=0").sentence
 
 
 def _limited(tokens: list[int | None], status: str = "ok") -> RunFrame:
@@ -199,23 +205,23 @@ def _limited(tokens: list[int | None], status: str = "ok") -> RunFrame:
 def test_max_tokens() -> None:
     """Obeyed when it was reached and never exceeded; untested or uncounted it is undetectable."""
     obeyed = _verdict(_limited([8, 3, 8]), "max_tokens")
-    assert obeyed["verdict"] == "obeyed"
-    assert "none of 3 outputs hold more tokens than asked; rate below 63 %" in obeyed["sentence"]
-    assert _verdict(_limited([2, 3]), "max_tokens")["verdict"] == "undetectable"
-    assert _verdict(_limited([None]), "max_tokens")["verdict"] == "undetectable"
+    assert obeyed.verdict == "obeyed"
+    assert "none of 3 outputs hold more tokens than asked; rate below 63 %" in obeyed.sentence
+    assert _verdict(_limited([2, 3]), "max_tokens").verdict == "undetectable"
+    assert _verdict(_limited([None]), "max_tokens").verdict == "undetectable"
     broken = _verdict(_limited([8, 12]), "max_tokens")
-    assert broken["verdict"] == "not obeyed"
-    assert broken["evidence"]["violations"] == 1
-    assert broken["evidence"]["largest_excess"] == 4
-    assert broken["evidence"]["ci95"][0] > 0
+    assert broken.verdict == "not obeyed"
+    assert broken.evidence.violations == 1
+    assert broken.evidence.largest_excess == 4
+    assert broken.evidence.ci95[0] > 0
 
 
 def test_max_tokens_of_several_choices() -> None:
     """Usage counts all choices, the limit each."""
     rows = [{"setting_id": "s", "prompt_id": "a", "completion_tokens": used} for used in (90, 91)]
     settings = {"s": {"max_tokens": 30, "n": 3}}
-    assert _verdict(frame(settings, rows[:1]), "max_tokens")["verdict"] == "obeyed"
-    assert _verdict(frame(settings, rows), "max_tokens")["verdict"] == "not obeyed"
+    assert _verdict(frame(settings, rows[:1]), "max_tokens").verdict == "obeyed"
+    assert _verdict(frame(settings, rows), "max_tokens").verdict == "not obeyed"
 
 
 def test_a_json_schema_is_held_against_the_outputs() -> None:
@@ -228,7 +234,7 @@ def test_a_json_schema_is_held_against_the_outputs() -> None:
         (['{"a": 1}', '{"b": 1}'], "not obeyed"),
     ):
         run = _run({"s": {"response_format": asked}}, {"s": {"q": texts}})
-        assert _verdict(run, "response_format")["verdict"] == verdict
+        assert _verdict(run, "response_format").verdict == verdict
 
 
 def test_stop() -> None:
@@ -236,20 +242,20 @@ def test_stop() -> None:
     settings: dict[str, dict[str, Any]] = {"with": {"stop": ["\n\n"]}, "without": {}}
     free = {"a": ["one\n\ntwo"], "b": ["one"]}
     obeyed = _verdict(_run(settings, {"with": {"a": ["one"]}, "without": free}), "stop")
-    assert obeyed["verdict"] == "obeyed"
-    assert obeyed["evidence"]["without_stop"] == {"n": 2, "containing": 1}
-    assert _verdict(_run(settings, {"with": free}), "stop")["verdict"] == "not obeyed"
+    assert obeyed.verdict == "obeyed"
+    assert obeyed.evidence.without_stop == TextsWithoutStop(n=2, containing=1)
+    assert _verdict(_run(settings, {"with": free}), "stop").verdict == "not obeyed"
     idle = {"with": {"a": ["one"]}, "without": {"a": ["one"]}}
-    assert _verdict(_run(settings, idle), "stop")["verdict"] == "undetectable"
+    assert _verdict(_run(settings, idle), "stop").verdict == "undetectable"
 
 
 def test_response_format() -> None:
     """JSON mode is obeyed when every whole output is a JSON object."""
     settings = {"s": {"response_format": {"type": "json_object"}}}
     good = _verdict(_run(settings, {"s": {"a": ['{"x": 1}']}}), "response_format")
-    assert good["verdict"] == "obeyed"
+    assert good.verdict == "obeyed"
     bad = _verdict(_run(settings, {"s": {"a": ['{"x": 1}', "Sure! {}"]}}), "response_format")
-    assert bad["evidence"]["violations"] == 1
+    assert bad.evidence.violations == 1
 
 
 def _bodies(request: str, response: str, choices: str | None = None) -> pa.Table:
@@ -268,13 +274,13 @@ def test_requested_sent_and_echoed_side_by_side() -> None:
     run = _run({"s": {"temperature": 1.0, "n": 2, "model": "m"}}, {"s": {"a": ["x"]}})
     same = _bodies('{"temperature": 1, "n": 2}', '{"model": "m-2025-01-01"}', "[{}, {}]")
     found = _verdict(run, "temperature", bodies=same)
-    assert found["verdict"] == "as asked"
-    assert found["evidence"]["rows"][0]["sent"] == [{"value": 1, "count": 1}]
-    assert found["evidence"]["rows"][0]["echoed"] == []
+    assert found.verdict == "as asked"
+    assert found.evidence.rows[0].sent == [ValueCount(value=1, count=1)]
+    assert found.evidence.rows[0].echoed == []
     other = _bodies('{"n": 2}', '{"temperature": 0.7, "model": "z"}', None)
     changed = _verdict(run, "temperature", bodies=other)
-    assert changed["verdict"] == "changed"
-    assert "sent as None instead of 1.0; echoed as 0.7 instead of 1.0" in changed["sentence"]
+    assert changed.verdict == "changed"
+    assert "sent as None instead of 1.0; echoed as 0.7 instead of 1.0" in changed.sentence
 
 
 def test_values_stand_beside_the_verdict_on_the_outputs() -> None:
@@ -284,9 +290,9 @@ def test_values_stand_beside_the_verdict_on_the_outputs() -> None:
     run = _run(settings, texts)
     bodies = pa.table({"setting_id": ["a", "b"], "request_json": ['{"temperature": 0}'] * 2})
     found = _verdict(run, "temperature", bodies=bodies)
-    assert found["verdict"] == "changed"
-    assert found["evidence"]["from_outputs"] == "honoured"
-    assert "sent as 0 instead of 1.0" in found["sentence"]
+    assert found.verdict == "changed"
+    assert found.evidence.from_outputs == "honoured"
+    assert "sent as 0 instead of 1.0" in found.sentence
     right = pa.table(
         {
             "setting_id": ["a", "b"],
@@ -295,9 +301,9 @@ def test_values_stand_beside_the_verdict_on_the_outputs() -> None:
         }
     )
     found = _verdict(run, "temperature", bodies=right)
-    assert found["verdict"] == "honoured"
-    assert found["evidence"]["p"] < 0.001
-    assert found["evidence"]["rows"][1]["echoed"] == [{"value": 1, "count": 1}]
+    assert found.verdict == "honoured"
+    assert found.evidence.p < 0.001
+    assert found.evidence.rows[1].echoed == [ValueCount(value=1, count=1)]
 
 
 def test_number_of_choices() -> None:
@@ -306,12 +312,12 @@ def test_number_of_choices() -> None:
     both = [
         e
         for e in effects(run, bodies=_bodies('{"n": 2}', "{}", "[{}, {}]"))
-        if "violations" in e["evidence"]
+        if e.evidence.violations is not msgspec.UNSET
     ]
-    assert [e["verdict"] for e in both] == ["obeyed"]
+    assert [e.verdict for e in both] == ["obeyed"]
     bodies = _bodies('{"n": 2}', "{}")
-    one = [e for e in effects(run, bodies=bodies) if "violations" in e["evidence"]]
-    assert [e["verdict"] for e in one] == ["not obeyed"]
+    one = [e for e in effects(run, bodies=bodies) if e.evidence.violations is not msgspec.UNSET]
+    assert [e.verdict for e in one] == ["not obeyed"]
 
 
 def test_served_model_is_the_echo_of_the_model() -> None:
@@ -320,7 +326,7 @@ def test_served_model_is_the_echo_of_the_model() -> None:
         run = frame(
             {"s": {"model": "m"}}, [{"setting_id": "s", "prompt_id": "a", "response_model": served}]
         )
-        assert _verdict(run, "model")["verdict"] == verdict
+        assert _verdict(run, "model").verdict == verdict
 
 
 def test_what_is_in_no_body_is_not_said_to_have_changed() -> None:
@@ -330,7 +336,7 @@ def test_what_is_in_no_body_is_not_said_to_have_changed() -> None:
         {"setting_id": list(settings), "request_json": [json.dumps({"thinking": True})] * 2}
     )
     run = _run(settings, {name: _texts(0, 3) for name in settings})
-    found = {e["parameter"]: e["verdict"] for e in effects(run, bodies=bodies)}
+    found = {e.parameter: e.verdict for e in effects(run, bodies=bodies)}
     assert "load.rate" not in found
     assert found["extra.thinking"] == "as asked"
 
@@ -341,7 +347,7 @@ def test_both_ends_of_temperature_are_cut_to_equal_numbers_of_outputs() -> None:
     hot = {f"q{i}": ["a", "b", "c"] for i in range(8)}
     settings = {"cold": {"temperature": 0}, "hot": {"temperature": 1}}
     run = frame(settings, [*text_rows("cold", cold), *text_rows("hot", hot)])
-    (effect,) = [e for e in effects(run) if e["parameter"] == "temperature"]
-    assert effect["evidence"]["n"] == 8
-    assert effect["evidence"]["effective_outputs_high"] == pytest.approx(3.0)
-    assert effect["verdict"] == "honoured"
+    (effect,) = [e for e in effects(run) if e.parameter == "temperature"]
+    assert effect.evidence.n == 8
+    assert effect.evidence.effective_outputs_high == pytest.approx(3.0)
+    assert effect.verdict == "honoured"

@@ -16,10 +16,10 @@ def test_few_prompts_are_enough_for_an_honoured_seed() -> None:
         for row in text_rows(f"s{seed}", {f"q{i}": [f"out {seed} {i}"] * 3 for i in range(4)})
     ]
     run = frame({f"s{seed}": {"temperature": 1, "seed": seed} for seed in (1, 2)}, rows)
-    (effect,) = [e for e in effects(run) if e["parameter"] == "seed"]
-    assert effect["verdict"] == "honoured"
-    assert effect["evidence"]["p"] < 0.01
-    assert effect["evidence"]["test"].startswith("permutation of seeds")
+    (effect,) = [e for e in effects(run) if e.parameter == "seed"]
+    assert effect.verdict == "honoured"
+    assert effect.evidence.p < 0.01
+    assert effect.evidence.test.startswith("permutation of seeds")
 
 
 def test_many_outputs_of_many_prompts_are_tested_by_signs() -> None:
@@ -34,9 +34,9 @@ def test_many_outputs_of_many_prompts_are_tested_by_signs() -> None:
         )
     ]
     run = frame({f"s{seed}": {"temperature": 1, "seed": seed} for seed in (1, 2)}, rows)
-    (effect,) = [e for e in effects(run) if e["parameter"] == "seed"]
-    assert effect["evidence"]["test"] == "sign-flip permutation"
-    assert effect["verdict"] == "ignored"
+    (effect,) = [e for e in effects(run) if e.parameter == "seed"]
+    assert effect.evidence.test == "sign-flip permutation"
+    assert effect.verdict == "ignored"
 
 
 def test_requests_without_a_seed_are_pairs_of_neither_kind() -> None:
@@ -46,5 +46,5 @@ def test_requests_without_a_seed_are_pairs_of_neither_kind() -> None:
     settings = {"none": {"temperature": 1}, "one": {"temperature": 1, "seed": 1}}
     for none, one, verdict in ((texts, free, "ignored"), (free, texts, "honoured")):
         run = frame(settings, [*text_rows("none", none), *text_rows("one", one)])
-        (effect,) = [e for e in effects(run) if e["parameter"] == "seed"]
-        assert effect["verdict"] == verdict, effect
+        (effect,) = [e for e in effects(run) if e.parameter == "seed"]
+        assert effect.verdict == verdict, effect

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from evalharness.cli import main
-from evalharness.report.build.report_data import build_report
+from evalharness.report.build_report import build_report
 from evalharness.store.folder.run import Run
 from tests.imported_run import Rows, write_run
+from tests.report.json_reports import json_of
 
 pytestmark = pytest.mark.usefixtures("work")
 
@@ -33,7 +34,8 @@ Said = pytest.CaptureFixture[str]
 def _settings(name: str, *overrides: str) -> list[dict[str, Any]]:
     from evalharness.report.build.overrides import parse_overrides
 
-    rows = build_report(Run.open(name), parse_overrides(overrides)).data["settings"]
+    report = build_report(Run.open(name), parse_overrides(overrides)).data
+    rows: list[dict[str, Any]] = json_of(report)["settings"]
     return [{key: row[key] for key in row if key not in OWN} for row in rows]
 
 

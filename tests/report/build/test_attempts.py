@@ -21,14 +21,14 @@ def test_attempts_are_described_by_outcome() -> None:
     attempts = errors.AttemptCounter()
     for block in (table.slice(0, 2), table.slice(2)):
         attempts.add(block.select(list(errors.ATTEMPT_COLUMNS)))
-    found = attempts.facts(again)
-    assert (found["made"], found["trials_retried"]) == (3, 1)
-    assert found["outcomes"] == {"rejected": 2, "delivered": 1}
-    assert found["failed"][0]["count"] == 2
-    assert len(found["failed"][0]["example"]) == 300
-    assert found["in_flight"] == {"mean": 3.0, "max": 3}
-    assert (found["wait_s_total"], found["queue_s"]) == (4.5, {"p50": 0.5, "p95": 0.5})
-    nothing = errors.AttemptCounter().facts(again.slice(0, 0))
-    assert (nothing["made"], nothing["failed"], nothing["wait_s_total"]) == (0, [], 0.0)
-    assert nothing["queue_s"] == {"p50": None, "p95": None}
-    assert nothing["in_flight"] == {"mean": None, "max": None}
+    found = attempts.counts(again)
+    assert (found.total, found.trials_retried) == (3, 1)
+    assert found.outcomes == {"rejected": 2, "delivered": 1}
+    assert found.failed[0].count == 2
+    assert len(found.failed[0].example or "") == 300
+    assert found.in_flight == errors.RequestsInFlight(mean=3.0, max=3)
+    assert (found.wait_s_total, found.queue_s) == (4.5, errors.QueueWait(p50=0.5, p95=0.5))
+    nothing = errors.AttemptCounter().counts(again.slice(0, 0))
+    assert (nothing.total, nothing.failed, nothing.wait_s_total) == (0, [], 0.0)
+    assert nothing.queue_s == errors.QueueWait(p50=None, p95=None)
+    assert nothing.in_flight == errors.RequestsInFlight(mean=None, max=None)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evalharness.report.build.report_data import Report
-from evalharness.report.html import write_html
+from evalharness.report.build_report import Report
+from evalharness.report.html_report import write_html
 from tests.report.html.browser import Browser, find_chromium
 
 

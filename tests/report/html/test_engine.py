@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evalharness.errors import ProcessLostError
-from evalharness.report.html import start_engine
+from evalharness.report.html_report import start_engine
 
 
 def _texts(*shown: str) -> dict[str, Any]:

@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from evalharness.errors import ConfigError, StorageError
-from evalharness.report.build.report_data import Report
-from evalharness.report.html import render_report, start_engine, write_html, write_prompt_html
+from evalharness.report.build_report import Report
+from evalharness.report.html_report import (
+    render_report,
+    start_engine,
+    write_html,
+    write_prompt_html,
+)
 from tests.report import runs
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from evalharness.report.build.report_data import Report
-from evalharness.report.html import write_html, write_prompt_html
+from evalharness.report.build_report import Report
+from evalharness.report.html_report import write_html, write_prompt_html
+from evalharness.report.sections.settings.section import SETTINGS
 from tests.report import runs
 from tests.report.html.browser import Browser, Page
+from tests.report.json_reports import json_of, report_of
 
 GOLDEN = Path(__file__).parents[3] / "docs" / "report" / "quickstart.html"
 MEBIBYTE = 1 << 20
@@ -74,12 +75,12 @@ def test_headings_sort_the_settings(browser: Browser, sweep_page: Path, sweep: R
     place = heading(page, "same text")
     assert click(page, place) == "descending"
     shown = [float(key) for key in column(page, place)]
-    known = [row["agreement"]["raw"]["pairwise"] for row in sweep.data["settings"]]
+    known = [row.agreement.raw.pairwise for row in sweep.data[SETTINGS]]
     assert shown == sorted(known, reverse=True)
     assert click(page, place) == "ascending"
     assert [float(key) for key in column(page, place)] == sorted(known)
     assert click(page, 0) == "descending"
-    labels = [row["label"] for row in sweep.data["settings"]]
+    labels = [row.label for row in sweep.data[SETTINGS]]
     assert column(page, 0) == sorted(labels, reverse=True)
 
 
@@ -101,8 +102,9 @@ def test_a_keyboard_sorts_too(browser: Browser, sweep_page: Path) -> None:
 def test_unknown_figures_sort_last_either_way(browser: Browser, tmp_path: Path) -> None:
     """A setting without a figure never comes first."""
     built = runs.sweep(tmp_path, 20, 3)
-    built.data["settings"][1]["score"] = {**built.data["settings"][1]["score"], "mean": None}
-    write_html(built, tmp_path / "page.html")
+    values = json_of(built.data)
+    values["settings"][1]["score"]["mean"] = None
+    write_html(built._replace(data=report_of(values)), tmp_path / "page.html")
     page = browser.open(tmp_path / "page.html")
     place = next(
         i for i in range(1, 30) if column(page, i)[1] == "" and column(page, i)[0] != ""
@@ -259,15 +261,9 @@ def test_the_table_shows_the_numbers_of_the_json(
     def shown(place: int) -> list[float]:
         return [float(key) for key in column(page, place)]
 
-    settings: list[dict[str, Any]] = sweep.data["settings"]
-    assert shown(heading(page, "same text")) == [
-        row["agreement"]["raw"]["pairwise"] for row in settings
-    ]
-    assert shown(heading(page, "all 3 alike")) == [
-        row["agreement"]["raw"]["tar_at_n"] for row in settings
-    ]
-    assert shown(heading(page, "pass^3")) == [row["score"]["pass_hat_k"]["3"] for row in settings]
-    assert shown(heading(page, "p99")) == [row["latency_s"]["p99"] for row in settings]
-    assert shown(heading(page, "per 1,000")) == [
-        row["cost_usd"]["per_1k_requests"] for row in settings
-    ]
+    settings = sweep.data[SETTINGS]
+    assert shown(heading(page, "same text")) == [row.agreement.raw.pairwise for row in settings]
+    assert shown(heading(page, "all 3 alike")) == [row.agreement.raw.tar_at_n for row in settings]
+    assert shown(heading(page, "pass^3")) == [row.score.pass_hat_k["3"] for row in settings]
+    assert shown(heading(page, "p99")) == [row.latency_s.p99 for row in settings]
+    assert shown(heading(page, "per 1,000")) == [row.cost_usd.per_1k_requests for row in settings]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from evalharness.report.words import format_numbers
@@ -22,6 +24,8 @@ from evalharness.report.words import format_numbers
         (format_numbers.dollars(0.0), "$0"),
         (format_numbers.dollars(0.00123), "$0.00123"),
         (format_numbers.dollars(1234.5), "$1,234.50"),
+        (format_numbers.dollars(Decimal("0.00631224")), "$0.00631"),
+        (format_numbers.dollars(Decimal("-12.345")), "−$12.34"),
         (format_numbers.metric_difference("score", -2.2e-17), "0.0 pp"),
         (format_numbers.metric_difference("score", -0.593), "−59.3 pp"),
         (format_numbers.metric_difference("latency_s", 2.6), "+2.6 s"),
@@ -38,3 +42,9 @@ from evalharness.report.words import format_numbers
 def test_numbers_read_well(shown: str, expected: str) -> None:
     """Units, signs and digits as people write them; a unit never parts from its number."""
     assert shown.replace("\u00a0", " ") == expected
+
+
+def test_dollars_are_added_up_as_decimals() -> None:
+    """Unknown amounts are left out, and no float's error is added."""
+    assert format_numbers.add_dollars([Decimal("0.1"), None, Decimal("0.2")]) == Decimal("0.3")
+    assert format_numbers.add_dollars([]) == 0

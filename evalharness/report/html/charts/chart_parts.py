@@ -16,7 +16,8 @@ from evalharness.report.html import palette
 from evalharness.report.html.series import Series
 from evalharness.report.words.sanitize import one_line
 
-Row = dict[str, Any]
+Spec = dict[str, Any]  # a Vega-Lite specification, or a part of one
+Row = Spec  # until every chart uses Spec
 
 WIDTH, HEIGHT = 214, 150
 PERCENT = ".0%"
@@ -33,7 +34,7 @@ class Chart(msgspec.Struct, frozen=True):
 
     title: str
     caption: str
-    spec: Row
+    spec: Spec
     legend: tuple[Series, ...] = ()
     wide: bool = False
     scroll: bool = False
@@ -61,12 +62,12 @@ def prompts_caption(counts: Iterable[int]) -> str:
     return f"n\u00a0=\u00a0{range_text(sizes)} {'prompt' if set(sizes) == {1} else 'prompts'}"
 
 
-def bar_step(rows: int) -> Row:
+def bar_step(rows: int) -> Spec:
     """The height of a row of a bar plot in pixels, smaller where there are many."""
     return {"step": 24 if rows <= 12 else 16}
 
 
-def name_axis(names: Sequence[str]) -> Row:
+def name_axis(names: Sequence[str]) -> Spec:
     """A vertical channel of names, in their order."""
     return {
         "field": "name", "type": "nominal", "sort": list(names), "title": None,
@@ -82,34 +83,34 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def quantity(field: str, title: str, **more: Any) -> Row:
+def quantity(field: str, title: str, **more: Any) -> Spec:
     """A quantitative channel: ``axis`` and ``scale`` options may be given."""
     axis = {"tickCount": 5, **more.pop("axis", {})}
     return {"field": field, "type": "quantitative", "title": title, "axis": axis, **more}
 
 
-def share(field: str, title: str, **more: Any) -> Row:
+def share(field: str, title: str, **more: Any) -> Spec:
     """A channel of shares from 0 to 100 %."""
     axis = {"format": PERCENT, "values": [0, 0.25, 0.5, 0.75, 1]}
     return quantity(field, title, axis=axis, scale={"domain": [0, 1]}, **more)
 
 
-def colour(series: Sequence[Series]) -> Row:
+def colour(series: Sequence[Series]) -> Spec:
     """The colour channel of fields named ``key``."""
     return _scale(series, [s.colour for s in series])
 
 
-def dash(series: Sequence[Series]) -> Row:
+def dash(series: Sequence[Series]) -> Spec:
     """The dash channel of fields named ``key``."""
     return _scale(series, [list(s.dash) for s in series])
 
 
-def shape(series: Sequence[Series]) -> Row:
+def shape(series: Sequence[Series]) -> Spec:
     """The shape channel of fields named ``key``."""
     return _scale(series, [s.shape for s in series])
 
 
-def _scale(series: Sequence[Series], looks: list[Any]) -> Row:
+def _scale(series: Sequence[Series], looks: list[Any]) -> Spec:
     return {
         "field": "key",
         "type": "nominal",
@@ -118,7 +119,7 @@ def _scale(series: Sequence[Series], looks: list[Any]) -> Row:
     }
 
 
-def lines(values: list[Row], series: Sequence[Series], x: Row, y: Row, **more: Any) -> Row:
+def lines(values: list[Spec], series: Sequence[Series], x: Spec, y: Spec, **more: Any) -> Spec:
     """A specification of one line a series through points."""
     look = {"color": colour(series), "strokeDash": dash(series)}
     return {
@@ -132,7 +133,7 @@ def lines(values: list[Row], series: Sequence[Series], x: Row, y: Row, **more: A
     }
 
 
-def with_points(spec: Row, series: Sequence[Series]) -> Row:
+def with_points(spec: Spec, series: Sequence[Series]) -> Spec:
     """Add marks for the points to a specification of lines."""
     points = {
         "mark": {"type": "point", "filled": True, "opacity": 1},
@@ -141,7 +142,7 @@ def with_points(spec: Row, series: Sequence[Series]) -> Row:
     return {**spec, "layer": [*spec["layer"], points]}
 
 
-def with_intervals(spec: Row, series: Sequence[Series]) -> Row:
+def with_intervals(spec: Spec, series: Sequence[Series]) -> Spec:
     """Add vertical intervals from ``low`` to ``high``, behind everything else."""
     rule = {
         "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55},
@@ -154,7 +155,7 @@ def with_intervals(spec: Row, series: Sequence[Series]) -> Row:
     return {**spec, "layer": [rule, *spec["layer"]]}
 
 
-def heat(field: str, low: float, high: float) -> Row:
+def heat(field: str, low: float, high: float) -> Spec:
     """A colour channel in seven steps from ``low`` to ``high``."""
     return {
         "field": field,

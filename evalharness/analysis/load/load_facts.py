@@ -1,0 +1,162 @@
+"""The facts of one measurement of a load point, and what makes it invalid."""
+
+from __future__ import annotations
+
+import msgspec
+
+from evalharness.analysis.data.json_values import JsonValues
+from evalharness.analysis.latency import ENOUGH_FOR_P99
+from evalharness.analysis.load.load_metrics import Goodput, MetricSummary, TimeMetrics
+from evalharness.config.models import LoadConfig
+from evalharness.store.folder.load_points_file import MeasurementState
+
+
+class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests a measurement had.
+
+    Attributes:
+        scheduled: measured requests that were due in the window.
+        sent: measured requests that were sent.
+        delivered: measured requests with an answer.
+        failed: measured requests that ended in an error.
+        retries: further attempts of measured requests.
+        warmup: requests sent before the measured ones; in no figure.
+        not_sent: attempts that were given up before they were sent.
+    """
+
+    scheduled: int
+    sent: int
+    delivered: int
+    failed: int
+    retries: int
+    warmup: int
+    not_sent: int
+
+
+class InFlight(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests in flight.
+
+    Attributes:
+        requested: those to keep in flight, of a closed loop; null of an open one.
+        mean: ∫ requests in flight dt / T over the window, from sending to the end of the response,
+            failed ones included; null where the load was never held.
+        most: the most at any moment, warm-up included.
+    """
+
+    requested: int | None
+    mean: float | None
+    most: int
+
+
+class LoadError(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause of failed attempts.
+
+    Attributes:
+        error_kind: the kind of error; null unknown.
+        http_status: of the response; null without one.
+        attempts: measured attempts that failed so.
+    """
+
+    error_kind: str | None
+    http_status: int | None
+    attempts: int
+
+
+class LoadFacts(TimeMetrics, frozen=True, kw_only=True):
+    """One measurement: the load asked for, the load achieved, and its times.
+
+    The window is the time for which the load was held; its length is T. The times are those of
+    the delivered requests of the measured phase.
+
+    Attributes:
+        measurement: its number in ``load.json``, which records carry.
+        load: the configured load, with the rate that applied.
+        searched: whether it is a step of a search.
+        state: ``complete``, or ``cut`` by a stop condition of the load.
+        reason: the stop condition that ended it early; null where none did.
+        window_s: T in seconds; null where the load was never held, as are all rates then.
+        requests: how many requests were due, sent, answered, failed.
+        requested_rate: measured requests due in the window / T; null of a closed loop.
+        achieved_rate: those of them that were sent before the window's end / T.
+        throughput_per_s: answers completed in the window / T, from whichever phase; requests sent
+            before the window that complete in it stand for those sent in the window that complete
+            after it.
+        output_tokens_per_s: the completion tokens of those answers / T, by the server's usage; null
+            where one of them has none.
+        concurrency: the requests in flight.
+        schedule_delay_s: seconds from being due to being sent, of first attempts.
+        admission_delay_s: seconds from being due to being admitted by all limits, of first
+            attempts.
+        client_lag_s: seconds that the event loop ran late: ``n`` probes, ``p50``, ``p99``, ``max``;
+            null unknown.
+        goodput: the requests that met the SLO; null without one.
+        errors: failed attempts of the measured phase by cause, commonest first.
+        invalid: why the measurement does not represent its load; empty when it does.
+        valid: whether ``invalid`` is empty.
+    """
+
+    measurement: int
+    load: JsonValues
+    searched: bool
+    state: str
+    reason: str | None
+    window_s: float | None
+    requests: RequestCounts
+    requested_rate: float | None
+    achieved_rate: float | None
+    throughput_per_s: float | None
+    output_tokens_per_s: float | None
+    concurrency: InFlight
+    schedule_delay_s: MetricSummary
+    admission_delay_s: MetricSummary
+    client_lag_s: dict[str, float | None] | None
+    goodput: Goodput | None
+    errors: list[LoadError]
+    invalid: list[str]
+    valid: bool
+
+    def meets_goodput(self, share: float) -> bool:
+        """Whether it is complete and valid, and a share of its requests or more met the SLO."""
+        measured = None if self.goodput is None else self.goodput.share
+        complete = self.state == MeasurementState.COMPLETE.value and self.valid
+        return complete and measured is not None and measured >= share
+
+
+def invalid_reasons(facts: LoadFacts, load: LoadConfig) -> list[str]:
+    """Why a measurement does not represent its load; empty when it does.
+
+    Each reason is a fault of the client: it sent late or too little, or its event loop was busy, so
+    that its clock readings are late. What the server did is never a reason.
+    """
+    reasons: list[str] = []
+    worst, name = _tail(facts.schedule_delay_s)
+    if load.arrival != "closed" and worst is not None and worst > load.max_delay_s:
+        waited, _ = _tail(facts.admission_delay_s)
+        where = ", mostly before it had a place in flight" if (waited or 0) > worst / 2 else ""
+        reasons.append(
+            f"requests were sent {worst:.3g} s after they were due ({name}{where}); "
+            f"load.max_delay_s={load.max_delay_s:g}"
+        )
+    requested, achieved, unit = facts.requested_rate, facts.achieved_rate, "requests/s"
+    if load.arrival == "closed":
+        requested, achieved, unit = load.concurrency, facts.concurrency.mean, "in flight"
+    if requested and facts.window_s and (achieved or 0.0) < load.min_rate_share * requested:
+        reasons.append(
+            f"{achieved or 0:.3g} {unit} of {requested:.3g} asked for; "
+            f"load.min_rate_share={load.min_rate_share:g}"
+        )
+    if not facts.window_s:
+        reasons.append("the load was never held: more requests or seconds are needed")
+    lag = None if facts.client_lag_s is None else facts.client_lag_s.get("p99")
+    if lag is not None and lag > load.max_delay_s:
+        reasons.append(
+            f"the client's event loop was {lag:.3g} s late (p99): its times are too long"
+        )
+    return reasons
+
+
+def _tail(summary: MetricSummary) -> tuple[float | None, str]:
+    """The largest figure that is worth naming, and its name: the p99, or the maximum of few."""
+    if summary.n >= ENOUGH_FOR_P99:
+        return summary.p99, "p99"
+    return summary.max, f"the latest of {summary.n}"

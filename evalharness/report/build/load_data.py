@@ -1,0 +1,111 @@
+"""The rows of the load section."""
+
+from __future__ import annotations
+
+import msgspec
+
+from evalharness.analysis.data.json_values import JsonValues
+from evalharness.analysis.distributions import Ecdf
+from evalharness.analysis.load.load_facts import LoadFacts
+from evalharness.analysis.load.load_metrics import TimeMetrics
+from evalharness.analysis.load.load_timeline import LoadTimeline
+
+
+class TokenTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """The distributions of token times of one setting at one load point, from sending.
+
+    Attributes:
+        ttft_s: seconds to the first token.
+        tpot_s: seconds per output token after the first.
+    """
+
+    ttft_s: Ecdf
+    tpot_s: Ecdf
+
+
+class LoadPointSetting(TimeMetrics, frozen=True, kw_only=True):
+    """The times of one of the settings that shared a load point.
+
+    Attributes:
+        setting_id: the setting.
+        label: its name.
+        ecdf: the distributions of its token times.
+    """
+
+    setting_id: str
+    label: str
+    ecdf: TokenTimes
+
+
+class RequestParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """What a setting requests, apart from the load.
+
+    Attributes:
+        provider, model: as configured; null unknown.
+        system: the system prompt; null without one.
+        template: Jinja template of the user message; null without one.
+        params: the parameters sent.
+    """
+
+    provider: str | None
+    model: str | None
+    system: str | None
+    template: str | None
+    params: JsonValues
+
+
+class LoadPoint(LoadFacts, frozen=True, kw_only=True):
+    """One load point, with the measurement that stands for it.
+
+    Attributes:
+        label: its name, from the load: ``poisson 10/s``.
+        settings: the settings that shared the load.
+        timeline: the measurement over time; null where nothing was sent.
+        parameters: what each of the settings requests; load points equal in it form one curve.
+        holds: of a step of a search, whether enough requests met the SLO; null of other points.
+    """
+
+    label: str
+    settings: list[LoadPointSetting]
+    timeline: LoadTimeline | None
+    parameters: list[RequestParameters]
+    holds: bool | None = None
+
+
+class LoadSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """A search for the highest rate that meets the SLO.
+
+    Attributes:
+        settings: ids of the settings it is for.
+        labels: their names.
+        low: the highest rate that held, requests/s; null when none did.
+        high: the lowest rate that did not, requests/s; null when all held.
+        rates: the rates tried, requests/s, ascending.
+        goodput: the share of requests that had to meet the SLO.
+        shown_rate: requests/s of the measurement whose records the other figures use: ``low``, or
+            the lowest rate tried.
+        outcome: a sentence.
+    """
+
+    settings: list[str]
+    labels: list[str]
+    low: float | None
+    high: float | None
+    rates: list[float]
+    goodput: float
+    shown_rate: float
+    outcome: str
+
+
+class LoadData(msgspec.Struct, frozen=True, kw_only=True):
+    """The load points of a benchmark. Warm-up is in no figure.
+
+    Attributes:
+        points: the load points in the order of their measurement, those of searches by rate.
+        searches: the outcome of every search.
+        unfinished_measurements: measurements that were interrupted; in no figure.
+    """
+
+    points: list[LoadPoint]
+    searches: list[LoadSearch]
+    unfinished_measurements: int

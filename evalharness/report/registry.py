@@ -1,0 +1,51 @@
+"""The sections of a report in their order: of the JSON, the console, Markdown and the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evalharness.report.section import Section
+from evalharness.report.sections import (
+    effects,
+    leaders,
+    provenance,
+    scoring,
+)
+from evalharness.report.sections.attempts.section import ATTEMPTS, ERRORS, TIMELINE
+from evalharness.report.sections.breakdowns.section import BREAKDOWNS
+from evalharness.report.sections.comparisons.section import COMPARISONS, NOT_COMPARABLE, TRENDS
+from evalharness.report.sections.distributions.section import DISTRIBUTIONS
+from evalharness.report.sections.headline.section import HEADLINE
+from evalharness.report.sections.judges.section import JUDGES
+from evalharness.report.sections.load.section import LOAD
+from evalharness.report.sections.money.section import MONEY, PRICES
+from evalharness.report.sections.prompts.section import LEAST_STABLE, UNSTABLE_PROMPTS
+from evalharness.report.sections.run import RUN
+from evalharness.report.sections.settings.section import SETTINGS
+from evalharness.report.sections.sweep.section import SWEEP
+
+SECTIONS: tuple[Section[Any], ...] = (
+    RUN,
+    HEADLINE,
+    SETTINGS,
+    scoring.SCORERS,
+    scoring.ANSWERS,
+    SWEEP,
+    BREAKDOWNS,
+    DISTRIBUTIONS,
+    LOAD,
+    PRICES,
+    MONEY,
+    leaders.LEADERS,
+    COMPARISONS,
+    NOT_COMPARABLE,
+    TRENDS,
+    effects.EFFECTS,
+    JUDGES,
+    LEAST_STABLE,
+    UNSTABLE_PROMPTS,
+    ERRORS,
+    ATTEMPTS,
+    TIMELINE,
+    provenance.PROVENANCE,
+)

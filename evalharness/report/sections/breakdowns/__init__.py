@@ -1,0 +1,1 @@
+"""Agreement of pairs of repeats by what they had in common."""

@@ -1,0 +1,1 @@
+"""Comparisons and trends: their words, sentences, tables and charts, and the output of compare."""

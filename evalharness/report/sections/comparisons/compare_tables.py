@@ -1,0 +1,196 @@
+"""The output of ``compare`` on a terminal: the conclusion, then tables of the comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from evalharness.analysis.comparison.comparison import Comparison
+from evalharness.analysis.comparison.comparison_text import (
+    ONE_SIDE_ONLY,
+    remarks,
+    stratum_text,
+)
+from evalharness.analysis.comparison.trend import Trend
+from evalharness.analysis.data.json_values import JsonValues
+from evalharness.process.text import plural
+from evalharness.report.sections.comparisons.differences import slope_sentences, split_differences
+from evalharness.report.sections.comparisons.words import (
+    REPORT,
+    detectable_text,
+    interval_text,
+    metric_noun,
+    metric_rank,
+    prompts_text,
+    slope_texts,
+)
+from evalharness.report.words.format_numbers import (
+    DASH,
+    metric_difference,
+    metric_value,
+    p_value,
+    parameter_text,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evalharness.report.console.table_layout import TextColumn
+
+
+class ComparisonView(NamedTuple):
+    """Comparisons and trends along one axis.
+
+    ``command`` is the command line that computed them. With ``strata``, the comparisons within
+    each value of the other axes are shown too.
+    """
+
+    rows: Sequence[Comparison]
+    trends: Sequence[Trend]
+    command: str
+    strata: bool = False
+
+
+def print_comparisons(comparisons: ComparisonView, console: Console | None = None) -> None:
+    """Print the real differences as sentences, and all comparisons as tables.
+
+    Where an axis was pooled over the others, only the pooled rows are shown unless ``strata`` is
+    set. A metric in which no prompt differs is named below the tables instead.
+    """
+    from evalharness.report.console.printing import console_for_report, print_line
+
+    console = console or console_for_report()
+    known = sorted((row for row in comparisons.rows if row.n), key=metric_rank)
+    for line in _conclusion(known, comparisons.trends):
+        print_line(console, line)
+    constant = {row.metric for row in known} - {row.metric for row in known if not row.all_tied}
+    listed = [row for row in known if row.metric not in constant]
+    pooled = any(row.pooled for row in listed)
+    shown = [row for row in listed if row.pooled or not pooled or comparisons.strata]
+    shown.sort(key=lambda row: not row.pooled)
+    if shown:
+        _print_table(_comparisons(shown), console)
+    if comparisons.strata or not any(row.stratum for row in comparisons.trends):
+        trends = [row for row in comparisons.trends if row.metric not in constant and row.n]
+        if trends:
+            _print_table(_trends(sorted(trends, key=metric_rank)), console)
+    console.print()
+    for line in _footnotes(known, shown, constant):
+        print_line(console, line, style="dim")
+    hidden = len(listed) - len(shown)
+    if hidden:
+        within = plural(hidden, "comparison") + " within single settings of the other axes"
+        print_line(console, f"{within}: {comparisons.command} --strata")
+
+
+def _conclusion(rows: Sequence[Comparison], trends: Sequence[Trend]) -> list[str]:
+    real, _ = split_differences(rows)
+    sentences = [*(difference.text for difference in real), *slope_sentences(trends)]
+    if not sentences:
+        sentences = ["No difference was detected at this size; that does not mean equal."]
+    return ["Which settings really differ?", *(f"  {sentence}" for sentence in sentences)]
+
+
+class _Table(NamedTuple):
+    names: TextColumn
+    columns: list[TextColumn]
+
+
+def _print_table(table: _Table, console: Console) -> None:
+    from evalharness.report.console.table_layout import fit_tables
+
+    for part in fit_tables(table.names, table.columns, console.width):
+        console.print()
+        console.print(part)
+
+
+def _comparisons(rows: Sequence[Comparison]) -> _Table:
+    from evalharness.report.console.table_layout import TextColumn
+
+    by, base = rows[0].by, parameter_text(rows[0].b_value)
+    columns = [
+        TextColumn(f"at\n{base}", [metric_value(row.metric, row.b_mean) for row in rows]),
+        TextColumn("here", [metric_value(row.metric, row.a_mean) for row in rows]),
+        TextColumn("difference\n[95% CI]", [_difference(row) for row in rows]),
+        TextColumn("p", [_p(row) for row in rows]),
+        TextColumn("missed\nbelow", [detectable_text(row, none="any") for row in rows]),
+        TextColumn("up/down\n/same", [f"{row.wins}/{row.losses}/{row.ties}" for row in rows]),
+    ]
+    if any(row.equivalence for row in rows):
+        columns.append(TextColumn("equal\nwithin", [_equivalence(row) for row in rows]))
+    return _Table(TextColumn(f"{by}\nagainst {base}", [_label(row) for row in rows]), columns)
+
+
+def _trends(rows: Sequence[Trend]) -> _Table:
+    from evalharness.report.console.table_layout import TextColumn
+
+    columns = [
+        TextColumn("slope\n[95% CI]", [_slope(row) for row in rows]),
+        TextColumn("p", [_p(row) for row in rows]),
+        TextColumn("prompts", [str(row.n) for row in rows]),
+    ]
+    labels = [metric_noun(row.metric) + _stratum_suffix(row.stratum) for row in rows]
+    return _Table(TextColumn(f"per unit of\n{rows[0].by}", labels), columns)
+
+
+def _label(row: Comparison) -> str:
+    value, stratum = parameter_text(row.a_value), _stratum_suffix(row.stratum)
+    return f"{metric_noun(row.metric)} at {value}{stratum}"
+
+
+def _stratum_suffix(stratum: JsonValues) -> str:
+    return f", {stratum_text(stratum, REPORT)}" if stratum else ""
+
+
+def _difference(row: Comparison) -> str:
+    size = metric_difference(row.metric, row.difference, row.largest_figure)
+    return f"{size} {'[alike]' if row.ci95 is None else interval_text(row)}"
+
+
+def _slope(row: Trend) -> str:
+    size, ends = slope_texts(row)
+    return f"{size} {'[alike]' if row.ci95 is None else ends}"
+
+
+def _p(row: Comparison | Trend) -> str:
+    p = row.p_adjusted
+    return DASH if p is None else p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0")
+
+
+def _equivalence(row: Comparison) -> str:
+    test = row.equivalence
+    if test is None or test.p is None:
+        return DASH
+    return f"±{100 * test.margin:g} pp: {p_value(test.p)}"
+
+
+def _footnotes(
+    known: Sequence[Comparison], shown: Sequence[Comparison], constant: set[str]
+) -> list[str]:
+    """What the tables leave out, and how to read them."""
+    lines = [_equal_line([row for row in known if row.metric == name]) for name in sorted(constant)]
+    lines += [f"{_label(row)}: {remark}" for row in shown for remark in _row_remarks(row)]
+    family = max((row.family for row in known), default=0)
+    if family > 1:
+        lines.append(f"p: adjusted for up to {family} comparisons of one metric")
+    if any(row.ci95 is None for row in shown):
+        lines.append("[alike]: every prompt differs by the same amount, so there is no interval")
+    if shown:
+        lines += [
+            "missed below: the smallest difference that would be seen in 8 of 10 such comparisons",
+            "up/down/same: prompts in which it is higher, lower and equal to the baseline",
+        ]
+    return lines
+
+
+def _equal_line(rows: Sequence[Comparison]) -> str:
+    """A metric in which no prompt differs, with its widest interval if it has any."""
+    fewest = min(rows, key=lambda row: row.n)
+    ends = "" if fewest.ci95 is None else f" {interval_text(fewest)}"
+    return f"{metric_noun(fewest.metric)}: equal for each of {prompts_text(fewest)}{ends}"
+
+
+def _row_remarks(row: Comparison) -> list[str]:
+    unmatched = row.unmatched.total
+    left_out = [f"{plural(unmatched, 'prompt')} {ONE_SIDE_ONLY}"] if unmatched else []
+    return [*remarks(row), *left_out]

@@ -1,0 +1,102 @@
+"""The words of comparisons and trends in a report: those of the JSON in the report's spelling."""
+
+from __future__ import annotations
+
+from evalharness.analysis.comparison.comparison import Comparison
+from evalharness.analysis.comparison.comparison_text import Spelling
+from evalharness.analysis.comparison.trend import Trend
+from evalharness.process.text import plural
+from evalharness.report.words.format_numbers import (
+    DASH,
+    difference_interval,
+    metric_difference,
+    metric_size,
+    parameter_text,
+    slope_interval,
+)
+
+#: ``temperature 1 against 0 at seed 42``.
+REPORT = Spelling(
+    sides="{by} {a} against {b}",
+    pooled="mean of {} pairs of settings",
+    link=" ",
+    value=parameter_text,
+    difference=metric_difference,
+    interval=difference_interval,
+)
+#: ``temperature 1 − 0``: what is subtracted from what.
+SUBTRACTION = REPORT._replace(sides="{by} {a} − {b}")
+
+_METRIC_ORDER = (
+    "agreement", "agreement_answer", "score", "latency_s", "completion_tokens", "cost_usd",
+)  # fmt: skip
+_NOUNS = {
+    "agreement": "same text", "agreement_answer": "same answer", "score": "score",
+    "latency_s": "latency", "completion_tokens": "output length", "cost_usd": "cost",
+}  # fmt: skip
+
+
+def metric_rank(row: Comparison | Trend) -> tuple[int, str]:
+    """The sort key of a row: by metric, the most asked for first, then by axis."""
+    metric = row.metric
+    order = _METRIC_ORDER.index(metric) if metric in _METRIC_ORDER else len(_METRIC_ORDER)
+    return order, row.by
+
+
+def metric_noun(metric: str) -> str:
+    """What a metric measures, in words; the name of one that is not known here."""
+    return _NOUNS.get(metric, metric)
+
+
+def change_text(metric: str, difference: float, size: str) -> str:
+    """What a difference or slope of some size means: ``answers take 1.2 s longer``."""
+    more = difference > 0
+    often = "more" if more else "less"
+    phrases = {
+        "agreement": f"the same text {size} {often} often",
+        "agreement_answer": f"the same answer {size} {often} often",
+        "latency_s": f"answers take {size} {'longer' if more else 'less'}",
+        "completion_tokens": f"outputs are {size} {'longer' if more else 'shorter'}",
+        "cost_usd": f"a request costs {size} {often}",
+    }
+    return phrases.get(metric, f"{metric} {size} {'higher' if more else 'lower'}")
+
+
+def prompts_text(row: Comparison) -> str:
+    """``12 prompts``: the number of prompts that are compared."""
+    return plural(row.n, "prompt")
+
+
+def interval_text(row: Comparison) -> str:
+    """The interval of a difference, in the unit in which the difference is shown."""
+    return difference_interval(row.metric, row.ci95, row.largest_figure)
+
+
+def size_text(row: Comparison, size: float | None = None) -> str:
+    """The size of the difference, or of another figure of the comparison, without its sign."""
+    shown = row.difference if size is None else size
+    return metric_size(row.metric, shown or 0.0, row.largest_figure)
+
+
+def detectable_text(row: Comparison, *, none: str, bound: str = "") -> str:
+    """The smallest difference a comparison would have found, with its unit; a dash if unknown.
+
+    Args:
+        row: the comparison.
+        none: the text where any difference would be missed.
+        bound: stands before a figure that is only a bound.
+    """
+    if row.mde is None:
+        return DASH
+    if row.is_underpowered:
+        return none
+    return (bound if row.mde_from == "bound" else "") + size_text(row, row.mde)
+
+
+def slope_texts(row: Trend) -> tuple[str, str]:
+    """A trend's slope, signed and with its unit, and its interval in the same unit."""
+    largest = row.largest_figure
+    return (
+        metric_difference(row.metric, row.slope, largest),
+        slope_interval(row.metric, row.ci95, largest),
+    )

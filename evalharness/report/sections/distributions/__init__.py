@@ -1,0 +1,1 @@
+"""Distributions of latency, tokens and agreement by setting."""

@@ -1,0 +1,276 @@
+"""The headline answers of a report: the most repeatable, best, fastest and cheapest setting."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+import msgspec
+
+from evalharness.analysis.comparison.leaders import Leaders, is_settled
+from evalharness.analysis.summary import SettingSummary
+from evalharness.pricing.cost_formula import NO_PRICE
+from evalharness.process.text import plural
+from evalharness.report.section import ReportData
+from evalharness.report.sections.distributions.section import DISTRIBUTIONS
+from evalharness.report.sections.leaders import LEADERS
+from evalharness.report.sections.run import RUN
+from evalharness.report.sections.scoring import SCORERS, unscored_text
+from evalharness.report.sections.settings.section import SETTINGS
+from evalharness.report.words.format_numbers import (
+    DASH,
+    add_dollars,
+    difference_interval,
+    dollars,
+    dollars_interval,
+    metric_size,
+    metric_value,
+    percent,
+    seconds,
+    seconds_interval,
+    share_interval,
+)
+from evalharness.report.words.names import join_names
+from evalharness.report.words.sanitize import one_line
+from evalharness.report.words.unknown_cost_text import add_reasons, unknown_cost_text
+
+_MAX_NAMES = 3  # settings named in a sentence; further ones are counted
+
+
+class HeadlineAnswer(msgspec.Struct, frozen=True):
+    """One question with its answer.
+
+    ``question`` is ``Most repeatable`` and the like; ``who`` names a setting, or says that none can
+    be named (of a single setting it is the figure); ``figure`` is the leader's value with its
+    interval; ``text`` says what that means; ``settled`` is whether the data single out fewer
+    settings than there are.
+    """
+
+    question: str
+    who: str
+    figure: str
+    text: str
+    settled: bool
+
+
+def headline_answers(report: ReportData) -> list[HeadlineAnswer]:
+    """Answer which setting is the most repeatable, the best, the fastest, the cheapest.
+
+    Of a single setting the answers are its repeatability, score, latency and cost.
+    """
+    if len(report[SETTINGS]) == 1:
+        row = report[SETTINGS][0]
+        return [
+            _single_setting_answer(report, row, name, metric) for metric, name in _SINGLE.items()
+        ]
+    return [_ranked_answer(report, name, metric) for metric, name in _QUESTIONS.items()]
+
+
+_QUESTIONS = {
+    "agreement": "Most repeatable", "score": "Best score", "latency_s": "Fastest",
+    "cost_usd": "Cheapest",
+}  # fmt: skip
+_SINGLE = {
+    "agreement": "Same text again", "score": "Score", "latency_s": "Latency", "cost_usd": "Cost",
+}  # fmt: skip
+
+
+def _ranked_answer(report: ReportData, question: str, metric: str) -> HeadlineAnswer:
+    leaders = report[LEADERS].get(metric)
+    if _all_failed(report) or leaders is None:
+        return _unranked_answer(report, question, metric)
+    rows = {row.setting_id: row for row in report[SETTINGS]}
+    total = len(leaders.others) + 1
+    leader = rows[leaders.setting_id]
+    figure = _figure_text(report, leader, metric)
+    same = [row.setting_id for row in leaders.others if row.value == leaders.value]
+    if len(same) == total - 1:
+        return HeadlineAnswer(
+            question, "All alike", figure, _tie_text(report, metric, leaders), False
+        )
+    best = [leader.label, *(rows[name].label for name in same)]
+    near = [rows[name].label for name in leaders.group[1:] if name not in same]
+    worse = [rows[r.setting_id].label for r in leaders.others
+             if r.setting_id not in leaders.group]  # fmt: skip
+    if not is_settled(leaders):
+        has = "has" if len(best) == 1 else "have"
+        text = f"{join_names(best, _MAX_NAMES)} {has} the best figure, but "
+        rest = f"no other setting is detectably {_WORSE[metric]} at this size."
+        if worse:
+            verb = "is" if len(worse) == 1 else "are"
+            rest = (
+                f"of {plural(total - len(best), 'other')} only {join_names(worse, 2)} {verb} "
+                f"detectably {_WORSE[metric]}."
+            )
+        return HeadlineAnswer(question, "Not settled", figure, text + rest, False)
+    who = leader.label if not same else f"{len(best)} settings alike"
+    text = _meaning_text(leader, metric) + (f" for {join_names(best, _MAX_NAMES)}" if same else "")
+    if near:
+        text += f"; not detectably different from {join_names(near, _MAX_NAMES)}"
+    text += f"; detectably {_BETTER[metric]} than {_beaten_text(worse, total)}"
+    text += "" if same or near else _lead_text(leaders, metric)
+    return HeadlineAnswer(question, one_line(who, 60), figure, f"{text}.", True)
+
+
+def _beaten_text(worse: list[str], total: int) -> str:
+    if len(worse) == total - 1:
+        return "every other setting" if total > 2 else worse[0]
+    return worse[0] if len(worse) == 1 else plural(len(worse), "other setting")
+
+
+_WORSE = {
+    "agreement": "less repeatable", "score": "worse", "latency_s": "slower", "cost_usd": "dearer",
+}  # fmt: skip
+_BETTER = {
+    "agreement": "more repeatable", "score": "better", "latency_s": "faster",
+    "cost_usd": "cheaper",
+}  # fmt: skip
+
+
+def _tie_text(report: ReportData, metric: str, leaders: Leaders) -> str:
+    if metric != "cost_usd" or leaders.value:
+        return f"Every setting has the same figure, {metric_value(metric, leaders.value)}."
+    billed = add_dollars(row.cost_usd.billed_total for row in report[SETTINGS])
+    if billed:
+        return f"Free by the price table, but the provider billed {dollars(billed)}."
+    return "Nothing was billed: no setting costs anything here."
+
+
+def _single_setting_answer(
+    report: ReportData, row: SettingSummary, question: str, metric: str
+) -> HeadlineAnswer:
+    if not row.availability:
+        return HeadlineAnswer(question, _UNKNOWN, DASH, _ALL_FAILED, False)
+    if not _has_value(row, metric):
+        return HeadlineAnswer(question, _UNKNOWN, DASH, _why_none(report, metric), False)
+    return HeadlineAnswer(
+        question, _figure_text(report, row, metric), DASH, f"{_meaning_text(row, metric)}.", True
+    )
+
+
+def _unranked_answer(report: ReportData, question: str, metric: str) -> HeadlineAnswer:
+    """The answer where settings cannot be compared: the only figure, or why there is none."""
+    if _all_failed(report):
+        return HeadlineAnswer(question, _UNKNOWN, DASH, _ALL_FAILED, False)
+    rows = [row for row in report[SETTINGS] if _has_value(row, metric)]
+    if not rows:
+        return HeadlineAnswer(question, _UNKNOWN, DASH, _why_none(report, metric), False)
+    if len(rows) > 1:
+        text = f"{len(rows)} settings have a figure, but on too little in common to be compared."
+        return HeadlineAnswer(question, "Not settled", DASH, text, False)
+    row = rows[0]
+    text = f"{_meaning_text(row, metric)}; the only setting with a figure."
+    return HeadlineAnswer(question, row.label, _figure_text(report, row, metric), text, False)
+
+
+_UNKNOWN = "Not known"
+_ALL_FAILED = "Every trial ended in an error: there is nothing to compare."
+_WHY_NONE = {
+    "agreement": "No prompt has two usable repeats: repeatability needs repeats=2 or more.",
+    "latency_s": "No latency is known.",
+}
+
+
+def _why_none(report: ReportData, metric: str) -> str:
+    run = report[RUN]
+    open_repeats = run.planned is not None and run.planned > max(
+        run.records, run.prompts * run.settings
+    )
+    if metric == "agreement" and open_repeats:
+        return "Not yet: no prompt has two usable repeats; finish the run."
+    if metric == "cost_usd":
+        return _no_cost_text(report)
+    return _unscored_text(report) if metric == "score" else _WHY_NONE[metric]
+
+
+def _no_cost_text(report: ReportData) -> str:
+    """Why no cost is known."""
+    reasons = add_reasons(row.cost_usd.unknown_reasons for row in report[SETTINGS])
+    if reasons.keys() <= {NO_PRICE}:
+        return "No price is known for these models."
+    text = unknown_cost_text(reasons)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _unscored_text(report: ReportData) -> str:
+    """Why there is no score, and the command that scores where prompts have targets."""
+    run, scorers = report[RUN], report[SCORERS]
+    if scorers:
+        first = scorers[0]
+        return f"Scorer {first.name} gave no score: {unscored_text(first.unscored)}."
+    if run.prompts_with_target:
+        prompts = plural(run.prompts_with_target, "prompt")
+        verb = "has" if run.prompts_with_target == 1 else "have"
+        return (
+            f"No scorer is chosen; {prompts} {verb} a target: evalharness report "
+            f"{shlex.quote(run.name)} scoring=exact"
+        )
+    return (
+        "No scorer is chosen, and no prompt has a `target` to score against; some scorers need "
+        f"none: evalharness report {shlex.quote(run.name)} scoring=json_valid"
+    )
+
+
+def _all_failed(report: ReportData) -> bool:
+    return not any(row.availability for row in report[SETTINGS])
+
+
+def _has_value(row: SettingSummary, metric: str) -> bool:
+    return _value(row, metric) is not None
+
+
+def _value(row: SettingSummary, metric: str) -> float | None:
+    if metric == "agreement":
+        return row.agreement.raw.pairwise
+    if metric == "score":
+        return row.score.mean
+    if metric == "latency_s":
+        return row.latency_s.mean
+    return row.cost_usd.per_1k_requests
+
+
+def _figure_text(report: ReportData, row: SettingSummary, metric: str) -> str:
+    """The figure of a setting with its interval over prompts."""
+    if metric == "agreement":
+        raw = row.agreement.raw
+        return f"{percent(raw.pairwise)} {share_interval(raw.ci95)}".strip()
+    if metric == "score":
+        return f"{percent(row.score.mean)} {share_interval(row.score.ci95)}".strip()
+    setting_id = row.setting_id
+    means = next((d.means for d in report[DISTRIBUTIONS] if d.setting_id == setting_id), None)
+    ci: Sequence[float] | None = None if means is None else means[metric].ci95
+    if metric == "latency_s":
+        mean = row.latency_s.mean
+        return f"{seconds(mean)} mean {seconds_interval(ci, mean)}".strip()
+    price = dollars(row.cost_usd.per_1k_requests)
+    return f"{price} per 1,000 {dollars_interval(ci, 1000)}".strip()
+
+
+def _meaning_text(row: SettingSummary, metric: str) -> str:
+    """What the figure of a setting means, as the beginning of a sentence."""
+    if metric == "agreement":
+        raw = row.agreement.raw
+        size = f"{plural(raw.prompts, 'prompt')} × {plural(raw.n, 'repeat')}"
+        if raw.pairwise == 1:
+            return f"No divergence in {size}"
+        share = percent(raw.pairwise)
+        return f"Two repeats of a prompt gave the same text {share} of the time"
+    if metric == "score":
+        return f"Mean score over {plural(row.score.prompts, 'prompt')} with a target"
+    if metric == "latency_s":
+        latency = row.latency_s
+        p50, p95 = seconds(latency.p50), seconds(latency.p95)
+        return f"Half of {latency.n:,} answers within {p50}, 95\u00a0% within {p95}"
+    return f"{dollars(row.cost_usd.total)} for {plural(row.cost_usd.n, 'request')}"
+
+
+def _lead_text(leaders: Leaders, metric: str) -> str:
+    """How far ahead of the closest other setting."""
+    closest = min(leaders.others, key=lambda row: abs(row.difference or 0.0))
+    if closest.difference is None:
+        return ""
+    ends: list[float] = [-end for end in reversed(closest.ci95 or ())]
+    largest = max(abs(x) for x in (closest.difference, *ends))
+    size = metric_size(metric, closest.difference, largest)
+    inside = difference_interval(metric, ends or None, largest)
+    return f" (ahead of the closest by {size}, 95\u00a0% interval {inside})"

@@ -1,0 +1,102 @@
+"""Caveats about outputs: cut, unparsed, unscored, refused or empty, of several models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from evalharness.report.section import ReportData
+from evalharness.report.sections.headline.caveat import Caveat
+from evalharness.report.sections.scoring import ANSWERS, SCORERS, unscored_text
+from evalharness.report.sections.settings.section import SETTINGS
+from evalharness.report.words.format_numbers import percent
+from evalharness.scoring.base import REASON_ERROR_RECORD, REASON_NO_TARGET, REASON_REFUSED
+
+MANY_UNPARSED = 0.05
+
+
+def truncated(report: ReportData) -> Iterator[Caveat]:
+    """Outputs cut at ``max_tokens``."""
+    rows = [row for row in report[SETTINGS] if row.status["truncated"]]
+    if not rows:
+        return
+    cut = sum(row.status["truncated"] for row in rows)
+    trials = sum(row.trials for row in report[SETTINGS])
+    limits = sorted({int(limit) for row in rows if (limit := row.params.get("max_tokens"))})
+    limits_text = f" {', '.join(map(str, limits))}" if limits else ""
+    yield Caveat(
+        f"{cut:,} of {trials:,} outputs ({percent(cut / trials)}) were cut at "
+        f"max_tokens{limits_text}: they agree, and score, only that far.",
+        cut / trials >= 0.05,
+    )
+
+
+def unparsed(report: ReportData) -> Iterator[Caveat]:
+    """Outputs from which no answer could be parsed."""
+    shares: list[float] = [
+        0.0 if row.unparsed is None else row.unparsed.share or 0.0 for row in report[SETTINGS]
+    ]
+    if shares and max(shares) > MANY_UNPARSED:
+        row = report[SETTINGS][shares.index(max(shares))]
+        yield Caveat(
+            f"No answer could be parsed from up to {percent(max(shares), 1)} of the outputs "
+            f"({row.label}): they agree with nothing.",
+            True,
+        )
+
+
+def unscored(report: ReportData) -> Iterator[Caveat]:
+    """Scorers that gave some outputs no score, and why. Errors have a caveat of their own."""
+    for scorer in report[SCORERS]:
+        reasons = [entry for entry in scorer.unscored if entry.reason != REASON_ERROR_RECORD]
+        # A dataset may have some prompts without a target; all of them without is a mistake.
+        intended = all(entry.reason in (REASON_NO_TARGET, REASON_REFUSED) for entry in reasons)
+        if not reasons or (intended and scorer.scored):
+            continue
+        count = sum(entry.n for entry in reasons)
+        yield Caveat(
+            f"Scorer {scorer.name} gave no score to {count:,} of "
+            f"{scorer.records:,} records: {unscored_text(reasons)}.",
+            not intended,
+        )
+    answers = report[ANSWERS]
+    failed = 0 if answers is None else answers["failed"]
+    if failed:
+        yield Caveat(
+            f"The extraction of answers failed on {failed:,} outputs, as on a pattern over its "
+            "time: they agree with nothing.",
+            True,
+        )
+
+
+def equal_refusals(report: ReportData) -> Iterator[Caveat]:
+    """Agreement between repeats that are both refusals, or both empty."""
+    rows = report[SETTINGS]
+    refused = [(row.sensitivity.equal_refusals or 0.0, row.label) for row in rows]
+    empty = [(row.sensitivity.equal_empty or 0.0, row.label) for row in rows]
+    for kind, shares in (("refused", refused), ("empty", empty)):
+        share, label = max(shares, default=(0.0, ""))
+        if share >= 0.01:
+            yield Caveat(
+                f"Under {label} {percent(share, 1)} of the pairs of repeats agree because both "
+                f"are {kind} alike.",
+                share >= 0.1,
+            )
+
+
+def several_models(report: ReportData) -> Iterator[Caveat]:
+    """Settings answered by several models or backends."""
+    for row in report[SETTINGS]:
+        if len(row.response_models) > 1:
+            yield Caveat(
+                f"{row.label} was served by {len(row.response_models)} models: "
+                f"{', '.join(row.response_models)}.",
+                True,
+            )
+    several = [row for row in report[SETTINGS] if len(row.system_fingerprints) > 1]
+    if several:
+        fingerprints = max(len(row.system_fingerprints) for row in several)
+        yield Caveat(
+            f"The backend changed during the run: up to {fingerprints} system fingerprints in one "
+            "setting.",
+            False,
+        )

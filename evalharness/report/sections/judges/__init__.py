@@ -1,0 +1,1 @@
+"""The judgings of a run."""

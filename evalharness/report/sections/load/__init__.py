@@ -1,0 +1,1 @@
+"""The load points of a benchmark: requested and achieved rates, times, searches."""

@@ -1,0 +1,1 @@
+"""What the run cost, by which prices, and what the money bought."""

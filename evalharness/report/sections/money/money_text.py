@@ -1,0 +1,126 @@
+"""Sentences about the money of a run, the same on a terminal, in HTML and in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evalharness.analysis.cost.billing import SettingBill
+from evalharness.analysis.cost.cost_figures import CacheSavings, CostFigures
+from evalharness.analysis.cost.cost_tables import SettingMoney
+from evalharness.analysis.cost.wasted_spend import AttemptSpending
+from evalharness.analysis.frontier import Frontier
+from evalharness.pricing.bill_difference import REASON_UNKNOWN
+from evalharness.process.text import plural
+from evalharness.report.build.money import Money, PricesUsed
+from evalharness.report.sections.money.price_text import missing_price_line, price_line
+from evalharness.report.words.format_numbers import add_dollars, dollars, percent
+from evalharness.report.words.unknown_cost_text import unknown_cost_text
+
+_MAX_NAMES = 8  # labels in a sentence
+_NAMES = {"cost_usd": "cost", "score": "score", "agreement": "agreement"}
+
+
+def money_lines(money: Money, prices: PricesUsed) -> list[str]:
+    """Sentences on what the run cost; none where everything is free."""
+    lines = [
+        *_total_lines(money.total),
+        *_wasted_lines(money.attempts),
+        *_bill_lines(money.billed),
+    ]
+    if money.total.total_usd:
+        lines += _cheapest_answer_lines(money.settings)
+        lines += _frontier_lines(money.frontier)
+        lines += _cache_lines(money.total.cache)
+    lines += [price_line(entry) for entry in prices.used if not entry.free]
+    lines += [missing_price_line(entry) for entry in prices.unpriced if entry.model is not None]
+    return lines
+
+
+def _total_lines(total: CostFigures) -> list[str]:
+    if not total.total_usd and not total.unknown:
+        return []
+    parts: list[str] = []
+    if total.known:
+        known = plural(total.known, "record")
+        parts.append(f"{dollars(total.total_usd)} for {known} of known cost")
+    if total.unknown:
+        parts.append(unknown_cost_text(total.unknown_reasons))
+    if total.estimated:
+        parts.append(
+            f"not in the total: about {dollars(total.estimate_usd)}, estimated for "
+            f"{total.estimated:,} of these"
+        )
+    return ["; ".join(parts)]
+
+
+def _wasted_lines(attempts: AttemptSpending | None) -> list[str]:
+    if attempts is None:
+        return []
+    nothing = attempts.wasted
+    if not nothing.usd and not nothing.worst_case_usd:
+        return []
+    kinds = (
+        (attempts.failed, "failed"), (attempts.retried, "tried again"),
+        (attempts.in_doubt, "in doubt"),
+    )  # fmt: skip
+    parts = [f"{kind.attempts:,} {text}" for kind, text in kinds if kind.attempts]
+    worst = nothing.worst_case_usd
+    more = f", and at worst {dollars(worst)} more" if worst else ""
+    return [f"spent on nothing: {dollars(nothing.usd)}{more} (attempts: {', '.join(parts)})"]
+
+
+def _bill_lines(bills: Sequence[SettingBill]) -> list[str]:
+    """The provider's bill compared with the computed cost, and why they differ."""
+    rows = [row for row in bills if row.billed]
+    reasons = list(dict.fromkeys(row.reason for row in rows if row.reason))
+    if not any(row.billed_usd for row in rows) and not reasons:
+        return []
+    total = add_dollars(row.billed_usd for row in rows)
+    both, count = sum(row.compared for row in rows), sum(row.billed for row in rows)
+    head = f"billed by the provider: {dollars(total)} for {plural(count, 'record')}"
+    if not reasons:
+        same = "exactly as computed" if both == count else f"exactly as computed for {both:,}"
+        return [f"{head}, {same if both else 'none of them computed'}"]
+    return [head, *(_difference_line(rows, reason) for reason in reasons)]
+
+
+def _difference_line(rows: Sequence[SettingBill], reason: str) -> str:
+    """The difference of the settings whose bill differs for one reason."""
+    differ = [row for row in rows if row.reason == reason]
+    gap = add_dollars(row.computed_minus_billed_usd for row in differ)
+    where = "" if len(rows) == 1 else f" in {len(differ)} of {plural(len(rows), 'setting')}"
+    why = "and" if reason.startswith(REASON_UNKNOWN) else "likely because"
+    return (
+        f"computed {dollars(abs(gap))} {'above' if gap > 0 else 'below'} the bill{where}, "
+        f"{why} {reason}"
+    )
+
+
+def _cheapest_answer_lines(settings: Sequence[SettingMoney]) -> list[str]:
+    correct = [(row.per_correct_usd, row.label) for row in settings]
+    reliable = [(row.per_reliably_correct_usd, row.label) for row in settings]
+    lines: list[str] = []
+    for prices, what in (
+        (correct, "cheapest correct answer"),
+        (reliable, "cheapest answer that is correct in every repeat"),
+    ):
+        known = [(usd, label) for usd, label in prices if usd is not None]
+        if known:
+            usd, label = min(known, key=lambda price: price[0])
+            lines.append(f"{what}: {dollars(usd)} ({label})")
+    return lines
+
+
+def _frontier_lines(frontier: Frontier | None) -> list[str]:
+    if frontier is None:
+        return []
+    by = ", ".join(_NAMES[name] for name in frontier.by)
+    shown = "; ".join(frontier.unbeaten[:_MAX_NAMES])
+    more = len(frontier.unbeaten) - _MAX_NAMES
+    return [f"beaten by no other on {by}: {shown}{f' and {more} more' if more > 0 else ''}"]
+
+
+def _cache_lines(cache: CacheSavings) -> list[str]:
+    if not cache.share or not cache.saved_usd:
+        return []
+    return [f"cached: {percent(cache.share)} of prompt tokens, {dollars(cache.saved_usd)} saved"]

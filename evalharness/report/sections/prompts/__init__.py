@@ -1,0 +1,1 @@
+"""The prompts whose repeats agree least, with all their outputs."""

@@ -1,0 +1,1 @@
+"""The settings: one row each, with every figure about it alone."""

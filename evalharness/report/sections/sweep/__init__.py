@@ -1,0 +1,1 @@
+"""What the swept parameters do to each figure."""
