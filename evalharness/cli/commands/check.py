@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from evalharness.cli.parser import Command, Example, Option, Overrides, Positional, Pricing
@@ -58,6 +57,8 @@ def run(options: CheckOptions) -> int:
     Raises:
         ConfigError: no gate, a limit that no figure could meet or miss, an unknown setting.
     """
+    from pathlib import Path
+
     from evalharness.analysis.summary import summarise
     from evalharness.cli.gates import GATES, check_limits, check_settings, select_settings
     from evalharness.report.build.open_run import open_run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from evalharness.cli.parser import Command, Example, Option, Overrides, Positional, Pricing
@@ -23,6 +22,8 @@ class ExportOptions(NamedTuple):
 
 def run(options: ExportOptions) -> int:
     """Write every record, whole or not at all."""
+    from pathlib import Path
+
     from evalharness.cli.export_rows import export_records
     from evalharness.process.text import plural
     from evalharness.report.build.overrides import parse_overrides

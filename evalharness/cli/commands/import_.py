@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from evalharness import __version__
@@ -27,6 +26,8 @@ def run(options: ImportOptions) -> int:
 
 def import_file(file: str, run: str, mapping: Sequence[str], results: str = "results") -> int:
     """Read a file by the import rules and write it as a new run."""
+    from pathlib import Path
+
     from evalharness.importing import read_import
     from evalharness.process.text import plural
     from evalharness.store.folder.imported_run import write_imported_run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from evalharness.cli.parser import Command, Example, Positional
@@ -55,6 +54,7 @@ def run(options: InitOptions) -> int:
         ConfigError: one of the files exists already.
     """
     import json
+    from pathlib import Path
 
     root = Path(options.folder)
     contents = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from evalharness.cli.parser import Command, Example, OpenPage, Option, Positional, Pricing
@@ -67,6 +66,8 @@ def _print_json_schema(options: ReportOptions) -> int:
 def _print_or_write(
     names: Sequence[str], overrides: Sequence[str], options: ReportOptions, engine: Engine | None
 ) -> int:
+    from pathlib import Path
+
     from evalharness.report.build.overrides import parse_overrides
     from evalharness.report.build_report import build_reports
     from evalharness.report.json import as_json_text
