@@ -142,7 +142,7 @@ def parse_command(arguments: list[str]) -> tuple[Command[Any], Any]:
             f"there is no command `{name}`",
             hint=did_you_mean(close) if close else f"one of {', '.join(COMMANDS)}",
         )
-    return _parse(arguments, COMMANDS)
+    return _parse(arguments, list(COMMANDS))
 
 
 def _parse(arguments: list[str], names: Sequence[str]) -> tuple[Command[Any], Any]:
@@ -172,10 +172,11 @@ def _parser(names: Sequence[str], arguments: Sequence[str]) -> argparse.Argument
     parsers = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, dest="command"
     )
-    for command in map(find_command, names):
-        if command.parse is None and command.name in arguments:
-            own = parsers.add_parser(command.name, help=command.help, **help_texts(command))
+    for name in names:
+        command = find_command(name) if name in arguments else None
+        if command is not None and command.parse is None:
+            own = parsers.add_parser(name, help=COMMANDS[name], **help_texts(command))
             add_arguments(own, command.options)
         else:
-            parsers.add_parser(command.name, help=command.help, add_help=False)
+            parsers.add_parser(name, help=COMMANDS[name], add_help=False)
     return parser

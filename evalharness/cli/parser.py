@@ -61,12 +61,11 @@ class Example(NamedTuple):
 class Command(NamedTuple, Generic[OptionsT]):
     """One command of ``evalharness``.
 
-    ``help`` is its line in the list of commands; ``parse`` is for a command that does not leave its
-    arguments to the common parser.
+    ``parse`` is for a command that does not leave its arguments to the common parser. Its line in
+    the list of commands is in ``commands/__init__.py``.
     """
 
     name: str
-    help: str
     description: str
     examples: tuple[Example, Example]
     options: type[OptionsT]

@@ -32,12 +32,27 @@ def test_every_module_is_in_the_list() -> None:
     assert [find_command(name).name for name in COMMANDS] == list(COMMANDS)
 
 
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    """`evalharness --help` shows a line for each and waits for no module of one."""
+    code = (
+        "import contextlib, sys\n"
+        "from evalharness.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "names = [name for name in sys.modules if name.startswith('evalharness.cli.commands.')]\n"
+        "print('LOADED', names)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith(" ")]
+    assert set(COMMANDS) <= set(listed)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_complete(name: str) -> None:
     """Help, description, two examples, and immutable options."""
     command = find_command(name)
-    assert command.help
-    assert not command.help.endswith(".")
+    assert COMMANDS[name]
+    assert not COMMANDS[name].endswith(".")
     assert command.description.endswith(".")
     assert issubclass(command.options, tuple)
     assert command.options.__name__ == f"{name.capitalize()}Options"

@@ -104,7 +104,6 @@ def _incomplete_reason(source: RunData) -> str | None:
 
 COMMAND = Command(
     "check",
-    help="a gate for CI: exit 1 when something does not hold",
     description="Holds every setting of a run to limits, and prints a verdict on each. What is "
     "unknown does not hold. Exit code 1 when something does not hold.",
     examples=(

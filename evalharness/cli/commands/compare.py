@@ -105,7 +105,6 @@ def _axis_names(sources: Sequence[RunData]) -> list[str]:
 
 COMMAND = Command(
     "compare",
-    help="settings against a baseline, paired by prompt",
     description="Says which settings, or runs, really differ from a baseline in score, agreement, "
     "tokens, latency and cost: differences over the same prompts, with intervals and p values.",
     examples=(

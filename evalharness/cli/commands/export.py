@@ -45,7 +45,6 @@ def run(options: ExportOptions) -> int:
 
 COMMAND = Command(
     "export",
-    help="records as CSV or JSONL",
     description="Writes one row a record: what was asked, the output, its answer and score, usage, "
     "times and cost. Columns: docs/schema.md. `evalharness import` makes the same run of it.",
     examples=(

@@ -68,7 +68,6 @@ def _mapping(pairs: Sequence[str]) -> dict[str, str]:
 
 COMMAND = Command(
     "import",
-    help="responses from elsewhere become a run",
     description="Reads one response a row and stores them as a run, which report, compare, check "
     "and judge read like any other. Columns: docs/import.md.",
     examples=(

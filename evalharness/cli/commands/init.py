@@ -77,7 +77,6 @@ def run(options: InitOptions) -> int:
 
 COMMAND = Command(
     "init",
-    help="a starter project: configs and a dataset",
     description="Writes an experiment, a sweep and three prompts to change. Files that exist are "
     "never overwritten.",
     examples=(

@@ -55,7 +55,6 @@ def _parse(arguments: list[str]) -> JudgeOptions:
 
 COMMAND = Command(
     "judge",
-    help="a language model grades a run's outputs, or picks the better",
     description="Sends a run's outputs to a judging model, records its verdicts inside the run and "
     "prints them with their cost. An output that was judged once is not paid for again.",
     examples=(

@@ -123,7 +123,6 @@ def _parse(arguments: list[str]) -> PlanOptions:
 
 COMMAND = Command(
     "plan",
-    help="what a run would send and cost; sends nothing",
     description="What `evalharness run` with the same overrides would send, take and cost. "
     "Nothing is sent without --pilot.",
     examples=(

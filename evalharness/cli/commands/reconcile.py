@@ -37,7 +37,6 @@ def run(options: ReconcileOptions) -> int:
 
 COMMAND = Command(
     "reconcile",
-    help="the provider's own log (/v2/logs) against what a run recorded",
     description="Reads the log of a run's provider and compares it attempt by attempt with what "
     "the run recorded. Exit code 1 when an answer is missing there or was billed twice.",
     examples=(

@@ -112,7 +112,6 @@ def _write_page(run_report: Report, options: ReportOptions, engine: Engine | Non
 
 COMMAND = Command(
     "report",
-    help="tables of one or more runs",
     description="Prints how repeatable, how good, how fast and at what cost each setting of a run "
     "is, with intervals, and what to mind. `scoring=…` and `answer=…` score it anew.",
     examples=(

@@ -68,7 +68,6 @@ def _parse(arguments: list[str]) -> RunOptions:
 # Its --help is Hydra's, from the template in configs/config.yaml, which holds the texts below.
 COMMAND = Command(
     "run",
-    help="run a sweep, or continue and extend it",
     description="Run a sweep, or continue and extend one.",
     examples=(
         Example("evalharness run", "the quickstart on the local model"),

@@ -59,7 +59,6 @@ def _parse(arguments: list[str]) -> ServeOptions:
 
 COMMAND = Command(
     "serve",
-    help="an OpenAI-compatible endpoint on loopback",
     description="Answers chat completions on 127.0.0.1 until Ctrl-C: the embedded model, or an "
     "emulator that costs nothing and fails on demand.",
     examples=(

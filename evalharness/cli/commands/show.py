@@ -40,7 +40,6 @@ def run(options: ShowOptions) -> int:
 
 COMMAND = Command(
     "show",
-    help="all outputs of one prompt, side by side",
     description="Prints a prompt and, setting by setting, its different outputs with their "
     "answers, scores and reasons. A mark shows where an output leaves the commonest one.",
     examples=(

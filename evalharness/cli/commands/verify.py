@@ -47,7 +47,6 @@ def run(options: VerifyOptions) -> int:
 
 COMMAND = Command(
     "verify",
-    help="check the integrity of a run folder",
     description="Reads every file of a run folder and says what is damaged, missing or does not "
     "fit the rest. Exit code 1 when something is wrong.",
     examples=(
