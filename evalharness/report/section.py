@@ -1,12 +1,14 @@
 """The form of a report section: its data, how it is built, and how each output form shows it.
 
 A section is one module in ``sections/`` and one line in ``registry.py``. Console, Markdown, page
-and JSON go through the registry in its order; none of them names a section.
+and JSON go through the registry in its order; none of them names a section, but for the frame of
+the page, which shows the run's facts and draws a setting alike in every part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -42,8 +44,6 @@ class ReportData:
 
     def to_json_values(self) -> dict[str, Any]:
         """Plain values as JSON has them; decimals stay decimals."""
-        from decimal import Decimal
-
         values: dict[str, Any] = msgspec.to_builtins(self._sections, builtin_types=(Decimal,))
         return values
 

@@ -14,6 +14,11 @@ from evalharness.analysis.stats.design import MIN_PROMPTS
 SIGNIFICANCE_LEVEL = 0.05
 
 
+def is_significant(p_adjusted: float | None) -> bool:
+    """Whether an adjusted p value counts as a difference; an unknown one does not."""
+    return p_adjusted is not None and p_adjusted < SIGNIFICANCE_LEVEL
+
+
 class DiscordantPrompts(msgspec.Struct, frozen=True):
     """Prompts that only one side of a comparison passes, as McNemar's test counts them.
 
@@ -206,7 +211,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_real(self) -> bool:
         """Whether the difference is significant, after adjustment for its family."""
-        return self.p_adjusted is not None and self.p_adjusted < SIGNIFICANCE_LEVEL
+        return is_significant(self.p_adjusted)
 
     @property
     def all_tied(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from evalharness.analysis.comparison.comparison import SIGNIFICANCE_LEVEL
+from evalharness.analysis.comparison.comparison import is_significant
 from evalharness.analysis.data.json_values import JsonValues
 
 
@@ -74,7 +74,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_real(self) -> bool:
         """Whether the slope is significant, after adjustment for its family."""
-        return self.p_adjusted is not None and self.p_adjusted < SIGNIFICANCE_LEVEL
+        return is_significant(self.p_adjusted)
 
     @property
     def largest_figure(self) -> float:

@@ -9,18 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from evalharness.analysis.comparison.comparison_text import p_text
+from evalharness.analysis.data.metrics import is_share
 
 DASH = "—"
 _NBSP = "\u00a0"  # no line breaks between a number and its unit
 MINUS = "−"
-
-#: Metrics that are shares, shown in per cent; differences of them in percentage points.
-SHARES = ("score", "agreement", "agreement_answer")
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share (``score.NAME`` is one too)."""
-    return metric.partition(".")[0] in SHARES
 
 
 def percent(value: float | None, digits: int = 0) -> str:

@@ -7,7 +7,7 @@ nowhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from evalharness.report.words.sanitize import one_line
 
@@ -34,6 +34,8 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> st
     return "\n".join(lines)
 
 
-def bullet_list(lines: Iterable[str]) -> str:
-    """One item a line, escaped."""
-    return "\n".join(f"- {escape_text(line)}" for line in lines)
+def bullet_list(lines: Sequence[str], limit: int | None = None) -> str:
+    """One item a line, escaped; what is beyond ``limit`` items is counted."""
+    items = [f"- {escape_text(line)}" for line in lines[:limit]]
+    more = len(lines) - len(items)
+    return "\n".join([*items, *([f"- and {more} more in the HTML report"] if more else [])])

@@ -47,10 +47,8 @@ def _trends_markdown(report: ReportData) -> list[str]:
     sentences = slope_sentences(report[TRENDS])
     if not sentences:
         return []
-    rest = len(sentences) - _MAX_ITEMS
-    more = f"\n- and {rest} more in the HTML report" if rest > 0 else ""
-    listed = bullet_list(sentences[:_MAX_ITEMS])
-    return [f"**Trends along an axis** (95 % intervals)\n\n{listed}{more}"]
+    listed = bullet_list(sentences, _MAX_ITEMS)
+    return [f"**Trends along an axis** (95 % intervals)\n\n{listed}"]
 
 
 # ── page ─────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from evalharness.analysis.comparison.comparison import Comparison
+from evalharness.analysis.data.metrics import is_share
 from evalharness.analysis.summary import SettingSummary
 from evalharness.process.text import plural
 from evalharness.report.section import ReportData
@@ -13,7 +13,7 @@ from evalharness.report.sections.effects import EFFECTS
 from evalharness.report.sections.headline.caveat import Caveat
 from evalharness.report.sections.run import RUN, RunFacts
 from evalharness.report.sections.settings.section import SETTINGS
-from evalharness.report.words.format_numbers import is_share, parameter_text, percent
+from evalharness.report.words.format_numbers import parameter_text, percent
 
 FEW_PROMPTS = 20
 FEW_DIFFER = 10
@@ -90,11 +90,11 @@ def _repeats_shortfall(row: SettingSummary) -> int:
 def _without_partner(report: ReportData) -> Iterator[Caveat]:
     """Prompts with a score on one side of a comparison only."""
     rows = [row for row in report[COMPARISONS] if row.metric == "score"]
-    worst = max(rows, key=_unmatched, default=None)
-    if worst is not None and _unmatched(worst):
+    worst = max(rows, key=lambda row: row.unmatched.total, default=None)
+    if worst is not None and worst.unmatched.total:
         yield Caveat(
             f"{worst.by} {parameter_text(worst.a_value)} against "
-            f"{parameter_text(worst.b_value)}: {plural(_unmatched(worst), 'prompt')} with a "
+            f"{parameter_text(worst.b_value)}: {plural(worst.unmatched.total, 'prompt')} with a "
             f"score on one side only, left out; {worst.n:,} compared.",
             False,
         )
@@ -104,10 +104,6 @@ def not_comparable(reasons: Mapping[str, str]) -> Iterator[Caveat]:
     """Axes along which nothing could be compared, and why."""
     for axis, why in reasons.items():
         yield Caveat(f"nothing is compared along {axis}: {why}", False)
-
-
-def _unmatched(row: Comparison) -> int:
-    return row.unmatched.a + row.unmatched.b
 
 
 def small_samples(report: ReportData) -> Iterator[Caveat]:

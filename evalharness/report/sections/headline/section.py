@@ -133,10 +133,8 @@ def _markdown_answer(answer: HeadlineAnswer) -> str:
 def _markdown_differences(heading: str, differences: Sequence[Difference]) -> list[str]:
     if not differences:
         return []
-    text = bullet_list(difference.text for difference in differences[:_MAX_ITEMS])
-    rest = len(differences) - _MAX_ITEMS
-    more = f"\n- and {rest} more in the HTML report" if rest > 0 else ""
-    return [f"**{heading}** (95 % intervals, paired by prompt)\n\n{text}{more}"]
+    listed = bullet_list([difference.text for difference in differences], _MAX_ITEMS)
+    return [f"**{heading}** (95 % intervals, paired by prompt)\n\n{listed}"]
 
 
 # ── page ─────────────────────────────────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ def _console(report: ReportData, _: int) -> ConsolePart:
 
 def _markdown(report: ReportData) -> list[str]:
     lines = _lines(report)
-    return [f"**Judges**\n\n{bullet_list(line.strip() for line in lines)}"] if lines else []
+    return [f"**Judges**\n\n{bullet_list([line.strip() for line in lines])}"] if lines else []
 
 
 def _view(context: PageContext) -> list[list[str]] | None:
