@@ -52,7 +52,8 @@ class ConsolePart(NamedTuple):
     """What a section shows on a terminal.
 
     Attributes:
-        items: lines, which are wrapped, and tables, which are printed as they are.
+        items: lines, which are wrapped, and tables, which are printed as they are. Sections and
+            tables are set apart by an empty line, which is no item.
         footnotes: dim lines after all sections: how to read the columns.
     """
 

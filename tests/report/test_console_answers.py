@@ -56,3 +56,17 @@ def test_nothing_to_compare_leaves_no_gap(data: Row) -> None:
     data["comparisons"], data["trends"], data["judges"] = [], [], []
     lines = printed(data, 100)
     assert not [i for i in range(1, len(lines)) if not lines[i] and not lines[i - 1]]
+
+
+def test_sections_and_tables_are_set_apart(data: Row) -> None:
+    """One empty line before each section and table, none at the top, never two."""
+    lines = printed(data, 60)
+    assert lines[0]
+    assert not [i for i in range(1, len(lines)) if not lines[i] and not lines[i - 1]]
+    headings = [
+        i for i, line in enumerate(lines) if line.startswith(("setting ", "Money", "Was it"))
+    ]
+    assert len(headings) > 4  # at this width the table of settings is several
+    for index in headings[1:]:
+        above = lines[index - 2 : index]  # a heading may have a line above its last one
+        assert "" in above

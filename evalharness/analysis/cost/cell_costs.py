@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from evalharness.analysis.cost.usage import TOKENS
 from evalharness.analysis.data.cell_sums import CellSums, MoneySums
 from evalharness.analysis.data.encode import Bools, Floats, Ints, take
 from evalharness.analysis.data.frame import RunFrame
@@ -22,8 +23,6 @@ from evalharness.pricing.picodollars import pico_sum
 from evalharness.pricing.price import PICO
 from evalharness.pricing.row_costs import KNOWN, reason_rows, row_costs
 from evalharness.pricing.usage_columns import COLUMNS
-
-TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 
 
 class _CacheSums(NamedTuple):

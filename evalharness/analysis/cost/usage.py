@@ -15,7 +15,7 @@ from evalharness.analysis.data.encode import Floats
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.pricing.cost_columns import SettingCost
 
-TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
+TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 
 
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):

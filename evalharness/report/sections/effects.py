@@ -84,7 +84,7 @@ def _console(report: ReportData, _: int) -> ConsolePart:
         sentences.append(f"sent as asked: {', '.join(effect.parameter for effect in routine)}")
     if not sentences:
         return ConsolePart([])
-    return ConsolePart(["", "Was it honoured?", *(f"  {sentence}" for sentence in sentences)])
+    return ConsolePart(["Was it honoured?", *(f"  {sentence}" for sentence in sentences)])
 
 
 # ── page ─────────────────────────────────────────────────────────────────────────────────────────

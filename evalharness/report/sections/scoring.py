@@ -12,7 +12,6 @@ from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.sanitize import one_line
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.table import Table
 
 _MAX_HEADING = 24  # characters of a scorer's name above a column
@@ -26,10 +25,7 @@ def unscored_text(reasons: Iterable[UnscoredReason]) -> str:
 
 
 def _console(report: ReportData, width: int) -> ConsolePart:
-    items: list[str | RenderableType] = []
-    for table in _score_tables(report, width):
-        items += ["", table]
-    return ConsolePart(items, _footnotes(report))
+    return ConsolePart(_score_tables(report, width), _footnotes(report))
 
 
 def _score_tables(report: ReportData, width: int) -> list[Table]:

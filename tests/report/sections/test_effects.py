@@ -41,7 +41,7 @@ def test_console_names_what_is_as_asked_in_one_line() -> None:
     """A sentence a verdict; parameters that were only sent as asked share the last line."""
     assert EFFECTS.console is not None
     lines = EFFECTS.console(_report(IGNORED, SENT), 100).items
-    assert lines == ["", "Was it honoured?", "  seed ignored: x", "  sent as asked: model"]
+    assert lines == ["Was it honoured?", "  seed ignored: x", "  sent as asked: model"]
     assert not EFFECTS.console(_report(), 100).items
 
 

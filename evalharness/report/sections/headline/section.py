@@ -72,7 +72,7 @@ def _console(report: ReportData, _: int) -> ConsolePart:
     if view.caveats:
         texts = (f"  {caveat.text}" for caveat in view.caveats)
         lines += ["", "Before you rely on this", *texts]
-    return ConsolePart([*lines, ""])
+    return ConsolePart(lines)
 
 
 def _answer_line(answer: HeadlineAnswer) -> str:

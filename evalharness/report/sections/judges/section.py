@@ -19,7 +19,7 @@ def _lines(report: ReportData) -> list[str]:
 
 def _console(report: ReportData, _: int) -> ConsolePart:
     lines = _lines(report)
-    return ConsolePart(["", "Judges", *(f"  {line}" for line in lines)] if lines else [])
+    return ConsolePart(["Judges", *(f"  {line}" for line in lines)] if lines else [])
 
 
 def _markdown(report: ReportData) -> list[str]:

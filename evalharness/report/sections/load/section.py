@@ -22,10 +22,8 @@ def _console(report: ReportData, _: int) -> ConsolePart:
     data = report[LOAD]
     if data is None:
         return ConsolePart([])
-    items: list[str | Table] = []
-    for table in load_tables(data):
-        items += ["", _console_table(table)]
-    return ConsolePart([*items, *load_lines(data)], [FOOTNOTE])
+    tables = map(_console_table, load_tables(data))
+    return ConsolePart([*tables, *load_lines(data)], [FOOTNOTE])
 
 
 def _console_table(load_table: LoadTable) -> Table:

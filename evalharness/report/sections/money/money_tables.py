@@ -9,12 +9,12 @@ import msgspec
 
 from evalharness.analysis.cost.cost_figures import CostFigures
 from evalharness.analysis.cost.cost_tables import ModelMoney, PromptMoney, TagMoney
+from evalharness.analysis.cost.usage import TOKENS
 from evalharness.report.build.money import Money, Projection
 from evalharness.report.words.format_numbers import DASH, count_text, dollars, percent
 from evalharness.report.words.plain_table import PlainTable
 
 _MAX_PROMPTS = 5  # rows of the table of prompts in brief
-_TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 _PRICED = "priced"
 
 
@@ -103,12 +103,12 @@ def _columns() -> list[_Column]:
         _Column("correct in\nall repeats", lambda row: dollars(row.per_reliably_correct_usd)),
         _Column("cached", lambda row: percent(row.cache.share), brief=False),
         _Column("saved by\ncache", lambda row: dollars(row.cache.saved_usd), brief=False),
-        *(_tokens_in_all(name) for name in _TOKENS),
+        *(_tokens_in_all(name) for name in TOKENS),
     ]
 
 
 def _tokens(row: CostFigures) -> str:
-    means = [row.tokens[name].mean for name in _TOKENS]
+    means = [row.tokens[name].mean for name in TOKENS]
     return DASH if means == [None] * len(means) else "/".join(_mean(mean) for mean in means)
 
 

@@ -54,12 +54,11 @@ def _console(report: ReportData, width: int) -> ConsolePart:
     tables = money_tables(report[MONEY], brief=True, max_rows=_MAX_CONSOLE_ROWS)
     if not lines and not tables:
         return ConsolePart([])
-    items: list[str | RenderableType] = ["", "Money", *(f"  {line}" for line in lines)]
+    items: list[str | RenderableType] = ["Money", *(f"  {line}" for line in lines)]
     for table in tables:
         cells = list(zip(*table.rows, strict=True))
         names, *columns = map(TextColumn, table.headings, cells)
-        for fitted in fit_tables(names, columns, width):
-            items += ["", fitted]
+        items += fit_tables(names, columns, width)
         if table.more:
             items.append(f"  and {table.more} more: evalharness report {report[RUN].name} --json")
     return ConsolePart(items)

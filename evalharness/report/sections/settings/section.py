@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import TYPE_CHECKING
-
 from evalharness.analysis.summary import SettingSummary, summarise
 from evalharness.report.build.context import BuildContext
 from evalharness.report.section import ConsolePart, PageContext, PagePart, ReportData, Section
@@ -17,9 +14,6 @@ from evalharness.report.sections.settings.tables import (
     settings_table,
 )
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 
 def _build(context: BuildContext) -> list[SettingSummary]:
     return summarise(context.run_data.frame, context.run_data.costs)
@@ -27,10 +21,7 @@ def _build(context: BuildContext) -> list[SettingSummary]:
 
 def _console(report: ReportData, width: int) -> ConsolePart:
     rows = report[SETTINGS]
-    tables = console_settings(rows, width)
-    # An empty line between two tables.
-    items: list[str | RenderableType] = [*chain.from_iterable(("", table) for table in tables)]
-    return ConsolePart(items[1:], console_footnotes(rows))
+    return ConsolePart(console_settings(rows, width), console_footnotes(rows))
 
 
 def _markdown(report: ReportData) -> list[str]:

@@ -48,7 +48,7 @@ def test_every_output_shows_the_same_lines() -> None:
     assert JUDGES.markdown is not None
     assert JUDGES.page is not None
     lines = judge_lines(SUMMARY)
-    assert JUDGES.console(report, 100).items == ["", "Judges", *(f"  {line}" for line in lines)]
+    assert JUDGES.console(report, 100).items == ["Judges", *(f"  {line}" for line in lines)]
     (block,) = JUDGES.markdown(report)
     assert block.startswith("**Judges**\n\n- judge \\`better\\` (m\\* at p)")
     assert JUDGES.page.view(PageContext(report, {}, 0)) == [lines]

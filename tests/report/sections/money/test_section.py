@@ -37,8 +37,8 @@ def test_console_and_markdown_have_the_same_sentences_and_tables(sweep: Report) 
     assert MONEY.markdown is not None
     items = MONEY.console(sweep.data, 100).items
     lines = money_lines(sweep.data[MONEY], sweep.data[PRICES])
-    assert items[:2] == ["", "Money"]
-    assert list(items[2 : 2 + len(lines)]) == [f"  {line}" for line in lines]
+    assert items[0] == "Money"
+    assert list(items[1 : 1 + len(lines)]) == [f"  {line}" for line in lines]
     assert any(not isinstance(item, str) for item in items)
     heading, listed, *tables = MONEY.markdown(sweep.data)
     assert heading == "**Money**"
