@@ -28,6 +28,7 @@ from evalharness.cli.parser import (
     Command,
     Parser,
     add_arguments,
+    flags,
     help_texts,
     options_from,
     positional_sequence,
@@ -151,11 +152,22 @@ def _parse(arguments: list[str], names: Sequence[str]) -> tuple[Command[Any], An
     namespace, late = parser.parse_known_args(arguments)
     command = find_command(namespace.command)
     takes = positional_sequence(command.options)
-    if late and (takes is None or any("=" not in word or word.startswith("-") for word in late)):
-        parser.error(f"unrecognized arguments: {' '.join(late)}")
+    unknown = [word for word in late if takes is None or "=" not in word or word.startswith("-")]
+    if unknown:
+        raise _unknown_argument(command, unknown[0])
     if takes is not None:
         getattr(namespace, takes).extend(late)
     return command, options_from(command.options, namespace)
+
+
+def _unknown_argument(command: Command[Any], word: str) -> ConfigError:
+    """What is wrong with an argument that the command does not take, and what was meant."""
+    flag = word.partition("=")[0]
+    close = closest(flag, flags(command.options)) if flag.startswith("--") else None
+    return ConfigError(
+        f"`evalharness {command.name}` takes no `{word}`",
+        hint=did_you_mean(close) if close else f"evalharness {command.name} --help",
+    )
 
 
 def _parser(names: Sequence[str], arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -127,13 +127,23 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
             words["required"] = True
         elif not several and kind is not bool:
             words["default"] = defaults[name]
-        parser.add_argument(typed.flag or f"--{name.replace('_', '-')}", dest=name, **words)
+        parser.add_argument(_flag(name, typed), dest=name, **words)
 
 
 def options_from(options: type[OptionsT], namespace: argparse.Namespace, **others: Any) -> OptionsT:
     """The options of parsed arguments, and those that are not arguments of the parser."""
     given = {name: getattr(namespace, name) for name, _, _ in _typed_fields(options)}
     return options(**given, **others)
+
+
+def flags(options: type[Any]) -> list[str]:
+    """The flags of a command: ``--json``, ``--by``."""
+    fields = _typed_fields(options)
+    return [_flag(name, typed) for name, _, typed in fields if isinstance(typed, Option)]
+
+
+def _flag(name: str, option: Option) -> str:
+    return option.flag or f"--{name.replace('_', '-')}"
 
 
 def positional_sequence(options: type[Any]) -> str | None:

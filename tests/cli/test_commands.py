@@ -96,3 +96,22 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         capture_output=True, text=True, check=True, timeout=60, env={**os.environ},
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["report", "r", "--jsn"], "did you mean --json?"),
+        (["check", "r", "--min-agrement", "0.5"], "did you mean --min-agreement?"),
+        (["verify", "a", "b"], "evalharness verify --help"),
+        (["show", "r", "p", "--entirely"], "evalharness show --help"),
+    ],
+)
+def test_an_argument_that_no_command_takes_is_named(
+    typed: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence says which command and which argument, and what to type."""
+    assert main(typed) == 2
+    shown = capsys.readouterr().err
+    assert f"`evalharness {typed[0]}` takes no `" in shown
+    assert told in shown
