@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -76,7 +76,12 @@ def read_import(path: str | Path, *, mapping: Mapping[str, str]) -> ImportTables
         raise DatasetError(f"{path.name}: holds no rows")
     columns = ColumnReaders()
     header = _header(path.name, present, mapping, columns)
-    builder = ImportBuilder(columns, header, cells_are_text=path.suffix.lower() == ".csv")
+    builder = ImportBuilder(
+        columns,
+        header,
+        cells_are_text=path.suffix.lower() == ".csv",
+        decimals=_decimal_columns(path),
+    )
     for row in read_rows(path, path.name):
         builder.add(row)
     return ImportTables(
@@ -86,6 +91,21 @@ def read_import(path: str | Path, *, mapping: Mapping[str, str]) -> ImportTables
         notes=[*header.notes, *builder.notes()],
         answers_supplied="answer" in header.known.values(),
     )
+
+
+def _decimal_columns(path: Path) -> set[str]:
+    """The columns of a Parquet file whose decimals, or lists of them, are read as their text."""
+    if path.suffix.lower() != ".parquet":
+        return set()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema: Any = pq.read_schema(path)  # pyright: ignore[reportUnknownMemberType]
+    return {
+        name
+        for name, kind in zip(schema.names, schema.types, strict=True)
+        if pa.types.is_decimal(kind.value_type if pa.types.is_list(kind) else kind)
+    }
 
 
 def _header(

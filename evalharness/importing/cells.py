@@ -59,6 +59,22 @@ def quote_value(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
+def refuse_text(value: Any, kind: str) -> None:
+    """Refuse a text, or a list with one, where the format has ``kind`` as a type of its own."""
+    items = value if is_list(value) else [value]
+    for item in items:
+        if isinstance(item, str):
+            raise CellError(f"must be {kind}, got the text {quote_value(item)}")
+
+
+def is_number_or_flag(value: str) -> bool:
+    """Whether a text spells a number, true or false as JSON does."""
+    try:
+        return isinstance(msgspec.json.decode(value), int | float)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+
+
 def text(value: Any) -> str:
     """Read a text; a number is not taken for one."""
     if isinstance(value, str):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from evalharness.importing import cells
 from evalharness.importing.cells import Cell
 from evalharness.parameters import PARAMETERS, UNBOUNDED, Parameter, Range
@@ -27,6 +29,10 @@ _EXTRA_PARAMS: dict[str, Cell] = {
     "reasoning_effort": cells.name,
     "enable_thinking": cells.boolean,
     "thinking_budget": cells.integer(0, None),
+}
+_KINDS = {
+    **dict.fromkeys(("int", "float", "floats", "money", "integer", "number"), "a number"),
+    **dict.fromkeys(("bool", "boolean"), "true or false"),
 }
 ALIASES = {"cost_usd": "cost_usd_imported"}
 PROMPT_READERS: dict[str, Cell] = {
@@ -59,7 +65,14 @@ def _integer(lowest: float | None, highest: float | None) -> Cell:
 
 
 class ColumnReaders:
-    """Readers of the cells of one file."""
+    """Readers of the cells of one file.
+
+    Attributes:
+        time_reader: reads times.
+        record, params: readers of columns of records, and of parameters.
+        readers: all of them.
+        kinds: ``a number`` or ``true or false`` of each column that holds such.
+    """
 
     def __init__(self) -> None:
         self.time_reader = cells.TimeReader()
@@ -80,6 +93,14 @@ class ColumnReaders:
             "template": cells.text,
             "label": cells.text,
         }
+        kinds = {
+            **{column.name: column.type for column in RECORDS},
+            **{p.name: p.form for p in PARAMETERS},
+            **{f"extra.{name}": "number" for name in _EXTRA_PARAMS},
+            "extra.reasoning_effort": "text",
+            "extra.enable_thinking": "boolean",
+        }
+        self.kinds = {name: _KINDS[kind] for name, kind in kinds.items() if kind in _KINDS}
 
     def _record_cell(self, name: str, kind: str) -> Cell:
         special: dict[str, Cell] = {
@@ -114,6 +135,16 @@ class ColumnReaders:
         if name.startswith("extra.") and name not in self.readers:
             self.readers[name] = self.params[name] = cells.json_value
         return name if name in self.readers else None
+
+    def advice(self, name: str, value: Any, *, cells_are_text: bool) -> str | None:
+        """What to write instead of a text that is not of its column's kind."""
+        kind = self.kinds.get(name)
+        if kind is None or not isinstance(value, str):
+            return None
+        if not cells_are_text and cells.is_number_or_flag(value):
+            return f"write {value.strip()} without quotes"
+        unknown = "leave the cell blank" if cells_are_text else "write null"
+        return f"write {kind}; where it is not known, {unknown}"
 
     def names(self) -> list[str]:
         """List every name a column can be mapped to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -11,7 +12,7 @@ from evalharness.config.parameter_values import plain_number
 from evalharness.datasets.prompts import prompt_digest
 from evalharness.datasets.rows import Row
 from evalharness.errors import DatasetError
-from evalharness.importing.cells import CellError, quote_value
+from evalharness.importing.cells import CellError, quote_value, refuse_text
 from evalharness.importing.columns import PROMPT_READERS, SETTING_COLUMNS, ColumnReaders
 from evalharness.planning.setting_labels import apply_labels, label_settings, sort_by_axes
 from evalharness.records import Prompt, Setting, Status, canonical_json, digest
@@ -62,15 +63,28 @@ class ImportBuilder:
         columns: readers of cells.
         header: what the columns mean.
         cells_are_text: the file is CSV: a blank cell is null, except that a blank ``text`` is an
-            empty text.
+            empty text, and numbers are texts. Elsewhere a text is no number.
+        decimals: columns of the file whose numbers come as texts nevertheless.
 
     """
 
-    def __init__(self, columns: ColumnReaders, header: Header, *, cells_are_text: bool) -> None:
+    def __init__(
+        self,
+        columns: ColumnReaders,
+        header: Header,
+        *,
+        cells_are_text: bool,
+        decimals: Collection[str] = (),
+    ) -> None:
         self._columns = columns
         self._known = list(header.known.items())
         self._unknown = header.unknown
         self._cells_are_text = cells_are_text
+        self._typed = {
+            theirs: columns.kinds[ours]
+            for theirs, ours in self._known
+            if ours in columns.kinds and not cells_are_text and theirs not in decimals
+        }
         self._known_columns = set(header.known.values())
         self._param_names = [name for name in columns.params if name in self._known_columns]
         self._prompt_names = [name for name in PROMPT_READERS if name in self._known_columns]
@@ -145,10 +159,15 @@ class ImportBuilder:
             if raw is None or (self._cells_are_text and raw == "" and ours != "text"):
                 continue
             try:
+                if theirs in self._typed:
+                    refuse_text(raw, self._typed[theirs])
                 values[ours] = readers[ours](raw)
             except CellError as error:
                 column = f"`{ours}`" if theirs == ours else f"`{theirs}` (`{ours}`)"
-                raise DatasetError(f"{row.location}: {column} {error}") from None
+                raise DatasetError(
+                    f"{row.location}: {column} {error}",
+                    hint=self._columns.advice(ours, raw, cells_are_text=self._cells_are_text),
+                ) from None
         return values
 
     def _default_status(self, values: dict[str, Any]) -> str:

@@ -434,6 +434,12 @@ def test_refused_csv(text: str, message: str, hint: str | None, tmp_path: Path) 
         ('{"prompt_id": "p", "text": "a", "score": NaN}', ":2:"),
         ('{"prompt_id": "p", "prompt_id": "q", "text": "a"}', "appears twice"),
         ('{"prompt_id": "p", "text": "\\ud800"}', ":2:"),
+        (
+            '{"prompt_id": "p", "text": "a", "score": "0.5"}',
+            ":2: `score` must be a number, got the text '0.5'",
+        ),
+        ('{"prompt_id": "p", "text": "a", "cost_usd": "0.5"}', ":2: `cost_usd`|the text '0.5'"),
+        ('{"prompt_id": "p", "text": "a", "chunk_times_s": [0, "1"]}', "|the text '1'"),
         ("[1]", ":2:"),
         ('{"prompt_id": "p", "text": "a", "seed": 1' + "0" * 5000 + "}", ":2:"),
         ("{broken", ":2:"),
@@ -446,6 +452,40 @@ def test_refused_jsonl(line: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         read_import(path, mapping={})
     assert all(part in caught.value.message for part in message.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("score", "0.5", "write 0.5 without quotes"),
+        ("latency_s", "fast", "write a number; where it is not known, write null"),
+        ("prompt_tokens", "12", "write 12 without quotes"),
+        ("billed_usd", "0.01", "write 0.01 without quotes"),
+        ("temperature", "0", "write 0 without quotes"),
+        ("top_k", "40", "write 40 without quotes"),
+        ("seed", "", "write a number; where it is not known, write null"),
+        ("stream", "true", "write true without quotes"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_text_is_no_number(kind: str, name: str, value: str, advice: str, tmp_path: Path) -> None:
+    """A text where a number or a flag belongs is refused with line, column and what to write."""
+    path = write(tmp_path, [{"prompt_id": "p", "text": "a", name: value}], kind)
+    with pytest.raises(DatasetError) as caught:
+        read_import(path, mapping={})
+    line = "1" if kind == "jsonl" else "row 1"
+    assert caught.value.message.startswith(f"answers.{kind}:{line}: `{name}")
+    assert f"got the text {value!r}" in caught.value.message
+    assert caught.value.hint == advice
+
+
+def test_a_csv_cell_that_is_no_number_is_refused_with_advice(tmp_path: Path) -> None:
+    """CSV cells are texts: those that spell a number are numbers, others are refused."""
+    assert column(from_csv(tmp_path, "prompt_id,score\np,0.5\n").records, "score") == [0.5]
+    with pytest.raises(DatasetError) as caught:
+        from_csv(tmp_path, "prompt_id,text,latency_s\np,a,0.5\np,a,fast\n")
+    assert caught.value.message == "answers.csv:3: `latency_s` must be a number, got 'fast'"
+    assert caught.value.hint == "write a number; where it is not known, leave the cell blank"
 
 
 def test_json_answers_and_targets(tmp_path: Path) -> None:
