@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from evalharness.config.models import SearchConfig
+
+
+class SearchResult(StrEnum):
+    """What the rates tried say about the highest rate that holds."""
+
+    BETWEEN = "between"  # a rate held, and a higher one did not
+    AT_LEAST = "at_least"  # a rate held, and none did not
+    BELOW = "below"  # a rate did not hold, and none held
+    UNMEASURED = "unmeasured"  # no point was valid
 
 
 class RateSearch:
@@ -14,6 +25,9 @@ class RateSearch:
     Noise can make a verdict wrong; the interval then is that of the verdicts, and no confidence
     interval.
 
+    A rate that the client could not measure says nothing about the server. Lower rates are tried,
+    as after one that did not hold, but it bounds nothing.
+
     Args:
         first: where to begin, requests/s.
         config: precision and bounds.
@@ -21,6 +35,7 @@ class RateSearch:
     Attributes:
         low: highest rate that held, None so far.
         high: lowest rate that did not, None so far.
+        unmeasured: rates the client could not measure, in the order tried.
         n_tried: how many verdicts were taken.
     """
 
@@ -31,43 +46,71 @@ class RateSearch:
         self._config = config
         self.low: float | None = None
         self.high: float | None = None
+        self.unmeasured: list[float] = []
         self.n_tried = 0
 
     def next_rate(self) -> float | None:
         """The rate to try next; None when the search is over."""
-        low, high, config = self.low, self.high, self._config
+        low, config = self.low, self._config
+        upper = min((r for r in (self.high, *self.unmeasured) if r is not None), default=None)
         if self.n_tried >= config.max_points:
             return None
-        if low is None and high is None:
+        if low is None and upper is None:
             return self._first
-        if high is None:
+        if upper is None:
             assert low is not None
             return None if low >= config.max_rate else _round(min(2 * low, config.max_rate))
         if low is None:
-            return None if high <= self._first * self.MIN_SHARE else _round(high / 2)
-        if high - low <= config.precision * high:
+            return None if upper <= self._first * self.MIN_SHARE else _round(upper / 2)
+        if upper - low <= config.precision * upper:
             return None
-        middle = _round((low + high) / 2)
-        return middle if low < middle < high else None
+        middle = _round((low + upper) / 2)
+        return middle if low < middle < upper else None
 
-    def observe(self, rate: float, *, holds: bool) -> None:
-        """Take the verdict on a rate."""
+    def observe(self, rate: float, *, holds: bool | None) -> None:
+        """Take the verdict on a rate; None where the client could not measure it."""
         self.n_tried += 1
-        if holds:
+        if holds is None:
+            self.unmeasured.append(rate)
+        elif holds:
             self.low = rate if self.low is None else max(self.low, rate)
         else:
             self.high = rate if self.high is None else min(self.high, rate)
 
     @property
+    def result(self) -> SearchResult:
+        """What the verdicts say."""
+        if self.low is not None:
+            return SearchResult.AT_LEAST if self.high is None else SearchResult.BETWEEN
+        return SearchResult.UNMEASURED if self.high is None else SearchResult.BELOW
+
+    @property
     def outcome(self) -> str:
         """The result, in words."""
-        if self.low is None and self.high is None:
+        if self.n_tried == 0:
             return "nothing was tried"
-        if self.low is None:
-            return f"no rate held down to {self.high:g}/s"
-        if self.high is None:
-            return f"{self.low:g}/s holds, and no higher rate was tried"
-        return f"the highest rate that holds is between {self.low:g} and {self.high:g} requests/s"
+        low, high, missing = self.low, self.high, self.unmeasured
+        if low is None and high is None:
+            return (
+                f"not measured: every point ({_rates(missing)}) is invalid because of the client, "
+                "which says nothing about the server"
+            )
+        if low is None:
+            if not missing:
+                return f"no rate held down to {high:g}/s"
+            return f"{high:g}/s does not hold; this client could not measure {_rates(missing)}"
+        if high is not None:
+            rest = f"; this client could not measure {_rates(missing)}" if missing else ""
+            return f"the highest rate that holds is between {low:g} and {high:g} requests/s{rest}"
+        if missing:
+            return f"at least {low:g}/s; above that this client could not measure"
+        return f"{low:g}/s holds, and no higher rate was tried"
+
+
+def _rates(rates: list[float]) -> str:
+    """``7.5, 15 and 30/s``."""
+    shown = [f"{rate:g}" for rate in sorted(rates)]
+    return f"{', '.join(shown[:-1])} and {shown[-1]}/s" if len(shown) > 1 else f"{shown[0]}/s"
 
 
 def _round(rate: float) -> float:

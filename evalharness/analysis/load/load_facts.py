@@ -115,11 +115,17 @@ class LoadFacts(TimeMetrics, frozen=True, kw_only=True):
     invalid: list[str]
     valid: bool
 
-    def meets_goodput(self, share: float) -> bool:
-        """Whether it is complete and valid, and a share of its requests or more met the SLO."""
-        measured = None if self.goodput is None else self.goodput.share
-        complete = self.state == MeasurementState.COMPLETE.value and self.valid
-        return complete and measured is not None and measured >= share
+    def meets_goodput(self, share: float) -> bool | None:
+        """Whether a share of its requests or more met the SLO; None where that is not known.
+
+        A measurement cut short by its own conditions, which an overrun server meets, did not. One
+        that is invalid because of the client says nothing about the server.
+        """
+        if self.state != MeasurementState.COMPLETE.value:
+            return False
+        if not self.valid or self.goodput is None or self.goodput.share is None:
+            return None
+        return self.goodput.share >= share
 
 
 def invalid_reasons(facts: LoadFacts, load: LoadConfig) -> list[str]:

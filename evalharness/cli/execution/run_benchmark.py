@@ -40,6 +40,7 @@ from evalharness.store.journal.disk_reserve import expected_answer_bytes
 if TYPE_CHECKING:
     from evalharness.analysis.load.load_facts import LoadFacts
     from evalharness.cli.execution.prepare import PreparedRun
+    from evalharness.planning.rate_search import RateSearch
 
 
 async def run_benchmark(prepared: PreparedRun, store: RunStore) -> RunSummary:
@@ -227,14 +228,16 @@ class _Benchmark:
             self._progress.print_line(search.outcome)
 
     def _report_step(
-        self, search: Any, rate: float, measurement: Measurement, goodput: float
+        self, search: RateSearch, rate: float, measurement: Measurement, goodput: float
     ) -> None:
         facts = self._measured_facts(measurement)
-        good = facts.meets_goodput(goodput)
-        search.observe(rate, holds=good)
+        holds = facts.meets_goodput(goodput)
+        search.observe(rate, holds=holds)
         share = None if facts.goodput is None else facts.goodput.share
         shown = "unknown" if share is None else f"{share:.1%}"
-        verdict = "holds" if good else "does not hold"
+        verdict = "holds" if holds else "does not hold"
+        if holds is None:
+            verdict = "not measured: the point is invalid because of the client"
         self._progress.print_line(f"{rate:g} requests/s: goodput {shown}, {verdict}")
 
     def _measured_facts(self, measurement: Measurement) -> LoadFacts:

@@ -62,7 +62,8 @@ class LoadPoint(LoadFacts, frozen=True, kw_only=True):
         settings: the settings that shared the load.
         timeline: the measurement over time; null where nothing was sent.
         parameters: what each of the settings requests; load points equal in it form one curve.
-        holds: of a step of a search, whether enough requests met the SLO; null of other points.
+        holds: of a step of a search, whether enough requests met the SLO; null where the client
+            made it invalid, and of other points.
     """
 
     label: str
@@ -78,20 +79,27 @@ class LoadSearch(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         settings: ids of the settings it is for.
         labels: their names.
-        low: the highest rate that held, requests/s; null when none did.
-        high: the lowest rate that did not, requests/s; null when all held.
+        result: ``between`` where a rate held and a higher one did not; ``at_least`` where one held
+            and none did not; ``below`` where one did not and none held; ``unmeasured`` where the
+            client made every point invalid.
+        low: the highest rate that held in a valid point, requests/s; null when none did.
+        high: the lowest rate that did not in a valid point, requests/s; null when there is none.
         rates: the rates tried, requests/s, ascending.
+        unmeasured_rates: those of them at which the client made the point invalid, which says
+            nothing about the server; ascending.
         goodput: the share of requests that had to meet the SLO.
         shown_rate: requests/s of the measurement whose records the other figures use: ``low``, or
-            the lowest rate tried.
-        outcome: a sentence.
+            the lowest rate with a valid point, or the lowest tried.
+        outcome: the result, as a sentence.
     """
 
     settings: list[str]
     labels: list[str]
+    result: str
     low: float | None
     high: float | None
     rates: list[float]
+    unmeasured_rates: list[float]
     goodput: float
     shown_rate: float
     outcome: str

@@ -235,15 +235,18 @@ def _resolve_searches(
             search.observe(rate, holds=holds)
             points[index] = structs.replace(points[index], holds=holds)
             number_at_rate[rate] = shown[index].number
-        best = search.low if search.low is not None else min(number_at_rate)
+        measured = number_at_rate.keys() - search.unmeasured
+        best = search.low if search.low is not None else min(measured or number_at_rate)
         numbers.append(number_at_rate[best])
         searches.append(
             LoadSearch(
                 settings=list(settings),
                 labels=[setting.label for setting in points[indices[0]].settings],
+                result=search.result.value,
                 low=search.low,
                 high=search.high,
                 rates=sorted(number_at_rate),
+                unmeasured_rates=sorted(search.unmeasured),
                 goodput=config.search.goodput,
                 shown_rate=best,
                 outcome=search.outcome,

@@ -168,7 +168,8 @@ def test_a_search_finds_where_the_server_is_full_and_draws_the_curve(
     rates = [p["load"]["rate"] for p in found["points"]]
     assert rates == sorted(rates)
     assert len(rates) >= 2
-    assert all(p["holds"] == (search["low"] is not None and p["load"]["rate"] <= search["low"])
+    held = search["low"] or 0
+    assert all(p["holds"] == (p["load"]["rate"] <= held if p["valid"] or p["state"] == "cut" else None)
                for p in found["points"])  # fmt: skip
     page = (tmp_path / "results" / "sat" / "report.html").read_text()
     assert "Latency against throughput" in page
@@ -180,6 +181,28 @@ def test_a_search_finds_where_the_server_is_full_and_draws_the_curve(
         "provider.emulator.workers=1", *EMULATOR,
     ))  # fmt: skip
     assert "nothing to send" in again.stderr
+
+
+def test_a_search_that_the_client_cannot_measure_says_nothing_about_the_server(
+    evalharness: Command, tmp_path: Path
+) -> None:
+    """No client is punctual to a microsecond: every point is invalid, and bounds nothing."""
+    done = evalharness(
+        "run", "load=saturation", "load.rate=40", "load.requests=10", "load.duration_s=null",
+        "load.warmup_s=0", "load.slo.latency_s=5", "load.max_delay_s=0.000001",
+        "load.search.max_points=3", "name=late",
+        *[a for a in EMULATOR if not a.startswith("load.")],
+    )  # fmt: skip
+    assert done.code == 1
+    found = load_of(evalharness, "late")
+    (search,) = found["searches"]
+    assert (search["result"], search["low"], search["high"]) == ("unmeasured", None, None)
+    assert search["unmeasured_rates"] == search["rates"] == [10, 20, 40]
+    assert [p["holds"] for p in found["points"]] == [None] * 3
+    page = (tmp_path / "results" / "late" / "report.html").read_text()
+    for shown in (done.stdout, page):
+        assert search["outcome"] in " ".join(shown.split())
+    assert "40 requests/s: goodput 100.0%, not measured: the point is invalid" in done.stderr
 
 
 def test_a_late_client_is_told_and_fails_the_command(evalharness: Command) -> None:

@@ -39,7 +39,8 @@ def test_one_load_point_makes_no_curve() -> None:
 
 def test_a_search_is_drawn_at_its_reported_rate() -> None:
     search = LoadSearch(
-        settings=["s"], labels=["model=m"], low=10.0, high=20.0, rates=[10.0, 20.0], goodput=0.95,
+        settings=["s"], labels=["model=m"], result="between", low=10.0,
+        high=20.0, rates=[10.0, 20.0], unmeasured_rates=[], goodput=0.95,
         shown_rate=10.0, outcome="",
     )  # fmt: skip
     every, reported = (

@@ -61,7 +61,8 @@ def test_sentences_name_errors_retries_misses_and_searches() -> None:
                "of": 9, "unjudged": 2}  # fmt: skip
     error = {"error_kind": "rate_limited", "http_status": 429, "attempts": 2}
     search = LoadSearch(
-        settings=["s"], labels=["model=m"], low=8.0, high=9.0, rates=[8.0, 9.0], goodput=0.95,
+        settings=["s"], labels=["model=m"], result="between", low=8.0,
+        high=9.0, rates=[8.0, 9.0], unmeasured_rates=[], goodput=0.95,
         shown_rate=8.0, outcome="8/s holds",
     )  # fmt: skip
     report = report_of(
