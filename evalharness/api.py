@@ -110,7 +110,7 @@ class RunFrames(Run):
             baseline: the value to compare with; None takes the lowest number or the first value.
             metrics: such as ``["score", "agreement"]``; None is all that have values.
             margin: also test equivalence of shares within ± this much.
-            seed: of permutations and resampling.
+            seed: of sign patterns and shuffles.
 
         Returns:
             Columns: ``metric``, ``a`` and ``b`` (setting ids, or axis values when pooled over other

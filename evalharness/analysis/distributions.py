@@ -11,11 +11,10 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from evalharness.analysis import stats
 from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Floats, narrow
 from evalharness.analysis.data.frame import RunFrame
-from evalharness.analysis.data.json_values import interval, number
+from evalharness.analysis.data.json_values import amount_interval, number
 from evalharness.analysis.data.metrics import AMOUNT_METRICS
 from evalharness.analysis.data.statuses import ERROR, TRUNCATED
 
@@ -131,7 +130,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         return self.bin_s * len(self.bins)
 
 
-def distributions(frame: RunFrame, *, seed: int = 0) -> list[Distribution]:
+def distributions(frame: RunFrame) -> list[Distribution]:
     """Describe the distributions of each setting, in the frame's order."""
     settings = [frame.rows_of(s) for s in range(len(frame.setting_ids))]
 
@@ -152,7 +151,7 @@ def distributions(frame: RunFrame, *, seed: int = 0) -> list[Distribution]:
             completion_tokens=tokens[s],
             agreement=_tally(prompts["agreement"][:, s]),
             agreement_answer=_tally(prompts["agreement_answer"][:, s]),
-            means={m: _mean(frame, prompts[m][:, s], seed) for m in AMOUNT_METRICS},
+            means={m: _mean(frame, prompts[m][:, s]) for m in AMOUNT_METRICS},
         )
         for s, setting_id in enumerate(frame.setting_ids)
     ]
@@ -220,10 +219,10 @@ def _tally(values: Floats) -> list[tuple[float, int]]:
     return [(float(v), int(n)) for v, n in zip(distinct, counts, strict=True)]
 
 
-def _mean(frame: RunFrame, values: Floats, seed: int) -> MeanOverPrompts:
+def _mean(frame: RunFrame, values: Floats) -> MeanOverPrompts:
     known = values[np.isfinite(values)]
-    ends = stats.mean_ci(values, clusters=frame.clusters, scale="real", seed=seed)
-    return MeanOverPrompts(mean=_average(values), ci95=interval(ends), n=len(known))
+    ends = amount_interval(values, frame.clusters)
+    return MeanOverPrompts(mean=_average(values), ci95=ends, n=len(known))
 
 
 def _average(values: Floats) -> float | None:

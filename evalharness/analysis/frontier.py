@@ -2,7 +2,7 @@
 
 A setting is *beaten* when another is at least as good in everything and better in something. What
 is left is the frontier (the Pareto set). Point estimates decide: two settings whose intervals
-overlap may both be on the frontier; ``compare`` tests whether they really differ.
+overlap may both be on the frontier; ``compare`` tests whether they differ.
 """
 
 from __future__ import annotations

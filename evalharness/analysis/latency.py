@@ -1,7 +1,7 @@
 """Latency by setting, in seconds.
 
 Only delivered answers count (no errors), without the time in the client's own queue. Percentiles
-interpolate linearly.
+interpolate linearly. What is independent is the prompt (or its cluster), not its repeats.
 """
 
 from __future__ import annotations
@@ -10,24 +10,28 @@ import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.data.encode import Floats
+from evalharness.analysis.data.encode import Floats, Ints
 from evalharness.analysis.data.frame import RunFrame
 
 ENOUGH_FOR_P99 = 100  # with fewer samples a 99th percentile depends on a single one
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 class PercentileIntervals(msgspec.Struct, frozen=True, kw_only=True):
-    """95 % intervals of percentiles, from order statistics (see :func:`.stats.percentile_ci`).
+    """95 % intervals of percentiles (see :mod:`.stats.quantile_intervals`).
 
-    Samples count as independent, which repeats sent at the same time are not quite.
+    The unit is the prompt, or its cluster: repeats count as independent only as far as they differ
+    as much as prompts do.
 
     Attributes:
-        p50, p95: ``[low, high]`` in seconds; an end is null where there are too few samples to
-            bound it.
+        p50, p95, p99: ``[low, high]`` in seconds; an end is null where too few independent samples
+            bound it: a p95 takes 72 for both ends, a p99 368. ``p99`` is null where the
+            percentile is.
     """
 
     p50: list[float | None] | None
     p95: list[float | None] | None
+    p99: list[float | None] | None = None
 
 
 class Durations(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,28 +56,39 @@ class Durations(msgspec.Struct, frozen=True, kw_only=True):
 _NO_DURATIONS = Durations(p50=None, p95=None, p99=None, mean=None, n=0, ci95=None)
 
 
-def describe_durations(values: Floats) -> Durations:
-    """Describe durations in seconds; NaN are unknown and left out."""
-    known = values[~np.isnan(values)]
+def describe_durations(values: Floats, units: Ints) -> Durations:
+    """Describe durations.
+
+    Args:
+        values: in seconds; NaN are unknown and left out.
+        units: the number of the prompt (or cluster) of each, from 0.
+    """
+    is_known = ~np.isnan(values)
+    known = values[is_known]
     if not len(known):
         return _NO_DURATIONS
-    p50, p95, p99 = np.quantile(known, [0.5, 0.95, 0.99]).tolist()
+    shown = {k: q for k, q in SHARES.items() if k != "p99" or len(known) >= ENOUGH_FOR_P99}
+    codes = units[is_known]
+    figures = dict(
+        zip(
+            shown,
+            stats.quantiles(known, codes, int(codes.max()) + 1, list(shown.values())),
+            strict=True,
+        )
+    )
+    p99 = figures.get("p99")
     return Durations(
-        p50=p50,
-        p95=p95,
-        p99=p99 if len(known) >= ENOUGH_FOR_P99 else None,
+        p50=figures["p50"].value,
+        p95=figures["p95"].value,
+        p99=None if p99 is None else p99.value,
         mean=float(known.mean()),
         n=len(known),
-        ci95=PercentileIntervals(p50=_ends(known, 50.0), p95=_ends(known, 95.0)),
+        ci95=PercentileIntervals(**{k: [f.low, f.high] for k, f in figures.items()}),
     )
-
-
-def _ends(known: Floats, q: float) -> list[float | None] | None:
-    ends = stats.percentile_ci(known, q)
-    return None if ends is None else list(ends)
 
 
 def latency(frame: RunFrame, column: str = "latency_s") -> list[Durations]:
     """Describe ``latency_s`` or ``ttft_s`` of each setting."""
-    values = frame.usable_values(column)
-    return [describe_durations(values[frame.rows_of(s)]) for s in range(len(frame.setting_ids))]
+    values, units = frame.usable_values(column), frame.unit_of_prompt
+    rows = [frame.rows_of(s) for s in range(len(frame.setting_ids))]
+    return [describe_durations(values[part], units[frame.prompt[part]]) for part in rows]

@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.agreement.agreement import ClusterInterval, cluster_interval
 from evalharness.analysis.data import json_values
 from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Floats, Ints
@@ -50,8 +49,8 @@ class ScoreSummary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         mean: mean over prompts of the mean over their scored repeats, in [0, 1]; null when
             nothing is scored.
-        ci95: ``[low, high]`` of it over prompts; null where it is undefined.
-        ci95_clusters: the same with whole clusters as the unit; absent where prompts name none.
+        ci95: ``[low, high]`` of it over prompts, or over whole clusters where prompts name one;
+            null where it is undefined.
         pass_hat_k: chance that k repeats are all right, by k from 1 to the most usable repeats;
             prompts with fewer scored repeats are left out of that k, null when none is left.
         pass_at_k: chance that any of k repeats is right, likewise.
@@ -65,7 +64,6 @@ class ScoreSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     mean: float | None
     ci95: list[float] | None
-    ci95_clusters: ClusterInterval = msgspec.UNSET
     pass_hat_k: dict[str, float | None]
     pass_at_k: dict[str, float | None]
     g_pass_at_k: dict[str, dict[str, float | None]]
@@ -100,8 +98,7 @@ def quality(frame: RunFrame, scorer: str | None = None) -> list[ScoreSummary]:
         out.append(
             ScoreSummary(
                 mean=json_values.mean(means[:, s]),
-                ci95=json_values.mean_interval(means[:, s]),
-                ci95_clusters=cluster_interval(frame, means[:, s]),
+                ci95=json_values.share_interval(means[:, s], frame.clusters),
                 pass_hat_k=hat,
                 pass_at_k=at,
                 g_pass_at_k=g_pass_curves(counts, max_k),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from evalharness.analysis import stats
 from evalharness.analysis.agreement.agreement import (
     Agreement,
     Sensitivity,
@@ -57,12 +58,13 @@ class SettingSummary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         setting_id: of the setting.
         label: its name.
-        params: the parameters it sends, by name.
+        params: the parameters it sends, by name; those under `extra` as `extra.NAME`.
         axes: its value on each swept axis.
         prompts: prompts with a trial.
         trials: records.
         availability: share of trials with an output, in [0, 1]; null without trials.
-        availability_ci95: ``[low, high]`` of it (Wilson); null without trials.
+        availability_ci95: ``[low, high]`` of it, with the prompt (or its cluster) as the unit; null
+            without trials.
         status: trials by status.
         status_share: share of trials by status, in [0, 1]; null without trials.
         unparsed: the outputs without an answer; null when no answers are extracted.
@@ -172,7 +174,7 @@ def _trials(frame: RunFrame, setting: int) -> _TrialCounts:
         prompts=int(np.count_nonzero(np.bincount(frame.prompt[rows]))),
         trials=trials,
         availability=usable / trials if trials else None,
-        availability_ci95=json_values.share_interval(usable, trials),
+        availability_ci95=_availability_interval(frame, rows),
         status=dict(zip(STATUSES, counts, strict=True)),
         status_share={
             name: count / trials if trials else None
@@ -180,6 +182,18 @@ def _trials(frame: RunFrame, setting: int) -> _TrialCounts:
         },
         unparsed=_unparsed(frame, rows),
     )
+
+
+def _availability_interval(frame: RunFrame, rows: slice) -> list[float] | None:
+    """The interval of the share of trials with an output; errors may come by prompt."""
+    prompt = frame.prompt[rows]
+    unit = prompt if frame.clusters is None else frame.clusters[prompt]
+    sizes = np.bincount(unit).astype(np.float64)
+    sums = np.bincount(unit, frame.usable[rows]).astype(np.float64)
+    tried = sizes > 0
+    if not tried.any():
+        return None
+    return json_values.interval(stats.ratio_ci(sums[tried], sizes[tried], scale="share"))
 
 
 def _unparsed(frame: RunFrame, rows: slice) -> AnswerGaps | None:

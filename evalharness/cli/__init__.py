@@ -53,7 +53,7 @@ from evalharness.process.tuning import fewer_collections, limit_blas_threads
 
 _OVERVIEW = """\
 Batch evaluation and benchmarking for chat-completion APIs: how repeatable, how good, how fast,
-at what cost, and which settings really differ.
+at what cost, and which differences are detected.
 
   evalharness run                       the quickstart sweep on the embedded local model
   evalharness report quickstart         its tables again

@@ -200,7 +200,7 @@ def _rows(table: Any) -> Iterator[dict[str, Any]]:
 
 def _json_value(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
+        return float(value)  # a number, as import wants it; exact to 15 digits
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, bytes):
@@ -217,4 +217,6 @@ def _cell(value: Any, *, raw: bool) -> Any:
         return "true" if value else "false"
     if isinstance(value, list | dict):
         return json.dumps(value)
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
     return value if isinstance(value, int | float) else _json_value(value)

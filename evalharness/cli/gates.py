@@ -38,12 +38,6 @@ class Gate(msgspec.Struct, frozen=True):
         return f"{value:.4g}" if self.total is None else f"{Decimal(repr(value)).normalize():f}"
 
 
-def _score_bounds(row: SettingSummary) -> Sequence[float | None] | None:
-    """The interval of the mean score; by clusters, where prompts name them."""
-    clusters = row.score.ci95_clusters
-    return row.score.ci95 if clusters is msgspec.UNSET else clusters
-
-
 def _known_cost(costs: Sequence[SettingCost]) -> Decimal | None:
     """What settings cost: the larger, for each, of what was computed and what was billed.
 
@@ -91,7 +85,7 @@ GATES: tuple[Gate, ...] = (
         "min_score",
         "mean score",
         lambda r: r.score.mean,
-        _score_bounds,
+        lambda r: r.score.ci95,
         least=True,
         unknown="no record has a score",
         share=True,
@@ -261,9 +255,9 @@ def check_gate(
     if confident:
         bound = None if bounds is None else bounds[0 if gate.least else 1]
         if bound is None:  # an interval that is undefined proves nothing
-            reason = "too few values for a 95 % interval"
+            end = "lower" if gate.least else "upper"
+            reason = f"too few independent prompts for the {end} end of a 95 % interval"
             return Verdict(gate, label, limit, value, None, holds=False, reason=reason)
-        # A t interval of few prompts may reach beyond what a share can be.
         checked = bound = min(1.0, max(0.0, bound)) if gate.share else bound
     margin = checked - limit if gate.least else limit - checked
     holds = margin >= -_ROUNDING * (1.0 if gate.share else limit)

@@ -61,9 +61,18 @@ class JudgeableOutputs:
             for row in settings.select(["setting_id", "label"]).to_pylist()
         }
         self._records = plan.select(run.table("records", _COLUMNS))
+        self._clusters = {
+            str(row["prompt_id"]): str(row["cluster"] or row["prompt_id"])
+            for row in prompts.select(["prompt_id", "cluster"]).to_pylist()
+        }
         self._prompt_content = {
             row["prompt_id"]: _prompt_content(row) for row in prompts.to_pylist()
         }
+
+    @property
+    def clusters(self) -> dict[str, str]:
+        """The cluster of each prompt by its id; a prompt without one is alone in its own."""
+        return self._clusters
 
     def unique(self) -> list[Output]:
         """Every output once, in the order of prompts as recorded."""

@@ -13,7 +13,12 @@ from evalharness.report.sections import (
 )
 from evalharness.report.sections.attempts.section import ATTEMPTS, ERRORS, TIMELINE
 from evalharness.report.sections.breakdowns.section import BREAKDOWNS
-from evalharness.report.sections.comparisons.section import COMPARISONS, NOT_COMPARABLE, TRENDS
+from evalharness.report.sections.comparisons.section import (
+    COMPARISONS,
+    HEADLINE_LINES,
+    NOT_COMPARABLE,
+    TRENDS,
+)
 from evalharness.report.sections.distributions.section import DISTRIBUTIONS
 from evalharness.report.sections.headline.section import HEADLINE
 from evalharness.report.sections.judges.section import JUDGES
@@ -40,6 +45,7 @@ SECTIONS: tuple[Section[Any], ...] = (
     COMPARISONS,
     NOT_COMPARABLE,
     TRENDS,
+    HEADLINE_LINES,
     effects.EFFECTS,
     JUDGES,
     LEAST_STABLE,

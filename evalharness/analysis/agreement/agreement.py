@@ -18,9 +18,6 @@ from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.statuses import EMPTY, REFUSED, TRUNCATED
 from evalharness.analysis.data.variants import VariantCounts
 
-#: An interval over whole clusters: absent where prompts name none, null where it is undefined.
-ClusterInterval = list[float] | None | msgspec.UnsetType
-
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     """How far the repeats of a setting agree, in their texts or in their answers.
@@ -29,12 +26,12 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         pairwise: chance that two repeats of a prompt agree, mean over prompts.
-        ci95: ``[low, high]`` of it over prompts; null where it is undefined.
-        ci95_clusters: the same with whole clusters as the unit; absent where prompts name none.
+        ci95: ``[low, high]`` of it over prompts, or over whole clusters where prompts name one;
+            null where it is undefined.
         tar: total agreement rate by k, from 2 to ``n``: chance that k repeats are all equal, mean
             over the prompts that have k.
         tar_at_n: share of prompts whose ``n`` repeats are all equal.
-        tar_at_n_ci95: ``[low, high]`` of it (Wilson).
+        tar_at_n_ci95: ``[low, high]`` of it, as ``ci95``.
         n: the largest number of usable repeats of a prompt.
         prompts: prompts with at least two usable repeats.
         tar_prompts: prompts with at least k usable repeats, by k.
@@ -47,7 +44,6 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
 
     pairwise: float | None
     ci95: list[float] | None
-    ci95_clusters: ClusterInterval = msgspec.UNSET
     tar: dict[str, float | None]
     tar_at_n: float | None
     tar_at_n_ci95: list[float] | None
@@ -101,15 +97,13 @@ def agreement(frame: RunFrame, counts: VariantCounts | None) -> list[Agreement]:
         n = int(max_repeats[s])
         ks = range(2, n + 1)
         tar = {str(k): json_values.number(rates[k - 2][s]) for k in ks}
-        with_n = int(prompts[n - 2][s]) if n >= 2 else 0
         out.append(
             Agreement(
                 pairwise=json_values.mean(pairwise[s]),
-                ci95=json_values.mean_interval(pairwise[s]),
-                ci95_clusters=cluster_interval(frame, pairwise[s]),
+                ci95=json_values.share_interval(pairwise[s], frame.clusters),
                 tar=tar,
                 tar_at_n=tar[str(n)] if n >= 2 else None,
-                tar_at_n_ci95=json_values.share_interval(int(unanimous[s]), with_n),
+                tar_at_n_ci95=json_values.share_interval(unanimous[s], frame.clusters),
                 n=n,
                 prompts=int(np.count_nonzero(~np.isnan(pairwise[s]))),
                 tar_prompts={str(k): int(prompts[k - 2][s]) for k in ks},
@@ -139,18 +133,16 @@ def _max_repeats(frame: RunFrame, n: Ints) -> Ints:
     return n.reshape(len(frame.setting_ids), len(frame.prompt_ids)).max(axis=1, initial=0)
 
 
-def _unanimous(frame: RunFrame, counts: VariantCounts, max_repeats: Ints) -> Ints:
-    """How many prompts of each setting gave one output in all of N repeats."""
-    setting = frame.setting_of_cell[counts.cell]
-    all_repeats = counts.count == max_repeats[setting]
-    return np.bincount(setting[all_repeats], minlength=len(frame.setting_ids))
+def _unanimous(frame: RunFrame, counts: VariantCounts, max_repeats: Ints) -> Floats:
+    """Whether a prompt gave one output in all of N repeats: 1 or 0; NaN with fewer repeats.
 
-
-def cluster_interval(frame: RunFrame, values: Floats) -> ClusterInterval:
-    """Return the interval over whole clusters; unset where prompts name none."""
-    if frame.clusters is None:
-        return msgspec.UNSET
-    return json_values.mean_interval(values, clusters=frame.clusters)
+    One row a setting, one column a prompt; NaN everywhere where N is 1.
+    """
+    all_repeats = max_repeats[frame.setting_of_cell]
+    same = np.zeros(frame.cells)
+    same[counts.cell[counts.count == all_repeats[counts.cell]]] = 1.0
+    complete = (counts.n == all_repeats) & (all_repeats >= 2)
+    return _by_setting(frame, np.where(complete, same, np.nan))
 
 
 def sensitivity(frame: RunFrame) -> list[Sensitivity]:

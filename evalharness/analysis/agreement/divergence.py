@@ -2,8 +2,8 @@
 
 Comparing texts is the only work here that grows with their length, so it is bounded: a setting
 with more unequal pairs of repeats than its share of :data:`MAX_PAIRS` is described by a seeded
-random sample of them, and edit distances stop when :data:`EDIT_WORK` is spent. ``pairs`` and
-``sampled`` say what was compared.
+random sample of them, and edit distances stop when :data:`EDIT_WORK` is spent. ``pairs``,
+``edit_pairs`` and ``sampled`` say what was compared.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
         edit_pairs: pairs it was measured for.
         unequal_pairs: pairs of repeats that differ.
         pairs: of these, how many were compared.
-        sampled: whether not all of them were.
+        sampled: whether any figure but ``first_difference_tokens`` is based on fewer pairs than
+            ``unequal_pairs``.
     """
 
     first_difference_chars: float | None
@@ -150,7 +151,7 @@ def _describe_pairs(
         edit_pairs=len(edits),
         unequal_pairs=total,
         pairs=len(pairs),
-        sampled=len(pairs) < total,
+        sampled=min(len(pairs), len(edits)) < total,
     )
 
 

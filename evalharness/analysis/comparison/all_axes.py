@@ -8,6 +8,7 @@ from typing import NamedTuple
 from evalharness.analysis import stats
 from evalharness.analysis.comparison.compare import Comparisons
 from evalharness.analysis.comparison.comparison import Comparison
+from evalharness.analysis.comparison.leaders import Leaders, LeaderSearch
 from evalharness.analysis.comparison.matching import SettingPair, find_pairs
 from evalharness.analysis.comparison.trends import Trend, Trends
 from evalharness.analysis.data.frame import RunFrame
@@ -16,15 +17,19 @@ from evalharness.errors import ConfigError
 
 
 class RunComparisons(NamedTuple):
-    """Comparisons and trends along the axes of a run.
+    """Comparisons, trends and leaders of a run, whose lines in the headline are tested together.
 
     Attributes:
         comparisons, trends: as :func:`.compare.compare` and :func:`.trends.trends` give them.
+        leaders: as :func:`.leaders.leaders` gives them.
+        headline_lines: how many differences the headline speaks of, detected or not.
         not_comparable: axes along which no two settings differ in that axis alone, with the reason.
     """
 
     comparisons: list[Comparison]
     trends: list[Trend]
+    leaders: dict[str, Leaders | None]
+    headline_lines: int
     not_comparable: dict[str, str]
 
 
@@ -43,5 +48,14 @@ def compare_all_axes(frame: RunFrame, axes: Sequence[str]) -> RunComparisons:
     comparisons, trends = Comparisons(joined, pairs, flips), Trends(joined, list(pairs), flips)
     comparisons.add_metrics()
     trends.add_metrics()
-    p = flips.p()
-    return RunComparisons(comparisons.rows(p), trends.rows(p), not_comparable)
+    search = LeaderSearch(frame, flips)
+    compared, sloping = comparisons.headline_columns(), trends.headline_columns()
+    joint = stats.joint_tests([*compared, *sloping], search.rankings())
+    tests = flips.tests()
+    return RunComparisons(
+        comparisons.rows(tests, joint.columns[: len(compared)].tolist()),
+        trends.rows(tests, joint.columns[len(compared) :].tolist()),
+        search.leaders(tests, joint.contrasts),
+        len(joint.columns) + sum(len(p) for p in joint.contrasts),
+        not_comparable,
+    )

@@ -9,23 +9,24 @@ Benjamini-Hochberg beyond (such a grid explores; it does not confirm).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
+from msgspec import structs
 
 from evalharness.analysis import stats
-from evalharness.analysis.comparison.comparison import SIGNIFICANCE_LEVEL, Comparison
-from evalharness.analysis.comparison.comparison_rows import MetricContext, untested_row
+from evalharness.analysis.comparison.comparison import SIGNIFICANCE_LEVEL, Comparison, at_least
+from evalharness.analysis.comparison.comparison_rows import MetricContext, UntestedRow, untested_row
 from evalharness.analysis.comparison.comparison_text import comparison_line
 from evalharness.analysis.comparison.matching import RUN, SettingPair, find_pairs
 from evalharness.analysis.comparison.paired_metric import MetricMatrix, PairedMetric
 from evalharness.analysis.comparison.percentiles import Percentiles
 from evalharness.analysis.data.frame import RunFrame
-from evalharness.analysis.data.join_runs import Floats, JoinedRuns
-from evalharness.analysis.data.json_values import number
-from evalharness.analysis.data.metrics import METRICS
+from evalharness.analysis.data.join_runs import JoinedRuns
+from evalharness.analysis.data.json_values import interval, number
+from evalharness.analysis.data.metrics import AMOUNT_METRICS, METRICS
 
 HOLM_UP_TO = 20
 
@@ -50,7 +51,7 @@ def compare(
         metrics: names as in :data:`~evalharness.analysis.data.metrics.METRICS`, or ``score.NAME``;
             those without any value are left out.
         margin: when given, shares are also tested for equivalence within ± this much (0.02: 2 pp).
-        seed: of permutations and resampling: equal seeds give equal bits.
+        seed: of sign patterns: equal seeds give equal bits.
         draws: sign patterns where not all can be enumerated.
 
     Returns:
@@ -63,8 +64,8 @@ def compare(
     joined = JoinedRuns.of({"": frames} if isinstance(frames, RunFrame) else frames)
     flips = stats.SignFlips(clusters=joined.clusters, seed=seed, draws=draws)
     comparisons = Comparisons(joined, {by: find_pairs(joined.columns, by, baseline)}, flips)
-    comparisons.add_metrics(metrics, margin=margin, seed=seed)
-    return comparisons.rows(flips.p())
+    comparisons.add_metrics(metrics, margin=margin)
+    return comparisons.rows(flips.tests())
 
 
 def compare_runs(
@@ -81,16 +82,18 @@ def compare_runs(
 
 
 class _PendingRow(NamedTuple):
-    """A comparison without its p values, and their columns among the sign flips.
+    """A comparison without its tests, and their columns among the sign flips.
 
-    ``p`` is None where the row has a p value already (McNemar), ``errors_as_failures`` where no
-    error is counted as 0.
+    ``errors_as_failures`` is None where no error is counted as 0, ``ratio`` where the metric has
+    none, ``units`` where the row is not in the headline.
     """
 
     row: Comparison
-    p: int | None
+    difference: int
     missing: int
     errors_as_failures: int | None
+    ratio: int | None
+    units: stats.UnitDifferences | None
 
 
 class Comparisons:
@@ -110,47 +113,87 @@ class Comparisons:
         self._flips = flips
         self._pending: dict[str, list[_PendingRow]] = {axis: [] for axis in pairs}
 
-    def add_metrics(
-        self, metrics: Sequence[str] = METRICS, *, margin: float | None = None, seed: int = 0
-    ) -> None:
+    def add_metrics(self, metrics: Sequence[str] = METRICS, *, margin: float | None = None) -> None:
         """Add the comparisons in some metrics; arguments as of :func:`compare`."""
         for metric in metrics:
             # The matrices of one metric are freed before those of the next.
             matrix = MetricMatrix.of(self._joined, metric)
             if matrix is None:
                 continue
-            context = MetricContext(self._joined, Percentiles(self._joined, metric), margin, seed)
+            context = MetricContext(self._joined, Percentiles(self._joined, metric), margin)
             for axis, pairs in self._pairs.items():
+                any_pooled = any(pair.pooled for pair in pairs)
                 for pair in pairs:
                     paired = PairedMetric.of(pair, matrix)
-                    self._pending[axis].append(self._compare_pair(axis, paired, context))
+                    untested = untested_row(axis.removeprefix("params."), paired, context)
+                    in_headline = pair.pooled or not any_pooled
+                    self._pending[axis].append(self._add_tests(untested, in_headline=in_headline))
 
-    def _compare_pair(self, axis: str, paired: PairedMetric, context: MetricContext) -> _PendingRow:
-        untested = untested_row(axis.removeprefix("params."), paired, context)
-        strict = None if untested.strict is None else self._flips.add(untested.strict)
-        p = None if untested.row.mcnemar is not None else self._flips.add(paired.differences)
-        return _PendingRow(untested.row, p, self._flips.add(untested.missing), strict)
+    def _add_tests(self, untested: UntestedRow, *, in_headline: bool) -> _PendingRow:
+        row, strict, logs = untested.row, untested.strict, untested.log_ratios
+        bounded = row.metric not in AMOUNT_METRICS
+        return _PendingRow(
+            row,
+            self._flips.add(untested.differences, bounded=bounded, p=row.p),
+            self._flips.add(untested.missing),
+            None if strict is None else self._flips.add(strict),
+            None if logs is None else self._flips.add(logs, bounded=False),
+            self._flips.units_of(untested.differences) if in_headline else None,
+        )
 
-    def rows(self, p: Floats) -> list[Comparison]:
-        """All rows, axis by axis; ``p`` are the p values of the sign flips."""
-        return [row for pending in self._pending.values() for row in _finish_rows(pending, p)]
+    def headline_columns(self) -> list[stats.UnitDifferences]:
+        """The differences that the headline of a report speaks of, by unit."""
+        rows = (row for pending in self._pending.values() for row in pending)
+        return [row.units for row in rows if row.units is not None]
+
+    def rows(
+        self, tests: stats.FlipTests, headline: Sequence[float] | None = None
+    ) -> list[Comparison]:
+        """All rows, axis by axis.
+
+        Args:
+            tests: of the sign flips.
+            headline: p values of :meth:`headline_columns`, adjusted for all lines of the headline;
+                None outside of a report.
+        """
+        left = iter(headline or ())
+        finished: list[Comparison] = []
+        for pending in self._pending.values():
+            rows = _finish_rows(pending, tests)
+            if headline is not None:
+                rows = [
+                    row
+                    if p.units is None
+                    else structs.replace(row, p_headline=at_least(row.p, next(left)))
+                    for row, p in zip(rows, pending, strict=True)
+                ]
+            finished += rows
+        return finished
 
 
-def _finish_rows(pending: Sequence[_PendingRow], p: Floats) -> list[Comparison]:
-    """The comparisons along one axis with their p values and sentences."""
-    rows = _adjust([_with_p_values(comparison, p) for comparison in pending])
-    return [msgspec.structs.replace(row, sentence=comparison_line(row)) for row in rows]
+def _finish_rows(pending: Sequence[_PendingRow], tests: stats.FlipTests) -> list[Comparison]:
+    """The comparisons along one axis with their tests and sentences."""
+    rows = _adjust([_with_tests(comparison, tests) for comparison in pending])
+    return [structs.replace(row, sentence=comparison_line(row)) for row in rows]
 
 
-def _with_p_values(pending: _PendingRow, p: Floats) -> Comparison:
-    row, missing, strict = pending.row, number(p[pending.missing]), pending.row.errors_as_failures
+def _with_tests(pending: _PendingRow, tests: stats.FlipTests) -> Comparison:
+    row, missing = pending.row, number(tests.p[pending.missing])
+    strict, ratio = row.errors_as_failures, row.ratio
     if strict is not None and pending.errors_as_failures is not None:
-        strict = msgspec.structs.replace(strict, p=number(p[pending.errors_as_failures]))
-    differs = missing is not None and missing < SIGNIFICANCE_LEVEL
-    return msgspec.structs.replace(
+        column = pending.errors_as_failures
+        ends = interval(tests.interval(column))
+        strict = structs.replace(strict, p=number(tests.p[column]), ci95=ends)
+    if ratio is not None and pending.ratio is not None:
+        logs = tests.interval(pending.ratio)
+        ends = None if logs is None else interval((math.exp(logs[0]), math.exp(logs[1])))
+        ratio = structs.replace(ratio, ci95=ends)
+    return structs.replace(
         row,
-        p=row.p if pending.p is None else number(p[pending.p]),
-        missing=msgspec.structs.replace(row.missing, p=missing, differs=differs),
+        p=number(tests.p[pending.difference]),
+        ci95=interval(tests.interval(pending.difference)),
+        ratio=ratio,
+        missing=structs.replace(row.missing, p=missing),
         errors_as_failures=strict,
     )
 
@@ -165,9 +208,14 @@ def _adjust(rows: Sequence[Comparison]) -> list[Comparison]:
         p = np.array([np.nan if rows[i].p is None else rows[i].p for i in indices])
         few = len(indices) <= HOLM_UP_TO
         values, _ = (stats.holm if few else stats.benjamini_hochberg)(p)
-        for index, value in zip(indices, values, strict=True):
-            adjusted[index] = msgspec.structs.replace(
+        lost = [np.nan if rows[i].missing.p is None else rows[i].missing.p for i in indices]
+        for index, value, loss in zip(
+            indices, values, stats.holm(np.array(lost, np.float64))[0], strict=True
+        ):
+            differs = bool(loss < SIGNIFICANCE_LEVEL)
+            adjusted[index] = structs.replace(
                 rows[index],
+                missing=structs.replace(rows[index].missing, differs=differs),
                 p_adjusted=number(value),
                 adjustment="holm" if few else "benjamini-hochberg",
                 family=int(np.isfinite(p).sum()),

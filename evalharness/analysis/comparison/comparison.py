@@ -7,11 +7,14 @@ from typing import Any, Literal
 import msgspec
 
 from evalharness.analysis.data.json_values import JsonValues
-from evalharness.analysis.data.metrics import is_share
-from evalharness.analysis.stats.design import MIN_PROMPTS
 
 #: Below this an adjusted p value counts as a difference.
 SIGNIFICANCE_LEVEL = 0.05
+
+
+def at_least(p: float | None, joint: float) -> float:
+    """A joint p value, which is never below that of the comparison for itself."""
+    return joint if p is None else max(p, joint)
 
 
 def is_significant(p_adjusted: float | None) -> bool:
@@ -54,7 +57,7 @@ class MissingShares(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         a, b: their share on each side, 0 to 1, the mean over prompts; null without trials.
         p: p value of the difference of the shares, not adjusted; null where it is undefined.
-        differs: whether p is below .05.
+        differs: whether p is below .05 after Holm's adjustment for the family.
     """
 
     a: float | None
@@ -137,16 +140,19 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         also_differs: what else differs between the sides, such as the model of a provider.
         difference: mean over the prompts of a minus b, in the unit of the metric; null where no
             prompt has a value on both sides.
-        ci95: 95 % interval of the difference; null where it is undefined.
+        ci95: 95 % interval of the difference, not adjusted; null where it is undefined.
         p: p value of ``test``; null where it is undefined.
         p_adjusted: p value adjusted over the family; null where p is.
+        p_headline: p value adjusted over all lines of the headline of the report, which decides
+            whether it is one of the detected differences there; null for rows that are not in the
+            headline, and outside of a report.
         test: name of the test.
         n: prompts with a value on both sides.
         repeats: largest number of usable repeats behind a value of side a, and of side b.
-        mde: smallest difference detected with 80 % power, in the unit of the metric; null where
-            there is neither a spread nor a bound.
-        mde_from: ``spread`` of the differences, or, where they are all equal, a ``bound`` of it;
-            null where mde is.
+        mde: smallest difference that the test detects with 80 % chance, in the unit of the metric;
+            null where there is neither a spread nor a bound, and where it detects none.
+        mde_from: ``spread`` of the differences; a ``bound`` of it where they are all equal;
+            ``none`` where no difference can be detected; null where neither is known.
         a_mean, b_mean: mean over the prompts of each side, in the unit of the metric; null where no
             prompt has a value on both sides.
         wins, losses, ties: prompts in which a is higher than, lower than and equal to b.
@@ -186,11 +192,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     ci95: list[float] | None
     p: float | None
     p_adjusted: float | None = None
+    p_headline: float | None = None
     test: str
     n: int
     repeats: tuple[int, int]
     mde: float | None
-    mde_from: Literal["spread", "bound"] | None
+    mde_from: Literal["spread", "bound", "none"] | None
     a_mean: float | None
     b_mean: float | None
     wins: int
@@ -209,9 +216,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str = ""
 
     @property
-    def is_real(self) -> bool:
-        """Whether the difference is significant, after adjustment for its family."""
-        return is_significant(self.p_adjusted)
+    def deciding_p(self) -> float | None:
+        """The p value that decides: over all lines of the headline, else over the family."""
+        return self.p_adjusted if self.p_headline is None else self.p_headline
+
+    @property
+    def is_detected(self) -> bool:
+        """Whether the difference is significant after adjustment."""
+        return is_significant(self.deciding_p)
 
     @property
     def all_tied(self) -> bool:
@@ -225,11 +237,5 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_underpowered(self) -> bool:
-        """Whether no difference can be detected: beyond 100 points, or too few prompts for p < .05.
-
-        Five prompts that all differ in one direction give p = .0625 by sign flips, four give .0625
-        by McNemar's mid-p.
-        """
-        if is_share(self.metric) and (self.mde or 0.0) > 1.0:
-            return True
-        return self.n < (MIN_PROMPTS if self.mcnemar is None else MIN_PROMPTS - 1)
+        """Whether no difference can be detected: too few prompts, or none that is large enough."""
+        return self.mde_from == "none"

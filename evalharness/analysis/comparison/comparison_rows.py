@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.comparison.comparison import (
@@ -18,7 +21,7 @@ from evalharness.analysis.comparison.matching import SettingPair
 from evalharness.analysis.comparison.paired_metric import PairedMetric, joined_sides
 from evalharness.analysis.comparison.percentiles import Percentiles
 from evalharness.analysis.data.join_runs import Floats, Ints, JoinedRuns, SettingColumn
-from evalharness.analysis.data.json_values import interval, mean
+from evalharness.analysis.data.json_values import mean
 from evalharness.analysis.data.metrics import AMOUNT_METRICS
 
 _TRIAL_METRICS = ("latency_s", "completion_tokens")
@@ -30,24 +33,6 @@ class MetricContext(NamedTuple):
     joined: JoinedRuns
     percentiles: Percentiles
     margin: float | None
-    seed: int
-
-    def ci(self, differences: Floats, metric: str) -> list[float] | None:
-        """Return the interval of a mean difference."""
-        scale = "real" if metric in AMOUNT_METRICS else "difference"
-        return interval(
-            stats.mean_ci(differences, clusters=self.joined.clusters, scale=scale, seed=self.seed)
-        )
-
-    def ratio(self, paired: PairedMetric) -> MeanRatio | None:
-        """Return the geometric mean ratio of the sides."""
-        result = stats.geometric_mean_ratio(
-            paired.a, paired.b, clusters=self.joined.clusters, seed=self.seed
-        )
-        if result is None:
-            return None
-        value, ends, n = result
-        return MeanRatio(value, interval(ends), n)
 
     def equivalence(self, paired: PairedMetric) -> Equivalence | None:
         """Test shares for being equal within the margin, where there is one."""
@@ -79,24 +64,33 @@ class _SideNames(NamedTuple):
 
 
 class _Detectable(NamedTuple):
-    """The smallest difference detected with 80 % power, from a spread or a bound."""
+    """The smallest difference detected with 80 % chance, and what it is from."""
 
     mde: float | None
-    mde_from: Literal["spread", "bound"] | None
+    mde_from: Literal["spread", "bound", "none"] | None
+
+    @classmethod
+    def of(cls, mde: float | None, source: Literal["spread", "bound"]) -> _Detectable:
+        """From a spread or a bound; None is that no difference is detected."""
+        return cls(None, "none") if mde is None else cls(mde, source)
 
 
 class UntestedRow(NamedTuple):
-    """A comparison without the p values of the sign flips, and what these are to test.
+    """A comparison without p values and intervals, and what the sign flips are to test.
 
     Attributes:
         row: the comparison; its p is known where it was tested by McNemar's.
+        differences: of the metric, one a prompt.
         missing: differences of the shares of missing values, one a prompt.
         strict: differences with errors as failures, one a prompt; None where none is counted so.
+        log_ratios: of amounts, NaN where a side is not positive; None for other metrics.
     """
 
     row: Comparison
+    differences: Floats
     missing: Floats
     strict: Floats | None
+    log_ratios: Floats | None
 
 
 def untested_row(by: str, paired: PairedMetric, context: MetricContext) -> UntestedRow:
@@ -112,6 +106,7 @@ def untested_row(by: str, paired: PairedMetric, context: MetricContext) -> Untes
     wins, losses, ties = paired.tally()
     missing_a, missing_b = joined_sides(paired.metric.missing, pair)
     strict = _strict_differences(paired)
+    log_ratios = _log_ratios(paired) if metric in AMOUNT_METRICS else None
     row = Comparison(
         metric=metric,
         by=by,
@@ -129,7 +124,7 @@ def untested_row(by: str, paired: PairedMetric, context: MetricContext) -> Untes
         stratum=pair.stratum,
         also_differs=pair.also_differs(by),
         difference=mean(paired.differences),
-        ci95=context.ci(paired.differences, metric),
+        ci95=None,
         p=p,
         test=test,
         n=paired.n,
@@ -144,13 +139,15 @@ def untested_row(by: str, paired: PairedMetric, context: MetricContext) -> Untes
         correlation=paired.correlation(),
         mcnemar=None if discordant is None else DiscordantPrompts(*discordant),
         unmatched=UnmatchedPrompts(*paired.unmatched()),
-        ratio=context.ratio(paired) if metric in AMOUNT_METRICS else None,
+        ratio=None if log_ratios is None else _ratio(log_ratios),
         percentiles=context.percentiles.compare(paired) if metric in _TRIAL_METRICS else None,
         missing=MissingShares(a=mean(missing_a), b=mean(missing_b)),
-        errors_as_failures=None if strict is None else _strict(strict, metric, context),
+        errors_as_failures=None
+        if strict is None
+        else StrictDifference(difference=mean(strict), ci95=None),
         equivalence=context.equivalence(paired),
     )
-    return UntestedRow(row, missing_a - missing_b, strict)
+    return UntestedRow(row, paired.differences, missing_a - missing_b, strict, log_ratios)
 
 
 def _both_sides(pair: SettingPair, by: str) -> tuple[_SideNames, _SideNames]:
@@ -168,22 +165,55 @@ def _strict_differences(paired: PairedMetric) -> Floats | None:
     return a - b
 
 
-def _strict(differences: Floats, metric: str, context: MetricContext) -> StrictDifference:
-    return StrictDifference(difference=mean(differences), ci95=context.ci(differences, metric))
+def _log_ratios(paired: PairedMetric) -> Floats:
+    """Logarithms of a over b, NaN where a side is unknown or not positive."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(paired.a) - np.log(paired.b)
+    return np.where(np.isfinite(logs), logs, np.nan)
+
+
+def _ratio(log_ratios: Floats) -> MeanRatio | None:
+    """The geometric mean ratio of the sides, for quantities that differ by factors."""
+    middle = mean(log_ratios)
+    if middle is None:
+        return None
+    return MeanRatio(math.exp(middle), None, int(np.isfinite(log_ratios).sum()))
 
 
 def _detectable_difference(paired: PairedMetric, clusters: Ints | None) -> _Detectable:
-    """The smallest difference detected with 80 % power, and whether it is from a spread or a bound.
+    """The smallest difference detected with 80 % chance, and what it is from.
 
     Differences that are all equal show no spread. For shares the spread still has an upper bound,
     for seconds, tokens and dollars it has none.
     """
-    spread = stats.standard_error(paired.differences, clusters)
-    if spread is not None:
-        return _Detectable(stats.detectable(spread[1]), "spread")
-    bound = None
-    if paired.metric.name not in AMOUNT_METRICS:
-        bound = stats.max_standard_error(paired.differences, clusters)
-    if bound is None:
+    labels = None if clusters is None else clusters[paired.joined]
+    differences = paired.differences[paired.joined]
+    if not differences.size:
         return _Detectable(None, None)
-    return _Detectable(stats.detectable(bound), "bound")
+    sums, sizes = stats.unit_sums(differences, labels)
+    if sums.size < stats.MIN_UNITS - (paired.discordant() is not None and labels is None):
+        return _Detectable(None, "none")
+    if labels is None and paired.discordant() is not None:
+        return _detectable_by_mcnemar(paired)
+    spread = stats.standard_error(differences, labels)
+    if spread is not None:
+        growth, most = paired.variance_growth()
+        return _Detectable.of(stats.detectable_mean(spread, sums, growth, most), "spread")
+    if paired.metric.name in AMOUNT_METRICS:
+        return _Detectable(None, None)
+    error = stats.bound_standard_error(float(differences.mean()), stats.effective_units(sizes))
+    mde = stats.detectable(error, sums.size, sums.size - 1.0)
+    return _Detectable.of(None if mde is None or mde > 1.0 else mde, "bound")
+
+
+def _detectable_by_mcnemar(paired: PairedMetric) -> _Detectable:
+    """As :func:`_detectable_difference`, of one pass/fail outcome a side."""
+    differences = paired.differences[paired.joined]
+    n, mean_difference = differences.size, float(differences.mean())
+    variance = float(np.mean(differences**2)) - mean_difference**2
+    if variance > 1e-12:
+        growth, most = paired.variance_growth()
+        return _Detectable.of(stats.mcnemar_detectable(variance, n, growth, most), "spread")
+    error = stats.bound_standard_error(mean_difference, n)
+    mde = stats.mcnemar_detectable(error**2 * n, n, stats.no_growth, 1.0)
+    return _Detectable.of(mde, "bound")

@@ -155,11 +155,10 @@ def _test_text(row: Comparison | Trend) -> str:
 
 def _detectable_text(row: Comparison) -> str:
     """The smallest detectable difference, or why there is none."""
-    if row.mde is None:
-        reason = "one prompt" if row.n == 1 else "every prompt differs by the same amount"
-        return f"not estimable ({reason})"
     if row.is_underpowered:
         return f"none with {row.n} prompts" if row.n > 1 else "none with one prompt"
+    if row.mde is None:
+        return "not estimable (every prompt differs by the same amount)"
     size = format_amount(row.mde, row.metric)
     if row.mde_from == "spread":
         return size

@@ -1,29 +1,31 @@
 """The leading setting in each metric, and the settings that are not detectably worse.
 
 The leader is the setting with the best mean over prompts. Every other setting is tested against it,
-paired by prompt (sign flips, Holm over the others of the metric). Settings without a detectable
-difference form the *leading group* with it. A setting outside the group is detectably worse; one
-inside is not proven equal. The leader is selected after the fact, so its lead over the runner-up is
-biased upwards; the intervals bound it.
+paired by prompt, by sign flips. The leader was selected for being ahead, so a difference counts as
+detected only where it is larger than the largest between any two settings would be by chance
+(:mod:`.stats.joint_flips`). Settings without a detected difference form the *leading group* with
+it. A setting outside the group is detectably worse; one inside is not proven equal. The lead over
+the runner-up is biased upwards; intervals are those of two settings chosen beforehand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
+from evalharness.analysis.comparison.comparison import at_least, is_significant
 from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Floats
 from evalharness.analysis.data.frame import RunFrame
-from evalharness.analysis.data.json_values import interval, number
+from evalharness.analysis.data.json_values import interval, mean, number
 from evalharness.analysis.data.metrics import SHARE_METRICS
 
 #: Which way is better.
 DIRECTIONS = {"agreement": 1, "agreement_answer": 1, "score": 1, "latency_s": -1, "cost_usd": -1}
-LEVEL = 0.05
 
 
 class LeaderContrast(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +35,11 @@ class LeaderContrast(msgspec.Struct, frozen=True, kw_only=True):
         setting_id: the setting.
         value: its mean over prompts, in the unit of the metric.
         difference: mean over the prompts of it minus the leader; null where they share no prompt.
-        ci95: 95 % interval of the difference; null where it is undefined.
+        ci95: 95 % interval of the difference, not adjusted; null where it is undefined.
         n: prompts with a value of both.
         p: p value of the difference; null where it is undefined.
-        p_adjusted: p value adjusted over the other settings of the metric; null where p is.
+        p_adjusted: p value adjusted for having chosen the leader and for all lines of the
+            headline; null where p is.
     """
 
     setting_id: str
@@ -64,33 +67,58 @@ class Leaders(msgspec.Struct, frozen=True, kw_only=True):
     others: list[LeaderContrast]
 
 
+class LeaderSearch:
+    """Ranks the settings of a run in every metric, to be tested together with other lines.
+
+    Args:
+        frame: the run.
+        flips: tests the contrasts; over the prompts of the run.
+    """
+
+    def __init__(self, frame: RunFrame, flips: stats.SignFlips) -> None:
+        self._frame = frame
+        self._ranked: dict[str, _RankedMetric | None] = {}
+        for metric, sign in DIRECTIONS.items():
+            ranking = _Ranking.of(frame, metric, sign)
+            self._ranked[metric] = None if ranking is None else _RankedMetric.of(ranking, flips)
+
+    def rankings(self) -> list[stats.RankedSettings]:
+        """The ranked settings by unit, for :func:`.stats.joint_tests`."""
+        return [ranked.settings for ranked in self._ranked.values() if ranked is not None]
+
+    def leaders(
+        self, tests: stats.FlipTests, adjusted: Sequence[Floats]
+    ) -> dict[str, Leaders | None]:
+        """The leading group of each metric, None where fewer than two settings have a value.
+
+        Args:
+            tests: of the sign flips.
+            adjusted: p values of the contrasts of :meth:`rankings`.
+        """
+        left = iter(adjusted)
+        return {
+            metric: None
+            if ranked is None
+            else _describe_leader(self._frame, ranked, tests, next(left))
+            for metric, ranked in self._ranked.items()
+        }
+
+
 def leaders(frame: RunFrame, *, seed: int = 0) -> dict[str, Leaders | None]:
     """Find the leading group of each metric in :data:`DIRECTIONS`.
 
     Args:
         frame: the run.
-        seed: of the sign flips and the resampling.
+        seed: of the sign flips.
 
     Returns:
         By metric, None where fewer than two settings have a value.
 
     """
-    by_metric = {metric: _Leader.of(frame, metric, sign) for metric, sign in DIRECTIONS.items()}
-    known = [leader for leader in by_metric.values() if leader is not None]
-    if not known:
-        return dict.fromkeys(by_metric)
-    # All metrics at once: drawing the signs costs more than multiplying with them.
-    p = stats.sign_flip(
-        np.concatenate([leader.differences for leader in known], axis=1),
-        clusters=frame.clusters,
-        seed=seed,
-    )
-    ends = np.cumsum([len(leader.others) for leader in known])[:-1]
-    p_values = dict(zip((leader.metric for leader in known), np.split(p, ends), strict=True))
-    return {
-        metric: None if leader is None else _describe_leader(frame, leader, p_values[metric], seed)
-        for metric, leader in by_metric.items()
-    }
+    flips = stats.SignFlips(clusters=frame.clusters, seed=seed)
+    search = LeaderSearch(frame, flips)
+    joint = stats.joint_tests((), search.rankings(), seed=seed)
+    return search.leaders(flips.tests(), joint.contrasts)
 
 
 def is_settled(leaders: Leaders) -> bool:
@@ -103,66 +131,78 @@ def is_settled(leaders: Leaders) -> bool:
     return 0 < len(leaders.others) <= 4 * beaten
 
 
-class _Leader(NamedTuple):
-    """The leader in a metric; ``differences`` of the others to it, prompts × others."""
+class _Ranking(NamedTuple):
+    """The settings with a value in a metric; ``table`` holds prompts × settings."""
 
     metric: str
     best: int
-    others: list[int]
     means: dict[int, float]
-    differences: Floats
+    table: Floats
 
     @classmethod
-    def of(cls, frame: RunFrame, metric: str, sign: int) -> _Leader | None:
+    def of(cls, frame: RunFrame, metric: str, sign: int) -> _Ranking | None:
         table = cell_means(frame, metric)
-        columns = ((s, _mean(table[:, s])) for s in range(table.shape[1]))
-        means = {s: mean for s, mean in columns if mean is not None}
+        columns = ((s, mean(table[:, s])) for s in range(table.shape[1]))
+        means = {s: value for s, value in columns if value is not None}
         if len(means) < 2:
             return None
         best = max(means, key=lambda s: (sign * means[s], -s))
-        others = [s for s in means if s != best]
-        return cls(metric, best, others, means, table[:, others] - table[:, [best]])
+        return cls(metric, best, means, table)
+
+    @property
+    def others(self) -> list[int]:
+        """The settings with a value but the best one."""
+        return [s for s in self.means if s != self.best]
 
 
-def _describe_leader(frame: RunFrame, leader: _Leader, p: Floats, seed: int) -> Leaders:
-    # A setting that shares no prompt with the leader has no p, and stays in the group.
-    adjusted, _ = stats.holm(p)
-    others = [
-        _contrast(frame, leader, i, (number(p[i]), number(adjusted[i])), seed)
-        for i in range(len(leader.others))
-    ]
-    undetected = [o.setting_id for o in others if o.p_adjusted is None or o.p_adjusted >= LEVEL]
-    best = frame.setting_ids[leader.best]
+class _RankedMetric(NamedTuple):
+    """A ranking with its contrasts: their columns among the sign flips, and their units."""
+
+    ranking: _Ranking
+    columns: list[int]
+    settings: stats.RankedSettings
+
+    @classmethod
+    def of(cls, ranking: _Ranking, flips: stats.SignFlips) -> _RankedMetric:
+        bounded = ranking.metric in SHARE_METRICS
+        best = ranking.table[:, ranking.best]
+        contrasts = [ranking.table[:, s] - best for s in ranking.others]
+        columns = [flips.add(contrast, bounded=bounded) for contrast in contrasts]
+        compared = ranking.table[:, list(ranking.means)]
+        known = np.isfinite(compared)
+        sums = np.where(known, compared, 0.0).sum(axis=1)
+        centre = sums / np.maximum(known.sum(axis=1), 1)
+        centred = np.where(known, compared - centre[:, None], np.nan)
+        by_unit = np.stack([flips.units_of(column).sums for column in centred.T], axis=1)
+        units = [flips.units_of(contrast) for contrast in contrasts]
+        return cls(ranking, columns, stats.RankedSettings(by_unit, units))
+
+
+def _describe_leader(
+    frame: RunFrame, ranked: _RankedMetric, tests: stats.FlipTests, adjusted: Floats
+) -> Leaders:
+    ranking = ranked.ranking
+    others: list[LeaderContrast] = []
+    for setting, column, p in zip(ranking.others, ranked.columns, adjusted, strict=True):
+        differences = ranking.table[:, setting] - ranking.table[:, ranking.best]
+        n = int(np.isfinite(differences).sum())
+        others.append(
+            LeaderContrast(
+                setting_id=frame.setting_ids[setting],
+                value=ranking.means[setting],
+                difference=mean(differences),
+                ci95=interval(tests.interval(column)),
+                n=n,
+                p=number(tests.p[column]),
+                # A setting that shares no prompt with the leader has no p, and stays in the group.
+                p_adjusted=at_least(number(tests.p[column]), float(p)) if n else None,
+            )
+        )
+    undetected = [o.setting_id for o in others if not is_significant(o.p_adjusted)]
+    best = frame.setting_ids[ranking.best]
     return Leaders(
         setting_id=best,
-        value=leader.means[leader.best],
+        value=ranking.means[ranking.best],
         group=[best, *undetected],
         others=others,
     )
-
-
-def _contrast(
-    frame: RunFrame,
-    leader: _Leader,
-    index: int,
-    p_values: tuple[float | None, float | None],
-    seed: int,
-) -> LeaderContrast:
-    setting, differences = leader.others[index], leader.differences[:, index]
-    scale = "difference" if leader.metric in SHARE_METRICS else "real"
-    ends = stats.mean_ci(differences, clusters=frame.clusters, scale=scale, seed=seed)
-    p, p_adjusted = p_values
-    return LeaderContrast(
-        setting_id=frame.setting_ids[setting],
-        value=leader.means[setting],
-        difference=_mean(differences),
-        ci95=interval(ends),
-        n=int(np.isfinite(differences).sum()),
-        p=p,
-        p_adjusted=p_adjusted,
-    )
-
-
-def _mean(values: Floats) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else None

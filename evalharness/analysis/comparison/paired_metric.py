@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from evalharness.analysis import stats
 from evalharness.analysis.comparison.matching import SettingPair
+from evalharness.analysis.data.exact_sums import sums_of_rows
 from evalharness.analysis.data.join_runs import Floats, Ints, JoinedRuns, SettingColumn
+from evalharness.analysis.data.metrics import AMOUNT_METRICS
 
-_TIE = 1e-12  # differences within rounding are ties
+_TIE = 1e-12  # of the values: a difference within rounding is a tie
 
 
 class MetricMatrix(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -109,15 +114,34 @@ class PairedMetric(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=Tru
 
     def tally(self) -> tuple[int, int, int]:
         """Count prompts that are up, down, tied."""
-        d = self.differences[self.joined]
-        return int((d > _TIE).sum()), int((d < -_TIE).sum()), int((np.abs(d) <= _TIE).sum())
+        a, b = self.a[self.joined], self.b[self.joined]
+        tied = np.abs(a - b) <= _TIE * np.maximum(np.abs(a), np.abs(b))
+        return int(((a > b) & ~tied).sum()), int(((a < b) & ~tied).sum()), int(tied.sum())
 
     def correlation(self) -> float | None:
         """Return Pearson's correlation of the two sides; None where either does not vary."""
         a, b = self.a[self.joined], self.b[self.joined]
-        if a.size < 2 or float(np.ptp(a)) <= _TIE or float(np.ptp(b)) <= _TIE:
+        if a.size < 2 or any(np.ptp(x) <= _TIE * np.abs(x).max() for x in (a, b)):
             return None
         return float(np.corrcoef(a, b)[0, 1])
+
+    def variance_growth(self) -> tuple[Callable[[float], float], float]:
+        """By what the variance of the differences grows with the difference, and the largest one.
+
+        Pass/fail scores bring more variance where a difference leads away from 0 or 1; amounts
+        differ by a factor, which spreads them by the same.
+        """
+        if self.metric.name in AMOUNT_METRICS:
+            a, b = self.a[self.joined], self.b[self.joined]
+            return stats.factor_growth(a, b), math.inf
+        columns = [c.index for c in (*self.pair.compared, *self.pair.baseline)]
+        values = self.metric.values[:, columns][self.joined]
+        passed = values * self.metric.repeats[:, columns][self.joined]
+        known = passed[np.isfinite(passed)]
+        if not self.metric.name.startswith("score") or np.any(np.abs(known - known.round()) > 1e-9):
+            return stats.no_growth, 1.0
+        a, b = self.a[self.joined], self.b[self.joined]
+        return stats.pass_rate_growth(float(a.mean()), float(b.mean()))
 
     def discordant(self) -> tuple[int, int] | None:
         """Return McNemar's b and c: prompts right only at the compared, only at the baseline side.
@@ -145,6 +169,6 @@ def joined_sides(values: Floats, pair: SettingPair) -> tuple[Floats, Floats]:
         return a[:, 0], b[:, 0]
     strata = known.sum(axis=1)
     with np.errstate(invalid="ignore"):  # 0 / 0: a prompt known in no stratum stays NaN
-        sums = (np.where(known, side, 0.0).sum(axis=1) for side in (a, b))
+        sums = (sums_of_rows(np.where(known, side, 0.0)) for side in (a, b))
         first, second = (total / strata for total in sums)
     return first, second

@@ -13,6 +13,8 @@ import numpy as np
 from evalharness.analysis import stats
 from evalharness.analysis.data.encode import Floats
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.stats.intervals import LEVEL
+from evalharness.analysis.stats.power import POWER
 from evalharness.errors import ConfigError
 from evalharness.process.text import plural
 
@@ -38,17 +40,17 @@ class DetectionOption(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         repeats: of each prompt.
-        prompts: number of prompts it needs.
-        trials: of both settings together.
+        prompts: number of prompts it needs; null where no number of them would do.
+        trials: of both settings together; null where ``prompts`` is.
         cost_usd: their cost, US dollars; null is unknown.
         mde: smallest difference that the prompts there are detect, 0 to 1; null where their number
-            is unknown.
+            is unknown, and where they detect none.
         enough: whether the prompts there are do; null where their number is unknown.
     """
 
     repeats: int
-    prompts: int
-    trials: int
+    prompts: int | None
+    trials: int | None
     cost_usd: float | None
     mde: float | None
     enough: bool | None
@@ -60,7 +62,7 @@ class DetectionPlan(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         difference: to be detected, 0 to 1.
         level: confidence level of the test, 0 to 1.
-        power: chance of detecting the difference if it exists, 0 to 1.
+        power: chance that the test detects the difference if it exists, 0 to 1.
         components: how much scores vary.
         source: what that is known from, in words.
         assumed: names of the components that are assumed; ``all`` where each of them is.
@@ -90,7 +92,7 @@ def parse_difference(text: str) -> float:
     if not 0.0 < value <= 1.0:
         raise ConfigError(
             f"`--detect {text}` is not a difference between 0 and 100 percentage points",
-            hint="write it as --detect 2pp",
+            hint="write it as --detect 5pp or 0.05",
         )
     return value
 
@@ -103,8 +105,6 @@ def plan_detection(
     cost_per_trial_usd: float | None = None,
     prompts: int | None = None,
     repeats: Sequence[int] = REPEATS,
-    level: float = 0.95,
-    power: float = 0.8,
 ) -> DetectionPlan:
     """Plan how to detect a difference in mean score between two settings.
 
@@ -117,8 +117,6 @@ def plan_detection(
         cost_per_trial_usd: mean cost of a trial; None takes the pilot's, if it is known.
         prompts: how many prompts there are; None takes the pilot's number.
         repeats: which K to tabulate.
-        level: of the test.
-        power: the chance of detecting the difference if it exists.
     """
     components, assumed = stats.TYPICAL_COMPONENTS, ["all"]
     source = "published runs at T=0 against T=1 (--from RUN takes one of yours)"
@@ -127,33 +125,40 @@ def plan_detection(
         source = f"{pilot_name}: {origin}"
         cost_per_trial_usd = cost_per_trial_usd or _mean_cost(pilot)
         prompts = prompts or len(pilot.prompt_ids)
-    options: list[DetectionOption] = []
-    for k in repeats:
-        needed = stats.prompts_needed(components, difference, k, level=level, power=power)
-        trials = 2 * needed * k
-        mde = None
-        if prompts is not None:
-            mde = stats.minimum_detectable(components, prompts, k, level=level, power=power)
-        option = DetectionOption(
-            repeats=k,
-            prompts=needed,
-            trials=trials,
-            cost_usd=None if cost_per_trial_usd is None else trials * cost_per_trial_usd,
-            mde=mde,
-            enough=None if prompts is None else needed <= prompts,
-        )
-        options.append(option)
+    options = [_option(components, difference, k, prompts, cost_per_trial_usd) for k in repeats]
     return DetectionPlan(
         difference=difference,
-        level=level,
-        power=power,
+        level=LEVEL,
+        power=POWER,
         components=ScoreVariances(
             omega2=components.omega2, within_a=components.within_a, within_b=components.within_b
         ),
         source=source,
         assumed=assumed,
         options=options,
-        lines=_plan_lines(difference, power, options, prompts, source),
+        lines=_plan_lines(difference, options, prompts, source),
+    )
+
+
+def _option(
+    components: stats.VarianceComponents,
+    difference: float,
+    repeats: int,
+    prompts: int | None,
+    cost_per_trial_usd: float | None,
+) -> DetectionOption:
+    needed = stats.prompts_needed(components, difference, repeats)
+    trials = None if needed is None else 2 * needed * repeats
+    cost = None
+    if trials is not None and cost_per_trial_usd is not None:
+        cost = trials * cost_per_trial_usd
+    return DetectionOption(
+        repeats=repeats,
+        prompts=needed,
+        trials=trials,
+        cost_usd=cost,
+        mde=None if prompts is None else stats.minimum_detectable(components, prompts, repeats),
+        enough=None if prompts is None else needed is not None and needed <= prompts,
     )
 
 
@@ -167,9 +172,9 @@ def pilot_components(pilot: RunFrame) -> tuple[stats.VarianceComponents, str, li
     tables = [score_table(pilot, index) for index in range(len(pilot.setting_ids))]
     candidates: list[tuple[float, stats.VarianceComponents, str]] = []
     for a, b in combinations(range(len(tables)), 2):
-        components = stats.variance_components(tables[a], tables[b])
+        components = stats.variance_components(tables[a], tables[b], pilot.clusters)
         if components is not None:
-            worst = stats.minimum_detectable(components, 100, 1)
+            worst = components.variance(repeats=1)
             pair = f"{pilot.label(a)} against {pilot.label(b)}"
             candidates.append((worst, components, pair))
     if candidates:
@@ -199,8 +204,7 @@ def _upper_bound(
 ) -> tuple[stats.VarianceComponents, str, list[str]]:
     """Upper bounds of the components, for a pilot in which no score varied."""
     prompts = pilot.prompts or 0
-    error = stats.max_standard_error(np.zeros(prompts))
-    assert error is not None
+    error = stats.bound_standard_error(0.0, prompts)
     components = stats.VarianceComponents(
         omega2=error**2 * prompts, within_a=0.0, within_b=0.0, prompts=prompts
     )
@@ -228,21 +232,23 @@ def _mean_cost(pilot: RunFrame) -> float | None:
 
 
 def _plan_lines(
-    difference: float,
-    power: float,
-    options: list[DetectionOption],
-    prompts: int | None,
-    source: str,
+    difference: float, options: list[DetectionOption], prompts: int | None, source: str
 ) -> list[str]:
-    affordable = [option for option in options if option.enough]
-    best = min(affordable or options, key=lambda option: (option.trials, option.repeats))
-    fewest = min(options, key=lambda option: option.prompts)
     lines = [
         f"to see a difference of {100 * difference:g} pp in the mean score of two settings, with "
-        f"{100 * power:.0f} % chance:",
-        f"  {_option_text(best)}",
+        f"{100 * POWER:.0f} % chance:"
     ]
-    if not affordable and fewest.prompts < best.prompts:
+    source_line = f"how much scores vary: from {source}"
+    end = wrap(source_line, WIDTH, initial_indent="  ", subsequent_indent="    ")
+    possible = [option for option in options if option.trials is not None]
+    if not possible:
+        reason = "scores cannot differ by so much" if difference > 0.5 else "it is too small"
+        return [*lines, f"  no number of prompts shows it: {reason}", *end]
+    affordable = [option for option in possible if option.enough]
+    best = min(affordable or possible, key=lambda option: (option.trials or 0, option.repeats))
+    fewest = min(possible, key=lambda option: option.prompts or 0)
+    lines.append(f"  {_option_text(best)}")
+    if not affordable and (fewest.prompts or 0) < (best.prompts or 0):
         lines.append(f"  or, with the fewest prompts, {_option_text(fewest)}")
     if prompts is not None and not affordable:
         last = options[-1]  # the one with the most repeats
@@ -251,13 +257,13 @@ def _plan_lines(
             f"  the {plural(prompts, 'prompt')} of this plan {'shows' if prompts == 1 else 'show'} "
             f"{shown}, with {plural(last.repeats, 'repeat')}"
         )
-    source_line = f"how much scores vary: from {source}"
-    return [*lines, *wrap(source_line, WIDTH, initial_indent="  ", subsequent_indent="    ")]
+    return [*lines, *end]
 
 
 def _option_text(option: DetectionOption) -> str:
-    prompts, repeats = plural(option.prompts, "prompt"), plural(option.repeats, "repeat")
-    return f"{prompts} × {repeats} × 2 settings = {option.trials:,} trials{_cost_text(option)}"
+    prompts, repeats = plural(option.prompts or 0, "prompt"), plural(option.repeats, "repeat")
+    trials = option.trials or 0
+    return f"{prompts} × {repeats} × 2 settings = {trials:,} trials{_cost_text(option)}"
 
 
 def _cost_text(option: DetectionOption) -> str:

@@ -43,7 +43,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
         stratum: values of the other axes that vary.
         slope: change of the metric per unit of the axis; null where no prompt has a value at every
             setting.
-        ci95: 95 % interval of the slope; null where it is undefined.
+        ci95: 95 % interval of the slope, not adjusted; null where it is undefined.
         points: each value on the axis, with the mean over prompts; null is unknown.
         n: prompts with a value at every setting.
         dropped: prompts left out, because a setting has no value.
@@ -53,6 +53,8 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
         p: p value of the slope; null where it is undefined.
         p_adjusted: p value adjusted over the family; null where p is.
         family: strata of the metric, which p is adjusted for.
+        p_headline: p value adjusted over all lines of the headline of the report; null outside of
+            a report.
         sentence: all of it in words.
     """
 
@@ -69,12 +71,18 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
     p: float | None = None
     p_adjusted: float | None = None
     family: int = 0
+    p_headline: float | None = None
     sentence: str = ""
 
     @property
-    def is_real(self) -> bool:
-        """Whether the slope is significant, after adjustment for its family."""
-        return is_significant(self.p_adjusted)
+    def deciding_p(self) -> float | None:
+        """The p value that decides: over all lines of the headline, else over the family."""
+        return self.p_adjusted if self.p_headline is None else self.p_headline
+
+    @property
+    def is_detected(self) -> bool:
+        """Whether the slope is significant after adjustment."""
+        return is_significant(self.deciding_p)
 
     @property
     def largest_figure(self) -> float:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
+from evalharness.analysis.comparison.comparison import at_least
 from evalharness.analysis.comparison.comparison_text import trend_line
 from evalharness.analysis.comparison.matching import axis_value, ordered_columns, varying_axes
 from evalharness.analysis.comparison.trend import CochranTest, PageTest, Trend
@@ -30,7 +31,7 @@ def trends(
 
     The slope is ordinary least squares over the settings of a stratum (everything else equal);
     prompts without a value at every setting are left out and counted. Its mean is tested by sign
-    flips and carries a BCa interval, as a paired difference does.
+    flips, which give its interval, as a paired difference is.
 
     Returns:
         One a metric and stratum with at least three numeric values on the axis; none where there
@@ -40,8 +41,8 @@ def trends(
     joined = JoinedRuns.of({"": frames} if isinstance(frames, RunFrame) else frames)
     flips = stats.SignFlips(clusters=joined.clusters, seed=seed, draws=draws)
     collected = Trends(joined, [by], flips)
-    collected.add_metrics(metrics, seed=seed)
-    return collected.rows(flips.p())
+    collected.add_metrics(metrics)
+    return collected.rows(flips.tests())
 
 
 class _AxisTable(NamedTuple):
@@ -58,10 +59,11 @@ class _AxisTable(NamedTuple):
 
 
 class _PendingTrend(NamedTuple):
-    """A trend without its p values, and its column among the sign flips."""
+    """A trend without its test, and its column among the sign flips."""
 
     row: Trend
-    p: int
+    column: int
+    units: stats.UnitDifferences
 
 
 class Trends:
@@ -79,7 +81,7 @@ class Trends:
         self._flips = flips
         self._pending: dict[str, list[_PendingTrend]] = {axis: [] for axis in axes}
 
-    def add_metrics(self, metrics: Sequence[str] = METRICS, *, seed: int = 0) -> None:
+    def add_metrics(self, metrics: Sequence[str] = METRICS) -> None:
         """Fit all slopes of some metrics; arguments as of :func:`trends`."""
         for by in self._axes:
             strata = ordered_columns(self._joined.columns, by)
@@ -94,11 +96,11 @@ class Trends:
                         values=values[:, [column.index for column in columns]],
                     )
                     if np.isfinite(table.values).any():
-                        self._pending[by].append(self._fit(table, seed))
+                        self._pending[by].append(self._fit(table))
 
-    def _fit(self, table: _AxisTable, seed: int) -> _PendingTrend:
+    def _fit(self, table: _AxisTable) -> _PendingTrend:
         """Fit the slopes of one table, and have their mean tested."""
-        metric, values, clusters = table.metric, table.values, self._joined.clusters
+        metric, values = table.metric, table.values
         slope = slopes_over(np.array(table.points), values)
         known = np.isfinite(slope)
         scored_once = (
@@ -109,32 +111,47 @@ class Trends:
             by=table.by,
             stratum=table.stratum,
             slope=mean(slope),
-            ci95=interval(stats.mean_ci(slope, clusters=clusters, scale="real", seed=seed)),
+            ci95=None,
             points=[(at, mean(values[:, i])) for i, at in enumerate(table.points)],
             n=int(known.sum()),
             dropped=int((np.isfinite(values).any(axis=1) & ~known).sum()),
             page=_page(values) if metric in AMOUNT_METRICS else None,
             cochran_q=_cochran(values) if scored_once else None,
         )
-        return _PendingTrend(row, self._flips.add(slope))
+        column = self._flips.add(slope, bounded=False)
+        return _PendingTrend(row, column, self._flips.units_of(slope))
 
-    def rows(self, p: Floats) -> list[Trend]:
-        """All rows, axis by axis; ``p`` are the p values of the sign flips."""
-        return [row for pending in self._pending.values() for row in _finish_trends(pending, p)]
+    def headline_columns(self) -> list[stats.UnitDifferences]:
+        """The slopes by unit, all of which may be in the headline of a report."""
+        return [trend.units for pending in self._pending.values() for trend in pending]
+
+    def rows(self, tests: stats.FlipTests, headline: Sequence[float] | None = None) -> list[Trend]:
+        """All rows, axis by axis; arguments as of :meth:`.compare.Comparisons.rows`."""
+        rows = [row for pending in self._pending.values() for row in _finish_trends(pending, tests)]
+        if headline is None:
+            return rows
+        return [
+            msgspec.structs.replace(row, p_headline=at_least(row.p, p))
+            for row, p in zip(rows, headline, strict=True)
+        ]
 
 
-def _finish_trends(pending: Sequence[_PendingTrend], p: Floats) -> list[Trend]:
-    """The trends along one axis with their p values, adjusted over the strata of each metric."""
+def _finish_trends(pending: Sequence[_PendingTrend], tests: stats.FlipTests) -> list[Trend]:
+    """The trends along one axis with their tests, adjusted over the strata of each metric."""
     families: dict[str, list[int]] = {}
     for index, trend in enumerate(pending):
         families.setdefault(trend.row.metric, []).append(index)
     rows = [trend.row for trend in pending]
     for indices in families.values():
-        raw = p[[pending[i].p for i in indices]]
+        raw = tests.p[[pending[i].column for i in indices]]
         family = int(np.isfinite(raw).sum())
         for i, value, adjusted in zip(indices, raw, stats.holm(raw)[0], strict=True):
             row = msgspec.structs.replace(
-                rows[i], p=number(value), p_adjusted=number(adjusted), family=family
+                rows[i],
+                p=number(value),
+                p_adjusted=number(adjusted),
+                family=family,
+                ci95=interval(tests.interval(pending[i].column)),
             )
             rows[i] = msgspec.structs.replace(row, sentence=trend_line(row))
     return rows

@@ -121,23 +121,16 @@ def _token_sums(total: Ints, known: Ints, cells: Ints) -> TokenCounts:
 
 
 def _mean_interval(costs: CellCosts, cells: Ints) -> list[float] | None:
-    """The interval of the mean cost of a request; prompts (or clusters) are resampled whole."""
+    """The interval of the mean cost of a request; the unit is the prompt (or its cluster)."""
     frame = costs.frame
     unit = cells % len(frame.prompt_ids)
     unit = unit if frame.clusters is None else frame.clusters[unit]
     sizes: Floats = np.bincount(unit, costs.known[cells]).astype(np.float64)
     sums: Floats = np.bincount(unit, costs.cost.per_cell()[cells] / PICO).astype(np.float64)
     with_cost = sizes > 0
-    ends = json_values.interval(
-        stats.ratio_ci(
-            sums[with_cost],
-            sizes[with_cost],
-            lowest=float(costs.lowest_usd[cells].min()),
-            highest=float(costs.highest_usd[cells].max()),
-        )
-    )
+    ends = json_values.interval(stats.ratio_ci(sums[with_cost], sizes[with_cost], scale="amount"))
     if ends is not None:
-        ends[0] = max(0.0, ends[0])  # a t interval may reach below 0, but no request costs less
+        ends[0] = max(0.0, ends[0])  # the interval may reach below 0, but no request costs less
     return ends
 
 

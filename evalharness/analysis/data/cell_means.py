@@ -6,6 +6,7 @@ import numpy as np
 
 from evalharness.analysis.data import variants
 from evalharness.analysis.data.encode import Floats, Ints
+from evalharness.analysis.data.exact_sums import sums_by_group
 from evalharness.analysis.data.frame import RunFrame
 
 
@@ -62,7 +63,7 @@ def _average(frame: RunFrame, metric: str) -> tuple[Floats, Ints] | None:
         known = ~np.isnan(values[rows])
         prompt = frame.prompt[rows][known]
         n[setting] = np.bincount(prompt, minlength=prompts)
-        total[setting] = np.bincount(prompt, values[rows][known], minlength=prompts)
+        total[setting] = sums_by_group(prompt, values[rows][known], prompts)
     return np.where(n > 0, total / np.maximum(n, 1), np.nan).ravel(), n.ravel()
 
 

@@ -103,6 +103,11 @@ class RunFrame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         return np.repeat(np.arange(len(self.setting_ids)), len(self.prompt_ids))
 
     @cached_property
+    def unit_of_prompt(self) -> Ints:
+        """The independent unit of each prompt: its cluster, or itself where none is named."""
+        return np.arange(len(self.prompt_ids)) if self.clusters is None else self.clusters
+
+    @cached_property
     def usable(self) -> Bools:
         """Records that hold an output: every status but ``error``."""
         return self.status != ERROR
@@ -134,11 +139,15 @@ class RunFrame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def params(self, setting: int | str) -> dict[str, Any]:
         """Parameter values, ``provider``, ``model``, ``system``, ``template`` and swept axes, flat.
 
-        Keys that are null are absent. An axis value overrides a parameter of the same name.
+        What stands under ``extra`` is ``extra.NAME``, as axes are called. Keys that are null are
+        absent. An axis value overrides a parameter of the same name.
         """
         row = self.setting_rows[self.index(setting)]
         plain = {key: row.get(key) for key in ("provider", "model", "system", "template")}
-        merged = {**plain, **row["params"], **row["axes"]}
+        params: dict[str, Any] = dict(row["params"])
+        extra: dict[str, Any] = params.pop("extra", None) or {}
+        others = {f"extra.{name}": value for name, value in extra.items()}
+        merged = {**plain, **params, **others, **row["axes"]}
         return {key: value for key, value in merged.items() if value is not None}
 
     def axes(self, setting: int | str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.data.encode import Floats, Ints
+from evalharness.analysis.data.exact_sums import mean_of
 
 JsonValues = dict[str, Any]  # names to values of any JSON type
 
@@ -19,9 +20,9 @@ def number(value: float | np.floating | None) -> float | None:
 
 
 def mean(values: Floats) -> float | None:
-    """Return the mean of the values that are known; None when none is."""
+    """Return the mean of the values that are known, the same in any order; None when none is."""
     known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
+    return mean_of(known) if len(known) else None
 
 
 def interval(ends: tuple[float, float] | None) -> list[float] | None:
@@ -31,19 +32,23 @@ def interval(ends: tuple[float, float] | None) -> list[float] | None:
     return [float(ends[0]), float(ends[1])]
 
 
-def mean_interval(values: Floats, *, clusters: Ints | None = None) -> list[float] | None:
-    """Return the 95 % interval of a mean over prompts (see :func:`.stats.mean_ci`).
+def share_interval(values: Floats, clusters: Ints | None) -> list[float] | None:
+    """Return the 95 % interval of a mean over prompts of shares (see :func:`.stats.mean_ci`).
 
     Args:
         values: one a prompt, NaN unknown.
-        clusters: one a prompt when whole clusters are the unit, None when prompts are.
+        clusters: one a prompt where prompts name a cluster; None where each is a unit.
 
     """
-    known = ~np.isnan(values)
-    labels = None if clusters is None else clusters[known]
-    return interval(stats.mean_ci(values[known], clusters=labels))
+    return interval(stats.mean_ci(values, clusters=clusters))
 
 
-def share_interval(successes: int, n: int) -> list[float] | None:
-    """Return Wilson's 95 % interval of a share; None when ``n`` is 0."""
+def amount_interval(values: Floats, clusters: Ints | None) -> list[float] | None:
+    """Like :func:`share_interval`, of seconds, tokens or dollars, which are at least 0."""
+    ends = stats.mean_ci(values, clusters=clusters, scale="amount")
+    return interval(ends if ends is None else (max(0.0, ends[0]), ends[1]))
+
+
+def proportion_interval(successes: int, n: int) -> list[float] | None:
+    """Return Wilson's 95 % interval of a share of independent things; None when ``n`` is 0."""
     return interval(stats.wilson(successes, n))

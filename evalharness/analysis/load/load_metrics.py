@@ -14,8 +14,12 @@ import numpy as np
 
 from evalharness.analysis.data import encode
 from evalharness.analysis.data.encode import Bools, Floats, Ints
-from evalharness.analysis.latency import ENOUGH_FOR_P99
-from evalharness.analysis.stats import percentile_ci
+from evalharness.analysis.load.summary import (
+    DependentGroups,
+    MetricSummary,
+    TimesByOrigin,
+    summarize,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,9 +28,8 @@ if TYPE_CHECKING:
 COLUMNS = (
     "trial_id", "setting_id", "status", "scheduled_at", "sent_at", "queue_s", "ttft_s", "ttfo_s",
     "last_content_s", "latency_s", "completion_tokens", "chunk_times_s", "attempts",
-    "measurement", "phase",
+    "measurement", "phase", "prompt_id",
 )  # fmt: skip
-_PERCENTILES = (50, 90, 95, 99)
 
 
 class DeliveredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -34,6 +37,7 @@ class DeliveredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     Attributes:
         setting: index into the measurement's settings.
+        prompt: its number; requests of one prompt have the same.
         sent_s: when it was sent, seconds from the anchor.
         wait_s: from being scheduled to being sent; of a retried request, to its last sending.
         ttft_s: to the first content or reasoning token (not a chunk with only a role). Streamed.
@@ -45,6 +49,7 @@ class DeliveredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """
 
     setting: Ints
+    prompt: Ints
     sent_s: Floats
     wait_s: Floats
     ttft_s: Floats
@@ -60,17 +65,19 @@ class DeliveredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         with np.errstate(divide="ignore"):
             return np.where(self.tpot_s > 0, 1.0 / self.tpot_s, np.nan)
 
-    def inter_chunk_s(self, rows: Bools | None = None) -> Floats:
-        """Gaps between consecutive content chunks, of all requests together.
+    def inter_chunk_s(self, rows: Bools | None = None) -> tuple[Floats, Ints]:
+        """Gaps between consecutive content chunks, of all requests together, and their requests.
 
         A chunk may carry several tokens or none, so this is inter-*chunk* latency; only TPOT is
-        per token.
+        per token. The request of a gap is its place among the selected rows.
         """
         selected = self.chunks if rows is None else [
             chunks for chunks, keep in zip(self.chunks, rows.tolist(), strict=True) if keep
         ]  # fmt: skip
-        gaps = [np.diff(chunks) for chunks in selected if len(chunks) > 1]
-        return np.concatenate(gaps) if gaps else np.empty(0)
+        gaps = [np.diff(chunks) for chunks in selected]
+        if not gaps:
+            return np.empty(0), np.empty(0, np.int64)
+        return np.concatenate(gaps), np.repeat(np.arange(len(gaps)), [len(g) for g in gaps])
 
 
 def delivered_requests(
@@ -103,6 +110,7 @@ def delivered_requests(
     times: list[Any] = delivered["chunk_times_s"].to_pylist()
     return DeliveredRequests(
         setting=codes,
+        prompt=encode.encode_known(delivered["prompt_id"], [])[0],
         sent_s=values["sent_at"] - anchor_s,
         wait_s=wait,
         ttft_s=first,
@@ -112,44 +120,6 @@ def delivered_requests(
         tpot_s=tpot,
         chunks=[np.asarray(t or [], np.float64) for t in times],
     )
-
-
-class MetricSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The distribution of a figure of single requests, in the unit of the figure.
-
-    Attributes:
-        n: requests (or gaps between chunks) with a known value.
-        mean: their mean; null without any.
-        p50, p90, p95, p99: percentiles, interpolated linearly; null without any value, and ``p99``
-            below 100.
-        max: the largest value; null without any.
-        ci95: the 95 % interval by percentile, ``[low, high]``: of order statistics (Conover), for
-            independent values. Requests that overlap in one server are not quite independent, so
-            the intervals are too narrow. An end is null where n cannot bound it; a percentile that
-            is null has no interval.
-    """
-
-    n: int
-    mean: float | None = None
-    p50: float | None = None
-    p90: float | None = None
-    p95: float | None = None
-    p99: float | None = None
-    max: float | None = None
-    ci95: dict[str, list[float | None] | None] = {}
-
-
-class TimesByOrigin(msgspec.Struct, frozen=True, kw_only=True):
-    """The same times counted from two instants; seconds.
-
-    Attributes:
-        sent: from sending; leaves out how long a request waited in the client (coordinated
-            omission).
-        scheduled: from the scheduled time, which is what a user experiences.
-    """
-
-    sent: MetricSummary
-    scheduled: MetricSummary
 
 
 class TimeMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,42 +172,26 @@ class Goodput(msgspec.Struct, frozen=True, kw_only=True):
     unjudged: int
 
 
-def summarize(values: Floats) -> MetricSummary:
-    """Mean and percentiles of the known values, with 95 % intervals."""
-    known = values[~np.isnan(values)]
-    n = len(known)
-    if not n:
-        return MetricSummary(n=0)
-    percentiles: dict[str, float] = {}
-    intervals: dict[str, list[float | None] | None] = {}
-    for q in _PERCENTILES:
-        if q == 99 and n < ENOUGH_FOR_P99:
-            continue
-        ends = percentile_ci(known, q)
-        percentiles[f"p{q}"] = float(np.quantile(known, q / 100))
-        intervals[f"p{q}"] = None if ends is None else list(ends)
-    return MetricSummary(
-        n=n, mean=float(known.mean()), max=float(known.max()), ci95=intervals, **percentiles
-    )
-
-
-def from_send_and_schedule(values: Floats, wait: Floats) -> TimesByOrigin:
-    """Summaries of the same times, counted from sending and from the scheduled time."""
-    return TimesByOrigin(sent=summarize(values), scheduled=summarize(values + wait))
-
-
 def time_metrics(requests: DeliveredRequests, rows: Bools | None = None) -> TimeMetrics:
     """All time metrics of some requests (None: of all)."""
     keep = np.ones(len(requests.setting), np.bool_) if rows is None else rows
     wait = requests.wait_s[keep]
+    groups = DependentGroups.of(requests.sent_s[keep], requests.prompt[keep])
+    gaps, request = requests.inter_chunk_s(keep)
+
+    def by_origin(values: Floats) -> TimesByOrigin:
+        return TimesByOrigin(
+            sent=summarize(values, groups), scheduled=summarize(values + wait, groups)
+        )
+
     return TimeMetrics(
-        ttft_s=from_send_and_schedule(requests.ttft_s[keep], wait),
-        ttfo_s=from_send_and_schedule(requests.ttfo_s[keep], wait),
-        latency_s=from_send_and_schedule(requests.end_s[keep], wait),
-        tpot_s=summarize(requests.tpot_s[keep]),
-        inter_chunk_s=summarize(requests.inter_chunk_s(keep)),
-        tokens_per_s=summarize(requests.tokens_per_s[keep]),
-        completion_tokens=summarize(requests.tokens[keep]),
+        ttft_s=by_origin(requests.ttft_s[keep]),
+        ttfo_s=by_origin(requests.ttfo_s[keep]),
+        latency_s=by_origin(requests.end_s[keep]),
+        tpot_s=summarize(requests.tpot_s[keep], groups),
+        inter_chunk_s=summarize(gaps, groups.take(request)),
+        tokens_per_s=summarize(requests.tokens_per_s[keep], groups),
+        completion_tokens=summarize(requests.tokens[keep], groups),
     )
 
 

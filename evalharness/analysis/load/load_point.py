@@ -22,10 +22,10 @@ from evalharness.analysis.load.load_metrics import (
     DeliveredRequests,
     delivered_requests,
     goodput,
-    summarize,
     time_metrics,
 )
 from evalharness.analysis.load.sent_attempts import SentAttempts, max_in_flight, mean_in_flight
+from evalharness.analysis.load.summary import DependentGroups, summarize
 from evalharness.config.models import LoadConfig
 from evalharness.records import Phase, Status
 from evalharness.store.folder.load_points_file import Measurement
@@ -98,6 +98,7 @@ def _facts(
     first = sent.first & sent.measured
     in_time = first & (sent.at < (measurement.end_s or 0.0))
     answers, tokens = _completed(measurement, records)
+    in_time_order = DependentGroups.of(sent.at[first], None)
     return LoadFacts(
         measurement=measurement.number,
         load=measurement.load,
@@ -115,8 +116,8 @@ def _facts(
             mean=mean_in_flight(sent, measurement, window),
             most=max_in_flight(sent),
         ),
-        schedule_delay_s=summarize(sent.late[first]),
-        admission_delay_s=summarize((sent.admitted - sent.due)[first]),
+        schedule_delay_s=summarize(sent.late[first], in_time_order),
+        admission_delay_s=summarize((sent.admitted - sent.due)[first], in_time_order),
         client_lag_s=measurement.lag_s or None,
         goodput=goodput(requests, slo, measurement.scheduled, window),
         errors=errors,

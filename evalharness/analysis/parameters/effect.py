@@ -45,7 +45,8 @@ class SameSeedTexts(msgspec.Struct, frozen=True, kw_only=True):
         within: agreement of two outputs of one seed at one value, 0 to 1; mean over prompts.
         across: the same between the two values.
         difference: within less across.
-        ci95: its 95 % interval; null where undefined.
+        ci95: its 95 % interval, from the same sign flips as p, so that it leaves 0 out exactly
+            where p is below .05; null where undefined.
         p: of a sign-flip test of no difference; null where undefined.
         n: prompts.
     """
@@ -55,6 +56,21 @@ class SameSeedTexts(msgspec.Struct, frozen=True, kw_only=True):
     difference: float
     ci95: list[float] | None
     p: float | None
+    n: int
+
+
+class FollowedShare(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests follow their seed, estimated from the agreement of their outputs.
+
+    Attributes:
+        share: requests that follow their seed, 0 to 1.
+        ci95: its 95 % interval; its low end is above 0 exactly where p is below .05; null with
+            fewer than two prompts (clusters).
+        n: prompts.
+    """
+
+    share: float
+    ci95: list[float] | None
     n: int
 
 
@@ -78,13 +94,15 @@ class EffectEvidence(msgspec.Struct, frozen=True, kw_only=True):
             checked (limits).
         difference: agreement with one seed less that with different seeds, or effective outputs at
             the high end less those at the low end; mean over prompts.
-        ci95: the 95 % interval of the difference, or of the share of violations or of diverging
-            prompts; null where undefined.
+        ci95: the 95 % interval of the difference (``temperature``, ``top_p``; it leaves 0 out
+            exactly where p is below .05), or of the share of violations or of diverging prompts;
+            null where undefined. ``seed`` has that of ``followed`` instead.
         p: of "the parameter changes nothing"; null where undefined.
         test: how p was computed.
         same_seed_agreement: share of pairs of outputs with the same seed that are equal, 0 to 1;
             mean over prompts.
         different_seed_agreement: the same of pairs with different seeds.
+        followed: how many requests follow their seed; null where the outputs never differ.
         low, high: the values at the two ends of the axis.
         effective_outputs_low, effective_outputs_high: exp of the entropy of the outputs of a prompt
             at that end; mean over prompts.
@@ -113,6 +131,7 @@ class EffectEvidence(msgspec.Struct, frozen=True, kw_only=True):
     test: str | UnsetType = UNSET
     same_seed_agreement: float | UnsetType = UNSET
     different_seed_agreement: float | UnsetType = UNSET
+    followed: FollowedShare | UnsetType | None = UNSET
     low: list[float] | UnsetType = UNSET
     high: list[float] | UnsetType = UNSET
     effective_outputs_low: float | UnsetType = UNSET

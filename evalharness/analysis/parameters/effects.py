@@ -27,6 +27,7 @@ from evalharness.analysis.parameters.effect import (
     SameSeedTexts,
     undetectable,
 )
+from evalharness.analysis.parameters.effective_prompts import effective_prompts
 from evalharness.analysis.parameters.limits_respected import limits_respected
 from evalharness.analysis.parameters.pooled_outputs import (
     group_settings,
@@ -42,7 +43,8 @@ from evalharness.config.parameter_values import comparison_key
 
 SMALL_EFFECT = 0.1  # share of the low end's effective outputs: a smaller increase is negligible
 GREEDY = 0.1  # temperature or top_p: up to here an honoured value leaves hardly any choice
-ENOUGH = 20  # prompts: with fewer, equal figures at both ends are no evidence
+SECOND_TEST = 0.01  # p: below .05, because the number of outputs was tested first
+ENOUGH = 20  # prompts (effective clusters): with fewer, equal figures at both ends are no evidence
 
 
 def effects(frame: RunFrame, *, seed: int = 0, bodies: Any = None) -> list[ParameterEffect]:
@@ -50,7 +52,7 @@ def effects(frame: RunFrame, *, seed: int = 0, bodies: Any = None) -> list[Param
 
     Args:
         frame: the run.
-        seed: of permutations and resampling.
+        seed: of sign patterns and shuffles.
         bodies: a table with ``setting_id``, ``request_json``, ``response_json`` and
             ``choices_json`` (any of the last three) for what was sent and echoed; a sample is
             enough. None where none were kept.
@@ -104,10 +106,13 @@ class _Spread(NamedTuple):
     ci: list[float] | None
     p: float | None
     n: int
+    units: float
     fixed_seed: bool
 
 
-def spread_effect(frame: RunFrame, axis: str, *, seed: int = 0) -> ParameterEffect | None:
+def spread_effect(
+    frame: RunFrame, axis: str, *, seed: int = 0, draws: int = stats.DRAWS
+) -> ParameterEffect | None:
     """Judge whether the high end of an axis gives more different outputs than the low end.
 
     Per prompt: effective outputs (``exp`` of the entropy) at the highest value minus those at the
@@ -120,17 +125,24 @@ def spread_effect(frame: RunFrame, axis: str, *, seed: int = 0) -> ParameterEffe
     cannot grow and is no evidence. Where it shows no increase, the texts of one seed are compared
     between the values (:func:`.compare_across_values`): a difference shows that the parameter is
     honoured, and equal texts of a seed that matters that it is ignored.
+
+    Args:
+        frame: the run.
+        axis: ``temperature`` or ``top_p``.
+        seed: of sign flips.
+        draws: how many sign patterns.
+
     """
     ends = _ends(frame, axis)
     if not ends:
         return None
-    spread = _spread(frame, axis, ends, seed)
+    spread = _spread(frame, axis, ends, seed, draws)
     if spread is None:
         return undetectable(axis, "it takes at least two usable repeats at both ends")
     verdict, why = _spread_verdict(spread)
     same: SameSeedTexts | UnsetType | None = UNSET
     if verdict in ("ignored", "undetectable"):
-        same = compare_across_values(frame, ends, seed=seed)
+        same = compare_across_values(frame, ends, seed=seed, draws=draws)
         verdict, why = _with_seeds(spread, same, verdict, why)
     sentence = (
         f"{axis} {verdict}: {spread.low:.2f} effective outputs at "
@@ -154,7 +166,7 @@ def spread_effect(frame: RunFrame, axis: str, *, seed: int = 0) -> ParameterEffe
 
 
 def _spread(
-    frame: RunFrame, axis: str, ends: list[tuple[list[int], list[int]]], seed: int
+    frame: RunFrame, axis: str, ends: list[tuple[list[int], list[int]]], seed: int, draws: int
 ) -> _Spread | None:
     """Effective outputs at the two ends; None where no prompt has two repeats at both."""
     low, high, low_maximum = _end_values(frame, ends)
@@ -162,6 +174,8 @@ def _spread(
     joined = np.isfinite(d)
     if not joined.any():
         return None
+    test = stats.difference_test(d, clusters=frame.clusters, bounded=False, seed=seed, draws=draws)
+    p, ci = number(test.p[0]), interval(test.interval(0))
     values = [sorted({float(frame.params(end[i][0])[axis]) for end in ends}) for i in (0, 1)]
     return _Spread(
         low_values=values[0],
@@ -170,9 +184,10 @@ def _spread(
         high=float(high[joined].mean()),
         low_at_most=float(low_maximum[joined].mean()),
         gain=float(d[joined].mean()),
-        ci=interval(stats.mean_ci(d, clusters=frame.clusters, scale="real", seed=seed)),
-        p=number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0]),
+        ci=ci,
+        p=p,
         n=int(joined.sum()),
+        units=effective_prompts(frame, joined),
         fixed_seed=all(_fixed_seed(frame, end[1]) for end in ends),
     )
 
@@ -188,8 +203,9 @@ def _spread_verdict(spread: _Spread) -> tuple[str, str]:
         return "undetectable", "; nearly every output differs at the low end: no room for more"
     if spread.fixed_seed:
         return "undetectable", "; one fixed seed can hold repeats together at any value"
-    if spread.ci is None:  # every prompt shows the same difference, here none
-        return ("ignored", "") if spread.n >= ENOUGH else ("undetectable", "; too few prompts")
+    if spread.ci is None:  # too few prompts, or all show the same difference: here none
+        enough = spread.units >= ENOUGH
+        return ("ignored", "") if enough else ("undetectable", "; too few prompts")
     if spread.ci[1] < SMALL_EFFECT * spread.low:
         return "ignored", ""
     return "undetectable", "; too few prompts or repeats to tell"
@@ -206,11 +222,17 @@ def _with_seeds(
         f"between the values, {100 * same.within:.1f} % at one value"
     )
     if same.p is not None and same.p < 0.05 and same.difference > 0:
-        return "honoured", f"{text} ({p_text(same.p)})"
+        text = f"{text} ({p_text(same.p)})"
+        # Where one seed always gives one text at one value, chance makes no difference.
+        if same.p < SECOND_TEST or same.within == 1.0:
+            return "honoured", text
+        return "undetectable", f"{text}; a second test decides below {SECOND_TEST:g} only"
     # One seed that always gives one text is decisive only where other seeds give other texts.
     follows = same.within == same.across == 1.0
     if follows and spread.high > 1.0 + SMALL_EFFECT:
-        return ("ignored", text) if same.n >= ENOUGH else (verdict, f"{text}; too few prompts")
+        if min(same.n, spread.units) >= ENOUGH:
+            return "ignored", text
+        return verdict, f"{text}; too few prompts"
     return verdict, why
 
 

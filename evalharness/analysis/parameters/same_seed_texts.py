@@ -20,7 +20,11 @@ _NO_SEED = comparison_key(None)
 
 
 def compare_across_values(
-    frame: RunFrame, ends: list[tuple[list[int], list[int]]], *, seed: int = 0
+    frame: RunFrame,
+    ends: list[tuple[list[int], list[int]]],
+    *,
+    seed: int = 0,
+    draws: int = stats.DRAWS,
 ) -> SameSeedTexts | None:
     """Compare outputs of one seed between two values of a parameter with those within a value.
 
@@ -30,7 +34,8 @@ def compare_across_values(
     Args:
         frame: the run.
         ends: settings at the low and at the high value, equal in everything else but the seed.
-        seed: of permutations and resampling.
+        seed: of sign patterns and shuffles.
+        draws: how many sign patterns.
 
     Returns:
         None without two repeats of a seed at both values.
@@ -60,11 +65,13 @@ def compare_across_values(
     joined = np.isfinite(d)
     if not joined.any():
         return None
+    test = stats.difference_test(d, clusters=frame.clusters, seed=seed, draws=draws)
+    p, ci = number(test.p[0]), interval(test.interval(0))
     return SameSeedTexts(
         within=float(within[joined].mean()),
         across=float(across[joined].mean()),
         difference=float(d[joined].mean()),
-        ci95=interval(stats.mean_ci(d, clusters=frame.clusters, scale="difference", seed=seed)),
-        p=number(stats.sign_flip(d, clusters=frame.clusters, seed=seed)[0]),
+        ci95=ci,
+        p=p,
         n=int(joined.sum()),
     )

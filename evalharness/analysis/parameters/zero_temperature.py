@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.data.frame import RunFrame
-from evalharness.analysis.data.json_values import interval
+from evalharness.analysis.data.json_values import share_interval
 from evalharness.analysis.parameters.effect import EffectEvidence, ParameterEffect
+from evalharness.analysis.parameters.effective_prompts import effective_prompts
 
 
 def zero_temperature_verdicts(frame: RunFrame) -> list[ParameterEffect]:
@@ -28,19 +31,38 @@ def zero_temperature_verdicts(frame: RunFrame) -> list[ParameterEffect]:
         compared = variants.n[cells] >= 2
         n, repeats = int(compared.sum()), int(variants.n[cells].max(initial=0))
         diverged = int((distinct[cells][compared] > 1).sum())
-        verdicts.append(_verdict(setting_id, frame.label(index), n, repeats, diverged))
+        values = np.where(compared, distinct[cells] > 1, np.nan).astype(np.float64)
+        units, ends = effective_prompts(frame, compared), share_interval(values, frame.clusters)
+        shares = _Divergence(n, repeats, diverged, units, ends)
+        verdicts.append(_verdict(setting_id, frame.label(index), shares))
     return verdicts
 
 
-def _verdict(setting_id: str, label: str, n: int, repeats: int, diverged: int) -> ParameterEffect:
-    bound = stats.divergence_bound(n if n > 1 else repeats) if n and not diverged else None
+class _Divergence(NamedTuple):
+    """Prompts with repeats at temperature 0, and how many of them gave more than one output.
+
+    ``units`` is how many independent prompts (clusters) they are worth.
+    """
+
+    prompts: int
+    repeats: int
+    diverged: int
+    units: float
+    ci95: list[float] | None
+
+
+def _verdict(setting_id: str, label: str, divergence: _Divergence) -> ParameterEffect:
+    n, repeats, diverged = divergence.prompts, divergence.repeats, divergence.diverged
+    bound = None
+    if n and not diverged:
+        bound = stats.divergence_bound(divergence.units if n > 1 else repeats)
     evidence = EffectEvidence(
         setting_id=setting_id,
         label=label,
         prompts=n,
         repeats=repeats,
         diverged=diverged,
-        ci95=interval(stats.wilson(diverged, n)),
+        ci95=divergence.ci95,
         rate_below=bound,
     )
     if n == 0:

@@ -4,24 +4,32 @@ Pure functions of numbers and arrays, without any record. In the analysis only t
 scipy.
 """
 
+from evalharness.analysis.stats.cluster_robust import (
+    MeanEstimate,
+    effective_units,
+    estimate_mean,
+    unit_sums,
+)
 from evalharness.analysis.stats.design import (
     TYPICAL_COMPONENTS,
     VarianceComponents,
-    detectable,
     minimum_detectable,
     prompts_needed,
     variance_components,
 )
 from evalharness.analysis.stats.intervals import (
+    ENOUGH_FOR_AMOUNTS,
     Interval,
     divergence_bound,
-    geometric_mean_ratio,
-    max_standard_error,
     mean_ci,
-    percentile_ci,
     ratio_ci,
     standard_error,
     wilson,
+)
+from evalharness.analysis.stats.joint_flips import (
+    JointTests,
+    RankedSettings,
+    joint_tests,
 )
 from evalharness.analysis.stats.label_shuffle import label_permutation
 from evalharness.analysis.stats.paired import (
@@ -32,8 +40,23 @@ from evalharness.analysis.stats.paired import (
     page_trend,
     tost,
 )
-from evalharness.analysis.stats.permutation import DRAWS, SignFlips, sign_flip
-from evalharness.analysis.stats.quantile_intervals import Quantile, quantile_difference, quantiles
+from evalharness.analysis.stats.power import (
+    bound_standard_error,
+    detectable,
+    detectable_mean,
+    factor_growth,
+    growing_detectable,
+    mcnemar_detectable,
+    mcnemar_power,
+    no_growth,
+    pass_rate_growth,
+)
+from evalharness.analysis.stats.quantile_intervals import (
+    Quantile,
+    effective_trials,
+    quantile_difference,
+    quantiles,
+)
 from evalharness.analysis.stats.repeats import (
     all_of_each_k,
     g_pass_at_k,
@@ -41,31 +64,60 @@ from evalharness.analysis.stats.repeats import (
     pass_hat_k,
     tar_at_k,
 )
+from evalharness.analysis.stats.sign_flips import (
+    ALPHA,
+    MIN_UNITS,
+    FlipTests,
+    SignFlips,
+    difference_test,
+    sign_flip,
+)
+from evalharness.analysis.stats.sign_patterns import DRAWS, Patterns
+from evalharness.analysis.stats.unit_differences import UnitDifferences
 
 __all__ = [
+    "ALPHA",
     "DRAWS",
+    "ENOUGH_FOR_AMOUNTS",
+    "MIN_UNITS",
     "TYPICAL_COMPONENTS",
+    "FlipTests",
     "Interval",
+    "JointTests",
+    "MeanEstimate",
+    "Patterns",
     "Quantile",
+    "RankedSettings",
     "SignFlips",
+    "UnitDifferences",
     "VarianceComponents",
     "all_of_each_k",
     "benjamini_hochberg",
+    "bound_standard_error",
     "cochran_q",
     "detectable",
+    "detectable_mean",
+    "difference_test",
     "divergence_bound",
+    "effective_trials",
+    "effective_units",
+    "estimate_mean",
+    "factor_growth",
     "g_pass_at_k",
-    "geometric_mean_ratio",
+    "growing_detectable",
     "holm",
+    "joint_tests",
     "label_permutation",
-    "max_standard_error",
+    "mcnemar_detectable",
     "mcnemar_mid_p",
+    "mcnemar_power",
     "mean_ci",
     "minimum_detectable",
+    "no_growth",
     "page_trend",
     "pass_at_k",
     "pass_hat_k",
-    "percentile_ci",
+    "pass_rate_growth",
     "prompts_needed",
     "quantile_difference",
     "quantiles",
@@ -74,6 +126,7 @@ __all__ = [
     "standard_error",
     "tar_at_k",
     "tost",
+    "unit_sums",
     "variance_components",
     "wilson",
 ]

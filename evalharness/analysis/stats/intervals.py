@@ -1,7 +1,8 @@
-"""Confidence intervals; None means that the interval is undefined for these data.
+"""Confidence intervals of single figures; None means that the interval is undefined for the data.
 
 The statistical unit is the prompt: every function here expects one value a prompt (repeats already
-averaged), and ``clusters`` where prompts belong together.
+averaged), and ``clusters`` where prompts belong together. Intervals of paired differences are in
+:mod:`.sign_flips`, since they come from the test.
 """
 
 from __future__ import annotations
@@ -12,32 +13,43 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalharness.analysis.stats.bootstrap import bca_mean, bca_ratio
-from evalharness.analysis.stats.distribution_functions import (
-    binomial_cdf,
-    normal_quantile,
-    t_quantile,
+from evalharness.analysis.stats.cluster_robust import (
+    MeanEstimate,
+    effective_units,
+    estimate_mean,
+    unit_sums,
 )
+from evalharness.analysis.stats.distribution_functions import normal_quantile, t_quantile
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
-Scale = Literal["share", "difference", "real"]
+Scale = Literal["share", "amount"]
 
 LEVEL = 0.95
-SMALL = 20  # below this many prompts (or clusters) Student's t replaces the bootstrap
+#: Below this many units no level is promised for the mean of a skewed amount.
+ENOUGH_FOR_AMOUNTS = 10
 
 
-def wilson(successes: int, n: int, level: float = LEVEL) -> Interval | None:
+def wilson(
+    successes: float, n: float, level: float = LEVEL, df: float | None = None
+) -> Interval | None:
     """Wilson's score interval of a proportion; None when ``n`` is 0.
 
     Source: E. B. Wilson, JASA 22 (1927) 209-212.
+
+    Args:
+        successes: how many of ``n``; effective numbers need not be whole.
+        n: trials, or the effective number of them.
+        level: the confidence level.
+        df: degrees of freedom where the effective number was estimated; None where it is known.
     """
     if n <= 0:
         return None
-    z = normal_quantile((1.0 + level) / 2.0)
+    tail = (1.0 + level) / 2.0
+    z = normal_quantile(tail) if df is None else t_quantile(tail, df)
     p = successes / n
     centre = p + z * z / (2.0 * n)
-    half = z * math.sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n))
+    half = z * math.sqrt(max(0.0, p * (1.0 - p)) / n + z * z / (4.0 * n * n))
     scale = 1.0 + z * z / n
     # At 0 and n the formula is exact up to rounding; give 0 and 1.
     lo = 0.0 if successes == 0 else (centre - half) / scale
@@ -50,126 +62,120 @@ def mean_ci(
     *,
     clusters: NDArray[Any] | None = None,
     scale: Scale = "share",
-    seed: int = 0,
     level: float = LEVEL,
 ) -> Interval | None:
-    """95 % interval of the mean over prompts.
-
-    * every value 0, or every value 1: Wilson over the prompts (``scale="share"``);
-    * below 20 prompts (clusters, when given): Student's t, on :func:`standard_error`;
-    * otherwise BCa over prompts (whole clusters).
+    """95 % interval of the mean over prompts of a single setting; see :func:`ratio_ci`.
 
     Args:
         values: one value a prompt; NaN is an unknown value and is dropped.
         clusters: one label a prompt (same length), None for independent prompts.
-        scale: ``share`` for values in [0, 1]; ``difference`` for paired differences of shares,
-            in [-1, 1]; ``real`` for anything else (seconds, tokens, dollars).
-        seed: of the resampling: the same seed gives the same bits.
+        scale: ``share`` for values in [0, 1], ``amount`` for seconds, tokens and dollars.
         level: the confidence level.
 
     Returns:
-        ``(low, high)``, or None when undefined: no values, one value, or values that are all
-        equal and show no spread. Where differences of shares are all 0 the interval
-        is ``(-u, u)`` with u the Wilson bound on the share of prompts that differ; where all are 1
-        (or -1) it is what Wilson leaves on that side.
+        ``(low, high)``, or None when undefined: no values, one value, or values that are all equal
+        and show no spread (shares that are all 0 or all 1 have an interval).
 
     """
-    data, labels = _drop_unknown(values, clusters)
+    data, labels = drop_unknown(values, clusters)
     if data.size == 0:
         return None
-    groups = None if labels is None else _cluster_sums(data, labels)
-    n = data.size if groups is None else groups[0].size
-    if _constant(data):
-        return _constant_ci(float(np.median(data)), n, scale, level)
-    if n < 2:
-        return None
-    if groups is not None and _constant(groups[0] / groups[1]):
-        return None  # all clusters have the same mean: values vary only within clusters
-    if n < SMALL:
-        return _t_ci(data, labels, level)
-    if groups is None:
-        return bca_mean(data, level=level, seed=seed)
-    return bca_ratio(*groups, level=level, seed=seed)
+    return ratio_ci(*unit_sums(data, labels), scale=scale, level=level)
 
 
-def ratio_ci(
-    sums: Floats,
-    sizes: Floats,
-    *,
-    lowest: float,
-    highest: float,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> Interval | None:
-    """:func:`mean_ci` of any numbers in clusters, from the sum and the size of each cluster.
+def ratio_ci(sums: Floats, sizes: Floats, *, scale: Scale, level: float = LEVEL) -> Interval | None:
+    """95 % interval of ``sum(sums) / sum(sizes)`` over independent units.
+
+    * shares: Wilson on the effective sample size ``p (1 - p) / error²`` with Student's t at the
+      error's degrees of freedom (Dean and Pagano, J. Surv. Stat. Methodol. 3, 2015); where all are
+      0 or all 1, on :func:`.effective_units`;
+    * amounts: Student's t with Hall's correction for skewness (J. R. Statist. Soc. B 54, 1992).
 
     Args:
-        sums: the sum of the values of each cluster.
+        sums: the sum of the values of each unit (prompt or cluster).
         sizes: how many values it has, at least one.
-        lowest: the lowest of all values.
-        highest: the highest.
-        seed: of the resampling.
+        scale: as of :func:`mean_ci`.
         level: the confidence level.
     """
-    units = sums.size
-    if units < 2 or _constant(np.array([lowest, highest])) or _constant(sums / sizes):
+    estimate = estimate_mean(sums, sizes)
+    if scale == "share":
+        return _share_ci(estimate, sums, sizes, level)
+    if estimate is None or is_constant(sums / sizes):
         return None
-    if units >= SMALL:
-        return bca_ratio(sums, sizes, level=level, seed=seed)
-    count = float(sizes.sum())
-    mean = float(sums.sum()) / count
-    error = _clustered_error(sums, sizes, mean, count)
-    half = t_quantile((1.0 + level) / 2.0, units - 1) * error
-    return (mean - half, mean + half) if error > 0.0 else None
+    return _amount_ci(estimate, level)
 
 
-def percentile_ci(
-    values: ArrayLike, q: float, *, level: float = LEVEL
-) -> tuple[float | None, float | None] | None:
-    """Distribution-free interval of the ``q``-th percentile (0-100) from order statistics.
+def _share_ci(
+    estimate: MeanEstimate | None, sums: Floats, sizes: Floats, level: float
+) -> Interval | None:
+    mean = round(float(sums.sum() / sizes.sum()), 12)
+    if mean in (0.0, 1.0):
+        n = effective_units(sizes)
+        return wilson(mean * n, n, level)
+    if estimate is None or is_constant(sums / sizes):
+        return None
+    n = mean * (1.0 - mean) / estimate.error**2
+    if sums.size < float(sizes.sum()):  # clusters: no more than their prompts are worth
+        n = min(n, float(sizes.sum()))
+    ends = wilson(mean * n, n, level, estimate.df)
+    assert ends is not None
+    return _with_unseen(ends, estimate, sums / sizes, sizes, n, level)
 
-    The rank of the percentile is binomial; see Conover, *Practical Nonparametric Statistics*,
-    3rd ed., §3.2. An end is None when the sample is too small to bound that side at half the
-    error: a p95 has an upper end from 72 values (from 59 if only the upper end were wanted). NaN
-    is dropped; None when nothing is left. Values are taken as independent.
+
+def _with_unseen(
+    ends: Interval,
+    estimate: MeanEstimate,
+    values: Floats,
+    sizes: Floats,
+    n: float,
+    level: float,
+) -> Interval:
+    """The interval of shares near 0 or 1 that few units keep from being exactly that.
+
+    Where most units are at the bound, the error is that of the few others, and has about as many
+    degrees of freedom as these are of all. At most the end moves to where it would be if as many
+    units had the other value as Wilson leaves unseen. Nothing changes where each unit is 0 or 1,
+    which is what Wilson's interval is of.
     """
-    data = np.sort(_finite(values))
-    n = data.size
-    if n == 0:
-        return None
-    share, tail = q / 100.0, (1.0 - level) / 2.0
-    lower = _largest_rank(n, share, tail)
-    upper = n - _largest_rank(n, 1.0 - share, tail) + 1
-    lo = float(data[lower - 1]) if lower >= 1 else None
-    hi = float(data[upper - 1]) if upper <= n else None
-    return lo, hi
+    bound = 1.0 if estimate.mean > 0.5 else 0.0
+    inner = (values > 1e-12) & (values < 1.0 - 1e-12)
+    if not inner.any():
+        return ends
+    off = float(np.mean(np.abs(values - bound) > 1e-12))
+    wider = wilson(estimate.mean * n, n, level, max(1.0, estimate.df * off))
+    unseen = wilson(0, effective_units(sizes), level)
+    assert wider is not None
+    assert unseen is not None
+    if bound:
+        return max(wider[0], min(ends[0], estimate.mean * (1.0 - unseen[1]))), ends[1]
+    most = 1.0 - (1.0 - estimate.mean) * (1.0 - unseen[1])
+    return ends[0], min(wider[1], max(ends[1], most))
 
 
-def geometric_mean_ratio(
-    a: ArrayLike,
-    b: ArrayLike,
-    *,
-    clusters: NDArray[Any] | None = None,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> tuple[float, Interval | None, int] | None:
-    """Geometric mean over prompts of ``a / b``, its interval and the number of prompts used.
+def _amount_ci(estimate: MeanEstimate, level: float) -> Interval:
+    """Student's t, each end moved by what the skewness does to the t statistic.
 
-    For positive quantities that differ by factors: seconds, tokens, dollars. Prompts where either
-    side is unknown or not positive are left out; None when none is left.
+    Hall's cubic transform ``g(T) = T + a T² + a² T³ / 3 + a / (2 n)``, a a third of the skewness,
+    T the deviation in standard deviations of a unit, is solved for T at the quantiles of t. Sample
+    skewness is too small on average where tails are long: it is enlarged by
+    ``1 + sqrt(10 / n) / 2``, which brings lognormal amounts (s = 1) to 93 % at ten units
+    (``python -m benchmarks.calibration``).
     """
-    top, bottom = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    usable = (top > 0) & (bottom > 0) & np.isfinite(top) & np.isfinite(bottom)
-    if not usable.any():
-        return None
-    logs = np.log(top[usable]) - np.log(bottom[usable])
-    labels = None if clusters is None else np.asarray(clusters)[usable]
-    ci = mean_ci(logs, clusters=labels, scale="real", seed=seed, level=level)
-    ends = None if ci is None else (math.exp(ci[0]), math.exp(ci[1]))
-    return math.exp(float(logs.mean())), ends, int(usable.sum())
+    n = estimate.units
+    third = estimate.skewness * (1.0 + 0.5 * math.sqrt(10.0 / n)) / 3.0
+    quantile = t_quantile((1.0 + level) / 2.0, estimate.df)
+
+    def ends_at(t: float) -> float:
+        deviation = t / math.sqrt(n)
+        if abs(third) > 1e-9:
+            cube = 1.0 + 3.0 * third * (deviation - third / (2.0 * n))
+            deviation = (math.cbrt(cube) - 1.0) / third
+        return estimate.mean - estimate.error * math.sqrt(n) * deviation
+
+    return ends_at(quantile), ends_at(-quantile)
 
 
-def divergence_bound(pairs: int, level: float = LEVEL) -> float | None:
+def divergence_bound(pairs: float, level: float = LEVEL) -> float | None:
     """Largest divergence rate still compatible with 0 divergences in ``pairs`` (one-sided).
 
     ``1 - (1 - level)^(1/n)``, the exact form of the rule of three (Hanley and Lippman-Hand,
@@ -180,112 +186,25 @@ def divergence_bound(pairs: int, level: float = LEVEL) -> float | None:
     return 1.0 - (1.0 - level) ** (1.0 / pairs)
 
 
-def standard_error(
-    values: ArrayLike, clusters: NDArray[Any] | None = None
-) -> tuple[float, float, int] | None:
-    """Mean over prompts, its standard error and the degrees of freedom.
+def standard_error(values: ArrayLike, clusters: NDArray[Any] | None = None) -> MeanEstimate | None:
+    """Mean over prompts, its standard error and degrees of freedom.
 
-    With clusters the cluster-robust CR1 error, ``G/(G-1) * sum_g (sum of residuals in g)^2 / n^2``,
-    and G-1 degrees of freedom (Cameron and Miller, J. Hum. Resour. 50, 2015). None below two units
-    or without any spread.
+    None below two units or without any spread; NaN is dropped.
     """
-    data, labels = _drop_unknown(values, clusters)
-    if data.size < 2 or _constant(data):
+    data, labels = drop_unknown(values, clusters)
+    if data.size < 2 or is_constant(data):
         return None
-    mean = float(data.mean())
-    if labels is None:
-        return mean, float(data.std(ddof=1)) / math.sqrt(data.size), data.size - 1
-    sums, sizes = _cluster_sums(data, labels)
-    units = sums.size
-    if units < 2:
-        return None
-    error = _clustered_error(sums, sizes, mean, data.size)
-    return None if error <= 0.0 else (mean, error, units - 1)
+    estimate = estimate_mean(*unit_sums(data, labels))
+    return None if estimate is None or estimate.error <= 0.0 else estimate
 
 
-def _clustered_error(sums: Floats, sizes: Floats, mean: float, count: float) -> float:
-    units = sums.size
-    scatter = float(np.sum((sums - sizes * mean) ** 2))
-    return math.sqrt(units / (units - 1) * scatter) / count
-
-
-def max_standard_error(
-    values: ArrayLike, clusters: NDArray[Any] | None = None, level: float = LEVEL
-) -> float | None:
-    """Largest standard error still plausible for differences of shares that are all equal.
-
-    All n differences equal c. Then at most a share u of all prompts (or clusters) has another
-    difference, where u is the upper Wilson bound of 0 in n. A difference lies in [-1, 1], so it is
-    at most 1 + |c| away from c. The variance is thus at most u (1 + |c|)², and the error its root
-    over √n. None without values, and where :func:`standard_error` is defined.
-    """
-    data, labels = _drop_unknown(values, clusters)
-    if data.size == 0 or standard_error(data, labels) is not None:
-        return None
-    n = data.size if labels is None else np.unique(labels).size
-    bounds = wilson(0, n, level)
-    assert bounds is not None
-    return (1.0 + abs(float(data.mean()))) * math.sqrt(bounds[1] / n)
-
-
-def _drop_unknown(values: ArrayLike, clusters: NDArray[Any] | None) -> tuple[Floats, Any]:
+def drop_unknown(values: ArrayLike, clusters: NDArray[Any] | None) -> tuple[Floats, Any]:
     """Values without NaN, and the labels that go with them."""
     data = np.asarray(values, dtype=np.float64).ravel()
     keep = np.isfinite(data)
     return data[keep], None if clusters is None else np.asarray(clusters)[keep]
 
 
-def _finite(values: ArrayLike) -> Floats:
-    return _drop_unknown(values, None)[0]
-
-
-def _constant(data: Floats) -> bool:
+def is_constant(data: Floats) -> bool:
     """All equal, up to the rounding of a mean of repeats."""
     return bool(np.ptp(data) <= 1e-12 * max(1.0, float(np.abs(data).max())))
-
-
-def _cluster_sums(data: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Sum and size of each cluster, in the order of the sorted labels."""
-    if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() > 4 * len(labels):
-        labels = np.unique(labels, return_inverse=True)[1]
-    sizes = np.bincount(labels)
-    sums = np.bincount(labels, weights=data).astype(np.float64)
-    used = sizes > 0  # there may be gaps between labels
-    return sums[used], sizes[used].astype(np.float64)
-
-
-def _constant_ci(value: float, n: int, scale: Scale, level: float) -> Interval | None:
-    if scale == "real":
-        return None
-    bounds = wilson(0, n, level)
-    assert bounds is not None
-    unseen = bounds[1]
-    value = round(value, 12)
-    if value == 0.0:
-        return (0.0, unseen) if scale == "share" else (-unseen, unseen)
-    if value == 1.0:
-        return 1.0 - unseen, 1.0
-    if value == -1.0 and scale == "difference":
-        return -1.0, -1.0 + unseen
-    return None
-
-
-def _t_ci(data: Floats, labels: NDArray[Any] | None, level: float) -> Interval | None:
-    spread = standard_error(data, labels)
-    if spread is None:
-        return None
-    mean, error, df = spread
-    half = t_quantile((1.0 + level) / 2.0, df) * error
-    return mean - half, mean + half
-
-
-def _largest_rank(n: int, share: float, tail: float) -> int:
-    """Largest r with P(X <= r - 1) <= tail for X ~ Binomial(n, share); 0 when there is none."""
-    low, high = 0, n
-    while low < high:
-        middle = (low + high + 1) // 2
-        if binomial_cdf(middle - 1, n, share) <= tail:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -100,7 +100,7 @@ def tost(
     spread = standard_error(differences, clusters)
     if spread is None or margin <= 0:
         return None
-    mean, error, df = spread
+    mean, error, df = spread.mean, spread.error, spread.df
     below = t_cdf((mean - margin) / error, df)
     above = t_cdf(-(mean + margin) / error, df)
     return max(below, above)

@@ -105,8 +105,9 @@ def _axis_names(sources: Sequence[RunData]) -> list[str]:
 
 COMMAND = Command(
     "compare",
-    description="Says which settings, or runs, really differ from a baseline in score, agreement, "
-    "tokens, latency and cost: differences over the same prompts, with intervals and p values.",
+    description="Says which settings, or runs, detectably differ from a baseline in score, "
+    "agreement, tokens, latency and cost: differences over the same prompts, with intervals and "
+    "p values.",
     examples=(
         Example("evalharness compare quickstart --by temperature", "against the lowest"),
         Example(

@@ -13,7 +13,7 @@ INK = "#1c2330"
 MUTED = "#5d6675"
 GRID = "#e5e8ed"
 RULE = "#aab1bd"
-REAL = "#0b62a8"
+DETECTED = "#0b62a8"
 OPEN = "#8c95a3"
 BAND = "#eef0f4"
 BAD = "#c2410d"
@@ -34,7 +34,7 @@ DARK = {
     MUTED: "#9aa3b2",
     GRID: "#2a303a",
     RULE: "#566070",
-    REAL: "#5fb0f0",
+    DETECTED: "#5fb0f0",
     OPEN: "#8a93a2",
     BAND: "#20252e",
     BAD: "#ff8a4f",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
+from evalharness.analysis import stats
 from evalharness.report.build.context import BuildContext
 from evalharness.report.section import Section
 from evalharness.report.words.format_numbers import count_text
@@ -24,6 +26,9 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
         settings: how many.
         prompts: how many.
         prompts_with_target: prompts with an expected answer.
+        clusters: clusters of prompts, those alone included; null where prompts name none.
+        effective_clusters: how many equally large clusters would leave a mean as uncertain; null
+            likewise.
         attempts: HTTP attempts; 0 for an import.
         attempts_in_doubt: attempts that were sent and whose outcome is unknown.
         damaged_journal_entries: entries of the journal that could not be read.
@@ -43,6 +48,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     settings: int
     prompts: int
     prompts_with_target: int
+    clusters: int | None = None
+    effective_clusters: float | None = None
     attempts: int
     attempts_in_doubt: int
     damaged_journal_entries: int
@@ -60,6 +67,8 @@ def record_count_text(run: RunFacts) -> str:
 def _build(context: BuildContext) -> RunFacts:
     run_data, attempts = context.run_data, context.attempts
     run, manifest = run_data.run, run_data.run.manifest
+    labels = run_data.frame.clusters
+    sizes = None if labels is None else stats.unit_sums(np.ones(labels.size), labels)[1]
     return RunFacts(
         name=run.name,
         status=manifest.status,
@@ -73,6 +82,8 @@ def _build(context: BuildContext) -> RunFacts:
         settings=len(run_data.settings),
         prompts=len(run_data.prompts),
         prompts_with_target=len(run_data.prompts) - run_data.prompts["target_json"].null_count,
+        clusters=None if sizes is None else sizes.size,
+        effective_clusters=None if sizes is None else stats.effective_units(sizes),
         attempts=attempts.total,
         attempts_in_doubt=attempts.in_doubt,
         damaged_journal_entries=len(run.damage),

@@ -51,6 +51,18 @@ def seconds_interval(ci: Sequence[float] | None, mean: float | None = None) -> s
     return f"[{_three_digits(max(0.0, ci[0]) * scale)},{_NBSP}{_three_digits(ci[1] * scale)}]"
 
 
+def percentile_interval(ends: Sequence[float | None] | None, value: float | None) -> str:
+    """``[1.20, 3.77]`` in the unit in which :func:`seconds` shows the percentile.
+
+    An end that too few prompts bound is a dash; empty if undefined.
+    """
+    if ends is None or value is None or set(ends) == {None}:
+        return ""
+    _, scale = time_unit(value)
+    low, high = (DASH if end is None else _three_digits(end * scale) for end in ends)
+    return f"[{low},{_NBSP}{high}]"
+
+
 def dollars_interval(ci: Sequence[float] | None, scale: float) -> str:
     """``[0.51, 0.62]`` US dollars, after multiplying by ``scale``; empty when undefined."""
     if ci is None:
@@ -151,7 +163,7 @@ def difference_interval(
 ) -> str:
     """``[−68.9, −49.6]`` in the unit of :func:`metric_difference`; says so when undefined.
 
-    An interval of two prompts or more is undefined only where all differ by the same amount.
+    An interval of six prompts or more is undefined only where all differ by the same amount.
     """
     if ci is None or not is_share(metric):
         return slope_interval(metric, ci, largest)
@@ -162,7 +174,7 @@ def difference_interval(
 def slope_interval(metric: str, ci: Sequence[float] | None, largest: float | None = None) -> str:
     """The interval of a slope, which unlike a difference of shares has no bounds."""
     if ci is None:
-        return "[alike for every prompt]"
+        return "[no interval]"
     scale, format_end = (100.0 if is_share(metric) else 1.0), _significant
     if metric == "latency_s":
         _, scale = time_unit(max(map(abs, ci)) if largest is None else largest)

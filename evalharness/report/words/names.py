@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evalharness.process.text import plural
+
+
+def and_more(name: str, others: int, noun: str = "setting") -> str:
+    """``a``, or ``a and 2 more settings``."""
+    return f"{name} and {plural(others, f'more {noun}')}" if others else name
+
 
 def join_names(names: Sequence[str], limit: int) -> str:
     """``a, b and c``; beyond ``limit`` names the rest are counted.

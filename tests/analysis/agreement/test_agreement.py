@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from itertools import combinations
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -71,7 +70,7 @@ def test_unequal_repeats_and_wilson():
     agreement = raw(cell("aaa", "p") + cell("aab", "q") + cell("aa", "r"))
     assert agreement.tar_prompts == {"2": 3, "3": 2}
     assert agreement.tar["3"] == pytest.approx(0.5)
-    assert agreement.tar_at_n_ci95 == pytest.approx(list(stats.wilson(1, 2)))
+    assert agreement.tar_at_n_ci95 == pytest.approx(list(stats.mean_ci([1.0, 0.0])))
 
 
 def test_one_usable_repeat_is_left_out():
@@ -109,7 +108,10 @@ def test_errors_never_agree_and_never_count():
     assert r.agreement.raw.n == 2
     assert r.sensitivity.strict == pytest.approx(1 / 6)
     assert r.availability == 0.5
-    assert r.availability_ci95 == pytest.approx(list(stats.wilson(2, 4)))
+    assert r.availability_ci95 is None  # one prompt: errors may come by prompt
+    expected = stats.ratio_ci(np.array([1.0, 1.0, 2.0, 2.0, 2.0]), np.full(5, 2.0), scale="share")
+    more = row([r for p in "abcde" for r in cell(["a", None] if p < "c" else ["a", "a"], p)])
+    assert more.availability_ci95 == pytest.approx(list(expected))
     assert r.status == {"ok": 2, "empty": 0, "truncated": 0, "refused": 0, "error": 2}
 
 
@@ -197,11 +199,17 @@ def test_interval_over_prompts():
     assert raw(mixed).ci95 == pytest.approx(list(stats.mean_ci(values)))
 
 
-def test_clusters_give_their_own_interval():
-    """Where prompts name clusters, the interval with clusters as the unit stands beside."""
+def test_the_interval_is_over_clusters_where_prompts_name_one():
+    """One interval a figure: over prompts, or over the clusters that they name."""
     rows = [r for i in range(6) for r in cell("aa" if i < 3 else "ab", f"p{i}")]
     clusters = {f"p{i}": "x" if i < 3 else "y" for i in range(5)}
     agreement = raw(rows, clusters=clusters)
     expected = stats.mean_ci([1, 1, 1, 0, 0, 0], clusters=np.array([0, 0, 0, 1, 1, 2]))
-    assert agreement.ci95_clusters == pytest.approx(list(expected))
-    assert raw(rows).ci95_clusters is msgspec.UNSET
+    assert agreement.ci95 == pytest.approx(list(expected))
+    assert agreement.tar_at_n_ci95 == pytest.approx(list(expected))
+    assert raw(rows).ci95 == pytest.approx(list(stats.mean_ci([1, 1, 1, 0, 0, 0])))
+    errors = [r for i in range(6) for r in cell(["a", "a" if i < 3 else None], f"p{i}")]
+    delivered = row(errors, clusters=clusters).availability_ci95
+    sums, sizes = np.array([6.0, 2.0, 1.0]), np.array([6.0, 4.0, 2.0])
+    expected = stats.ratio_ci(sums, sizes, scale="share")
+    assert delivered == pytest.approx(list(expected))

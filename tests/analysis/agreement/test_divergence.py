@@ -107,5 +107,6 @@ def test_edit_distance_work_is_bounded(monkeypatch):
     """Very long texts stop the edit distances, never the report; the pairs made are told."""
     monkeypatch.setattr(divergence, "EDIT_WORK", 250)
     result = diverge(cell(["a" * 10, "b" * 10, "c" * 10, "d" * 10]))
-    assert result.pairs == 6
+    assert result.unequal_pairs == result.pairs == 6
     assert result.edit_pairs == 2
+    assert result.sampled

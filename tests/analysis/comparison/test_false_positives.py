@@ -1,4 +1,4 @@
-"""No true difference, asked of ``compare`` itself: at most 5 % are called real."""
+"""No true difference, asked of ``compare`` itself: at most 5 % are called detected."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_impossible_differences_are_refused(text: str) -> None:
     """Nothing, more than everything and nonsense stop with a hint."""
     with pytest.raises(ConfigError) as error:
         parse_difference(text)
-    assert error.value.hint == "write it as --detect 2pp"
+    assert error.value.hint == "write it as --detect 5pp or 0.05"
 
 
 def test_defaults_are_stated_and_give_the_published_table() -> None:
@@ -106,7 +106,7 @@ def test_one_setting_leaves_the_between_prompt_variance_assumed() -> None:
     assert plan.components.omega2 == stats.TYPICAL_COMPONENTS.omega2
 
 
-@pytest.mark.parametrize(("prompts", "needed"), [(10, 5446), (1000, 76)])
+@pytest.mark.parametrize(("prompts", "needed"), [(10, 5446), (1000, 78)])
 def test_a_pilot_in_which_nothing_varied_bounds_what_it_missed(prompts: int, needed: int) -> None:
     """Not "six prompts will do": the more such prompts were seen, the fewer are needed."""
     right = {f"q{i}": [1.0, 1.0] for i in range(prompts)}

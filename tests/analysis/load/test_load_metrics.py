@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from evalharness.analysis.load.load_metrics import (
     delivered_requests,
     goodput,
-    summarize,
     time_metrics,
 )
+from evalharness.analysis.load.summary import DependentGroups, summarize
 from evalharness.schema import arrow_schema
 
 NS = 1_000_000_000
@@ -27,6 +27,11 @@ def records(rows: list[dict[str, Any]]) -> pa.Table:
         "in_doubt": False, "text_sanitized": False, "sent_at": 100 * NS, "queue_s": 0.0,
     }  # fmt: skip
     return pa.Table.from_pylist([{**fixed, **row} for row in rows], schema=arrow_schema("records"))
+
+
+def independent(n: int) -> DependentGroups:
+    """Requests of different prompts, in their order."""
+    return DependentGroups.of(np.arange(float(n)), np.arange(n))
 
 
 def requests(*rows: dict[str, Any]) -> Any:
@@ -61,9 +66,11 @@ def test_gaps_between_chunks_are_pooled_and_are_not_tokens() -> None:
         {"chunk_times_s": None},
         {"chunk_times_s": [0.0, 0.3]},
     )
-    assert found.inter_chunk_s().tolist() == pytest.approx([0.1, 0.2, 0.3])
+    gaps, of_request = found.inter_chunk_s()
+    assert gaps.tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert of_request.tolist() == [0, 0, 3]
     only_last = np.array([False, False, False, True])
-    assert found.inter_chunk_s(only_last).tolist() == pytest.approx([0.3])
+    assert found.inter_chunk_s(only_last)[0].tolist() == pytest.approx([0.3])
 
 
 def test_times_from_schedule_are_those_from_sending_plus_the_wait() -> None:
@@ -85,7 +92,7 @@ def test_a_retried_request_waited_since_its_first_attempt_was_due() -> None:
 
 @given(st.lists(st.floats(0, 1e3), max_size=150))
 def test_p99_is_withheld_below_a_hundred_values(values: list[float]) -> None:
-    found = summarize(np.array(values, np.float64))
+    found = summarize(np.array(values, np.float64), independent(len(values)))
     assert found.n == len(values)
     assert (found.p99 is None) == (len(values) < 100)
     percentiles = (found.p50, found.p90, found.p95, found.max)
@@ -116,3 +123,22 @@ def test_goodput_keeps_failures_in_the_denominator_and_counts_from_schedule() ->
     assert good.per_s == 0.5
     assert good.unjudged == 1  # without usage there is no TPOT: a miss that is told
     assert goodput(found, {}, 10, 4.0) is None
+
+
+def test_what_depends_on_prompt_or_time_is_not_independent() -> None:
+    """400 requests whose prompt, or whose minute, decides the time: few independent values."""
+    rng = np.random.default_rng(0)
+    n = 400
+    sent, prompt = np.arange(float(n)), np.arange(n) % 10
+    groups = DependentGroups.of(sent, prompt)
+    by_prompt = summarize(rng.random(10)[prompt], groups)
+    assert by_prompt.unit == "prompt"
+    assert by_prompt.ci95["p95"] is not None
+    assert by_prompt.ci95["p95"][1] is None  # ten prompts bound no p95
+    slow_minutes = summarize(rng.random(20)[groups.time] + 0.01 * rng.random(n), groups)
+    assert slow_minutes.unit == "time"
+    assert slow_minutes.ci95["p95"] is not None
+    assert slow_minutes.ci95["p95"][1] is None  # nor do twenty stretches of time
+    free = summarize(rng.random(n), groups)
+    assert free.ci95["p95"] is not None
+    assert free.ci95["p95"][1] is not None

@@ -56,23 +56,52 @@ def test_an_honoured_seed_is_seen() -> None:
     assert found.evidence.different_seed_agreement < 0.3
     assert found.evidence.p < 0.001
     assert found.evidence.n == PROMPTS
+    assert found.evidence.followed.share == 1.0
+    assert found.evidence.followed.ci95[0] > 0.9
+    assert found.sentence.startswith("seed honoured: about 100 % of requests follow it [9")
 
 
 def test_an_ignored_seed_is_seen() -> None:
     """Outputs that vary as much within a seed as across seeds: ignored."""
     found = _verdict(_run(_seeds(), {f"s{i}": _texts(i, 3) for i in (1, 2, 3)}), "seed")
     assert found.verdict == "ignored"
-    assert found.evidence.ci95[1] < 0.3
+    assert found.evidence.followed.ci95[0] == 0.0
+    assert found.evidence.followed.ci95[1] < 0.4
+    assert found.evidence.ci95 is msgspec.UNSET, "p and interval stand together only where equal"
+    assert found.sentence.startswith("seed ignored: at most 3")
 
 
-def test_a_seed_that_half_of_the_repeats_follow() -> None:
-    """Significant, but far from what a seed should do: partly honoured."""
+def test_a_seed_that_half_of_the_requests_follow() -> None:
+    """Significant, but far from what a seed should do: partly honoured, by how many requests."""
+    rng = np.random.default_rng(4)
     texts = {f"s{i}": _constant(i, 50) for i in (1, 2, 3)}
     for i, by_prompt in enumerate(texts.values()):
         noise = _texts(10 + i, 50)
         for q, values in by_prompt.items():
-            values[2:] = noise[q][2:]
-    assert _verdict(_run(_seeds(), texts), "seed").verdict == "partly honoured"
+            values[:] = [
+                v if rng.random() < 0.5 else w for v, w in zip(values, noise[q], strict=True)
+            ]
+    found = _verdict(_run(_seeds(), texts), "seed")
+    assert found.verdict == "partly honoured"
+    low, high = found.evidence.followed.ci95
+    assert 0.38 < low < 0.5 < high < 0.6
+    share = found.evidence.followed.share
+    assert found.sentence.startswith(
+        f"seed partly honoured: about {100 * share:.0f} % of requests follow it "
+        f"[{100 * low:.0f}, {100 * high:.0f}]; repeats with the same seed agree "
+    )
+
+
+def test_a_perfect_seed_of_few_outputs_that_differ_is_not_called_whole() -> None:
+    """All repeats agree, but nearly all would without a seed: some effect, unknown how much."""
+    same = {f"q{i:02}": ["a"] * 4 for i in range(PROMPTS)}
+    texts = {f"s{i}": {q: [*values] for q, values in same.items()} for i in (1, 2, 3)}
+    for q in ("q00", "q01", "q02"):
+        texts["s3"][q] = ["b"] * 4
+    found = _verdict(_run(_seeds(), texts), "seed")
+    assert found.verdict == "partly honoured"
+    assert found.evidence.followed.ci95[1] == 1.0
+    assert found.sentence.endswith("too few outputs that differ to tell whether all do")
 
 
 def test_seed_is_undetectable_where_it_could_not_show() -> None:
@@ -175,6 +204,25 @@ def test_texts_of_one_seed_decide_where_the_number_of_outputs_cannot() -> None:
     # A seed that nobody honours says nothing.
     unheeded = _top_p(free | {"low-s": _unlike(5), "high-s": _unlike(6)}, 7)
     assert unheeded.verdict == "undetectable"
+
+
+def test_texts_of_one_seed_are_a_second_test() -> None:
+    """Six prompts whose text changes have p = .031: enough only where a seed fixes every text."""
+    texts = {"low": _unlike(1), "high": _unlike(2), "low-s": _constant(3, 99)}
+    texts["high-s"] = {q: [f"other {v}" for v in values] for q, values in texts["low-s"].items()}
+    broken = texts | {
+        name: {q: [f"z {name}", *values[1:]] for q, values in texts[name].items()}
+        for name in ("low-s", "high-s")
+    }
+    for given, prompts, verdict in (
+        (texts, 6, "honoured"), (broken, 6, "undetectable"), (broken, 8, "honoured"),
+    ):  # fmt: skip
+        few = {name: dict([*by_prompt.items()][:prompts]) for name, by_prompt in given.items()}
+        found = _top_p(few, 7)
+        assert found.verdict == verdict
+        assert found.evidence.same_seed.p == 2.0 ** (1 - prompts)
+        second = found.sentence.endswith("a second test decides below 0.01 only")
+        assert second == (verdict == "undetectable")
 
 
 def test_no_divergence_is_bounded_never_called_proof() -> None:

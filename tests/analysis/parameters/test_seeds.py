@@ -35,7 +35,7 @@ def test_many_outputs_of_many_prompts_are_tested_by_signs() -> None:
     ]
     run = frame({f"s{seed}": {"temperature": 1, "seed": seed} for seed in (1, 2)}, rows)
     (effect,) = [e for e in effects(run) if e.parameter == "seed"]
-    assert effect.evidence.test == "sign-flip permutation"
+    assert effect.evidence.test == "sign-flip permutation, one-sided"
     assert effect.verdict == "ignored"
 
 

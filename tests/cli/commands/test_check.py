@@ -92,7 +92,7 @@ def test_confident_holds_the_worse_bound_to_the_limit(capsys: Said) -> None:
     # 40 values bound no 95th percentile from above.
     code, lines = _check(capsys, "--max-latency-p95-s", "9", "--setting", "T=0", "--confident")
     assert code == 1
-    assert "too few values for a 95 % interval" in lines[0]
+    assert "too few independent prompts for the upper end of a 95 % interval" in lines[0]
     # A sum has no sampling error.
     assert _check(capsys, "--max-cost-usd", "1", "--confident")[0] == 0
 

@@ -8,7 +8,7 @@ from evalharness.report.html import palette
 def test_colours_meet_contrast_on_both_backgrounds() -> None:
     """Lines and text of plots have a contrast of at least 2 (marks) and 4.5 (text)."""
     text = {palette.INK, palette.MUTED}
-    for light in {*palette.SERIES, palette.REAL, palette.BAD, palette.OPEN} | text:
+    for light in {*palette.SERIES, palette.DETECTED, palette.BAD, palette.OPEN} | text:
         least = 4.5 if light in text else 2.0
         assert _contrast(light, "#ffffff") >= least, light
         assert _contrast(palette.DARK[light], "#12151b") >= least, light

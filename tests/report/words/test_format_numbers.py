@@ -30,7 +30,7 @@ from evalharness.report.words import format_numbers
         (format_numbers.metric_difference("score", -0.593), "−59.3 pp"),
         (format_numbers.metric_difference("latency_s", 2.6), "+2.6 s"),
         (format_numbers.difference_interval("agreement", [-1.2, 0.5]), "[−100.0, +50.0]"),
-        (format_numbers.difference_interval("score", None), "[alike for every prompt]"),
+        (format_numbers.difference_interval("score", None), "[no interval]"),
         (format_numbers.p_value(0.0004), "p < .001"),
         (format_numbers.p_value(0.28), "p = .28"),
         (format_numbers.parameter_text(None), "not sent"),
@@ -48,3 +48,11 @@ def test_dollars_are_added_up_as_decimals() -> None:
     """Unknown amounts are left out, and no float's error is added."""
     assert format_numbers.add_dollars([Decimal("0.1"), None, Decimal("0.2")]) == Decimal("0.3")
     assert format_numbers.add_dollars([]) == 0
+
+
+def test_percentile_intervals_say_which_end_is_not_bounded() -> None:
+    """In the unit of the percentile; a dash for an end, nothing without any."""
+    assert format_numbers.percentile_interval([1.2, 3.771], 2.5) == "[1.20,\u00a03.77]"
+    assert format_numbers.percentile_interval([0.0012, None], 0.002) == "[1.20,\u00a0—]"
+    assert format_numbers.percentile_interval([None, None], 2.0) == ""
+    assert format_numbers.percentile_interval(None, 2.0) == ""

@@ -103,6 +103,12 @@ def _agreement_cell(group: PairGroup | None) -> str:
     return f"{percent(group.agreement)} ({plural(group.pairs, 'pair')})"
 
 
+def is_notable(contrast: WithinPromptContrast) -> bool:
+    """Whether a report warns of a contrast: it is large, and hardly due to chance."""
+    p = contrast.p_adjusted
+    return p is not None and p < _MAX_P and abs(contrast.difference) >= _MIN_DIFFERENCE
+
+
 def notable_contrasts(
     settings: Sequence[SettingSummary], breakdowns: Sequence[Breakdown]
 ) -> Iterator[str]:
@@ -113,8 +119,7 @@ def notable_contrasts(
     by_circumstance: dict[str, list[tuple[WithinPromptContrast, str]]] = {}
     for row, part in zip(settings, breakdowns, strict=True):
         for contrast in part.contrasts:
-            p = contrast.p_adjusted
-            if p is not None and p < _MAX_P and abs(contrast.difference) >= _MIN_DIFFERENCE:
+            if is_notable(contrast):
                 by_circumstance.setdefault(contrast.by, []).append((contrast, row.label))
     for name, contrasts in by_circumstance.items():
         contrast, label = max(contrasts, key=lambda item: abs(item[0].difference))

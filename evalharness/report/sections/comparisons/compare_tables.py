@@ -32,6 +32,8 @@ from evalharness.report.words.format_numbers import (
     parameter_text,
 )
 
+_ALIKE, _FEW = "[alike]", "[too few]"
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -52,7 +54,7 @@ class ComparisonView(NamedTuple):
 
 
 def print_comparisons(comparisons: ComparisonView, console: Console | None = None) -> None:
-    """Print the real differences as sentences, and all comparisons as tables.
+    """Print the detected differences as sentences, and all comparisons as tables.
 
     Where an axis was pooled over the others, only the pooled rows are shown unless ``strata`` is
     set. A metric in which no prompt differs is named below the tables instead.
@@ -84,11 +86,11 @@ def print_comparisons(comparisons: ComparisonView, console: Console | None = Non
 
 
 def _conclusion(rows: Sequence[Comparison], trends: Sequence[Trend]) -> list[str]:
-    real, _ = split_differences(rows)
-    sentences = [*(difference.text for difference in real), *slope_sentences(trends)]
+    detected, _ = split_differences(rows)
+    sentences = [*(difference.text for difference in detected), *slope_sentences(trends)]
     if not sentences:
-        sentences = ["No difference was detected at this size; that does not mean equal."]
-    return ["Which settings really differ?", *(f"  {sentence}" for sentence in sentences)]
+        sentences = ["No difference was detected; that does not mean equal."]
+    return ["Which differences were detected?", *(f"  {sentence}" for sentence in sentences)]
 
 
 class _Table(NamedTuple):
@@ -144,12 +146,17 @@ def _stratum_suffix(stratum: JsonValues) -> str:
 
 def _difference(row: Comparison) -> str:
     size = metric_difference(row.metric, row.difference, row.largest_figure)
-    return f"{size} {'[alike]' if row.ci95 is None else interval_text(row)}"
+    return f"{size} {_no_interval(row) if row.ci95 is None else interval_text(row)}"
+
+
+def _no_interval(row: Comparison) -> str:
+    """Why a difference has no interval."""
+    return _FEW if row.is_underpowered else _ALIKE
 
 
 def _slope(row: Trend) -> str:
     size, ends = slope_texts(row)
-    return f"{size} {'[alike]' if row.ci95 is None else ends}"
+    return f"{size} {'[—]' if row.ci95 is None else ends}"
 
 
 def _p(row: Comparison | Trend) -> str:
@@ -172,9 +179,14 @@ def _footnotes(
     lines += [f"{_label(row)}: {remark}" for row in shown for remark in _row_remarks(row)]
     family = max((row.family for row in known), default=0)
     if family > 1:
-        lines.append(f"p: adjusted for up to {family} comparisons of one metric")
-    if any(row.ci95 is None for row in shown):
-        lines.append("[alike]: every prompt differs by the same amount, so there is no interval")
+        lines.append(
+            f"p: adjusted for up to {family} comparisons of one metric; intervals are not adjusted"
+        )
+    missing = {_no_interval(row) for row in shown if row.ci95 is None}
+    if _ALIKE in missing:
+        lines.append(f"{_ALIKE}: every prompt differs by the same amount, so there is no interval")
+    if _FEW in missing:
+        lines.append(f"{_FEW}: under six prompts (or clusters) bound no difference")
     if shown:
         lines += [
             "missed below: the smallest difference that would be seen in 8 of 10 such comparisons",

@@ -1,4 +1,4 @@
-"""Sentences on comparisons: which differences are real, and which were not detected."""
+"""Sentences on comparisons: which differences were detected, and which were not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Difference(msgspec.Struct, frozen=True):
 def split_differences(
     comparisons: Sequence[Comparison],
 ) -> tuple[list[Difference], list[Difference]]:
-    """Split the comparisons a reader needs into real differences and undetected ones.
+    """Split the comparisons a reader needs into detected differences and undetected ones.
 
     Many values of one axis share a sentence that gives the range and the largest difference.
     Where an axis was pooled over the others, only its pooled rows are used. Rows without
@@ -59,15 +59,15 @@ def split_differences(
     ]
     rows.sort(key=metric_rank)
     strata = _strata_by_sides(comparisons)
-    real = [row for row in rows if row.is_real]
-    undetected = [row for row in rows if not row.is_real]
-    return _sentences(real, strata), _sentences(undetected, strata)
+    detected = [row for row in rows if row.is_detected]
+    undetected = [row for row in rows if not row.is_detected]
+    return _sentences(detected, strata), _sentences(undetected, strata)
 
 
 def slope_sentences(trends: Sequence[Trend]) -> list[str]:
-    """The trends along ordered axes that are real, a sentence each."""
-    real = [row for row in trends if row.is_real]
-    return [_slope_sentence(row) for row in sorted(real, key=metric_rank)]
+    """The trends along ordered axes that were detected, a sentence each."""
+    detected = [row for row in trends if row.is_detected]
+    return [_slope_sentence(row) for row in sorted(detected, key=metric_rank)]
 
 
 def _slope_sentence(row: Trend) -> str:
@@ -99,7 +99,7 @@ def _sentences(rows: Sequence[Comparison], strata: _Strata) -> list[Difference]:
     """One sentence for each row; a shared one where many values of an axis differ alike."""
     groups: dict[tuple[str, str, bool | None, str, bool], list[Comparison]] = {}
     for row in rows:
-        direction = _difference(row) > 0 if row.is_real else None
+        direction = _difference(row) > 0 if row.is_detected else None
         key = (row.metric, row.by, direction, str(row.stratum), row.pooled)
         groups.setdefault(key, []).append(row)
     sentences: list[Difference] = []
@@ -125,7 +125,7 @@ def _range_sentence(rows: Sequence[Comparison]) -> str:
     base, where = parameter_text(largest.b_value), parameter_text(largest.a_value)
     sides = f"{largest.by} against {base}{place_text(largest, REPORT)}, at {len(rows)} values"
     ends = interval_text(largest)
-    if largest.is_real:
+    if largest.is_detected:
         low, high = size_text(smallest), size_text(largest)
         words = change_text(largest.metric, _difference(largest), f"{low} to {high}")
         return f"{sides}: {words}; most at {where} {ends}"
@@ -152,7 +152,7 @@ def comparison_sentence(row: Comparison, strata: Sequence[Comparison] = ()) -> s
     if row.all_tied:
         equal = f"{sides}: {metric_noun(row.metric)} equal for each of {prompts_text(row)}"
         return equal if row.ci95 is None else f"{equal} {ends}"
-    if row.is_real:
+    if row.is_detected:
         return f"{sides}: {change_text(row.metric, _difference(row), size_text(row))} {ends}"
     size = metric_difference(row.metric, row.difference, row.largest_figure)
     return f"{sides}: {metric_noun(row.metric)} {size} {ends}{_detection_limit(row)}"
@@ -199,10 +199,11 @@ def _means_by_axis(
 
 def _detection_limit(row: Comparison) -> str:
     """Why an undetected difference may still be there."""
-    if row.family > 1 and row.p is not None and row.p < SIGNIFICANCE_LEVEL:
-        return f"; {p_value(row.p_adjusted)} after allowing for {row.family} comparisons"
-    if row.mde is None:
-        return ""
+    if row.p is not None and row.p < SIGNIFICANCE_LEVEL:
+        tested = f"{row.family} comparisons" if row.p_headline is None else "every line here"
+        return f"; {p_value(row.deciding_p)} after allowing for {tested}"
     if row.is_underpowered:
         return f"; with {prompts_text(row)} any difference may be missed"
+    if row.mde is None:
+        return ""
     return f"; under {size_text(row, row.mde)} would be missed"

@@ -48,7 +48,7 @@ def _plot(title: str, axis: str, metric: str, rows: Sequence[Comparison]) -> Cha
     size = chart_parts.prompts_caption(row.n for row in shown)
     left_out = f"; {len(shown)} of {len(rows)} comparisons" if len(rows) > len(shown) else ""
     caption = (
-        f"{size}; 95 % intervals; blue: real, after adjustment for the number of comparisons; "
+        f"{size}; 95 % intervals; blue: detected, after adjustment for the number of comparisons; "
         f"band: too small to be detected here{left_out}"
     )
     return Chart(title, caption, _spec(values, names, axis), wide=True, scroll=True)
@@ -104,7 +104,7 @@ def _datum(row: Comparison, name: str, scale: float) -> Spec:
         "high": high,
         "not_seen": -band,
         "seen": band,
-        "colour": palette.REAL if row.is_real else palette.OPEN,
+        "colour": palette.DETECTED if row.is_detected else palette.OPEN,
     }
 
 

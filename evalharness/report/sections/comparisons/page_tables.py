@@ -33,7 +33,7 @@ class ComparisonCells(msgspec.Struct, frozen=True, kw_only=True):
         interval: of the size.
         p: adjusted, which ``p_sort`` sorts by.
         n: prompts.
-        real: whether p is below .05.
+        detected: whether p is below .05.
         metric: what is compared in.
         tally: prompts up, down and tied.
         detectable: the smallest detectable difference.
@@ -47,7 +47,7 @@ class ComparisonCells(msgspec.Struct, frozen=True, kw_only=True):
     p: str
     p_sort: float | None
     n: int
-    real: bool
+    detected: bool
     metric: str = ""
     tally: str = ""
     detectable: str = ""
@@ -86,12 +86,12 @@ def _comparison_cells(row: Comparison) -> ComparisonCells:
         size=metric_difference(row.metric, row.difference, row.largest_figure),
         sort=row.difference,
         interval=interval_text(row) if row.n else "",
-        p=p_value(row.p_adjusted),
-        p_sort=row.p_adjusted,
+        p=p_value(row.deciding_p),
+        p_sort=row.deciding_p,
         n=row.n,
         tally=f"{row.wins} / {row.losses} / {row.ties}",
         detectable=detectable_text(row, none="none", bound="≤\u00a0"),
-        real=row.is_real,
+        detected=row.is_detected,
     )
 
 
@@ -103,10 +103,10 @@ def _trend_cells(row: Trend) -> ComparisonCells:
         size=size,
         sort=row.slope,
         interval=ends if row.n else "",
-        p=p_value(row.p_adjusted),
-        p_sort=row.p_adjusted,
+        p=p_value(row.deciding_p),
+        p_sort=row.deciding_p,
         n=row.n,
-        real=row.is_real,
+        detected=row.is_detected,
     )
 
 

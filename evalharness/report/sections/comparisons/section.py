@@ -19,15 +19,17 @@ from evalharness.report.sections.comparisons.page_tables import (
 )
 from evalharness.report.words.markdown_text import bullet_list
 
-_TASK = "comparisons"
+#: The sections that need the comparisons are built together.
+COMPARISONS_TASK = "comparisons"
 _MAX_ITEMS = 10  # of a list in Markdown
 
 
-def _compare(context: BuildContext) -> RunComparisons:
-    if _TASK not in context.shared:
+def compare_once(context: BuildContext) -> RunComparisons:
+    """Compare the settings of a run in every way; the sections of one task share the result."""
+    if COMPARISONS_TASK not in context.shared:
         frame = context.run_data.frame
-        context.shared[_TASK] = compare_all_axes(frame, _varying_axes(frame))
-    comparisons: RunComparisons = context.shared[_TASK]
+        context.shared[COMPARISONS_TASK] = compare_all_axes(frame, _varying_axes(frame))
+    comparisons: RunComparisons = context.shared[COMPARISONS_TASK]
     return comparisons
 
 
@@ -67,27 +69,27 @@ def _trends_view(context: PageContext) -> ComparisonTable | None:
 
 
 _COMPARISONS_TEMPLATE = """\
-<p class="lead">Each setting against its counterpart at the lowest or first value of an axis, everything else equal, paired by prompt. p is adjusted within each metric (pooled and unpooled comparisons apart).</p>
+<p class="lead">Each setting against its counterpart at the lowest or first value of an axis, everything else equal, paired by prompt. p is adjusted for all lines of the headline; of comparisons that are not in it, within each metric. Intervals are not adjusted.</p>
 {{ m.figures(charts) }}
 <details><summary>All figures ({{ view.rows | length }} comparisons)</summary>
 <div class="scroll sideways"><table class="sortable"><thead><tr><th><button type="button">comparison</button></th><th><button type="button">metric</button></th><th><button type="button">difference</button></th><th>95 % interval</th><th><button type="button">adjusted p</button></th><th><button type="button">n</button></th><th title="prompts where the first is higher, lower, equal">up / down / tied</th><th title="the smallest difference that 80 % of such runs would find">detectable</th></tr></thead><tbody>
-{% for c in view.rows %}<tr><td data-s="{{ c.what }}"><bdi>{{ c.what }}</bdi><small><bdi>{{ c.where }}</bdi></small></td><td data-s="{{ c.metric }}">{{ c.metric }}</td><td data-s="{{ '' if c.sort is none else c.sort }}"{% if c.real %} class="leading"{% endif %}>{{ c.size }}</td><td>{{ c.interval }}</td><td data-s="{{ '' if c.p_sort is none else c.p_sort }}">{{ c.p }}</td><td data-s="{{ c.n }}">{{ c.n }}</td><td>{{ c.tally }}</td><td>{{ c.detectable }}</td></tr>
+{% for c in view.rows %}<tr><td data-s="{{ c.what }}"><bdi>{{ c.what }}</bdi><small><bdi>{{ c.where }}</bdi></small></td><td data-s="{{ c.metric }}">{{ c.metric }}</td><td data-s="{{ '' if c.sort is none else c.sort }}"{% if c.detected %} class="leading"{% endif %}>{{ c.size }}</td><td>{{ c.interval }}</td><td data-s="{{ '' if c.p_sort is none else c.p_sort }}">{{ c.p }}</td><td data-s="{{ c.n }}">{{ c.n }}</td><td>{{ c.tally }}</td><td>{{ c.detectable }}</td></tr>
 {% endfor %}</tbody></table></div>
 {% if view.left_out %}<p class="note">{{ view.left_out }} more: <code>evalharness report {{ run_name }} --json</code></p>{% endif %}</details>"""  # noqa: E501
 
 _TRENDS_TEMPLATE = """\
 <p class="lead">The mean over prompts of each prompt's slope along a numeric axis of three or more values.</p>
 <div class="scroll sideways"><table class="sortable"><thead><tr><th><button type="button">trend</button></th><th><button type="button">slope</button></th><th>95 % interval</th><th><button type="button">adjusted p</button></th><th><button type="button">n</button></th></tr></thead><tbody>
-{% for t in view.rows %}<tr><td data-s="{{ t.what }}"><bdi>{{ t.what }}</bdi><small><bdi>{{ t.where }}</bdi></small></td><td data-s="{{ '' if t.sort is none else t.sort }}"{% if t.real %} class="leading"{% endif %}>{{ t.size }}</td><td>{{ t.interval }}</td><td data-s="{{ '' if t.p_sort is none else t.p_sort }}">{{ t.p }}</td><td data-s="{{ t.n }}">{{ t.n }}</td></tr>
+{% for t in view.rows %}<tr><td data-s="{{ t.what }}"><bdi>{{ t.what }}</bdi><small><bdi>{{ t.where }}</bdi></small></td><td data-s="{{ '' if t.sort is none else t.sort }}"{% if t.detected %} class="leading"{% endif %}>{{ t.size }}</td><td>{{ t.interval }}</td><td data-s="{{ '' if t.p_sort is none else t.p_sort }}">{{ t.p }}</td><td data-s="{{ t.n }}">{{ t.n }}</td></tr>
 {% endfor %}</tbody></table></div>"""  # noqa: E501
 
 
 COMPARISONS: Section[list[Comparison]] = Section(
     "comparisons",
     list[Comparison],
-    lambda context: _compare(context).comparisons,
+    lambda context: compare_once(context).comparisons,
     stage="process",
-    task=_TASK,
+    task=COMPARISONS_TASK,
     page=PagePart(
         anchor="comparisons",
         link="Comparisons",
@@ -98,20 +100,28 @@ COMPARISONS: Section[list[Comparison]] = Section(
     ),
     title="settings against their counterparts at a baseline value, in every metric",
 )
+HEADLINE_LINES: Section[int] = Section(
+    "headline_lines",
+    int,
+    lambda context: compare_once(context).headline_lines,
+    stage="process",
+    task=COMPARISONS_TASK,
+    title="how many differences the headline tests together, those not detected included",
+)
 NOT_COMPARABLE: Section[dict[str, str]] = Section(
     "not_comparable",
     dict[str, str],
-    lambda context: _compare(context).not_comparable,
+    lambda context: compare_once(context).not_comparable,
     stage="process",
-    task=_TASK,
+    task=COMPARISONS_TASK,
     title="axes along which no two settings differ in that axis alone, with the reason",
 )
 TRENDS: Section[list[Trend]] = Section(
     "trends",
     list[Trend],
-    lambda context: _compare(context).trends,
+    lambda context: compare_once(context).trends,
     stage="process",
-    task=_TASK,
+    task=COMPARISONS_TASK,
     markdown=_trends_markdown,
     page=PagePart(
         anchor="trends", link="", heading="Trends", template=_TRENDS_TEMPLATE, view=_trends_view

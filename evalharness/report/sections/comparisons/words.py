@@ -69,6 +69,8 @@ def prompts_text(row: Comparison) -> str:
 
 def interval_text(row: Comparison) -> str:
     """The interval of a difference, in the unit in which the difference is shown."""
+    if row.ci95 is None and row.is_underpowered:
+        return "[too few prompts for an interval]"
     return difference_interval(row.metric, row.ci95, row.largest_figure)
 
 
@@ -86,10 +88,10 @@ def detectable_text(row: Comparison, *, none: str, bound: str = "") -> str:
         none: the text where any difference would be missed.
         bound: stands before a figure that is only a bound.
     """
-    if row.mde is None:
-        return DASH
     if row.is_underpowered:
         return none
+    if row.mde is None:
+        return DASH
     return (bound if row.mde_from == "bound" else "") + size_text(row, row.mde)
 
 

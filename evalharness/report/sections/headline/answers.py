@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 
 import msgspec
 
-from evalharness.analysis.comparison.leaders import Leaders, is_settled
+from evalharness.analysis.comparison.leaders import LeaderContrast, Leaders, is_settled
 from evalharness.analysis.summary import SettingSummary
 from evalharness.pricing.cost_formula import NO_PRICE
 from evalharness.process.text import plural
@@ -33,8 +34,10 @@ from evalharness.report.words.format_numbers import (
 from evalharness.report.words.names import join_names
 from evalharness.report.words.sanitize import one_line
 from evalharness.report.words.unknown_cost_text import add_reasons, unknown_cost_text
+from evalharness.scoring.base import REASON_NO_TARGET
 
 _MAX_NAMES = 3  # settings named in a sentence; further ones are counted
+_MIN_PROMPTS = 6  # the fewest that a paired test of signs finds anything in, at .05
 
 
 class HeadlineAnswer(msgspec.Struct, frozen=True):
@@ -83,33 +86,66 @@ def _ranked_answer(report: ReportData, question: str, metric: str) -> HeadlineAn
     total = len(leaders.others) + 1
     leader = rows[leaders.setting_id]
     figure = _figure_text(report, leader, metric)
-    same = [row.setting_id for row in leaders.others if row.value == leaders.value]
+    same = [row.setting_id for row in leaders.others if _is_tie(row.value, leaders.value)]
     if len(same) == total - 1:
         return HeadlineAnswer(
             question, "All alike", figure, _tie_text(report, metric, leaders), False
         )
     best = [leader.label, *(rows[name].label for name in same)]
-    near = [rows[name].label for name in leaders.group[1:] if name not in same]
+    apart = [row.setting_id for row in leaders.others
+             if row.setting_id not in same and _shares_too_little(report, row)]  # fmt: skip
+    near = [rows[name].label for name in leaders.group[1:] if name not in (*same, *apart)]
     worse = [rows[r.setting_id].label for r in leaders.others
              if r.setting_id not in leaders.group]  # fmt: skip
     if not is_settled(leaders):
         has = "has" if len(best) == 1 else "have"
         text = f"{join_names(best, _MAX_NAMES)} {has} the best figure, but "
-        rest = f"no other setting is detectably {_WORSE[metric]} at this size."
+        rest = _undetected_text(metric, total - len(best), len(apart))
         if worse:
             verb = "is" if len(worse) == 1 else "are"
             rest = (
                 f"of {plural(total - len(best), 'other')} only {join_names(worse, 2)} {verb} "
-                f"detectably {_WORSE[metric]}."
+                f"detectably {_WORSE[metric]}{_apart_text(len(apart), '; ')}."
             )
         return HeadlineAnswer(question, "Not settled", figure, text + rest, False)
     who = leader.label if not same else f"{len(best)} settings alike"
-    text = _meaning_text(leader, metric) + (f" for {join_names(best, _MAX_NAMES)}" if same else "")
+    text = _meaning_text(report, leader, metric) + (
+        f" for {join_names(best, _MAX_NAMES)}" if same else ""
+    )
     if near:
         text += f"; not detectably different from {join_names(near, _MAX_NAMES)}"
+    text += _apart_text(len(apart), "; ")
     text += f"; detectably {_BETTER[metric]} than {_beaten_text(worse, total)}"
-    text += "" if same or near else _lead_text(leaders, metric)
+    text += "" if same or near or apart else _lead_text(leaders, metric)
     return HeadlineAnswer(question, one_line(who, 60), figure, f"{text}.", True)
+
+
+def _shares_too_little(report: ReportData, row: LeaderContrast) -> bool:
+    """Whether missing prompts, and not their number, keep a setting from being compared."""
+    least = min(_MIN_PROMPTS, report[RUN].prompts)
+    return row.p is None or row.n < least
+
+
+def _undetected_text(metric: str, others: int, apart: int) -> str:
+    """Why no other setting is worse; ``apart`` of the ``others`` share too few prompts."""
+    if apart == others:
+        share = "the other setting shares" if others == 1 else "the other settings share"
+        return f"{share} too few prompts with it to be compared."
+    return (
+        f"no other setting is detectably {_WORSE[metric]} at this size{_apart_text(apart, '; ')}."
+    )
+
+
+def _apart_text(apart: int, before: str) -> str:
+    if not apart:
+        return ""
+    share = "shares" if apart == 1 else "share"
+    return f"{before}{plural(apart, 'setting')} {share} too few prompts with it to be compared"
+
+
+def _is_tie(value: float, best: float) -> bool:
+    """Whether two figures differ by no more than the rounding of their parts."""
+    return math.isclose(value, best, rel_tol=1e-12)
 
 
 def _beaten_text(worse: list[str], total: int) -> str:
@@ -144,7 +180,11 @@ def _single_setting_answer(
     if not _has_value(row, metric):
         return HeadlineAnswer(question, _UNKNOWN, DASH, _why_none(report, metric), False)
     return HeadlineAnswer(
-        question, _figure_text(report, row, metric), DASH, f"{_meaning_text(row, metric)}.", True
+        question,
+        _figure_text(report, row, metric),
+        DASH,
+        f"{_meaning_text(report, row, metric)}.",
+        True,
     )
 
 
@@ -159,7 +199,7 @@ def _unranked_answer(report: ReportData, question: str, metric: str) -> Headline
         text = f"{len(rows)} settings have a figure, but on too little in common to be compared."
         return HeadlineAnswer(question, "Not settled", DASH, text, False)
     row = rows[0]
-    text = f"{_meaning_text(row, metric)}; the only setting with a figure."
+    text = f"{_meaning_text(report, row, metric)}; the only setting with a figure."
     return HeadlineAnswer(question, row.label, _figure_text(report, row, metric), text, False)
 
 
@@ -246,7 +286,7 @@ def _figure_text(report: ReportData, row: SettingSummary, metric: str) -> str:
     return f"{price} per 1,000 {dollars_interval(ci, 1000)}".strip()
 
 
-def _meaning_text(row: SettingSummary, metric: str) -> str:
+def _meaning_text(report: ReportData, row: SettingSummary, metric: str) -> str:
     """What the figure of a setting means, as the beginning of a sentence."""
     if metric == "agreement":
         raw = row.agreement.raw
@@ -256,7 +296,7 @@ def _meaning_text(row: SettingSummary, metric: str) -> str:
         share = percent(raw.pairwise)
         return f"Two repeats of a prompt gave the same text {share} of the time"
     if metric == "score":
-        return f"Mean score over {plural(row.score.prompts, 'prompt')} with a target"
+        return f"Mean score over {_scored_prompts_text(report, row)}"
     if metric == "latency_s":
         latency = row.latency_s
         p50, p95 = seconds(latency.p50), seconds(latency.p95)
@@ -264,12 +304,26 @@ def _meaning_text(row: SettingSummary, metric: str) -> str:
     return f"{dollars(row.cost_usd.total)} for {plural(row.cost_usd.n, 'request')}"
 
 
+def _scored_prompts_text(report: ReportData, row: SettingSummary) -> str:
+    """``12 prompts with a target`` where it is known that all scored ones have one."""
+    run, prompts = report[RUN], row.score.prompts
+    reasons = [entry.reason for scorer in report[SCORERS][:1] for entry in scorer.unscored]
+    needs_target = REASON_NO_TARGET in reasons
+    if prompts <= run.prompts_with_target and (
+        needs_target or run.prompts_with_target == run.prompts
+    ):
+        return f"{plural(prompts, 'prompt')} with a target"
+    return plural(prompts, "scored prompt")
+
+
 def _lead_text(leaders: Leaders, metric: str) -> str:
     """How far ahead of the closest other setting."""
     closest = min(leaders.others, key=lambda row: abs(row.difference or 0.0))
     if closest.difference is None:
         return ""
-    ends: list[float] = [-end for end in reversed(closest.ci95 or ())]
+    ends = list(closest.ci95 or ())
+    if closest.difference < 0.0:
+        ends = [-end for end in reversed(ends)]
     largest = max(abs(x) for x in (closest.difference, *ends))
     size = metric_size(metric, closest.difference, largest)
     inside = difference_interval(metric, ends or None, largest)

@@ -28,7 +28,7 @@ def caveats(report: ReportData) -> list[Caveat]:
         *outputs.truncated(report), *outputs.unparsed(report), *outputs.unscored(report),
         *outputs.equal_refusals(report), *outputs.several_models(report),
         *(Caveat(text, False) for text in notable_contrasts(report[SETTINGS], report[BREAKDOWNS])),
-        *evidence.small_samples(report), *evidence.few_differing_prompts(report),
+        *evidence.small_samples(report), *evidence.few_clusters(report),
         *run.unknown_costs(report),
         *(Caveat(note, False) for note in report[RUN].notes),
         *evidence.not_comparable(report[NOT_COMPARABLE]),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from evalharness.analysis.data.metrics import is_share
+from evalharness.analysis.stats import MIN_UNITS
 from evalharness.analysis.summary import SettingSummary
 from evalharness.process.text import plural
 from evalharness.report.section import ReportData
@@ -14,9 +14,10 @@ from evalharness.report.sections.headline.caveat import Caveat
 from evalharness.report.sections.run import RUN, RunFacts
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.format_numbers import parameter_text, percent
+from evalharness.report.words.names import and_more
 
 FEW_PROMPTS = 20
-FEW_DIFFER = 10
+FEW_CLUSTERS = 6  # of equal size: fewer can never give p below .05
 _BAD_VERDICTS = ("ignored", "partly honoured", "reversed", "not obeyed", "changed")
 _UNSAMPLED = ("seed", "temperature", "top_p")
 
@@ -55,49 +56,61 @@ def unequal_losses(report: ReportData) -> Iterator[Caveat]:
 def left_out_prompts(report: ReportData) -> Iterator[Caveat]:
     """Prompts that figures leave out, because repeats or values to pair with are missing."""
     rows = [row for row in report[SETTINGS] if (row.agreement.raw.n or 0) >= 2]
-    fewest = min(rows, key=_agreement_shortfall, default=None)
-    if fewest is not None and _agreement_shortfall(fewest) < 0:
-        raw, n_prompts = fewest.agreement.raw, fewest.prompts
+    missing = _worst_first(rows, _agreement_shortfall)
+    if missing:
+        most, n_prompts = _agreement_shortfall(missing[0]), missing[0].prompts
+        several = len(missing) > 1
         yield Caveat(
-            f"Under {fewest.label} {n_prompts - raw.prompts:,} of "
-            f"{plural(n_prompts, 'prompt')} have fewer than two usable repeats: "
+            f"Under {and_more(missing[0].label, len(missing) - 1)} {'up to ' if several else ''}"
+            f"{most:,} of {plural(n_prompts, 'prompt')} have fewer than two usable repeats: "
             "they are in no agreement.",
-            n_prompts - raw.prompts >= 0.05 * n_prompts,
+            most >= 0.05 * n_prompts,
         )
-    shortest = min(rows, key=_repeats_shortfall, default=None)
-    if shortest is not None and _repeats_shortfall(shortest) < 0:
-        raw = shortest.agreement.raw
+    short = _worst_first(rows, _repeats_shortfall)
+    if short:
+        raw, several = short[0].agreement.raw, len(short) > 1
         yield Caveat(
-            f"Under {shortest.label} only {raw.tar_prompts[str(raw.n)]:,} of "
-            f"{plural(shortest.prompts, 'prompt')} have all {raw.n} repeats: "
+            f"Under {and_more(short[0].label, len(short) - 1)} "
+            f"{'as few as' if several else 'only'} {raw.tar_prompts[str(raw.n)]:,} of "
+            f"{plural(short[0].prompts, 'prompt')} have all {raw.n} repeats: "
             "“all N same” is about those.",
             False,
         )
     yield from _without_partner(report)
 
 
+def _worst_first(
+    rows: Sequence[SettingSummary], shortfall: Callable[[SettingSummary], int]
+) -> list[SettingSummary]:
+    """The settings that leave prompts out, those that leave out most first."""
+    return sorted((row for row in rows if shortfall(row) > 0), key=shortfall, reverse=True)
+
+
 def _agreement_shortfall(row: SettingSummary) -> int:
-    """Prompts in the agreement less all prompts: negative where some are left out."""
-    return row.agreement.raw.prompts - row.prompts
+    """How many prompts are left out of the agreement."""
+    return row.prompts - row.agreement.raw.prompts
 
 
 def _repeats_shortfall(row: SettingSummary) -> int:
-    """Prompts with all N repeats less those with two: negative where repeats are missing."""
+    """How many prompts have two repeats, but not all N."""
     raw = row.agreement.raw
-    return raw.tar_prompts[str(raw.n)] - raw.prompts
+    return raw.prompts - raw.tar_prompts[str(raw.n)]
 
 
 def _without_partner(report: ReportData) -> Iterator[Caveat]:
     """Prompts with a score on one side of a comparison only."""
-    rows = [row for row in report[COMPARISONS] if row.metric == "score"]
-    worst = max(rows, key=lambda row: row.unmatched.total, default=None)
-    if worst is not None and worst.unmatched.total:
-        yield Caveat(
-            f"{worst.by} {parameter_text(worst.a_value)} against "
-            f"{parameter_text(worst.b_value)}: {plural(worst.unmatched.total, 'prompt')} with a "
-            f"score on one side only, left out; {worst.n:,} compared.",
-            False,
-        )
+    rows = [r for r in report[COMPARISONS] if r.metric == "score" and r.unmatched.total]
+    if not rows:
+        return
+    worst = max(rows, key=lambda row: row.unmatched.total)
+    sides = f"{worst.by} {parameter_text(worst.a_value)} against {parameter_text(worst.b_value)}"
+    several = len(rows) > 1
+    yield Caveat(
+        f"{and_more(sides, len(rows) - 1, 'comparison')}: {'up to ' if several else ''}"
+        f"{plural(worst.unmatched.total, 'prompt')} with a score on one side only, left out; "
+        f"{'as few as ' if several else ''}{min(row.n for row in rows):,} compared.",
+        False,
+    )
 
 
 def not_comparable(reasons: Mapping[str, str]) -> Iterator[Caveat]:
@@ -110,10 +123,10 @@ def small_samples(report: ReportData) -> Iterator[Caveat]:
     """Too few prompts for narrow intervals, or too few repeats for repeatability."""
     run = report[RUN]
     if run.prompts < FEW_PROMPTS:
+        few = "no difference can be detected, and few figures have an interval"
+        wide = "intervals are wide, and only large differences can be detected"
         yield Caveat(
-            f"{plural(run.prompts, 'prompt')}: intervals are wide, and only large differences "
-            "can be detected.",
-            False,
+            f"{plural(run.prompts, 'prompt')}: {few if run.prompts < MIN_UNITS else wide}.", False
         )
     largest = max((row.agreement.raw.n or 0 for row in report[SETTINGS]), default=0)
     open_repeats = (run.planned or 0) > run.prompts * run.settings
@@ -138,19 +151,18 @@ def max_trials_per_prompt(report: ReportData) -> int:
     return max((-(-row.trials // prompts) for row in report[SETTINGS]), default=0)
 
 
-def few_differing_prompts(report: ReportData) -> Iterator[Caveat]:
-    """Bootstrap intervals based on a few differing prompts: too narrow, see docs/statistics.md."""
-    rows = [
-        row
-        for row in report[COMPARISONS]
-        if is_share(row.metric) and row.n >= FEW_PROMPTS and 0 < row.wins + row.losses < FEW_DIFFER
-    ]
-    if rows:
-        fewest = min(row.wins + row.losses for row in rows)
+def few_clusters(report: ReportData) -> Iterator[Caveat]:
+    """Fewer effective clusters than intervals can be relied on: see docs/statistics.md."""
+    run = report[RUN]
+    if run.clusters is None or run.effective_clusters is None:
+        return
+    if run.effective_clusters < FEW_CLUSTERS:
+        unequal = run.effective_clusters < 0.75 * run.clusters
+        why = (
+            f", which tell as much as {run.effective_clusters:.1f} of equal size" if unequal else ""
+        )
         yield Caveat(
-            f"{plural(len(rows), 'interval')} of differences "
-            f"{'rests' if len(rows) == 1 else 'rest'} on few prompts that differ at all (down to "
-            f"{fewest}): such intervals hold the true difference about nine times in ten, not "
-            "nineteen in twenty.",
-            False,
+            f"The prompts form {plural(run.clusters, 'cluster')}{why}: under {FEW_CLUSTERS} "
+            "independent clusters are too few for intervals and differences to be relied on.",
+            True,
         )

@@ -9,6 +9,7 @@ from evalharness.report.sections.headline.caveat import Caveat
 from evalharness.report.sections.scoring import ANSWERS, SCORERS, unscored_text
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.format_numbers import percent
+from evalharness.report.words.names import and_more
 from evalharness.scoring.base import REASON_ERROR_RECORD, REASON_NO_TARGET, REASON_REFUSED
 
 MANY_UNPARSED = 0.05
@@ -37,9 +38,10 @@ def unparsed(report: ReportData) -> Iterator[Caveat]:
     ]
     if shares and max(shares) > MANY_UNPARSED:
         row = report[SETTINGS][shares.index(max(shares))]
+        others = sum(share > MANY_UNPARSED for share in shares) - 1
         yield Caveat(
             f"No answer could be parsed from up to {percent(max(shares), 1)} of the outputs "
-            f"({row.label}): they agree with nothing.",
+            f"({and_more(row.label, others)}): they agree with nothing.",
             True,
         )
 
@@ -74,10 +76,12 @@ def equal_refusals(report: ReportData) -> Iterator[Caveat]:
     refused = [(row.sensitivity.equal_refusals or 0.0, row.label) for row in rows]
     empty = [(row.sensitivity.equal_empty or 0.0, row.label) for row in rows]
     for kind, shares in (("refused", refused), ("empty", empty)):
-        share, label = max(shares, default=(0.0, ""))
+        share, label = max(shares, default=(0.0, ""), key=lambda pair: pair[0])
         if share >= 0.01:
+            others = sum(other >= 0.01 for other, _ in shares) - 1
+            where = and_more(label, others) + (" up to" if others else "")
             yield Caveat(
-                f"Under {label} {percent(share, 1)} of the pairs of repeats agree because both "
+                f"Under {where} {percent(share, 1)} of the pairs of repeats agree because both "
                 f"are {kind} alike.",
                 share >= 0.1,
             )
@@ -94,9 +98,9 @@ def several_models(report: ReportData) -> Iterator[Caveat]:
             )
     several = [row for row in report[SETTINGS] if len(row.system_fingerprints) > 1]
     if several:
-        fingerprints = max(len(row.system_fingerprints) for row in several)
+        most = max(several, key=lambda row: len(row.system_fingerprints))
         yield Caveat(
-            f"The backend changed during the run: up to {fingerprints} system fingerprints in one "
-            "setting.",
+            f"The backend changed during the run: up to {len(most.system_fingerprints)} system "
+            f"fingerprints in one setting ({and_more(most.label, len(several) - 1)}).",
             False,
         )

@@ -12,7 +12,7 @@ from evalharness.report.sections.comparisons.differences import (
     slope_sentences,
     split_differences,
 )
-from evalharness.report.sections.comparisons.section import COMPARISONS, TRENDS
+from evalharness.report.sections.comparisons.section import COMPARISONS, HEADLINE_LINES, TRENDS
 from evalharness.report.sections.headline.answers import HeadlineAnswer, headline_answers
 from evalharness.report.sections.headline.caveat import Caveat
 from evalharness.report.sections.headline.caveats import caveats
@@ -33,26 +33,29 @@ class Headline(msgspec.Struct, frozen=True):
     Attributes:
         answers: one a question.
         caveats: serious ones first.
-        real, undetected: sentences on comparisons.
+        detected, undetected: sentences on comparisons.
         slopes: sentences on trends.
+        error_rate: how often a report shows a difference where there is none, in words.
     """
 
     answers: list[HeadlineAnswer]
     caveats: list[Caveat]
-    real: list[Difference]
+    detected: list[Difference]
     undetected: list[Difference]
     slopes: list[str]
+    error_rate: str
 
 
 def headline(report: ReportData) -> Headline:
     """Summarise one run in sentences."""
-    real, undetected = split_differences(report[COMPARISONS])
+    detected, undetected = split_differences(report[COMPARISONS])
     return Headline(
         answers=headline_answers(report),
         caveats=caveats(report),
-        real=real,
+        detected=detected,
         undetected=undetected,
         slopes=slope_sentences(report[TRENDS]),
+        error_rate=_error_rate_text(report),
     )
 
 
@@ -82,13 +85,13 @@ def _answer_line(answer: HeadlineAnswer) -> str:
 
 
 def _difference_lines(report: ReportData, view: Headline) -> list[str]:
-    """The real differences, or the sentence that none was detected."""
-    if not view.real and not view.undetected:
+    """The detected differences, or the sentence that none was detected."""
+    if not view.detected and not view.undetected:
         return []
-    texts = [*(difference.text for difference in view.real), *view.slopes]
-    lines = ["Which settings really differ?"]
+    texts = [*(difference.text for difference in view.detected), *view.slopes]
+    lines = [f"Which differences were detected? ({view.error_rate})"]
     if not texts:
-        lines.append("  No difference was detected at this size; that does not mean equal.")
+        lines.append("  No difference was detected; that does not mean equal.")
     lines += [f"  {text}" for text in texts[:_MAX_DIFFERENCES]]
     rest = len(texts) - min(len(texts), _MAX_DIFFERENCES) + len(view.undetected)
     if rest:
@@ -102,6 +105,17 @@ def _difference_lines(report: ReportData, view: Headline) -> list[str]:
     return lines
 
 
+def _error_rate_text(report: ReportData) -> str:
+    """How often a report shows any difference where there is none."""
+    tested = report[HEADLINE_LINES]
+    if tested == 1:
+        return "by chance alone one report in 20 shows it"
+    return (
+        f"{tested:,} tested together: by chance alone one report in 20 shows any; intervals are "
+        "each for itself"
+    )
+
+
 # ── Markdown ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -113,8 +127,8 @@ def _markdown(report: ReportData) -> list[str]:
         " · ".join(facts),
         *_markdown_caveats(view.caveats),
         "\n".join(_markdown_answer(answer) for answer in view.answers),
-        *_markdown_differences("Real differences", view.real),
-        *_markdown_differences("Not detected at this size", view.undetected),
+        *_markdown_differences(f"Detected differences ({view.error_rate})", view.detected),
+        *_markdown_differences("Not detected", view.undetected),
     ]
 
 
@@ -155,17 +169,17 @@ _TEMPLATE = """\
 {% endfor %}</ul>{% if view.caveats | length > 8 %}<details><summary>{{ view.caveats | length - 8 }} more</summary><ul class="plain">
 {% for c in view.caveats[8:] %}<li class="minor"><bdi>{{ c.text }}</bdi></li>
 {% endfor %}</ul></details>{% endif %}</div>{% endif %}
-{% if view.real or view.undetected %}<div class="columns">
-<div><h3>Differences that are real</h3>
-{% if view.real %}<ul class="plain">{% for d in view.real[:6] %}<li><bdi>{{ d.text }}</bdi></li>
-{% endfor %}</ul>{% if view.real | length > 6 %}<p class="note">and {{ view.real | length - 6 }} more under <a href="#comparisons">Comparisons</a></p>{% endif %}
-{% else %}<p class="note">None was detected at this size.</p>{% endif %}</div>
-<div><h3>Not detected at this size</h3>
+{% if view.detected or view.undetected %}<div class="columns">
+<div><h3>Detected differences</h3>
+{% if view.detected %}<ul class="plain">{% for d in view.detected[:6] %}<li><bdi>{{ d.text }}</bdi></li>
+{% endfor %}</ul>{% if view.detected | length > 6 %}<p class="note">and {{ view.detected | length - 6 }} more under <a href="#comparisons">Comparisons</a></p>{% endif %}
+{% else %}<p class="note">None was detected.</p>{% endif %}</div>
+<div><h3>Not detected</h3>
 {% if view.undetected %}<ul class="plain quiet">{% for d in view.undetected[:6] %}<li><bdi>{{ d.text }}</bdi></li>
 {% endfor %}</ul>{% if view.undetected | length > 6 %}<p class="note">and {{ view.undetected | length - 6 }} more under <a href="#comparisons">Comparisons</a></p>{% endif %}
 {% else %}<p class="note">Every comparison found a difference.</p>{% endif %}</div>
 </div>
-<p class="note">Averages over prompts, paired by prompt; 95 % intervals in brackets. Real: adjusted p below .05. pp: percentage points.</p>{% endif %}
+<p class="note">Averages over prompts, paired by prompt; 95 % intervals in brackets. Detected: p below .05 after allowing for all lines ({{ view.error_rate }}). pp: percentage points.</p>{% endif %}
 """  # noqa: E501 — markup
 
 HEADLINE: Section[None] = Section(

@@ -10,7 +10,6 @@ import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.analysis.data import json_values
-from evalharness.analysis.data.encode import Floats
 from evalharness.judging import Judging
 from evalharness.judging.judge_results import JudgeReply
 from evalharness.judging.outputs import JudgeableOutputs, OutputPair
@@ -78,11 +77,15 @@ def measure_preference(run: Run, judging: Judging) -> Preference:
     for reply in judging.replies:
         if reply.verdict is not None:
             replies[reply.key].append(reply)
-    by_prompt = _by_prompt(pairs, replies)
+    means = _by_prompt(pairs, replies)
+    by_prompt = np.array(list(means.values()), dtype=np.float64)
+    clusters = np.array([outputs.clusters[prompt] for prompt in means])
+    units = {pair.key: outputs.clusters[pair.a.prompt_id] for pair in pairs}
     verdicts = [reply for group in replies.values() for reply in group]
     values = [_preference_value(reply) for reply in verdicts]
-    centred = by_prompt - 0.5
-    p = stats.sign_flip(centred[:, None], seed=0)[0] if len(by_prompt) else None
+    # From all for b, -1, to all for a, 1: what a difference of shares is.
+    test = stats.difference_test(2.0 * by_prompt - 1.0, clusters=clusters)
+    ends = test.interval(0)
     return Preference(
         a=config.a,
         b=config.b,
@@ -90,12 +93,12 @@ def measure_preference(run: Run, judging: Judging) -> Preference:
         identical=sum(pair.count for pair in pairs if pair.identical),
         prompts=len(by_prompt),
         preference=json_values.mean(by_prompt),
-        ci95=json_values.mean_interval(by_prompt),
-        p=json_values.number(p),
+        ci95=None if ends is None else [(1.0 + end) / 2.0 for end in ends],
+        p=json_values.number(test.p[0]),
         verdicts={
             name: values.count(value) for name, value in (("a", 1.0), ("b", 0.0), ("tie", 0.5))
         },
-        position=_position(verdicts),
+        position=_position(verdicts, units),
     )
 
 
@@ -103,7 +106,9 @@ def _preference_value(reply: JudgeReply) -> float:
     return _PREFERENCE.get((reply.order or "", reply.verdict or ""), 0.5)
 
 
-def _by_prompt(pairs: Sequence[OutputPair], replies: dict[str, list[JudgeReply]]) -> Floats:
+def _by_prompt(
+    pairs: Sequence[OutputPair], replies: dict[str, list[JudgeReply]]
+) -> dict[str, float]:
     """The preference of each prompt that has a verdict; a pair weighs as often as it occurred."""
     total: dict[str, float] = defaultdict(float)
     weight: dict[str, int] = defaultdict(int)
@@ -114,7 +119,7 @@ def _by_prompt(pairs: Sequence[OutputPair], replies: dict[str, list[JudgeReply]]
         if values:
             total[pair.a.prompt_id] += pair.count * _balanced(pair, replies, values)
             weight[pair.a.prompt_id] += pair.count
-    return np.array([total[key] / weight[key] for key in sorted(total)], dtype=np.float64)
+    return {key: total[key] / weight[key] for key in sorted(total)}
 
 
 def _balanced(pair: OutputPair, replies: dict[str, list[JudgeReply]], values: list[float]) -> float:
@@ -131,8 +136,13 @@ def _question_order(reply: JudgeReply) -> tuple[str, int]:
     return reply.order or "", reply.repeat
 
 
-def _position(replies: Sequence[JudgeReply]) -> PositionBias:
-    first = [reply.verdict == "1" for reply in replies if reply.verdict != "tie"]
+def _position(replies: Sequence[JudgeReply], unit_of: dict[str, str]) -> PositionBias:
+    """How much the place of an output decides; ``unit_of`` a pair, by key, is its cluster."""
+    decided = [reply for reply in replies if reply.verdict != "tie"]
+    first = [reply.verdict == "1" for reply in decided]
+    units = np.unique([unit_of.get(r.key, r.key) for r in decided], return_inverse=True)[1]
+    sizes = np.bincount(units).astype(np.float64)
+    sums = np.bincount(units, np.array(first, np.float64)).astype(np.float64)
     by_order: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
     for reply in replies:
         by_order[reply.key, reply.repeat][reply.order or ""] = _preference_value(reply)
@@ -140,7 +150,7 @@ def _position(replies: Sequence[JudgeReply]) -> PositionBias:
     same = sum(preferences["ab"] == preferences["ba"] for preferences in both)
     return PositionBias(
         first=sum(first) / len(first) if first else None,
-        ci95=json_values.share_interval(sum(first), len(first)),
+        ci95=json_values.interval(stats.ratio_ci(sums, sizes, scale="share")) if first else None,
         n=len(first),
         consistent=same / len(both) if both else None,
         both=len(both),

@@ -22,6 +22,7 @@ from evalharness.report.sections.settings.number_format import (
     TIME,
     TWO_DIGITS,
 )
+from evalharness.report.words.format_numbers import percentile_interval
 
 
 def setting_figures(rows: Sequence[SettingSummary]) -> list[Figure]:
@@ -97,8 +98,7 @@ def _repeatability(repeats: int) -> list[Figure]:
         ),
         Figure(
             group="Repeatability", heading=f"all {repeats} alike",
-            help=f"share of prompts whose {repeats} repeats are identical (TARr@{repeats}), "
-            "Wilson interval",
+            help=f"share of prompts whose {repeats} repeats are identical (TARr@{repeats})",
             value=lambda row: row.agreement.raw.tar_at_n, format=SHARE,
             interval=lambda row: row.agreement.raw.tar_at_n_ci95,
             console=ConsoleColumn(
@@ -126,7 +126,7 @@ def _repeatability(repeats: int) -> list[Figure]:
 def _scores(repeats: int, scorers: Sequence[str]) -> list[Figure]:
     """The score, and those of the scorers after the first, which are ``scorers``."""
     mean = Figure(
-        group="Score", heading="mean", help="mean score over prompts with a target",
+        group="Score", heading="mean", help="mean score over scored prompts",
         value=lambda row: row.score.mean, format=SHARE, interval=lambda row: row.score.ci95,
         leaders="score", markdown="score",
         console=ConsoleColumn(heading="score\n[95% CI]", has_interval=True),
@@ -168,15 +168,20 @@ def _times() -> list[Figure]:
         Figure(
             group="Latency", heading="p50", help=f"median {where}",
             value=lambda row: row.latency_s.p50, format=TIME, markdown="p50", console=_LATENCY,
+            detail=lambda row: _bounds(row.latency_s, "p50"),
         ),
         Figure(
-            group="Latency", heading="p95", help=f"95th percentile of {where}",
+            group="Latency", heading="p95",
+            help=f"95th percentile of {where}; a dash: too few prompts to bound that end",
             value=lambda row: row.latency_s.p95, format=TIME, markdown="p95", console=_LATENCY,
+            detail=lambda row: _bounds(row.latency_s, "p95"),
         ),
         Figure(
-            group="Latency", heading="p99", help="99th percentile; withheld below 100 answers",
+            group="Latency", heading="p99",
+            help="99th percentile; withheld below 100 answers; a dash: not bounded",
             value=lambda row: row.latency_s.p99, format=TIME,
-            detail=lambda row: _size(row.latency_s), show_if=lambda row: row.latency_s.n > 0,
+            detail=lambda row: f"{_bounds(row.latency_s, 'p99')} {_size(row.latency_s)}".strip(),
+            show_if=lambda row: row.latency_s.n > 0,
         ),
         Figure(
             group="First token", heading="p50", help="median seconds to it",
@@ -187,6 +192,12 @@ def _times() -> list[Figure]:
             value=lambda row: row.ttft_s.p95, format=TIME,
         ),
     ]  # fmt: skip
+
+
+def _bounds(times: Durations, name: str) -> str:
+    """The interval of a percentile; empty where it has none."""
+    ends: list[float | None] | None = getattr(times.ci95, name, None)
+    return percentile_interval(ends, getattr(times, name))
 
 
 def _size(durations: Durations) -> str:

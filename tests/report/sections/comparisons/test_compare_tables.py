@@ -44,7 +44,7 @@ def test_the_conclusion_comes_first_and_no_line_is_too_wide(capsys: Said) -> Non
     """What differs in a sentence, then tables; 100 columns hold every line, strata too."""
     for more in ([], ["--strata"], ["--margin", "0.02"]):
         lines = compared(capsys, *more)
-        assert lines[0] == "Which settings really differ?"
+        assert lines[0] == "Which differences were detected?"
         assert any("less often" in line for line in lines[1:6])
         assert max(map(len, lines)) <= 100
 

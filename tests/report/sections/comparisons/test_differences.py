@@ -56,10 +56,10 @@ def test_real_and_undetected_differences_are_told_apart_by_the_adjusted_p(
     rows: list[Comparison],
 ) -> None:
     """Each chosen comparison is in exactly one list, by its adjusted p alone."""
-    real, undetected = split_differences(rows)
-    assert all(row.is_real for found in real for row in found.rows)
-    assert not any(row.is_real for found in undetected for row in found.rows)
-    chosen = [row for found in [*real, *undetected] for row in found.rows]
+    detected, undetected = split_differences(rows)
+    assert all(row.is_detected for found in detected for row in found.rows)
+    assert not any(row.is_detected for found in undetected for row in found.rows)
+    chosen = [row for found in [*detected, *undetected] for row in found.rows]
     same = [r for r in rows if r.metric == "cost_usd" and not r.difference]
     assert same, "seeds cost the same, which is not news"
     listed = [row for row in rows if row.pooled and row not in same]
@@ -68,8 +68,8 @@ def test_real_and_undetected_differences_are_told_apart_by_the_adjusted_p(
 
 def test_every_sentence_on_a_difference_holds_its_interval(rows: list[Comparison]) -> None:
     """A reader never sees a difference without its interval."""
-    real, undetected = split_differences(rows)
-    for found in [*real, *undetected]:
+    detected, undetected = split_differences(rows)
+    for found in [*detected, *undetected]:
         assert re.search(r"\[[^\]]+\]", found.text), found.text
 
 
@@ -79,11 +79,11 @@ def test_many_values_of_an_axis_share_one_sentence() -> None:
         comparison(by="temperature", a_value=v, difference=-0.1 * v, p_adjusted=0.001)
         for v in range(1, 6)
     ]
-    real, _ = split_differences(rows)
-    assert len(real) == 1
-    assert "at 5 values" in real[0].text
-    assert "10.0\u00a0pp to 50.0\u00a0pp less often" in real[0].text
-    assert len(real[0].rows) == 5
+    detected, _ = split_differences(rows)
+    assert len(detected) == 1
+    assert "at 5 values" in detected[0].text
+    assert "10.0\u00a0pp to 50.0\u00a0pp less often" in detected[0].text
+    assert len(detected[0].rows) == 5
 
 
 def test_an_undetected_difference_names_what_would_be_missed(rows: list[Comparison]) -> None:
@@ -104,17 +104,17 @@ def _strata(hot: float, ends: list[float]) -> list[Comparison]:
 def test_a_mean_over_strata_that_disagree_names_them() -> None:
     """An effect at one temperature alone is not told as half an effect everywhere."""
     row = comparison(pooled=True, difference=-0.5, ci95=None, p=0.001, p_adjusted=0.001)
-    real, _ = split_differences([row, *_strata(-1.0, [-1.0, -0.75])])
-    (text,) = [d.text for d in real]
+    detected, _ = split_differences([row, *_strata(-1.0, [-1.0, -0.75])])
+    (text,) = [d.text for d in detected]
     assert "0.0\u00a0pp (temperature 0), −100.0\u00a0pp (temperature 1)" in text
     assert "alike for every prompt" not in text
     row = comparison(pooled=True, difference=-0.05, ci95=[-0.1, -0.01], p_adjusted=0.01)
-    real, _ = split_differences([row, *_strata(-0.1, [-0.3, 0.1])])
-    assert "not alike" not in real[0].text
+    detected, _ = split_differences([row, *_strata(-0.1, [-0.3, 0.1])])
+    assert "not alike" not in detected[0].text
 
 
 def test_real_trends_are_told_and_no_others(sweep: Report) -> None:
-    """A sentence for each real slope along an axis, with its interval and direction."""
+    """A sentence for each detected slope along an axis, with its interval and direction."""
     trends, comparisons = sweep.data[TRENDS], sweep.data[COMPARISONS]
     assert {row.by for row in trends} <= {row.by for row in comparisons}
     (text,) = slope_sentences([trend(p_adjusted=0.031), trend(p_adjusted=0.2)])

@@ -28,7 +28,7 @@ def test_pooled_rows_come_first_and_real_ones_are_coloured() -> None:
     pooled = comparison(pooled=True, difference=-1.0, ci95=[-1.2, -0.8], p_adjusted=0.01)
     (chart,) = forest_charts([*strata, pooled])
     first, second, *_ = chart.spec["data"]["values"]
-    assert (first["colour"], second["colour"]) == (palette.REAL, palette.OPEN)
+    assert (first["colour"], second["colour"]) == (palette.DETECTED, palette.OPEN)
     assert (first["value"], first["low"]) == (-100.0, -100.0), "differences of shares end at 100 pp"
     assert f"{MAX_ROWS} of {MAX_ROWS + 1} comparisons" in chart.caption
 

@@ -26,15 +26,15 @@ def test_pooled_comparisons_come_first_and_the_rest_is_counted() -> None:
 
 def test_cells_of_a_comparison() -> None:
     """Sides, figures with units, and what would be missed; a dash for what is unknown."""
-    real = comparison(difference=-0.5, ci95=[-0.6, -0.4], p_adjusted=0.001, mde=0.1,
+    found = comparison(difference=-0.5, ci95=[-0.6, -0.4], p_adjusted=0.001, mde=0.1,
                       mde_from="bound")  # fmt: skip
     empty = comparison(difference=None, ci95=None, n=0, p=None, p_adjusted=None)
-    table = comparison_table([real, empty])
+    table = comparison_table([found, empty])
     assert table is not None
     first, second = table.rows
     assert first.what == "seed not sent − 7"
     assert (first.size, first.interval) == ("−50.0\u00a0pp", "[−60.0,\u00a0−40.0]")
-    assert (first.detectable, first.tally, first.real) == (
+    assert (first.detectable, first.tally, first.detected) == (
         "≤\u00a010.0\u00a0pp",
         "0 / 12 / 0",
         True,

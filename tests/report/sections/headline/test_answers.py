@@ -88,6 +88,48 @@ def test_a_single_setting_is_described_not_ranked(tmp_path: Path) -> None:
     assert "setting" not in " ".join(a.text for a in found.values())
 
 
+def test_size_is_no_reason_where_prompts_are_not_shared(data: Row) -> None:
+    """Settings that share too few prompts with the leader are not undetected "at this size"."""
+    found = data["leaders"]["score"]
+    found["group"] = [found["setting_id"], *(row["setting_id"] for row in found["others"])]
+    assert by_question(data)["Best score"].text.endswith("detectably worse at this size.")
+    found["others"][0].update(n=0, p=None, p_adjusted=None, difference=None, ci95=None)
+    found["others"][1].update(n=5)
+    assert by_question(data)["Best score"].text.endswith(
+        "detectably worse at this size; 2 settings share too few prompts with it to be compared."
+    )
+    for row in found["others"]:
+        row.update(n=0, p=None, p_adjusted=None, difference=None, ci95=None)
+    text = by_question(data)["Best score"].text
+    assert text.endswith("but the other settings share too few prompts with it to be compared.")
+
+
+def test_a_winner_is_not_told_apart_from_what_shares_no_prompt(data: Row) -> None:
+    """Nor is a setting that cannot be compared said to be like the winner."""
+    found = data["leaders"]["score"]
+    apart = found["others"][0]
+    apart.update(n=0, p=None, p_adjusted=None, difference=None, ci95=None)
+    found["group"] = [found["setting_id"], apart["setting_id"]]
+    answer = by_question(data)["Best score"]
+    assert answer.settled
+    assert "not detectably different" not in answer.text
+    assert "; 1 setting shares too few prompts with it to be compared" in answer.text
+
+
+def test_scored_prompts_have_a_target_only_where_they_do(data: Row) -> None:
+    """Some scorers need no target: then prompts are scored, and not more is said."""
+    found = data["leaders"]["score"]
+    found["group"] = found["group"][:1]
+    leader = next(r for r in data["settings"] if r["setting_id"] == found["setting_id"])
+    prompts, run = leader["score"]["prompts"], data["run"]
+    run["prompts_with_target"] = run["prompts"]
+    text = by_question(data)["Best score"].text
+    assert text.startswith(f"Mean score over {prompts} prompts with a target")
+    run["prompts_with_target"] = 0
+    text = by_question(data)["Best score"].text
+    assert text.startswith(f"Mean score over {prompts} scored prompts")
+
+
 def test_what_is_unknown_is_said_to_be_unknown(data: Row) -> None:
     """Without scores, prices or repeats the answer says why there is none."""
     for metric in data["leaders"]:
@@ -122,3 +164,12 @@ def test_a_run_that_goes_on_is_not_said_to_lack_repeats(data: Row) -> None:
     texts = " ".join(caveat.text for caveat in caveats(report_of(data)))
     assert "finish the run" in texts
     assert "use repeats=3" not in texts
+
+
+def test_figures_that_differ_by_rounding_share_the_first_place(data: Row) -> None:
+    """A last digit that is the rounding of thirds puts no setting before another."""
+    found = data["leaders"]["score"]
+    for row in found["others"]:
+        row["value"] = found["value"] * (1 - 2**-52)
+    found["group"] = [found["setting_id"], *(row["setting_id"] for row in found["others"])]
+    assert by_question(data)["Best score"].who == "All alike"

@@ -81,8 +81,8 @@ def test_a_saturated_client_is_a_serious_caveat(data: Row) -> None:
             "backend changed",
         ),
         (
-            lambda d: [r.update(wins=3, losses=1, ties=36) for r in d["comparisons"][:2]],
-            "2 intervals of differences rest on few prompts that differ at all (down to 4)",
+            lambda d: d["run"].update(clusters=9, effective_clusters=2.3),
+            "9 clusters, which tell as much as 2.3 of equal size: under 6 independent clusters",
         ),
         (lambda d: d["run"].update(prompts=12), "12 prompts: intervals are wide"),
         (lambda d: d["run"].update(notes=["kept in extra_json"]), "kept in extra_json"),
@@ -113,6 +113,28 @@ def test_what_figures_leave_out_is_said(data: Row) -> None:
     assert found["refused alike"].serious
     assert "20.0\u00a0%" in found["refused alike"].text
     assert not found["empty alike"].serious
+
+
+def test_what_holds_of_several_settings_is_said_of_all(data: Row) -> None:
+    """A caveat that names the worst setting counts the others."""
+    first = data["settings"][0]["label"]
+    for row in data["settings"][:3]:
+        raw = row["agreement"]["raw"]
+        raw["prompts"] = row["prompts"] - 3
+        raw["tar_prompts"][str(raw["n"])] = row["prompts"] - 5
+        row["sensitivity"].update(equal_refusals=0.2)
+        row.update(unparsed={"n": 60, "share": 0.5}, system_fingerprints={"a": 1, "b": 2})
+    scores = [row for row in data["comparisons"] if row["metric"] == "score"]
+    for row in scores[:2]:
+        row["unmatched"] = {"a": 1, "b": 2}
+    told = "\n".join(caveat.text for caveat in caveats(data))
+    where = f"Under {first} and 2 more settings"
+    assert f"{where} up to 3 of " in told
+    assert f"{where} as few as " in told
+    assert f"{where} up to 20.0\u00a0% of the pairs" in told
+    assert f"of the outputs ({first} and 2 more settings)" in told
+    assert f"in one setting ({first} and 2 more settings)" in told
+    assert " and 1 more comparison: up to 3 prompts with a score on one side only" in told
 
 
 def test_a_parameter_keeps_its_name_at_the_beginning_of_a_sentence(data: Row) -> None:

@@ -52,11 +52,11 @@ def test_a_run_of_nothing_but_errors_says_so(data: Row) -> None:
 
 
 def test_real_trends_are_told_and_no_others(data: Row) -> None:
-    """A slope is a sentence with its interval where its adjusted p is below .05."""
+    """A slope is a sentence with its interval where its p adjusted for the whole headline is below .05."""
     assert {row["by"] for row in data["trends"]} <= {row["by"] for row in data["comparisons"]}
     one = {**data["trends"][0], "metric": "score", "by": "temperature", "stratum": {"seed": None}, "slope": -0.388,
            "ci95": [-0.668, -0.109], "p": 0.02, "sentence": "x"}  # fmt: skip
-    data["trends"] = [{**one, "p_adjusted": 0.031}, {**one, "p_adjusted": 0.2}]
+    data["trends"] = [{**one, "p_headline": 0.031}, {**one, "p_adjusted": 0.01, "p_headline": 0.2}]
     (text,) = headline(report_of(data)).slopes
     assert text == (
         "Per unit of temperature at seed not sent: score 38.8\u00a0pp lower [−66.8,\u00a0−10.9]"
@@ -78,7 +78,7 @@ def test_a_slope_and_its_interval_share_a_unit_people_read(
 ) -> None:
     """No power of ten, no seconds beside milliseconds, and a slope of shares has no bounds."""
     data["trends"] = [{**data["trends"][0], "metric": metric, "by": "top_p", "stratum": {}, "slope": slope,
-                       "ci95": ci95, "p": 0.01, "p_adjusted": 0.01, "n": 9}]  # fmt: skip
+                       "ci95": ci95, "p": 0.01, "p_adjusted": 0.01, "p_headline": 0.01, "n": 9}]  # fmt: skip
     assert headline(report_of(data)).slopes == [f"Per unit of top_p: {expected}"]
     table = trend_table(report_of(data)[TRENDS])
     assert table is not None
