@@ -25,8 +25,8 @@ class RateSearch:
     Noise can make a verdict wrong; the interval then is that of the verdicts, and no confidence
     interval.
 
-    A rate that the client could not measure says nothing about the server. Lower rates are tried,
-    as after one that did not hold, but it bounds nothing.
+    A rate that the client could not measure, or at which no request was due, says nothing about the
+    server. Lower rates are tried, as after one that did not hold, but it bounds nothing.
 
     Args:
         first: where to begin, requests/s.
@@ -92,15 +92,15 @@ class RateSearch:
         low, high, missing = self.low, self.high, self.unmeasured
         if low is None and high is None:
             return (
-                f"not measured: every point ({_rates(missing)}) is invalid because of the client, "
-                "which says nothing about the server"
+                f"not measured: no point ({_rates(missing)}) is valid, because of the client or "
+                "because no request was due, which says nothing about the server"
             )
         if low is None:
             if not missing:
                 return f"no rate held down to {high:g}/s"
-            return f"{high:g}/s does not hold; this client could not measure {_rates(missing)}"
+            return f"{high:g}/s does not hold; not measured: {_rates(missing)}"
         if high is not None:
-            rest = f"; this client could not measure {_rates(missing)}" if missing else ""
+            rest = f"; not measured: {_rates(missing)}" if missing else ""
             return f"the highest rate that holds is between {low:g} and {high:g} requests/s{rest}"
         if missing:
             return f"at least {low:g}/s; above that this client could not measure"

@@ -69,8 +69,8 @@ def test_only_invalid_points_find_out_nothing() -> None:
     search = observed((30, None), (15, None), (7.5, None))
     assert (search.low, search.high, search.result) == (None, None, "unmeasured")
     assert search.outcome == (
-        "not measured: every point (7.5, 15 and 30/s) is invalid because of the client, which "
-        "says nothing about the server"
+        "not measured: no point (7.5, 15 and 30/s) is valid, because of the client or because no "
+        "request was due, which says nothing about the server"
     )
     assert search.next_rate() == 3.75
 
@@ -85,13 +85,12 @@ def test_a_rate_that_held_below_invalid_points_is_one_sided() -> None:
 def test_a_rate_that_did_not_hold_stays_the_upper_bound() -> None:
     search = observed((40, False), (20, None))
     assert (search.low, search.high, search.result) == (None, 40, "below")
-    assert search.outcome == "40/s does not hold; this client could not measure 20/s"
+    assert search.outcome == "40/s does not hold; not measured: 20/s"
     assert search.next_rate() == 10
     search.observe(10, holds=True)
     assert (search.low, search.high, search.result) == (10, 40, "between")
     assert search.outcome == (
-        "the highest rate that holds is between 10 and 40 requests/s; this client could not "
-        "measure 20/s"
+        "the highest rate that holds is between 10 and 40 requests/s; not measured: 20/s"
     )
 
 

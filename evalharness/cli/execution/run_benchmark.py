@@ -237,7 +237,7 @@ class _Benchmark:
         shown = "unknown" if share is None else f"{share:.1%}"
         verdict = "holds" if holds else "does not hold"
         if holds is None:
-            verdict = "not measured: the point is invalid because of the client"
+            verdict = "not measured: the client could not hold this load, or no request was due"
         self._progress.print_line(f"{rate:g} requests/s: goodput {shown}, {verdict}")
 
     def _measured_facts(self, measurement: Measurement) -> LoadFacts:
