@@ -19,6 +19,7 @@ from evalharness.errors import ConfigError
 from evalharness.process.text import plural
 
 REPEATS = (1, 2, 3, 5, 10)
+_NEAR_BOUND = 0.2  # of a mean score
 WIDTH = 100  # of lines for people
 
 
@@ -136,7 +137,9 @@ def plan_detection(
         source=source,
         assumed=assumed,
         options=options,
-        lines=_plan_lines(difference, options, prompts, source),
+        lines=_plan_lines(
+            difference, options, prompts, source, rough=_is_rough(components, difference)
+        ),
     )
 
 
@@ -231,8 +234,25 @@ def _mean_cost(pilot: RunFrame) -> float | None:
     return float(np.nanmean(pilot.cost_usd))
 
 
+def _is_rough(components: stats.VarianceComponents, difference: float) -> bool:
+    """Whether the chance at several repeats is only roughly that of the plan.
+
+    Settings that hardly differ do not tell how the scores of prompts move when their mean does, and
+    near 0 or 1 that decides (docs/statistics.md).
+    """
+    a, b = components.mean_a, components.mean_b
+    if not components.pass_fail or a is None or b is None:
+        return False
+    return abs(a - b) < difference / 2 and min(b, 1.0 - b) < _NEAR_BOUND
+
+
 def _plan_lines(
-    difference: float, options: list[DetectionOption], prompts: int | None, source: str
+    difference: float,
+    options: list[DetectionOption],
+    prompts: int | None,
+    source: str,
+    *,
+    rough: bool,
 ) -> list[str]:
     lines = [
         f"to see a difference of {100 * difference:g} pp in the mean score of two settings, with "
@@ -248,6 +268,11 @@ def _plan_lines(
     best = min(affordable or possible, key=lambda option: (option.trials or 0, option.repeats))
     fewest = min(possible, key=lambda option: option.prompts or 0)
     lines.append(f"  {_option_text(best)}")
+    if rough and best.repeats > 1:
+        lines.append(
+            "  only roughly: the pilot's settings hardly differ, near a score of 0 or 1; one "
+            "repeat of more prompts is safer"
+        )
     if not affordable and (fewest.prompts or 0) < (best.prompts or 0):
         lines.append(f"  or, with the fewest prompts, {_option_text(fewest)}")
     if prompts is not None and not affordable:

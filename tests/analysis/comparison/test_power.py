@@ -127,3 +127,20 @@ def test_a_pilot_without_repeats_is_refused() -> None:
     """One repeat cannot tell noise from prompts."""
     with pytest.raises(ConfigError, match="two scored repeats"):
         plan_detection(0.1, pilot=_pilot(repeats=1))
+
+
+@pytest.mark.parametrize(("rate", "rough"), [(0.95, True), (0.5, False)])
+def test_a_plan_near_one_from_settings_that_hardly_differ_says_that_it_is_rough(
+    rate: float, rough: bool
+) -> None:
+    """Nothing tells how prompts move: with several repeats the chance is not just 80 %."""
+    rng = np.random.default_rng(1)
+    sides = [
+        {f"q{i}": (rng.random(3) < rate).astype(float).tolist() for i in range(60)} for _ in "ab"
+    ]
+    pilot = frame(
+        {"a": {"temperature": 0.0}, "b": {"temperature": 1.0}},
+        score_rows("a", sides[0]) + score_rows("b", sides[1]),
+    )
+    plan = plan_detection(0.2, pilot=pilot, repeats=(3,))
+    assert any("only roughly" in line for line in plan.lines) is rough
