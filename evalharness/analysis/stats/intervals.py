@@ -28,6 +28,7 @@ Scale = Literal["share", "amount"]
 LEVEL = 0.95
 #: Below this many units no level is promised for the mean of a skewed amount.
 ENOUGH_FOR_AMOUNTS = 10
+_NEAR_BOUND = 0.1  # of a share
 
 
 def wilson(
@@ -115,7 +116,8 @@ def _share_ci(
     if estimate is None or is_constant(sums / sizes):
         return None
     n = mean * (1.0 - mean) / estimate.error**2
-    if sums.size < float(sizes.sum()):  # clusters: no more than their prompts are worth
+    if sums.size < float(sizes.sum()) and not _NEAR_BOUND <= mean <= 1.0 - _NEAR_BOUND:
+        # Clusters that are nearly all at a bound are worth no more than their prompts.
         n = min(n, float(sizes.sum()))
     ends = wilson(mean * n, n, level, estimate.df)
     assert ends is not None
