@@ -98,9 +98,10 @@ def _degrees_of_freedom(sizes: Floats, weight: Floats) -> float:
 
 def _skewness(residuals: Floats) -> float:
     """The third standardised moment, corrected for small samples (Fisher's G1)."""
-    n = residuals.size
-    squares = float(residuals @ residuals)
-    if n < 3 or squares <= 0.0:
+    n, largest = residuals.size, float(np.abs(residuals).max(initial=0.0))
+    if n < 3 or largest <= 0.0:
         return 0.0
+    residuals = residuals / largest  # so that no power is too small for a float
+    squares = float(residuals @ residuals)
     plain = math.sqrt(n) * float((residuals * residuals) @ residuals) / squares**1.5
     return plain * math.sqrt(n * (n - 1.0)) / (n - 2.0)

@@ -115,7 +115,10 @@ def _share_ci(
         return wilson(mean * n, n, level)
     if estimate is None or is_constant(sums / sizes):
         return None
-    n = mean * (1.0 - mean) / estimate.error**2
+    variance, spread = estimate.error**2, mean * (1.0 - mean)
+    if variance <= 0.0 or spread <= 0.0:  # too small for a float
+        return None
+    n = spread / variance
     if sums.size < float(sizes.sum()) and not _NEAR_BOUND <= mean <= 1.0 - _NEAR_BOUND:
         # Clusters that are nearly all at a bound are worth no more than their prompts.
         n = min(n, float(sizes.sum()))
