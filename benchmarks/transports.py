@@ -3,8 +3,9 @@
     python -m benchmarks.transports [--requests 20000] [--concurrency 64 1000] [--streams 1000]
 
 Nothing of a run is around them: no throttle, no journal, no interpretation. Requests go to nginx
-with a canned answer; streams come from a server that writes into each chunk when it wrote it. The
-reason for the default is in docs/decisions/0012-direct.md.
+with a canned answer, without and with TLS (handshakes included); streams come from a server that
+writes into each chunk when it wrote it. The reason for the default is in
+docs/decisions/0012-direct.md.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from benchmarks.nginx import canned_server
+from benchmarks.nginx import canned_server, canned_tls_server
 from benchmarks.paced import paced_server
 from evalharness.cli.execution.event_loop import run_on_loop
 from evalharness.config.models import LimitsConfig
-from evalharness.http import Exchange, open_transport
+from evalharness.http import Exchange, TlsSettings, open_transport
+from evalharness.http.certificates import SYSTEM_TRUST
 
 Kind = Literal["auto", "reqwest", "httpx"]
 KINDS: tuple[Kind, ...] = ("auto", "reqwest", "httpx")
@@ -40,12 +42,19 @@ class Sent(NamedTuple):
     cpu_s: float
 
 
-async def send(kind: Kind, url: str, body: bytes, requests: int, concurrency: int) -> Sent:
+async def send(
+    kind: Kind,
+    url: str,
+    body: bytes,
+    requests: int,
+    concurrency: int,
+    tls: TlsSettings = SYSTEM_TRUST,
+) -> Sent:
     """Send the same body so many times, so many at once."""
     turns: Iterator[int] = iter(range(requests))
     seen: list[Exchange] = []
 
-    async with open_transport(kind, LimitsConfig(concurrency=concurrency)) as transport:
+    async with open_transport(kind, LimitsConfig(concurrency=concurrency), tls) as transport:
 
         async def work() -> None:
             seen.extend([await transport.post(url, _HEADERS, body) for _ in turns])
@@ -55,10 +64,16 @@ async def send(kind: Kind, url: str, body: bytes, requests: int, concurrency: in
         return Sent(seen, time.perf_counter() - began, time.process_time() - cpu)
 
 
-def whole(kind: Kind, base_url: str, requests: int, concurrency: int) -> Sent:
+def whole(
+    kind: Kind,
+    base_url: str,
+    requests: int,
+    concurrency: int,
+    tls: TlsSettings = SYSTEM_TRUST,
+) -> Sent:
     """Answers that come at once."""
     url = f"{base_url}/chat/completions"
-    return _complete(run_on_loop(send(kind, url, _BODY % b"", requests, concurrency)))
+    return _complete(run_on_loop(send(kind, url, _BODY % b"", requests, concurrency, tls)))
 
 
 def streamed(
@@ -88,6 +103,23 @@ def _lateness(exchange: Exchange) -> Iterator[float]:
             yield (exchange.sent_at_ns + at_ns - written_ns) / 1e9
 
 
+def _print_whole(options: argparse.Namespace, base_url: str, tls: TlsSettings, scheme: str) -> None:
+    for concurrency in options.concurrency:
+        rates: dict[Kind, float] = {}
+        for kind in options.kinds:
+            # httpx takes milliseconds a request at a thousand connections.
+            count = options.requests // (20 if kind == "httpx" else 1)
+            sent = whole(kind, base_url, count, concurrency, tls)
+            rates[kind] = count / sent.seconds
+            print(
+                f"{kind}, {scheme}, {concurrency} in flight: {rates[kind]:.0f} requests/s, "
+                f"{1e6 * sent.cpu_s / count:.0f} µs of processor each"
+            )
+        if "auto" in rates and "reqwest" in rates:
+            ratio = rates["auto"] / rates["reqwest"]
+            print(f"auto to reqwest, {scheme}, {concurrency} in flight: {ratio:.2f}")
+
+
 def main() -> None:
     """Print a line for each transport and concurrency."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -97,15 +129,9 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args()
     with canned_server() as base_url:
-        for concurrency in options.concurrency:
-            for kind in options.kinds:
-                # httpx takes milliseconds a request at a thousand connections.
-                count = options.requests // (20 if kind == "httpx" else 1)
-                sent = whole(kind, base_url, count, concurrency)
-                print(
-                    f"{kind}, {concurrency} in flight: {count / sent.seconds:.0f} requests/s, "
-                    f"{1e6 * sent.cpu_s / count:.0f} µs of processor each"
-                )
+        _print_whole(options, base_url, SYSTEM_TRUST, "http")
+    with canned_tls_server() as server:
+        _print_whole(options, server.base_url, TlsSettings(ca_file=server.ca_file), "https")
     for streams in options.streams:
         for kind in options.kinds:
             sent, late = streamed(kind, 5 * streams, streams)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from evalharness.config.models import LimitsConfig
+from evalharness.http.unix_url import SCHEME
 from evalharness.records import ErrorKind
 
 IDENTITY_ENCODINGS = frozenset({"", "identity"})
@@ -33,14 +34,14 @@ def request_headers(
 
 
 def common_headers(url: str, *, streamed: bool) -> dict[str, str]:
-    """Headers of every request: only ``identity`` is accepted, streams over plain http end alone.
+    """Headers of every request: only ``identity`` is accepted, streams without TLS end alone.
 
     llama.cpp's server closes the connection after every streamed response without announcing it; a
-    request that reuses the connection at that moment is lost, and stays in doubt. Plain http means
-    a server nearby, where a new connection costs one short round trip and no TLS, so there a
+    request that reuses the connection at that moment is lost, and stays in doubt. No TLS means a
+    server nearby, where a new connection costs one short round trip and no TLS, so there a
     streamed request asks the server to close its connection.
     """
-    if streamed and url.startswith("http://"):
+    if streamed and url.startswith(("http://", SCHEME)):
         return {"accept-encoding": "identity", "connection": "close"}
     return {"accept-encoding": "identity"}
 

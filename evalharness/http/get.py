@@ -14,7 +14,7 @@ from typing import Self
 import httpx
 import msgspec
 
-from evalharness.http.certificates import trusted_context
+from evalharness.http.certificates import SYSTEM_TRUST, TlsSettings, client_context
 from evalharness.http.redaction import Redactor, Secret
 
 _MAX_BYTES = 16 * 2**20
@@ -34,10 +34,17 @@ class GetClient:
 
     Args:
         key: sent as a bearer token; None sends no Authorization header.
+        tls: the certificates.
         timeout_s: of connecting, and of each wait for bytes.
     """
 
-    def __init__(self, key: Secret | None, *, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        key: Secret | None,
+        tls: TlsSettings = SYSTEM_TRUST,
+        *,
+        timeout_s: float = 30.0,
+    ) -> None:
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         if key is not None:
             headers["authorization"] = f"Bearer {key.reveal()}"
@@ -47,7 +54,7 @@ class GetClient:
             timeout=timeout_s,
             follow_redirects=False,
             trust_env=False,
-            verify=trusted_context(),
+            verify=client_context(tls),
         )
 
     def __enter__(self) -> Self:

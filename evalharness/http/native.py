@@ -1,24 +1,29 @@
-"""The transport for plain http: its own connections on the event loop, parsed by llhttp.
+"""The harness's own connections: http, https and Unix sockets, on the event loop.
 
-Why it exists beside the HTTP libraries, with figures: docs/decisions/0012-direct.md. It speaks
-HTTP/1.1 without TLS and proxies, as used for servers nearby: there a client that adds 50 µs to each
-request and passes each piece of a stream from thread to thread would be what is measured. TLS,
-HTTP/2 and proxies are left to a library.
+Why they exist beside the HTTP libraries, with figures: docs/decisions/0012-direct.md. They speak
+HTTP/1.1, parsed by llhttp: a client that adds 50 µs to each request and passes each piece of a
+stream from thread to thread would be what is measured. HTTP/2 and proxies are left to a library.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
-from functools import lru_cache
+import ssl
+from functools import cached_property, lru_cache
 from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from evalharness.config.models import LimitsConfig
+from evalharness.errors import ConfigError
+from evalharness.http.certificates import (
+    SYSTEM_TRUST,
+    TlsSettings,
+    client_context,
+    tls_failure,
+)
 from evalharness.http.exchange import (
-    IDLE_SECONDS,
     REQUEST_ID_HEADER,
     STREAM_FLAG,
     Exchange,
@@ -26,10 +31,15 @@ from evalharness.http.exchange import (
     common_headers,
 )
 from evalharness.http.native_connection import Connection, EncodedRequest
+from evalharness.http.native_pool import Place, Pool
+from evalharness.http.unix_url import is_unix_url, split_unix_url
 from evalharness.process.fair_wakeup import BatchedWakeups
 from evalharness.records import ErrorKind
 
 _HIGHEST_PORT = 65535
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PATH_CHARACTERS = "/%:@!$&'()*+,;=-._~"
+_QUERY_CHARACTERS = "/?%:@!$&()*+,;=-._~"
 
 
 # What all requests to an endpoint share: URL, headers, and whether they ask for a stream.
@@ -37,9 +47,9 @@ _TargetKey = tuple[str, tuple[tuple[str, str], ...], bool]
 
 
 class RequestTarget(NamedTuple):
-    """Address (host, port) and head of a request, and whether its connection closes after it."""
+    """Where a request goes, its head, and whether its connection closes after it."""
 
-    address: tuple[str, int]
+    place: Place
     head: str
     closes: bool = False
 
@@ -49,30 +59,42 @@ def parse_target(url: str) -> RequestTarget:
     """Read a URL.
 
     Raises:
-        ValueError: not a URL of plain http.
+        ValueError: not a URL that can be posted to.
     """
+    if is_unix_url(url):
+        socket_path, path = split_unix_url(url)
+        path, _, query = path.partition("?")
+        return RequestTarget(Place("unix", socket_path, 0), _head_start("localhost", path, query))
     parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f"not a URL of plain http: {url}")
-    host, port = parts.hostname, 80 if parts.port is None else parts.port
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError(f"not an http, https or unix URL: {url}")
+    default_port = _DEFAULT_PORTS[parts.scheme]
+    host, port = parts.hostname, default_port if parts.port is None else parts.port
     if not 0 < port <= _HIGHEST_PORT:
         raise ValueError(f"no port: {port}")
+    if not host.isprintable():
+        raise ValueError("a host name with control characters")
     name = host if ":" in host else host.encode("idna").decode()
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
-    query = f"?{quote(parts.query, safe='/?%:@!$&()*+,;=-._~')}" if parts.query else ""
     authority = f"[{name}]" if ":" in name else name
-    if port != 80:
+    if port != default_port:
         authority += f":{port}"
-    start = f"POST {path}{query} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: evalharness\r\n"
-    return RequestTarget((name, port), start)
+    head = _head_start(authority, parts.path, parts.query)
+    return RequestTarget(Place(parts.scheme, name, port), head)
+
+
+def _head_start(authority: str, path: str, query: str) -> str:
+    """The first lines of a head, the same for every request to a URL."""
+    path = quote(path or "/", safe=_PATH_CHARACTERS)
+    query = f"?{quote(query, safe=_QUERY_CHARACTERS)}" if query else ""
+    return f"POST {path}{query} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: evalharness\r\n"
 
 
 class NativeTransport:
-    """POSTs over plain http; see :class:`~.exchange.Transport`."""
+    """POSTs over connections of its own; see :class:`~.exchange.Transport`."""
 
-    def __init__(self, limits: LimitsConfig) -> None:
-        self._limits = limits
-        self._pools: dict[tuple[str, int], _Pool] = {}
+    def __init__(self, limits: LimitsConfig, tls: TlsSettings = SYSTEM_TRUST) -> None:
+        self._limits, self._tls = limits, tls
+        self._pools: dict[Place, Pool] = {}
         self._targets: dict[_TargetKey, RequestTarget] = {}  # as many as endpoints are used
         self._wakeups: BatchedWakeups[Exchange] | None = None
 
@@ -105,9 +127,11 @@ class NativeTransport:
             request = EncodedRequest(_encode(target, request_id, body), total_at, target.closes)
         except ValueError as error:
             return recorder.finish(ErrorKind.BAD_URL, str(error), reached=False)
-        pool = self._pools.get(target.address)
+        pool = self._pools.get(target.place)
         if pool is None:
-            pool = self._pools[target.address] = _Pool(target.address, self._limits, self._wakeups)
+            pool = self._pools[target.place] = Pool(
+                target.place, self._limits, self._wakeups, lambda: self._context
+            )
         if not pool.try_enter():
             try:
                 await pool.wait(total_at)
@@ -128,19 +152,29 @@ class NativeTransport:
             pool.leave()
 
     async def _send_on_new_connection(
-        self, pool: _Pool, request: EncodedRequest, recorder: ExchangeRecorder
+        self, pool: Pool, request: EncodedRequest, recorder: ExchangeRecorder
     ) -> Exchange:
         try:
             connection = await pool.connect(request.total_at)
         except TimeoutError:
             message = "connecting took too long"
             return recorder.finish(ErrorKind.CONNECT_TIMEOUT, message, reached=False)
+        except ssl.SSLError as error:
+            kind, message = tls_failure(error)
+            return recorder.finish(kind, message, reached=False)
+        except ConfigError as error:
+            return recorder.finish(ErrorKind.TLS, error.message, reached=False)
         except OSError as error:
             kind = ErrorKind.DNS if isinstance(error, socket.gaierror) else ErrorKind.CONNECT
             return recorder.finish(kind, error.strerror or str(error), reached=False)
         except ValueError as error:
             return recorder.finish(ErrorKind.BAD_URL, str(error), reached=False)
         return await _observe(connection, request, recorder)
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        # Reading a hundred authorities takes tens of milliseconds: only where https is spoken.
+        return client_context(self._tls)
 
 
 async def _observe(
@@ -165,7 +199,7 @@ def _target_with_headers(url: str, headers: dict[str, str], *, streamed: bool) -
     if not lines.count("\n") == lines.count("\r") == len(fields):
         raise ValueError("a header holds a line end")
     closes = fields.get("connection") == "close"
-    return RequestTarget(target.address, target.head + lines, closes)
+    return RequestTarget(target.place, target.head + lines, closes)
 
 
 def _encode(target: RequestTarget, request_id: str | None, body: bytes) -> bytes:
@@ -180,91 +214,3 @@ def _encode(target: RequestTarget, request_id: str | None, body: bytes) -> bytes
             raise ValueError("a request id holds a line end")
         id_line = f"{REQUEST_ID_HEADER}: {request_id}\r\n"
     return f"{target.head}{id_line}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
-
-
-class _Pool:
-    """Connections to one address: never more than requests may be in flight."""
-
-    def __init__(
-        self, address: tuple[str, int], limits: LimitsConfig, wakeups: BatchedWakeups[Exchange]
-    ) -> None:
-        self._address, self._limits, self._wakeups = address, limits, wakeups
-        self._loop = asyncio.get_running_loop()
-        self._idle: list[Connection] = []
-        self._open: set[Connection] = set()
-        self._active = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    def try_enter(self) -> bool:
-        """Count one more active request; False where as many as allowed are active."""
-        if self._active >= self._limits.concurrency:
-            return False
-        self._active += 1
-        return True
-
-    async def wait(self, total_at: float) -> None:
-        """Wait until :meth:`try_enter` would succeed, and enter.
-
-        Raises:
-            TimeoutError: that took too long.
-        """
-        turn: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.append(turn)
-        try:
-            async with asyncio.timeout_at(self._connect_deadline(total_at)):
-                await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled():
-                self.leave()  # it was resolved at the same moment: pass it on
-            raise
-
-    def leave(self) -> None:
-        """A request has ended: the first waiter takes its place."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._active -= 1
-
-    def take_idle(self) -> Connection | None:
-        """Take the idle connection that was used last; None where there is none."""
-        now = self._loop.time()
-        while self._idle:
-            connection = self._idle.pop()
-            if now - connection.idle_since < IDLE_SECONDS and connection.usable():
-                return connection
-            connection.close()
-        return None
-
-    async def connect(self, total_at: float) -> Connection:
-        """A new connection.
-
-        Raises:
-            TimeoutError: that took too long.
-            OSError: it was refused, or the name is not known.
-            ValueError: a host name that cannot be looked up.
-        """
-        connection = Connection(self._limits, self._wakeups, self._idle.append, self._remove)
-        self._open.add(connection)
-        try:
-            async with asyncio.timeout_at(self._connect_deadline(total_at)):
-                await self._loop.create_connection(lambda: connection, *self._address)
-        except BaseException:
-            # `connection_lost` is only called for a connection that was made.
-            self._open.discard(connection)
-            raise
-        return connection
-
-    def close(self) -> None:
-        """End all connections."""
-        for connection in list(self._open):
-            connection.close()
-
-    def _connect_deadline(self, total_at: float) -> float:
-        return min(total_at, self._loop.time() + self._limits.timeout_connect_s)
-
-    def _remove(self, connection: Connection) -> None:
-        self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)

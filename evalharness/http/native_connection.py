@@ -1,4 +1,4 @@
-"""One plain HTTP/1.1 connection: sends a request, and times each piece of its response.
+"""One HTTP/1.1 connection: sends a request, and times each piece of its response.
 
 llhttp parses (Node's parser, through httptools). This module adds what a measurement needs of a
 connection and no library offers: every piece is recorded in the callback that the event loop calls
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import select
+import ssl
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from evalharness.config.models import LimitsConfig
+from evalharness.http.certificates import refuses_client, tls_failure
 from evalharness.http.exchange import Exchange, ExchangeRecorder, ResponseRefusedError
 from evalharness.process.fair_wakeup import BatchedWakeups
 from evalharness.records import ErrorKind
@@ -204,9 +206,7 @@ class Connection(asyncio.Protocol):
             if exc is None and self._until_close:
                 self._deliver(self._recorder.finish())
             else:
-                message = str(exc or "the connection ended before the response did")
-                reached = self._reached(self._recorder)
-                self._fail(ErrorKind.CONNECTION_LOST, message, reached=reached)
+                self._fail_by_end(self._recorder, exc)
         self._parser = None
         if self._timer is not None:
             self._timer.cancel()
@@ -314,6 +314,14 @@ class Connection(asyncio.Protocol):
         # have the same limits.
         if self._timer is None:
             self._timer = self._loop.call_at(min(when, self._total_at), self._on_timer)
+
+    def _fail_by_end(self, recorder: ExchangeRecorder, exc: Exception | None) -> None:
+        if isinstance(exc, ssl.SSLError) and recorder.status is None and refuses_client(exc):
+            kind, message = tls_failure(exc)
+            self._fail(kind, message, reached=False)
+            return
+        message = str(exc or "the connection ended before the response did")
+        self._fail(ErrorKind.CONNECTION_LOST, message, reached=self._reached(recorder))
 
     def _reached(self, recorder: ExchangeRecorder) -> bool:
         """Whether the server may have got all of the request, or answered without the rest."""

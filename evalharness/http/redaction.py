@@ -12,6 +12,8 @@ from urllib.parse import quote, quote_plus
 MASK = "[redacted]"
 # A shorter value would match ordinary text by chance, and is no secret anyway.
 SHORTEST = 6
+# Of a word inside a secret: shorter ones, such as Bearer or Token, are no secret.
+SHORTEST_WORD = 8
 
 
 class Secret:
@@ -25,6 +27,11 @@ class Secret:
     def reveal(self) -> str:
         """The secret text, for the one place that sends it."""
         return self._text
+
+    def parts(self) -> list[Secret]:
+        """The secret and its words: of ``Token abc12345`` a server may repeat the second alone."""
+        words = self._text.split()
+        return [self, *(Secret(w) for w in words if w != self._text and len(w) >= SHORTEST_WORD)]
 
     def __repr__(self) -> str:
         return f"Secret({MASK})"

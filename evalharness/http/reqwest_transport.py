@@ -1,4 +1,4 @@
-"""pyreqwest, whose connections live in Rust: the default for TLS and proxies.
+"""pyreqwest, whose connections live in Rust: for proxies and HTTP/2.
 
 A request costs one or two wake-ups of the event loop. Each has an :class:`ExchangeTimer` for its
 time limits: reqwest itself has a single read timeout for the first byte and for stalls, and none
@@ -21,6 +21,14 @@ from pyreqwest.http import Url
 from pyreqwest.response import Response
 
 from evalharness.config.models import LimitsConfig
+from evalharness.http.certificates import (
+    CLIENT_HINT,
+    SYSTEM_TRUST,
+    TRUST_HINT,
+    TlsSettings,
+    client_context,
+    read_pem,
+)
 from evalharness.http.exchange import (
     IDLE_SECONDS,
     STREAM_FLAG,
@@ -30,6 +38,7 @@ from evalharness.http.exchange import (
     request_headers,
 )
 from evalharness.http.timeouts import ExchangeTimer
+from evalharness.http.unix_url import is_unix_url
 from evalharness.records import ErrorKind
 
 # An endpoint's URL is the same for every request, and reading it takes longer than posting.
@@ -42,8 +51,8 @@ _PIECE_BYTES = 256 * 1024
 class ReqwestTransport:
     """POSTs through pyreqwest; see :class:`~.exchange.Transport`."""
 
-    def __init__(self, limits: LimitsConfig) -> None:
-        self._limits = limits
+    def __init__(self, limits: LimitsConfig, tls: TlsSettings = SYSTEM_TRUST) -> None:
+        self._limits, self._tls = limits, tls
         self._client: Client | None = None
 
     async def __aenter__(self) -> Self:
@@ -64,7 +73,7 @@ class ReqwestTransport:
         )
         if not limits.trust_env_proxies:
             builder = builder.no_proxy()
-        self._client = builder.build()
+        self._client = _with_certificates(builder, self._tls).build()
         return self
 
     async def __aexit__(
@@ -84,6 +93,9 @@ class ReqwestTransport:
             raise RuntimeError("the transport is not open: use it as an async context manager")
         limits = self._limits
         recorder = ExchangeRecorder(limits)
+        if is_unix_url(url):
+            message = "transport=reqwest has no Unix sockets: transport=auto has"
+            return recorder.finish(ErrorKind.BAD_URL, message, reached=False)
         upload = _Upload(body) if len(body) > _PIECE_BYTES else None
         timer = _response_timer(limits) if upload is None else _UploadTimer(limits, upload)
         try:
@@ -135,6 +147,24 @@ class ReqwestTransport:
             recorder.record_chunk(chunk.to_bytes())
             if remaining is not None:
                 remaining -= len(chunk)
+
+
+def _with_certificates(builder: ClientBuilder, tls: TlsSettings) -> ClientBuilder:
+    """The builder with what :class:`TlsSettings` says.
+
+    Raises:
+        ConfigError: a file cannot be used.
+    """
+    if tls != SYSTEM_TRUST:
+        client_context(tls)  # finds, in our words, what is wrong with a file
+    if tls.ca_file is not None:
+        builder = builder.add_root_certificate_pem(read_pem("ca_file", tls.ca_file))
+    if tls.client_cert is not None:
+        pem = read_pem("client_cert", tls.client_cert)
+        if tls.client_key is not None:
+            pem += b"\n" + read_pem("client_key", tls.client_key)
+        builder = builder.identity_pem(pem)
+    return builder if tls.verify else builder.danger_accept_invalid_certs(True)
 
 
 class _Upload:
@@ -221,6 +251,8 @@ def _classify(error: Exception, *, answered: bool) -> tuple[ErrorKind, bool]:
     ):
         return ErrorKind.BAD_URL, True
     causes = _causes(error)
+    if any("fatal alert: certificate" in cause.lower() for cause in causes) and not answered:
+        return ErrorKind.TLS, True  # the server did not accept ours, and so no request
     if "client error (Connect)" in causes:
         return _connect_error_kind(error, " ".join(causes).lower()), True
     if "client error (Canceled)" in causes or "client error (ChannelClosed)" in causes:
@@ -235,6 +267,8 @@ def _connect_error_kind(error: Exception, causes: str) -> ErrorKind:
         return ErrorKind.CONNECT_TIMEOUT
     if "dns error" in causes:
         return ErrorKind.DNS
+    if "handshake eof" in causes:
+        return ErrorKind.CONNECT  # as any end of a connection: it may pass
     if any(word in causes for word in ("certificate", "corrupt message", "alert", "handshake")):
         return ErrorKind.TLS
     return ErrorKind.CONNECT
@@ -249,4 +283,14 @@ def _causes(error: Exception) -> list[str]:
 def _message(error: Exception) -> str:
     """The innermost cause in the library's words: the outer ones say where, not why."""
     causes = _causes(error)
-    return causes[-1] if causes else str(error)
+    message = causes[-1] if causes else str(error)
+    if "fatal alert: certificate" in message.lower():
+        return f"{message}; {CLIENT_HINT}"
+    if "UnknownIssuer" in message:
+        return f"the server's certificate is not trusted ({message}): {TRUST_HINT}"
+    if "CaUsedAsEndEntity" in message:
+        return (
+            f"{message}: without a proxy transport=auto takes such a certificate, named in "
+            "provider.ca_file=FILE; through a proxy transport=httpx does"
+        )
+    return message

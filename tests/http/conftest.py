@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
 
 import pytest
+import trustme
 import uvloop
 
-from evalharness.http import Transport, open_transport
-from tests.http.raw_server import limits
+from evalharness.http import TlsSettings, Transport, open_transport
+from tests.http.raw_server import RawServer, limits, serving
+
+Serve = Callable[..., AbstractAsyncContextManager[RawServer]]
 
 
 def pytest_asyncio_loop_factories(
@@ -24,11 +31,44 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture(params=["auto", "reqwest", "httpx"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Each transport; ``auto`` is the harness's own over plain http."""
+    """Each transport; ``auto`` is the harness's own."""
     return request.param
 
 
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Signs the certificates of servers and clients."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of its certificate."""
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """A server's certificate for this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture(params=["plain", "tls"])
+def serve(request: pytest.FixtureRequest, server_tls: ssl.SSLContext) -> Serve:
+    """Serve over plain http, and over TLS."""
+    return partial(serving, tls=server_tls if request.param == "tls" else None)
+
+
 @pytest.fixture
-def opened(kind: str) -> Callable[..., Transport]:
+def opened(kind: str, ca_file: str) -> Callable[..., Transport]:
     """Make a transport of the current kind with the given limits."""
-    return lambda **changes: open_transport(kind, limits(**changes))  # type: ignore[arg-type]
+
+    def make(tls: TlsSettings | None = None, **changes: Any) -> Transport:
+        certificates = TlsSettings(ca_file=ca_file) if tls is None else tls
+        return open_transport(kind, limits(**changes), certificates)  # type: ignore[arg-type]
+
+    return make

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from evalharness.config.models import LimitsConfig
 
@@ -50,7 +52,7 @@ class Peer:
         """Read one request; False at the end of the connection."""
         try:
             self.head = await self.reader.readuntil(b"\r\n\r\n")
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, OSError):
             return False
         length = 0
         for line in self.head.split(b"\r\n")[1:]:
@@ -95,8 +97,14 @@ class RawServer:
 
 
 @asynccontextmanager
-async def serving(handler: Handler, *, each_request: bool = True) -> AsyncIterator[RawServer]:
-    """Run ``handler`` for every request (or once a connection) on a loopback port."""
+async def serving(
+    handler: Handler,
+    *,
+    each_request: bool = True,
+    tls: ssl.SSLContext | None = None,
+    unix_socket: Path | None = None,
+) -> AsyncIterator[RawServer]:
+    """Run ``handler`` for every request (or once a connection), on loopback or a Unix socket."""
     open_peers: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -113,16 +121,21 @@ async def serving(handler: Handler, *, each_request: bool = True) -> AsyncIterat
                 server.requests.append(peer.head)
                 await handler(peer)
             writer.close()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             open_peers.discard(task)
             if not writer.transport.is_closing() or writer.transport.get_write_buffer_size():
                 writer.transport.abort()
 
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    server = RawServer(f"http://127.0.0.1:{port}/v1/chat/completions")
+    if unix_socket is not None:
+        listener = await asyncio.start_unix_server(accept, str(unix_socket))
+        base = f"unix://{unix_socket}:"
+    else:
+        listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+        port = listener.sockets[0].getsockname()[1]
+        base = f"http://127.0.0.1:{port}" if tls is None else f"https://localhost:{port}"
+    server = RawServer(f"{base}/v1/chat/completions")
     try:
         yield server
     finally:

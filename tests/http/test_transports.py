@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-import ssl
 from collections.abc import Callable
 
 import httpx
 import pytest
-import trustme
 
 from evalharness.http import Exchange, Transport, open_transport
 from evalharness.http.reqwest_transport import ReqwestTransport
 from evalharness.records import ErrorKind
+from tests.http.conftest import Serve
 from tests.http.raw_server import ANSWER, Peer, chunked, limits, response, serving
 
 Opened = Callable[..., Transport]
@@ -27,13 +26,13 @@ async def post(transport: Transport, url: str, body: bytes = BODY) -> Exchange:
         return await transport.post(url, {"content-type": "application/json"}, body)
 
 
-async def test_whole_response(opened: Opened) -> None:
+async def test_whole_response(opened: Opened, serve: Serve) -> None:
     """Status, headers, body and times of a plain answer are observed; the body goes out exactly."""
 
     async def handler(peer: Peer) -> None:
         await peer.say(response(peer.body, head=b"X-A: 1\r\nx-a: 2\r\n"))
 
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(), server.url)
     assert (seen.status, seen.failure) == (200, None)
     assert b"".join(seen.chunks) == BODY
@@ -48,13 +47,13 @@ async def test_whole_response(opened: Opened) -> None:
     assert b"x-client-request-id" not in head
 
 
-async def test_request_id(opened: Opened) -> None:
+async def test_request_id(opened: Opened, serve: Serve) -> None:
     """Each request says its own id beside the headers that all have in common."""
 
     async def handler(peer: Peer) -> None:
         await peer.say(response())
 
-    async with serving(handler) as server, opened() as transport:
+    async with serve(handler) as server, opened() as transport:
         for body in (BODY, STREAM):
             for number in range(2):
                 await transport.post(server.url, {"x-a": "1"}, body, f"one-{number}")
@@ -65,7 +64,7 @@ async def test_request_id(opened: Opened) -> None:
     assert [head.count(b"x-client-request-id") for head in heads] == [1] * 4
 
 
-async def test_stream_chunks_have_own_times(opened: Opened) -> None:
+async def test_stream_chunks_have_own_times(opened: Opened, serve: Serve) -> None:
     """Pieces of a stream are observed as they come, not all at its end."""
     pieces = [b"data: %d\n\n" % n for n in range(20)]
 
@@ -74,7 +73,7 @@ async def test_stream_chunks_have_own_times(opened: Opened) -> None:
             await peer.say(part)
             await asyncio.sleep(0.01)  # a server that speaks slowly
 
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(), server.url, STREAM)
     assert b"".join(seen.chunks) == b"".join(pieces)
     assert len(set(seen.times_ns)) > 1
@@ -83,13 +82,13 @@ async def test_stream_chunks_have_own_times(opened: Opened) -> None:
     assert seen.headers_s * 1e9 <= seen.times_ns[0]
 
 
-async def test_connections_are_kept(opened: Opened) -> None:
+async def test_connections_are_kept(opened: Opened, serve: Serve) -> None:
     """Requests one after the other share a connection."""
 
     async def handler(peer: Peer) -> None:
         await peer.say(response())
 
-    async with serving(handler) as server, opened(concurrency=1) as transport:
+    async with serve(handler) as server, opened(concurrency=1) as transport:
         for _ in range(20):
             assert (await transport.post(server.url, {}, BODY)).failure is None
     assert server.connections == 1
@@ -109,7 +108,7 @@ async def test_streams_over_plain_http_end_their_connection(opened: Opened) -> N
     assert {one.failure for one in seen} == {None}
 
 
-async def test_as_many_connections_as_concurrency(opened: Opened) -> None:
+async def test_as_many_connections_as_concurrency(opened: Opened, serve: Serve) -> None:
     """With concurrency 150, 150 requests are in flight at once: no hidden cap at 100."""
     arrived = 0
     everybody = asyncio.Event()
@@ -122,12 +121,12 @@ async def test_as_many_connections_as_concurrency(opened: Opened) -> None:
         await asyncio.wait_for(everybody.wait(), 30)
         await peer.say(response())
 
-    async with serving(handler) as server, opened(concurrency=150) as transport:
+    async with serve(handler) as server, opened(concurrency=150) as transport:
         seen = await asyncio.gather(*[transport.post(server.url, {}, BODY) for _ in range(150)])
     assert {one.failure for one in seen} == {None}
 
 
-async def test_never_more_connections_than_concurrency(opened: Opened) -> None:
+async def test_never_more_connections_than_concurrency(opened: Opened, serve: Serve) -> None:
     """Posts beyond the concurrency wait for a connection instead of opening more.
 
     reqwest may give a connection back a moment after the next request looked for one.
@@ -139,26 +138,26 @@ async def test_never_more_connections_than_concurrency(opened: Opened) -> None:
         await peer.say(response())
         answering.append(answering[-1] - 1)
 
-    async with serving(handler) as server, opened(concurrency=3) as transport:
+    async with serve(handler) as server, opened(concurrency=3) as transport:
         seen = await asyncio.gather(*[transport.post(server.url, {}, BODY) for _ in range(30)])
     assert {one.failure for one in seen} == {None}
     assert max(answering) <= 3
     assert server.connections <= 3 + 3 * isinstance(transport, ReqwestTransport)
 
 
-async def test_redirect_is_not_followed(opened: Opened) -> None:
+async def test_redirect_is_not_followed(opened: Opened, serve: Serve) -> None:
     """A redirect is an answer: nothing is sent to its target."""
 
     async def elsewhere(peer: Peer) -> None:
         await peer.say(response())
 
-    async with serving(elsewhere) as target:
+    async with serve(elsewhere) as target:
 
         async def handler(peer: Peer) -> None:
             place = b"location: " + target.url.encode() + b"\r\n"
             await peer.say(response(b"", status="307 Temporary Redirect", head=place))
 
-        async with serving(handler) as server:
+        async with serve(handler) as server:
             seen = await post(opened(), server.url)
     assert (seen.status, seen.failure) == (307, None)
     assert target.connections == 0
@@ -188,7 +187,7 @@ async def test_redirect_is_not_followed(opened: Opened) -> None:
     ],
 )
 async def test_broken_responses(
-    opened: Opened, said: bytes, reset: bool, failure: ErrorKind, status: int | None
+    opened: Opened, serve: Serve, said: bytes, reset: bool, failure: ErrorKind, status: int | None
 ) -> None:
     """A connection that breaks at any point is a classified exchange, never an exception."""
 
@@ -199,7 +198,7 @@ async def test_broken_responses(
             await asyncio.sleep(0.05)
         peer.reset() if reset else peer.writer.close()
 
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(), server.url, STREAM)
     assert seen.failure is failure
     assert seen.status == status
@@ -253,30 +252,30 @@ async def test_connect_timeout(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("body", [BODY, STREAM])
-async def test_first_byte_timeout(opened: Opened, body: bytes) -> None:
+async def test_first_byte_timeout(opened: Opened, serve: Serve, body: bytes) -> None:
     """A server that takes the request and stays silent runs into the first-byte limit."""
-    async with serving(Peer.wait_closed) as server:
+    async with serve(Peer.wait_closed) as server:
         seen = await post(opened(timeout_first_byte_s=0.2), server.url, body)
     assert seen.failure is ErrorKind.FIRST_BYTE_TIMEOUT
     assert seen.reached
 
 
 @pytest.mark.parametrize("body", [BODY, STREAM])
-async def test_stall_timeout(opened: Opened, body: bytes) -> None:
+async def test_stall_timeout(opened: Opened, serve: Serve, body: bytes) -> None:
     """A response that stops in the middle runs into the stall limit; what came is kept."""
 
     async def handler(peer: Peer) -> None:
         await peer.say(*chunked(b"data: 1\n\n", end=False))
         await peer.wait_closed()
 
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(timeout_stall_s=0.2), server.url, body)
     assert seen.failure is ErrorKind.STALL_TIMEOUT
     assert b"".join(seen.chunks) == b"data: 1\n\n"
 
 
 @pytest.mark.parametrize("body", [BODY, STREAM])
-async def test_slow_drip_meets_the_total_limit(opened: Opened, body: bytes) -> None:
+async def test_slow_drip_meets_the_total_limit(opened: Opened, serve: Serve, body: bytes) -> None:
     """Bytes that keep coming never pass the total limit, however often they come."""
 
     async def handler(peer: Peer) -> None:
@@ -285,13 +284,13 @@ async def test_slow_drip_meets_the_total_limit(opened: Opened, body: bytes) -> N
             await peer.say(b" ")
             await asyncio.sleep(0.01)
 
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(timeout_total_s=1, timeout_stall_s=5), server.url, body)
     assert seen.failure is ErrorKind.TOTAL_TIMEOUT
     assert seen.chunks
 
 
-async def test_slow_head_meets_the_total_limit(opened: Opened) -> None:
+async def test_slow_head_meets_the_total_limit(opened: Opened, serve: Serve) -> None:
     """The total limit also holds while response headers drip in."""
 
     async def handler(peer: Peer) -> None:
@@ -300,12 +299,12 @@ async def test_slow_head_meets_the_total_limit(opened: Opened) -> None:
             await peer.say(b"a")
             await asyncio.sleep(0.01)
 
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(timeout_total_s=0.3), server.url)
     assert seen.failure is ErrorKind.TOTAL_TIMEOUT
 
 
-async def test_write_timeout(opened: Opened) -> None:
+async def test_write_timeout(opened: Opened, serve: Serve) -> None:
     """A server that reads nothing of a long request runs into the write limit: not sent."""
 
     async def handler(peer: Peer) -> None:
@@ -313,13 +312,13 @@ async def test_write_timeout(opened: Opened) -> None:
         await asyncio.sleep(30)
 
     body = b'{"x":"' + b"a" * 32_000_000 + b'"}'
-    async with serving(handler, each_request=False) as server:
+    async with serve(handler, each_request=False) as server:
         seen = await post(opened(timeout_write_s=0.3), server.url, body)
     assert seen.failure is ErrorKind.WRITE_TIMEOUT
     assert not seen.reached
 
 
-async def test_long_body_arrives_whole(opened: Opened) -> None:
+async def test_long_body_arrives_whole(opened: Opened, serve: Serve) -> None:
     """A body sent in pieces is the same bytes, with its length announced."""
     got: list[bytes] = []
 
@@ -328,7 +327,7 @@ async def test_long_body_arrives_whole(opened: Opened) -> None:
         await peer.say(response())
 
     body = b'{"x":"' + bytes(range(97, 123)) * 50_000 + b'"}'
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(), server.url, body)
     assert seen.failure is None
     assert got == [body]
@@ -336,7 +335,7 @@ async def test_long_body_arrives_whole(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_response_over_the_limit(opened: Opened, announced: bool) -> None:
+async def test_response_over_the_limit(opened: Opened, serve: Serve, announced: bool) -> None:
     """64 MiB, announced or not, stop at the limit; no more than the limit is held."""
 
     async def handler(peer: Peer) -> None:
@@ -349,32 +348,32 @@ async def test_response_over_the_limit(opened: Opened, announced: bool) -> None:
             await peer.say(b"x" * 65536)
         peer.writer.close()
 
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(max_response_mib=1), server.url)
     assert seen.failure is ErrorKind.TOO_LARGE
     assert sum(map(len, seen.chunks)) <= 1024 * 1024
 
 
-async def test_other_encodings_are_not_inflated(opened: Opened) -> None:
+async def test_other_encodings_are_not_inflated(opened: Opened, serve: Serve) -> None:
     """A gzip bomb stays the few bytes it is on the wire."""
     bomb = gzip.compress(b"0" * 50_000_000)
 
     async def handler(peer: Peer) -> None:
         await peer.say(response(bomb, head=b"Content-Encoding: gzip\r\n"))
 
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(), server.url)
     assert seen.failure is ErrorKind.BAD_ENCODING
     assert sum(map(len, seen.chunks)) <= len(bomb)
 
 
-async def test_header_that_is_no_text(opened: Opened) -> None:
+async def test_header_that_is_no_text(opened: Opened, serve: Serve) -> None:
     """A header in no known encoding does not cost the answer."""
 
     async def handler(peer: Peer) -> None:
         await peer.say(response(head=b"x-odd: \xff\xfe\r\nx-good: 1\r\n"))
 
-    async with serving(handler) as server:
+    async with serve(handler) as server:
         seen = await post(opened(), server.url)
     assert seen.failure is None
     assert b"".join(seen.chunks) == ANSWER
@@ -384,7 +383,7 @@ async def test_header_that_is_no_text(opened: Opened) -> None:
 @pytest.mark.parametrize("body", [BODY, STREAM])
 @pytest.mark.parametrize("announce", [True, False])
 async def test_server_that_closes_after_each_answer(
-    opened: Opened, body: bytes, announce: bool
+    opened: Opened, serve: Serve, body: bytes, announce: bool
 ) -> None:
     """A server that closes after every answer, announced or not, costs no request."""
 
@@ -397,7 +396,7 @@ async def test_server_that_closes_after_each_answer(
             await peer.say(response(head=head))
         peer.writer.close()
 
-    async with serving(handler) as server, opened(concurrency=1) as transport:
+    async with serve(handler) as server, opened(concurrency=1) as transport:
         failures = []
         for _ in range(12):
             seen = await transport.post(server.url, {}, body)
@@ -406,9 +405,9 @@ async def test_server_that_closes_after_each_answer(
     assert failures == [None] * 12
 
 
-async def test_cancellation_passes(opened: Opened) -> None:
+async def test_cancellation_passes(opened: Opened, serve: Serve) -> None:
     """Cancelling the task is the one thing that leaves post() as an exception."""
-    async with serving(Peer.wait_closed) as server, opened() as transport:
+    async with serve(Peer.wait_closed) as server, opened() as transport:
         task = asyncio.create_task(transport.post(server.url, {}, BODY))
         while not server.requests:
             await asyncio.sleep(0.01)
@@ -417,23 +416,40 @@ async def test_cancellation_passes(opened: Opened) -> None:
             await task
 
 
-async def test_untrusted_certificate(opened: Opened) -> None:
-    """A certificate of an unknown authority ends the connection before anything is sent."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("localhost", "127.0.0.1").configure_cert(context)
-    got: list[bytes] = []
+@pytest.mark.parametrize("more", [b"hello", response(b"not asked for"), b"HTTP/1.1 200 OK\r\n"])
+@pytest.mark.parametrize("apart", [True, False])
+async def test_server_that_says_more_than_it_was_asked(
+    opened: Opened, serve: Serve, more: bytes, apart: bool
+) -> None:
+    """Nothing of it becomes part of the next answer."""
 
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        got.append(await reader.read())
-        writer.close()
+    async def handler(peer: Peer) -> None:
+        if apart:
+            await peer.say(response(peer.body))
+            await asyncio.sleep(0.01)
+            await peer.say(more)
+        else:
+            await peer.say(response(peer.body) + more)
 
-    listener = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=context)
-    async with listener:
-        port = listener.sockets[0].getsockname()[1]
-        seen = await post(opened(), f"https://localhost:{port}/")
-    assert seen.failure is ErrorKind.TLS
-    assert not seen.reached
-    assert got == []
+    async with serve(handler) as server, opened(concurrency=1) as transport:
+        for n in range(4):
+            body = b'{"n":%d}' % n
+            seen = await transport.post(server.url, {}, body)
+            assert (seen.failure, b"".join(seen.chunks)) == (None, body)
+            if apart:
+                await asyncio.sleep(0.03)  # for the rest to arrive
+
+
+async def test_no_cookies_are_kept(opened: Opened, serve: Serve) -> None:
+    """A request does not depend on the answers before it."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.say(response(head=b"set-cookie: session=1; path=/\r\n"))
+
+    async with serve(handler) as server, opened(concurrency=1) as transport:
+        for _ in range(3):
+            assert (await transport.post(server.url, {}, BODY)).failure is None
+    assert not any(b"cookie" in head.lower() for head in server.requests)
 
 
 @pytest.mark.parametrize("trusted", [True, False])
