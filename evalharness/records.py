@@ -9,9 +9,10 @@ are the API's own. The Parquet columns made from these values are in :mod:`evalh
 from __future__ import annotations
 
 import hashlib
+import re
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -23,22 +24,23 @@ class Status(StrEnum):
 
     OK = "ok"
     EMPTY = "empty"  # delivered, with neither text nor a tool call
-    TRUNCATED = "truncated"  # finish_reason=length
-    REFUSED = "refused"  # a refusal field, or finish_reason=content_filter
+    TRUNCATED = "truncated"  # finish_reason=length, or another word for it
+    REFUSED = "refused"  # a refusal field, a filter's finish_reason, or a filter's error
     ERROR = "error"  # no answer was delivered
 
 
 class Outcome(StrEnum):
     """What is known after one HTTP attempt: the billing class of the retry table."""
 
-    DELIVERED = "delivered"  # a complete answer: never requested again
+    # A complete answer, or a filter's refusal of the prompt: never requested again.
+    DELIVERED = "delivered"
     REJECTED = "rejected"  # the server said no before generating
     NOT_SENT = "not_sent"  # the request never reached the server
     IN_DOUBT = "in_doubt"  # it may have been served and billed; nobody can know from here
 
 
 class ErrorKind(StrEnum):
-    """Why an attempt delivered nothing. Stored as text; one word a cause."""
+    """Why an attempt delivered no answer of the model. Stored as text; one word a cause."""
 
     # Never reached the server.
     DNS = "dns"
@@ -58,6 +60,7 @@ class ErrorKind(StrEnum):
     QUOTA = "quota"
     UNAVAILABLE = "unavailable"
     SERVER_ERROR = "server_error"
+    CONTENT_FILTER = "content_filter"  # what the prompt says was refused; its status is REFUSED
     REDIRECT = "redirect"
     HTTP_OTHER = "http_other"
     # Sent, but nothing usable came back.
@@ -76,6 +79,46 @@ class ErrorKind(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class FinishKind(StrEnum):
+    """What a finish_reason says about an answer, whatever word a server has for it."""
+
+    ORDINARY = "ordinary"  # the model ended by itself, or at a stop sequence
+    CUT = "cut"  # a limit of tokens or of the context
+    FILTERED = "filtered"  # a filter, or the model's refusal
+    BROKEN = "broken"  # the server gave up: no answer
+    UNKNOWN = "unknown"  # a word that is not known here
+
+
+# Words of servers in lower case, without punctuation and the prefix of an enumeration.
+_FINISH_WORDS: dict[FinishKind, str] = {
+    FinishKind.ORDINARY: """
+        stop stopped stopsequence eos eostoken endoftext endturn end complete completed done
+        finish finished success toolcall toolcalls tooluse functioncall""",
+    FinishKind.CUT: """
+        length maxlength modellength maxtoken maxtokens maxnewtokens maxoutputtokens
+        maxcompletiontokens tokenlimit lengthlimit errorlimit limit contextlength
+        contextlengthexceeded contextwindowexceeded modelcontextwindowexceeded incomplete
+        truncated""",
+    FinishKind.FILTERED: """
+        contentfilter contentfiltered safety recitation blocklist prohibitedcontent spii
+        imagesafety sensitive refusal guardrailintervened errortoxic moderation""",
+    FinishKind.BROKEN: """
+        error errorfinish servererror internalerror networkerror abort aborted cancel canceled
+        cancelled usercancel failed failure interrupted timeout insufficientsystemresource
+        malformedfunctioncall malformedtoolcall""",
+}
+_FINISH_KINDS = {word: kind for kind, words in _FINISH_WORDS.items() for word in words.split()}
+_NO_LETTERS = re.compile(r"[^a-z]+")
+
+
+def finish_kind(finish_reason: str | None) -> FinishKind:
+    """The meaning of a finish_reason; one that was not delivered is ordinary."""
+    if finish_reason is None or finish_reason == "stop":
+        return FinishKind.ORDINARY
+    word = _NO_LETTERS.sub("", finish_reason[:80].casefold()).removeprefix("finishreason")
+    return _FINISH_KINDS.get(word, FinishKind.UNKNOWN)
+
+
 class Phase(StrEnum):
     """The part of a load point that a request belongs to."""
 
@@ -86,8 +129,9 @@ class Phase(StrEnum):
 class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tokens as the provider counted them; None where it did not say.
 
-    ``prompt_tokens`` includes ``cached_tokens``; ``completion_tokens`` includes
-    ``reasoning_tokens``.
+    ``prompt_tokens`` includes ``cached_tokens`` and ``cache_write_tokens``; ``completion_tokens``
+    includes ``reasoning_tokens``. Not all providers count so: where ``total_tokens`` says
+    otherwise, :mod:`evalharness.pricing.usage_rules` decides what is billed.
     """
 
     prompt_tokens: int | None = None
@@ -99,6 +143,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     audio_completion_tokens: int | None = None
     accepted_prediction_tokens: int | None = None
     rejected_prediction_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False):
@@ -152,6 +197,10 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False
     response_bytes: bytes | None = None
     text_sanitized: bool = False
     headers: dict[str, str] = {}  # allow-listed, lower-case names
+    # Streamed only: until the first and the last chunk of reasoning, which is no output.
+    ttfr_s: float | None = None
+    last_reasoning_s: float | None = None
+    retry_after_s: float | None = None  # seconds that the body of an error asks to wait
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,3 +305,26 @@ _canonical = msgspec.json.Encoder(order="deterministic", decimal_format="string"
 def canonical_json(value: Any) -> bytes:
     """Encode as compact JSON with sorted keys: equal values give equal bytes."""
     return _canonical.encode(value)
+
+
+# Longer texts of a content part that is no text are data.
+_SHOWN_CHARS = 80
+
+
+def shown_content(content: Any) -> Any:
+    """A message's content as it is shown: the data of images, recordings and files cut short."""
+    if not isinstance(content, list):
+        return content
+    parts = cast("list[Any]", content)
+    return [
+        part if isinstance(part, dict) and part.get("type") == "text" else _cut_data(part)  # pyright: ignore[reportUnknownMemberType]
+        for part in parts
+    ]
+
+
+def _cut_data(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= _SHOWN_CHARS else f"{value[: _SHOWN_CHARS // 2]}…"
+    if isinstance(value, dict):
+        return {key: _cut_data(item) for key, item in cast("dict[str, Any]", value).items()}
+    return value

@@ -29,7 +29,7 @@ class Column(NamedTuple):
     null: str = ""
 
 
-_PARAMETER_TYPES = {"number": "float", "integer": "int", "boolean": "bool", "json": "text"}
+_PARAMETER_TYPES = {"number": "float", "integer": "int", "boolean": "bool", "text": "key"}
 
 
 def _parameter_columns() -> list[Column]:
@@ -52,7 +52,8 @@ RECORDS: tuple[Column, ...] = (
     # got
     Column("status", "key", "ok, empty, truncated, refused or error"),
     Column("text", "text", "content of choice 0", "no content was delivered"),
-    Column("reasoning", "text", "reasoning content of choice 0", "none delivered"),
+    Column("reasoning", "text", "the same as reasoning_text, by its older name", "none delivered"),
+    Column("reasoning_text", "text", "reasoning of choice 0, wherever it stood", "none, or old"),
     Column("finish_reason", "key", "as delivered", "not delivered"),
     Column("refusal", "text", "the refusal field of choice 0", "no refusal"),
     Column("tool_calls_json", "text", "tool calls of choice 0, merged when streamed", "none"),
@@ -71,10 +72,13 @@ RECORDS: tuple[Column, ...] = (
     Column("response_bytes", "bytes", "exact bytes of a body that is not clean UTF-8", "it was"),
     Column("text_sanitized", "bool", "characters invalid in UTF-8 were replaced in texts"),
     # usage
-    Column("prompt_tokens", "int", "includes cached_tokens", "not reported"),
-    Column("completion_tokens", "int", "includes reasoning_tokens", "not reported"),
+    Column("prompt_tokens", "int", "as reported; mostly includes cached_tokens", "not reported"),
+    Column(
+        "completion_tokens", "int", "as reported; mostly includes reasoning_tokens", "not reported"
+    ),
     Column("total_tokens", "int", "as reported", "not reported"),
     Column("cached_tokens", "int", "prompt tokens served from a cache", "not reported"),
+    Column("cache_write_tokens", "int", "prompt tokens written to a cache", "not reported"),
     Column("reasoning_tokens", "int", "completion tokens spent on reasoning", "not reported"),
     Column("audio_prompt_tokens", "int", "as reported", "not reported"),
     Column("audio_completion_tokens", "int", "as reported", "not reported"),
@@ -91,6 +95,8 @@ RECORDS: tuple[Column, ...] = (
     Column("ttft_s", "float", "seconds to the first content or reasoning token", "not streamed"),
     Column("ttfo_s", "float", "seconds to the first non-reasoning token", "not streamed"),
     Column("last_content_s", "float", "seconds to the last content chunk", "not streamed"),
+    Column("ttfr_s", "float", "seconds to the first reasoning token", "none streamed, or old"),
+    Column("last_reasoning_s", "float", "seconds to the last one", "none streamed, or old"),
     Column("latency_s", "float", "seconds from sending to the complete response", "none came"),
     Column("chunk_times_s", "floats", "arrival of each content chunk, from sent_at", "not kept"),
     Column(
@@ -140,7 +146,9 @@ ATTEMPTS: tuple[Column, ...] = (
     Column("phase", "key", "warmup or measured", "no load run, or never sent"),
     Column("prompt_tokens", "int", "as reported", "not reported"),
     Column("completion_tokens", "int", "as reported", "not reported"),
+    Column("total_tokens", "int", "as reported", "not reported"),
     Column("cached_tokens", "int", "as reported", "not reported"),
+    Column("cache_write_tokens", "int", "as reported", "not reported"),
     Column("reasoning_tokens", "int", "as reported", "not reported"),
     Column("billed_usd", "money", "US dollars the provider says it billed", "not reported"),
     Column("reserved_usd", "money", "worst case set aside before sending", "no price known"),

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
+from evalharness.chat_api.errors.refused_parameter import with_remedy
+from evalharness.chat_api.lenient_json import as_count
 from evalharness.chat_api.response import interpret
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
 from evalharness.http.exchange import REQUEST_ID_HEADER, STREAM_FLAG, Transport
 from evalharness.http.loopback import is_loopback
 from evalharness.http.redaction import Redactor, Secret
+from evalharness.http.unix_url import is_unix_url
 from evalharness.records import Reply
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# How a request body (canonical JSON) asks for several choices.
+_CHOICES_FLAG = b'"n":'
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 # Set by the client itself, or by the HTTP library from what is really sent.
@@ -32,12 +40,20 @@ _OWN_HEADERS = frozenset(
     }
 )
 
+_PATH = "/chat/completions"
 
-class _StreamFlag(msgspec.Struct):
+
+#: Stands for the model's name in a base URL, for endpoints that have one address a model.
+MODEL_IN_PATH = "{model}"
+
+
+class _RequestForm(msgspec.Struct):
+    model: str = ""
     stream: bool | None = None
+    n: Any = None
 
 
-_form = msgspec.json.Decoder(_StreamFlag)
+_form = msgspec.json.Decoder(_RequestForm)
 
 
 class ChatClient:
@@ -45,9 +61,14 @@ class ChatClient:
 
     Args:
         transport: an open transport.
-        base_url: what ``/chat/completions`` is appended to, e.g. ``https://api.aimlapi.com/v1``.
-        key: sent as a bearer token; None sends no Authorization header.
+        base_url: what ``/chat/completions`` is appended to, e.g. ``https://api.aimlapi.com/v1``;
+            ``{model}`` in it is the model's name.
+        key: None sends none.
         headers: more headers, for every request.
+        auth: how the key is sent: ``bearer`` (in the Authorization header), or ``header:NAME``.
+        secret_headers: more headers, whose values are redacted in replies.
+        query: of every request's address, by name.
+        allow_plain_http: secrets may travel unencrypted to another machine.
         profile: how the provider's errors are classified.
 
     Raises:
@@ -63,24 +84,38 @@ class ChatClient:
         key: Secret | None,
         headers: dict[str, str],
         profile: Profile,
+        auth: str = "bearer",
+        secret_headers: Mapping[str, Secret] = MappingProxyType({}),
+        query: Mapping[str, str] = MappingProxyType({}),
+        allow_plain_http: bool = False,
     ) -> None:
         self._transport = transport
-        self._url = _completions_url(base_url, has_key=key is not None)
+        exposed = (key is not None or bool(secret_headers)) and not allow_plain_http
+        self._url = _completions_url(base_url, query, exposed=exposed)
         self._profile = profile
         self._headers = {
             **_check_headers(headers, has_key=key is not None),
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
         }
-        self._redactor: Redactor | None = None
+        secrets = dict(secret_headers)
         if key is not None:
-            if not key.reveal() or not _VALUE.fullmatch(key.reveal()):
+            _check_value(key)
+            if auth == "bearer":
+                self._headers["authorization"] = f"Bearer {key.reveal()}"
+            else:
+                secrets[auth.removeprefix("header:")] = key
+        for name, secret in secrets.items():
+            _check_value(secret)
+            if not _NAME.fullmatch(name) or name.lower() in _OWN_HEADERS - {"authorization"}:
+                key_name = "auth" if auth == f"header:{name}" else f"secret_headers.{name}"
                 raise ConfigError(
-                    "the key holds characters that cannot be sent in a header (or nothing at all)",
-                    hint="check the environment variable for spaces, quotes or line ends",
+                    f"`provider.{key_name}`: {name} cannot be set as a header",
+                    hint="headers of the transfer itself are not for keys; use another header",
                 )
-            self._headers["authorization"] = f"Bearer {key.reveal()}"
-            self._redactor = Redactor([key])
+            self._headers[name.lower()] = secret.reveal()
+        everything = [part for s in (key, *secrets.values()) if s for part in s.parts()]
+        self._redactor = Redactor(everything) if everything else None
 
     async def complete(
         self, body: bytes, client_request_id: str, *, keep_chunk_times: bool = False
@@ -98,19 +133,35 @@ class ChatClient:
         """
         if not _CLIENT_ID.fullmatch(client_request_id):
             raise ValueError("a client request id is 1 to 128 characters of A-Za-z0-9._:-")
-        # The flag can also be in a nested field; without it there is nothing to decode.
-        streamed = STREAM_FLAG in body and _form.decode(body).stream is True
-        exchange = await self._transport.post(self._url, self._headers, body, client_request_id)
-        return interpret(
+        # Either can also be in a nested field; without them there is nothing to decode.
+        url, model_in_path = self._url, MODEL_IN_PATH in self._url
+        mentioned = STREAM_FLAG in body or _CHOICES_FLAG in body or model_in_path
+        form = _form.decode(body) if mentioned else _RequestForm()
+        if model_in_path:
+            url = url.replace(MODEL_IN_PATH, quote(form.model, safe=""))
+        exchange = await self._transport.post(url, self._headers, body, client_request_id)
+        reply = interpret(
             exchange,
-            streamed=streamed,
+            streamed=form.stream is True,
+            n=as_count(form.n) or 1,
             keep_chunk_times=keep_chunk_times,
             redactor=self._redactor,
             profile=self._profile,
         )
+        return with_remedy(reply, body)
 
 
-def _completions_url(base_url: str, *, has_key: bool) -> str:
+def _check_value(secret: Secret) -> None:
+    if not secret.reveal() or not _VALUE.fullmatch(secret.reveal()):
+        raise ConfigError(
+            "the key holds characters that cannot be sent in a header (or nothing at all)",
+            hint="check the environment variable for spaces, quotes or line ends",
+        )
+
+
+def _completions_url(base_url: str, query: Mapping[str, str], *, exposed: bool) -> str:
+    if is_unix_url(base_url):  # no key leaves the machine
+        return _with_query(base_url + _PATH, query)
     try:
         parts = urlsplit(base_url)
         host = parts.hostname
@@ -130,12 +181,17 @@ def _completions_url(base_url: str, *, has_key: bool) -> str:
         )
     if parts.query or parts.fragment:
         raise ConfigError(f"`provider.base_url` must not have a query or fragment: {base_url!r}")
-    if has_key and parts.scheme != "https" and not is_loopback(host):
+    if exposed and parts.scheme != "https" and not is_loopback(host):
         raise ConfigError(
             f"`provider.base_url` would send the key unencrypted to {host}",
-            hint="use https, or no key (provider.api_key_env=null)",
+            hint="use https, or no key (provider.api_key_env=null), or "
+            "provider.allow_plain_http=true where the network between is trusted",
         )
-    return base_url.rstrip("/") + "/chat/completions"
+    return _with_query(base_url.rstrip("/") + _PATH, query)
+
+
+def _with_query(url: str, query: Mapping[str, str]) -> str:
+    return f"{url}?{urlencode(query)}" if query else url
 
 
 def _check_headers(headers: dict[str, str], *, has_key: bool) -> dict[str, str]:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from evalharness.chat_api.sse import BOM
+BOM = b"\xef\xbb\xbf"
+
 
 INT_LIMIT = 2**53
 # Fraction digits of a money column (decimal128(24, 12)).

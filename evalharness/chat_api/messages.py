@@ -1,10 +1,10 @@
-"""Chat messages: the four roles and what each may hold."""
+"""Chat messages: the five roles and what each may hold."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from evalharness.chat_api import json_checks
+from evalharness.chat_api import content_parts, json_checks
 from evalharness.chat_api.json_checks import (
     Check,
     ShapeError,
@@ -21,7 +21,7 @@ def check_messages(messages: Any, *, where: str) -> list[dict[str, Any]]:
     """Check a conversation against the API's message shapes and return it as it is.
 
     Args:
-        messages: a non-empty list of messages (roles system, user, assistant, tool).
+        messages: a non-empty list of messages (roles system, developer, user, assistant, tool).
         where: file and line, or whatever tells people which row this is.
 
     Raises:
@@ -68,7 +68,7 @@ def _assistant_part(value: Any, path: str) -> None:
     (_refusal_part if kind == "refusal" else _text_part)(value, path)
 
 
-_role = one_of("system", "user", "assistant", "tool")
+_role = one_of("system", "developer", "user", "assistant", "tool")
 _text_part = object_with({"type": one_of("text"), "text": json_checks.string})
 _refusal_part = object_with({"type": one_of("refusal"), "refusal": json_checks.string})
 _assistant_parts = array(_assistant_part, what="text or refusal parts", min_items=1)
@@ -82,7 +82,10 @@ _plain_message = object_with(
 )
 _ROLES: dict[str, Check] = {
     "system": _plain_message,
-    "user": _plain_message,
+    "developer": _plain_message,
+    "user": object_with(
+        {"role": _role, "content": content_parts.user_content}, {"name": json_checks.string}
+    ),
     "tool": object_with(
         {"role": _role, "content": json_checks.string, "tool_call_id": json_checks.string},
         {"name": optional(json_checks.string)},

@@ -5,6 +5,7 @@ Names and forms come from :mod:`evalharness.parameters`, ranges from the provide
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 from evalharness.chat_api import json_checks
@@ -20,7 +21,13 @@ from evalharness.chat_api.json_checks import (
 )
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
-from evalharness.parameters import KNOWN_PARAMS, PARAMETERS, Parameter, Range
+from evalharness.parameters import (
+    KNOWN_PARAMS,
+    NOT_EXTRA,
+    PARAMETERS,
+    Parameter,
+    Range,
+)
 from evalharness.process.text import closest, did_you_mean
 
 MAX_TOOLS = 128  # the API's own limit
@@ -30,7 +37,13 @@ RESERVED = frozenset({"model", "messages"})
 
 
 def check_params(
-    params: dict[str, Any], profile: Profile, *, where: str = "params", partial: bool = False
+    params: dict[str, Any],
+    profile: Profile,
+    *,
+    model: str | None = None,
+    where: str = "params",
+    swept: Collection[str] = (),
+    partial: bool = False,
 ) -> dict[str, Any]:
     """Check types, shapes and ranges; return the same parameters without the null ones.
 
@@ -38,28 +51,56 @@ def check_params(
         params: parameters by name. None means "not sent". ``extra`` is an object of provider
             specific fields that go into the body as they are.
         profile: the provider's ranges and limits.
+        model: its own rules in the profile hold too; None: only those of all models.
         where: how the parameters are called in messages, e.g. ``params``.
+        swept: names of parameters that are axes, which messages call ``sweep.NAME``.
         partial: leave out conditions between parameters, for overrides that only make sense
             together with a setting.
 
     Raises:
         ConfigError: names the parameter, the range and the value.
     """
+    profile = profile.for_model(model)
     checks = _checks(profile)
     sent: dict[str, Any] = {}
     try:
         for name, value in params.items():
+            group = "sweep" if name in swept else where
             if name not in KNOWN_PARAMS:
-                raise _unknown_param(where, name)
+                raise _unknown_param(group, name)
             if value is None:
                 continue
-            checks[name](value, f"{where}.{name}")
+            _check_accepted(name, value, profile, model, group)
+            checks[name](value, f"{group}.{name}")
             sent[name] = _without_nulls(value) if name == "extra" else value
         if not partial:
             check_together(sent, where)
     except ShapeError as error:
         raise ConfigError(f"`{error.path}` {error.problem}", hint=error.hint) from None
     return sent
+
+
+def _check_accepted(name: str, value: Any, profile: Profile, model: str | None, where: str) -> None:
+    """Refuse what the provider, or this model of it, is known to refuse."""
+    refused = profile.refuses or {}
+    inner = cast("dict[str, Any]", value) if name == "extra" and isinstance(value, dict) else {}
+    for key in (name, *inner):
+        if key in refused:
+            group = f"{where}.extra" if key in inner else where
+            raise ShapeError(
+                f"{group}.{key}",
+                f"is refused by {model or 'the provider'}, as its profile says",
+                f"{remedy(key, refused[key], group)}; provider.profile.models=[] "
+                "provider.profile.refuses=null lift what the profile says",
+            )
+
+
+def remedy(name: str, instead: str | None, where: str = "params") -> str:
+    """What to type where a parameter is refused; ``instead`` names the one that takes its place."""
+    if instead is None:
+        return f"leave it out: {where}.{name}=null"
+    group = "sweep" if where == "sweep" else "params"
+    return f"use {group}.{instead} in its place, with {where}.{name}=null"
 
 
 def check_together(params: dict[str, Any], where: str) -> None:
@@ -99,14 +140,18 @@ def _checks(profile: Profile) -> dict[str, Check]:
         "tool_choice": _tool_choice,
         "prediction": _prediction,
         "response_format": _response_format,
+        "thinking": json_checks.json_object,
+        "metadata": json_checks.json_object,
     }
     checks = {p.name: own.get(p.name) or _by_form(p, profile.range_of(p)) for p in PARAMETERS}
-    return {**checks, "extra": _extra}
+    return {**checks, "extra": _extra(checks)}
 
 
 def _by_form(parameter: Parameter, ends: Range) -> Check:
     if parameter.form == "boolean":
         return boolean
+    if parameter.form == "text":
+        return json_checks.string
     if parameter.form == "number":
         return json_checks.number(*ends)
     if parameter.form == "integer":
@@ -144,12 +189,21 @@ def _response_format(value: Any, path: str) -> None:
         _plain_format(value, path)
 
 
-def _extra(value: Any, path: str) -> None:
-    json_checks.json_object(value, path)
-    for key in cast("dict[str, Any]", value):
-        if key in KNOWN_PARAMS or key in RESERVED:
-            correct = key if key in RESERVED else f"{path.rpartition('.')[0]}.{key}"
-            raise ShapeError(f"{path}.{key}", "would overwrite a known field", f"set {correct}")
+_FREE_IN_EXTRA = frozenset(p.name for p in PARAMETERS if p.form == "json")
+
+
+def _extra(checks: dict[str, Check]) -> Check:
+    def check(value: Any, path: str) -> None:
+        json_checks.json_object(value, path)
+        for key, item in cast("dict[str, Any]", value).items():
+            if key in NOT_EXTRA or key in RESERVED:
+                correct = key if key in RESERVED else f"{path.rpartition('.')[0]}.{key}"
+                raise ShapeError(f"{path}.{key}", "would overwrite a known field", f"set {correct}")
+            # Servers differ in the form of what is an object elsewhere: `thinking: true` is one.
+            if key in checks and key not in _FREE_IN_EXTRA and item is not None:
+                checks[key](item, f"{path}.{key}")
+
+    return check
 
 
 _function = object_with(

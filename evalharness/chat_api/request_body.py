@@ -10,7 +10,7 @@ from evalharness.chat_api.json_checks import ShapeError
 from evalharness.chat_api.params import RESERVED, check_together
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
-from evalharness.parameters import KNOWN_PARAMS
+from evalharness.parameters import NOT_EXTRA, merge_params
 from evalharness.records import Prompt, Setting, canonical_json
 
 
@@ -67,7 +67,7 @@ def _fields(
     setting: Setting, overrides: dict[str, Any], profile: Profile, prompt_id: str
 ) -> dict[str, Any]:
     """The body without its messages; ``overrides`` are the parameters of a prompt, if any."""
-    body = _merge_params(setting.params, overrides)
+    body = merge_params(setting.params, overrides)
     extra: dict[str, Any] = body.pop("extra", {})
     if body.get("stream") is True and profile.stream_usage and "stream_options" not in body:
         body["stream_options"] = {"include_usage": True}
@@ -77,16 +77,8 @@ def _fields(
     except ShapeError as error:
         raise ConfigError(f"`{error.path}` {error.problem}", hint=error.hint) from None
     for key, value in extra.items():
-        if key in RESERVED or key in KNOWN_PARAMS:
+        if key in RESERVED or key in NOT_EXTRA or key in body:
             raise ConfigError(f"`params.extra.{key}` would overwrite a known field")
         body[key] = value
     body["model"] = setting.model
     return body
-
-
-def _merge_params(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """Parameters merged with overrides, without nulls; always a new dictionary."""
-    extra: dict[str, Any] = {**(base.get("extra") or {}), **(overrides.get("extra") or {})}
-    merged: dict[str, Any] = {**base, **overrides}
-    merged["extra"] = {key: value for key, value in extra.items() if value is not None}
-    return {key: value for key, value in merged.items() if value is not None}

@@ -10,12 +10,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from evalharness.chat_api.error_classification import ResponseFailure, http_failure, network_failure
-from evalharness.chat_api.lenient_json import as_object, is_object, parse_json
+from evalharness.chat_api.bill import bill_in_headers
+from evalharness.chat_api.errors.error_body import body_text, error_in_event, loose_error, shorten
+from evalharness.chat_api.errors.error_classification import (
+    ResponseFailure,
+    error_in_answer,
+    http_failure,
+    network_failure,
+)
+from evalharness.chat_api.lenient_json import JsonDocument, as_object, is_object, parse_json
 from evalharness.chat_api.response_fast_path import read_fast_path
 from evalharness.chat_api.response_fields import (
     NoAnswerError,
-    billed_in_headers,
     metadata_fields,
     read_completion,
 )
@@ -28,7 +34,7 @@ from evalharness.chat_api.retention import (
     raw_body_fields,
     redact_reply,
 )
-from evalharness.chat_api.stream_response import read_stream
+from evalharness.chat_api.streams.stream_response import read_stream
 from evalharness.config.models import Profile
 from evalharness.http.exchange import Exchange
 from evalharness.http.redaction import Redactor
@@ -36,13 +42,14 @@ from evalharness.records import ErrorKind, Outcome, Reply
 
 # Servers send blank lines to keep a connection alive, before JSON too.
 _BLANK = re.compile(rb"(?:\xef\xbb\xbf)?\s*")
-_SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
 
 
 def interpret(
     exchange: Exchange,
     *,
     streamed: bool,
+    n: int | None = None,
     keep_chunk_times: bool = False,
     redactor: Redactor | None = None,
     profile: Profile | None = None,
@@ -52,13 +59,15 @@ def interpret(
     Args:
         exchange: what the transport observed.
         streamed: whether the request asked for a stream. It only matters for an empty body.
+        n: how many choices the request asked for; None: unknown. Others of a stream are kept, and
+            need not come to their end.
         keep_chunk_times: keep the arrival time of every content chunk.
         redactor: removes secrets from everything that is stored.
         profile: how the provider's errors are classified.
     """
     body = b"".join(exchange.chunks)
     try:
-        reply = _interpret(exchange, body, streamed, keep_chunk_times, profile)
+        reply = _interpret(exchange, body, streamed, n, keep_chunk_times, profile)
         return redact_reply(reply, redactor) if redactor is not None else reply
     except Exception as error:  # an answer that was paid for must not be lost to a bug in here
         what = "nested too deeply" if isinstance(error, RecursionError) else type(error).__name__
@@ -78,6 +87,7 @@ def _interpret(
     exchange: Exchange,
     body: bytes,
     streamed: bool,
+    n: int | None,
     keep_chunk_times: bool,
     profile: Profile | None,
 ) -> Reply:
@@ -98,17 +108,21 @@ def _interpret(
         return Reply(**fields | failure_fields(failure))
     fields["headers"] = headers = allowed_headers(exchange.headers)
     fields["inference_id"] = headers.get("x-inference-id")
-    fields["billed_usd"], fields["billed_credits"] = billed_in_headers(exchange.headers)
+    is_stream = _is_stream(exchange, body, streamed)
+    bill = bill_in_headers(exchange.headers, profile, streamed=is_stream)
+    fields["billed_usd"], fields["billed_credits"] = bill
     if not 200 <= exchange.status < 300:
         failure = http_failure(exchange.status, exchange.headers, body, profile)
         return Reply(**fields | failure_fields(failure) | body_fields(body))
-    completion = read_fast_path(body) if exchange.failure is None and body[:1] == b"{" else None
+    completion = (
+        read_fast_path(body, profile) if exchange.failure is None and body[:1] == b"{" else None
+    )
     if completion is None:
         if exchange.failure is ErrorKind.TOO_LARGE or exchange.failure is ErrorKind.BAD_ENCODING:
             failure = network_failure(exchange.failure, exchange.message, reached=True)
             return Reply(**fields | failure_fields(failure) | raw_body_fields(body))
-        if _is_stream(exchange, body, streamed):
-            completion = read_stream(exchange, body, keep_chunk_times, profile)
+        if is_stream:
+            completion = read_stream(exchange, body, n, keep_chunk_times, profile)
         else:
             completion = _read_json(exchange, body, profile)
     # A cost in the body replaces that of the headers; without one the headers' stays.
@@ -131,15 +145,29 @@ def _is_stream(exchange: Exchange, body: bytes, streamed: bool) -> bool:
     return "event-stream" in exchange.headers.get("content-type", "")
 
 
+def _no_object(
+    body: bytes, document: JsonDocument | None, profile: Profile | None
+) -> ResponseFailure:
+    """Classify a body that should be a JSON object and is none: an error in another form?"""
+    if document is None:
+        error = loose_error(body)
+    else:
+        error = error_in_event(body, document.value, is_error=False)
+    if error is not None:
+        return error_in_answer(error, ErrorKind.BAD_RESPONSE, profile, before_content=True)
+    what = "is not JSON" if document is None else "is JSON, but no object"
+    text = body_text(body)
+    message = f"the response {what}: {text}" if text else "the response is empty"
+    return ResponseFailure(ErrorKind.NOT_JSON, Outcome.IN_DOUBT, shorten(message))
+
+
 def _read_json(exchange: Exchange, body: bytes, profile: Profile | None) -> dict[str, Any]:
     document = parse_json(body)
     if document is None or not is_object(document.value):
         if exchange.failure is not None:
             failure = network_failure(exchange.failure, exchange.message, reached=True)
         else:
-            what = "is not JSON" if document is None else "is JSON, but no object"
-            message = "the response is empty" if not body else f"the response {what}"
-            failure = ResponseFailure(ErrorKind.NOT_JSON, Outcome.IN_DOUBT, message)
+            failure = _no_object(body, document, profile)
         return failure_fields(failure) | raw_body_fields(body)
     if document.exact:
         top = as_object(document.value)
@@ -152,7 +180,8 @@ def _read_json(exchange: Exchange, body: bytes, profile: Profile | None) -> dict
         failure = error.failure
         if exchange.failure is not None and failure.outcome is Outcome.IN_DOUBT:
             failure = network_failure(exchange.failure, exchange.message, reached=True)
-        return metadata_fields(top) | failure_fields(failure) | body_fields(body)
+        fields = metadata_fields(top, profile) | {"finish_reason": error.finish_reason}
+        return fields | failure_fields(failure) | body_fields(body)
     if exchange.failure is not None:
         # The JSON text is whole, so the answer is: only the end of the connection failed.
         fields["latency_s"] = exchange.times_ns[-1] / 1e9

@@ -13,8 +13,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from evalharness.chat_api.bill import bill_forms
 from evalharness.chat_api.lenient_json import INT_LIMIT, as_count, as_usd
-from evalharness.records import Outcome, Status, Usage
+from evalharness.chat_api.response_fields import answer_status
+from evalharness.config.models import Profile
+from evalharness.records import FinishKind, Outcome, Usage, finish_kind
 
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=INT_LIMIT)]
 _EmptyList = Annotated[list[msgspec.Raw], msgspec.Meta(max_length=0)] | None
@@ -22,10 +25,17 @@ _EmptyList = Annotated[list[msgspec.Raw], msgspec.Meta(max_length=0)] | None
 _SURROGATE = re.compile(rb"\\u[dD]")
 
 
+# A field that is typed None is left to the lenient reader where it holds anything.
+
+
 class _Message(msgspec.Struct):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_text: str | None = None
+    thinking: str | None = None
+    reasoning_details: _EmptyList = None
+    thinking_blocks: _EmptyList = None
     refusal: str | None = None
     tool_calls: _EmptyList = None
     annotations: _EmptyList = None
@@ -38,11 +48,16 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: None = None
     error: None = None
+    usage: None = None
 
 
 class _PromptDetails(msgspec.Struct):
     cached_tokens: _Count | None = None
     audio_tokens: _Count | None = None
+    cache_write_tokens: None = None
+    cache_creation_tokens: None = None
+    cache_creation_input_tokens: None = None
+    cache_creation: None = None
 
 
 class _CompletionDetails(msgspec.Struct):
@@ -58,6 +73,20 @@ class _Usage(msgspec.Struct):
     total_tokens: _Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
+    input_tokens: None = None
+    output_tokens: None = None
+    input_tokens_details: None = None
+    output_tokens_details: None = None
+    cached_tokens: None = None
+    prompt_cache_hit_tokens: None = None
+    cache_read_input_tokens: None = None
+    cache_creation_input_tokens: None = None
+    cache_write_tokens: None = None
+    cache_creation: None = None
+    reasoning_tokens: None = None
+    cost: None = None
+    cost_in_usd_ticks: None = None
+    estimated_cost: None = None
 
 
 class _Billing(msgspec.Struct):
@@ -79,14 +108,20 @@ class _Completion(msgspec.Struct):
     usage: _Usage | None = None
     meta: _Meta | None = None
     error: None = None
+    x_groq: None = None
 
 
 _decode = msgspec.json.Decoder(_Completion).decode
 _NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = _PromptDetails(), _CompletionDetails()
 
 
-def read_fast_path(body: bytes) -> dict[str, Any] | None:
-    """The fields of a Reply that come from the body; None where it has another form."""
+def read_fast_path(body: bytes, profile: Profile | None = None) -> dict[str, Any] | None:
+    """The fields of a Reply that come from the body; None where it has another form.
+
+    Args:
+        body: of the response.
+        profile: of the provider, for the form of its bill.
+    """
     if _SURROGATE.search(body):
         return None
     try:
@@ -95,14 +130,27 @@ def read_fast_path(body: bytes) -> dict[str, Any] | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     choice = top.choices[0]
-    message, finish = choice.message, choice.finish_reason
-    if finish == "error":
+    message, finish = choice.message, choice.finish_reason or None
+    kind = finish_kind(finish)
+    if kind is FinishKind.BROKEN:
+        return None
+    thoughts = {
+        text
+        for text in (
+            message.reasoning_content,
+            message.reasoning,
+            message.reasoning_text,
+            message.thinking,
+        )
+        if text
+    }
+    if len(thoughts) > 1:
         return None
     fields: dict[str, Any] = {
         "outcome": Outcome.DELIVERED,
-        "status": _status(finish, message),
+        "status": answer_status(kind, refusal=message.refusal, has_output=bool(message.content)),
         "text": message.content,
-        "reasoning": message.reasoning_content or message.reasoning or None,
+        "reasoning": next(iter(thoughts), None),
         "refusal": message.refusal or None,
         "finish_reason": finish,
         "response_model": top.model,
@@ -114,18 +162,10 @@ def read_fast_path(body: bytes) -> dict[str, Any] | None:
     }
     if top.usage is not None:
         fields["usage"] = _usage(top.usage)
-    if top.meta is not None and top.meta.usage is not None:
+    if top.meta is not None and top.meta.usage is not None and "aimlapi" in bill_forms(profile):
         fields["billed_usd"] = as_usd(top.meta.usage.usd_spent)
         fields["billed_credits"] = as_count(top.meta.usage.credits_used)
     return fields
-
-
-def _status(finish: str | None, message: _Message) -> Status:
-    if finish == "content_filter" or message.refusal:
-        return Status.REFUSED
-    if finish == "length":
-        return Status.TRUNCATED
-    return Status.OK if message.content else Status.EMPTY
 
 
 def _usage(usage: _Usage) -> Usage:

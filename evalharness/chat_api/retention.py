@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from evalharness.chat_api.error_classification import ResponseFailure
+from evalharness.chat_api.errors.error_classification import ResponseFailure
 from evalharness.chat_api.lenient_json import JsonDocument, UnicodeCleaner, encode_json, parse_json
 from evalharness.http.redaction import Redactor
-from evalharness.records import Reply, Status
+from evalharness.records import Outcome, Reply, Status
 
 RAW_LIMIT = 64 * 1024  # bytes stored of a body that delivered nothing
 
@@ -44,10 +44,12 @@ def failure_fields(failure: ResponseFailure) -> dict[str, Any]:
     """The fields of a Reply that a failure decides."""
     return {
         "outcome": failure.outcome,
-        "status": Status.ERROR,
+        # A failure that is an answer is what a filter says of the prompt.
+        "status": Status.REFUSED if failure.outcome is Outcome.DELIVERED else Status.ERROR,
         "error_kind": failure.kind,
         "error_message": failure.message,
         "error_code": failure.code,
+        "retry_after_s": failure.retry_after_s,
     }
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.http.conftest import kind, opened, pytest_asyncio_loop_factories
+from tests.http.conftest import authority, ca_file, kind, opened, pytest_asyncio_loop_factories
 
-__all__ = ["kind", "opened", "pytest_asyncio_loop_factories"]
+__all__ = ["authority", "ca_file", "kind", "opened", "pytest_asyncio_loop_factories"]

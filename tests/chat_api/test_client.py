@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -111,6 +112,18 @@ async def test_stream_split_everywhere(opened: Opened) -> None:
     assert 0 < reply.ttft_s <= reply.latency_s
 
 
+@pytest.mark.parametrize(("n", "ok"), [(None, True), (1, True), (2, False)])
+async def test_only_choices_that_were_asked_for_have_to_end(
+    opened: Opened, n: int | None, ok: bool
+) -> None:
+    """What a request asks for is read from its body."""
+    stream = event("Hi", "stop") + b"\n\n" + event("Hey").replace(b'"index": 0', b'"index": 1')
+    fields = json.loads(STREAM) | ({} if n is None else {"n": n})
+    body = json.dumps(fields, separators=(",", ":")).encode()
+    reply = await ask(opened(), saying(*chunked(stream + b"\n\ndata: [DONE]\n\n")), body)
+    assert (reply.status is Status.OK) == ok
+
+
 def saying(*parts: bytes, reset: bool = False) -> Handler:
     async def handler(peer: Peer) -> None:
         await peer.say(*parts)
@@ -201,6 +214,48 @@ def test_headers_that_are_refused(opened: Opened, headers: dict[str, str]) -> No
     """Headers that would replace the client's own, or smuggle one, are refused."""
     with pytest.raises(ConfigError):
         ChatClient(opened(), "https://a.b/v1", key=Secret(KEY), headers=headers, profile=Profile())
+
+
+async def test_an_endpoint_with_its_own_header_query_and_path(opened: Opened) -> None:
+    """The key in a header of its own, further secrets, the query, and the model in the path."""
+    gateway = "Token canary-gateway-0123456789"
+
+    async def handler(peer: Peer) -> None:
+        echo = {"error": {"message": f"{peer.head.decode()} and canary-gateway-0123456789"}}
+        await peer.say(response(json.dumps(echo).encode(), status="401 No"))
+
+    async with serving(handler) as server, opened() as transport:
+        origin = server.url.removesuffix("/v1/chat/completions")
+        chat = ChatClient(
+            transport, f"{origin}/openai/deployments/{{model}}", key=Secret(KEY), headers={},
+            profile=Profile(), auth="header:api-key", query={"api-version": "2024-10-21", "a": "b c"},
+            secret_headers={"X-Gateway": Secret(gateway)},
+        )  # fmt: skip
+        reply = await chat.complete(BODY.replace(b'"m"', b'"gpt 4/o"'), "x")
+    head = server.requests[0].decode()
+    path = "/openai/deployments/gpt%204%2Fo/chat/completions?api-version=2024-10-21&a=b+c"
+    assert head.startswith(f"POST {path} HTTP/1.1\r\n")
+    assert f"api-key: {KEY}" in head.replace("Api-Key", "api-key")
+    assert f"x-gateway: {gateway}".lower() in head.lower()
+    assert "authorization" not in head.lower()
+    assert "[redacted]" in (reply.error_message or "")
+    stored = msgspec.json.encode(reply).decode()
+    assert KEY not in stored
+    assert "canary-gateway" not in stored
+
+
+def test_secrets_go_unencrypted_only_where_that_is_allowed(opened: Opened) -> None:
+    """To another machine over plain http: nothing secret, unless the configuration says so."""
+    url = "http://10.0.0.1/v1"
+    ways: list[dict[str, Any]] = [
+        {"key": Secret(KEY)},
+        {"key": None, "secret_headers": {"X-Gateway": Secret(KEY)}},
+    ]
+    for way in ways:
+        with pytest.raises(ConfigError) as caught:
+            ChatClient(opened(), url, headers={}, profile=Profile(), **way)
+        assert "provider.allow_plain_http=true" in str(caught.value.hint)
+        ChatClient(opened(), url, headers={}, profile=Profile(), allow_plain_http=True, **way)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 129, "ü", "a\n"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evalharness.chat_api.messages import check_messages
 from evalharness.chat_api.params import check_params
 from evalharness.chat_api.request_body import body_template, build_body
-from evalharness.config.models import Profile
+from evalharness.config.models import ModelRules, Profile
 from evalharness.errors import ConfigError, DatasetError
 from evalharness.parameters import KNOWN_PARAMS
 from evalharness.records import Prompt, Setting
@@ -50,6 +50,21 @@ EVERYTHING: dict[str, Any] = {
     "top_logprobs": 20,
     "extra": {"enable_thinking": False, "top_k": 5},
 }
+# Parameters that the first target's OpenAPI does not have.
+OTHERS: dict[str, Any] = {
+    "max_completion_tokens": 5,
+    "top_k": -1,
+    "min_p": 0.05,
+    "repetition_penalty": 1.1,
+    "reasoning_effort": "low",
+    "verbosity": "low",
+    "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "service_tier": "flex",
+    "prompt_cache_key": "k",
+    "metadata": {"team": "a"},
+    "user": "u",
+    "safety_identifier": "s",
+}
 
 
 def setting(**params: Any) -> Setting:
@@ -67,7 +82,60 @@ def body_of(params: dict[str, Any], prompt: dict[str, Any] | None = None, **prof
 def test_every_parameter_is_accepted_unchanged() -> None:
     """All properties of the OpenAPI together pass, and come out as they went in."""
     assert check_params(EVERYTHING, AIMLAPI) == EVERYTHING
-    assert set(EVERYTHING) == KNOWN_PARAMS
+    assert set(EVERYTHING) | set(OTHERS) == KNOWN_PARAMS
+
+
+def test_parameters_of_other_apis_are_sent_under_their_own_names() -> None:
+    """They need no `extra`; those that had to stand there before may still, but not twice."""
+    assert check_params(OTHERS, Profile()) == OTHERS
+    assert {k: v for k, v in body_of(OTHERS).items() if k in OTHERS} == OTHERS
+    assert body_of({"extra": {"top_k": 5}})["top_k"] == 5
+    with pytest.raises(ConfigError, match=r"params\.extra\.top_k` would overwrite"):
+        body_of({"top_k": 4, "extra": {"top_k": 5}})
+
+
+REASONING = Profile(
+    refuses={"logprobs": None},
+    models=[
+        ModelRules(match=["think-*"], refuses={"max_tokens": "max_completion_tokens"}),
+        ModelRules(match=["think-mini"], refuses={"temperature": None}, ranges={"n": (1, 1)}),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "named", "hint"),
+    [
+        ("think-1", {"max_tokens": 5}, "params.max_tokens", "params.max_completion_tokens"),
+        ("THINK-1", {"max_tokens": 5}, "params.max_tokens", "params.max_tokens=null"),
+        ("think-mini", {"temperature": 0}, "params.temperature", "params.temperature=null"),
+        ("think-mini", {"max_tokens": 5}, "params.max_tokens", "max_completion_tokens"),
+        ("plain", {"logprobs": True}, "params.logprobs", "params.logprobs=null"),
+        ("think-1", {"extra": {"logprobs": 1}}, "params.extra.logprobs", ""),
+    ],
+)
+def test_what_a_model_refuses_is_refused_before_it_is_sent(
+    model: str, params: dict[str, Any], named: str, hint: str
+) -> None:
+    """The message names parameter and model, the hint what to type instead."""
+    with pytest.raises(ConfigError, match=f"`{named}` is refused by {model}") as caught:
+        check_params(params, REASONING, model=model)
+    assert hint in str(caught.value.hint)
+
+
+def test_rules_of_other_models_do_not_hold() -> None:
+    """A model that no pattern names keeps the profile's own rules; ranges are a model's own too."""
+    assert check_params({"max_tokens": 5, "temperature": 0}, REASONING, model="plain")
+    assert check_params({"temperature": 0, "n": 2}, REASONING, model="think-1")
+    assert check_params({"max_completion_tokens": 5}, REASONING, model="think-mini")
+    with pytest.raises(ConfigError, match=r"params\.n"):
+        check_params({"n": 2}, REASONING, model="think-mini")
+    with pytest.raises(ConfigError, match=r"`sweep\.temperature` is refused"):
+        check_params({"temperature": 0}, REASONING, model="think-mini", swept={"temperature"})
+    with pytest.raises(ValueError, match="`temprature` is not a parameter"):
+        Profile(refuses={"temprature": None})
+    with pytest.raises(ValueError, match="`max_token` is not a parameter"):
+        ModelRules(match=["a"], refuses={"max_tokens": "max_token"})
 
 
 @pytest.mark.parametrize(
@@ -124,7 +192,11 @@ def test_other_forms(name: str, value: Any) -> None:
         ({"prediction": {"type": "content"}}, "params.prediction.content", "missing"),
         ({"parallel_tool_calls": 0}, "params.parallel_tool_calls", "true or false"),
         ({"temprature": 1}, "params.temprature", "params.temperature"),
-        ({"top_k": 1}, "params.top_k", "params.extra.top_k"),
+        ({"enable_thinking": 1}, "params.enable_thinking", "params.extra.enable_thinking"),
+        ({"top_k": 1.5}, "params.top_k", "whole number"),
+        ({"extra": {"top_k": "1"}}, "params.extra.top_k", "whole number"),
+        ({"reasoning_effort": 1}, "params.reasoning_effort", "a text"),
+        ({"metadata": "a"}, "params.metadata", "an object"),
         ({"extra": {"seed": 1}}, "params.extra.seed", "params.seed"),
         ({"extra": {"model": "x"}}, "params.extra.model", "overwrite"),
         ({"extra": {"a": {"b": float("nan")}}}, "params.extra.a.b", "finite"),

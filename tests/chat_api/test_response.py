@@ -419,8 +419,9 @@ def test_stream_is_merged() -> None:
 def untimed(reply: Reply) -> Reply:
     """The reply without what depends on when bytes came."""
     return msgspec.structs.replace(
-        reply, ttft_s=None, ttfo_s=None, last_content_s=None, chunk_times_s=None, latency_s=None
-    )
+        reply, ttft_s=None, ttfo_s=None, ttfr_s=None, last_content_s=None, last_reasoning_s=None,
+        chunk_times_s=None, latency_s=None,
+    )  # fmt: skip
 
 
 cut_lists = st.lists(st.integers(0, 5000), max_size=30)
@@ -444,6 +445,7 @@ def test_stream_times() -> None:
     )
     reply = interpret(seen, streamed=True, keep_chunk_times=True)
     assert (reply.ttft_s, reply.ttfo_s, reply.last_content_s) == (2.0, 4.0, 10.0)
+    assert (reply.ttfr_s, reply.last_reasoning_s) == (2.0, 3.0)
     assert reply.chunk_times_s == [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]
     assert interpret(seen, streamed=True).chunk_times_s is None
 
@@ -589,6 +591,7 @@ pieces = st.one_of(
             b'"choices":[{"delta":{"content":"a"}}]', b'"choices":[{"message":{"content":"a"}}]',
             b'"finish_reason":"stop"', b'"usage":{"prompt_tokens":-1}', b"NaN", b"\xff",
             rb'"\ud800"',
+            b'"content":[{"type":"thinking","thinking":["a"]},"b"]', b'"reasoning_details":[{"text":"a"}]',
             b'"error":{}', b"\xef\xbb\xbf", b'"tool_calls":[{"index":1e9}]', STREAM, ANSWER,
         ]
     ),
@@ -598,7 +601,8 @@ bodies = st.lists(pieces, max_size=12).map(b"".join)
 KEYS = [
     "choices", "message", "delta", "content", "tool_calls", "index", "usage", "logprobs",
     "error", "meta", "audio", "id", "function", "name", "arguments", "finish_reason",
-    "role", "model", "refusal", "created", "detail",
+    "role", "model", "refusal", "created", "detail", "type", "text", "thinking", "reasoning",
+    "reasoning_details",
 ]
 # fmt: on
 json_values = st.recursive(
@@ -629,14 +633,22 @@ json_streams = st.lists(json_values, max_size=5).map(
         st.text(max_size=20),
     ),
     streamed=st.booleans(),
+    n=st.sampled_from([None, 1, 2]),
 )
 def test_any_bytes_give_one_reply(
-    body: bytes, cuts: list[int], status: int | None, failure: Any, headers: Any, streamed: bool
+    body: bytes,
+    cuts: list[int],
+    status: int | None,
+    failure: Any,
+    headers: Any,
+    streamed: bool,
+    n: int | None,
 ) -> None:
     """Any bytes in any chunking: the same single reply, storable, and no last resort used."""
     fields = {"status": status, "failure": failure, "headers": headers}
-    whole = interpret(exchange(body, **fields), streamed=streamed)
-    assert untimed(interpret(exchange(body, cuts, **fields), streamed=streamed)) == untimed(whole)
+    whole = interpret(exchange(body, **fields), streamed=streamed, n=n)
+    pieces = interpret(exchange(body, cuts, **fields), streamed=streamed, n=n)
+    assert untimed(pieces) == untimed(whole)
     assert not (whole.error_message or "").startswith("could not be read")
     assert (whole.status is Status.ERROR) == (whole.outcome is not Outcome.DELIVERED)
     assert (whole.status is Status.ERROR) == (whole.error_kind is not None)

@@ -37,12 +37,16 @@ def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 message = some(
     role=st.just("assistant"), content=text, refusal=st.none() | text, reasoning=text,
-    reasoning_content=text, tool_calls=st.just([]), annotations=st.just([]), audio=st.none(),
+    reasoning_content=text, reasoning_text=text, thinking=text, reasoning_details=st.just([]),
+    thinking_blocks=st.just([]), tool_calls=st.just([]), annotations=st.just([]), audio=st.none(),
     function_call=st.none(),
 )  # fmt: skip
 choice = some(
     index=st.just(0), message=message, logprobs=st.none(),
-    finish_reason=st.sampled_from(["stop", "length", "content_filter", "error", "tool_calls"]),
+    finish_reason=st.sampled_from([
+        "stop", "length", "content_filter", "error", "tool_calls", "", "MAX_TOKENS", "Abort",
+        "model_length", "SAFETY", "insufficient_system_resource", "weary",
+    ]),
 )  # fmt: skip
 usage = some(
     prompt_tokens=count, completion_tokens=count, total_tokens=count,
@@ -77,6 +81,8 @@ def by_both(body: bytes) -> tuple[Reply | None, Reply]:
 @example({"choices": [{"message": {"content": "\ud800"}}]}, True)
 @example({"choices": [{"message": {"content": "", "reasoning": ""}}]}, True)
 @example({"choices": [{"message": {"content": "é\U0001f600"}}]}, True)
+@example({"choices": [{"message": {"reasoning_details": [{"text": "hm"}]}}]}, True)
+@example({"choices": [{"message": None, "finish_reason": "length"}], "usage": {}}, True)
 def test_both_readers_agree(document: dict[str, Any], ascii_only: bool) -> None:
     body = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     typed, forgiving = by_both(body)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-BOM = b"\xef\xbb\xbf"
+from evalharness.chat_api.lenient_json import BOM
+
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 
 

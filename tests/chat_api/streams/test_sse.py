@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalharness.chat_api.sse import EventTooLongError, SseDecoder, SseEvent
+from evalharness.chat_api.streams.sse import EventTooLongError, SseDecoder, SseEvent
 
 TOKENS = [b"\r", b"\n", b"\r\n", b"data:", b"data: ", b"data", b":", b" ", b"event:", b"id:", b"x"]
 streams = st.builds(

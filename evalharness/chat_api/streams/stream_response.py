@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalharness.chat_api.error_classification import (
+from evalharness.chat_api.errors.error_body import body_text, error_in_event, loose_error, shorten
+from evalharness.chat_api.errors.error_classification import (
     ResponseFailure,
     error_in_answer,
     network_failure,
@@ -16,11 +17,16 @@ from evalharness.chat_api.lenient_json import (
     is_object,
     parse_json,
 )
-from evalharness.chat_api.response_fields import NoAnswerError, metadata_fields, read_completion
+from evalharness.chat_api.response_fields import (
+    NoAnswerError,
+    has_usage,
+    metadata_fields,
+    read_completion,
+)
 from evalharness.chat_api.retention import failure_fields, raw_body_fields
-from evalharness.chat_api.sse import EventTooLongError, SseDecoder
-from evalharness.chat_api.stream_fast_path import ChunkTemplate
-from evalharness.chat_api.stream_merge import ChunkMerger
+from evalharness.chat_api.streams.sse import EventTooLongError, SseDecoder
+from evalharness.chat_api.streams.stream_fast_path import ChunkTemplate
+from evalharness.chat_api.streams.stream_merge import ChunkMerger
 from evalharness.config.models import Profile
 from evalharness.http.exchange import Exchange
 from evalharness.records import ErrorKind, Outcome
@@ -29,8 +35,8 @@ from evalharness.records import ErrorKind, Outcome
 class _StreamReader:
     """One pass over the events of a stream: what was merged and how it ended."""
 
-    def __init__(self, exchange: Exchange, profile: Profile | None) -> None:
-        self.merger = ChunkMerger()
+    def __init__(self, exchange: Exchange, n: int | None, profile: Profile | None) -> None:
+        self.merger = ChunkMerger(n)
         self.failure: ResponseFailure | None = None
         self.done = False
         self.exact = True
@@ -77,22 +83,33 @@ class _StreamReader:
             self.done = True
             return False
         document = parse_json(data)
-        if document is None or not is_object(document.value):
-            if kind == b"error":
-                self._error(data.decode("utf-8", "replace"))
-            else:
-                message = "an event of the stream is no JSON object"
-                self.failure = ResponseFailure(ErrorKind.BAD_RESPONSE, Outcome.IN_DOUBT, message)
+        value = None if document is None else document.value
+        error = error_in_event(data, value, is_error=kind == b"error")
+        is_answer = error is None and is_object(value)
+        if not is_answer and self.merger.finished and (error is None or self.merger.is_counted):
+            return False  # the answer is whole and counted, whatever is said after it
+        if error is not None:
+            self._error(error)
+            return False
+        if document is None or not is_object(value):
+            message = f"an event of the stream is no JSON object: {body_text(data)}"
+            self.failure = ResponseFailure(
+                ErrorKind.BAD_RESPONSE, Outcome.IN_DOUBT, shorten(message)
+            )
             return False
         self.exact &= document.exact
         self.replaced |= document.replaced
-        chunk = as_object(document.value)
-        if kind == b"error" or chunk.get("error"):
-            self._error(chunk.get("error") or chunk)
-            return False
-        self.merger.add(chunk, at_ns)
-        self._template = ChunkTemplate.from_chunk(data, chunk, raw) if document.exact else None
+        chunk = as_object(value)
+        repeats = self.merger.add(chunk, at_ns) and document.exact
+        self._template = ChunkTemplate.from_chunk(data, chunk, raw) if repeats else None
         return True
+
+    def read_loose_error(self, body: bytes) -> None:
+        """Look for an error outside the events, where these end without an answer."""
+        if self.failure is None and not self.merger.finished:
+            error = loose_error(body)
+            if error is not None:
+                self._error(error)
 
     def _error(self, error: Any) -> None:
         self.failure = error_in_answer(
@@ -104,19 +121,27 @@ class _StreamReader:
 
 
 def read_stream(
-    exchange: Exchange, body: bytes, keep_chunk_times: bool, profile: Profile | None
+    exchange: Exchange,
+    body: bytes,
+    n: int | None,
+    keep_chunk_times: bool,
+    profile: Profile | None,
 ) -> dict[str, Any]:
     """The fields of a Reply that come from a stream of events.
 
-    A stream is an answer when every choice got its finish_reason; what happened to the connection
-    afterwards no longer matters. Otherwise it is a failure, and what had come is kept in
-    ``response_json``, never as a text.
+    A stream is an answer when every choice that was asked for got its finish_reason, and no content
+    after it; what happened to the connection afterwards no longer matters. Of a server that sends
+    no finish_reason it is one when usage and ``[DONE]`` came. Otherwise it is a failure, and what
+    had come is kept in ``response_json``, never as a text.
     """
-    reader = _StreamReader(exchange, profile)
+    reader = _StreamReader(exchange, n, profile)
+    reader.read_loose_error(body)
     merger = reader.merger
     fields: dict[str, Any] = {
         "ttft_s": _seconds(merger.first_ns),
         "ttfo_s": _seconds(merger.first_output_ns),
+        "ttfr_s": _seconds(merger.first_reasoning_ns),
+        "last_reasoning_s": _seconds(merger.last_reasoning_ns),
         "last_content_s": _seconds(merger.times_ns[-1] if merger.times_ns else None),
     }
     if keep_chunk_times:
@@ -129,14 +154,15 @@ def read_stream(
         fields["response_bytes"] = body
     if top is not None:
         fields["response_json"] = encode_json(top).decode()
-    failure = reader.failure or _unfinished(exchange, reader)
+    failure = reader.failure or _unfinished(exchange, reader, top)
     if failure is None and top is not None:
         try:
             fields |= read_completion(top, profile) | {"outcome": Outcome.DELIVERED}
         except NoAnswerError as error:
             failure = error.failure
+            fields["finish_reason"] = error.finish_reason
     if failure is not None:
-        fields |= metadata_fields(top or {}) | failure_fields(failure)
+        fields |= metadata_fields(top or {}, profile) | failure_fields(failure)
         if top is None or failure.kind is ErrorKind.BAD_RESPONSE or not reader.exact:
             fields |= raw_body_fields(body)
     elif exchange.failure is not None:
@@ -144,9 +170,13 @@ def read_stream(
     return fields
 
 
-def _unfinished(exchange: Exchange, reader: _StreamReader) -> ResponseFailure | None:
+def _unfinished(
+    exchange: Exchange, reader: _StreamReader, top: dict[str, Any] | None
+) -> ResponseFailure | None:
     """Why the stream is no complete answer; None when it is one."""
     if reader.merger.finished:
+        return None
+    if reader.done and top is not None and has_usage(metadata_fields(top)):
         return None
     if exchange.failure is not None and not reader.done:
         return network_failure(exchange.failure, exchange.message, reached=True)

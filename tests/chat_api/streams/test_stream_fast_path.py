@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalharness.chat_api.response import interpret
-from evalharness.chat_api.stream_fast_path import ChunkTemplate
+from evalharness.chat_api.streams.stream_fast_path import ChunkTemplate
 from evalharness.http.exchange import Exchange
 from evalharness.records import Reply
 
@@ -18,20 +18,31 @@ texts = st.one_of(
     st.text(max_size=6),
     st.sampled_from(['"content":"x"', '\\"', "\\", "🙂", "\ud83d", "\ude42", ""]),
 )
+parts = st.sampled_from([
+    "t", {"text": "t"}, {"type": "text", "text": "t"}, {"type": "thinking", "thinking": "hm"},
+    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+    {"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "\ud83d"},
+])  # fmt: skip
 deltas = st.fixed_dictionaries(
-    {"content": st.one_of(texts, st.none(), st.just([{"text": "t"}]))},
+    {"content": st.one_of(texts, texts, st.none(), st.lists(parts, max_size=2))},
     optional={
         "role": st.sampled_from(["assistant", None, 1]),
         "reasoning_content": st.sampled_from([None, "hm"]),
         "refusal": st.sampled_from([None, "", "no"]),
-        "tool_calls": st.just([{"index": 0, "function": {"arguments": "{"}}]),
+        "reasoning_details": st.just([{"type": "reasoning.text", "text": "hm"}]),
+        "tool_calls": st.sampled_from(
+            [
+                [{"index": 0, "function": {"arguments": "{"}}],
+                [{"index": 0, "id": "a", "function": {"name": "f", "arguments": {"b": 1}}}],
+            ]
+        ),
         "name": st.just("n"),
     },
 )
 choices = st.fixed_dictionaries(
     {"index": st.sampled_from([0, 0, 0, 1]), "delta": deltas},
     optional={
-        "finish_reason": st.sampled_from([None, "stop"]),
+        "finish_reason": st.sampled_from([None, "", "stop", "MAX_TOKENS", "abort"]),
         "logprobs": st.sampled_from([None, {"content": [{"token": "a"}]}, {"refusal": [1]}]),
         "message": st.just({"content": "whole"}),
         "odd": st.sampled_from([None, 1, [1]]),
@@ -56,7 +67,7 @@ def said(chunk: dict[str, Any], text: str) -> dict[str, Any]:
     return copy
 
 
-def read(events: list[bytes]) -> Reply:
+def read(events: list[bytes], n: int | None = None) -> Reply:
     """What a stream of these events is."""
     stream = [b"data: " + event + b"\n\n" for event in [*events, b"[DONE]"]]
     return interpret(
@@ -64,7 +75,7 @@ def read(events: list[bytes]) -> Reply:
             sent_at_ns=1, status=200, headers={"content-type": "text/event-stream"},
             chunks=stream, times_ns=list(range(1, len(stream) + 1)), latency_s=1.0,
         ),
-        streamed=True, keep_chunk_times=True,
+        streamed=True, n=n, keep_chunk_times=True,
     )  # fmt: skip
 
 
@@ -72,11 +83,12 @@ def read(events: list[bytes]) -> Reply:
     runs=st.lists(st.tuples(chunks, st.lists(texts, max_size=4)), max_size=4),
     spaced=st.booleans(),
     ascii_only=st.booleans(),
+    n=st.sampled_from([None, 1, 2]),
 )
 @example(runs=[({"choices": [{"index": 0, "delta": {"content": "a"}}]}, ["b"])], spaced=True,
-         ascii_only=True)  # fmt: skip
+         ascii_only=True, n=None)  # fmt: skip
 def test_the_short_way_reads_the_same(
-    runs: list[tuple[dict[str, Any], list[str]]], spaced: bool, ascii_only: bool
+    runs: list[tuple[dict[str, Any], list[str]]], spaced: bool, ascii_only: bool, n: int | None
 ) -> None:
     """Whatever repeats around the texts, and whatever the texts are."""
     separators = (", ", ": ") if spaced else (",", ":")
@@ -87,10 +99,10 @@ def test_the_short_way_reads_the_same(
         for chunk, more in runs
         for document in [chunk, *(said(chunk, text) for text in more)]
     ]
-    short = read(events)
+    short = read(events, n)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ChunkTemplate, "from_chunk", lambda data, chunk, raw: None)
-        assert short == read(events)
+        assert short == read(events, n)
 
 
 def test_the_short_way_is_taken() -> None:

@@ -1,0 +1,1 @@
+"""What an error of a server says, and what follows from it."""

@@ -1,0 +1,1 @@
+"""Streamed responses: events, and the message that their pieces make."""
