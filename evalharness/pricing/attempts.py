@@ -14,7 +14,7 @@ import numpy as np
 
 from evalharness.pricing import picodollars
 from evalharness.pricing.book import PriceBook
-from evalharness.pricing.row_costs import row_costs
+from evalharness.pricing.row_costs import highest_row_costs, row_costs
 from evalharness.pricing.usage_columns import Bools, Ints, read_codes
 from evalharness.records import Outcome
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 #: Columns of the attempts table that are read here.
 COLUMNS = (
     "setting_id", "outcome", "status", "sent_at", "prompt_tokens", "completion_tokens",
-    "cached_tokens", "reasoning_tokens", "billed_usd", "reserved_usd",
+    "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "billed_usd",
+    "reserved_usd",
 )  # fmt: skip
 _FREE = (Outcome.REJECTED.value, Outcome.NOT_SENT.value)
 
@@ -41,8 +42,9 @@ class AttemptCosts:
         pico: 0 where unknown.
         known: where it is known.
         in_doubt: attempts of unknown outcome.
-        reserved: the worst case that had been reserved, 0 where nothing was.
-        reserved_known: where something was reserved.
+        reserved: the worst case that had been reserved, 0 where nothing was. For usage that
+            contradicts itself it is the higher of its readings.
+        reserved_known: where there is a worst case.
     """
 
     def __init__(
@@ -52,13 +54,17 @@ class AttemptCosts:
         book: PriceBook,
     ) -> None:
         billed, is_billed = picodollars.money_column(attempts, "billed_usd")
-        computed, is_computed = row_costs(_with_model_columns(attempts, models), book)
+        priced_rows = _with_model_columns(attempts, models)
+        computed, is_computed = row_costs(priced_rows, book)
         unserved = _is_one_of(attempts, "outcome", _FREE)
         self.in_doubt: Bools = _is_one_of(attempts, "outcome", (Outcome.IN_DOUBT.value,))
         self.known: Bools = is_billed | unserved | is_computed
         priced = np.where(unserved, 0, computed)
         self.pico: Ints = np.where(is_billed, billed, priced)
-        self.reserved, self.reserved_known = picodollars.money_column(attempts, "reserved_usd")
+        reserved, reserved_known = picodollars.money_column(attempts, "reserved_usd")
+        highest, is_contradictory = highest_row_costs(priced_rows, book)
+        self.reserved: Ints = np.where(is_contradictory, highest, reserved)
+        self.reserved_known: Bools = reserved_known | is_contradictory
 
 
 def _is_one_of(attempts: pa.Table, column: str, words: tuple[str, ...]) -> Bools:

@@ -16,6 +16,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from evalharness.config.models import ProviderConfig, UsageRule
 from evalharness.config.package_data import package_data_dir
 from evalharness.pricing import genai
 from evalharness.pricing.price import Price
@@ -28,6 +31,7 @@ class PriceBook:
     Args:
         layers: price lists, strongest first.
         aliases: provider name → the name it is priced under (``profile.price_source``).
+        usage_rules: provider name → how its usage is read (``profile.usage_rule``).
         use_genai: ask ``genai-prices`` where no layer knows the model.
     """
 
@@ -36,10 +40,12 @@ class PriceBook:
         layers: Iterable[Sequence[Price]] = (),
         *,
         aliases: Mapping[str, str] | None = None,
+        usage_rules: Mapping[str, UsageRule] | None = None,
         use_genai: bool = False,
     ) -> None:
         self._layers = [list(layer) for layer in layers]
         self._aliases = dict(aliases or {})
+        self._usage_rules = dict(usage_rules or {})
         self._use_genai = use_genai
         self._prices_by_model: dict[tuple[str | None, str, date], Price | None] = {}
 
@@ -51,6 +57,7 @@ class PriceBook:
         files: Sequence[Path] = (),
         overrides: Mapping[str, Any] | None = None,
         aliases: Mapping[str, str] | None = None,
+        usage_rules: Mapping[str, UsageRule] | None = None,
     ) -> PriceBook:
         """The book of a run or a report.
 
@@ -60,6 +67,7 @@ class PriceBook:
             overrides: a table as plain data (the ``pricing`` group of a run's configuration); its
                 ``files`` key may name further price files.
             aliases: provider name → the name it is priced under.
+            usage_rules: provider name → how its usage is read.
 
         Raises:
             ConfigError: a file that cannot be read or is not a price table, naming file and key.
@@ -76,7 +84,7 @@ class PriceBook:
         # The shipped files are one layer: together they are the project's own table.
         paths = sorted(package_data_dir("configs").glob("pricing/*.yaml"))
         layers.append([price for path in paths for price in read_prices(path)])
-        return cls(layers, aliases=aliases, use_genai=True)
+        return cls(layers, aliases=aliases, usage_rules=usage_rules, use_genai=True)
 
     def find(self, provider: str | None, model: str, at: date | None = None) -> Price | None:
         """The price of a model on a day; None when no layer knows it.
@@ -87,10 +95,13 @@ class PriceBook:
             at: the day of the request (UTC); None is today.
         """
         day = at or datetime.now(UTC).date()
-        provider = None if provider is None else self._aliases.get(provider, provider)
         key = (provider, model, day)
         if key not in self._prices_by_model:
-            self._prices_by_model[key] = self._search(*key)
+            price = self._search(provider, model, day)
+            rule = None if provider is None else self._usage_rules.get(provider)
+            if price is not None and rule is not None:
+                price = msgspec.structs.replace(price, usage_rule=rule)
+            self._prices_by_model[key] = price
         return self._prices_by_model[key]
 
     def missing_hint(self, provider: str | None, model: str) -> str:
@@ -102,18 +113,31 @@ class PriceBook:
         )
 
     def _search(self, provider: str | None, model: str, day: date) -> Price | None:
+        """The price under the provider's own name, or under the one it is priced by."""
+        source = None if provider is None else self._aliases.get(provider, provider)
+        names = (provider,) if source == provider else (provider, source)
         for layer in self._layers:
             best: tuple[tuple[Any, ...], Price] | None = None
             for line, price in enumerate(layer):
-                if _applies(price, provider, model, day):
+                if any(_applies(price, name, model, day) for name in names):
                     rank = (*_specificity(price, model), price.valid_from or date.min, line)
                     if best is None or rank > best[0]:
                         best = (rank, price)
             if best is not None:
                 return best[1]
-        if self._use_genai and provider is not None:
-            return genai.find(provider, model, day)
+        if self._use_genai and source is not None:
+            return genai.find(source, model, day)
         return None
+
+
+def provider_prices(provider: ProviderConfig, overrides: Mapping[str, Any]) -> PriceBook:
+    """The book for one provider; ``overrides`` is a ``pricing`` group of a configuration."""
+    profile, name = provider.profile, provider.name
+    return PriceBook.read(
+        overrides=overrides,
+        aliases={name: profile.price_source} if profile.price_source else {},
+        usage_rules={name: profile.usage_rule} if profile.usage_rule else {},
+    )
 
 
 def _applies(price: Price, provider: str | None, model: str, day: date) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from evalharness.columnar.row_store import ColumnStore
 from evalharness.pricing.book import PriceBook
 from evalharness.pricing.cost_sum import CostSum
-from evalharness.pricing.picodollars import pico_sum
+from evalharness.pricing.picodollars import pico_sum, request_amounts
 from evalharness.pricing.price import PICO, Price, to_usd
 from evalharness.pricing.row_costs import (
     KNOWN,
@@ -26,6 +26,7 @@ from evalharness.pricing.row_costs import (
     ReasonCodes,
     costs_without_details,
     count_reasons,
+    no_price_rows,
     row_costs_by_price,
 )
 from evalharness.pricing.usage_columns import (
@@ -52,15 +53,19 @@ class SettingCost(CostSum, frozen=True, kw_only=True):
             ``unknown``.
         delivered_unknown: records of unknown cost that are no errors.
         unpriced: rows whose model has no price.
+        by_rule: rows whose usage does not add up as documented and was read by the provider's
+            ``usage_rule``; they are among the known.
         billed_rows: rows for which the provider reported ``billed_usd``; ``billed_pico`` is their
             sum in pico-dollars.
         delivered_unbilled: the other rows that are no errors.
-        compared: rows with both; ``difference_pico`` is computed minus billed over exactly these.
+        compared: rows with a bill and a cost by the price table; ``difference_pico`` is computed
+            minus billed over exactly these.
     """
 
     rows: int = 0
     delivered_unknown: int = 0
     unpriced: int = 0
+    by_rule: int = 0
     billed_rows: int = 0
     billed_pico: int = 0
     delivered_unbilled: int = 0
@@ -89,6 +94,7 @@ class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     Attributes:
         pico: exact cost of each row in pico-dollars, 0 where unknown.
         reasons: why it is unknown, as codes of :mod:`~.row_costs`; 0 where it is known.
+        from_bill: where the model has no price and the cost is the provider's bill.
         estimated_rows: numbers of the rows that have an estimate instead.
         estimated_rows_pico: their estimates, in whole pico-dollars.
         settings: by setting_id; those without records are absent.
@@ -99,6 +105,7 @@ class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     pico: Ints
     reasons: ReasonCodes
+    from_bill: Bools
     estimated_rows: Ints
     estimated_rows_pico: Ints
     settings: dict[str, SettingCost]
@@ -110,9 +117,19 @@ class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         """Where the cost is known."""
         return self.reasons == KNOWN
 
+    @property
+    def computed(self) -> Bools:
+        """Where the cost is known without the bill: by the price table, or imported."""
+        return self.known & ~self.from_bill
+
     def setting(self, setting_id: str) -> SettingCost:
         """The money of a setting; one without records has none."""
         return self.settings.get(setting_id) or SettingCost()
+
+    @property
+    def computed_usd(self) -> Floats:
+        """The cost of each row without the bill, exact up to float64; NaN where unknown."""
+        return np.where(self.computed, self.pico / PICO, np.nan)
 
     @property
     def cost_usd(self) -> Floats:
@@ -123,8 +140,8 @@ class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 def cost_columns(records: ColumnStore, book: PriceBook, *, at: date | None = None) -> CostColumns:
     """What each record cost, and each setting.
 
-    A cost supplied with an import (``cost_usd_imported``) is taken as it is. A record's day is that
-    of ``sent_at`` in UTC.
+    A cost supplied with an import (``cost_usd_imported``) is taken as it is. Where there is no
+    price, the provider's bill is the cost. A record's day is that of ``sent_at`` in UTC.
 
     An estimate is made for delivered records with a price but without complete usage: with nothing
     cached and nothing reasoned where only those counts are missing, else the mean cost of the
@@ -149,6 +166,8 @@ class _Rows(NamedTuple):
     reasons: ReasonCodes
     priced: Bools
     delivered: Bools
+    from_bill: Bools
+    by_rule: Bools
     bills: tuple[Ints, MoneyColumn]
 
 
@@ -163,6 +182,8 @@ class _PricedRows:
         self._reasons: list[ReasonCodes] = []
         self._priced: list[Bools] = []
         self._delivered: list[Bools] = []
+        self._from_bill: list[Bools] = []
+        self._by_rule: list[Bools] = []
         # Numbers of rows, and what they cost if nothing was cached and nothing reasoned.
         self._without_details: list[tuple[Ints, Ints]] = []
         self._bills: list[tuple[Ints, MoneyColumn]] = []  # numbers of rows with a bill, and bills
@@ -171,7 +192,7 @@ class _PricedRows:
     def add(self, records: pa.Table) -> None:
         """Price one more block of records."""
         usage, by_price = read_usage(records), self._lookup.group_by_price(records)
-        pico, reasons = row_costs_by_price(records, usage, by_price)
+        pico, reasons, by_rule, _ = row_costs_by_price(records, usage, by_price)
         known = reasons == KNOWN
         priced = known.copy()
         for price, rows in by_price:
@@ -180,12 +201,17 @@ class _PricedRows:
             inexact = rows[~known[rows]]
             costs, costs_known = costs_without_details(price, usage.take(inexact))
             self._without_details.append((inexact[costs_known] + self._count, costs[costs_known]))
+        billed = read_money(records, "billed_usd")
+        bill, is_amount = request_amounts(billed)
+        from_bill = is_amount & no_price_rows(reasons)
+        pico, reasons = np.where(from_bill, bill, pico), np.where(from_bill, KNOWN, reasons)
         self._settings.append(self._codes(records))
+        self._from_bill.append(from_bill)
+        self._by_rule.append(by_rule)
         self._pico.append(pico)
-        self._reasons.append(reasons)
+        self._reasons.append(reasons.astype(np.uint8))
         self._priced.append(priced)
         self._delivered.append(is_delivered(records))
-        billed = read_money(records, "billed_usd")
         billed_rows = np.flatnonzero(billed.known)
         self._bills.append((billed_rows + self._count, billed.take(billed_rows)))
         self._count += len(known)
@@ -205,6 +231,8 @@ class _PricedRows:
             reasons=np.concatenate(self._reasons),
             priced=np.concatenate(self._priced),
             delivered=np.concatenate(self._delivered),
+            from_bill=np.concatenate(self._from_bill),
+            by_rule=np.concatenate(self._by_rule),
             bills=_concatenate_bills(self._bills),
         )
         estimated_rows, estimates = self._estimates(rows)
@@ -217,6 +245,7 @@ class _PricedRows:
         return CostColumns(
             pico=rows.pico,
             reasons=rows.reasons,
+            from_bill=rows.from_bill,
             estimated_rows=estimated_rows,
             estimated_rows_pico=estimates,
             settings=settings,
@@ -256,7 +285,7 @@ def _setting_cost(table: _Rows, rows: Ints, estimates: Ints) -> SettingCost:
     if len(billed_rows):
         own = np.flatnonzero(np.isin(billed_rows, rows, assume_unique=True))
         billed_rows, billed = billed_rows[own], billed.take(own)
-    is_compared = table.reasons[billed_rows] == KNOWN
+    is_compared = (table.reasons[billed_rows] == KNOWN) & ~table.from_bill[billed_rows]
     compared, bill = billed_rows[is_compared], billed.take(np.flatnonzero(is_compared))
     return SettingCost(
         rows=len(rows),
@@ -267,6 +296,8 @@ def _setting_cost(table: _Rows, rows: Ints, estimates: Ints) -> SettingCost:
         unknown_reasons=count_reasons(reasons),
         delivered_unknown=int((delivered & (reasons != KNOWN)).sum()),
         unpriced=int((~table.priced[rows]).sum()),
+        from_bill=int(table.from_bill[rows].sum()),
+        by_rule=int(table.by_rule[rows].sum()),
         billed_rows=len(billed_rows),
         billed_pico=_sum_money(billed),
         delivered_unbilled=int(delivered.sum()) - int(table.delivered[billed_rows].sum()),

@@ -13,17 +13,22 @@ MAX_TOKENS = 10**8  # a larger count is taken for a mistake
 #: Reasons why the cost of a trial is unknown, in the order in which they are looked for.
 NO_PRICE = "no_price"  # of the model, or of its audio tokens
 COUNT_MISSING = "count_missing"  # a count that the price needs was not reported
-USAGE_CONTRADICTS = "usage_contradicts"  # counts that cannot be, such as more cached than prompt
+# Counts that cannot be, such as more cached than prompt, or that do not add up to their total.
+USAGE_CONTRADICTS = "usage_contradicts"
 REASONS = (NO_PRICE, COUNT_MISSING, USAGE_CONTRADICTS)
 
 _T = TypeVar("_T")
 
 
 class TokenKinds(NamedTuple, Generic[_T]):
-    """A value for each kind of token; prompt includes cached, completion includes reasoning."""
+    """A value for each kind of token.
+
+    Prompt tokens include those read from and written to a cache, completion tokens reasoning.
+    """
 
     prompt: _T
     cached: _T
+    cache_write: _T
     completion: _T
     reasoning: _T
 
@@ -31,7 +36,8 @@ class TokenKinds(NamedTuple, Generic[_T]):
 def request_pico(counts: TokenKinds[Any], rates: TokenKinds[Any], fee: int) -> Any:
     """The exact cost in pico-dollars.
 
-    ``(prompt − cached)·p + cached·c + (completion − reasoning)·q + reasoning·r + fee``
+    ``(prompt − cached − written)·p + cached·c + written·w
+    + (completion − reasoning)·q + reasoning·r + fee``
 
     Args:
         counts: tokens, all known, within the bounds of :func:`is_contradictory`.
@@ -39,8 +45,9 @@ def request_pico(counts: TokenKinds[Any], rates: TokenKinds[Any], fee: int) -> A
         fee: pico-dollars per request.
     """
     return (
-        (counts.prompt - counts.cached) * rates.prompt
+        (counts.prompt - counts.cached - counts.cache_write) * rates.prompt
         + counts.cached * rates.cached
+        + counts.cache_write * rates.cache_write
         + (counts.completion - counts.reasoning) * rates.completion
         + counts.reasoning * rates.reasoning
         + fee
@@ -50,12 +57,14 @@ def request_pico(counts: TokenKinds[Any], rates: TokenKinds[Any], fee: int) -> A
 def is_count_missing(missing: TokenKinds[Any], rates: TokenKinds[Any]) -> Any:
     """Whether a count that the price needs is missing.
 
-    A cached (reasoning) count is needed only where its rate differs.
+    A count of cached, written or reasoning tokens is needed only where its rate differs. Who says
+    how much was read from a cache, and nothing of writing, wrote nothing.
     """
     return (
         missing.prompt
         | missing.completion
         | (missing.cached & (rates.cached != rates.prompt))
+        | (missing.cache_write & missing.cached & (rates.cache_write != rates.prompt))
         | (missing.reasoning & (rates.reasoning != rates.completion))
     )
 
@@ -64,7 +73,9 @@ def is_contradictory(counts: TokenKinds[Any]) -> Any:
     """Whether counts cannot be: more cached than prompt tokens, below zero, above 10⁸."""
     return (
         (counts.cached < 0)
+        | (counts.cache_write < 0)
         | (counts.cached > counts.prompt)
+        | (counts.cache_write > counts.prompt - counts.cached)
         | (counts.prompt > MAX_TOKENS)
         | (counts.reasoning < 0)
         | (counts.reasoning > counts.completion)

@@ -14,6 +14,7 @@ class CostSum(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         known: records whose cost is exact; ``pico`` is their sum in pico-dollars, 0 without any.
+        from_bill: those of the known that have no price, whose cost is the provider's bill.
         unknown_reasons: how many other records there are, by the reason why their cost is unknown
             (:data:`~.cost_formula.REASONS`); reasons of no record are absent.
         estimated: records of unknown cost for which there is an estimate (a price, but incomplete
@@ -22,6 +23,7 @@ class CostSum(msgspec.Struct, frozen=True, kw_only=True):
 
     known: int = 0
     pico: int = 0
+    from_bill: int = 0
     unknown_reasons: dict[str, int] = {}
     estimated: int = 0
     estimate_pico: int = 0

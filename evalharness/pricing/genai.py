@@ -25,6 +25,7 @@ _RATE_FIELDS = {
     "prompt": "input_mtok",
     "completion": "output_mtok",
     "cached": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
     "reasoning": "output_reasoning_mtok",
 }
 
@@ -82,6 +83,7 @@ def _rates(values: dict[str, Any], prompt_tokens_above: int | None) -> PriceRate
         prompt=prompt,
         completion=completion,
         cached=rates["cached"],
+        cache_write=rates["cache_write"],
         reasoning=rates["reasoning"],
     )
 

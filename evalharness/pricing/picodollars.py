@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evalharness.pricing.price import to_usd
-from evalharness.pricing.usage_columns import Bools, Ints, read_money
+from evalharness.pricing.usage_columns import Bools, Ints, MoneyColumn, read_money
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +21,11 @@ def money_column(table: pa.Table, name: str) -> tuple[Ints, Bools]:
 
     Amounts that no request costs (below zero, or 2⁶² pico-dollars and more) count as unknown.
     """
-    money = read_money(table, name)
+    return request_amounts(read_money(table, name))
+
+
+def request_amounts(money: MoneyColumn) -> tuple[Ints, Bools]:
+    """The amounts of a column that a request can cost, 0 for the others, and where they are."""
     known = money.known & (money.high == 0) & (money.low < _LIMIT)
     return np.where(known, money.low, 0).astype(np.int64), known
 

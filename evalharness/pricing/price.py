@@ -11,12 +11,15 @@ from decimal import Decimal
 
 import msgspec
 
+from evalharness.config.models import UsageRule
 from evalharness.pricing.cost_formula import (
+    MAX_TOKENS,
     TokenKinds,
     is_contradictory,
     is_count_missing,
     request_pico,
 )
+from evalharness.pricing.usage_rules import billed_counts, highest_readings
 from evalharness.records import Usage
 
 PICO = 10**12  # pico-dollars in a dollar
@@ -33,12 +36,14 @@ class PriceRates(msgspec.Struct, frozen=True, kw_only=True):
         prompt: of prompt tokens.
         completion: of completion tokens.
         cached: of prompt tokens read from a cache; null means the prompt price.
+        cache_write: of prompt tokens written to a cache; null means the prompt price.
         reasoning: of reasoning tokens; null means the completion price.
     """
 
     prompt: Decimal
     completion: Decimal
     cached: Decimal | None = None
+    cache_write: Decimal | None = None
     reasoning: Decimal | None = None
 
     def per_token(self) -> TokenKinds[int]:
@@ -47,6 +52,7 @@ class PriceRates(msgspec.Struct, frozen=True, kw_only=True):
         return TokenKinds(
             prompt=prompt,
             cached=prompt if self.cached is None else _pico_per_token(self.cached),
+            cache_write=prompt if self.cache_write is None else _pico_per_token(self.cache_write),
             completion=completion,
             reasoning=completion if self.reasoning is None else _pico_per_token(self.reasoning),
         )
@@ -73,6 +79,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         source: where the price was read.
         table: the price file, ``genai-prices VERSION``, or ``override``.
         as_of: the day the table was read; None is unknown.
+        usage_rule: how the provider's usage is read where it does not add up to its own total;
+            None: such a request has no known cost. It comes from the provider's profile.
     """
 
     model: str
@@ -84,12 +92,14 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
     table: str = "override"
     as_of: date | None = None
+    usage_rule: UsageRule | None = None
 
     def is_free(self) -> bool:
         """Whether every request costs nothing, whatever its usage."""
         all_rates = [self.rates, *(tier.rates for tier in self.tiers)]
         return not self.per_request_usd and all(
-            not any((r.prompt, r.completion, r.cached, r.reasoning)) for r in all_rates
+            not any((r.prompt, r.completion, r.cached, r.cache_write, r.reasoning))
+            for r in all_rates
         )
 
     def rates_at(self, prompt_tokens: int) -> PriceRates:
@@ -113,18 +123,39 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.is_free():
             return Decimal(0)
-        reported = TokenKinds(
-            prompt=usage.prompt_tokens,
-            cached=usage.cached_tokens,
-            completion=usage.completion_tokens,
-            reasoning=usage.reasoning_tokens,
+        reported = _reported(usage)
+        counts, contradicts, _ = billed_counts(
+            TokenKinds(*(count or 0 for count in reported)),
+            usage.total_tokens or 0,
+            usage.total_tokens is not None,
+            self.usage_rule,
         )
-        counts = TokenKinds(*(count or 0 for count in reported))
         rates = self.rates_at(counts.prompt).per_token()
         missing = TokenKinds(*(count is None for count in reported))
-        if _has_audio(usage) or is_count_missing(missing, rates) or is_contradictory(counts):
+        if _has_audio(usage) or is_count_missing(missing, rates):
+            return None
+        if contradicts or is_contradictory(counts):
             return None
         return to_usd(request_pico(counts, rates, self.fee_pico()))
+
+    def highest_cost(self, usage: Usage) -> Decimal | None:
+        """The most a request with this usage may have cost, for the money limit.
+
+        It is the cost where that is known. Where the usage contradicts itself, it is the dearest
+        of its readings, every token at the dearest rate of its kind. None where a count is missing
+        or beyond belief.
+        """
+        cost = self.cost(usage)
+        if cost is not None or _has_audio(usage):
+            return cost
+        reported = _reported(usage)
+        if reported.prompt is None or reported.completion is None:
+            return None
+        counts = TokenKinds(*(count or 0 for count in reported))
+        readings = highest_readings(counts, usage.total_tokens or 0)
+        if max(map(max, readings)) > MAX_TOKENS:
+            return None
+        return max(self._at_dearest_rates(*reading) for reading in readings)
 
     def worst_case(self, prompt_tokens: int, max_tokens: int | None, n: int = 1) -> Decimal | None:
         """The most one request can cost, in US dollars; None when nothing bounds it.
@@ -143,13 +174,16 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
             rates = self.rates_at(start).per_token()
             # The largest prompt of this tier: the next tier may be cheaper.
             largest = prompt_tokens if index + 1 == len(reachable) else reachable[index + 1] - 1
-            dearest = max(rates.completion, rates.reasoning)
-            if max_tokens is None and dearest:
+            prompt_rate, completion_rate = _dearest(rates)
+            if max_tokens is None and completion_rate:
                 return None
-            worst = max(
-                worst, largest * max(rates.prompt, rates.cached) + (max_tokens or 0) * n * dearest
-            )
+            worst = max(worst, largest * prompt_rate + (max_tokens or 0) * n * completion_rate)
         return to_usd(worst + self.fee_pico())
+
+    def _at_dearest_rates(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        prompt_rate, completion_rate = _dearest(self.rates_at(prompt_tokens).per_token())
+        pico = prompt_tokens * prompt_rate + completion_tokens * completion_rate
+        return to_usd(pico + self.fee_pico())
 
 
 def to_usd(pico: int) -> Decimal:
@@ -185,6 +219,23 @@ def _exact_int(value: Decimal) -> int:
     integer = int(value)
     assert integer == value, "prices are checked with is_exact when they are read"
     return integer
+
+
+def _dearest(rates: TokenKinds[int]) -> tuple[int, int]:
+    """The dearest rate of a prompt token, and of a completion token."""
+    return max(rates.prompt, rates.cached, rates.cache_write), max(
+        rates.completion, rates.reasoning
+    )
+
+
+def _reported(usage: Usage) -> TokenKinds[int | None]:
+    return TokenKinds(
+        prompt=usage.prompt_tokens,
+        cached=usage.cached_tokens,
+        cache_write=usage.cache_write_tokens,
+        completion=usage.completion_tokens,
+        reasoning=usage.reasoning_tokens,
+    )
 
 
 def _has_audio(usage: Usage) -> bool:

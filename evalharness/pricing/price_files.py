@@ -9,6 +9,7 @@
         model: qwen-plus         # a name, a pattern (qwen-plus*), or a list of them
         valid_from: 2025-04-22   # optional: since ever
         price_usd_per_mtok: {prompt: 0.4, cached: 0.08, completion: 1.2, reasoning: 4}
+                                 # also cache_write: of prompt tokens written to a cache
         tiers:                   # optional; the whole request is priced at its tier
           - above_prompt_tokens: 256000
             price_usd_per_mtok: {prompt: 1.2, completion: 3.6}
@@ -45,7 +46,7 @@ _PRICE_KEYS = {
     "currency", "source",
 }  # fmt: skip
 _TIER_KEYS = {"above_prompt_tokens", "price_usd_per_mtok"}
-_RATE_KEYS = {"prompt", "cached", "completion", "reasoning"}
+_RATE_KEYS = {"prompt", "cached", "cache_write", "completion", "reasoning"}
 _EXAMPLE = "prices: [{model: NAME, price_usd_per_mtok: {prompt: 0.4, completion: 1.2}}]"
 
 
@@ -140,6 +141,7 @@ def _rates(data: Any, at: str) -> PriceRates:
         prompt=cast("Decimal", values["prompt"]),
         completion=cast("Decimal", values["completion"]),
         cached=values["cached"],
+        cache_write=values["cache_write"],
         reasoning=values["reasoning"],
     )
 

@@ -6,9 +6,9 @@ index of the reason in :data:`~.cost_formula.REASONS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from evalharness.pricing.cost_formula import (
     is_count_missing,
     request_pico,
 )
-from evalharness.pricing.price import Price
+from evalharness.pricing.price import PICO, Price
 from evalharness.pricing.usage_columns import (
     Bools,
     Ints,
@@ -33,15 +33,40 @@ from evalharness.pricing.usage_columns import (
     read_money,
     read_usage,
 )
+from evalharness.pricing.usage_rules import billed_counts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ReasonCodes = NDArray[np.uint8]
 
+#: Kinds of tokens that may have a price of their own, beside prompt and completion.
+OwnPrice = Literal["cached", "cache_write", "reasoning"]
+
 #: The code of a known cost.
 KNOWN = 0
 _REASON_CODES = {reason: code for code, reason in enumerate(REASONS, start=1)}
+
+
+class RowCosts(NamedTuple):
+    """The cost of each row in pico-dollars, and why it is unknown.
+
+    ``by_rule`` marks rows whose usage does not add up as documented and is priced by a rule;
+    ``prompt_tokens`` are those that are billed, 0 where unknown.
+    """
+
+    pico: Ints
+    reasons: ReasonCodes
+    by_rule: Bools
+    prompt_tokens: Ints
+
+
+def row_costs_at_full_price(
+    records: pa.Table, book: PriceBook, kinds: Collection[OwnPrice]
+) -> RowCosts:
+    """What each record would cost if some kinds of tokens had no price of their own."""
+    usage, by_price = read_usage(records), PriceLookup(book, None).group_by_price(records)
+    return row_costs_by_price(records, usage, by_price, kinds)
 
 
 def row_costs(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
@@ -52,14 +77,37 @@ def row_costs(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
         book: the prices.
     """
     by_price = PriceLookup(book, None).group_by_price(records)
-    pico, reason = row_costs_by_price(records, read_usage(records), by_price)
-    return pico, reason == KNOWN
+    costs = row_costs_by_price(records, read_usage(records), by_price)
+    return costs.pico, costs.reasons == KNOWN
+
+
+def highest_row_costs(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
+    """The most each record may have cost where its usage contradicts itself, and where it does.
+
+    See :meth:`~.price.Price.highest_cost`; such rows are few, so they are priced one by one.
+    """
+    usage, by_price = read_usage(records), PriceLookup(book, None).group_by_price(records)
+    costs = row_costs_by_price(records, usage, by_price)
+    pico, known = np.zeros(records.num_rows, np.int64), np.zeros(records.num_rows, np.bool_)
+    is_contradictory_row = costs.reasons == _REASON_CODES[USAGE_CONTRADICTS]
+    for price, rows in by_price:
+        contradictory: list[int] = rows[is_contradictory_row[rows]].tolist()
+        for row in contradictory:
+            highest = price.highest_cost(usage.row(row))
+            if highest is not None:
+                pico[row], known[row] = int(highest * PICO), True
+    return pico, known
 
 
 def count_reasons(codes: ReasonCodes) -> dict[str, int]:
     """How many rows have an unknown cost, by reason; reasons that no row has are left out."""
     counts = np.bincount(codes, minlength=len(REASONS) + 1).tolist()[1:]
     return {reason: n for reason, n in zip(REASONS, counts, strict=True) if n}
+
+
+def no_price_rows(codes: ReasonCodes) -> Bools:
+    """The rows whose cost is unknown for want of a price."""
+    return codes == _REASON_CODES[NO_PRICE]
 
 
 def reason_rows(codes: ReasonCodes) -> Iterator[tuple[str, Bools]]:
@@ -118,49 +166,72 @@ class PriceLookup:
 
 
 def row_costs_by_price(
-    records: pa.Table, usage: UsageColumns, by_price: list[tuple[Price, Ints]]
-) -> tuple[Ints, ReasonCodes]:
-    """The cost of each record in pico-dollars, and why it is unknown; imported costs win."""
+    records: pa.Table,
+    usage: UsageColumns,
+    by_price: list[tuple[Price, Ints]],
+    at_full_price: Collection[OwnPrice] = (),
+) -> RowCosts:
+    """The cost of each record in pico-dollars, and why it is unknown; imported costs win.
+
+    The kinds ``at_full_price`` are priced as prompt and completion tokens.
+    """
     pico = np.zeros(records.num_rows, np.int64)
     reason = np.full(records.num_rows, _REASON_CODES[NO_PRICE], np.uint8)
+    by_rule, prompts = np.zeros(records.num_rows, np.bool_), usage.prompt.value
     for price, rows in by_price:
         if len(rows) == records.num_rows:
-            pico, reason = _costs_at_price(price, usage)
+            pico, reason, by_rule, prompts = _costs_at_price(price, usage, at_full_price)
         else:
-            pico[rows], reason[rows] = _costs_at_price(price, usage.take(rows))
+            part = _costs_at_price(price, usage.take(rows), at_full_price)
+            pico[rows], reason[rows], by_rule[rows] = part.pico, part.reasons, part.by_rule
+            prompts = prompts.copy()
+            prompts[rows] = part.prompt_tokens
     if "cost_usd_imported" in records.column_names:
         imported = read_money(records, "cost_usd_imported")
         is_valid = imported.known & (imported.high == 0) & (imported.low < 2**62)
         pico[is_valid] = imported.low[is_valid].astype(np.int64)
-        reason[is_valid] = KNOWN
-    return pico, reason
+        reason[is_valid], by_rule[is_valid] = KNOWN, False
+    return RowCosts(pico, reason, by_rule, prompts)
 
 
-def _costs_at_price(price: Price, usage: UsageColumns) -> tuple[Ints, ReasonCodes]:
+def _costs_at_price(
+    price: Price, usage: UsageColumns, at_full_price: Collection[OwnPrice]
+) -> RowCosts:
     """Pico-dollars of each row, and why they are unknown: :meth:`Price.cost`, vectorised."""
     size = len(usage.audio)
     if price.is_free():
-        return np.zeros(size, np.int64), np.zeros(size, np.uint8)
-    rates = _rates_by_row(price, usage.prompt.value)
-    counts = TokenKinds(
-        usage.prompt.value, usage.cached.value, usage.completion.value, usage.reasoning.value
+        zeros, nowhere = np.zeros(size, np.int64), np.zeros(size, np.bool_)
+        return RowCosts(zeros, np.zeros(size, np.uint8), nowhere, usage.prompt.value)
+    counts, contradicts, by_rule = billed_counts(
+        TokenKinds(*(column.value for column in usage.kinds())),
+        usage.total.value,
+        usage.total.known,
+        price.usage_rule,
     )
-    missing = TokenKinds(
-        ~usage.prompt.known, ~usage.cached.known, ~usage.completion.known, ~usage.reasoning.known
-    )
+    rates = _without_own_price(_rates_by_row(price, counts.prompt), at_full_price)
+    missing = TokenKinds(*(~column.known for column in usage.kinds()))
     reason = np.zeros(size, np.uint8)
     # The first reason of the list stands, so it is written last.
-    reason[is_contradictory(counts)] = _REASON_CODES[USAGE_CONTRADICTS]
+    reason[contradicts | is_contradictory(counts)] = _REASON_CODES[USAGE_CONTRADICTS]
     reason[is_count_missing(missing, rates)] = _REASON_CODES[COUNT_MISSING]
     reason[usage.audio] = _REASON_CODES[NO_PRICE]
-    return _pico_where(reason == KNOWN, counts, rates, price), reason
+    known = reason == KNOWN
+    pico = _pico_where(known, counts, rates, price)
+    return RowCosts(pico, reason, by_rule & known, counts.prompt)
+
+
+def _without_own_price(rates: TokenKinds[Ints], kinds: Collection[OwnPrice]) -> TokenKinds[Ints]:
+    full = {"cached": rates.prompt, "cache_write": rates.prompt, "reasoning": rates.completion}
+    return rates._replace(**{kind: full[kind] for kind in kinds})
 
 
 def costs_without_details(price: Price, usage: UsageColumns) -> tuple[Ints, Bools]:
     """Row costs as if nothing had been cached and nothing reasoned, and where they are known."""
     zeros = np.zeros(len(usage.audio), np.int64)
-    counts = TokenKinds(usage.prompt.value, zeros, usage.completion.value, zeros)
+    counts = TokenKinds(usage.prompt.value, zeros, zeros, usage.completion.value, zeros)
     known = usage.prompt.known & usage.completion.known & ~is_contradictory(counts)
+    # What contradicts its own total is not estimated: nobody knows by how much it is wrong.
+    known &= ~usage.total.known | (usage.total.value == counts.prompt + counts.completion)
     rates = _rates_by_row(price, usage.prompt.value)
     return _pico_where(known, counts, rates, price), known
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.columnar.row_store import DictionaryEncoder
+from evalharness.pricing.cost_formula import TokenKinds
+from evalharness.records import Usage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,8 +22,8 @@ Bools = NDArray[np.bool_]
 #: Columns of a records table that are read here. Absent ones count as null.
 COLUMNS = (
     "setting_id", "provider", "model", "status", "sent_at", "prompt_tokens", "completion_tokens",
-    "cached_tokens", "reasoning_tokens", "audio_prompt_tokens", "audio_completion_tokens",
-    "billed_usd", "cost_usd_imported",
+    "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
+    "audio_prompt_tokens", "audio_completion_tokens", "billed_usd", "cost_usd_imported",
 )  # fmt: skip
 _DAY_NS = 86_400 * 10**9
 _EPOCH = date(1970, 1, 1)
@@ -39,17 +41,34 @@ class UsageColumns(NamedTuple):
 
     prompt: CountColumn
     completion: CountColumn
+    total: CountColumn
     cached: CountColumn
+    cache_write: CountColumn
     reasoning: CountColumn
     audio: Bools
 
+    def kinds(self) -> TokenKinds[CountColumn]:
+        """The counts that have a price."""
+        return TokenKinds(
+            self.prompt, self.cached, self.cache_write, self.completion, self.reasoning
+        )
+
+    def row(self, row: int) -> Usage:
+        """The counts of a row."""
+        names = self._fields[:-1]
+        counts = {
+            f"{name}_tokens": int(column.value[row]) if column.known[row] else None
+            for name, column in zip(names, self[:-1], strict=True)
+        }
+        return Usage(**counts, audio_prompt_tokens=int(self.audio[row]))
+
     def take(self, rows: Ints) -> UsageColumns:
         """The counts of the given row numbers."""
-        counts = (self.prompt, self.completion, self.cached, self.reasoning)
-        prompt, completion, cached, reasoning = (
-            CountColumn(count.value[rows], count.known[rows]) for count in counts
+        counts = (CountColumn(count.value[rows], count.known[rows]) for count in self[:-1])
+        prompt, completion, total, cached, cache_write, reasoning = counts
+        return UsageColumns(
+            prompt, completion, total, cached, cache_write, reasoning, self.audio[rows]
         )
-        return UsageColumns(prompt, completion, cached, reasoning, self.audio[rows])
 
 
 class MoneyColumn(NamedTuple):
@@ -87,7 +106,9 @@ def read_usage(records: pa.Table) -> UsageColumns:
     return UsageColumns(
         prompt=_counts(records, "prompt_tokens"),
         completion=_counts(records, "completion_tokens"),
+        total=_counts(records, "total_tokens"),
         cached=_counts(records, "cached_tokens"),
+        cache_write=_counts(records, "cache_write_tokens"),
         reasoning=_counts(records, "reasoning_tokens"),
         audio=audio[0] | audio[1],
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from evalharness.chat_api.content_parts import media_parts, prompt_token_bound
 from evalharness.errors import BudgetReachedError, ConfigError
+from evalharness.parameters import merge_params, output_limit
 from evalharness.pricing import PriceBook, usd_text
-from evalharness.records import Outcome, Reply, Setting, Trial, Usage
+from evalharness.records import Outcome, Prompt, Reply, Setting, Trial, Usage
 from evalharness.store.folder.run import Run
 from evalharness.throttle.budget import Budget
 
@@ -19,8 +22,15 @@ if TYPE_CHECKING:
 class RequestPrice(Protocol):
     """The part of a price the runner needs (see :mod:`evalharness.pricing`)."""
 
-    def cost(self, usage: Usage) -> Decimal | None:
-        """US dollars for this usage; None when it is incomplete."""
+    def highest_cost(self, usage: Usage) -> Decimal | None:
+        """US dollars for this usage, of its dearest reading where it contradicts itself.
+
+        None when it is incomplete.
+        """
+        ...
+
+    def is_free(self) -> bool:
+        """Whether no request costs anything."""
         ...
 
     def worst_case(self, prompt_tokens: int, max_tokens: int | None, n: int = 1) -> Decimal | None:
@@ -34,6 +44,7 @@ class RunBudget:
     Args:
         limit: ``limits.max_cost_usd``; None is no limit.
         prices: by setting_id; None where no price is known.
+        part_tokens: the most tokens of an image, recording or file, by provider and type of part.
         spent: what earlier sessions of the run spent.
         in_doubt: worst cases of their attempts of unknown outcome.
 
@@ -46,12 +57,14 @@ class RunBudget:
         limit: Decimal | None,
         prices: Mapping[str, RequestPrice | None],
         *,
+        part_tokens: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
         spent: Decimal = Decimal(0),
         in_doubt: Decimal = Decimal(0),
     ) -> None:
         self._limit = limit
         self._budget = Budget(limit, spent_usd=spent, in_doubt_usd=in_doubt)
         self._prices = prices
+        self._part_tokens = part_tokens
         self.on_freed: Callable[[], None] = lambda: None
 
     @property
@@ -62,7 +75,8 @@ class RunBudget:
     def worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
         """The most one attempt may cost, in US dollars; None without a price.
 
-        A prompt cannot have more tokens than its body has bytes, so the body's length bounds them.
+        A text cannot have more tokens than bytes, so the body's length bounds them; what an image
+        may become, the provider's profile states.
 
         Raises:
             ConfigError: there is a limit, and nothing bounds what this request may cost.
@@ -70,8 +84,14 @@ class RunBudget:
         price = self._prices.get(trial.setting.setting_id)
         if price is None:
             return None
-        params: dict[str, Any] = {**trial.setting.params, **trial.prompt.params}
-        worst = price.worst_case(len(body), params.get("max_tokens"), params.get("n") or 1)
+        params = merge_params(trial.setting.params, trial.prompt.params)
+        known = self._part_tokens.get(trial.setting.provider, {})
+        tokens = prompt_token_bound(len(body), trial.prompt.messages, known)
+        if tokens is None and not price.is_free():
+            if self._limit is not None:
+                raise _unknown_parts_error(trial.prompt, known)
+            return None
+        worst = price.worst_case(tokens or 0, output_limit(params), params.get("n") or 1)
         if worst is None and self._limit is not None:
             raise _unbounded_error(trial.setting.model)
         return worst
@@ -121,7 +141,7 @@ class RunBudget:
         if reply.outcome in (Outcome.REJECTED, Outcome.NOT_SENT):
             return Decimal(0)
         price = self._prices.get(trial.setting.setting_id)
-        return None if price is None else price.cost(reply.usage)
+        return None if price is None else price.highest_cost(reply.usage)
 
     def _reached_error(self, worst: Decimal) -> BudgetReachedError:
         budget = self._budget
@@ -137,7 +157,18 @@ class RunBudget:
 def _unbounded_error(model: str) -> ConfigError:
     return ConfigError(
         f"limits.max_cost_usd is set, and nothing bounds how long an answer of {model} may be",
-        hint="params.max_tokens=512, for instance, or limits.max_cost_usd=null",
+        hint="params.max_tokens=512, for instance (params.max_completion_tokens=512 where the "
+        "model takes that instead), or limits.max_cost_usd=null",
+    )
+
+
+def _unknown_parts_error(prompt: Prompt, part_tokens: Mapping[str, int]) -> ConfigError:
+    kind = next(k for k in media_parts(prompt.messages) if k not in part_tokens)
+    return ConfigError(
+        f"limits.max_cost_usd is set, and how many tokens the {kind} of "
+        f"{prompt.source or f'prompt {prompt.prompt_id}'} become is not known",
+        hint=f"provider.profile.part_tokens.{kind}=N, the most that one may become, or "
+        "limits.max_cost_usd=null",
     )
 
 
@@ -145,12 +176,20 @@ def _unbounded_error(model: str) -> ConfigError:
 
 
 def check_bounded(
-    settings: Sequence[Setting], prices: Mapping[str, RequestPrice | None], book: PriceBook
+    settings: Sequence[Setting],
+    prices: Mapping[str, RequestPrice | None],
+    book: PriceBook,
+    *,
+    prompts: Sequence[Prompt] = (),
+    part_tokens: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
 ) -> None:
     """Check before anything is sent that a cost limit can hold at all.
 
+    ``part_tokens`` is as in :class:`RunBudget`.
+
     Raises:
-        ConfigError: a setting has no price, or a price and no ``max_tokens``.
+        ConfigError: a setting has no price, or a price and no ``max_tokens``; or a prompt holds an
+            image, a recording or a file of unknown tokens.
     """
     for setting in settings:
         price = prices.get(setting.setting_id)
@@ -161,8 +200,12 @@ def check_bounded(
                 hint=book.missing_hint(setting.provider, setting.model),
             )
         params = setting.params
-        if price.worst_case(1, params.get("max_tokens"), params.get("n") or 1) is None:
+        if price.worst_case(1, output_limit(params), params.get("n") or 1) is None:
             raise _unbounded_error(setting.model)
+        known = part_tokens.get(setting.provider, {})
+        for prompt in prompts if not price.is_free() else ():
+            if prompt_token_bound(0, prompt.messages, known) is None:
+                raise _unknown_parts_error(prompt, known)
 
 
 class EarlierSpend(NamedTuple):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from evalharness.chat_api.client import ChatClient
+from evalharness.chat_api.content_parts import text_bytes
+from evalharness.parameters import merge_params, output_limit
 from evalharness.records import Reply
 from evalharness.runner.queue import Job
 from evalharness.throttle.limiter import EndpointLimiter
@@ -22,12 +24,12 @@ class EndpointRuntime(NamedTuple):
         """About how many tokens a job takes from the token budget; 0 where there is none."""
         if not self.limiter.counts_tokens:
             return 0
-        return self.estimator.total(_length_key(job), len(job.body), _max_tokens(job))
+        return self.estimator.total(_length_key(job), _text_length(job), _max_tokens(job))
 
     def learn(self, job: Job, reply: Reply) -> None:
         """Learn how long answers are, where there is a token budget."""
         if self.limiter.counts_tokens:
-            self.estimator.observe(_length_key(job), len(job.body), reply.usage)
+            self.estimator.observe(_length_key(job), _text_length(job), reply.usage)
 
 
 def _length_key(job: Job) -> str:
@@ -35,6 +37,10 @@ def _length_key(job: Job) -> str:
     return job.trial.setting.setting_id
 
 
+def _text_length(job: Job) -> int:
+    """The data of an image says nothing about its tokens."""
+    return text_bytes(len(job.body), job.trial.prompt.messages)
+
+
 def _max_tokens(job: Job) -> int | None:
-    value = job.trial.prompt.params.get("max_tokens") or job.trial.setting.params.get("max_tokens")
-    return value if isinstance(value, int) else None
+    return output_limit(merge_params(job.trial.setting.params, job.trial.prompt.params))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from evalharness.columnar.arrow_ops import where_equal
+from evalharness.parameters import output_limit
 from evalharness.records import AttemptResult, Outcome, Reply
 from evalharness.store.folder.run import Run
 from evalharness.store.journal.journal_format import (
@@ -90,7 +91,7 @@ def restore_limits(root: Path, limiters: Mapping[str, RestorableLimits], max_wai
         setting = settings.get(sent.setting_id)
         if setting is not None and setting.provider in limiters:
             by_provider[setting.provider].append(sent)
-    max_tokens_by_setting = {key: s.params.get("max_tokens") for key, s in settings.items()}
+    max_tokens_by_setting = {key: output_limit(s.params) for key, s in settings.items()}
     for provider, attempts in by_provider.items():
         limiter = limiters[provider]
         largest = max((s.tokens or 0 for s in attempts), default=0)
@@ -136,14 +137,11 @@ def _answered(root: Path) -> Iterator[set[str]]:
         yield setting_ids
 
 
-def _tokens(sent: _Sent, largest: int, max_tokens_by_setting: Mapping[str, object]) -> int:
+def _tokens(sent: _Sent, largest: int, max_tokens_by_setting: Mapping[str, int | None]) -> int:
     """Known tokens; else those of the largest request, or the estimate for a first one."""
     if sent.tokens is not None:
         return sent.tokens
-    max_tokens = max_tokens_by_setting.get(sent.setting_id)
-    return largest or TokenEstimator().output(
-        "", max_tokens if isinstance(max_tokens, int) else None
-    )
+    return largest or TokenEstimator().output("", max_tokens_by_setting.get(sent.setting_id))
 
 
 def _in_journal(root: Path) -> Iterator[_Sent]:

@@ -109,6 +109,8 @@ def test_price_source_prices_under_another_name(tmp_path):
     prices = book(tmp_path, table(entry("m", "1", provider="q")), aliases={"mine": "q"})
     assert prompt_price(prices, "m", "mine") == 1
     assert prompt_price(prices, "m", "other") is None
+    own = book(tmp_path, table(entry("m", "3", provider="mine")), aliases={"mine": "q"})
+    assert prompt_price(own, "m", "mine") == 3  # an entry under its own name is one, too
 
 
 def test_shipped_tables():

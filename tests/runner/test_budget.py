@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from evalharness.config.models import DatasetConfig, ProviderConfig, RunConfig
+from evalharness.config.models import DatasetConfig, Profile, ProviderConfig, RunConfig
 from evalharness.errors import ConfigError
 from evalharness.planning.build import build_plan
+from evalharness.planning.estimate.estimate import estimate_plan, remaining_trials
+from evalharness.planning.estimate.output_tokens import COLUMNS, recorded_output_tokens
+from evalharness.planning.estimate.worst_case import worst_case
 from evalharness.pricing import PriceBook
 from evalharness.pricing.price_files import parse_prices
 from evalharness.records import AttemptResult, Intent, Outcome, Reply, Status, Usage
-from evalharness.runner.budget import check_bounded, earlier_spend
+from evalharness.runner.budget import RunBudget, check_bounded, earlier_spend
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.writer import RunStore
 
@@ -89,6 +95,17 @@ def _with(reply: Reply, **changes: Any) -> Reply:
     return structs.replace(reply, **changes)
 
 
+async def test_either_output_limit_is_the_worst_case(prompts: Path) -> None:
+    """The worst case of a request is the same whichever name its limit has."""
+    worst = set[Decimal | None]()
+    for params in ({"max_tokens": 50}, {"max_completion_tokens": 50}):
+        plan = _plan(prompts, **params)
+        trial = next(iter(plan.trials()))
+        prices = {trial.setting.setting_id: _BOOK.find("", trial.setting.model)}
+        worst.add(RunBudget(Decimal(1), prices).worst_case(trial, b"x" * 100))
+    assert worst == {Decimal("0.0002")}
+
+
 def test_a_limit_that_could_not_hold_is_refused_before_anything_is_sent(prompts: Path) -> None:
     """Without a price, or with a price and no max_tokens, a limit is only a wish."""
     unbounded, bounded = _plan(prompts), _plan(prompts, max_tokens=5)
@@ -97,8 +114,106 @@ def test_a_limit_that_could_not_hold_is_refused_before_anything_is_sent(prompts:
         for s in (*unbounded.settings, *bounded.settings)
     }
     check_bounded(bounded.settings, ids, _BOOK)
+    for setting in _plan(prompts, max_completion_tokens=5).settings:
+        check_bounded([setting], {setting.setting_id: _BOOK.find("", setting.model)}, _BOOK)
     with pytest.raises(ConfigError, match="how long an answer") as caught:
         check_bounded(unbounded.settings, ids, _BOOK)
     assert "params.max_tokens" in (caught.value.hint or "")
     with pytest.raises(ConfigError, match="price of qwen-plus"):
         check_bounded(bounded.settings, {}, _BOOK)
+
+
+_APART = Usage(prompt_tokens=100, completion_tokens=50, total_tokens=400, reasoning_tokens=250)
+# 100 · 1 + 300 · 2 millionths: the reasoning counted besides, as the total says.
+_HIGHER = Decimal("0.0007")
+
+
+async def test_usage_that_contradicts_its_total_counts_at_its_higher_reading(
+    prompts: Path, tmp_path: Path
+) -> None:
+    """In this session and the next: neither the lower reading nor a smaller reservation."""
+    plan = _plan(prompts, max_tokens=50)
+    trial = next(iter(plan.trials()))
+    reply = Reply(outcome=Outcome.DELIVERED, status=Status.OK, text="x", usage=_APART)
+    price = _BOOK.find(None, "qwen-plus")
+    assert price is not None
+    assert price.cost(_APART) is None
+    budget = RunBudget(Decimal(1), {trial.setting.setting_id: price})
+    assert budget.reserve("k", Decimal("0.0002"), model="qwen-plus")
+    assert budget.settle("k", trial, reply) == _HIGHER
+    assert budget.committed_usd == _HIGHER
+    store = RunStore(tmp_path / "m", code_version="0")
+    store.save_plan(
+        config_yaml="", prompts=plan.prompts, digests=plan.digests, settings=plan.settings,
+        planned=len(plan),
+    )  # fmt: skip
+    store.start()
+    await store.append(_attempt(trial, 1, reply, reserved=Decimal("0.0002")))
+    await store.seal()
+    store.close()
+    spend = earlier_spend(Run.open(tmp_path / "m"), _BOOK)
+    assert spend == (_HIGHER, Decimal(0), 0)
+
+
+def _image_plan(folder: Path, **part_tokens: int) -> Any:
+    part = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    row = {"id": "a", "messages": [{"role": "user", "content": [part]}]}
+    (folder / "images.jsonl").write_text(json.dumps(row) + "\n")
+    config = RunConfig(
+        name="m",
+        provider=ProviderConfig(
+            kind="emulator", name="emulator", model="qwen-plus",
+            profile=Profile(part_tokens=part_tokens),
+        ),
+        dataset=DatasetConfig(path="images.jsonl"),
+        params={"max_tokens": 10},
+        repeats=2,
+    )  # fmt: skip
+    return build_plan([config], {"emulator": "emulator"}, root=folder)
+
+
+def test_a_limit_over_images_needs_to_know_what_they_become(tmp_path: Path) -> None:
+    """Unknown: refused before anything is sent. Stated by the profile: part of the worst case."""
+    plan = _image_plan(tmp_path)
+    prices = {s.setting_id: _BOOK.find("", s.model) for s in plan.settings}
+    with pytest.raises(ConfigError, match=r"image_url of images\.jsonl:1") as caught:
+        check_bounded(plan.settings, prices, _BOOK, prompts=plan.prompts)
+    assert "provider.profile.part_tokens.image_url=N" in str(caught.value.hint)
+    known = {"emulator": {"image_url": 1000}}
+    check_bounded(plan.settings, prices, _BOOK, prompts=plan.prompts, part_tokens=known)
+    trial = next(iter(plan.trials()))
+    body = plan.body(trial)
+    worst = RunBudget(Decimal(1), prices, part_tokens=known).worst_case(trial, body)
+    assert worst is not None
+    assert Decimal("0.00102") < worst < Decimal("0.00102") + len(body) * Decimal("0.000001")
+    with pytest.raises(ConfigError, match="how many tokens the image_url"):
+        RunBudget(Decimal(1), prices).worst_case(trial, body)
+    assert RunBudget(None, prices).worst_case(trial, body) is None
+
+
+def test_an_estimate_of_images_is_unknown_or_of_what_the_profile_states(tmp_path: Path) -> None:
+    """Only the lower end is known, unless the most that an image becomes is stated."""
+    for plan, known in (
+        (_image_plan(tmp_path), False),
+        (_image_plan(tmp_path, image_url=1000), True),
+    ):
+        nothing = recorded_output_tokens(plan, pa.table({name: [] for name in COLUMNS}))
+        estimate = estimate_plan(
+            plan, np.zeros(len(plan), np.bool_), lambda s: _BOOK.find("", s.model), {}, nothing,
+            max_in_flight=1,
+        )  # fmt: skip
+        tokens, cost = estimate.prompt_tokens, estimate.cost_usd
+        assert cost is not None
+        assert (estimate.models[0].basis == "unknown") is not known
+        worst = worst_case(
+            plan,
+            remaining_trials(plan, np.zeros(len(plan), np.bool_)),
+            lambda s: _BOOK.find("", s.model),
+        )
+        if known:
+            assert tokens.high is not None
+            assert 2000 < tokens.high < 2100
+            assert cost.high is not None
+            assert worst is not None
+        else:
+            assert (tokens.expected, tokens.high, cost.high, worst) == (None, None, None, None)

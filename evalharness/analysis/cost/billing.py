@@ -21,11 +21,23 @@ from evalharness.columnar.row_store import ColumnStore
 from evalharness.pricing import Price, PriceBook, picodollars
 from evalharness.pricing.bill_difference import REASON_UNKNOWN, likely_reason
 from evalharness.pricing.price import PICO
-from evalharness.pricing.row_costs import row_costs
+from evalharness.pricing.row_costs import KNOWN, OwnPrice, row_costs_at_full_price
 from evalharness.pricing.usage_columns import COLUMNS
 
 _ROUNDING = 10**6  # pico-dollars: bills are often given to the millionth of a dollar
 _STALE_DAYS = 90
+
+
+_FULL_PRICES: tuple[tuple[str, tuple[OwnPrice, ...]], ...] = (
+    ("cached tokens were billed at the full prompt price", ("cached",)),
+    ("tokens written to a cache were billed at the prompt price", ("cache_write",)),
+    ("reasoning tokens were billed at the completion price", ("reasoning",)),
+    (
+        "cached tokens were billed at the full prompt price, and reasoning tokens at the "
+        "completion price",
+        ("cached", "reasoning"),
+    ),
+)
 
 
 class SettingBill(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +70,7 @@ class BilledRecords:
         costs: those of all records.
         positions: in the frame.
         billed: the bill, in pico-dollars.
-        pico, known: the computed cost, and where it is known.
+        pico, known: the computed cost, and where it is known without the bill.
     """
 
     def __init__(self, cell_costs: CellCosts, book: PriceBook) -> None:
@@ -79,7 +91,7 @@ class BilledRecords:
         else:
             self._rows = self.billed = self.positions
         self.pico: Ints = costs.pico[self._rows]
-        self.known: Bools = costs.known[self._rows]
+        self.known: Bools = costs.computed[self._rows]
 
     def with_cached_or_reasoning(self, bills: Ints) -> Bools:
         """Which of some billed records have cached or reasoning tokens."""
@@ -88,23 +100,15 @@ class BilledRecords:
             has_tokens |= np.nan_to_num(self.frame.values(name)[self.positions[bills]]) > 0
         return has_tokens
 
-    def without(self, *columns: str) -> Ints:
-        """Costs in pico-dollars if these token counts were zero; −1 where unknown."""
-        if columns not in self._cost_cache:
-            import pyarrow as pa
-
+    def at_full_price(self, *kinds: OwnPrice) -> Ints:
+        """Costs in pico-dollars if these tokens had no price of their own; −1 where unknown."""
+        if kinds not in self._cost_cache:
             costs: list[Ints] = []
             for block in self.frame.records.tables(COLUMNS):
-                table: Any = block
-                zeros = pa.array(np.zeros(table.num_rows, np.int64))
-                for column in columns:
-                    if column in table.column_names:
-                        table = table.drop_columns([column])
-                    table = table.append_column(column, zeros)
-                pico, known = row_costs(table, self._book)
-                costs.append(np.where(known, pico, -1))
-            self._cost_cache[columns] = np.concatenate(costs)[self._rows]
-        return self._cost_cache[columns]
+                priced = row_costs_at_full_price(block, self._book, kinds)
+                costs.append(np.where(priced.reasons == KNOWN, priced.pico, -1))
+            self._cost_cache[kinds] = np.concatenate(costs)[self._rows]
+        return self._cost_cache[kinds]
 
 
 def by_setting(bills: BilledRecords) -> list[SettingBill]:
@@ -150,16 +154,8 @@ def _reason(bills: BilledRecords, rows: Ints) -> str:
 def _explanations(bills: BilledRecords, rows: Ints) -> Iterator[tuple[str, Ints]]:
     """Explanations, with the costs under them, that change any cost."""
     computed = bills.pico[rows]
-    for text, columns in (
-        ("cached tokens were billed at the full prompt price", ("cached_tokens",)),
-        ("reasoning tokens were billed at the completion price", ("reasoning_tokens",)),
-        (
-            "cached tokens were billed at the full prompt price, and reasoning tokens at the "
-            "completion price",
-            ("cached_tokens", "reasoning_tokens"),
-        ),
-    ):
-        other = bills.without(*columns)[rows]
+    for text, kinds in _FULL_PRICES:
+        other = bills.at_full_price(*kinds)[rows]
         # What changes no cost by more than rounding explains nothing.
         if np.any(np.abs(other - computed) > _ROUNDING):
             yield text, other

@@ -6,7 +6,7 @@ Totals are over the records whose cost is known; estimates are kept apart and ar
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ from evalharness.pricing.cost_columns import CostColumns
 from evalharness.pricing.cost_sum import CostSum
 from evalharness.pricing.picodollars import pico_sum
 from evalharness.pricing.price import PICO
-from evalharness.pricing.row_costs import KNOWN, reason_rows, row_costs
+from evalharness.pricing.row_costs import KNOWN, reason_rows, row_costs_at_full_price
 from evalharness.pricing.usage_columns import COLUMNS
 
 
@@ -42,6 +42,7 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         trials: records of each cell; the arrays below have one entry a cell, too, except
             ``estimated``, ``estimates``.
         known: records with a known cost.
+        from_bill: those of them whose cost is the provider's bill, for want of a price.
         cost: the sum of the known costs.
         lowest_usd, highest_usd: the lowest and the highest known cost.
         estimated: records with an estimated cost, by position in the frame.
@@ -60,6 +61,7 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     costs: CostColumns
     trials: Ints
     known: Ints
+    from_bill: Ints
     cost: MoneySums
     lowest_usd: Floats
     highest_usd: Floats
@@ -94,6 +96,7 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             costs=costs,
             trials=trials,
             known=cells.sums(known),
+            from_bill=cells.sums(take(costs.from_bill, frame.rows)),
             cost=cells.money(pico),
             lowest_usd=lowest,
             highest_usd=highest,
@@ -119,6 +122,7 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         return CostSum(
             known=int(self.known[cells].sum()),
             pico=self.cost.total(cells),
+            from_bill=int(self.from_bill[cells].sum()),
             unknown_reasons={name: n for name, n in unknown.items() if n},
             estimated=len(estimates),
             estimate_pico=pico_sum(estimates),
@@ -150,30 +154,25 @@ def _cache(
     frame: RunFrame, cells: CellSums, pico: Ints, known: Bools, book: PriceBook
 ) -> _CacheSums:
     """Tokens read from a cache, and what that saved."""
+    full, full_known, billed_prompts = _without_cache(frame.records, book)
     prompt, cached = frame.values("prompt_tokens"), frame.values("cached_tokens")
     both = ~np.isnan(prompt) & ~np.isnan(cached)
-    of_prompts, of_cache = (
-        cells.sums(np.where(both, counts, 0.0).astype(np.int64)) for counts in (prompt, cached)
-    )
-    del prompt, cached
-    full, full_known = _without_cache(frame.records, book)
+    of_prompts = cells.sums(np.where(both, take(billed_prompts, frame.rows), 0))
+    of_cache = cells.sums(np.where(both, cached, 0.0).astype(np.int64))
+    del prompt, cached, billed_prompts
     priced = both & known & take(full_known, frame.rows)
     saved = np.where(priced, np.maximum(take(full, frame.rows) - pico, 0), 0)
     return _CacheSums((of_prompts, of_cache), cells.money(saved), cells.sums(priced))
 
 
-def _without_cache(records: ColumnStore, book: PriceBook) -> tuple[Ints, Bools]:
-    """What each record would cost if nothing were cached, and where that is known."""
-    import pyarrow as pa
-
-    blocks: list[tuple[Ints, Bools]] = []
+def _without_cache(records: ColumnStore, book: PriceBook) -> tuple[Ints, Bools, Ints]:
+    """What each record would cost at the full prompt price, where that is known, prompt tokens."""
+    blocks: list[tuple[Ints, Bools, Ints]] = []
     for block in records.tables(COLUMNS):
-        dropped = [n for n in ("cached_tokens", "cost_usd_imported") if n in block.column_names]
-        zeros = pa.array(np.zeros(block.num_rows, np.int64))
-        table: Any = block.drop_columns(dropped).append_column("cached_tokens", zeros)
-        pico, known = row_costs(table, book)
+        costs = row_costs_at_full_price(block, book, ("cached",))
+        known = costs.reasons == KNOWN
         if "cost_usd_imported" in block.column_names:
             known &= np.asarray(block["cost_usd_imported"].is_null().to_numpy(), dtype=np.bool_)
-        blocks.append((pico, known))
-    pico, known = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return pico, known
+        blocks.append((costs.pico, known, costs.prompt_tokens))
+    pico, known, prompts = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return pico, known, prompts

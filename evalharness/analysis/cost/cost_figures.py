@@ -43,6 +43,7 @@ class CostFigures(msgspec.Struct, frozen=True, kw_only=True):
         tokens: as the provider reported them, by kind.
         total_usd: US dollars of the records with a known cost; null where none has one.
         known: records with a known cost.
+        from_bill: those of them without a price, whose cost is the provider's bill.
         estimated: records of unknown cost for which there is an estimate.
         estimate_usd: US dollars of the estimates, in no total; null where there is none.
         unknown: records without a known cost, the estimated ones among them.
@@ -66,6 +67,7 @@ class CostFigures(msgspec.Struct, frozen=True, kw_only=True):
     tokens: dict[str, TokenCounts]
     total_usd: Decimal | None
     known: int
+    from_bill: int
     estimated: int
     estimate_usd: Decimal | None
     unknown: int
@@ -98,6 +100,7 @@ def describe_cells(costs: CellCosts, cells: Ints, money: CostSum | None = None) 
         tokens={name: _token_sums(*sums, cells) for name, sums in costs.tokens.items()},
         total_usd=money.total_usd,
         known=money.known,
+        from_bill=money.from_bill,
         estimated=money.estimated,
         estimate_usd=money.estimate_usd,
         unknown=money.unknown,

@@ -103,6 +103,8 @@ class SettingProjection(msgspec.Struct, frozen=True, kw_only=True):
         setting_id: of the setting.
         label: its name.
         usd: US dollars; null where the mean cost is unknown.
+        from_bill: records behind it whose cost is the provider's bill, for want of a price.
+        known: records behind it.
         ci95: ``[low, high]`` of it, the interval of the mean carried over; null where that is
             undefined.
         prompt_tokens, completion_tokens: tokens; null where no record has a count.
@@ -111,6 +113,8 @@ class SettingProjection(msgspec.Struct, frozen=True, kw_only=True):
     setting_id: str
     label: str
     usd: float | None
+    from_bill: int
+    known: int
     ci95: list[float] | None
     prompt_tokens: float | None
     completion_tokens: float | None
@@ -209,6 +213,8 @@ def projection(rows: Sequence[SettingMoney], volume: float) -> list[SettingProje
             setting_id=row.setting_id,
             label=row.label,
             usd=_times(row.mean_usd, volume),
+            from_bill=row.from_bill,
+            known=row.known,
             ci95=None if row.ci95 is None else [end * volume for end in row.ci95],
             prompt_tokens=_times(row.tokens["prompt_tokens"].mean, volume),
             completion_tokens=_times(row.tokens["completion_tokens"].mean, volume),

@@ -41,6 +41,9 @@ class SettingDollars(msgspec.Struct, frozen=True, kw_only=True):
         per_1k_requests: 1,000 times the mean cost of a trial in US dollars; null when none is
             known.
         billed_total: US dollars the provider says it billed; null when it says nothing.
+        from_bill: trials without a price whose cost is the provider's bill; they are among ``n``.
+        by_usage_rule: trials whose usage does not add up to its total as documented and was priced
+            by the ``usage_rule`` of the provider's profile; they are among ``n``.
         n: trials with a known cost.
         billed_n: trials the provider gave a bill for.
         unknown: trials without a known cost; the total is complete where this is 0.
@@ -52,6 +55,8 @@ class SettingDollars(msgspec.Struct, frozen=True, kw_only=True):
     total: Decimal | None
     per_1k_requests: float | None
     billed_total: Decimal | None
+    from_bill: int
+    by_usage_rule: int
     n: int
     billed_n: int
     unknown: int
@@ -82,6 +87,8 @@ def cost_usd(cost: SettingCost) -> SettingDollars:
         total=cost.total_usd,
         per_1k_requests=cost.per_1k_usd,
         billed_total=cost.billed_total_usd,
+        from_bill=cost.from_bill,
+        by_usage_rule=cost.by_rule,
         n=cost.known,
         billed_n=cost.billed_rows,
         unknown=cost.unknown,

@@ -24,6 +24,7 @@ from evalharness.analysis.cost.wasted_spend import AttemptSpending
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.frontier import Frontier, frontier
 from evalharness.analysis.summary import SettingSummary
+from evalharness.config.models import UsageRule
 from evalharness.pricing import Price, PriceBook
 from evalharness.pricing.cost_columns import CostColumns, SettingCost
 from evalharness.pricing.price import PriceRates
@@ -137,6 +138,8 @@ class PriceEntry(msgspec.Struct, frozen=True, kw_only=True):
         per_request_usd: US dollars of each request besides its tokens.
         table: the price file, ``genai-prices VERSION``, or ``override``.
         as_of: the day the table was read; null is unknown.
+        usage_rule: how the provider's usage is read where it does not add up to its own total;
+            null: the cost of such a record is unknown.
     """
 
     provider: str | None
@@ -149,6 +152,7 @@ class PriceEntry(msgspec.Struct, frozen=True, kw_only=True):
     per_request_usd: Decimal
     table: str
     as_of: date | None
+    usage_rule: UsageRule | None = None
 
 
 class UnpricedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,7 +178,10 @@ class SettingPrices(msgspec.Struct, frozen=True, kw_only=True):
         total_usd: US dollars of these; null where none has a known cost.
         estimated: records of unknown cost for which there is an estimate.
         estimate_usd: US dollars of the estimates, in no total; null where there is none.
-        unpriced: records of unknown cost whose model has no price.
+        unpriced: records whose model has no price; their cost is the bill, else unknown.
+        from_bill: records whose cost is the bill, for want of a price.
+        by_usage_rule: records whose usage does not add up to its total as documented and was priced
+            by the ``usage_rule`` of the provider's profile.
         billed_rows: records with a bill.
         billed_total_usd: US dollars of the bills; null where nothing was billed.
         compared: records with a bill and a known cost.
@@ -188,6 +195,8 @@ class SettingPrices(msgspec.Struct, frozen=True, kw_only=True):
     estimated: int
     estimate_usd: Decimal | None
     unpriced: int
+    from_bill: int
+    by_usage_rule: int
     billed_rows: int
     billed_total_usd: Decimal | None
     compared: int
@@ -234,6 +243,7 @@ def _price_entry(price: Price) -> PriceEntry:
         per_request_usd=price.per_request_usd,
         table=price.table,
         as_of=price.as_of,
+        usage_rule=price.usage_rule,
     )
 
 
@@ -245,6 +255,8 @@ def _setting_prices(cost: SettingCost) -> SettingPrices:
         estimated=cost.estimated,
         estimate_usd=cost.estimate_usd,
         unpriced=cost.unpriced,
+        from_bill=cost.from_bill,
+        by_usage_rule=cost.by_rule,
         billed_rows=cost.billed_rows,
         billed_total_usd=cost.billed_total_usd,
         compared=cost.compared,

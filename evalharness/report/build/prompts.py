@@ -11,6 +11,7 @@ import msgspec
 from evalharness.analysis.agreement.least_stable import UnstableCell
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.columnar.arrow_ops import where_equal
+from evalharness.records import shown_content
 from evalharness.report.build.prompt_variants import (
     MAX_TEXT_CHARS,
     MAX_VARIANTS,
@@ -134,7 +135,7 @@ def _question(messages_json: str | None, fields_json: str | None) -> list[Questi
         return [_question_part("fields", fields_json)] if fields_json else []
     parts: list[QuestionPart] = []
     for message in json.loads(messages_json):
-        content = message.get("content")
+        content = shown_content(message.get("content"))
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
         parts.append(_question_part(str(message["role"]), text))
     return parts

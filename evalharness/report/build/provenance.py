@@ -123,6 +123,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         environment: versions and machine.
         endpoints: those that answered.
+        unverified: providers that were asked without a check of their certificate.
         files: the Parquet files.
         config: the resolved YAML, which holds no secret; null for an import.
         sessions: one for each time the run was started or resumed.
@@ -131,6 +132,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: RunEnvironment
     endpoints: list[str]
+    unverified: list[str] = []
     files: list[StoredPart]
     config: str | None
     sessions: list[Session]
@@ -148,6 +150,7 @@ def provenance(run: Run, settings: pa.Table) -> Provenance:
     return Provenance(
         environment=_convert(run, manifest.environment, RunEnvironment),
         endpoints=sorted(endpoints),
+        unverified=manifest.unverified,
         files=[StoredPart(path=p.path, rows=p.rows, bytes=p.bytes) for p in manifest.parts],
         config=run.config_yaml,
         sessions=_convert(run, manifest.sessions, list[Session]),

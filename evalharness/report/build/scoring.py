@@ -57,6 +57,7 @@ def read_price_book(overrides: ReportOverrides, config: StoredConfig) -> PriceBo
         files=[] if overrides.pricing is None else [overrides.pricing],
         overrides=config.pricing,
         aliases=config.price_aliases(),
+        usage_rules=config.usage_rules(),
     )
 
 

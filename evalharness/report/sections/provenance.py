@@ -101,6 +101,7 @@ def _facts(report: ReportData) -> list[tuple[str, str]]:
         ("Client", _client(made_by.sessions)),
         ("Packages", ", ".join(f"{name} {version}" for name, version in versions)),
         ("Endpoints", ", ".join(made_by.endpoints)),
+        ("Certificates not checked", ", ".join(made_by.unverified)),
         ("Served models", _names_with_counts(row.response_models for row in settings)),
         ("System fingerprints", _names_with_counts(row.system_fingerprints for row in settings)),
         ("Adaptive concurrency", "; ".join(concurrency)),

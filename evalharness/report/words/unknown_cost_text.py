@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from evalharness.pricing.cost_formula import COUNT_MISSING, NO_PRICE, USAGE_CONTRADICTS
+from evalharness.process.text import plural
 
 _WORDS = {
     NO_PRICE: "no price",
@@ -37,3 +38,16 @@ def unknown_reasons_text(reasons: Mapping[str, int]) -> str:
 def unknown_cost_text(reasons: Mapping[str, int]) -> str:
     """How many trials have an unknown cost, and why: ``cost unknown for 3 (no price)``."""
     return f"cost unknown for {sum(reasons.values()):,} ({unknown_reasons_text(reasons)})"
+
+
+def usage_contradicts_text(answers: int) -> str:
+    """What is wrong with usage that contradicts itself, and what settles it.
+
+    Args:
+        answers: trials whose cost is unknown for this reason.
+    """
+    return (
+        f"usage of {plural(answers, 'answer')} contradicts itself: the counts do not add up to "
+        "the total, or a part is more than its whole; if this provider counts reasoning or cached "
+        "tokens apart, +provider.profile.usage_rule=… says so (docs/cost.md)"
+    )

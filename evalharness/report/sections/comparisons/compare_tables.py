@@ -44,13 +44,15 @@ class ComparisonView(NamedTuple):
     """Comparisons and trends along one axis.
 
     ``command`` is the command line that computed them. With ``strata``, the comparisons within
-    each value of the other axes are shown too.
+    each value of the other axes are shown too. ``cost_mark`` says where costs come from if not from
+    prices alone.
     """
 
     rows: Sequence[Comparison]
     trends: Sequence[Trend]
     command: str
     strata: bool = False
+    cost_mark: str = ""
 
 
 def print_comparisons(comparisons: ComparisonView, console: Console | None = None) -> None:
@@ -79,6 +81,9 @@ def print_comparisons(comparisons: ComparisonView, console: Console | None = Non
     console.print()
     for line in _footnotes(known, shown, constant):
         print_line(console, line, style="dim")
+    if comparisons.cost_mark and any(row.metric == "cost_usd" for row in known):
+        why = "what the provider billed where no price is known"
+        print_line(console, f"cost: {comparisons.cost_mark} ({why})", style="dim")
     hidden = len(listed) - len(shown)
     if hidden:
         within = plural(hidden, "comparison") + " within single settings of the other axes"

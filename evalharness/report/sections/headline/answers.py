@@ -18,6 +18,7 @@ from evalharness.report.sections.leaders import LEADERS
 from evalharness.report.sections.run import RUN
 from evalharness.report.sections.scoring import SCORERS, unscored_text
 from evalharness.report.sections.settings.section import SETTINGS
+from evalharness.report.words.cost_origin import cost_mark, with_mark
 from evalharness.report.words.format_numbers import (
     DASH,
     add_dollars,
@@ -283,7 +284,8 @@ def _figure_text(report: ReportData, row: SettingSummary, metric: str) -> str:
         mean = row.latency_s.mean
         return f"{seconds(mean)} mean {seconds_interval(ci, mean)}".strip()
     price = dollars(row.cost_usd.per_1k_requests)
-    return f"{price} per 1,000 {dollars_interval(ci, 1000)}".strip()
+    text = f"{price} per 1,000 {dollars_interval(ci, 1000)}".strip()
+    return with_mark(text, cost_mark(row.cost_usd.from_bill, row.cost_usd.n))
 
 
 def _meaning_text(report: ReportData, row: SettingSummary, metric: str) -> str:
@@ -301,7 +303,9 @@ def _meaning_text(report: ReportData, row: SettingSummary, metric: str) -> str:
         latency = row.latency_s
         p50, p95 = seconds(latency.p50), seconds(latency.p95)
         return f"Half of {latency.n:,} answers within {p50}, 95\u00a0% within {p95}"
-    return f"{dollars(row.cost_usd.total)} for {plural(row.cost_usd.n, 'request')}"
+    cost = row.cost_usd
+    total = with_mark(dollars(cost.total), cost_mark(cost.from_bill, cost.n))
+    return f"{total} for {plural(cost.n, 'request')}"
 
 
 def _scored_prompts_text(report: ReportData, row: SettingSummary) -> str:

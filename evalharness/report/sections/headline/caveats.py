@@ -21,11 +21,12 @@ MAX_CHARS = 280  # names that a server sends may be of any length
 def caveats(report: ReportData) -> list[Caveat]:
     """All caveats of a run, serious ones first."""
     unsorted = [
-        *run.unfinished(report[RUN]), *run.load_points(report[LOAD]), *run.errors(report),
-        *run.saturated_client(report),
+        *run.unfinished(report[RUN]), *run.unverified(report), *run.load_points(report[LOAD]),
+        *run.errors(report), *run.saturated_client(report),
         *evidence.effects(report), *evidence.unequal_losses(report),
         *evidence.left_out_prompts(report),
-        *outputs.truncated(report), *outputs.unparsed(report), *outputs.unscored(report),
+        *outputs.truncated(report), *outputs.unknown_finish_reasons(report),
+        *outputs.unparsed(report), *outputs.unscored(report),
         *outputs.equal_refusals(report), *outputs.several_models(report),
         *(Caveat(text, False) for text in notable_contrasts(report[SETTINGS], report[BREAKDOWNS])),
         *evidence.small_samples(report), *evidence.few_clusters(report),

@@ -4,30 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from evalharness.parameters import OUTPUT_LIMITS, output_limit
 from evalharness.report.section import ReportData
 from evalharness.report.sections.headline.caveat import Caveat
 from evalharness.report.sections.scoring import ANSWERS, SCORERS, unscored_text
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.format_numbers import percent
-from evalharness.report.words.names import and_more
+from evalharness.report.words.names import and_more, join_names
 from evalharness.scoring.base import REASON_ERROR_RECORD, REASON_NO_TARGET, REASON_REFUSED
 
 MANY_UNPARSED = 0.05
 
 
 def truncated(report: ReportData) -> Iterator[Caveat]:
-    """Outputs cut at ``max_tokens``."""
+    """Outputs cut at ``max_tokens`` or ``max_completion_tokens``, or at another limit."""
     rows = [row for row in report[SETTINGS] if row.status["truncated"]]
     if not rows:
         return
     cut = sum(row.status["truncated"] for row in rows)
     trials = sum(row.trials for row in report[SETTINGS])
-    limits = sorted({int(limit) for row in rows if (limit := row.params.get("max_tokens"))})
-    limits_text = f" {', '.join(map(str, limits))}" if limits else ""
+    limits = sorted({int(limit) for row in rows if (limit := output_limit(row.params))})
+    stated = [name for name in OUTPUT_LIMITS if any(row.params.get(name) for row in rows)]
+    limit_text = f"{' or '.join(stated)} {', '.join(map(str, limits))}"
     yield Caveat(
         f"{cut:,} of {trials:,} outputs ({percent(cut / trials)}) were cut at "
-        f"max_tokens{limits_text}: they agree, and score, only that far.",
+        f"{limit_text if limits else 'a limit of tokens'}: they agree, and score, only that far.",
         cut / trials >= 0.05,
+    )
+
+
+def unknown_finish_reasons(report: ReportData) -> Iterator[Caveat]:
+    """Answers that ended with a finish_reason whose meaning is not known."""
+    counts: dict[str, int] = {}
+    for row in report[SETTINGS]:
+        for name, count in row.unknown_finish_reasons.items():
+            counts[name] = counts.get(name, 0) + count
+    if not counts:
+        return
+    names = sorted(counts, key=lambda name: (-counts[name], name))
+    total, trials = sum(counts.values()), sum(row.trials for row in report[SETTINGS])
+    yield Caveat(
+        f"{total:,} of {trials:,} answers ended with a finish_reason that is not known here "
+        f"({join_names([f'“{name[:40]}”' for name in names], 3)}): they count as whole answers, "
+        "and may be cut.",
+        total / trials >= 0.05,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from evalharness.pricing.cost_formula import USAGE_CONTRADICTS
 from evalharness.process.text import plural
 from evalharness.report.build.load_data import LoadData
 from evalharness.report.section import ReportData
@@ -13,11 +14,16 @@ from evalharness.report.sections.money.section import PRICES
 from evalharness.report.sections.provenance import PROVENANCE, Session
 from evalharness.report.sections.run import RunFacts
 from evalharness.report.sections.settings.section import SETTINGS
+from evalharness.report.words.cost_origin import BILLED
 from evalharness.report.words.format_numbers import add_dollars, dollars, duration, percent, seconds
+from evalharness.report.words.names import join_names
+from evalharness.report.words.sanitize import one_line
+from evalharness.report.words.unknown_cost_text import add_reasons, usage_contradicts_text
 
 SATURATED = 0.9  # of one core, because one thread handles all requests
 MIN_SESSION_S = 2.0  # shorter sessions are mostly start-up
 # A lag of the event loop up to this, or up to this share of a latency, is not worth a caveat.
+_ERROR_CHARS = 120  # of a server's words
 _LATE_S = 0.005
 _LATE_SHARE = 0.05
 _MIN_PROBES = 50  # a second of them; fewer give no 99th percentile
@@ -49,6 +55,17 @@ def unfinished(run: RunFacts) -> Iterator[Caveat]:
         )
 
 
+def unverified(report: ReportData) -> Iterator[Caveat]:
+    """Providers whose certificates were not checked."""
+    names = report[PROVENANCE].unverified
+    if names:
+        yield Caveat(
+            f"The certificate of {join_names(names, 4)} was not checked (provider.verify=false): "
+            "anybody on the way could have read the requests, the key too, and made the answers.",
+            True,
+        )
+
+
 def load_points(load: LoadData | None) -> Iterator[Caveat]:
     """Load points that are invalid or were cut short."""
     for point in [] if load is None else load.points:
@@ -69,9 +86,12 @@ def errors(report: ReportData) -> Iterator[Caveat]:
         kind = str(row.error_kind or "unknown")
         kinds[kind] = kinds.get(kind, 0) + row.count
     causes = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=_by_count))
+    commonest = max(report[ERRORS], key=lambda row: row.count, default=None)
+    words = "" if commonest is None or commonest.example is None else commonest.example
     yield Caveat(
         f"{failed:,} of {total:,} trials are errors ({percent(failed / total, 1)}: {causes}); "
-        "they are in no agreement and no score.",
+        "they are in no agreement and no score."
+        + (f" The commonest: {one_line(words, _ERROR_CHARS)}" if words else ""),
         failed / total >= 0.01,
     )
 
@@ -116,7 +136,13 @@ def _busy_sessions(sessions: Sequence[Session]) -> Iterator[Caveat]:
 
 def unknown_costs(report: ReportData) -> Iterator[Caveat]:
     """Models without a price, and bills that differ from the cost by the price table."""
-    unknown = any(row.cost_usd.total is None for row in report[SETTINGS])
+    rows = report[SETTINGS]
+    yield from _bills_for_prices(report)
+    contradictory = add_reasons(row.cost_usd.unknown_reasons for row in rows).get(USAGE_CONTRADICTS)
+    if contradictory:
+        text = usage_contradicts_text(contradictory)
+        yield Caveat(f"{text[0].upper()}{text[1:]}.", True)
+    unknown = any(row.cost_usd.total is None for row in rows)
     for entry in report[PRICES].unpriced if unknown else []:
         names = [name for name in (entry.model, entry.provider) if name is not None]
         model = " of ".join(names) or "a model without a name"
@@ -133,4 +159,17 @@ def unknown_costs(report: ReportData) -> Iterator[Caveat]:
             f"The provider billed {dollars(billed)} where the price table comes to "
             f"{dollars(billed + gap)}{where}: check the table.",
             True,
+        )
+
+
+def _bills_for_prices(report: ReportData) -> Iterator[Caveat]:
+    """Costs that are the provider's bill, because no price is known."""
+    rows = report[SETTINGS]
+    billed = [row for row in rows if row.cost_usd.from_bill]
+    if billed:
+        where = "" if len(billed) == len(rows) else f" in {len(billed)} of {len(rows)} settings"
+        yield Caveat(
+            f"No price is known{where}: cost there is what the provider billed, marked "
+            f"\u201c{BILLED}\u201d.",
+            False,
         )

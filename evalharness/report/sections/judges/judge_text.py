@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evalharness.report.sections.judges.judging_summary import JudgingSummary
 from evalharness.report.sections.judges.preference import Preference
+from evalharness.report.words.cost_origin import cost_mark, with_mark
 from evalharness.report.words.format_numbers import dollars
 from evalharness.report.words.unknown_cost_text import unknown_cost_text, unknown_reasons_text
 
@@ -30,7 +31,7 @@ def judge_lines(summary: JudgingSummary) -> list[str]:
         lines.append(f"  cost of judging unknown ({why})")
     else:
         known = f"; {unknown_cost_text(cost.unknown_reasons)}" if cost.unknown_reasons else ""
-        usd = dollars(cost.total)
+        usd = with_mark(dollars(cost.total), cost_mark(cost.from_bill, cost.n))
         lines.append(f"  judging cost {usd}, not part of the run's cost{known}")
     if cost.billed_total is not None:
         lines.append(f"  the provider says it billed {dollars(cost.billed_total)} for it")

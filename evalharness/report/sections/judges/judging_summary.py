@@ -16,7 +16,7 @@ from evalharness.analysis.data.frame_builder import build_frame
 from evalharness.columnar.record_store import RecordStore
 from evalharness.columnar.row_store import DictionaryEncoder
 from evalharness.judging import Judging, judging_names, open_judging
-from evalharness.pricing import PriceBook
+from evalharness.pricing.book import provider_prices
 from evalharness.pricing.cost_columns import cost_columns
 from evalharness.report.sections.judges.preference import Preference, measure_preference
 from evalharness.report.words.format_numbers import add_dollars
@@ -47,7 +47,8 @@ class JudgingCost(msgspec.Struct, frozen=True, kw_only=True):
     """The cost of all replies of a judging, those to earlier rubrics too, in US dollars.
 
     Attributes:
-        total: by the price table; null when that of no reply is known.
+        total: by the price table, else as billed; null when that of no reply is known.
+        from_bill: replies without a price whose cost is the provider's bill.
         n: replies with a known cost.
         unknown_reasons: replies of unknown cost, by reason (``no_price``, ``count_missing``,
             ``usage_contradicts``).
@@ -57,6 +58,7 @@ class JudgingCost(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     total: Decimal | None = None
+    from_bill: int = 0
     n: int = 0
     unknown_reasons: dict[str, int] = {}
     billed_total: Decimal | None = None
@@ -160,9 +162,7 @@ def _agreement(judging: Judging) -> JudgeAgreement:
 
 
 def _cost(judging: Judging) -> JudgingCost:
-    source = judging.config.provider.profile.price_source
-    aliases = {judging.config.provider.name: source} if source else {}
-    book = PriceBook.read(overrides=judging.config.pricing, aliases=aliases)
+    book = provider_prices(judging.config.provider, judging.config.pricing)
     records = judging.run.table("records", [*COLUMNS, "provider", "model"])
     if not len(records):
         return JudgingCost()
@@ -171,6 +171,7 @@ def _cost(judging: Judging) -> JudgingCost:
     bills = [part.billed_total_usd for part in parts if part.billed_total_usd is not None]
     return JudgingCost(
         total=add_dollars(totals) if totals else None,
+        from_bill=sum(part.from_bill for part in parts),
         n=sum(part.known for part in parts),
         billed_total=add_dollars(bills) if bills else None,
         unknown_reasons=add_reasons(part.unknown_reasons for part in parts),

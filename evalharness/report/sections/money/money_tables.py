@@ -8,9 +8,15 @@ from typing import NamedTuple
 import msgspec
 
 from evalharness.analysis.cost.cost_figures import CostFigures
-from evalharness.analysis.cost.cost_tables import ModelMoney, PromptMoney, TagMoney
+from evalharness.analysis.cost.cost_tables import (
+    ModelMoney,
+    PromptMoney,
+    SettingProjection,
+    TagMoney,
+)
 from evalharness.analysis.cost.usage import TOKENS
 from evalharness.report.build.money import Money, Projection
+from evalharness.report.words.cost_origin import cost_mark, with_mark
 from evalharness.report.words.format_numbers import DASH, count_text, dollars, percent
 from evalharness.report.words.plain_table import PlainTable
 
@@ -95,9 +101,9 @@ def _columns() -> list[_Column]:
     return [
         _Column(_PRICED, lambda row: f"{row.known:,}/{row.trials:,}"),
         _Column("mean tokens in/\ncached/out/reas.", _tokens),
-        _Column("total", lambda row: dollars(row.total_usd)),
+        _Column("total", lambda row: with_mark(dollars(row.total_usd), _mark(row))),
         _Column("estimated\nbeside", lambda row: dollars(row.estimate_usd), brief=False),
-        _Column("mean", lambda row: dollars(row.mean_usd), brief=False),
+        _Column("mean", lambda row: with_mark(dollars(row.mean_usd), _mark(row)), brief=False),
         _Column("1,000 requests\n[95 % CI]", _per_1k),
         _Column("a correct\nanswer", lambda row: dollars(row.per_correct_usd)),
         _Column("correct in\nall repeats", lambda row: dollars(row.per_reliably_correct_usd)),
@@ -105,6 +111,10 @@ def _columns() -> list[_Column]:
         _Column("saved by\ncache", lambda row: dollars(row.cache.saved_usd), brief=False),
         *(_tokens_in_all(name) for name in TOKENS),
     ]
+
+
+def _mark(row: CostFigures | SettingProjection) -> str:
+    return cost_mark(row.from_bill, row.known)
 
 
 def _tokens(row: CostFigures) -> str:
@@ -119,7 +129,7 @@ def _tokens_in_all(name: str) -> _Column:
 
 def _per_1k(row: CostFigures) -> str:
     ends = None if row.ci95 is None else [1000 * end for end in row.ci95]
-    return _with_interval(row.per_1k_requests, ends)
+    return with_mark(_with_interval(row.per_1k_requests, ends), _mark(row))
 
 
 def _projection_table(projection: Projection, max_rows: int) -> PlainTable:
@@ -131,7 +141,7 @@ def _projection_table(projection: Projection, max_rows: int) -> PlainTable:
         [
             [
                 row.label,
-                _with_interval(row.usd, row.ci95),
+                with_mark(_with_interval(row.usd, row.ci95), _mark(row)),
                 count_text(row.prompt_tokens),
                 count_text(row.completion_tokens),
             ]

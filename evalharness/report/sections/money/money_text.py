@@ -10,11 +10,13 @@ from evalharness.analysis.cost.cost_tables import SettingMoney
 from evalharness.analysis.cost.wasted_spend import AttemptSpending
 from evalharness.analysis.frontier import Frontier
 from evalharness.pricing.bill_difference import REASON_UNKNOWN
+from evalharness.pricing.cost_formula import USAGE_CONTRADICTS
 from evalharness.process.text import plural
 from evalharness.report.build.money import Money, PricesUsed
 from evalharness.report.sections.money.price_text import missing_price_line, price_line
+from evalharness.report.words.cost_origin import cost_mark
 from evalharness.report.words.format_numbers import add_dollars, dollars, percent
-from evalharness.report.words.unknown_cost_text import unknown_cost_text
+from evalharness.report.words.unknown_cost_text import unknown_cost_text, usage_contradicts_text
 
 _MAX_NAMES = 8  # labels in a sentence
 _NAMES = {"cost_usd": "cost", "score": "score", "agreement": "agreement"}
@@ -24,12 +26,13 @@ def money_lines(money: Money, prices: PricesUsed) -> list[str]:
     """Sentences on what the run cost; none where everything is free."""
     lines = [
         *_total_lines(money.total),
+        *_usage_lines(money.total, prices),
         *_wasted_lines(money.attempts),
         *_bill_lines(money.billed),
     ]
     if money.total.total_usd:
         lines += _cheapest_answer_lines(money.settings)
-        lines += _frontier_lines(money.frontier)
+        lines += _frontier_lines(money.frontier, money.total)
         lines += _cache_lines(money.total.cache)
     lines += [price_line(entry) for entry in prices.used if not entry.free]
     lines += [missing_price_line(entry) for entry in prices.unpriced if entry.model is not None]
@@ -43,6 +46,9 @@ def _total_lines(total: CostFigures) -> list[str]:
     if total.known:
         known = plural(total.known, "record")
         parts.append(f"{dollars(total.total_usd)} for {known} of known cost")
+    if total.from_bill:
+        some = "" if total.from_bill == total.known else f" of {total.from_bill:,} of these"
+        parts.append(f"the cost{some} is what the provider billed, because no price is known")
     if total.unknown:
         parts.append(unknown_cost_text(total.unknown_reasons))
     if total.estimated:
@@ -51,6 +57,22 @@ def _total_lines(total: CostFigures) -> list[str]:
             f"{total.estimated:,} of these"
         )
     return ["; ".join(parts)]
+
+
+def _usage_lines(total: CostFigures, prices: PricesUsed) -> list[str]:
+    """Usage whose counts do not add up to its own total, and what was made of it."""
+    lines: list[str] = []
+    by_rule = sum(row.by_usage_rule for row in prices.settings.values())
+    if by_rule:
+        rules = dict.fromkeys(entry.usage_rule for entry in prices.used if entry.usage_rule)
+        lines.append(
+            f"usage of {plural(by_rule, 'record')} has more in its total than prompt and "
+            f"completion tokens; billed by the total (usage_rule: {', '.join(rules)})"
+        )
+    contradictory = total.unknown_reasons.get(USAGE_CONTRADICTS)
+    if contradictory:
+        lines.append(usage_contradicts_text(contradictory))
+    return lines
 
 
 def _wasted_lines(attempts: AttemptSpending | None) -> list[str]:
@@ -111,10 +133,12 @@ def _cheapest_answer_lines(settings: Sequence[SettingMoney]) -> list[str]:
     return lines
 
 
-def _frontier_lines(frontier: Frontier | None) -> list[str]:
+def _frontier_lines(frontier: Frontier | None, total: CostFigures) -> list[str]:
     if frontier is None:
         return []
-    by = ", ".join(_NAMES[name] for name in frontier.by)
+    mark = cost_mark(total.from_bill, total.known)
+    names = _NAMES | ({"cost_usd": f"cost ({mark})"} if mark else {})
+    by = ", ".join(names[name] for name in frontier.by)
     shown = "; ".join(frontier.unbeaten[:_MAX_NAMES])
     more = len(frontier.unbeaten) - _MAX_NAMES
     return [f"beaten by no other on {by}: {shown}{f' and {more} more' if more > 0 else ''}"]

@@ -9,8 +9,8 @@ from evalharness.report.build.money import PriceEntry, UnpricedModel
 def price_line(entry: PriceEntry) -> str:
     """One price with its table, date and source."""
     rates = entry.price_usd_per_mtok
-    named = ((rates.prompt, "in"), (rates.cached, "cached"), (rates.completion, "out"),
-             (rates.reasoning, "reasoning"))  # fmt: skip
+    named = ((rates.prompt, "in"), (rates.cached, "cached"), (rates.cache_write, "cache writes"),
+             (rates.completion, "out"), (rates.reasoning, "reasoning"))  # fmt: skip
     shown = ", ".join(f"{usd_text(usd)} {text}" for usd, text in named if usd is not None)
     fee = f", {usd_text(entry.per_request_usd)} a request" if entry.per_request_usd else ""
     tiers = " and ".join(f"{tokens:,}" for tokens in entry.tiers_above_prompt_tokens)

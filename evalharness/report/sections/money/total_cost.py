@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from evalharness.analysis.summary import SettingSummary
 from evalharness.process.text import plural
 from evalharness.report.build.money import PricesUsed
+from evalharness.report.words.cost_origin import mark_of_all, with_mark
 from evalharness.report.words.format_numbers import add_dollars, dollars
 from evalharness.report.words.unknown_cost_text import add_reasons, unknown_reasons_text
 
@@ -18,10 +19,11 @@ def total_cost_text(settings: Sequence[SettingSummary], prices: PricesUsed) -> s
         return f"unknown ({_unknown_reasons(settings)})"
     computed = add_dollars(known)
     billed = add_dollars(row.cost_usd.billed_total for row in settings)
-    total = dollars(computed)
-    if billed and 100 * abs(billed - computed) > billed:
+    mark = mark_of_all((row.cost_usd.from_bill, row.cost_usd.n) for row in settings)
+    total = with_mark(dollars(computed), mark)
+    if not mark and billed and 100 * abs(billed - computed) > billed:
         total += f" by the price table, {dollars(billed)} billed"
-    elif computed == 0 and all(entry.free for entry in prices.used):
+    elif not mark and computed == 0 and all(entry.free for entry in prices.used):
         total += " (free)"
     unknown = [row for row in settings if row.cost_usd.total is None]
     if not unknown:

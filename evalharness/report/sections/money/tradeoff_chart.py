@@ -13,6 +13,7 @@ from evalharness.process.text import plural
 from evalharness.report.html import palette
 from evalharness.report.html.charts import chart_parts
 from evalharness.report.html.charts.chart_parts import Chart, Spec
+from evalharness.report.words.cost_origin import mark_of_all
 from evalharness.report.words.format_numbers import time_unit
 from evalharness.report.words.sanitize import one_line
 
@@ -78,7 +79,8 @@ def tradeoff_charts(
     points = _points(rows, has_costs, scored)
     if len(points) < _MIN_POINTS:
         return []
-    x_title = "US dollars per 1,000 requests"
+    mark = mark_of_all((row.cost_usd.from_bill, row.cost_usd.n) for row in settings)
+    x_title = f"US dollars per 1,000 requests{f' ({mark})' if mark else ''}"
     if not has_costs:
         unit, scale = time_unit(max(point.x for point in points))
         x_title = f"mean latency ({unit})"

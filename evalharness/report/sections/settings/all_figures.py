@@ -22,6 +22,7 @@ from evalharness.report.sections.settings.number_format import (
     TIME,
     TWO_DIGITS,
 )
+from evalharness.report.words.cost_origin import cost_mark
 from evalharness.report.words.format_numbers import percentile_interval
 
 
@@ -246,8 +247,9 @@ def _total_tokens(kind: str) -> Callable[[SettingSummary], float | None]:
 def _costs() -> list[Figure]:
     return [
         Figure(
-            group="Cost", heading="total", help="of all requests with a known price",
-            value=lambda row: _float(row.cost_usd.total), format=DOLLARS,
+            group="Cost", heading="total",
+            help="of all requests of known cost; “billed” where no price is known and the bill is",
+            value=lambda row: _float(row.cost_usd.total), format=DOLLARS, mark=_cost_mark,
             # No column of zeros: the answer to "Cheapest" says that all is free.
             console=ConsoleColumn(
                 heading="cost $",
@@ -257,13 +259,17 @@ def _costs() -> list[Figure]:
         Figure(
             group="Cost", heading="per 1,000", help="1,000 × the mean request",
             value=lambda row: row.cost_usd.per_1k_requests, format=DOLLARS, leaders="cost_usd",
-            markdown="USD / 1,000",
+            mark=_cost_mark, markdown="USD / 1,000",
         ),
         Figure(
             group="Cost", heading="billed", help="what the provider says it billed",
             value=lambda row: _float(row.cost_usd.billed_total), format=DOLLARS,
         ),
     ]  # fmt: skip
+
+
+def _cost_mark(row: SettingSummary) -> str:
+    return cost_mark(row.cost_usd.from_bill, row.cost_usd.n)
 
 
 def _float(amount: Decimal | None) -> float | None:

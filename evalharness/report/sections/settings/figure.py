@@ -8,6 +8,7 @@ import msgspec
 
 from evalharness.analysis.summary import SettingSummary
 from evalharness.report.sections.settings.number_format import NumberFormat
+from evalharness.report.words.cost_origin import with_mark
 from evalharness.report.words.format_numbers import DASH
 
 
@@ -38,6 +39,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         format: how it is written.
         interval: reads ``[low, high]`` of the value.
         detail: further small print on the page.
+        mark: a word that belongs to the value, wherever it is shown.
         leaders: the metric whose leading settings are marked; empty marks none.
         show_if: it is left out where this holds for no setting. By default page and Markdown
             leave it out where no setting has a value, and a terminal shows dashes.
@@ -53,6 +55,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     format: NumberFormat
     interval: Callable[[SettingSummary], Sequence[float] | None] = lambda _: None
     detail: Callable[[SettingSummary], str] = lambda _: ""
+    mark: Callable[[SettingSummary], str] = lambda _: ""
     leaders: str = ""
     show_if: Callable[[SettingSummary], bool] | None = None
     markdown: str = ""
@@ -62,7 +65,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     def page_text(self, row: SettingSummary) -> str:
         """Its value on the page and in Markdown."""
         value = self.value(row)
-        return DASH if value is None else self.format.page(value)
+        return DASH if value is None else with_mark(self.format.page(value), self.mark(row))
 
     def page_detail(self, row: SettingSummary) -> str:
         """The small print below it."""
@@ -71,7 +74,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     def console_text(self, row: SettingSummary, factor: float = 1.0) -> str:
         """Its value on a terminal, in a unit that is ``factor`` times smaller."""
         value = self.value(row)
-        return DASH if value is None else self.format.console(factor * value)
+        if value is None:
+            return DASH
+        return with_mark(self.format.console(factor * value), self.mark(row))
 
     def is_on_page(self, rows: Sequence[SettingSummary]) -> bool:
         """Whether page and Markdown have a column for it."""

@@ -67,6 +67,7 @@ def test_a_saturated_client_is_a_serious_caveat(data: Row) -> None:
     ("change", "words"),
     [
         (lambda d: d["run"].update(status="interrupted", planned=2000), "is interrupted"),
+        (lambda d: d["provenance"].update(unverified=["vllm"]), "certificate of vllm was not"),
         (lambda d: d["run"].update(attempts_in_doubt=3), "3 attempts in doubt"),
         (lambda d: d["run"].update(damaged_journal_entries=2), "could not be read: 2"),
         (lambda d: d["settings"][0]["status"].update(error=5), "5 of 960 trials are errors"),
@@ -76,6 +77,11 @@ def test_a_saturated_client_is_a_serious_caveat(data: Row) -> None:
         ),
         (lambda d: d["settings"][0].update(unparsed={"n": 60, "share": 0.5}), "No answer could be"),
         (lambda d: d["settings"][0].update(response_models={"a": 1, "b": 2}), "served by 2 models"),
+        (
+            lambda d: d["settings"][0].update(unknown_finish_reasons={"weary": 3, "bored": 7}),
+            "10 of 960 answers ended with a finish_reason that is not known here (“bored” and "
+            "“weary”)",
+        ),
         (
             lambda d: d["settings"][0].update(system_fingerprints={"a": 1, "b": 2}),
             "backend changed",
