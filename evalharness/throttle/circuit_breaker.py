@@ -135,6 +135,8 @@ class AccountBreaker:
     def fatal_reason(self, reply: Reply, now: float, sent_at: float | None) -> str | None:
         """Why this refusal means the account, in a few words; None where it does not."""
         kind = reply.error_kind
+        if kind is ErrorKind.CONTENT_FILTER:
+            return None  # about one prompt, whatever words it has
         if kind is ErrorKind.UNAUTHORIZED:
             return self._refused_key()
         if kind is ErrorKind.OUT_OF_CREDIT or reply.http_status == 402:
@@ -182,7 +184,8 @@ class RepeatedErrorBreaker:
     """Detects that the first twenty results of an endpoint are all the same permanent error.
 
     Then the requests are wrong (a model's name, a parameter), and all others would fail alike. One
-    result of another kind disables it for good.
+    result of another kind disables it for good. A filter's no is about one prompt: it counts
+    neither way.
     """
 
     RESULTS = 20
@@ -206,7 +209,7 @@ class RepeatedErrorBreaker:
 
     def record_result(self, reply: Reply) -> bool:
         """Count one trial's final reply; whether it completes the first twenty of one error."""
-        if self._varied:
+        if self._varied or reply.error_kind is ErrorKind.CONTENT_FILTER:
             return False
         error = (reply.error_kind, reply.http_status, reply.error_code)
         permanent = reply.outcome is not Outcome.DELIVERED and reply.error_kind in self.PERMANENT

@@ -35,6 +35,7 @@ _NEUTRAL = frozenset(
         ErrorKind.OUT_OF_CREDIT,
         ErrorKind.FORBIDDEN,
         ErrorKind.NOT_FOUND,
+        ErrorKind.CONTENT_FILTER,
         ErrorKind.REDIRECT,
         ErrorKind.HTTP_OTHER,
         ErrorKind.TOO_LARGE,

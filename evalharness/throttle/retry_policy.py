@@ -279,13 +279,16 @@ class RetryPolicy:
 def requested_wait_s(reply: Reply, now_ns: int) -> float | None:
     """Seconds for which a refusal asks every sender to wait; None where it asks nothing.
 
+    Of what its headers and its body ask, the longer.
+
     Args:
         reply: what came.
         now_ns: wall clock when it came, nanoseconds since the Unix epoch.
     """
     if reply.outcome is Outcome.DELIVERED or rule_of(reply) not in _STATED_PAUSE:
         return None
-    return parse_retry_after(reply.headers, now_ns)
+    waits = (parse_retry_after(reply.headers, now_ns), reply.retry_after_s)
+    return max((wait for wait in waits if wait is not None), default=None)
 
 
 def _final(case: _Case) -> Decision:

@@ -11,7 +11,7 @@ class Rule(StrEnum):
     """A row of the retry table."""
 
     NOT_SENT = "not_sent"  # backoff, budget
-    UNAVAILABLE = "unavailable"  # 503, 529, 408, 425: backoff, budget
+    UNAVAILABLE = "unavailable"  # 503, 529, 408, 425, 498: backoff, budget
     SERVER_ERROR = "server_error"  # 500, 502, 504, 52x: at most 2 retries
     CONFLICT = "conflict"  # 409: at most 2 retries
     IN_DOUBT = "in_doubt"  # at most limits.in_doubt_retries
@@ -35,6 +35,7 @@ RULES: dict[ErrorKind, Rule] = {
     ErrorKind.OUT_OF_CREDIT: Rule.PERMANENT,  # the account breaker decides first
     ErrorKind.FORBIDDEN: Rule.PERMANENT,
     ErrorKind.NOT_FOUND: Rule.PERMANENT,
+    ErrorKind.CONTENT_FILTER: Rule.PERMANENT,
     ErrorKind.CONFLICT: Rule.CONFLICT,
     ErrorKind.RATE_LIMITED: Rule.RATE_LIMITED,
     ErrorKind.QUOTA: Rule.QUOTA,
@@ -63,7 +64,7 @@ def rule_of(reply: Reply) -> Rule:
     if rule is Rule.IN_DOUBT and reply.outcome is Outcome.NOT_SENT:
         return Rule.NOT_SENT
     if kind is ErrorKind.HTTP_OTHER and reply.http_status is not None:
-        if reply.http_status in (408, 425, 503, 529):
+        if reply.http_status in (408, 425, 498, 503, 529):
             return Rule.UNAVAILABLE
         if reply.http_status >= 500:
             return Rule.SERVER_ERROR

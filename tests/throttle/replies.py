@@ -18,6 +18,7 @@ HTTP_STATUS = {
     ErrorKind.OUT_OF_CREDIT: 402,
     ErrorKind.FORBIDDEN: 403,
     ErrorKind.NOT_FOUND: 404,
+    ErrorKind.CONTENT_FILTER: 400,
     ErrorKind.CONFLICT: 409,
     ErrorKind.RATE_LIMITED: 429,
     ErrorKind.QUOTA: 429,

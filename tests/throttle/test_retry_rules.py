@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from evalharness.config.models import LimitsConfig, Profile
 from evalharness.errors import AccountError, ConfigError
 from evalharness.records import ErrorKind, Outcome, Reply, Status
-from evalharness.throttle.retry_policy import Action, RetryPolicy
+from evalharness.throttle.retry_policy import Action, RetryPolicy, requested_wait_s
 from evalharness.throttle.retry_rules import RULES
 from tests.throttle.manual_clock import ManualClock
 from tests.throttle.replies import delivered, failed
@@ -50,6 +51,7 @@ TABLE: dict[ErrorKind, Row] = {
     ErrorKind.BAD_REQUEST: Row(F),
     ErrorKind.FORBIDDEN: Row(F),
     ErrorKind.NOT_FOUND: Row(F),
+    ErrorKind.CONTENT_FILTER: Row(F),
     ErrorKind.HTTP_OTHER: Row(F),
     # in doubt
     ErrorKind.SERVER_ERROR: Row(R, 2, in_doubt=True),
@@ -225,6 +227,34 @@ def test_a_quota_waits_a_minute_at_least():
     assert (decision.pause_endpoint_s or 0) >= 60
     decision = policy().decide(failed(ErrorKind.QUOTA, retry_after="5"), 1, 0)
     assert (decision.pause_endpoint_s or 0) >= 60
+
+
+def test_the_wait_in_a_body_is_kept_like_one_in_a_header():
+    """RetryInfo pauses the endpoint; of a header and a body the longer counts."""
+    stated = msgspec.structs.replace(failed(ErrorKind.RATE_LIMITED), retry_after_s=40.5)
+    decision = policy().decide(stated, 1, 0)
+    assert (decision.wait_s, decision.pause_endpoint_s) == (40.5, 40.5)
+    for header, wait in (("50", 50.0), ("3", 40.5)):
+        both = msgspec.structs.replace(stated, headers={"retry-after": header})
+        assert requested_wait_s(both, 0) == wait
+    answer = msgspec.structs.replace(delivered(), retry_after_s=40.5)
+    assert requested_wait_s(answer, 0) is None
+
+
+def test_what_a_filter_refuses_is_not_the_same_error_twenty_times():
+    """Refusals by a filter count neither way: they stop nothing, and hide no wrong request."""
+    decider = policy(profile=Profile(fatal_codes=["credits"]))
+    refused = msgspec.structs.replace(
+        delivered(Status.REFUSED),
+        http_status=403,
+        error_kind=ErrorKind.CONTENT_FILTER,
+        error_message="flagged; no credits were charged",
+    )
+    for _ in range(60):
+        assert decider.decide(refused, 1, 0).action is F
+    wrong = failed(ErrorKind.NOT_FOUND)
+    actions = [decider.decide(wrong, 1, 0).action for _ in range(20)]
+    assert actions == [F] * 19 + [CONFIG]
 
 
 def test_a_redirect_shows_where_it_wanted_to_go():
