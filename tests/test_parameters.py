@@ -10,7 +10,14 @@ from evalharness.chat_api.params import check_params
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
 from evalharness.importing.columns import ColumnReaders
-from evalharness.parameters import KNOWN_PARAMS, PARAMETERS, Parameter, markdown
+from evalharness.parameters import (
+    KNOWN_PARAMS,
+    PARAMETERS,
+    Parameter,
+    markdown,
+    merge_params,
+    output_limit,
+)
 from evalharness.planning.setting_labels import label_settings
 from evalharness.planning.sweep import expand_sweep
 from evalharness.schema import RECORDS
@@ -18,12 +25,14 @@ from evalharness.store.parts.setting_columns import SentParams
 from tests.planning.test_sweep import config
 
 SIMPLE = [p for p in PARAMETERS if p.form != "json"]
-NUMERIC = [p for p in SIMPLE if p.form != "boolean"]
+NUMERIC = [p for p in SIMPLE if p.form in ("integer", "number")]
 
 
 def valid(parameter: Parameter) -> Any:
     if parameter.form == "boolean":
         return True
+    if parameter.form == "text":
+        return "low"
     low, high = parameter.range
     return int(low if low is not None else high if high is not None else 7)
 
@@ -39,7 +48,7 @@ def test_a_row_is_a_checked_parameter(parameter: Parameter) -> None:
     needs = {"logprobs": True} if parameter.name == "top_logprobs" else {}
     assert check_params({**needs, parameter.name: value}, Profile())[parameter.name] == value
     with pytest.raises(ConfigError, match=rf"params\.{parameter.name}"):
-        check_params({parameter.name: "text"}, Profile())
+        check_params({parameter.name: 1 if parameter.form == "text" else "text"}, Profile())
 
 
 @pytest.mark.parametrize("parameter", NUMERIC, ids=name)
@@ -60,9 +69,10 @@ def test_a_row_is_an_axis_a_label_a_column_and_an_import(parameter: Parameter) -
     labels = [setting.label for setting in label_settings(settings)]
     assert labels[0] == f"{parameter.label or parameter.name}=none"
     columns = {column.name for column in RECORDS}
-    assert (parameter.name in columns) == parameter.column
+    # A parameter may share its name with a column of the response.
+    assert (parameter.name in columns) == (parameter.column or parameter.name == "service_tier")
     assert (parameter.name in SentParams.__struct_fields__) == parameter.column
-    assert parameter.name in ColumnReaders().params
+    assert (parameter.name in ColumnReaders().params) == parameter.in_imports
     assert parameter.name in KNOWN_PARAMS
     assert f"| `{parameter.name}` |" in markdown()
 
@@ -76,3 +86,29 @@ def test_a_range_of_whole_numbers_is_sampled_in_whole_numbers(parameter: Paramet
     identities = {"local": "local:1", "other": "https://other"}
     for setting in expand_sweep(config(sweep=sweep, params=needs), identities):
         assert isinstance(setting.params[parameter.name], int)
+
+
+@pytest.mark.parametrize(
+    ("params", "limit"),
+    [
+        ({}, None),
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 7}, 7),
+        ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
+        ({"max_tokens": 9, "max_completion_tokens": 7}, 9),
+        ({"extra": {"max_completion_tokens": 7}}, 7),
+        ({"max_completion_tokens": None}, None),
+    ],
+)
+def test_either_limit_bounds_an_answer(params: dict[str, Any], limit: int | None) -> None:
+    """Of two limits a server may know only one, so the larger one is the bound."""
+    assert output_limit(params) == limit
+
+
+def test_a_prompt_may_take_a_limit_away_or_add_one() -> None:
+    """A prompt's null removes a parameter, and its `extra` is merged key by key."""
+    base = {"max_tokens": 5, "extra": {"max_completion_tokens": 7, "a": 1}}
+    assert merge_params(base, {"max_tokens": None})["extra"] == base["extra"]
+    merged = merge_params(base, {"max_tokens": None, "extra": {"max_completion_tokens": None}})
+    assert output_limit(merged) is None
+    assert output_limit(merge_params(base, {"extra": {"b": 2}})) == 7

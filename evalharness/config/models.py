@@ -9,23 +9,65 @@ everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from evalharness.config.benchmark import LoadConfig as LoadConfig
+from evalharness.config.benchmark import SearchConfig as SearchConfig
+from evalharness.config.benchmark import SloConfig as SloConfig
+from evalharness.config.number_types import Count, NonNegative, Positive
 from evalharness.config.validation import convert, suggest_name
-from evalharness.parameters import RANGED, Parameter, Range
+from evalharness.parameters import BY_NAME, RANGED, Parameter, Range
 
-Positive = Annotated[float, Meta(gt=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
 RunName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+# How the counts of a usage include each other: see evalharness/pricing/usage_rules.py.
+UsageRule = Literal[
+    "reasoning_outside", "cache_outside", "reasoning_and_cache_outside", "completion_is_rest"
+]
+# Where a provider says what it billed: see evalharness/chat_api/bill.py.
+BillForm = Literal[
+    "aimlapi", "usage_cost", "usage_cost_ticks", "usage_estimated_cost", "litellm_header"
+]
+_BILL_FORMS: tuple[BillForm, ...] = (
+    "aimlapi", "usage_cost", "usage_cost_ticks", "usage_estimated_cost", "litellm_header"
+)  # fmt: skip
 
 
 class _ConfigPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every part: an unknown key is an error."""
+
+
+#: Types of content parts that are no text.
+MEDIA_PARTS = ("image_url", "input_audio", "file")
+
+
+class ModelRules(_ConfigPart, frozen=True):
+    """What differs for some models of a provider.
+
+    Attributes:
+        match: names of models, with ``*`` for any characters; case does not matter.
+        refuses: as :attr:`Profile.refuses`, added to it.
+        ranges: as :attr:`Profile.ranges`, each in place of the profile's own.
+    """
+
+    match: list[str]
+    refuses: dict[str, str | None] = {}
+    ranges: dict[str, Range] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse what names no parameter."""
+        _check_names(self.refuses, self.ranges)
+
+    def applies_to(self, model: str) -> bool:
+        """Whether a model is one of these."""
+        return any(fnmatchcase(model.lower(), pattern.lower()) for pattern in self.match)
 
 
 class Profile(_ConfigPart, frozen=True):
@@ -35,6 +77,10 @@ class Profile(_ConfigPart, frozen=True):
         ranges: closed ranges by parameter, ``[lowest, highest]``, checked before anything is sent;
             null is no bound on that side. A parameter without one has the range of the table of
             parameters.
+        refuses: parameters that the provider refuses, or ignores where that would mislead; each
+            with the name of the parameter that takes its place (``extra.NAME``: a field of this
+            provider), or null where none does. Such a request is refused before it is sent.
+        models: what differs for some of its models; every entry that matches holds, in order.
         max_stop: how many stop sequences are accepted.
         fatal_codes: error codes or words in an error message that mean the account itself is
             out of money or closed; they stop the run (exit 3).
@@ -43,29 +89,68 @@ class Profile(_ConfigPart, frozen=True):
         failed_calls_billed: whether a failed call may cost money; None is unknown.
         per_second_caps: the provider also enforces its per-minute limits second by second.
         price_source: name of the price table this provider is looked up in, None for its own name.
+        part_tokens: the most prompt tokens that one content part becomes, by its type
+            (``image_url``, ``input_audio``, ``file``); unknown for a type without.
         stream_usage: send ``stream_options.include_usage`` with streamed requests unless set.
+        usage_rule: how the provider's counts are billed where their total says that prompt and
+            completion tokens are not all: ``reasoning_outside`` (the total also holds the reasoning
+            tokens), ``cache_outside`` (the tokens read from and written to a cache),
+            ``reasoning_and_cache_outside``, ``completion_is_rest`` (completion is total less
+            prompt). None: the cost of such a response is unknown.
+        bill: the forms in which the provider says what it billed: ``aimlapi`` (its headers and
+            ``meta.usage``), ``usage_cost`` (a number or an object), ``usage_cost_ticks``
+            (``usage.cost_in_usd_ticks``, 10⁻¹⁰ dollars), ``usage_estimated_cost``,
+            ``litellm_header`` (``x-litellm-response-cost``).
     """
 
     ranges: dict[str, Range] = {}
+    refuses: dict[str, str | None] | None = None
+    models: list[ModelRules] = []
     max_stop: int | None = 4
     fatal_codes: list[str] = []
     quota_is_money: bool = False
     failed_calls_billed: bool | None = None
     per_second_caps: bool = False
     price_source: str | None = None
+    part_tokens: dict[str, Annotated[int, Meta(ge=0)]] = {}
     stream_usage: bool = True
+    usage_rule: UsageRule | None = None
+    bill: tuple[BillForm, ...] = _BILL_FORMS
 
     def __post_init__(self) -> None:
-        """Refuse a range of what is no numeric parameter."""
-        for name in self.ranges:
-            if name not in RANGED:
-                raise ValueError(
-                    f"`ranges`: `{name}` is not a numeric parameter: {suggest_name(name, RANGED)}"
-                )
+        """Refuse what names no parameter, or no type of part."""
+        _check_names(self.refuses or {}, self.ranges)
+        for name in self.part_tokens:
+            if name not in MEDIA_PARTS:
+                raise ValueError(f"`part_tokens`: `{name}` is none of {', '.join(MEDIA_PARTS)}")
+
+    def for_model(self, model: str | None) -> Profile:
+        """The profile as it holds for one model of the provider; None: for every model."""
+        rules = [r for r in self.models if model is not None and r.applies_to(model)]
+        if not rules:
+            return self
+        refuses, ranges = dict(self.refuses or {}), dict(self.ranges)
+        for rule in rules:
+            refuses |= rule.refuses
+            ranges |= rule.ranges
+        return msgspec.structs.replace(self, refuses=refuses, ranges=ranges)
 
     def range_of(self, parameter: Parameter) -> Range:
         """The range of a parameter here: the profile's own, else that of every provider."""
         return self.ranges.get(parameter.name, parameter.range)
+
+
+def _check_names(refuses: Mapping[str, str | None], ranges: Mapping[str, Range]) -> None:
+    for name in ranges:
+        if name not in RANGED:
+            raise ValueError(
+                f"`ranges`: `{name}` is not a numeric parameter: {suggest_name(name, RANGED)}"
+            )
+    for name in (n for pair in refuses.items() for n in pair if n is not None):
+        if name not in BY_NAME and not name.startswith("extra."):
+            raise ValueError(
+                f"`refuses`: `{name}` is not a parameter: {suggest_name(name, BY_NAME)}"
+            )
 
 
 class ProviderConfig(_ConfigPart, frozen=True):
@@ -73,7 +158,19 @@ class ProviderConfig(_ConfigPart, frozen=True):
 
     ``kind`` is ``remote`` (any base URL), ``local`` (llama.cpp in a child process) or ``emulator``
     (the rehearsal server in a child process). ``api_key_env`` is the *name* of the environment
-    variable that holds the key; None sends no key (only allowed on loopback).
+    variable that holds the key; None sends no key.
+
+    Attributes:
+        base_url: what ``/chat/completions`` is appended to; ``{model}`` in it is the model's name.
+        auth: how the key is sent: ``bearer``, ``header:NAME``, or ``none`` where none is needed.
+        headers: further request headers, stored with the results.
+        secret_headers: further ones that are secret: header to *name* of environment variable.
+        query: of every request's address, by name.
+        allow_plain_http: send keys unencrypted to a machine other than this one.
+
+    TLS (docs/tls.md): ``ca_file`` holds certificates to trust beside the system's, ``verify=False``
+    checks neither certificate nor name, ``client_cert`` and ``client_key`` are shown to the server.
+    All are paths of PEM files; None is none.
     """
 
     kind: Literal["remote", "local", "emulator"]
@@ -81,7 +178,15 @@ class ProviderConfig(_ConfigPart, frozen=True):
     model: str
     base_url: str | None = None
     api_key_env: str | None = None
+    auth: str = "bearer"
     headers: dict[str, str] = {}
+    secret_headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    allow_plain_http: bool = False
+    ca_file: str | None = None
+    verify: bool = True
+    client_cert: str | None = None
+    client_key: str | None = None
     profile: Profile = Profile()
     # local only
     model_path: str | None = None
@@ -93,7 +198,10 @@ class ProviderConfig(_ConfigPart, frozen=True):
 
 
 class DatasetConfig(_ConfigPart, frozen=True):
-    """Which prompts; ``template`` is Jinja for the user message, ``system`` a system prompt."""
+    """Which prompts; ``template`` is Jinja for the user message, ``system`` a system prompt.
+
+    ``max_file_mib`` is the most that an image, recording or file of a row may have, in MiB.
+    """
 
     path: str
     limit: Count | None = None
@@ -102,6 +210,7 @@ class DatasetConfig(_ConfigPart, frozen=True):
     where: str | None = None
     template: str | None = None
     system: str | None = None
+    max_file_mib: Positive = 20.0
 
 
 class OrderConfig(_ConfigPart, frozen=True):
@@ -161,82 +270,6 @@ class ExecutionConfig(_ConfigPart, frozen=True):
     address: str | None = None
     journal_dir: str | None = None
     shard_trials: Count | None = None
-
-
-class SloConfig(_ConfigPart, frozen=True):
-    """What a request must meet to count as good; null asks nothing. Seconds, as the user waits.
-
-    ``tpot_s`` is time per output token after the first.
-    """
-
-    ttft_s: Positive | None = None
-    tpot_s: Positive | None = None
-    latency_s: Positive | None = None
-
-
-class SearchConfig(_ConfigPart, frozen=True):
-    """Looking for the highest rate that meets the SLO: doubling, then bisection.
-
-    The first rate is ``load.rate``. ``goodput`` is the share of requests that must meet every
-    limit of ``load.slo``; ``precision`` is the width of the final interval as a share of its upper
-    end; no rate above ``max_rate`` (requests/s) is tried, and at most ``max_points`` of them.
-    """
-
-    goodput: Annotated[float, Meta(gt=0, le=1)] = 0.95
-    precision: Annotated[float, Meta(gt=0, lt=1)] = 0.1
-    max_rate: Positive = 1000.0
-    max_points: Annotated[int, Meta(ge=1, le=64)] = 16
-
-
-class LoadConfig(_ConfigPart, frozen=True):
-    """How requests arrive in a benchmark, when a load point ends, and what makes it invalid.
-
-    Attributes:
-        arrival: ``closed`` keeps ``concurrency`` requests in flight; the others are open loops,
-            which send by schedule whatever comes back: ``constant`` and ``poisson`` at ``rate``,
-            ``gamma`` with ``burstiness``, ``ramp`` from ``start_rate`` to ``rate``, ``replay`` at
-            the seconds in the dataset's ``column``.
-        rate: requests/s of a load point.
-        start_rate: requests/s at the beginning of a ramp.
-        burstiness: shape of the gamma-distributed gaps: 1 is Poisson, below is burstier.
-        column: dataset column with seconds, for ``replay``.
-        speed: how many times faster than recorded a replay runs.
-        concurrency: requests in flight (closed), or the most there may be (open, default 1024).
-        seed: of the random gaps.
-        requests: measured requests of a load point; null is prompts × settings × repeats, or as
-            many as ``duration_s`` holds.
-        duration_s: measured seconds of a load point.
-        warmup_requests, warmup_s: what goes before at the same load; sent, recorded, left out.
-        max_error_share: a load point ends when more of its requests failed (after 20 results).
-        max_behind_s: an open loop ends when a request waited that long for a place in flight.
-        max_attempts: HTTP tries of a request; above 1, retries are counted in the report.
-        slo: what goodput is measured against.
-        max_delay_s: a load point whose requests were sent later than this (99th percentile;
-            the worst below 100 requests) is invalid.
-        min_rate_share: nor may the achieved rate (closed loop: concurrency) be a smaller share of
-            what was asked for.
-        search: look for the highest rate that meets the SLO.
-    """
-
-    arrival: Literal["closed", "constant", "poisson", "gamma", "ramp", "replay"] = "closed"
-    rate: Positive | None = None
-    start_rate: NonNegative | None = None
-    burstiness: Positive = 1.0
-    column: str | None = None
-    speed: Positive = 1.0
-    concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None = None
-    seed: Annotated[int, Meta(ge=0)] = 0
-    requests: Count | None = None
-    duration_s: Positive | None = None
-    warmup_requests: Annotated[int, Meta(ge=0)] = 0
-    warmup_s: NonNegative = 0.0
-    max_error_share: Annotated[float, Meta(ge=0, le=1)] | None = None
-    max_behind_s: Positive = 10.0
-    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 1
-    slo: SloConfig = SloConfig()
-    max_delay_s: Positive = 0.1
-    min_rate_share: Annotated[float, Meta(gt=0, le=1)] = 0.95
-    search: SearchConfig | None = None
 
 
 class RunConfig(_ConfigPart, frozen=True):

@@ -25,8 +25,13 @@ _SECRET_FIELD = re.compile(
     r"|cookie)$",
     re.IGNORECASE,
 )
+_NAMES_VARIABLE = re.compile(r"(?:^|\.)secret_headers\.[^.]+$")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHORTEST_SECRET = 8
-_HINT = "put the key in an environment variable and its name in provider.api_key_env"
+_HINT = (
+    "put the key in an environment variable and its name in provider.api_key_env (or in "
+    "provider.secret_headers.HEADER)"
+)
 _PROMPT_HINT = "take it out, and consider it known to others: make a new key at the provider"
 
 
@@ -49,7 +54,7 @@ def refuse_secrets_in_config(config: Mapping[str, Any]) -> None:
     """
     strings = list(_strings(config, ""))
     for name, value in strings:
-        if name.rpartition(".")[2] == "api_key_env":
+        if name.rpartition(".")[2] == "api_key_env" or _NAMES_VARIABLE.search(name):
             mark_as_secret(value)
     for name, value in strings:
         _check(name, value)
@@ -79,7 +84,10 @@ def refuse_secrets_in_prompts(prompts: Iterable[Prompt], settings: Iterable[Sett
 
 
 def _check(name: str, value: str) -> None:
-    field = _SECRET_FIELD.search(name) and value not in ("", "null", "None")
+    # What stands under `secret_headers` is the name of a variable, whatever the header's name is.
+    names_variable = _NAMES_VARIABLE.search(name) and _VARIABLE.fullmatch(value)
+    named_so = _SECRET_FIELD.search(name) and value not in ("", "null", "None")
+    field = named_so and not names_variable
     if field or _KEY_SHAPE.search(value) or _is_environment_secret(value):
         shown = name if not _KEY_SHAPE.search(name) else "an argument"
         raise ConfigError(f"`{shown}` looks like it holds a key", hint=_HINT)

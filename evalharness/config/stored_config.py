@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from evalharness.config.models import UsageRule
 from evalharness.config.strict_yaml import YamlError, parse_yaml, split_documents
 from evalharness.errors import ConfigError
 
@@ -32,6 +33,13 @@ class StoredConfig(msgspec.Struct):
             for p in self.all_providers()
         }
         return {name: source for name, source in sources.items() if source}
+
+    def usage_rules(self) -> dict[str, UsageRule]:
+        """Map a provider's name to the rule that its usage is read by, where it has one."""
+        rules = {
+            p.get("name", ""): p.get("profile", {}).get("usage_rule") for p in self.all_providers()
+        }
+        return {name: rule for name, rule in rules.items() if rule}
 
 
 def parse_stored_configs(text: str) -> Iterator[StoredConfig]:

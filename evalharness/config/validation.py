@@ -25,6 +25,9 @@ _TYPE_WORDS = {
 }  # fmt: skip
 
 
+_SECRET_KEYS = re.compile(r"secret|api_key")
+
+
 def convert(data: Any, kind: type[T], where: str = "") -> T:
     """Build a struct from plain data, strictly.
 
@@ -45,8 +48,8 @@ def convert(data: Any, kind: type[T], where: str = "") -> T:
 def explain(error: str, data: Any, kind: type[Any], where: str = "") -> ConfigError:
     """A validation error of msgspec in terms of the key as typed and the value given."""
     match = _PATH.search(error)
-    path = match["path"] if match else ""
     problem = _PATH.sub("", error)
+    path = _named_entry(data, match["path"], problem) if match else ""
 
     def key(name: str = "") -> str:
         return ".".join(part for part in (where, path, name) if part)
@@ -63,7 +66,29 @@ def explain(error: str, data: Any, kind: type[Any], where: str = "") -> ConfigEr
         return ConfigError(f"configuration key `{key(own['key'])}`{own['problem']}")
     words = _words(_types_at(kind, path)) if problem.startswith("Invalid enum value") else []
     expected = f"must be {' or '.join(words)}" if words else _in_plain_words(problem)
-    return ConfigError(f"configuration key `{key()}`: {expected}{_value_suffix(data, path)}")
+    shown = _value_suffix(data, path)
+    quoted = re.fullmatch(r", got (-?[\d.]+|True|False)", shown) if "text" in expected else None
+    return ConfigError(
+        f"configuration key `{key()}`: {expected}{shown}",
+        hint=f"in quotes it is a text: {key()}=\"'{quoted[1]}'\"" if quoted else None,
+    )
+
+
+def _named_entry(data: Any, path: str, problem: str) -> str:
+    """The path of the entry that is no text, where msgspec names only the table of texts."""
+    table, ends, _ = path.rpartition("[...]")
+    if not ends or "`str`" not in problem:
+        return path
+    value: Any = data
+    for part in table.split("."):
+        value = _as_table(value).get(part)
+    wrong = [name for name, entry in _as_table(value).items() if not isinstance(entry, str)]
+    return f"{table}.{wrong[0]}" if wrong else path
+
+
+def _as_table(value: Any) -> dict[str, Any]:
+    """The value where it is a table of keys; else an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def suggest_name(name: str, known: Collection[str]) -> str:
@@ -73,8 +98,8 @@ def suggest_name(name: str, known: Collection[str]) -> str:
 
 
 def _value_suffix(data: Any, path: str) -> str:
-    """The value at a path, as the end of a message; empty where there is none."""
-    if not path:
+    """The value at a path, as the end of a message; empty where there is none, or may be secret."""
+    if not path or _SECRET_KEYS.search(path):
         return ""
     value: Any = data
     for part in re.findall(r"[^.\[\]]+", path):
@@ -88,8 +113,11 @@ def _value_suffix(data: Any, path: str) -> str:
 def _types_at(kind: type[Any], path: str) -> list[Any]:
     """What msgspec knows of the types that a key can hold; empty for a key of no part."""
     types: list[Any] = [msgspec.inspect.type_info(kind)]
-    for name in path.split(".") if path else ():
-        types = [field.type for field in _fields(types) if field.encode_name == name]
+    for name in re.findall(r"[^.\[\]]+|\[[^\]]*\]", path):
+        if name.startswith("["):
+            types = [kind.item_type for kind in types if hasattr(kind, "item_type")]
+        else:
+            types = [field.type for field in _fields(types) if field.encode_name == name]
         types += [member for union in types for member in getattr(union, "types", ())]
     return types
 

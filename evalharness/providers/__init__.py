@@ -16,8 +16,9 @@ import msgspec
 from evalharness.config.models import ProviderConfig
 from evalharness.errors import ConfigError
 from evalharness.http.redaction import Secret
-from evalharness.providers import remote
+from evalharness.providers import credentials, remote
 from evalharness.providers.endpoint import Endpoint
+from evalharness.providers.tls import tls_settings
 
 __all__ = ["Endpoint", "check_provider", "open_endpoint", "provider_identity"]
 
@@ -26,6 +27,14 @@ _ONLY_FOR = {
     "base_url": ("remote",),
     "api_key_env": ("remote", "emulator"),
     "headers": ("remote", "emulator"),
+    "auth": ("remote",),
+    "secret_headers": ("remote",),
+    "query": ("remote",),
+    "allow_plain_http": ("remote",),
+    "ca_file": ("remote",),
+    "verify": ("remote",),
+    "client_cert": ("remote",),
+    "client_key": ("remote",),
     "model_path": ("local",),
     "parallel": ("local",),
     "context_tokens": ("local",),
@@ -63,7 +72,7 @@ def provider_identity(config: ProviderConfig) -> str:
         ConfigError: the base URL or the model file cannot be used as written.
     """
     if config.kind == "remote":
-        return remote.normalised_base_url(config)
+        return remote.identity(config)
     if config.kind == "local":
         from evalharness.providers.local import weights
 
@@ -86,7 +95,15 @@ async def open_endpoint(
     """
     check_provider(config)
     if config.kind == "remote":
-        yield _endpoint(config, remote.normalised_base_url(config), key=_key(config))
+        yield _endpoint(
+            config,
+            remote.normalised_base_url(config),
+            key=_key(config),
+            auth=config.auth,
+            secret_headers=credentials.read_secret_headers(config.secret_headers),
+            query=config.query,
+            allow_plain_http=config.allow_plain_http,
+        )
     elif config.kind == "local":
         from evalharness.providers.local.lifecycle import local_server
 
@@ -109,6 +126,7 @@ def _endpoint(config: ProviderConfig, base_url: str, **fields: Any) -> Endpoint:
         base_url=base_url,
         identity=provider_identity(config),
         headers=config.headers,
+        tls=tls_settings(config),
         profile=config.profile,
         **fields,
     )
@@ -133,10 +151,10 @@ def _check_emulator(config: ProviderConfig, *, sends: bool) -> None:
     from evalharness.emulator import EmulatorOptions
 
     EmulatorOptions.from_mapping(config.emulator)
-    remote.check_headers(config.headers)
+    credentials.check_headers(config.headers)
     if sends:
         _key(config)
 
 
 def _key(config: ProviderConfig) -> Secret | None:
-    return None if config.api_key_env is None else remote.read_key(config.api_key_env)
+    return None if config.api_key_env is None else credentials.read_key(config.api_key_env)

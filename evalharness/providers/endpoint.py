@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from evalharness.config.models import Profile
+from evalharness.http.certificates import SYSTEM_TRUST, TlsSettings
 from evalharness.http.redaction import Secret
 
 
@@ -17,7 +18,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         identity: names the endpoint in ids and comparisons: ``local:`` and 16 hex digits of the
             weights' SHA-256, ``emulator``, or the normalised base URL.
         key: the API key, or None when none is sent.
+        auth: how the key is sent: ``bearer``, or ``header:NAME``.
         headers: further request headers.
+        secret_headers: further ones whose values are secret.
+        query: of every request's address.
+        allow_plain_http: whether secrets may be sent unencrypted to another machine.
+        tls: the certificates of its connections.
         profile: ranges, limits and the meaning of errors.
         concurrency_hint: requests it works on at once, or None when unknown; more than that wait
             inside the server.
@@ -27,6 +33,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     identity: str
     key: Secret | None = None
+    auth: str = "bearer"
     headers: dict[str, str] = {}
+    secret_headers: dict[str, Secret] = {}
+    query: dict[str, str] = {}
+    allow_plain_http: bool = False
+    tls: TlsSettings = SYSTEM_TRUST
     profile: Profile = Profile()
     concurrency_hint: int | None = None

@@ -1,28 +1,21 @@
 """Remote endpoints: the checks before anything is sent.
 
-Nothing here sends a request. A key is read from the environment variable that the configuration
-names, and no message ever holds a key, also when somebody has put one where a name belongs.
+Nothing here sends a request. Keys and headers are checked in :mod:`.credentials`.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
-from evalharness.chat_api.log_redaction import redact_in_logs
+from evalharness.chat_api.client import MODEL_IN_PATH
 from evalharness.config.models import ProviderConfig
-from evalharness.errors import ConfigError, ProviderError
-from evalharness.http.loopback import is_loopback
-from evalharness.http.redaction import Secret
-from evalharness.process.environment import mark_as_secret
+from evalharness.errors import ConfigError
+from evalharness.http.loopback import is_loopback, is_this_machine
+from evalharness.http.unix_url import is_unix_url, split_unix_url
+from evalharness.providers.credentials import check_credentials, sends_secrets
+from evalharness.providers.tls import check_tls
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# What may be shown in a message: a name as people write them, which no key looks like.
-_SHOWABLE = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15})*")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-# Headers that carry credentials have one way in: provider.api_key_env.
-_CREDENTIAL_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"}
 _ENDPOINT_PATH = "/chat/completions"
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -35,16 +28,22 @@ def check(config: ProviderConfig, *, sends: bool = True) -> None:
         ProviderError: the key's environment variable is missing or unusable, naming the variable.
     """
     url = normalised_base_url(config)
-    check_headers(config.headers)
-    if config.api_key_env is None:
-        if not is_loopback(urlsplit(url).hostname or ""):
-            raise ConfigError(
-                f"provider.api_key_env is not set, and {url} is not on this machine",
-                hint="provider.api_key_env=NAME, the name of the environment variable with the key",
-            )
-        return
-    if sends:
-        read_key(config.api_key_env)
+    scheme = urlsplit(url).scheme
+    check_credentials(config, sends=sends)
+    check_tls(config, scheme=scheme, sends=sends)
+    keyless = config.auth == "none" or sends_secrets(config) or scheme == "http"
+    if not keyless and not is_this_machine(url):
+        raise ConfigError(
+            f"provider.api_key_env is not set, and {config.base_url} is not on this machine",
+            hint="provider.api_key_env=NAME, the name of the environment variable with the key; "
+            "provider.auth=none where the endpoint needs none",
+        )
+
+
+def identity(config: ProviderConfig) -> str:
+    """Which endpoint this is: its base URL, with the query that its requests have."""
+    query = urlencode(sorted(config.query.items()))
+    return normalised_base_url(config) + (f"?{query}" if query else "")
 
 
 def normalised_base_url(config: ProviderConfig) -> str:
@@ -53,7 +52,8 @@ def normalised_base_url(config: ProviderConfig) -> str:
     It is the identity of the endpoint, so two spellings of one address must not make two.
 
     Raises:
-        ConfigError: it is missing, malformed, holds credentials, or is plain http off this machine.
+        ConfigError: it is missing, malformed, holds credentials, or would carry a key unencrypted
+            to another machine without ``provider.allow_plain_http``.
     """
     text = config.base_url
     if not text or text == "???":
@@ -61,11 +61,16 @@ def normalised_base_url(config: ProviderConfig) -> str:
             f"provider.base_url is missing for provider {config.name!r}",
             hint="provider.base_url=http://127.0.0.1:8000/v1, for instance",
         )
+    if is_unix_url(text):
+        return _normalised_unix_url(text)
     parts, host = _split(text)
-    if parts.scheme == "http" and not is_loopback(host):
+    exposed = sends_secrets(config) and not config.allow_plain_http
+    if parts.scheme == "http" and exposed and not is_loopback(host):
         raise ConfigError(
-            f"provider.base_url: {text!r} is not encrypted; http is for this machine only",
-            hint=f"provider.base_url=https{text[4:]}",
+            f"provider.base_url: {text!r} is not encrypted: everybody on the way to {host} could "
+            "read the key",
+            hint=f"provider.base_url=https{text[4:]}; provider.allow_plain_http=true where the "
+            "network between is trusted; provider.api_key_env=null where no key is needed",
         )
     path = parts.path.rstrip("/")
     if path.endswith(_ENDPOINT_PATH):
@@ -77,6 +82,20 @@ def normalised_base_url(config: ProviderConfig) -> str:
     port = parts.port
     at_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     return f"{parts.scheme}://{shown}{at_port}{path}"
+
+
+def _normalised_unix_url(text: str) -> str:
+    """With a colon behind the socket's path, also where no path of a URL follows."""
+    try:
+        if not text.isascii() or not text.isprintable() or set(text) & set(" ?#"):
+            raise ValueError("holds spaces, a query, a fragment or non-ASCII characters")
+        socket_path, path = split_unix_url(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"provider.base_url: {text!r} {error}",
+            hint="provider.base_url=unix:///run/vllm.sock:/v1, for instance",
+        ) from None
+    return f"unix://{quote(socket_path)}:{path.rstrip('/')}"
 
 
 def _split(text: str) -> tuple[SplitResult, str]:
@@ -104,59 +123,16 @@ def _split(text: str) -> tuple[SplitResult, str]:
             problem = "names no host"
         elif parts.query or parts.fragment or text.endswith(("?", "#")):
             problem = "has a query or fragment"
+    if parts is not None and parts.query:
+        raise ConfigError(
+            # The query is not shown: it may hold a secret.
+            f"provider.base_url: {text.partition('?')[0]!r} has a query or fragment",
+            hint="its parts go into provider.query.NAME=VALUE",
+        )
+    if problem is None and re.search(r"[{}]", text.replace(MODEL_IN_PATH, "")):
+        problem = f"has braces other than {MODEL_IN_PATH}, which stands for the model's name"
     if problem is not None or parts is None or parts.hostname is None:
         raise ConfigError(
             f"provider.base_url: {text!r} {problem}", hint="for instance https://host/v1"
         )
     return parts, parts.hostname
-
-
-def check_headers(headers: dict[str, str]) -> None:
-    """Refuse header names and values no request can carry, and headers that carry credentials.
-
-    Raises:
-        ConfigError: naming the header; its value is never shown.
-    """
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise ConfigError(f"provider.headers: {name!r} is not a header name")
-        if name.lower() in _CREDENTIAL_HEADERS:
-            raise ConfigError(
-                f"provider.headers.{name}: configuration is saved beside the results, so it may "
-                "hold no key",
-                hint="provider.api_key_env=NAME, the name of the environment variable with the key",
-            )
-        if not value.isascii() or not value.isprintable() or value != value.strip():
-            raise ConfigError(
-                f"provider.headers.{name}: the value has characters a header cannot carry"
-            )
-
-
-def read_key(variable: str) -> Secret:
-    """The key from the environment variable of this name.
-
-    Raises:
-        ConfigError: that is no name of a variable (the text is not repeated: it may be a key).
-        ProviderError: the variable is not set, empty, or holds what no header can carry.
-    """
-    mark_as_secret(variable)
-    value = os.environ.get(variable, "").strip() if _VARIABLE.fullmatch(variable) else ""
-    if not value and not _SHOWABLE.fullmatch(variable):
-        raise ConfigError(
-            "provider.api_key_env must be the name of an environment variable, and no variable has "
-            "the name given (it is not shown, since it may be a key)",
-            hint="provider.api_key_env=AIMLAPI_API_KEY, for instance; never the key itself",
-        )
-    if not value:
-        raise ProviderError(
-            f"the environment variable {variable} holds no key",
-            hint=f"export {variable}=… (your key), then run the same command again",
-        )
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise ProviderError(
-            f"the environment variable {variable} holds characters that no key has",
-            hint=f"set {variable} again: a line break or a typographic quote may have slipped in",
-        )
-    secret = Secret(value)
-    redact_in_logs(secret)
-    return secret

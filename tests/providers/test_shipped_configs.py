@@ -10,7 +10,8 @@ import msgspec
 import pytest
 import yaml
 
-from evalharness.config.models import ProviderConfig
+from evalharness.chat_api.params import check_params
+from evalharness.config.models import ModelRules, ProviderConfig
 from evalharness.errors import ConfigError, ProviderError
 from evalharness.providers import check_provider, provider_identity
 
@@ -33,9 +34,77 @@ def test_the_shipped_providers_are_the_ones_promised() -> None:
     """The configuration group holds at least the providers the documentation names."""
     names = {path.stem for path in CONFIGS}
     assert names >= {"local", "aimlapi", "openai", "openrouter", "dashscope", "openai_compatible"}
+    assert names >= {"azure", "mistral", "deepseek", "groq", "xai", "gemini", "anthropic"}
+    assert names >= {"together", "fireworks", "ollama", "vllm", "lmstudio", "litellm"}
+    page = (ROOT / "docs" / "providers.md").read_text("utf-8")
+    assert {name for name in names if f"`{name}`" not in page} == set()
 
 
-@pytest.mark.parametrize("name", ["aimlapi", "openai", "openrouter", "dashscope"])
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_profile_names_what_can_be_typed_instead(path: Path) -> None:
+    """What takes a refused parameter's place is a parameter that this model takes."""
+    profile = load(path).profile
+    for rules in (profile, *profile.models):
+        patterns = rules.match if isinstance(rules, ModelRules) else ["some-model"]
+        for pattern in patterns:
+            refused = profile.for_model(pattern.replace("*", "x")).refuses or {}
+            for instead in (rules.refuses or {}).values():
+                assert instead not in refused
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "params", "hint"),
+    [
+        ("openai", "gpt-5-mini", {"max_tokens": 9}, "params.max_completion_tokens"),
+        ("openai", "o3", {"temperature": 0}, "params.temperature=null"),
+        ("azure", "gpt-5", {"top_p": 0.5}, "params.top_p=null"),
+        ("mistral", "mistral-small-latest", {"seed": 1}, "params.extra.random_seed"),
+        ("mistral", "m", {"max_completion_tokens": 9}, "params.max_tokens"),
+        ("groq", "m", {"logprobs": True}, "params.logprobs=null"),
+        ("xai", "grok-4", {"stop": "x"}, "params.stop=null"),
+        ("gemini", "m", {"frequency_penalty": 1}, "params.frequency_penalty=null"),
+        ("deepseek", "deepseek-reasoner", {"logprobs": True}, "params.logprobs=null"),
+        ("ollama", "m", {"max_completion_tokens": 9}, "params.max_tokens"),
+        ("lmstudio", "m", {"repetition_penalty": 1.1}, "params.extra.repeat_penalty"),
+    ],
+)
+def test_what_a_provider_is_known_to_refuse(
+    name: str, model: str, params: dict[str, Any], hint: str
+) -> None:
+    """Nothing of it is sent, and the hint names what works."""
+    profile = load(ROOT / "configs" / "provider" / f"{name}.yaml").profile
+    with pytest.raises(ConfigError, match=f"is refused by {model}") as caught:
+        check_params(params, profile, model=model)
+    assert hint in str(caught.value.hint)
+
+
+def test_models_that_take_everything_are_not_refused() -> None:
+    """The rules of reasoning models hold for them alone."""
+    profile = load(ROOT / "configs" / "provider" / "openai.yaml").profile
+    params = {"max_tokens": 9, "temperature": 0, "logprobs": True, "stop": "x"}
+    assert check_params(params, profile, model="gpt-4.1-mini") == params
+    assert check_params({"temperature": 0}, profile, model="gpt-5.2")
+    assert check_params({"max_completion_tokens": 9}, profile, model="o3")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aimlapi",
+        "openai",
+        "openrouter",
+        "dashscope",
+        "mistral",
+        "deepseek",
+        "groq",
+        "xai",
+        "gemini",
+        "anthropic",
+        "together",
+        "fireworks",
+        "litellm",
+    ],
+)
 def test_a_paid_provider_needs_only_its_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the variable set the configuration can be used; without it the variable is named."""
     config = load(ROOT / "configs" / "provider" / f"{name}.yaml")
