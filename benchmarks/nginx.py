@@ -11,6 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+
+import trustme
 
 ANSWER = {
     "id": "chatcmpl-canned", "object": "chat.completion", "created": 1_700_000_000,
@@ -37,7 +40,8 @@ http {{
     keepalive_requests 100000000;
     keepalive_timeout 600s;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port}{ssl} backlog=4096;
+        {certificate}
         location /v1/chat/completions {{
             default_type application/json;
             return 200 '{answer}';
@@ -45,6 +49,16 @@ http {{
     }}
 }}
 """
+
+
+_CERTIFICATE = "ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/key.pem;"
+
+
+class TlsServer(NamedTuple):
+    """Base URL of a server with TLS, and the file of the authority to trust."""
+
+    base_url: str
+    ca_file: str
 
 
 def find_nginx() -> str | None:
@@ -55,22 +69,51 @@ def find_nginx() -> str | None:
 @contextmanager
 def canned_server() -> Iterator[str]:
     """Serve the canned answer on loopback; yields the base URL including /v1."""
+    with tempfile.TemporaryDirectory() as folder, _nginx(Path(folder)) as port:
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+@contextmanager
+def canned_tls_server() -> Iterator[TlsServer]:
+    """The same over TLS, with a certificate of an authority made for it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        authority = trustme.CA()
+        leaf = authority.issue_cert("127.0.0.1")
+        authority.cert_pem.write_to_path(folder / "ca.pem")
+        leaf.private_key_pem.write_to_path(folder / "key.pem")
+        for number, blob in enumerate(leaf.cert_chain_pems):
+            blob.write_to_path(folder / "cert.pem", append=number > 0)
+        with _nginx(folder, tls=True) as port:
+            yield TlsServer(f"https://127.0.0.1:{port}/v1", str(folder / "ca.pem"))
+
+
+@contextmanager
+def _nginx(folder: Path, *, tls: bool = False) -> Iterator[int]:
+    """Run nginx in a folder, which holds its certificate if it is to use TLS; yields the port."""
     program = find_nginx()
     if program is None:
         raise SystemExit("nginx is missing: apt-get install nginx-light")
-    with tempfile.TemporaryDirectory() as folder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        config = Path(folder) / "nginx.conf"
-        config.write_text(_CONFIG.format(root=folder, port=port, answer=json.dumps(ANSWER)))
-        process = subprocess.Popen([program, "-c", str(config), "-p", folder])
-        try:
-            _wait_for(port, process)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.terminate()
-            process.wait()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = folder / "nginx.conf"
+    config.write_text(
+        _CONFIG.format(
+            root=folder,
+            port=port,
+            answer=json.dumps(ANSWER),
+            ssl=" ssl" if tls else "",
+            certificate=_CERTIFICATE.format(root=folder) if tls else "",
+        )
+    )
+    process = subprocess.Popen([program, "-c", str(config), "-p", str(folder)])
+    try:
+        _wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

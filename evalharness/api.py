@@ -81,7 +81,8 @@ class RunFrames(Run):
         """What was spent: one row a setting.
 
         Columns: ``setting_id``, ``label``; ``total``, US dollars by the price tables of today over
-        ``n`` records with a known cost; ``per_1k_requests``, 1,000 times their mean;
+        ``n`` records with a known cost; ``from_bill``, how many of these have no price, so that
+        the provider's bill is their cost; ``per_1k_requests``, 1,000 times their mean;
         ``billed_total``, what the provider says it billed, over ``billed_n`` records;
         ``prompt_tokens``, ``completion_tokens``, ``cached_tokens`` and ``reasoning_tokens``, totals
         as reported. What judges cost is not in it.
@@ -162,7 +163,7 @@ _AGREEMENT = (
 )  # fmt: skip
 _SCORES = ("setting_id", "label", "scorer", "mean", "lo", "hi", "prompts", "n")
 _COST = (
-    "setting_id", "label", "total", "n", "per_1k_requests", "billed_total", "billed_n",
+    "setting_id", "label", "total", "n", "from_bill", "per_1k_requests", "billed_total", "billed_n",
     "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens",
 )  # fmt: skip
 _COMPARE = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -24,6 +25,7 @@ from evalharness.analysis.data.statuses import ERROR, STATUSES
 from evalharness.analysis.latency import Durations, latency
 from evalharness.analysis.quality import ScoreSummary, quality
 from evalharness.pricing.cost_columns import CostColumns
+from evalharness.records import FinishKind, finish_kind
 
 FINGERPRINTS = 20  # names listed; more are only counted
 
@@ -80,6 +82,8 @@ class SettingSummary(msgspec.Struct, frozen=True, kw_only=True):
         divergence: where repeats first differ, and by how much.
         response_models, system_fingerprints: records by the value that the provider answered
             with, the 20 commonest.
+        unknown_finish_reasons: records by a finish_reason whose meaning is not known, the 20
+            commonest: counted as if the answer had ended by itself, which it may not.
     """
 
     setting_id: str
@@ -107,6 +111,7 @@ class SettingSummary(msgspec.Struct, frozen=True, kw_only=True):
     divergence: Divergence
     response_models: dict[str, int]
     system_fingerprints: dict[str, int]
+    unknown_finish_reasons: dict[str, int]
 
 
 class _TrialCounts(NamedTuple):
@@ -131,6 +136,7 @@ def summarise(frame: RunFrame, costs: CostColumns) -> list[SettingSummary]:
     counts = [_trials(frame, s) for s in range(len(frame.setting_ids))]
     models = _value_counts(frame, "response_model")
     fingerprints = _value_counts(frame, "system_fingerprint")
+    unknown_finishes = _value_counts(frame, "finish_reason", _is_unknown_finish)
     return [
         SettingSummary(
             setting_id=setting_id,
@@ -158,6 +164,7 @@ def summarise(frame: RunFrame, costs: CostColumns) -> list[SettingSummary]:
             divergence=divergences[s],
             response_models=models[s],
             system_fingerprints=fingerprints[s],
+            unknown_finish_reasons=unknown_finishes[s],
         )
         for s, (setting_id, trials) in enumerate(zip(frame.setting_ids, counts, strict=True))
     ]
@@ -212,13 +219,21 @@ def _other_scores(frame: RunFrame) -> list[dict[str, ScoreSummary]]:
     return [{name: rows[s] for name, rows in others.items()} for s in range(len(frame.setting_ids))]
 
 
-def _value_counts(frame: RunFrame, column: str) -> list[dict[str, int]]:
-    """Count the values of a text column in each setting, commonest first."""
+def _is_unknown_finish(finish_reason: str) -> bool:
+    return finish_kind(finish_reason) is FinishKind.UNKNOWN
+
+
+def _value_counts(
+    frame: RunFrame, column: str, is_counted: Callable[[str], bool] | None = None
+) -> list[dict[str, int]]:
+    """Count the values of a text column (or some of them) in each setting, commonest first."""
     codes, names = frame.codes(column)
+    counted = np.array([is_counted is None or is_counted(name) for name in names], np.bool_)
     out: list[dict[str, int]] = []
     for s in range(len(frame.setting_ids)):
         setting_codes = codes[frame.rows_of(s)]
         counts = np.bincount(setting_codes[setting_codes != UNKNOWN], minlength=len(names))
-        top = sorted(np.flatnonzero(counts).tolist(), key=lambda i: (-counts[i], names[i]))
+        present = np.flatnonzero(counts * counted).tolist()
+        top = sorted(present, key=lambda i: (-counts[i], names[i]))
         out.append({names[i]: int(counts[i]) for i in top[:FINGERPRINTS]})
     return out

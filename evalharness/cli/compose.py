@@ -56,6 +56,7 @@ OmegaConf.register_new_resolver("on_this_machine", _local_results_root, replace=
 def compose_config(config: DictConfig) -> ComposedConfig:
     """A composed configuration, checked: typed, and as YAML."""
     own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+    _fill_swept_model(own)
     missing = sorted(OmegaConf.missing_keys(own), reverse=True)
     if missing:
         named = " and ".join(f"`{key}`" for key in missing)
@@ -79,6 +80,13 @@ def compose_config(config: DictConfig) -> ComposedConfig:
     if job_number is not None:
         raw["name"] = f"{raw['name']}-{job_number}"
     return ComposedConfig(_parse(raw), OmegaConf.to_yaml(OmegaConf.create(raw)))
+
+
+def _fill_swept_model(config: DictConfig) -> None:
+    """Where ``sweep.model`` names the models, ``provider.model`` needs no value of its own."""
+    models = OmegaConf.select(config, "sweep.model")
+    if models and OmegaConf.is_list(models) and OmegaConf.is_missing(config.provider, "model"):
+        config.provider.model = str(models[0])
 
 
 def _parse(raw: dict[str, Any]) -> RunConfig:
@@ -149,5 +157,11 @@ def _axis_providers(raw: dict[str, Any]) -> dict[str, Any]:
                 f"`sweep.provider` names `{name}`, and there is no configs/provider/{name}.yaml",
                 hint=f"known: {', '.join(options)}",
             )
-        configs[str(name)] = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        config = cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.load(path), resolve=True))
+        if config.get("model") == "???" and not sweep.get("model"):
+            raise ConfigError(
+                f"`sweep.provider` names `{name}`, whose model has no value",
+                hint="sweep.model=[NAME] names the models that every provider is asked for",
+            )
+        configs[str(name)] = config
     return configs

@@ -48,7 +48,8 @@ def export_records(
     and what ``import`` needs to make the same run of it (:func:`_prompt_and_setting_columns`).
     ``answer`` and the primary ``score`` are those of the run's scoring, or of ``report_overrides``.
     Without a scorer (without an extraction) the column is left out: an empty one would say that no
-    answer was found. ``cost_usd`` is by today's prices, in US dollars; null where it is not known.
+    answer was found. ``cost_usd`` is by today's prices, in US dollars, null where
+    it is not known; what was billed stands beside it in ``billed_usd``.
 
     In CSV, text cells a spreadsheet would run as a formula get a leading ``'`` unless
     ``raw_cells``; JSONL is always exact.
@@ -103,7 +104,7 @@ def _with_cost(
     import numpy as np
     import pyarrow as pa
 
-    costs = cost_columns(store, read_price_book(report_overrides, next(run.configs()))).cost_usd
+    costs = cost_columns(store, read_price_book(report_overrides, next(run.configs()))).computed_usd
     position = records.column_names.index("cost_usd_imported")
     costs_column = pa.array(costs, pa.float64(), mask=np.isnan(costs))
     return records.set_column(position, "cost_usd", costs_column)

@@ -31,6 +31,7 @@ from evalharness.cli.compose import (
     hydra_message,
     hydra_value,
 )
+from evalharness.config.models import Profile, ProviderConfig
 from evalharness.config.package_data import package_data_dir
 from evalharness.config.secret_scan import refuse_secrets_in_overrides
 from evalharness.errors import EXIT_CONFIG, EXIT_OK, ConfigError, EvalharnessError
@@ -163,9 +164,26 @@ def _adapt_override(argument: str) -> str:
     name, _, value = argument.partition("=")
     if name == "results_dir" and re.match(r"\w+://[^'\"]*=[^'\"]*$", value):
         return f"{name}='{value}'"  # Hydra reads a `=` in a value only between quotes
-    if argument.startswith(("sweep.", "params.extra.", "provider.emulator.", "provider.headers.")):
+    if argument.startswith(
+        ("sweep.", "params.extra.", "dataset.max_file_mib=")
+    ) or _is_provider_key(name):
         return f"++{argument}"
     return argument
+
+
+# Keys of a provider that every file has.
+_ALWAYS_THERE = frozenset({"kind", "name", "model", "api_key_env"})
+
+
+def _is_provider_key(name: str) -> bool:
+    """Whether this is a key of a provider, which its file may leave out."""
+    group, _, rest = name.partition(".")
+    key, _, inner = rest.partition(".")
+    if group != "provider" or key not in ProviderConfig.__struct_fields__ or key in _ALWAYS_THERE:
+        return False
+    if key == "profile":
+        return inner.partition(".")[0] in Profile.__struct_fields__
+    return True
 
 
 def _hydra_task(config: DictConfig) -> float | None:

@@ -70,6 +70,8 @@ def _tokens_line(facts: dict[str, Any]) -> str:
         "recorded": "these prompts were counted before",
         "fitted": "from tokens a character in recorded runs, 95 % interval",
         "length": "guessed from their length, right within a factor of 2",
+        "unknown": "images, recordings or files become an unknown number of tokens; "
+        "provider.profile.part_tokens.TYPE=N states the most",
     }
     basis = " · ".join(dict.fromkeys(bases[model["basis"]] for model in facts["models"]))
     recorded = sum(setting["observed"] for setting in facts["by_setting"])
@@ -80,14 +82,17 @@ def _tokens_line(facts: dict[str, Any]) -> str:
         else "0 to max_tokens where no answers are recorded"
     )
     return (
-        f"prompt tokens: {_range_text(facts['prompt_tokens'])} ({basis})\n"
-        f"completion tokens: {_range_text(facts['completion_tokens'])} ({answers})"
+        f"prompt tokens: {_range_text(facts['prompt_tokens'], 'an unknown number')} ({basis})\n"
+        f"completion tokens: {_range_text(facts['completion_tokens'], _NO_BOUND)} ({answers})"
     )
 
 
-def _range_text(tokens: dict[str, Any]) -> str:
+_NO_BOUND = "no bound (set params.max_tokens)"
+
+
+def _range_text(tokens: dict[str, Any], unbounded: str) -> str:
     low, expected, high = tokens["low"], tokens["expected"], tokens["high"]
-    top = "no bound (set params.max_tokens)" if high is None else f"{high:,.0f}"
+    top = unbounded if high is None else f"{high:,.0f}"
     if expected is None:
         return f"{low:,.0f} to {top}"
     if high is not None and round(low) == round(high):
@@ -103,7 +108,10 @@ def _cost_text(facts: dict[str, Any]) -> str:
         return "unknown, a price is missing"
     if cost["most"] == 0:
         return "$0 (free)"
-    top = "no bound (set params.max_tokens)" if cost["most"] is None else dollars(cost["most"])
+    if cost["most"] is not None:
+        top = dollars(cost["most"])
+    else:
+        top = "an unknown amount" if facts["prompt_tokens"]["high"] is None else _NO_BOUND
     about = "" if cost["expected"] is None else f"about {dollars(cost['expected'])}, "
     worst = facts["worst_case_usd"]
     more = "" if worst is None else f"; never above {dollars(worst)} without retries"

@@ -16,6 +16,7 @@ from evalharness.columnar.arrow_ops import where_equal
 from evalharness.columnar.record_store import RecordStore
 from evalharness.errors import ConfigError
 from evalharness.process.text import closest_few, plural
+from evalharness.records import shown_content
 from evalharness.report.build.scoring import ReportOverrides, score_run
 from evalharness.report.words.sanitize import common_prefix, one_line, printable
 from evalharness.scoring.run_scores import RunScores
@@ -145,7 +146,7 @@ def _prompt_lines(prompt: dict[str, Any]) -> list[str]:
         return [printable(line) for line in (prompt["fields_json"] or "").splitlines()]
     lines: list[str] = []
     for message in json.loads(prompt["messages_json"]):
-        content = message.get("content")
+        content = shown_content(message.get("content"))
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
         lines += [f"{message['role']}: {printable(line)}" for line in text.splitlines() or [""]]
     return lines
@@ -158,7 +159,7 @@ def _group_outputs(rows: list[dict[str, Any]]) -> list[OutputGroup]:
         if status == "error":
             shown = f"{row['error_kind']}: {row['error_message'] or ''}"
         elif text is None or (not text and row["tool_calls_json"]):
-            shown = row["refusal"] or row["tool_calls_json"] or ""
+            shown = row["refusal"] or row["tool_calls_json"] or row["error_message"] or ""
         else:
             shown = text
         is_text = status != "error" and shown is text

@@ -41,7 +41,7 @@ def reconcile_run(name: str) -> dict[str, Any]:
 
 
 def _read(source: LogSource, table: pa.Table) -> list[LogRow]:
-    with GetClient(source.key) as getter:
+    with GetClient(source.key, source.tls) as getter:
         return [
             row
             for start, end in time_spans(admission_times(table))

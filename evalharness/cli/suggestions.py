@@ -14,6 +14,7 @@ from evalharness.config.models import (
     LimitsConfig,
     LoadConfig,
     OrderConfig,
+    Profile,
     ProviderConfig,
     RunConfig,
 )
@@ -38,12 +39,13 @@ _EXAMPLES = {
 
 
 @cache
-def _keys_by_group() -> dict[str, tuple[str, ...]]:
+def keys_by_group() -> dict[str, tuple[str, ...]]:
     """The keys of each group; the top level has the empty name."""
     return {
         "": RunConfig.__struct_fields__,
         "params": tuple(sorted(KNOWN_PARAMS)),
         "provider": ProviderConfig.__struct_fields__,
+        "provider.profile": Profile.__struct_fields__,
         "dataset": DatasetConfig.__struct_fields__,
         "limits": LimitsConfig.__struct_fields__,
         "execution": ExecutionConfig.__struct_fields__,
@@ -56,7 +58,7 @@ def suggest_key(key: str, value: str = "") -> str | None:
     """The key that was probably meant by an unknown one, with the value typed for it."""
     if key == "pricing":  # a folder of tables that are all in use, not a choice of one
         return "shipped prices always apply; yours: pricing.files=[FILE] or pricing.prices=[…]"
-    parts = _keys_by_group()
+    parts = keys_by_group()
     group, _, name = key.rpartition(".")
     given = f"={value}" if value else ""
     if group == "load" and name in parts["load"]:
@@ -71,11 +73,20 @@ def suggest_key(key: str, value: str = "") -> str | None:
     known = parts.get(group)
     if known is None:
         close = closest(group, parts)
-        return did_you_mean(f"{close}.{name}") if close else None
-    close = closest(name, known)
-    if close is None:
-        return None
-    return did_you_mean(f"{group}.{close}" if group else close)
+        return _suggest_name(close, name, parts[close]) if close else None
+    if not group and (param := closest(name, parts["params"])) and not closest(name, known):
+        return did_you_mean(f"params.{param}{given}")
+    return _suggest_name(group, name, known)
+
+
+def _suggest_name(group: str, name: str, known: Sequence[str]) -> str | None:
+    """The key of a group that was probably meant; only keys that exist are named."""
+    close = name if name in known else closest(name, known)
+    if close is not None:
+        return did_you_mean(f"{group}.{close}" if group else close)
+    if group == "params":
+        return f"a field that only one provider knows goes into params.extra.{name}"
+    return f"keys of {group}: {', '.join(known)}" if group else None
 
 
 def suggest_option(group: str, name: str, options: Sequence[str]) -> str:
@@ -118,7 +129,7 @@ def reorder_flags(arguments: Sequence[str]) -> list[str]:
             continue
         close = closest(name, [*_HYDRA_FLAGS, *_OWN_FLAGS])
         bare = name.removeprefix("--")
-        if close is None or value or bare in _keys_by_group()[""]:
+        if close is None or value or bare in keys_by_group()[""]:
             hint = f"write {bare}={value or '…'}"
         else:
             hint = did_you_mean(close)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, cast
 
+from evalharness.datasets.content_files import NO_FILES, ContentFiles
 from evalharness.datasets.rows import Row
 from evalharness.datasets.strict_json import parse_strict_json
 from evalharness.errors import DatasetError
@@ -29,7 +30,11 @@ def prompt_digest(prompt: Prompt) -> str:
 
 
 def rows_to_prompts(
-    rows: Iterable[Row], *, template_names: set[str] | None, cells: bool
+    rows: Iterable[Row],
+    *,
+    template_names: set[str] | None,
+    cells: bool,
+    files: ContentFiles = NO_FILES,
 ) -> list[Prompt]:
     """The prompts of the rows, in their order, with unique ids.
 
@@ -38,6 +43,7 @@ def rows_to_prompts(
         template_names: the names a template takes from outside; None when there is no template, so
             that a row without prompt and messages has nothing to send.
         cells: the rows are CSV: everything is text, and an empty cell is an absent value.
+        files: where the images, recordings and files are that rows name.
 
     Raises:
         DatasetError: a row without content or with contradicting columns, or two equal ids.
@@ -46,7 +52,7 @@ def rows_to_prompts(
     locations: dict[str, str] = {}
     repeats: dict[str, int] = {}
     for row in rows:
-        prompt = _prompt(row, template_names, cells)
+        prompt = _prompt(row, template_names, cells, files)
         prompt_id = prompt.prompt_id
         if not prompt_id:
             content = prompt_digest(prompt)[:ID_LENGTH]
@@ -76,12 +82,14 @@ def _with_id(prompt: Prompt, prompt_id: str) -> Prompt:
     )
 
 
-def _prompt(row: Row, template_names: set[str] | None, cells: bool) -> Prompt:
+def _prompt(row: Row, template_names: set[str] | None, cells: bool, files: ContentFiles) -> Prompt:
     location, columns = row
     if cells:
         columns = {k: v for k, v in columns.items() if v != "" or k not in COLUMNS}
     fields = _fields(columns, location)
     messages = _messages(columns, location)
+    if messages is not None:
+        messages = [files.embed(message, location) for message in messages]
     if messages is None:
         if cells and template_names is None and row.columns.get("prompt") == "":
             raise DatasetError(

@@ -9,6 +9,7 @@ from typing import Any
 from evalharness.config.models import DatasetConfig
 from evalharness.config.package_data import package_data_dir
 from evalharness.datasets import hub, template
+from evalharness.datasets.content_files import ContentFiles
 from evalharness.datasets.prompts import rows_to_prompts
 from evalharness.datasets.rows import SUFFIXES, Row, read_rows
 from evalharness.datasets.sandbox_client import shared_sandbox
@@ -38,13 +39,18 @@ def read_prompts(
     resolved = (template.resolve_template(text, root) for text in texts)
     names = {name for text in resolved if text for name in template.template_variables(text)}
     cells = False
+    folder: Path | None = None
     if config.path.startswith(hub.PREFIX):
         rows: Iterator[Row] = hub.read_hub(config.path, root)
     else:
         path, name = _find_file(config.path, root)
         cells = path.suffix.lower() == ".csv"
+        folder = path.parent
         rows = read_rows(path, name)
-    prompts = rows_to_prompts(rows, template_names=names if texts else None, cells=cells)
+    files = ContentFiles(folder, config.max_file_mib)
+    prompts = rows_to_prompts(
+        rows, template_names=names if texts else None, cells=cells, files=files
+    )
     if not prompts:
         raise DatasetError(
             f"{config.path}: the dataset has no rows",

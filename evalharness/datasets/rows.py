@@ -222,4 +222,16 @@ def _without_nulls(message: Any) -> Any:
     if not isinstance(message, dict):
         return message
     items = cast("dict[str, Any]", message)
-    return {key: item for key, item in items.items() if item is not None or key == "content"}
+    fields = {key: item for key, item in items.items() if item is not None or key == "content"}
+    content = fields.get("content")
+    if isinstance(content, list):
+        fields["content"] = [_part_without_nulls(part) for part in cast("list[Any]", content)]
+    return fields
+
+
+def _part_without_nulls(value: Any) -> Any:
+    """A content part without null keys, also in what its type holds."""
+    if not isinstance(value, dict):
+        return value
+    items = cast("dict[str, Any]", value)
+    return {key: _part_without_nulls(item) for key, item in items.items() if item is not None}

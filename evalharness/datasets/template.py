@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from evalharness.datasets.sandbox_client import SandboxFailure, shared_sandbox
 from evalharness.errors import DatasetError
@@ -164,13 +164,20 @@ class Renderer:
         last = _last_user(messages)
         if last is None:
             return [*messages, message]
-        if not isinstance(messages[last].get("content"), str):
+        content = messages[last].get("content")
+        if isinstance(content, list):
+            content = _with_text(cast("list[Any]", content), text)
+        elif isinstance(content, str):
+            content = text
+        else:
+            content = None
+        if content is None:
             raise DatasetError(
                 f"{_location(prompt)}: {self._name} would replace a user message that has parts "
                 "other than plain text",
                 hint="use no template with this row, or make the message's content plain text",
             )
-        return [*messages[:last], {**messages[last], "content": text}, *messages[last + 1 :]]
+        return [*messages[:last], {**messages[last], "content": content}, *messages[last + 1 :]]
 
     def _render(self, template: str, prompts: Sequence[Prompt]) -> list[str]:
         texts, failure = shared_sandbox().run(
@@ -209,7 +216,22 @@ def last_user_text(prompt: Prompt) -> str | None:
     messages = prompt.messages or []
     last = _last_user(messages)
     content = None if last is None else messages[last].get("content")
+    if isinstance(content, list):
+        texts = _text_parts(cast("list[Any]", content))
+        content = texts[0].get("text") if len(texts) == 1 else None
     return content if isinstance(content, str) else None
+
+
+def _text_parts(parts: list[Any]) -> list[dict[str, Any]]:
+    return [part for part in parts if isinstance(part, dict) and part.get("type") == "text"]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def _with_text(parts: list[Any], text: str) -> list[Any] | None:
+    """The parts with another text in their one text part; None where there is not exactly one."""
+    texts = _text_parts(parts)
+    if len(texts) != 1:
+        return None
+    return [{**part, "text": text} if part is texts[0] else part for part in parts]
 
 
 def _last_user(messages: Sequence[dict[str, Any]]) -> int | None:

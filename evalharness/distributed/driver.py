@@ -77,7 +77,8 @@ class Driver:
         self._leases = None
         if self._execution.journal_dir is not None:
             self._leases = LeaseLedger(store.folder.journal_folder, plan_fingerprint(task.plan))
-        budget = RunBudget(None, task.prices)
+        part_tokens = {name: profile.part_tokens for name, profile in task.profiles.items()}
+        budget = RunBudget(None, task.prices, part_tokens=part_tokens)
         self._pool = WorkerPool(cluster, self._execution, store.folder.root, self._leases)
         self._recovery = WorkerRecovery(
             self._plan, store, cluster, self._leases, budget, self.summary

@@ -12,6 +12,7 @@ from evalharness.config.models import LimitsConfig, Profile, RunConfig
 from evalharness.distributed.limits.slot_messages import Broadcast
 from evalharness.distributed.shard_board import Shard
 from evalharness.errors import StorageError
+from evalharness.http import TlsSettings
 from evalharness.records import AttemptResult, Intent, Prompt, Setting
 from evalharness.runner.budget import RequestPrice
 from evalharness.runner.run_summary import StopReason
@@ -25,15 +26,22 @@ EarlierAttempts = dict[str, list[AttemptResult]]
 class EndpointSpec(NamedTuple):
     """How workers reach an endpoint that the driver has opened.
 
-    The key is not in it: each worker reads the environment variable of that name on its own node.
+    No secret is in it: each worker reads the environment variables that ``api_key_env`` and
+    ``secret_headers`` name, on its own node.
+    The files of ``tls`` are read on each node under the same path.
     """
 
     name: str
     base_url: str
     headers: Mapping[str, str]
+    tls: TlsSettings
     profile: Profile
     api_key_env: str | None
     limits: LimitsConfig
+    auth: str = "bearer"
+    secret_headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    allow_plain_http: bool = False
 
 
 class WorkerSetup(NamedTuple):

@@ -25,9 +25,9 @@ from evalharness.distributed.messages import (
 from evalharness.distributed.progress_counters import ProgressCounters
 from evalharness.distributed.store import PartRegistry, ShardStore
 from evalharness.errors import EXIT_STORAGE
-from evalharness.http import Transport, open_transport
+from evalharness.http import Transport, Transports
 from evalharness.planning.plan import Plan
-from evalharness.providers.remote import read_key
+from evalharness.providers.credentials import read_key, read_secret_headers
 from evalharness.records import Trial
 from evalharness.runner.context import RunContext
 from evalharness.runner.endpoint import EndpointRuntime
@@ -140,12 +140,17 @@ class ShardWorker:
         """
         setup, counters = self._setup, ProgressCounters()
         async with AsyncExitStack() as stack:
-            transport = await stack.enter_async_context(
-                open_transport(setup.config.transport, setup.config.limits)
-            )
+            transports = Transports(setup.config.transport, setup.config.limits, stack)
             limiters = {e.name: self._limiter(e) for e in setup.endpoints}
-            endpoints = {e.name: _endpoint(e, transport, limiters[e.name]) for e in setup.endpoints}
-            budget = SharedBudget(setup.prices, self._coordinator if setup.has_cost_limit else None)
+            endpoints = {
+                e.name: _endpoint(e, await transports.get(e.tls), limiters[e.name])
+                for e in setup.endpoints
+            }
+            budget = SharedBudget(
+                setup.prices,
+                self._coordinator if setup.has_cost_limit else None,
+                part_tokens={name: p.part_tokens for name, p in setup.profiles.items()},
+            )
             settings = columns_by_setting(setup.settings)
             store = ShardStore(setup.root, self._journal, settings, self._coordinator)
             stack.callback(store.close)
@@ -266,7 +271,11 @@ def _endpoint(
         transport,
         endpoint.base_url,
         key=key,
+        auth=endpoint.auth,
         headers=dict(endpoint.headers),
+        secret_headers=read_secret_headers(dict(endpoint.secret_headers)),
+        query=endpoint.query,
+        allow_plain_http=endpoint.allow_plain_http,
         profile=endpoint.profile,
     )
     return EndpointRuntime(client, limiter, TokenEstimator())

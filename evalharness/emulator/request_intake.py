@@ -45,7 +45,10 @@ class RequestValidator:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             problem = _invalid_request([Hint("", f"Invalid JSON: {error}")])
             raise RequestRefusedError(problem) from None
-        if not self._valid(body):
+        # The first target's OpenAPI has neither images nor developer messages; other servers do.
+        checked = body if self._options.profile == "aimlapi" else _as_first_target(body)
+        if not self._valid(checked):
+            body = checked
             schema = openapi_schema.effective_schema(any_model=self._any_model)
             raise RequestRefusedError(_invalid_request(request_hints(schema, body)))
         valid = cast("dict[str, Any]", body)
@@ -54,6 +57,33 @@ class RequestValidator:
             if violations:
                 raise RequestRefusedError(_invalid_request(violations))
         return valid
+
+
+def _as_first_target(body: Any) -> Any:
+    """The body with system for developer messages, and without images, recordings and files."""
+    whole = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+    messages = whole.get("messages")
+    if not isinstance(messages, list):
+        return cast("Any", body)
+    return {**whole, "messages": [_plain_message(m) for m in cast("list[Any]", messages)]}
+
+
+def _plain_message(message: Any) -> Any:
+    if not isinstance(message, dict):
+        return message
+    plain = dict(cast("dict[str, Any]", message))
+    if plain.get("role") == "developer":
+        plain["role"] = "system"
+    content = plain.get("content")
+    if plain.get("role") == "user" and isinstance(content, list):
+        texts = [part for part in cast("list[Any]", content) if not _is_media(part)]
+        plain["content"] = texts or ""
+    return plain
+
+
+def _is_media(part: Any) -> bool:
+    kind = cast("dict[str, Any]", part).get("type") if isinstance(part, dict) else None
+    return kind in ("image_url", "input_audio", "file")
 
 
 def requested_fault(

@@ -22,11 +22,6 @@ _RANGES: dict[str, Range] = {
 
 # Parameters only some providers know; they stand under `extra`, as in a run's own settings.
 _EXTRA_PARAMS: dict[str, Cell] = {
-    "top_k": cells.integer(None, None),
-    "min_p": cells.number(0, 1),
-    "repetition_penalty": cells.number(0, None),
-    "max_completion_tokens": cells.integer(1, None),
-    "reasoning_effort": cells.name,
     "enable_thinking": cells.boolean,
     "thinking_budget": cells.integer(0, None),
 }
@@ -51,6 +46,8 @@ def _cell_of(parameter: Parameter) -> Cell:
     lowest, highest = _RANGES[parameter.name]
     if parameter.form == "boolean":
         return cells.boolean
+    if parameter.form == "text":
+        return cells.name
     if parameter.form == "number":
         return cells.number(lowest, highest)
     if parameter.form == "integer":
@@ -82,7 +79,7 @@ class ColumnReaders:
             if column.name not in _COMPUTED
         }
         self.params: dict[str, Cell] = {
-            **{p.name: self.record.get(p.name) or _cell_of(p) for p in PARAMETERS},
+            **{p.name: self.record.get(p.name) or _cell_of(p) for p in PARAMETERS if p.in_imports},
             **{f"extra.{name}": cell for name, cell in _EXTRA_PARAMS.items()},
         }
         self.readers: dict[str, Cell] = {
@@ -95,9 +92,8 @@ class ColumnReaders:
         }
         kinds = {
             **{column.name: column.type for column in RECORDS},
-            **{p.name: p.form for p in PARAMETERS},
+            **{p.name: p.form for p in PARAMETERS if p.in_imports},
             **{f"extra.{name}": "number" for name in _EXTRA_PARAMS},
-            "extra.reasoning_effort": "text",
             "extra.enable_thinking": "boolean",
         }
         self.kinds = {name: _KINDS[kind] for name, kind in kinds.items() if kind in _KINDS}

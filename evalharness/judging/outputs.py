@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from evalharness.errors import ConfigError
-from evalharness.records import Status, digest
+from evalharness.records import Status, digest, shown_content
 from evalharness.scoring.scorers.judge import output_key
 from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run import Run
@@ -134,4 +134,6 @@ def _prompt_content(row: dict[str, Any]) -> tuple[Any, Any]:
     question: Any = decode_column("fields_json") if messages is None else messages
     if messages is not None and len(messages) == 1 and isinstance(messages[0].get("content"), str):
         question = messages[0]["content"]
+    elif messages is not None:
+        question = [{**m, "content": shown_content(m.get("content"))} for m in messages]
     return question, decode_column("target_json")

@@ -95,9 +95,7 @@ def _row_selection(dataset: DatasetConfig) -> DatasetConfig:
 
 
 def _check_setting(setting: Setting, profile: Profile) -> Setting:
-    swept = {key for key in setting.axes if key in setting.params}
-    where = "sweep" if swept else "params"
-    params = check_params(setting.params, profile, where=where)
+    params = check_params(setting.params, profile, model=setting.model, swept=setting.axes)
     return structs.replace(setting, params=params)
 
 
@@ -110,13 +108,13 @@ def _check_prompts(plan: Plan, profiles: Mapping[str, Profile]) -> None:
         for prompt in plan.prompts:
             where = prompt.source or f"prompt {prompt.prompt_id}"
             check_messages(renderer.messages(prompt), where=where)
-    by_provider = {s.provider: s for s in plan.settings}
+    models = {(s.provider, s.model) for s in plan.settings}
     for prompt in plan.prompts:
         if not prompt.params:
             continue
         where = prompt.source or f"prompt {prompt.prompt_id}"
-        for provider in by_provider:
+        for provider, model in sorted(models):
             try:
-                check_params(prompt.params, profiles[provider], partial=True)
+                check_params(prompt.params, profiles[provider], model=model, partial=True)
             except ConfigError as error:
                 raise DatasetError(f"{where}: {error.message}", hint=error.hint) from None

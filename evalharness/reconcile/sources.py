@@ -10,17 +10,21 @@ import msgspec
 from evalharness.config.models import ProviderConfig
 from evalharness.config.stored_config import StoredConfig
 from evalharness.errors import ConfigError
+from evalharness.http.certificates import SYSTEM_TRUST, TlsSettings
 from evalharness.http.redaction import Secret
 from evalharness.providers import remote
+from evalharness.providers.credentials import read_key
+from evalharness.providers.tls import tls_settings
 from evalharness.reconcile.log import PATH
 
 
 class LogSource(msgspec.Struct, frozen=True, kw_only=True):
-    """The address of a provider's log, and the key; None where the provider needs none."""
+    """The address of a provider's log, the key (None where it needs none), and certificates."""
 
     provider: str
     url: str
     key: Secret | None
+    tls: TlsSettings = SYSTEM_TRUST
 
 
 def find_log_sources(configs: Iterable[StoredConfig], used: Sequence[str]) -> list[LogSource]:
@@ -54,8 +58,13 @@ def _provider(stored: dict[str, Any]) -> ProviderConfig:
 
 
 def _log_source(provider: ProviderConfig) -> LogSource:
+    if provider.auth not in ("bearer", "none") or provider.secret_headers or provider.query:
+        raise ConfigError(
+            f"the log of provider {provider.name!r} can be read with a bearer key only",
+            hint="without provider.auth=header:…, secret_headers and query",
+        )
     base = remote.normalised_base_url(provider)
     head, _, version = base.rpartition("/")
     root = head if version[:1] == "v" and version[1:].isdigit() else base
-    key = None if provider.api_key_env is None else remote.read_key(provider.api_key_env)
-    return LogSource(provider=provider.name, url=root + PATH, key=key)
+    key = None if provider.api_key_env is None else read_key(provider.api_key_env)
+    return LogSource(provider=provider.name, url=root + PATH, key=key, tls=tls_settings(provider))

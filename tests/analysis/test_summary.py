@@ -56,6 +56,12 @@ def test_setting_without_records():
     assert row.latency_s.n == 0
 
 
+def test_finish_reasons_that_are_not_known_are_counted():
+    words = ["stop", "weary", "MAX_TOKENS", None, "weary", "bored", "abort"]
+    rows = [{"prompt_id": "p", "text": "a", "finish_reason": word} for word in words]
+    assert summary_of(frame_of(rows))[0].unknown_finish_reasons == {"weary": 2, "bored": 1}
+
+
 def test_no_records_at_all():
     """An empty run is summarised with nulls."""
     frame = frame_of([], prompt_ids=["p"], settings=[{"setting_id": "s"}])

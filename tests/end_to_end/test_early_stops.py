@@ -42,6 +42,7 @@ def _run(emulator: Emulator, *more: str) -> list[str]:
         ),
         (["--fault", "status=402=1"], [], "no credit left"),
         (["--fault", "status=403;message=You have run out of credits=1"], [], "no credit left"),
+        (["--fault", "status=429;message=All credits are used up=1"], [], "no credit left"),
         (
             ["--fault", "status=429;code=insufficient_quota=1"],
             ["+provider.profile.quota_is_money=true"],
@@ -53,7 +54,7 @@ def _run(emulator: Emulator, *more: str) -> list[str]:
             "no credit left",
         ),
     ],
-    ids=["401", "402", "403", "quota", "code"],
+    ids=["401", "402", "403", "429", "quota", "code"],
 )
 def test_a_dead_account_ends_the_run_with_exit_3(
     fork_server: ForkServer,
@@ -103,6 +104,36 @@ def test_twenty_equal_errors_at_the_start_end_the_run(
     assert "left, once that is put right; to go on: evalharness run name=r " in done.last_line
     records = package.load(tmp_path / "results" / "r").records()
     assert len(records) == sent
+
+
+def test_what_a_filter_refuses_ends_no_run(
+    fork_server: ForkServer, emulate: Any, tmp_path: Path
+) -> None:
+    """Each prompt is asked once and refused, however many in a row: the run is complete."""
+    with emulate("--fault", "status=400;code=content_filter;message=filtered=1") as emulator:
+        done = fork_server.run(tmp_path, *_run(emulator, "repeats=3"))
+        assert len(emulator.ledger()) == 36
+    assert done.code == 0, done.err
+    records = package.load(tmp_path / "results" / "r").records()
+    assert set(records["status"]) == {"refused"}
+    assert set(records["error_message"]) == {"HTTP 400: filtered"}
+
+
+@pytest.mark.parametrize("transport", ["auto", "reqwest", "httpx"])
+def test_an_odd_status_in_the_middle_is_an_error_row(
+    fork_server: ForkServer, emulate: Any, tmp_path: Path, transport: str
+) -> None:
+    """304 and 418 are no redirects: the other trials are answered."""
+    odd = [x for status in (304, 418) for x in ("--fault", f"status={status}=0.1")]
+    with emulate(*odd, "--seed", "5") as emulator:
+        arguments = _run(emulator, "repeats=5", f"transport={transport}")
+        done = fork_server.run(tmp_path, *arguments)
+    assert done.code == 1, done.err
+    records = package.load(tmp_path / "results" / "r").records()
+    assert len(records) == 60
+    errors = records[records["status"] == "error"]
+    assert set(errors["error_kind"]) == {"http_other"}
+    assert set(errors["http_status"]) == {304, 418}
 
 
 def test_whatever_goes_wrong_an_answer_is_bought_once(

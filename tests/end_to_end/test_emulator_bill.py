@@ -60,3 +60,34 @@ def test_the_stop_at_a_limit_names_plain_amounts(in_process: Any, prompts: Path)
     assert stopped.returncode == 4
     assert "in doubt $0, and the next one may cost $0.000" in stopped.stderr
     assert "E-" not in stopped.stderr
+
+
+def test_without_a_price_the_bill_is_the_cost_everywhere(in_process: Any, prompts: Path) -> None:
+    """A provider that no table knows: tables, leaders, comparisons, gate and page show its bill."""
+    assert in_process(*_run(prompts, "bill", "provider.name=elsewhere")).returncode == 0
+    shown = in_process("report", "bill")
+    text = " ".join(shown.stdout.split())
+    assert "cost there is what the provider billed, marked “billed”" in text
+    assert "the cost is what the provider billed, because no price is known" in text
+    content = json.loads(in_process("report", "bill", "--json").stdout)
+    for setting in content["settings"]:
+        cost = setting["cost_usd"]
+        assert cost["total"] == cost["billed_total"] > 0
+        assert cost["from_bill"] == cost["n"] == setting["trials"]
+    assert content["leaders"]["cost_usd"] is not None
+    assert content["money"]["frontier"] is not None
+    assert {row["computed_minus_billed_usd"] for row in content["money"]["billed"]} == {None}
+    assert any(row["metric"] == "cost_usd" and row["n"] for row in content["comparisons"])
+    markdown = in_process("report", "bill", "--markdown").stdout
+    rows = [line for line in markdown.splitlines() if line.startswith("| T=")]
+    assert rows
+    assert all(" billed" in line for line in rows)
+    compared = in_process("compare", "bill", "--by", "temperature")
+    assert "cost: billed (what the provider billed where no price is known)" in " ".join(
+        compared.stdout.split()
+    )
+    as_json = json.loads(in_process("compare", "bill", "--by", "temperature", "--json").stdout)
+    assert as_json["cost"] == "billed"
+    total = sum(setting["cost_usd"]["total"] for setting in content["settings"])
+    assert in_process("check", "bill", "--max-cost-usd", f"{total * 1.01:f}").returncode == 0
+    assert in_process("check", "bill", "--max-cost-usd", f"{total * 0.99:f}").returncode == 1

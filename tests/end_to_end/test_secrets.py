@@ -140,7 +140,7 @@ def _provider(server: Server) -> list[str]:
     ]  # fmt: skip
 
 
-def _traces(folder: Path, key: str) -> list[str]:
+def traces(folder: Path, key: str) -> list[str]:
     """Files (and values in Parquet and SQLite, whatever their compression) that hold the key."""
     wanted = forms(key)
     found: list[str] = []
@@ -157,7 +157,7 @@ def _traces(folder: Path, key: str) -> list[str]:
     return found
 
 
-def _clean(said_by_it: str, key: str) -> None:
+def clean(said_by_it: str, key: str) -> None:
     said = said_by_it.encode()
     assert not [form for form in forms(key) if form in said]
 
@@ -176,7 +176,7 @@ def test_a_key_is_found_nowhere_after_the_commands(
         assert done.code == 1, done.err
         assert len(server.keys) > 16
         assert set(server.keys) == {f"Bearer {key}"}
-        _clean(done.out + done.err, key)
+        clean(done.out + done.err, key)
         after = [
             ["report", "r", "--html", "page.html"],
             ["report", "r", "--json"],
@@ -189,7 +189,7 @@ def test_a_key_is_found_nowhere_after_the_commands(
         ]
         for arguments in after if key == KEY else after[-1:]:
             done = fork_server.run(tmp_path, *arguments, **{VARIABLE: key})
-            _clean(done.out + done.err, key)
+            clean(done.out + done.err, key)
     attempts = [
         row
         for path in tmp_path.glob("results/r/attempts/*.parquet")
@@ -199,7 +199,7 @@ def test_a_key_is_found_nowhere_after_the_commands(
     assert any("[redacted]" in (row["error_message"] or "") for row in attempts)
     assert any("[redacted]" in (row["response_json"] or "") for row in attempts)
     assert all("x-echo" not in (row["headers_json"] or "") for row in attempts)
-    assert _traces(tmp_path, key) == []
+    assert traces(tmp_path, key) == []
 
 
 def test_the_search_would_find_it(tmp_path: Path) -> None:
@@ -209,8 +209,8 @@ def test_the_search_would_find_it(tmp_path: Path) -> None:
     for number, form in enumerate(forms(KEY)):
         (tmp_path / f"{number}.txt").write_bytes(b"x" + form)
     pq.write_table(pa.table({"a": [f"…{PLAIN}…"]}), tmp_path / "t.parquet", compression="zstd")
-    assert len({t.split(":")[0] for t in _traces(tmp_path, KEY)}) == len(forms(KEY))
-    assert _traces(tmp_path, PLAIN)
+    assert len({t.split(":")[0] for t in traces(tmp_path, KEY)}) == len(forms(KEY))
+    assert traces(tmp_path, PLAIN)
 
 
 _CRASH = """
@@ -238,8 +238,8 @@ def test_a_crash_shows_no_key(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "a defect, with everything in reach" in done.stderr
     assert "about to fail" in done.stderr
-    _clean(done.stdout + done.stderr, PLAIN)
-    assert _traces(tmp_path, PLAIN) == []
+    clean(done.stdout + done.stderr, PLAIN)
+    assert traces(tmp_path, PLAIN) == []
 
 
 def test_a_redirect_gets_nothing(fork_server: ForkServer, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_redirect_gets_nothing(fork_server: ForkServer, tmp_path: Path) -> Non
             )  # fmt: skip
             assert done.code == 2, done.err
             assert "redirects to" in done.err
-            _clean(done.out + done.err, PLAIN)
+            clean(done.out + done.err, PLAIN)
         assert server.elsewhere == []
 
 
@@ -284,7 +284,7 @@ def test_children_get_no_key(tmp_path: Path) -> None:
             assert secret.encode() not in line + environment
         assert secret.encode() not in own[0]
         assert secret not in out + err
-        assert _traces(tmp_path, secret) == []
+        assert traces(tmp_path, secret) == []
 
 
 def _has_results(journal: Path) -> bool:

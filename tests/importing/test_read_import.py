@@ -185,7 +185,7 @@ def test_settings_of_every_parameter_column(tmp_path: Path) -> None:
     imported = from_jsonl(tmp_path, *rows)
     assert len(imported.settings) == 4
     params = [json.loads(text) for text in column(imported.settings, "params_json")]
-    assert params[0] == {"top_p": 0.9, "stop": ["x"], "extra": {"top_k": 5, "mode": "fast"}}
+    assert params[0] == {"top_p": 0.9, "top_k": 5, "stop": ["x"], "extra": {"mode": "fast"}}
     assert column(imported.settings, "label")[:2] == [
         "model=a, extra.mode=fast",
         "model=a, extra.mode=none",

@@ -26,8 +26,9 @@ _T = TypeVar("_T", bound=np.generic)
 #: The record columns that an analysis reads; a reader may leave the others on disk.
 COLUMNS = (
     "prompt_id", "setting_id", "repeat", "status", "text", "refusal", "tool_calls_json",
-    "logprobs_json", "seed", "response_model", "system_fingerprint", "prompt_tokens",
-    "completion_tokens", "cached_tokens", "reasoning_tokens", "billed_usd", "sent_at",
+    "finish_reason", "logprobs_json", "seed", "response_model", "system_fingerprint",
+    "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
+    "reasoning_tokens", "audio_prompt_tokens", "audio_completion_tokens", "billed_usd", "sent_at",
     "latency_s", "ttft_s", "in_flight", "answer", "score", "cost_usd_imported",
 )  # fmt: skip
 

@@ -44,7 +44,8 @@ class DeliveredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         ttfo_s: to the first token that is not reasoning. Streamed.
         end_s: to the last content chunk; to the complete response where it was not streamed.
         tokens: completion tokens as the server's usage counts them, reasoning included.
-        tpot_s: (last content − first token) / (tokens − 1), from two tokens on. Streamed.
+        tpot_s: (last content − first token) / (tokens − 1), from two tokens on. Streamed, and in
+            more than one piece.
         chunks: arrivals of the content chunks of each request, seconds from sending.
     """
 
@@ -62,8 +63,7 @@ class DeliveredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     @property
     def tokens_per_s(self) -> Floats:
         """Output tokens per second of one stream, after the first: 1 / TPOT."""
-        with np.errstate(divide="ignore"):
-            return np.where(self.tpot_s > 0, 1.0 / self.tpot_s, np.nan)
+        return 1.0 / self.tpot_s
 
     def inter_chunk_s(self, rows: Bools | None = None) -> tuple[Floats, Ints]:
         """Gaps between consecutive content chunks, of all requests together, and their requests.
@@ -105,7 +105,8 @@ def delivered_requests(
     first, last = values["ttft_s"], values["last_content_s"]
     tokens = values["completion_tokens"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        tpot = np.where(tokens >= 2, (last - first) / (tokens - 1), np.nan)
+        # An answer that came in one piece tells nothing of the time between its tokens.
+        tpot = np.where((tokens >= 2) & (last > first), (last - first) / (tokens - 1), np.nan)
     codes, _ = encode.encode_known(delivered["setting_id"], settings)
     times: list[Any] = delivered["chunk_times_s"].to_pylist()
     return DeliveredRequests(
@@ -131,7 +132,7 @@ class TimeMetrics(msgspec.Struct, frozen=True, kw_only=True):
         latency_s: seconds to the last content chunk; to the complete response where it was not
             streamed.
         tpot_s: (last content − first token) / (tokens − 1) in seconds, from two tokens on.
-            Streamed.
+            Streamed, and in more than one piece.
         inter_chunk_s: seconds between consecutive content chunks, of all requests together; a
             chunk may carry several tokens or none.
         tokens_per_s: output tokens per second of one stream after the first: 1 / TPOT.
@@ -159,8 +160,9 @@ class Goodput(msgspec.Struct, frozen=True, kw_only=True):
         per_s: requests per second that met all limits; null where the load was never held.
         good: requests that met all limits.
         of: measured requests that were due.
-        unjudged: delivered answers that a limit cannot be applied to (no usage, for TPOT): each is
-            a miss. With a single token there is no time per further token, which meets any limit.
+        unjudged: delivered answers that a limit cannot be applied to (for TPOT: no usage, or all
+            tokens in one piece): each is a miss. With a single token there is no time per further
+            token, which meets any limit.
     """
 
     slo: dict[str, float]

@@ -49,6 +49,7 @@ def run(options: CompareOptions) -> int:
         ComparisonView,
         print_comparisons,
     )
+    from evalharness.report.words.cost_origin import mark_of_all
     from evalharness.store.folder.run import Run
     from evalharness.store.remote.locations import split_runs_and_overrides
 
@@ -74,10 +75,15 @@ def run(options: CompareOptions) -> int:
         data = frames if len(frames) > 1 else next(iter(frames.values()))
         rows = compare(data, by=by, baseline=options.baseline, margin=options.margin)
         slopes = trends(data, by=by)
+    mark = mark_of_all(
+        (cost.from_bill, cost.known) for s in sources for cost in s.costs.settings.values()
+    )
     if options.json:
-        sys.stdout.write(as_json_text({"comparisons": rows, "trends": slopes}))
+        content: dict[str, object] = {"comparisons": rows, "trends": slopes}
+        sys.stdout.write(as_json_text(content | ({"cost": mark} if mark else {})))
     elif any(row.n for row in rows):
-        print_comparisons(ComparisonView(rows, slopes, _command_line(options, by), options.strata))
+        command = _command_line(options, by)
+        print_comparisons(ComparisonView(rows, slopes, command, options.strata, mark))
     else:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
     return EXIT_OK

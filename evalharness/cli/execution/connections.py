@@ -11,7 +11,7 @@ from msgspec import structs
 from evalharness import __version__
 from evalharness.chat_api.client import ChatClient
 from evalharness.config.models import LimitsConfig
-from evalharness.http import open_transport
+from evalharness.http import Transports
 from evalharness.providers import open_endpoint
 from evalharness.runner import EndpointRuntime
 from evalharness.runner.budget import RunBudget, check_bounded, earlier_spend
@@ -49,15 +49,19 @@ async def open_endpoints(
     """
     config = prepared.plan.config
     run_limits = config.limits if exact_limits is None else exact_limits
-    transport = await stack.enter_async_context(open_transport(config.transport, run_limits))
+    transports = Transports(config.transport, run_limits, stack)
     runtimes: dict[str, EndpointRuntime] = {}
     for name, provider in prepared.providers.items():
         endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.print_line))
         client = ChatClient(
-            transport,
+            await transports.get(endpoint.tls),
             endpoint.base_url,
             key=endpoint.key,
+            auth=endpoint.auth,
             headers=endpoint.headers,
+            secret_headers=endpoint.secret_headers,
+            query=endpoint.query,
+            allow_plain_http=endpoint.allow_plain_http,
             profile=endpoint.profile,
         )
         # More requests than an endpoint serves at once would wait inside it and add to latency.
@@ -81,9 +85,16 @@ def open_budget(prepared: PreparedRun, store: RunStore) -> RunBudget:
     """
     limit = prepared.plan.config.limits.max_cost_usd
     prices = {s.setting_id: prepared.price(s) for s in prepared.plan.settings}
+    part_tokens = {name: p.profile.part_tokens for name, p in prepared.providers.items()}
     if limit is None:
-        return RunBudget(None, prices)
-    check_bounded(prepared.plan.settings, prices, prepared.book)
+        return RunBudget(None, prices, part_tokens=part_tokens)
+    check_bounded(
+        prepared.plan.settings,
+        prices,
+        prepared.book,
+        prompts=prepared.plan.prompts,
+        part_tokens=part_tokens,
+    )
     before = earlier_spend(Run.open(store.folder.root), prepared.book)
     if before.unknown:
         print(
@@ -91,4 +102,6 @@ def open_budget(prepared: PreparedRun, store: RunStore) -> RunBudget:
             f"limits.max_cost_usd={limit}",
             file=sys.stderr,
         )
-    return RunBudget(limit, prices, spent=before.spent, in_doubt=before.in_doubt)
+    return RunBudget(
+        limit, prices, part_tokens=part_tokens, spent=before.spent, in_doubt=before.in_doubt
+    )

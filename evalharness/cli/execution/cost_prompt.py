@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from evalharness.errors import ConfigError
-from evalharness.http.loopback import is_loopback
+from evalharness.http.loopback import is_this_machine
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import MANIFEST
 from evalharness.store.remote.locations import readable_root
@@ -66,7 +65,7 @@ def _answered_locally(prepared: PreparedRun, setting: Setting) -> bool:
     provider = prepared.providers[setting.provider]
     if provider.kind != "remote":
         return True
-    return is_loopback(urlsplit(provider.base_url or "").hostname or "")
+    return is_this_machine(provider.base_url or "")
 
 
 def confirm(prepared: PreparedRun, done: NDArray[np.bool_], *, what: str) -> None:

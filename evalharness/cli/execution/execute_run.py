@@ -30,6 +30,7 @@ from evalharness.errors import (
 from evalharness.planning.plan import Plan
 from evalharness.process.stdio import flush_or_discard, has_cause
 from evalharness.process.text import plural
+from evalharness.providers.tls import unverified
 from evalharness.records import Setting
 from evalharness.runner import Runner, RunSummary, StopReason
 from evalharness.runner.context import RunContext
@@ -88,6 +89,7 @@ def execute_run(
             digests=prepared.plan.digests,
             settings=prepared.plan.settings,
             planned=len(prepared.plan),
+            unverified=unverified(prepared.providers.values()),
         )
         if retry_errors:
             _reopen_errors(store, prepared.plan)

@@ -43,6 +43,7 @@ from evalharness.planning.plan import Plan
 from evalharness.planning.setting_labels import label_settings
 from evalharness.planning.sweep import expand_sweep
 from evalharness.providers import check_provider, provider_identity
+from evalharness.providers.tls import unverified
 from evalharness.records import Prompt
 from evalharness.report.sections.judges.judge_text import judge_lines
 from evalharness.report.sections.judges.judging_summary import summarise_judging
@@ -128,7 +129,7 @@ def _prompts(run: Run, config: JudgeConfig) -> list[Prompt]:
 
 
 def _prepare(config: JudgeConfig, prompts: list[Prompt], root: Path) -> PreparedRun:
-    from evalharness.pricing import PriceBook
+    from evalharness.pricing.book import provider_prices
 
     provider = config.provider
     check_provider(provider)
@@ -154,9 +155,7 @@ def _prepare(config: JudgeConfig, prompts: list[Prompt], root: Path) -> Prepared
     identities = {provider.name: provider_identity(provider)}
     settings = label_settings(expand_sweep(run_config, identities))
     plan = Plan(run_config, prompts, settings, {provider.name: provider.profile})
-    source = provider.profile.price_source
-    aliases = {provider.name: source} if source else {}
-    book = PriceBook.read(overrides=config.pricing, aliases=aliases)
+    book = provider_prices(provider, config.pricing)
     return PreparedRun(plan, {provider.name: provider}, book)
 
 
@@ -174,6 +173,7 @@ def _run(prepared: PreparedRun, config: JudgeConfig, root: Path) -> RunSummary:
             digests=plan.digests,
             settings=plan.settings,
             planned=len(plan),
+            unverified=unverified(prepared.providers.values()),
         )
         done = plan.done_map(store.done_keys())
     except BaseException:

@@ -15,6 +15,7 @@ from evalharness.distributed.leases import refuse_open_leases
 from evalharness.errors import ConfigError
 from evalharness.planning.estimate.pilot import choose_pilot
 from evalharness.process.text import plural
+from evalharness.providers.tls import unverified
 from evalharness.runner import Runner, RunSummary, StopReason
 from evalharness.runner.context import RunContext
 from evalharness.runner.progress import progress_for_terminal
@@ -55,6 +56,7 @@ async def send_pilot(
             digests=plan.digests,
             settings=plan.settings,
             planned=len(plan),
+            unverified=unverified(prepared.providers.values()),
         )
         done = plan.done_map(store.done_keys())
         skip = choose_pilot(plan, done, size)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from evalharness.config.models import ExecutionConfig, ProviderConfig, RunConfig
+from evalharness.config.models import ExecutionConfig, ProviderConfig, RunConfig, UsageRule
 from evalharness.config.secret_scan import refuse_secrets_in_prompts
 from evalharness.errors import ConfigError
 from evalharness.planning.build import build_plan
@@ -65,7 +65,10 @@ def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
     plan = build_plan(configs, identities, root=Path.cwd())
     refuse_secrets_in_prompts(plan.prompts, plan.settings)
     aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
-    book = PriceBook.read(overrides=config.pricing, aliases=aliases)
+    rules: dict[str, UsageRule] = {
+        n: p.profile.usage_rule for n, p in providers.items() if p.profile.usage_rule
+    }
+    book = PriceBook.read(overrides=config.pricing, aliases=aliases, usage_rules=rules)
     return PreparedRun(plan, providers, book)
 
 

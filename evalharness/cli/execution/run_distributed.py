@@ -84,7 +84,12 @@ async def _endpoint_spec(
         name=name,
         base_url=endpoint.base_url,
         headers=endpoint.headers,
+        tls=endpoint.tls,
         profile=endpoint.profile,
         api_key_env=provider.api_key_env,
         limits=structs.replace(limits, concurrency=maximum),
+        auth=provider.auth,
+        secret_headers=provider.secret_headers,
+        query=provider.query,
+        allow_plain_http=provider.allow_plain_http,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Protocol
 
 from evalharness.distributed.limits.budget_server import Allowance
@@ -45,6 +46,7 @@ class SharedBudget(RunBudget):
     Args:
         prices: by setting_id; None where no price is known.
         client: where allowances come from; None where the run has no cost limit.
+        part_tokens: as in :class:`~evalharness.runner.budget.RunBudget`.
 
     Attributes:
         on_lost: called with the reason when the server cannot be reached; requests are then
@@ -52,9 +54,13 @@ class SharedBudget(RunBudget):
     """
 
     def __init__(
-        self, prices: Mapping[str, RequestPrice | None], client: BudgetClient | None
+        self,
+        prices: Mapping[str, RequestPrice | None],
+        client: BudgetClient | None,
+        *,
+        part_tokens: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
     ) -> None:
-        super().__init__(None if client is None else _ZERO, prices)
+        super().__init__(None if client is None else _ZERO, prices, part_tokens=part_tokens)
         self._client = client
         self._need = _ZERO
         self._never_fits: Decimal | None = None  # the least for which there will never be room

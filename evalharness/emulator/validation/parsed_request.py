@@ -61,7 +61,7 @@ def parse_request(body: dict[str, Any], max_choices: int) -> ParsedRequest:
     shape = msgspec.json.encode([body["model"], messages, body.get("tools"), form])
     prefixes, question = _prefixes(body, messages)
     budget: Any = body.get("thinking_budget")
-    limit = body.get("max_tokens")
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
     streaming: dict[str, Any] = body.get("stream_options") or {}
     return ParsedRequest(
         model=body["model"],

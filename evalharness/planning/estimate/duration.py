@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.planning.estimate.history import ModelHistory, ModelKey
+from evalharness.planning.estimate.ranges import EstimateRange
 from evalharness.planning.plan import Plan
 
 Floats = NDArray[np.float64]
@@ -32,7 +33,7 @@ class Duration(msgspec.Struct, frozen=True, kw_only=True):
 def duration(
     plan: Plan,
     remaining: Floats,
-    prompt: Mapping[str, float],
+    prompt: EstimateRange,
     output: float | None,
     max_output: float | None,
     histories: Mapping[ModelKey, ModelHistory],
@@ -46,7 +47,7 @@ def duration(
     Args:
         plan: what to ask, with its limits.
         remaining: how often each prompt is to be sent under each setting.
-        prompt: prompt tokens, ``expected`` and ``high``.
+        prompt: prompt tokens.
         output: completion tokens expected; None unknown, then ``max_output`` counts.
         max_output: completion tokens at most; None without a bound.
         histories: of the plan's models; their mean latency is read.
@@ -70,8 +71,8 @@ def duration(
     share = busiest / total if total else 0.0
     at_concurrency = None if busy_s is None else busy_s / max_in_flight
     at_rpm = None if limits.rpm is None else 60.0 * busiest / limits.rpm
-    tokens = _sum(prompt["expected"], max_output if output is None else output)
-    max_tokens = _sum(prompt["high"], max_output)
+    tokens = _sum(prompt.expected, max_output if output is None else output)
+    max_tokens = _sum(prompt.high, max_output)
     at_tpm, most_tpm = (
         None if limits.tpm is None or n is None else 60.0 * n * share / limits.tpm
         for n in (tokens, max_tokens)
@@ -90,5 +91,5 @@ def duration(
     )
 
 
-def _sum(a: float, b: float | None) -> float | None:
-    return None if b is None else a + b
+def _sum(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a + b

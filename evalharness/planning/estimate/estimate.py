@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 
 class ModelEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """Prompt tokens of one model; ``basis`` is ``recorded``, ``fitted`` or ``length``."""
+    """Prompt tokens of one model; ``basis`` is as in :class:`.prompt_tokens.PromptTokens`."""
 
     provider: str
     model: str
@@ -93,14 +93,22 @@ def estimate_plan(
     total = {name: sum(getattr(p, name) for p in prompts.values()) for name in ENDS}
     return Estimate(
         to_send=int(remaining.sum()),
-        prompt_tokens=EstimateRange(total["low"], total["expected"], total["high"]),
+        prompt_tokens=_unless_unknown(
+            EstimateRange(total["low"], total["expected"], total["high"]), prompts
+        ),
         completion_tokens=tokens,
         cost_usd=None
         if unpriced
         else _dollars(plan, remaining, prompts, answers, price, histories),
         unpriced=unpriced,
         time_s=duration(
-            plan, remaining, total, tokens.expected, tokens.high, histories, max_in_flight
+            plan,
+            remaining,
+            _unless_unknown(EstimateRange(*(total[name] for name in ENDS)), prompts),
+            tokens.expected,
+            tokens.high,
+            histories,
+            max_in_flight,
         ),
         models=[_model(model, part, histories.get(model)) for model, part in prompts.items()],
         settings=answers.settings(),
@@ -130,7 +138,7 @@ def _model(
         provider=model[0],
         model=model[1],
         to_send=prompts.to_send,
-        prompt_tokens=EstimateRange(prompts.low, prompts.expected, prompts.high),
+        prompt_tokens=prompts.tokens(),
         basis=prompts.basis,
         known_prompts=prompts.known,
         tokens_per_char=None if history is None else history.tokens_per_char(),
@@ -170,11 +178,26 @@ def _dollars(
         ).items():
             ends[end] += amount + rates.fee_usd * float(remaining[:, column].sum())
     output = answers.total(usd, maximum)
-    return EstimateRange(
+    sums = EstimateRange(
         ends["low"] + output.low,
         None if output.expected is None else ends["expected"] + output.expected,
         None if output.high is None else ends["high"] + output.high,
     )
+    paid = {
+        (s.provider, s.model)
+        for s in plan.settings
+        if (setting_price := price(s)) is not None and not setting_price.is_free()
+    }
+    return _unless_unknown(sums, {model: part for model, part in prompts.items() if model in paid})
+
+
+def _unless_unknown(
+    sums: EstimateRange, prompts: Mapping[ModelKey, ModelPromptTokens]
+) -> EstimateRange:
+    """The sums, or only their lower end where the tokens of some prompts are not known."""
+    if all(part.basis != "unknown" for part in prompts.values()):
+        return sums
+    return EstimateRange(sums.low, None, None)
 
 
 def _prompt_usd(

@@ -56,6 +56,7 @@ class ModelHistoryBuilder:
     def __init__(self) -> None:
         self.runs: list[str] = []
         self.texts: dict[str, tuple[int, int]] = {}  # key → characters, tokens
+        self.with_media: dict[str, tuple[int, int]] = {}
         self.cached = self.read = 0
         self.latencies: list[float] = []
 
@@ -67,7 +68,9 @@ class ModelHistoryBuilder:
                 text = read_request_text(row["request_json"].encode())
             except msgspec.MsgspecError:
                 return
-            self.texts[text.key] = (max(1, text.chars), tokens)
+            # The tokens of an image do not depend on how much text stands beside it.
+            kind = self.with_media if text.media else self.texts
+            kind[text.key] = (max(1, text.chars), tokens)
         if tokens is not None and cached is not None:
             self.read += tokens
             self.cached += cached
@@ -79,7 +82,9 @@ class ModelHistoryBuilder:
         chars_and_tokens = np.array(list(self.texts.values()), np.float64).reshape(-1, 2)
         return ModelHistory(
             runs=self.runs,
-            prompt_tokens={key: tokens for key, (_, tokens) in self.texts.items()},
+            prompt_tokens={
+                key: tokens for key, (_, tokens) in {**self.texts, **self.with_media}.items()
+            },
             chars=chars_and_tokens[:, 0],
             tokens=chars_and_tokens[:, 1],
             cached_share=self.cached / self.read if self.read else None,

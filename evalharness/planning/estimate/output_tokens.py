@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.columnar.arrow_ops import index_in
+from evalharness.parameters import merge_params, output_limit
 from evalharness.planning.plan import Plan
 
 if TYPE_CHECKING:
@@ -72,10 +73,10 @@ def max_output_tokens(plan: Plan) -> Floats:
         limits[:, column] = _bound(setting.params)
     for row, prompt in enumerate(plan.prompts):
         if prompt.params:
-            limits[row] = [_bound({**s.params, **prompt.params}) for s in plan.settings]
+            limits[row] = [_bound(merge_params(s.params, prompt.params)) for s in plan.settings]
     return limits
 
 
 def _bound(params: dict[str, Any]) -> float:
-    max_tokens = params.get("max_tokens")
+    max_tokens = output_limit(params)
     return float("inf") if max_tokens is None else float(max_tokens * (params.get("n") or 1))

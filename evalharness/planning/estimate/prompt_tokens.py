@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,7 +33,8 @@ class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
         per_prompt: expected tokens of each prompt.
         low: lower end of the total, ``expected`` and ``high`` likewise.
         basis: ``recorded`` (the same prompts were counted before), ``fitted`` (tokens a character
-            of recorded runs), ``length`` (a guess from the text's length).
+            of recorded runs), ``length`` (a guess from the text's length), ``unknown`` (images,
+            recordings or files whose tokens are not known: the figures are of the text alone).
         known: how many of the prompts were counted before.
     """
 
@@ -44,7 +47,10 @@ class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prompt_tokens(
-    texts: list[RequestText], remaining: Floats, history: ModelHistory | None
+    texts: list[RequestText],
+    remaining: Floats,
+    history: ModelHistory | None,
+    part_tokens: Mapping[str, int] = MappingProxyType({}),
 ) -> PromptTokens:
     """Estimate the tokens of prompts.
 
@@ -52,6 +58,7 @@ def prompt_tokens(
         texts: one a prompt.
         remaining: how often each is to be sent.
         history: recorded runs of the model; None without any.
+        part_tokens: the most tokens of an image, recording or file, by type of part.
 
     Returns:
         With an interval of 95 % where a line could be fitted; ± a factor of 2 for guesses.
@@ -81,6 +88,19 @@ def prompt_tokens(
             ]
             guess = float((per_prompt * remaining)[new].sum())
             low, high = low + guess / FACTOR, high + guess * FACTOR
+        media = [_media_tokens(text.media, part_tokens) for text in texts]
+        # At most as many as the profile states; at least none.
+        per_prompt[new] += np.array([tokens or 0.0 for tokens in media], np.float64)[new]
+        high += sum(
+            (tokens or 0.0) * times
+            for tokens, times, is_new in zip(media, remaining.tolist(), new, strict=True)
+            if is_new
+        )
+        if any(
+            tokens is None and times > 0 and is_new
+            for tokens, times, is_new in zip(media, remaining.tolist(), new, strict=True)
+        ):
+            basis = "unknown"
     expected = float((per_prompt * remaining).sum())
     return PromptTokens(
         per_prompt=per_prompt,
@@ -90,3 +110,10 @@ def prompt_tokens(
         basis=basis,
         known=int(known.sum()),
     )
+
+
+def _media_tokens(media: Mapping[str, int], part_tokens: Mapping[str, int]) -> float | None:
+    """The most tokens of these parts; None where those of one are not known."""
+    if not media.keys() <= part_tokens.keys():
+        return None
+    return float(sum(part_tokens[kind] * count for kind, count in media.items()))

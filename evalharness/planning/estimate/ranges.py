@@ -17,7 +17,7 @@ from evalharness.planning.plan import Plan
 
 Floats = NDArray[np.float64]
 ENDS = ("low", "expected", "high")
-_BASES = ("recorded", "fitted", "length")  # the least certain one is the basis of a sum
+_BASES = ("recorded", "fitted", "length", "unknown")  # the least certain one is the basis of a sum
 _MIN_PROMPTS = 2  # prompts seen under a setting before its answers are extrapolated
 
 
@@ -58,7 +58,12 @@ class ModelPromptTokens:
         self.parts: list[tuple[list[int], PromptTokens]] = [
             (
                 columns,
-                prompt_tokens(shapes.texts(shape), remaining[:, columns].sum(axis=1), history),
+                prompt_tokens(
+                    shapes.texts(shape),
+                    remaining[:, columns].sum(axis=1),
+                    history,
+                    plan.profile(model[0]).part_tokens,
+                ),
             )
             for shape, columns in by_shape.items()
         ]
@@ -68,6 +73,12 @@ class ModelPromptTokens:
         self.high = sum(part.high for _, part in self.parts)
         self.basis = max((part.basis for _, part in self.parts), key=_BASES.index)
         self.known = sum(part.known for _, part in self.parts)
+
+    def tokens(self) -> EstimateRange:
+        """The prompt tokens; only their lower end where those of some parts are not known."""
+        if self.basis == "unknown":
+            return EstimateRange(self.low, None, None)
+        return EstimateRange(self.low, self.expected, self.high)
 
     def part_of(self, column: int) -> PromptTokens:
         """The part a setting belongs to."""

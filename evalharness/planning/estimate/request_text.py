@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from evalharness.chat_api.content_parts import media_parts
 from evalharness.records import digest
 
 _PER_MESSAGE = 4.0  # tokens of role and separators in a chat template
@@ -19,12 +20,14 @@ class RequestText(msgspec.Struct, frozen=True):
     """The part of a request that becomes prompt tokens.
 
     ``key`` is a hash of the exact content, ``chars`` is its length in characters, ``guess`` its
-    tokens by length alone.
+    tokens by length alone. ``media`` counts its images, recordings and files by type of part; what
+    they become is in neither.
     """
 
     key: str
     chars: int
     guess: float
+    media: dict[str, int] = {}
 
 
 class _Body(msgspec.Struct):
@@ -52,6 +55,7 @@ def read_request_text(body: bytes) -> RequestText:
         key=digest(bytes(parts.messages), *rest),
         chars=chars,
         guess=guess + _PER_MESSAGE * len(messages) + _PER_REQUEST,
+        media=dict(media_parts(messages)),
     )
 
 

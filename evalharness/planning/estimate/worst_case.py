@@ -9,6 +9,8 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from evalharness.chat_api.content_parts import prompt_token_bound
+from evalharness.parameters import merge_params, output_limit
 from evalharness.planning.estimate.request_sizes import RequestShapes
 from evalharness.planning.plan import Plan
 from evalharness.pricing import Price
@@ -33,8 +35,10 @@ def worst_case(
         model_price = price(setting)
         if model_price is None:
             return None
-        for (length, max_tokens, n), times in _requests(plan, shapes, remaining, column).items():
-            amount = model_price.worst_case(length, max_tokens, n)
+        for (tokens, max_tokens, n), times in _requests(plan, shapes, remaining, column).items():
+            if tokens is None and not model_price.is_free():
+                return None
+            amount = model_price.worst_case(tokens or 0, max_tokens, n)
             if amount is None:
                 return None
             total += amount * times
@@ -43,13 +47,15 @@ def worst_case(
 
 def _requests(
     plan: Plan, shapes: RequestShapes, remaining: NDArray[np.float64], column: int
-) -> Counter[tuple[int, int | None, int]]:
-    """The number of requests of each length, ``max_tokens`` and ``n``."""
+) -> Counter[tuple[int | None, int | None, int]]:
+    """The number of requests of each bound of prompt tokens, output limit and ``n``."""
     setting = plan.settings[column]
-    counts: Counter[tuple[int, int | None, int]] = Counter()
+    part_tokens = plan.profile(setting.provider).part_tokens
+    counts: Counter[tuple[int | None, int | None, int]] = Counter()
     for row, length in enumerate(shapes.lengths(column)):
         times = int(remaining[row, column])
         if times:
-            params = {**setting.params, **plan.prompts[row].params}
-            counts[length, params.get("max_tokens"), params.get("n") or 1] += times
+            params = merge_params(setting.params, plan.prompts[row].params)
+            tokens = prompt_token_bound(length, plan.prompts[row].messages, part_tokens)
+            counts[tokens, output_limit(params), params.get("n") or 1] += times
     return counts

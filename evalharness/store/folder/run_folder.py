@@ -37,6 +37,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     ``seconds`` it took, ``cpu_s`` of this process, requests ``sent``, trials ``recorded``, and how
     late the client itself was (``loop_lag_s``, ``commit_wait_s``: n, p50, p99 and max in seconds,
     see :mod:`evalharness.runner.loop_lag`).
+    ``unverified`` names the providers that were asked without a check of their certificate, in any
+    session.
     ``answers_supplied`` says of an import whether its file had an ``answer`` column (a null there
     is an unparsed answer); None for runs. ``rewriting`` names parts whose content is being
     replaced, and ``reopened`` says that records were removed from parts (see
@@ -60,6 +62,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     sessions: list[dict[str, Any]] = []
     throttle: list[dict[str, Any]] = []
     notes: list[str] = []
+    unverified: list[str] = []
     answers_supplied: bool | None = None
     rewriting: list[str] = []
     reopened: bool = False

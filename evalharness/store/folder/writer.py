@@ -85,8 +85,11 @@ class RunStore:
         digests: Sequence[str],
         settings: Sequence[Setting],
         planned: int,
+        unverified: Sequence[str] = (),
     ) -> list[Setting]:
         """Write the plan; return recorded settings that the plan no longer has.
+
+        ``unverified`` names providers whose certificates are not checked: earlier ones stay noted.
 
         Raises:
             ConfigError: a prompt id now names other content than the records under it answered.
@@ -96,7 +99,8 @@ class RunStore:
         orphaned = plan_files.save_plan(root, prompts, digests, settings, self.done_keys)
         write_bytes_durably(root / CONFIG, config_yaml.encode())
         self.seal_scheduler.settings = columns_by_setting([*settings, *orphaned])
-        self.folder.save_manifest(planned=planned, status="running", reason=None)
+        noted = sorted({*self.folder.manifest.unverified, *unverified})
+        self.folder.save_manifest(planned=planned, status="running", reason=None, unverified=noted)
         return orphaned
 
     def done_keys(self) -> pa.Table:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from evalharness.errors import StorageError
+from evalharness.parameters import output_limit
 from evalharness.records import Setting
 
 RESERVE_BYTES = 16 * 2**20
@@ -31,7 +32,7 @@ _PROBE_BYTES = 64 * 1024
 def expected_answer_bytes(settings: Iterable[Setting]) -> int:
     """Estimated size in the journal of the longest answer that the settings allow."""
     params = (setting.params for setting in settings)
-    longest = max(((p.get("max_tokens") or 0) * (p.get("n") or 1) for p in params), default=0)
+    longest = max(((output_limit(p) or 0) * (p.get("n") or 1) for p in params), default=0)
     return _ENVELOPE_BYTES + longest * _BYTES_PER_TOKEN
 
 

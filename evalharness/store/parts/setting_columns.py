@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 from evalharness.parameters import COLUMN_PARAMS
 from evalharness.records import AttemptResult, Setting, canonical_json
 
-_TYPES: dict[str, Any] = {"number": float, "integer": int, "boolean": bool}
+_TYPES: dict[str, Any] = {"number": float, "integer": int, "boolean": bool, "text": str}
 #: The model and the parameters that have a column of their own, read from a body.
 SentParams = msgspec.defstruct(
     "SentParams",
@@ -44,7 +44,8 @@ def columns_by_setting(settings: Iterable[Setting]) -> dict[str, SettingColumns]
 
 def _sent_values(setting: Setting) -> tuple[Any, ...]:
     """Through JSON, so that values have the types that they would have when read from a body."""
-    params = {p.name: setting.params.get(p.name) for p in COLUMN_PARAMS}
+    stated: dict[str, Any] = {**(setting.params.get("extra") or {}), **setting.params}
+    params = {p.name: stated.get(p.name) for p in COLUMN_PARAMS}
     return astuple(_decode(canonical_json({**params, "model": setting.model})))
 
 

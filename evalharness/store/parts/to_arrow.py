@@ -22,7 +22,7 @@ _BLOCK = 1_024  # rows
 # Columns whose name differs from the field that fills them.
 _SOURCE_FIELDS = {
     "scheduled_at": "scheduled_at_ns", "sent_at": "sent_at_ns", "admitted_at": "admitted_at_ns",
-    "attempts": "attempt",
+    "attempts": "attempt", "reasoning_text": "reasoning",
 }  # fmt: skip
 
 

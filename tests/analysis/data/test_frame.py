@@ -18,6 +18,7 @@ from evalharness.analysis.data.metrics import METRICS
 from evalharness.analysis.data.output_texts import output_codes, read_texts
 from evalharness.columnar.record_store import RecordStore
 from evalharness.errors import DatasetError
+from evalharness.pricing import usage_columns
 from evalharness.schema import arrow_schema
 from tests.analysis.record_frames import cell, frame_of, records
 
@@ -179,3 +180,9 @@ def test_dictionary_columns_read_alike():
     other = build_frame(RecordStore.of_table(table), prompts, settings)
     np.testing.assert_array_equal(cell_means(other, "agreement"), cell_means(plain, "agreement"))
     assert read_texts(other, np.array([0])) == ["x"]
+
+
+def test_every_count_that_has_a_price_is_read() -> None:
+    """A total that is left on disk would make a usage that contradicts it look sound."""
+    of_the_setting = {"provider", "model"}
+    assert set(usage_columns.COLUMNS) - of_the_setting <= set(COLUMNS)

@@ -125,6 +125,21 @@ def test_goodput_keeps_failures_in_the_denominator_and_counts_from_schedule() ->
     assert goodput(found, {}, 10, 4.0) is None
 
 
+def test_an_answer_in_one_piece_is_in_no_tpot_and_not_judged_by_it() -> None:
+    found = requests(
+        {"ttft_s": 0.2, "last_content_s": 0.2, "completion_tokens": 100},
+        {"ttft_s": 0.2, "last_content_s": 0.4, "completion_tokens": 101},
+    )
+    assert time_metrics(found).tpot_s.n == 1
+    assert time_metrics(found).tokens_per_s.p50 == pytest.approx(500)
+    judged = goodput(found, {"tpot_s": 0.05}, total=2, window_s=1.0)
+    assert judged is not None
+    assert (judged.good, judged.unjudged) == (1, 1)
+    by_latency = goodput(found, {"latency_s": 0.5}, total=2, window_s=1.0)
+    assert by_latency is not None
+    assert (by_latency.good, by_latency.unjudged) == (2, 0)
+
+
 def test_what_depends_on_prompt_or_time_is_not_independent() -> None:
     """400 requests whose prompt, or whose minute, decides the time: few independent values."""
     rng = np.random.default_rng(0)

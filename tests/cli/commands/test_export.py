@@ -66,7 +66,7 @@ def test_columns_that_nothing_defines_are_left_out(work: Path) -> None:
         assert {row["cost_usd"] for row in rows} == {""}, "a price that is not known is no 0"
     assert not {"answer", "score", "extra_json"} & set(names)
     assert names.index("label") == names.index("setting_id") + 1
-    assert {"target_json", "cluster", "stop", "extra.top_k", "system"} <= set(names)
+    assert {"target_json", "cluster", "stop", "top_k", "system"} <= set(names)
 
 
 def test_a_run_of_the_emulator_comes_back(work: Path, capsys: Said) -> None:

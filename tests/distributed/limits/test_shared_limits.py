@@ -297,7 +297,7 @@ def test_what_is_not_used_is_wanted_back_while_somebody_found_too_little():
 class Priced:
     """A fixed worst case."""
 
-    def cost(self, usage):
+    def highest_cost(self, usage):
         return Decimal(1)
 
     def worst_case(self, prompt_tokens, max_tokens, n=1):

@@ -27,6 +27,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "number": st.integers(0, 1) | st.floats(0, 1),  # YAML has whole numbers, too
     "integer": st.integers(1, 2**63 - 1),
     "boolean": st.booleans(),
+    "text": st.text(),
 }
 # Known parameters with a column, null where not sent, and some without one.
 PARAMS = st.fixed_dictionaries(
