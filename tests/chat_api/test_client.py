@@ -205,6 +205,8 @@ def test_key_may_stay_on_this_machine(opened: Opened, url: str) -> None:
     """A key may go unencrypted to loopback; without a key http goes anywhere."""
     ChatClient(opened(), url, key=Secret(KEY), headers={}, profile=Profile())
     ChatClient(opened(), "http://10.0.0.1/v1", key=None, headers={}, profile=Profile())
+    with pytest.raises(ConfigError, match="would send the key unencrypted"):
+        ChatClient(opened(), "http://10.0.0.1/v1", key=Secret(KEY), headers={}, profile=Profile())
 
 
 @pytest.mark.parametrize(
