@@ -92,6 +92,7 @@ class ChatClient:
         self._transport = transport
         exposed = (key is not None or bool(secret_headers)) and not allow_plain_http
         self._url = _completions_url(base_url, query, exposed=exposed)
+        self._model_in_path = MODEL_IN_PATH in self._url
         self._profile = profile
         self._headers = {
             **_check_headers(headers, has_key=key is not None),
@@ -134,10 +135,10 @@ class ChatClient:
         if not _CLIENT_ID.fullmatch(client_request_id):
             raise ValueError("a client request id is 1 to 128 characters of A-Za-z0-9._:-")
         # Either can also be in a nested field; without them there is nothing to decode.
-        url, model_in_path = self._url, MODEL_IN_PATH in self._url
-        mentioned = STREAM_FLAG in body or _CHOICES_FLAG in body or model_in_path
+        url = self._url
+        mentioned = STREAM_FLAG in body or _CHOICES_FLAG in body or self._model_in_path
         form = _form.decode(body) if mentioned else _RequestForm()
-        if model_in_path:
+        if self._model_in_path:
             url = url.replace(MODEL_IN_PATH, quote(form.model, safe=""))
         exchange = await self._transport.post(url, self._headers, body, client_request_id)
         reply = interpret(
