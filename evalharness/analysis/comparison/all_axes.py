@@ -21,7 +21,7 @@ class RunComparisons(NamedTuple):
 
     Attributes:
         comparisons, trends: as :func:`.compare.compare` and :func:`.trends.trends` give them.
-        leaders: as :func:`.leaders.leaders` gives them.
+        leaders: as :meth:`.leaders.LeaderSearch.leaders` gives them.
         headline_lines: how many differences the headline speaks of, detected or not.
         not_comparable: axes along which no two settings differ in that axis alone, with the reason.
     """

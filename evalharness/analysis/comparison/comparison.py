@@ -17,6 +17,11 @@ def at_least(p: float | None, joint: float) -> float:
     return joint if p is None else max(p, joint)
 
 
+def deciding_p(p_adjusted: float | None, p_headline: float | None) -> float | None:
+    """The p value that decides: over all lines of the headline, else over the family."""
+    return p_adjusted if p_headline is None else p_headline
+
+
 def is_significant(p_adjusted: float | None) -> bool:
     """Whether an adjusted p value counts as a difference; an unknown one does not."""
     return p_adjusted is not None and p_adjusted < SIGNIFICANCE_LEVEL
@@ -217,8 +222,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def deciding_p(self) -> float | None:
-        """The p value that decides: over all lines of the headline, else over the family."""
-        return self.p_adjusted if self.p_headline is None else self.p_headline
+        """The p value that decides; see :func:`deciding_p`."""
+        return deciding_p(self.p_adjusted, self.p_headline)
 
     @property
     def is_detected(self) -> bool:

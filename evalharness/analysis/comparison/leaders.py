@@ -104,23 +104,6 @@ class LeaderSearch:
         }
 
 
-def leaders(frame: RunFrame, *, seed: int = 0) -> dict[str, Leaders | None]:
-    """Find the leading group of each metric in :data:`DIRECTIONS`.
-
-    Args:
-        frame: the run.
-        seed: of the sign flips.
-
-    Returns:
-        By metric, None where fewer than two settings have a value.
-
-    """
-    flips = stats.SignFlips(clusters=frame.clusters, seed=seed)
-    search = LeaderSearch(frame, flips)
-    joint = stats.joint_tests((), search.rankings(), seed=seed)
-    return search.leaders(flips.tests(), joint.contrasts)
-
-
 def is_settled(leaders: Leaders) -> bool:
     """Whether the leading group is small enough to be a result.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from evalharness.analysis.comparison.comparison import is_significant
+from evalharness.analysis.comparison.comparison import deciding_p, is_significant
 from evalharness.analysis.data.json_values import JsonValues
 
 
@@ -76,8 +76,8 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def deciding_p(self) -> float | None:
-        """The p value that decides: over all lines of the headline, else over the family."""
-        return self.p_adjusted if self.p_headline is None else self.p_headline
+        """The p value that decides; see :func:`.comparison.deciding_p`."""
+        return deciding_p(self.p_adjusted, self.p_headline)
 
     @property
     def is_detected(self) -> bool:

@@ -20,7 +20,6 @@ from evalharness.pricing import PriceBook
 from evalharness.pricing.cost_columns import CostColumns
 from evalharness.pricing.cost_sum import CostSum
 from evalharness.pricing.picodollars import pico_sum
-from evalharness.pricing.price import PICO
 from evalharness.pricing.row_costs import KNOWN, reason_rows, row_costs_at_full_price
 from evalharness.pricing.usage_columns import COLUMNS
 
@@ -44,7 +43,6 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         known: records with a known cost.
         from_bill: those of them whose cost is the provider's bill, for want of a price.
         cost: the sum of the known costs.
-        lowest_usd, highest_usd: the lowest and the highest known cost.
         estimated: records with an estimated cost, by position in the frame.
         estimates: the estimates of these, in pico-dollars.
         unknown: records of unknown cost, by reason; reasons of no record are absent.
@@ -63,8 +61,6 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     known: Ints
     from_bill: Ints
     cost: MoneySums
-    lowest_usd: Floats
-    highest_usd: Floats
     estimated: Ints
     estimates: Ints
     unknown: dict[str, Ints]
@@ -82,9 +78,6 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         cells = CellSums(frame)
         pico, reasons = take(costs.pico, frame.rows), take(costs.reasons, frame.rows)
         known = reasons == KNOWN
-        dollars = np.where(known, pico / PICO, np.nan)
-        lowest, highest = cells.lowest(dollars), cells.highest(dollars)
-        del dollars
         estimated, estimates = _estimates(frame, costs)
         tokens = {name: _tokens(cells, frame.values(name)) for name in TOKENS}
         score = next(iter(frame.scores.values()), None)
@@ -98,8 +91,6 @@ class CellCosts(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
             known=cells.sums(known),
             from_bill=cells.sums(take(costs.from_bill, frame.rows)),
             cost=cells.money(pico),
-            lowest_usd=lowest,
-            highest_usd=highest,
             estimated=estimated,
             estimates=estimates,
             unknown={name: cells.sums(rows) for name, rows in reason_rows(reasons)},

@@ -6,8 +6,6 @@ settings, models, tags and prompts.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import numpy as np
 
@@ -51,23 +49,14 @@ class CellSums:
 
     def sums(self, values: Ints | Bools) -> Ints:
         """Sums of whole numbers."""
-        return self._to_all_cells(np.add.reduceat(values, self._starts, dtype=np.int64), 0)
+        return self._to_all_cells(np.add.reduceat(values, self._starts, dtype=np.int64))
 
     def money(self, pico: Ints) -> MoneySums:
         """Sums of amounts in pico-dollars."""
         return MoneySums(self.sums(pico >> 32), self.sums(pico & _LIMB))
 
-    def lowest(self, values: Floats) -> Floats:
-        """The lowest number that is not NaN; infinity where there is none."""
-        return self._to_all_cells(np.fmin.reduceat(values, self._starts), np.inf)
-
-    def highest(self, values: Floats) -> Floats:
-        """The highest number that is not NaN; minus infinity where there is none."""
-        return self._to_all_cells(np.fmax.reduceat(values, self._starts), -np.inf)
-
-    def _to_all_cells(self, values: Any, empty: float) -> Any:
+    def _to_all_cells(self, values: Ints) -> Ints:
         """Values of the cells with records as values of all cells."""
-        out = np.full(self._cell_count, empty, values.dtype)
-        unknown = np.isnan(values) if values.dtype.kind == "f" else False
-        out[self._filled_cells] = np.where(unknown, empty, values)
+        out = np.zeros(self._cell_count, values.dtype)
+        out[self._filled_cells] = values
         return out

@@ -47,8 +47,3 @@ def amount_interval(values: Floats, clusters: Ints | None) -> list[float] | None
     """Like :func:`share_interval`, of seconds, tokens or dollars, which are at least 0."""
     ends = stats.mean_ci(values, clusters=clusters, scale="amount")
     return interval(ends if ends is None else (max(0.0, ends[0]), ends[1]))
-
-
-def proportion_interval(successes: int, n: int) -> list[float] | None:
-    """Return Wilson's 95 % interval of a share of independent things; None when ``n`` is 0."""
-    return interval(stats.wilson(successes, n))

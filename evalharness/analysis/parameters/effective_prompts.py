@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from evalharness.analysis import stats
 from evalharness.analysis.data.encode import Bools
 from evalharness.analysis.data.frame import RunFrame
@@ -13,5 +11,4 @@ def effective_prompts(frame: RunFrame, used: Bools) -> float:
     """The prompts used, or the effective clusters of them where prompts name clusters."""
     if frame.clusters is None or not used.any():
         return float(used.sum())
-    labels = frame.clusters[used]
-    return stats.effective_units(stats.unit_sums(np.ones(labels.size), labels)[1])
+    return stats.effective_clusters(frame.clusters[used])

@@ -5,7 +5,7 @@ scipy.
 """
 
 from evalharness.analysis.stats.cluster_robust import (
-    MeanEstimate,
+    effective_clusters,
     effective_units,
     estimate_mean,
     unit_sums,
@@ -27,7 +27,6 @@ from evalharness.analysis.stats.intervals import (
     wilson,
 )
 from evalharness.analysis.stats.joint_flips import (
-    JointTests,
     RankedSettings,
     joint_tests,
 )
@@ -45,7 +44,6 @@ from evalharness.analysis.stats.power import (
     detectable,
     detectable_mean,
     factor_growth,
-    growing_detectable,
     mcnemar_detectable,
     mcnemar_power,
     no_growth,
@@ -53,7 +51,6 @@ from evalharness.analysis.stats.power import (
 )
 from evalharness.analysis.stats.quantile_intervals import (
     Quantile,
-    effective_trials,
     quantile_difference,
     quantiles,
 )
@@ -72,7 +69,7 @@ from evalharness.analysis.stats.sign_flips import (
     difference_test,
     sign_flip,
 )
-from evalharness.analysis.stats.sign_patterns import DRAWS, Patterns
+from evalharness.analysis.stats.sign_patterns import DRAWS
 from evalharness.analysis.stats.unit_differences import UnitDifferences
 
 __all__ = [
@@ -83,9 +80,6 @@ __all__ = [
     "TYPICAL_COMPONENTS",
     "FlipTests",
     "Interval",
-    "JointTests",
-    "MeanEstimate",
-    "Patterns",
     "Quantile",
     "RankedSettings",
     "SignFlips",
@@ -99,12 +93,11 @@ __all__ = [
     "detectable_mean",
     "difference_test",
     "divergence_bound",
-    "effective_trials",
+    "effective_clusters",
     "effective_units",
     "estimate_mean",
     "factor_growth",
     "g_pass_at_k",
-    "growing_detectable",
     "holm",
     "joint_tests",
     "label_permutation",

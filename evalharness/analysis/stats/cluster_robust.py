@@ -55,6 +55,11 @@ def unit_sums(values: Floats, labels: NDArray[Any] | None) -> tuple[Floats, Floa
     return sums[used], sizes[used].astype(np.float64)
 
 
+def effective_clusters(labels: NDArray[Any]) -> float:
+    """:func:`effective_units` of clusters, from the label of each prompt."""
+    return effective_units(unit_sums(np.ones(labels.size), labels)[1])
+
+
 def effective_units(sizes: Floats) -> float:
     """How many clusters of equal size would leave the mean as uncertain (Kish, 1965).
 

@@ -68,7 +68,6 @@ def _build(context: BuildContext) -> RunFacts:
     run_data, attempts = context.run_data, context.attempts
     run, manifest = run_data.run, run_data.run.manifest
     labels = run_data.frame.clusters
-    sizes = None if labels is None else stats.unit_sums(np.ones(labels.size), labels)[1]
     return RunFacts(
         name=run.name,
         status=manifest.status,
@@ -82,8 +81,8 @@ def _build(context: BuildContext) -> RunFacts:
         settings=len(run_data.settings),
         prompts=len(run_data.prompts),
         prompts_with_target=len(run_data.prompts) - run_data.prompts["target_json"].null_count,
-        clusters=None if sizes is None else sizes.size,
-        effective_clusters=None if sizes is None else stats.effective_units(sizes),
+        clusters=None if labels is None else np.unique(labels).size,
+        effective_clusters=None if labels is None else stats.effective_clusters(labels),
         attempts=attempts.total,
         attempts_in_doubt=attempts.in_doubt,
         damaged_journal_entries=len(run.damage),

@@ -5,8 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evalharness.analysis.comparison.leaders import LeaderContrast, Leaders, is_settled, leaders
+from evalharness.analysis import stats
+from evalharness.analysis.comparison.leaders import (
+    LeaderContrast,
+    Leaders,
+    LeaderSearch,
+    is_settled,
+)
+from evalharness.analysis.data.frame import RunFrame
 from tests.analysis.record_frames import frame_of
+
+
+def leaders(frame: RunFrame) -> dict[str, Leaders | None]:
+    """The leaders of a run, tested together with nothing else."""
+    flips = stats.SignFlips(clusters=frame.clusters)
+    search = LeaderSearch(frame, flips)
+    joint = stats.joint_tests((), search.rankings())
+    return search.leaders(flips.tests(), joint.contrasts)
 
 
 def test_a_lead_must_survive_having_been_selected() -> None:
