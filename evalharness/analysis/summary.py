@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -73,7 +73,7 @@ class SettingSummary(msgspec.Struct, frozen=True, kw_only=True):
         agreement: how far repeats agree.
         modal_share, distinct, effective_outputs: of the texts, as in ``agreement.raw``.
         score: by the first scorer.
-        scores: by the other scorers, by their name.
+        scores: by every scorer, by its name, the first included.
         latency_s: seconds to the complete answer, without errors and the wait in our own queue.
         ttft_s: seconds to the first token, likewise; only where answers were streamed.
         tokens: as the provider reported them, by kind.
@@ -130,7 +130,8 @@ def summarise(frame: RunFrame, costs: CostColumns) -> list[SettingSummary]:
     """Describe each setting, in the frame's order; ``costs`` are those of ``frame.records``."""
     raw = agreement(frame, frame.output_variants)
     answers = agreement(frame, frame.answer_variants)
-    score, scores = quality(frame), _other_scores(frame)
+    score = quality(frame)
+    scores = _scores_by_name(frame, score)
     latency_s, ttft_s = latency(frame), latency(frame, "ttft_s")
     tokens, sensitivities, divergences = token_usage(frame), sensitivity(frame), divergence(frame)
     counts = [_trials(frame, s) for s in range(len(frame.setting_ids))]
@@ -213,10 +214,16 @@ def _unparsed(frame: RunFrame, rows: slice) -> AnswerGaps | None:
     return AnswerGaps(n=n, share=n / total if total else None)
 
 
-def _other_scores(frame: RunFrame) -> list[dict[str, ScoreSummary]]:
-    """Describe the scorers after the first, by name, one dict a setting."""
-    others = {name: quality(frame, name) for name in list(frame.scores)[1:]}
-    return [{name: rows[s] for name, rows in others.items()} for s in range(len(frame.setting_ids))]
+def _scores_by_name(
+    frame: RunFrame, first: Sequence[ScoreSummary]
+) -> list[dict[str, ScoreSummary]]:
+    """Describe every scorer by name, one dict a setting; ``first`` is what the first one says."""
+    names = list(frame.scores)
+    others = {name: quality(frame, name) for name in names[1:]}
+    by_name = dict.fromkeys(names[:1], first) | others
+    return [
+        {name: rows[s] for name, rows in by_name.items()} for s in range(len(frame.setting_ids))
+    ]
 
 
 def _is_unknown_finish(finish_reason: str) -> bool:

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from evalharness.config.models import LimitsConfig, ProviderConfig
 from evalharness.config.strict_yaml import parse_yaml
+from evalharness.config.validation import convert
 from evalharness.errors import ConfigError
 from evalharness.store.folder.run_folder import MANIFEST
 
@@ -111,9 +112,16 @@ def read_judge_config(root: Path) -> JudgeConfig | None:
     if not path.exists():
         return None
     try:
-        return msgspec.convert(parse_yaml(path.read_text("utf-8")), JudgeConfig)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        data: Any = parse_yaml(path.read_text("utf-8"))
+        if not isinstance(data, dict):
+            raise ConfigError("it holds no keys")
+        return convert(data, JudgeConfig)
+    except (ConfigError, ValueError) as error:
+        problem = error.message if isinstance(error, ConfigError) else str(error)
+        raise ConfigError(
+            f"{path} cannot be read: {problem}",
+            hint="put a copy of it back, or choose another --name",
+        ) from None
 
 
 def as_yaml(config: JudgeConfig) -> bytes:

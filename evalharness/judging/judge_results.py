@@ -140,7 +140,7 @@ def _with_grades(scorer: JudgeScorer, run: Run) -> Scorer:
     if judging.config.mode != "grade":
         raise ConfigError(
             f"the judging `{scorer.source}` compares two settings and gives outputs no grade",
-            hint=f"evalharness judge {run.name} --name grade",
+            hint=f"evalharness judge {run.location} --name grade",
         )
     return StoredGradeScorer(
         label=scorer.label, negated=scorer.negated, source=scorer.source, grades=judging.grades()

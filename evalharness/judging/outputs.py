@@ -9,6 +9,8 @@ import msgspec
 
 from evalharness.errors import ConfigError
 from evalharness.records import Status, digest, shown_content
+from evalharness.scoring import parse_reasoning
+from evalharness.scoring.reasoning import ReasoningMode, scored_text
 from evalharness.scoring.scorers.judge import output_key
 from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run import Run
@@ -19,7 +21,10 @@ _COLUMNS = ["prompt_id", "setting_id", "repeat", "status", "text", "tool_calls_j
 
 
 class Output(msgspec.Struct, frozen=True):
-    """One unique output of a prompt. ``question`` and ``target`` are the prompt's."""
+    """One unique output of a prompt. ``question`` and ``target`` are the prompt's.
+
+    ``text`` is without the reasoning that it begins with, unless the run keeps it.
+    """
 
     key: str
     prompt_id: str
@@ -54,6 +59,7 @@ class JudgeableOutputs:
     """The outputs of a run that can be judged, by setting, prompt and repeat."""
 
     def __init__(self, run: Run) -> None:
+        self._reasoning: ReasoningMode = parse_reasoning(next(run.configs()).answer)
         plan = PlanFilter.of(run)
         settings, prompts = plan.settings, plan.prompts
         self._labels: dict[str, str] = {
@@ -119,6 +125,7 @@ class JudgeableOutputs:
             if status not in _JUDGED or (text is None and calls is None and status == "ok"):
                 continue  # an import may know that there was an answer without knowing which
             question, target = self._prompt_content[prompt_id]
+            text = scored_text(text, self._reasoning)
             key = output_key(prompt_id, text, calls, target)
             rows.append((setting_id, repeat, Output(key, prompt_id, question, target, text, calls)))
         return rows

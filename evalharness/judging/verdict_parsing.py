@@ -8,6 +8,7 @@ import re
 from typing import Any, cast
 
 from evalharness.judging.config import JudgeConfig
+from evalharness.scoring.reasoning import without_reasoning
 
 # Markdown, quotes and brackets that models put between the word and its value.
 _BETWEEN = r"[\s:=*_`\"'\[\](){}]{0,12}"
@@ -58,7 +59,7 @@ def _reply_value(
 ) -> Any:
     if text is None:
         return None
-    text = text[-_MAX_CHARS:]
+    text = without_reasoning(text)[-_MAX_CHARS:]
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):

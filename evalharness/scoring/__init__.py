@@ -10,7 +10,12 @@ for users.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalharness.scoring.answer_extraction import ExtractionResult, Extractor, parse_answer_spec
+from evalharness.scoring.answer_extraction import (
+    ExtractionResult,
+    Extractor,
+    parse_answer_spec,
+    parse_reasoning,
+)
 from evalharness.scoring.base import Sample, Score, Scorer, UnscorableError
 from evalharness.scoring.config_parsing import parse_scorers
 from evalharness.scoring.scorers.bleu import BleuScorer
@@ -58,6 +63,7 @@ __all__ = [
     "Scorer",
     "UnscorableError",
     "parse_answer_spec",
+    "parse_reasoning",
     "parse_scoring",
 ]
 

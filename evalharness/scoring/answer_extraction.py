@@ -8,7 +8,8 @@ import msgspec
 
 from evalharness.config.validation import convert, suggest_name
 from evalharness.errors import ConfigError
-from evalharness.scoring.base import json_type
+from evalharness.scoring.base import REASON_NO_MEMORY, json_type
+from evalharness.scoring.bounds import Bounds, pattern_bounds
 from evalharness.scoring.choice_labels import LETTERS, check_labels, find_label
 from evalharness.scoring.json_in_text import (
     NotJSONError,
@@ -17,7 +18,9 @@ from evalharness.scoring.json_in_text import (
     parse_path,
     value_at,
 )
+from evalharness.scoring.number_locale import number_locale
 from evalharness.scoring.numbers_in_text import last_number_text
+from evalharness.scoring.reasoning import ReasoningMode, scored_text
 from evalharness.scoring.safe_regex import (
     DEFAULT_TIMEOUT_S,
     TIMED_OUT,
@@ -52,17 +55,20 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     Attributes:
         regex: a pattern; its match (``group``) goes on.
-        group: number or name of the group; by default the first group, or the whole match where
-            the pattern has none.
+        group: number or name of the group; by default the first group that took part in the match,
+            or the whole match where the pattern has none.
         which: the ``last`` match, since answers are mostly at the end, or the ``first``.
         json: path into the text's JSON (``result.items[0]``; empty for all of it); JSON in a
             Markdown code block is read, too. Texts are taken as they are, other values as JSON;
             null is no answer.
         last_number: the last number, in one spelling (``1,234.50`` → ``1234.5``).
+        locale: with ``last_number``, a language tag (``de``, ``pt-BR``) that says which sign is the
+            decimal one; None: the point.
         choice: the chosen label: true for the letters A to H, or a list of labels.
         normalise: ignore case, white space, punctuation around words and Unicode's
             compatibility forms.
         timeout_s: processor seconds for the pattern on one text.
+        reasoning: ``strip``: reasoning that the text begins with is not searched.
 
     White space around an answer is dropped; an empty answer counts as none.
 
@@ -73,9 +79,11 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     which: Literal["last", "first"] = "last"
     json: str | None = None
     last_number: bool = False
+    locale: str | None = None
     choice: bool | list[str] = False
     normalise: bool = False
     timeout_s: Seconds = DEFAULT_TIMEOUT_S
+    reasoning: ReasoningMode = "strip"
 
     def __post_init__(self) -> None:
         if self.regex is not None:
@@ -93,6 +101,7 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                 parse_path(self.json)
             except ValueError as error:
                 raise ValueError(f"`json`: {error}") from None
+        self._check_locale()
         if isinstance(self.choice, list):
             try:
                 check_labels(self.choice)
@@ -105,20 +114,34 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         ):
             raise ValueError("`normalise`: no step is given that finds an answer")
 
+    def _check_locale(self) -> None:
+        if self.locale is not None and not self.last_number:
+            raise ValueError("`locale`: needs `last_number`")
+        try:
+            number_locale(self.locale)
+        except ValueError as error:
+            raise ValueError(f"`locale`: {error}") from None
+
     def extract(self, text: str | None) -> ExtractionResult:
         """Find the answer; a result without one has the reason. Never raises."""
         if text is None:
             return ExtractionResult(None, "no text")
         try:
-            answer = self._run_steps(text)
+            answer = self._run_steps(scored_text(text, self.reasoning) or "")
         except PatternTimeoutError:
             return ExtractionResult(None, TIMED_OUT, failed=True)
+        except MemoryError:
+            return ExtractionResult(None, REASON_NO_MEMORY, failed=True)
         except (LookupError, NotJSONError) as error:
             return ExtractionResult(None, f"unparsed: {error}")
         except Exception as error:
             return ExtractionResult(None, f"{type(error).__name__}: {error}", failed=True)
         answer = None if answer is None else answer.strip()
         return ExtractionResult(answer) if answer else _UNPARSED
+
+    def bounds(self) -> Bounds:
+        """What one text may cost, and where it is searched; :meth:`extract` holds no limit."""
+        return Bounds() if self.regex is None else pattern_bounds(self.timeout_s)
 
     def _run_steps(self, text: str) -> str | None:
         answer: str | None = text
@@ -127,7 +150,7 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         if answer is not None and self.json is not None:
             answer = _json_at(answer, self.json)
         if answer is not None and self.last_number:
-            answer = last_number_text(answer)
+            answer = last_number_text(answer, number_locale(self.locale))
         if answer is not None and self.choice is not False:
             labels = LETTERS if self.choice is True else tuple(self.choice)
             answer = find_label(answer, labels)
@@ -140,8 +163,13 @@ class Extractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         match = search(pattern, text, which=self.which, timeout_s=self.timeout_s)
         if match is None:
             return None
-        group = self.group if self.group is not None else min(pattern.groups, 1)
-        return match[group]
+        if self.group is not None:
+            return match[self.group]
+        # Of an alternation's groups, the one that took part.
+        return next(
+            (part for part in match.groups() if part is not None),
+            None if pattern.groups else match[0],
+        )
 
 
 def _json_at(text: str, path: str) -> str | None:
@@ -163,7 +191,7 @@ def parse_answer_spec(raw: dict[str, Any] | str | None) -> Extractor | None:
     """Read the ``answer`` part of a configuration; None where no answer is extracted.
 
     One of the words ``last_number``, ``choice``, ``normalise``, ``json``, or the fields of
-    :class:`Extractor`.
+    :class:`Extractor`. ``reasoning`` alone extracts nothing (:func:`parse_reasoning`).
 
     Raises:
         ConfigError: an unknown key, a wrong type, or no step that finds an answer.
@@ -180,4 +208,21 @@ def parse_answer_spec(raw: dict[str, Any] | str | None) -> Extractor | None:
         raw = _SHORT_FORMS[raw]
     if not isinstance(raw, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"configuration key `answer`: must be an object, got {json_type(raw)}")
+    if [*raw] == ["reasoning"]:
+        parse_reasoning(raw)
+        return None
     return convert(raw, Extractor, "answer")
+
+
+class _ReasoningKey(msgspec.Struct, frozen=True):
+    reasoning: ReasoningMode = "strip"
+
+
+def parse_reasoning(raw: dict[str, Any] | str | None) -> ReasoningMode:
+    """Read what the ``answer`` part of a configuration says of reasoning in texts.
+
+    Raises:
+        ConfigError: neither ``strip`` nor ``keep``.
+
+    """
+    return convert(raw, _ReasoningKey, "answer").reasoning if isinstance(raw, dict) else "strip"

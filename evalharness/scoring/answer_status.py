@@ -18,6 +18,8 @@ from evalharness.scoring.safe_regex import TIMED_OUT
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from evalharness.scoring.isolation.client import IsolatedExtractor
+
 MAX_TIMEOUTS = 10  # texts on which a pattern took too long before it is tried no more
 REASON_GAVE_UP = f"not tried: the pattern took too long on {MAX_TIMEOUTS} other texts"
 
@@ -42,6 +44,8 @@ class AnswerCollector:
     def __init__(self, extractor: Extractor | None) -> None:
         self._extractor = extractor
         self._supplied: Iterator[str | None] = iter(())
+        self._in_process_chars = 0 if extractor is None else extractor.bounds().in_process_chars
+        self._isolated: IsolatedExtractor | None = None
         self._timeouts = 0
         self._encoder = DictionaryEncoder()
         self._codes = array("i")  # of the answers so far; NULL_CODE where there is none
@@ -61,15 +65,22 @@ class AnswerCollector:
         elif status is _ERROR:
             answer, outcome = None, _NONE
         else:
-            result = (
-                _GAVE_UP_RESULT if self._timeouts >= MAX_TIMEOUTS else self._extractor.extract(text)
-            )
+            result = self._extract(self._extractor, text)
             self._timeouts += result.reason == TIMED_OUT
             answer = result.answer
             outcome = _PARSED if answer is not None else _FAILED if result.failed else _UNPARSED
         self._statuses.append(outcome)
         self._codes.append(NULL_CODE if answer is None else self._encoder.code(answer))
         return answer
+
+    def _extract(self, extractor: Extractor, text: str | None) -> ExtractionResult:
+        if text is not None and len(text) > self._in_process_chars:
+            if self._isolated is None:
+                from evalharness.scoring.isolation.client import IsolatedExtractor
+
+                self._isolated = IsolatedExtractor(extractor)
+            return self._isolated.extract(text)
+        return _GAVE_UP_RESULT if self._timeouts >= MAX_TIMEOUTS else extractor.extract(text)
 
     def result(self) -> ExtractedAnswers:
         """The answers of all outputs so far."""

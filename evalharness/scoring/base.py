@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from evalharness.records import Status
+from evalharness.scoring.bounds import Bounds
 from evalharness.scoring.safe_regex import TIMED_OUT, PatternTimeoutError
 
 # Globals, for speed: looking up an enum member takes ten times as long (Python 3.11).
@@ -104,10 +105,25 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             return Score(None, None, str(reason))
         except PatternTimeoutError:
             return Score(None, None, TIMED_OUT)
+        except MemoryError:
+            return Score(None, None, REASON_NO_MEMORY)
         except Exception as error:
             # One bad sample or one bad user function must not stop a report.
-            return Score(None, None, f"the scorer failed: {_describe(error)}")
+            return Score(None, None, f"the scorer failed: {describe_error(error)}")
         return self._finish(score)
+
+    def bounds(self) -> Bounds:
+        """What one text may cost, and where it is scored; :meth:`score` itself holds no limit."""
+        return Bounds()
+
+    def is_settled(self, sample: Sample) -> bool:
+        """Whether :meth:`score` has no need of :meth:`evaluate`."""
+        return (
+            sample.status is _STATUS_ERROR
+            or sample.status is _STATUS_REFUSED
+            or (self.needs_target and self.target is None and sample.target is None)
+            or (self.of == "answer" and sample.answer is None)
+        )
 
     def evaluate(self, sample: Sample) -> Score:
         """Score a sample that is neither error nor refused and has a target where one is needed.
@@ -119,6 +135,10 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def default_label(self, name: str) -> str:
         """The label of a score without one; ``name`` is the scorer's name in the table."""
         return name
+
+    def warning(self) -> str | None:
+        """What in the arguments is likely a mistake where prompts have targets; mostly nothing."""
+        return None
 
     def text_to_score(self, sample: Sample) -> str:
         """The text to score: the answer with ``of: answer``, else the text; "" for none."""
@@ -139,6 +159,7 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 # Reasons for null scores that do not depend on the scorer.
 REASON_ERROR_RECORD = "error record: nothing was answered"
 REASON_NO_TARGET = "no target"
+REASON_NO_MEMORY = "more memory was needed than a scorer may have"
 REASON_REFUSED = "refused, and no target says that an answer was due"
 
 _ERROR = Score(None, None, REASON_ERROR_RECORD)
@@ -218,6 +239,7 @@ def json_type(value: Any) -> str:
     return "an unknown value"
 
 
-def _describe(error: Exception) -> str:
+def describe_error(error: BaseException) -> str:
+    """The type of an exception and, where it has one, its message, cut at 500 characters."""
     text = str(error)
     return type(error).__name__ if not text else f"{type(error).__name__}: {text[:500]}"

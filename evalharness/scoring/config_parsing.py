@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from evalharness.config.package_data import package_data_dir
+from evalharness.config.strict_yaml import parse_yaml
 from evalharness.config.validation import convert, suggest_name
 from evalharness.errors import ConfigError
 from evalharness.scoring.base import Scorer, json_type
+
+
+def expand_entries(entries: Iterable[Any]) -> list[Any]:
+    """The entries of a ``scoring`` list with names in place of objects: presets and scorers.
+
+    A name is that of a preset (``configs/scoring/NAME.yaml``, here or shipped), else of a scorer.
+    """
+    return [scorer for entry in entries for scorer in _expand(entry)]
+
+
+def _expand(entry: Any) -> list[Any]:
+    """One scorer, or those of a preset. Anything else is refused where scorers are parsed."""
+    if not isinstance(entry, str):
+        return [entry]
+    for folder in (Path.cwd() / "configs", package_data_dir("configs")):
+        preset = folder / "scoring" / f"{entry}.yaml"
+        if entry.isidentifier() and preset.is_file():
+            preset_config: Any = parse_yaml(preset.read_text("utf-8"))
+            return preset_config["scoring"]
+    return [{"name": entry}]
 
 
 def parse_scorers(

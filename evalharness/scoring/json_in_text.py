@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
 import msgspec
 
 from evalharness.scoring.base import is_list, is_object
+from evalharness.scoring.code_blocks import json_blocks
 
-_FENCE = re.compile(r"```[ \t]*(?:json|JSON)?[ \t]*\n(?P<body>.*?)\n?[ \t]*```", re.DOTALL)
 _STEP = re.compile(r"(?:^|\.)(?P<key>[^.\[\]]+)|\[(?P<index>-?\d+)\]")
 
 
@@ -20,20 +21,24 @@ class NotJSONError(ValueError):
 def parse_json(text: str, *, allow_code_fence: bool) -> Any:
     """Decode a text that is one JSON value (RFC 8259: no NaN, no comments, nothing around it).
 
-    With ``allow_code_fence``, a Markdown code block holding the JSON is read too, the first one if
-    several.
+    With ``allow_code_fence``, JSON in a Markdown code block is read, too: of several blocks, the
+    first that is JSON, those that say so before those that name no language. A byte order mark
+    (U+FEFF) at the beginning is left out.
 
     Raises:
         NotJSONError: it is something else.
 
     """
+    text = text.removeprefix("\ufeff")
     try:
         return _decode(text)
     except NotJSONError:
-        match = _FENCE.search(text) if allow_code_fence else None
-        if match is None:
+        if not allow_code_fence:
             raise
-        return _decode(match["body"])
+        for block in json_blocks(text):
+            with contextlib.suppress(NotJSONError):
+                return _decode(block)
+        raise
 
 
 def _decode(text: str) -> Any:

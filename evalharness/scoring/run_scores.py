@@ -16,7 +16,10 @@ from evalharness.process.fork import ForkedTask
 from evalharness.records import Status
 from evalharness.scoring.answer_extraction import Extractor
 from evalharness.scoring.base import REASON_ERROR_RECORD, Score, Scorer
-from evalharness.scoring.score_batches import BatchScorer, ScoreTable
+from evalharness.scoring.label_classes import LabelSet, RunLabels, find_label_set
+from evalharness.scoring.reasoning import ReasoningMode, scored_text
+from evalharness.scoring.reasoning_counts import ReasoningTotals
+from evalharness.scoring.score_batches import BatchScorer, ScoreTable, score_in_full
 from evalharness.scoring.unique_outputs import KEY_COLUMNS, TEXT_COLUMNS, NewOutputs, UniqueOutputs
 
 if TYPE_CHECKING:
@@ -37,11 +40,17 @@ class RunScores:
         answers: parsed answers (Arrow dictionary of strings, null: none); None when no
             answers are defined.
         answer_status: :class:`AnswerStatus` of each record (dictionary-encoded), or None.
+        labels: the classes of prompts and what each record names; None where targets are no
+            labels.
 
     """
 
     def __init__(
-        self, outputs: UniqueOutputs, scorers: Mapping[str, Scorer], table: ScoreTable
+        self,
+        outputs: UniqueOutputs,
+        scorers: Mapping[str, Scorer],
+        table: ScoreTable,
+        labels: LabelSet | None = None,
     ) -> None:
         self._index = outputs.complete()
         self.scores: dict[str, npt.NDArray[np.float64]] = {
@@ -51,10 +60,24 @@ class RunScores:
         self.answer_status: pa.DictionaryArray[Any, Any] | None = None
         if table.answers is not None:
             self.answers, self.answer_status = table.answers.for_records(self._index)
+        self.labels: RunLabels | None = None
+        if labels is not None and table.labels is not None:
+            outside, codes = table.labels
+            self.labels = RunLabels(*labels[:4], outside, codes[self._index])
         self._outputs = outputs
         self._scorers = scorers
         self._table = table
         self._imported_nulls: dict[str, int] = {}
+
+    def warning(self, label: str) -> str | None:
+        """What is likely a mistake in the arguments of a scorer, mostly nothing."""
+        scorer = self._scorers.get(label)
+        return scorer.warning() if scorer is not None and self._outputs.has_targets else None
+
+    @property
+    def reasoning(self) -> ReasoningTotals:
+        """How many records have reasoning in their text."""
+        return self._table.reasoning.totals(self._index)
 
     @property
     def answer_codes(self) -> Codes | None:
@@ -85,7 +108,9 @@ class RunScores:
         if reason is not None:
             return Score(None, None, reason)
         answer = None if self._table.answers is None else self._table.answers.answer_of(output)
-        return self._scorers[label].score(self._outputs.sample(output, answer))
+        mode = self._table.reasoning.mode
+        sample = self._outputs.sample(output, answer, lambda text: scored_text(text, mode))
+        return score_in_full(self._scorers[label], sample, self._outputs)
 
     def why_null(self, label: str) -> dict[str, int]:
         """How many records this scorer left without a score, by reason, most frequent first."""
@@ -105,6 +130,7 @@ def score_records(
     extractor: Extractor | None,
     *,
     answers_supplied: bool | None = None,
+    reasoning: ReasoningMode = "strip",
 ) -> RunScores:
     """Score every record by every scorer and extract every answer.
 
@@ -120,6 +146,7 @@ def score_records(
         scorers: from :func:`~evalharness.scoring.parse_scoring`.
         extractor: from :func:`~evalharness.scoring.parse_answer_spec`.
         answers_supplied: see above.
+        reasoning: whether texts are scored without the reasoning that they begin with.
 
     Raises:
         ConfigError: a scorer has ``of: answer`` and no answers are defined; two equal labels.
@@ -129,7 +156,9 @@ def score_records(
     if answers_supplied is None:
         answers_supplied = "answer" in records.column_names
     supplied = extractor is None and answers_supplied
-    with RunScorer(records, prompts, scorers, extractor, supplied=supplied) as scorer:
+    with RunScorer(
+        records, prompts, scorers, extractor, supplied=supplied, reasoning=reasoning
+    ) as scorer:
         scorer.score_new_records()
         return scorer.finish()
 
@@ -139,7 +168,7 @@ class RunScorer:
 
     Args:
         records: to which the blocks are added.
-        prompts, scorers, extractor: see :func:`score_records`.
+        prompts, scorers, extractor, reasoning: see :func:`score_records`.
         supplied: the answers are those in the ``answer`` column.
         use_fork: score in a fork of this process (:class:`~evalharness.process.fork.ForkedTask`),
             while this one reads on; here where the system allows no fork, or a scorer is not
@@ -159,6 +188,7 @@ class RunScorer:
         *,
         supplied: bool,
         use_fork: bool = False,
+        reasoning: ReasoningMode = "strip",
     ) -> None:
         self._records = records
         self._prompts = prompts
@@ -166,7 +196,15 @@ class RunScorer:
         self._columns = [
             name for name in (*KEY_COLUMNS, *TEXT_COLUMNS) if name != "answer" or supplied
         ]
-        self._batch_scorer = BatchScorer(scorers, extractor, supplied=supplied)
+        self._batch_scorer = BatchScorer(scorers, extractor, supplied=supplied, reasoning=reasoning)
+        self._labels = find_label_set(
+            _targets_json(prompts),
+            self._batch_scorer.scorers,
+            extractor,
+            has_answers=supplied or extractor is not None,
+        )
+        if self._labels is not None:
+            self._batch_scorer.collect_labels(self._labels)
         self._outputs = UniqueOutputs(prompts, records.encoders, records.texts)
         self._fork: ForkedTask[ScoreTable] | None = None
         if use_fork and all(scorer.fork_safe for scorer in scorers):
@@ -206,11 +244,17 @@ class RunScorer:
             DatasetError: see :func:`score_records`.
         """
         table = self._batch_scorer.table() if self._fork is None else self._fork.result()
-        scores = RunScores(self._outputs, self._batch_scorer.scorers, table)
+        scores = RunScores(self._outputs, self._batch_scorer.scorers, table, self._labels)
         if "score" in self._records.column_names and IMPORTED not in scores.scores:
             values = _imported_scores(self._records, self._prompts)
             scores.add_imported(values, _count_errors(self._records))
         return scores
+
+
+def _targets_json(prompts: pa.Table) -> list[str | None]:
+    if "target_json" not in prompts.column_names:
+        return [None] * prompts.num_rows
+    return prompts.column("target_json").to_pylist()
 
 
 def _count_errors(records: RecordStore) -> int:

@@ -18,11 +18,16 @@ from evalharness.scoring.answer_status import (
     ExtractedAnswers,
 )
 from evalharness.scoring.base import Sample, Score, Scorer
+from evalharness.scoring.label_classes import Codes, LabelCollector, LabelSet
+from evalharness.scoring.reasoning import ReasoningMode
+from evalharness.scoring.reasoning_counts import FoundReasoning, ReasoningCollector
 from evalharness.scoring.safe_regex import TIMED_OUT
 from evalharness.scoring.unique_outputs import UniqueOutputs
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from evalharness.scoring.isolation.client import IsolatedScorer
 
 _GAVE_UP = Score(None, None, REASON_GAVE_UP)
 
@@ -35,17 +40,23 @@ class ScorerResult(NamedTuple):
 
 
 class ScoreTable(NamedTuple):
-    """Scores by label, and answers, of the unique outputs; ``answers`` None: none are defined."""
+    """Scores by label, and answers, of the unique outputs; ``answers`` None: none are defined.
+
+    ``labels``: those outside the set of classes, and the code of each output
+    (:mod:`.label_classes`); None where targets are no labels.
+    """
 
     scores: dict[str, ScorerResult]
     answers: ExtractedAnswers | None
+    reasoning: FoundReasoning
+    labels: tuple[list[str], Codes] | None = None
 
 
 class BatchScorer:
     """Extracts the answers of outputs and applies every scorer, one batch after the other.
 
     Args:
-        scorers, extractor, supplied: see :class:`RunScorer`.
+        scorers, extractor, supplied, reasoning: see :class:`RunScorer`.
 
     Raises:
         ConfigError: see :func:`score_records`.
@@ -53,60 +64,124 @@ class BatchScorer:
     """
 
     def __init__(
-        self, scorers: Sequence[Scorer], extractor: Extractor | None, *, supplied: bool
+        self,
+        scorers: Sequence[Scorer],
+        extractor: Extractor | None,
+        *,
+        supplied: bool,
+        reasoning: ReasoningMode = "strip",
     ) -> None:
         has_answers = supplied or extractor is not None
         self._columns = _columns_by_label(scorers, answers_known=has_answers)
         self._answers = AnswerCollector(extractor) if has_answers else None
+        self._reasoning = ReasoningCollector(reasoning)
         self._supplied = supplied
+        self._labels: LabelCollector | None = None
+        self._labels_of_answers = False
 
     @property
     def scorers(self) -> dict[str, Scorer]:
         """The scorers by their labels."""
         return {label: column.scorer for label, column in self._columns.items()}
 
+    def collect_labels(self, labels: LabelSet) -> None:
+        """Also keep which class each output names; before any is scored."""
+        self._labels = LabelCollector(labels)
+        self._labels_of_answers = labels.reader is None
+        if labels.reader is not None:
+            self._columns[labels.reader].labels = self._labels
+
     def score_block(self, outputs: UniqueOutputs) -> None:
         """Score the outputs that came with the last block."""
         answers = self._answers
         if answers is not None and self._supplied:
             answers.supply(outputs.supplied_answers())
-        for batch in outputs.batches(answer=None if answers is None else answers.answer):
+        for batch in outputs.batches(
+            answer=None if answers is None else answers.answer, text=self._reasoning.scored_text
+        ):
             for column in self._columns.values():
-                column.score_batch(batch)
+                column.score_batch(batch, outputs)
 
     def table(self) -> ScoreTable:
         """The scores and answers of all outputs so far."""
         answers = None if self._answers is None else self._answers.result()
+        if self._labels is not None and self._labels_of_answers and answers is not None:
+            self._labels.add_answers(answers)
         return ScoreTable(
-            {label: column.result() for label, column in self._columns.items()}, answers
+            {label: column.result() for label, column in self._columns.items()},
+            answers,
+            self._reasoning.result(),
+            None if self._labels is None else self._labels.result(),
         )
 
 
 class _ScorerColumn:
-    """Applies one scorer, and gives up on a pattern that keeps taking too long."""
+    """Applies one scorer, and gives up on a pattern that keeps taking too long.
+
+    What may take long otherwise (:class:`~.bounds.Bounds`) is scored in a process that can be
+    killed.
+    """
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
+        self.labels: LabelCollector | None = None
+        self._isolated: IsolatedScorer | None = None
         self._values = array("d")
         self._reasons: dict[int, str] = {}
         self._timeouts = 0
 
-    def score_batch(self, batch: list[Sample]) -> None:
+    def score_batch(self, batch: list[Sample], outputs: UniqueOutputs) -> None:
         """Score the samples that come next."""
         score = self.scorer.score
         append = self._values.append
-        for index, sample in enumerate(batch, len(self._values)):
-            result = _GAVE_UP if self._timeouts >= MAX_TIMEOUTS else score(sample)
+        isolated = self._score_isolated(batch, outputs)
+        for index, sample in enumerate(batch, first := len(self._values)):
+            if isolated and index - first in isolated:
+                result = isolated[index - first]
+            else:
+                result = _GAVE_UP if self._timeouts >= MAX_TIMEOUTS else score(sample)
             if result.value is None:
                 self._reasons[index] = result.explanation
                 self._timeouts += result.explanation == TIMED_OUT
                 append(math.nan)
             else:
                 append(result.value)
+            if self.labels is not None:
+                self.labels.add(result)
+
+    def _score_isolated(self, batch: list[Sample], outputs: UniqueOutputs) -> dict[int, Score]:
+        """The scores of those samples that another process scores, by their indexes."""
+        indexes = isolated_indexes(self.scorer, batch, outputs)
+        if not indexes:
+            return {}
+        if self._isolated is None:
+            self._isolated = _isolated_scorer(self.scorer)
+        scores = self._isolated.score([batch[index] for index in indexes])
+        return dict(zip(indexes, scores, strict=True))
 
     def result(self) -> ScorerResult:
         """The values of all samples so far."""
         return ScorerResult(np.array(self._values, dtype=np.float64), self._reasons)
+
+
+def isolated_indexes(scorer: Scorer, batch: list[Sample], outputs: UniqueOutputs) -> list[int]:
+    """Indexes of the samples that another process is to score, which can be killed."""
+    chars = scorer.bounds().in_process_chars
+    indexes = outputs.longer_than(batch, chars) if chars else range(len(batch))
+    return [index for index in indexes if not scorer.is_settled(batch[index])]
+
+
+def score_in_full(scorer: Scorer, sample: Sample, outputs: UniqueOutputs) -> Score:
+    """The score of one sample with its answer and explanation, wherever it is scored."""
+    if not isolated_indexes(scorer, [sample], outputs):
+        return scorer.score(sample)
+    return _isolated_scorer(scorer).score([sample], brief=False)[0]
+
+
+def _isolated_scorer(scorer: Scorer) -> IsolatedScorer:
+    from evalharness.scoring.isolation.client import IsolatedScorer
+
+    return IsolatedScorer(scorer)
 
 
 def _columns_by_label(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BATCH_SIZE = 16_384
 # Gives the answer of an output from its status and text.
 AnswerOf = Callable[[Status, "str | None"], "str | None"]
+# Gives the part of an output's text that is scored.
+TextOf = Callable[["str | None"], "str | None"]
 KEY_COLUMNS = ("prompt_id", "status", "finish_reason")
 TEXT_COLUMNS = ("text", "tool_calls_json", "answer")
 _STATUS = {status.value: status for status in Status}
@@ -63,6 +65,9 @@ class UniqueOutputs:
         self, prompts: pa.Table, encoders: Mapping[str, DictionaryEncoder], texts: TextPool
     ) -> None:
         self._prompts = _read_prompts(prompts)
+        self._target_chars = _target_chars(prompts)
+        self._longest_target = max(self._target_chars.values(), default=0)
+        self._longest_output = 0  # text or tool calls, in the batch that was given out last
         self._encoders = encoders
         self._texts = texts
         self._output_numbers: IntHashTable | None = IntHashTable()
@@ -76,6 +81,11 @@ class UniqueOutputs:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether any prompt has an expected answer."""
+        return any(prompt.target is not None for prompt in self._prompts.values())
 
     def add(self, codes: Mapping[str, Codes]) -> int:
         """Add a block of records, given by the codes of their columns (negative: null).
@@ -135,30 +145,51 @@ class UniqueOutputs:
             raise DatasetError(
                 f"there are records of prompt {min(missing)!r}, which the prompts table "
                 f"does not hold ({len(missing)} such prompts)",
-                hint="check the run folder with: evalharness verify RUN",
+                hint="the same evalharness run, once more, writes prompts.parquet again",
             )
 
-    def batches(self, block: int = -1, answer: AnswerOf | None = None) -> Iterator[list[Sample]]:
+    def batches(
+        self, block: int = -1, answer: AnswerOf | None = None, text: TextOf | None = None
+    ) -> Iterator[list[Sample]]:
         """The outputs that came with a block, in order, up to :data:`BATCH_SIZE` at a time.
 
-        ``answer`` is called with the status and text of each, in order.
+        ``text`` is called with the text of each, in order, and gives the sample's; ``answer`` with
+        the status and that text.
         """
         columns = {name: blocks[block] for name, blocks in self._codes.items()}
         count = len(next(iter(columns.values())))
         for start in range(0, count, BATCH_SIZE):
             batch = {name: codes[start : start + BATCH_SIZE] for name, codes in columns.items()}
-            yield list(self._samples(batch, answer))
+            yield list(self._samples(batch, answer, text))
 
-    def sample(self, number: int, answer: str | None) -> Sample:
-        """One output by its number, after :meth:`complete`."""
+    def sample(self, number: int, answer: str | None, text: TextOf | None = None) -> Sample:
+        """One output by its number, after :meth:`complete`; ``text`` as in :meth:`batches`."""
         batch = {name: blocks[0][number : number + 1] for name, blocks in self._codes.items()}
-        return next(self._samples(batch, lambda status, text: answer))
+        return next(self._samples(batch, lambda status, output_text: answer, text))
+
+    def longer_than(self, samples: Sequence[Sample], chars: int) -> list[int]:
+        """Indexes of the samples whose text, tool calls or target (as JSON) pass ``chars``.
+
+        The samples are those that were given out last.
+        """
+        if max(self._longest_output, self._longest_target) <= chars:
+            return []
+        targets = self._target_chars if self._longest_target > chars else None
+        return [
+            index
+            for index, sample in enumerate(samples)
+            if ((text := sample.text) is not None and len(text) > chars)
+            or ((calls := sample.tool_calls_json) is not None and len(calls) > chars)
+            or (targets is not None and targets.get(sample.prompt_id, 0) > chars)
+        ]
 
     def supplied_answers(self, block: int = -1) -> list[str | None]:
         """The answers that the outputs of a block came with."""
         return self._texts_of(self._codes["answer"][block])
 
-    def _samples(self, codes: Mapping[str, Codes], answer_of: AnswerOf | None) -> Iterator[Sample]:
+    def _samples(
+        self, codes: Mapping[str, Codes], answer_of: AnswerOf | None, text_of: TextOf | None
+    ) -> Iterator[Sample]:
         prompt_codes: list[int] = codes["prompt_id"].tolist()
 
         def key(name: str) -> list[Any]:
@@ -166,16 +197,21 @@ class UniqueOutputs:
             return [values[code] for code in codes[name].tolist()]
 
         prompt_ids = self._encoders["prompt_id"].values
+        texts = self._texts_of(codes["text"])
+        calls = self._texts_of(codes["tool_calls_json"])
+        self._longest_output = max(map(len, filter(None, (*texts, *calls))), default=0)
         for prompt_code, output_text, status, finish_reason, tool_calls in zip(
             prompt_codes,
-            self._texts_of(codes["text"]),
+            texts,
             key("status"),
             key("finish_reason"),
-            self._texts_of(codes["tool_calls_json"]),
+            calls,
             strict=True,
         ):
             target, fields, tags, messages = self._prompt_of_code[prompt_code]
             record_status = _STATUS[status]
+            if text_of is not None:
+                output_text = text_of(output_text)
             yield Sample(
                 text=output_text,
                 target=target,
@@ -219,6 +255,18 @@ def _hash_rows(codes: Mapping[str, Codes]) -> tuple[Hashes, Hashes]:
     for column in columns.values():
         second = splitmix64(second + column + np.uint64(0x9E3779B97F4A7C15))
     return splitmix64(first), second
+
+
+def _target_chars(prompts: pa.Table) -> dict[str, int]:
+    """How long the targets of prompts are, as JSON."""
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute
+    if "target_json" not in prompts.column_names:
+        return {}
+    chars: Any = pc.fill_null(pc.utf8_length(prompts.column("target_json")), 0)
+    ids: Any = prompts.column("prompt_id")
+    return dict(zip(ids.to_pylist(), chars.to_pylist(), strict=True))
 
 
 def _read_prompts(prompts: pa.Table) -> dict[str, _PromptInfo]:

@@ -225,3 +225,11 @@ def test_a_judge_that_fails_leaves_null_with_that_reason(work: Path) -> None:
     assert scorer.scored == 0
     reasons = {entry.reason: entry.n for entry in scorer.unscored}
     assert reasons["the judge `grade` gave no answer: its requests failed"] == 11
+
+
+def test_a_judge_is_not_shown_what_was_thought(work: Path) -> None:
+    """Outputs that say the same are one, whatever was thought before."""
+    texts = ["<think>Rome?</think>Paris", "<think>Oslo?</think>\nParis", "<think>Paris, or"]
+    write_run([{"prompt_id": "a", "text": text, "target": "Paris"} for text in texts], "thoughts")
+    outputs = JudgeableOutputs(Run.open("thoughts")).unique()
+    assert [output.as_material() for output in outputs] == ["Paris", ""]

@@ -38,3 +38,9 @@ def test_any_reply_is_read_without_failing(text: str) -> None:
     value = parse_grade(text, (0, 10))
     assert value is None or 0 <= value <= 1
     assert parse_verdict(text) in ("1", "2", "tie", None)
+
+
+def test_a_grade_that_was_only_thought_of_is_none() -> None:
+    assert parse_grade("<think>GRADE: 5?</think>GRADE: 1", (1, 5)) == 0
+    assert parse_grade("<think>GRADE: 5? No,", (1, 5)) is None
+    assert parse_verdict("[THINK]verdict: 1[/THINK]verdict: 2") == "2"

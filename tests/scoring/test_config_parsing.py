@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from evalharness.errors import ConfigError
 from evalharness.scoring import TABLE, Sample, Score, Scorer, parse_answer_spec, parse_scoring
+from evalharness.scoring.config_parsing import expand_entries
 
 PRESETS = Path(__file__).parents[2] / "configs" / "scoring"
 
@@ -91,3 +92,10 @@ def test_presets_exist() -> None:
     """The presets that pages and issues speak of are there."""
     names = {path.stem for path in PRESETS.glob("*.yaml")}
     assert {"none", "exact", "includes", "numeric", "choice"} <= names
+
+
+def test_names_in_a_list_are_presets_and_scorers() -> None:
+    """`run` and `report` read a list of names and objects alike."""
+    near = {"name": "numeric", "tolerance": 0.01}
+    assert expand_entries(["exact", near]) == [{"name": "exact"}, near]
+    assert expand_entries(["no_such_scorer"]) == [{"name": "no_such_scorer"}]

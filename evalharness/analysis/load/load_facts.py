@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from evalharness.analysis.data.json_values import JsonValues
 from evalharness.analysis.latency import ENOUGH_FOR_P99
 from evalharness.analysis.load.load_metrics import Goodput, MetricSummary, TimeMetrics
 from evalharness.config.models import LoadConfig
-from evalharness.store.folder.load_points_file import MeasurementState
+from evalharness.store.folder.load_points_file import MeasurementState, WorkerClock
 
 
 class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,39 @@ class LoadError(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
 
 
+class ClockSkew(msgspec.Struct, frozen=True, kw_only=True):
+    """The clocks of several workers, by exchanges with them before and after a measurement.
+
+    Attributes:
+        workers: that measured it together.
+        offset_s: the most that a worker's wall clock was ahead of the command's, or behind it; it
+            is taken off every instant.
+        error_s: the most by which instants of a worker may be wrong all the same: half of the
+            shortest round trip, and what the offset changed by; null where that is unknown.
+    """
+
+    workers: int
+    offset_s: float
+    error_s: float | None
+
+    @classmethod
+    def of(cls, clocks: Sequence[WorkerClock]) -> ClockSkew | None:
+        """The skew of the workers' clocks; None where one process measured."""
+        if not clocks:
+            return None
+        drifts = [clock.drift_s for clock in clocks]
+        errors = [
+            clock.error_s + abs(drift)
+            for clock, drift in zip(clocks, drifts, strict=True)
+            if drift is not None
+        ]
+        return cls(
+            workers=len(clocks),
+            offset_s=max(abs(clock.offset_s) for clock in clocks),
+            error_s=max(errors) if len(errors) == len(clocks) else None,
+        )
+
+
 class LoadFacts(TimeMetrics, frozen=True, kw_only=True):
     """One measurement: the load asked for, the load achieved, and its times.
 
@@ -88,11 +123,12 @@ class LoadFacts(TimeMetrics, frozen=True, kw_only=True):
         admission_delay_s: seconds from being due to being admitted by all limits, of first
             attempts.
         client_lag_s: seconds that the event loop ran late: ``n`` probes, ``p50``, ``p99``, ``max``;
-            null unknown.
+            null unknown; of several workers the latest.
         goodput: the requests that met the SLO; null without one.
         errors: failed attempts of the measured phase by cause, commonest first.
         invalid: why the measurement does not represent its load; empty when it does.
         valid: whether ``invalid`` is empty.
+        clocks: how well the clocks of several workers agree; null where one process measured.
     """
 
     measurement: int
@@ -114,6 +150,7 @@ class LoadFacts(TimeMetrics, frozen=True, kw_only=True):
     errors: list[LoadError]
     invalid: list[str]
     valid: bool
+    clocks: ClockSkew | None = None
 
     def meets_goodput(self, share: float) -> bool | None:
         """Whether a share of its requests or more met the SLO; None where that is not known.
@@ -157,6 +194,12 @@ def invalid_reasons(facts: LoadFacts, load: LoadConfig) -> list[str]:
     if lag is not None and lag > load.max_delay_s:
         reasons.append(
             f"the client's event loop was {lag:.3g} s late (p99): its times are too long"
+        )
+    error_s = None if facts.clocks is None else facts.clocks.error_s
+    if error_s is not None and error_s > load.max_delay_s:
+        reasons.append(
+            f"the clocks of its workers agree only to {error_s:.3g} s; "
+            f"load.max_delay_s={load.max_delay_s:g}"
         )
     return reasons
 

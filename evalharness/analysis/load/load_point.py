@@ -11,6 +11,7 @@ from msgspec import structs
 
 from evalharness.analysis.data import encode
 from evalharness.analysis.load.load_facts import (
+    ClockSkew,
     InFlight,
     LoadError,
     LoadFacts,
@@ -119,6 +120,7 @@ def _facts(
         schedule_delay_s=summarize(sent.late[first], in_time_order),
         admission_delay_s=summarize((sent.admitted - sent.due)[first], in_time_order),
         client_lag_s=measurement.lag_s or None,
+        clocks=ClockSkew.of(measurement.clocks),
         goodput=goodput(requests, slo, measurement.scheduled, window),
         errors=errors,
         invalid=[],

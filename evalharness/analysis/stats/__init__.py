@@ -4,6 +4,14 @@ Pure functions of numbers and arrays, without any record. In the analysis only t
 scipy.
 """
 
+from evalharness.analysis.stats.classification import (
+    ClassCounts,
+    ClassFigures,
+    ShareEstimate,
+    class_figures,
+    macro_f1,
+    share_of,
+)
 from evalharness.analysis.stats.cluster_robust import (
     effective_clusters,
     effective_units,
@@ -78,16 +86,20 @@ __all__ = [
     "ENOUGH_FOR_AMOUNTS",
     "MIN_UNITS",
     "TYPICAL_COMPONENTS",
+    "ClassCounts",
+    "ClassFigures",
     "FlipTests",
     "Interval",
     "Quantile",
     "RankedSettings",
+    "ShareEstimate",
     "SignFlips",
     "UnitDifferences",
     "VarianceComponents",
     "all_of_each_k",
     "benjamini_hochberg",
     "bound_standard_error",
+    "class_figures",
     "cochran_q",
     "detectable",
     "detectable_mean",
@@ -101,6 +113,7 @@ __all__ = [
     "holm",
     "joint_tests",
     "label_permutation",
+    "macro_f1",
     "mcnemar_detectable",
     "mcnemar_mid_p",
     "mcnemar_power",
@@ -115,6 +128,7 @@ __all__ = [
     "quantile_difference",
     "quantiles",
     "ratio_ci",
+    "share_of",
     "sign_flip",
     "standard_error",
     "tar_at_k",

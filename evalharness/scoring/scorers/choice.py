@@ -10,7 +10,13 @@ from evalharness.scoring.base import (
     accepted_targets,
     binary_score,
 )
-from evalharness.scoring.choice_labels import LETTERS, check_labels, find_label, labels_by_casefold
+from evalharness.scoring.choice_labels import (
+    LETTERS,
+    check_labels,
+    find_label,
+    labels_by_casefold,
+    plain_label,
+)
 
 
 class ChoiceScorer(Scorer, frozen=True, kw_only=True):
@@ -36,10 +42,11 @@ class ChoiceScorer(Scorer, frozen=True, kw_only=True):
         """Find the label and compare."""
         labels = labels_by_casefold(self.labels)
         accepted: list[str] = []
-        for target in accepted_targets(sample.target):
+        for written in accepted_targets(sample.target):
+            target = written if written.casefold() in labels else plain_label(written)
             label = labels.get(target.casefold()) or labels.get(target.strip(" ().").casefold())
             if label is None:
-                raise UnscorableError(f"the target {target!r} is none of the labels")
+                raise UnscorableError(f"the target {written!r} is none of the labels")
             accepted.append(label)
         picked = find_label(self.text_to_score(sample), self.labels)
         if picked is None:

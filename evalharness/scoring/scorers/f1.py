@@ -14,6 +14,7 @@ from evalharness.scoring.base import (
     max_over_targets,
     threshold_score,
 )
+from evalharness.scoring.text_options import UnicodeForm
 from evalharness.scoring.word_tokens import Unit, squad_tokens
 
 
@@ -27,28 +28,41 @@ class F1Scorer(Scorer, frozen=True, kw_only=True):
     Attributes:
         unit: ``words``, or ``characters`` for scripts without spaces.
         articles: keep English a, an, the; SQuAD drops them.
+        unicode_form: as of :class:`~evalharness.scoring.text_options.TextOptions`.
         threshold: when given, the value becomes 1 at or above it and 0 below.
 
     """
 
     unit: Unit = "words"
     articles: bool = False
+    unicode_form: UnicodeForm | None = "NFC"
     threshold: Share | None = None
 
     def evaluate(self, sample: Sample) -> Score:
         """Count shared tokens."""
         text = self.text_to_score(sample)
-        tokens = Counter(squad_tokens(text, articles=self.articles, unit=self.unit))
+        tokens = self._count(text)
         value = max_over_targets(
             accepted_targets(sample.target),
-            lambda target: _f1(tokens, _token_counts(target, self.articles, self.unit)),
+            lambda target: _f1(tokens, self._target_counts(target)),
         )
         return threshold_score(value, self.threshold, text, "token F1")
 
+    def _count(self, text: str) -> Counter[str]:
+        tokens = squad_tokens(
+            text, articles=self.articles, unit=self.unit, unicode_form=self.unicode_form
+        )
+        return Counter(tokens)
+
+    def _target_counts(self, target: str) -> Counter[str]:
+        return _token_counts(target, self.articles, self.unit, self.unicode_form)
+
 
 @lru_cache(maxsize=4096)
-def _token_counts(target: str, articles: bool, unit: Unit) -> Counter[str]:
-    return Counter(squad_tokens(target, articles=articles, unit=unit))
+def _token_counts(
+    text: str, articles: bool, unit: Unit, unicode_form: UnicodeForm | None
+) -> Counter[str]:
+    return Counter(squad_tokens(text, articles=articles, unit=unit, unicode_form=unicode_form))
 
 
 def _f1(tokens: Counter[str], target_tokens: Counter[str]) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
+from msgspec import Meta
 
 from evalharness.records import canonical_json
 from evalharness.scoring.base import (
@@ -15,9 +16,11 @@ from evalharness.scoring.base import (
     Scorer,
     UnscorableError,
     binary_score,
+    is_list,
     is_object,
     json_type,
 )
+from evalharness.scoring.bounds import Bounds
 from evalharness.scoring.json_in_text import NotJSONError, parse_json
 from evalharness.scoring.safe_regex import compile_pattern, search
 
@@ -28,6 +31,7 @@ class JsonSchemaScorer(Scorer, frozen=True, kw_only=True):
     Attributes:
         schema: a JSON Schema; None takes the prompt's target as the schema.
         fenced: also accept JSON in a Markdown code block.
+        timeout_s: processor seconds for one text; beyond it the value is null.
 
     The draft is the one ``$schema`` names, else 2020-12. References stay inside the schema:
     nothing is fetched.
@@ -36,6 +40,7 @@ class JsonSchemaScorer(Scorer, frozen=True, kw_only=True):
 
     schema_: dict[str, Any] | bool | None = msgspec.field(default=None, name="schema")
     fenced: bool = False
+    timeout_s: Annotated[float, Meta(gt=0, le=600)] = 5.0
 
     needs_target: ClassVar[bool] = False
 
@@ -45,6 +50,10 @@ class JsonSchemaScorer(Scorer, frozen=True, kw_only=True):
                 _validator(canonical_json(self.schema_))
             except ValueError as error:
                 raise ValueError(f"`schema`: {error}") from None
+
+    def bounds(self) -> Bounds:
+        """A schema can double the work with each of its levels, on the shortest text."""
+        return Bounds(in_process_chars=0, cpu_s=self.timeout_s, option="timeout_s")
 
     def evaluate(self, sample: Sample) -> Score:
         """Decode and validate."""
@@ -65,10 +74,48 @@ class JsonSchemaScorer(Scorer, frozen=True, kw_only=True):
             value = parse_json(text, allow_code_fence=self.fenced)
         except NotJSONError as error:
             return binary_score(False, None, f"not JSON: {error}")
-        problem = next(validator.iter_errors(value), None)
+        problem = _first_problem(validator, value)
         if problem is None:
             return binary_score(True, text, "fits the schema")
         return binary_score(False, text, f"at {problem.json_path}: {problem.message[:300]}")
+
+
+_DEEP = 100  # levels of a value; beyond it, Python's stack may end before the value does
+
+
+def _first_problem(validator: Any, value: Any) -> Any:
+    """The first error of the value; None where it fits.
+
+    Raises:
+        UnscorableError: the schema cannot be followed.
+
+    """
+    from referencing.exceptions import Unresolvable
+
+    try:
+        return next(validator.iter_errors(value), None)
+    except RecursionError:
+        if _is_deeper(value, _DEEP):
+            raise UnscorableError("the JSON is nested too deeply for the schema") from None
+        raise UnscorableError("the schema refers to itself without end") from None
+    except Unresolvable as error:
+        named: Any = getattr(error, "anchor", None) or error.ref
+        reason = f"the schema refers to what it does not hold: {named!r}"
+        raise UnscorableError(reason) from None
+    except (TypeError, AttributeError):  # `check_schema` does not follow references
+        raise UnscorableError("the schema refers to what is no schema") from None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    members: list[Any] = [value]
+    for _ in range(levels):
+        members = [
+            member
+            for outer in members
+            if is_object(outer) or is_list(outer)
+            for member in (outer.values() if is_object(outer) else outer)
+        ]
+    return bool(members)
 
 
 @lru_cache(maxsize=256)

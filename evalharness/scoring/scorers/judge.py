@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from evalharness.records import canonical_json, digest
 from evalharness.scoring.base import Sample, Score, Scorer, UnscorableError
+from evalharness.scoring.bounds import Bounds
 
 
 class Grade(msgspec.Struct, frozen=True):
@@ -36,6 +39,10 @@ class JudgeScorer(Scorer, frozen=True, kw_only=True):
             raise ValueError("`of`: a judge reads the whole text")
         if self.target is not None:
             raise ValueError("`target`: a judge is shown the prompts' own targets")
+
+    def bounds(self) -> Bounds:
+        """A grade is looked up, however long the text."""
+        return Bounds(in_process_chars=sys.maxsize)
 
     def evaluate(self, sample: Sample) -> Score:
         """Refuse: there are no grades to read."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar, Literal
 
 from evalharness.scoring.base import Sample, Score, UnscorableError, accepted_targets, binary_score
-from evalharness.scoring.safe_regex import DEFAULT_TIMEOUT_S, Seconds, compile_pattern, search
+from evalharness.scoring.bounds import Bounds, pattern_bounds
+from evalharness.scoring.safe_regex import (
+    DEFAULT_TIMEOUT_S,
+    PatternTimeoutError,
+    Seconds,
+    compile_pattern,
+    search,
+)
 from evalharness.scoring.text_options import TextScorer
 
 
@@ -46,6 +54,21 @@ class RegexScorer(TextScorer, frozen=True, kw_only=True):
         if self.group is not None and self.group not in known:
             raise ValueError(f"`group`: the pattern has no group {self.group!r}")
 
+    def bounds(self) -> Bounds:
+        """The pattern has a time limit of its own."""
+        return pattern_bounds(self.timeout_s)
+
+    def warning(self) -> str | None:
+        """A group that captures something nobody compares."""
+        if self.pattern is None or self.group is not None:
+            return None
+        if not compile_pattern(self.pattern, ignore_case=self.ignore_case).groups:
+            return None
+        return (
+            "its pattern captures a group, which is not compared with the target without "
+            "`group: 1`: every match scores 1 (write (?:…) where nothing is to be captured)"
+        )
+
     def evaluate(self, sample: Sample) -> Score:
         """Search the text."""
         text = self.text_to_score(sample)
@@ -60,12 +83,16 @@ class RegexScorer(TextScorer, frozen=True, kw_only=True):
         return self._compare_group(self.pattern, self.group, text, sample.target)
 
     def _match_any(self, patterns: list[str], text: str) -> Score:
+        end = time.process_time() + self.timeout_s
         for pattern in patterns:
+            left_s = end - time.process_time()
+            if left_s <= 0:  # it holds for all of them together
+                raise PatternTimeoutError
             try:
                 regex = compile_pattern(pattern, ignore_case=self.ignore_case)
             except ValueError as error:
                 raise UnscorableError(f"the target is {error}") from None
-            match = search(regex, text, mode=self.mode, timeout_s=self.timeout_s)
+            match = search(regex, text, mode=self.mode, timeout_s=left_s)
             if match is not None:
                 return binary_score(True, match[0], "the pattern matches")
         return binary_score(False, None, "the pattern does not match")

@@ -14,6 +14,7 @@ from evalharness.scoring.base import (
     max_over_targets,
     threshold_score,
 )
+from evalharness.scoring.text_options import UnicodeForm
 from evalharness.scoring.word_tokens import Unit, word_tokens
 
 Variant = Literal["rouge1", "rouge2", "rougeL"]
@@ -30,23 +31,28 @@ class RougeScorer(Scorer, frozen=True, kw_only=True):
     Attributes:
         variant: which of the three.
         unit: ``words``, or ``characters`` for scripts without spaces.
+        unicode_form: as of :class:`~evalharness.scoring.text_options.TextOptions`.
         threshold: when given, the value becomes 1 at or above it and 0 below.
 
     """
 
     variant: Variant = "rougeL"
     unit: Unit = "words"
+    unicode_form: UnicodeForm | None = "NFC"
     threshold: Share | None = None
 
     def evaluate(self, sample: Sample) -> Score:
         """Count what is shared."""
         text = self.text_to_score(sample)
-        tokens = word_tokens(text, unit=self.unit)
+        tokens = self._tokens(text)
         value = max_over_targets(
             accepted_targets(sample.target),
-            lambda target: self._measure(tokens, word_tokens(target, unit=self.unit)),
+            lambda target: self._measure(tokens, self._tokens(target)),
         )
         return threshold_score(value, self.threshold, text, self.variant)
+
+    def _tokens(self, text: str) -> list[str]:
+        return word_tokens(text, unit=self.unit, unicode_form=self.unicode_form)
 
     def _measure(self, tokens: list[str], target_tokens: list[str]) -> float:
         if self.variant == "rougeL":

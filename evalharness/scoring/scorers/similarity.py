@@ -13,6 +13,7 @@ from evalharness.scoring.base import (
     max_over_targets,
     threshold_score,
 )
+from evalharness.scoring.bounds import Bounds
 from evalharness.scoring.text_options import TextScorer
 
 Method = Literal["levenshtein", "indel", "jaro_winkler", "partial", "token_sort", "token_set"]
@@ -33,6 +34,10 @@ class SimilarityScorer(TextScorer, frozen=True, kw_only=True):
 
     method: Method = "levenshtein"
     threshold: Share | None = None
+
+    def bounds(self) -> Bounds:
+        """The best matching stretch takes time by the cube of the length."""
+        return Bounds(in_process_chars=1000) if self.method == "partial" else Bounds()
 
     def evaluate(self, sample: Sample) -> Score:
         """Measure the distance."""

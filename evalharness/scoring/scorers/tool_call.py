@@ -33,14 +33,14 @@ class ToolCallScorer(Scorer, frozen=True, kw_only=True):
 
     Attributes:
         arguments: ``equal``: the same JSON value; ``subset``: every expected argument with its
-            value, others allowed; ``ignore``: only names count.
+            value, others allowed, inside of objects too; ``ignore``: only names count.
         ordered: the calls must come in the target's order.
         extra_allowed: calls beyond the expected ones do no harm.
         tolerance: largest absolute difference between two numbers that still counts as equal.
 
     The target is ``{"name": …, "arguments": {…}}``, a list of those (all are expected; ``[]``
-    expects no call), or a function's name alone. ``arguments`` left out accepts any. Always
-    scores the calls, whatever ``of`` says.
+    expects no call), or a function's name alone. ``arguments`` left out accepts any, null means
+    none (``{}``), in target and call. Always scores the calls, whatever ``of`` says.
 
     """
 
@@ -100,9 +100,18 @@ class ToolCallScorer(Scorer, frozen=True, kw_only=True):
             return False
         wanted: Any = expected.arguments
         given: Any = call.arguments
-        if self.arguments == "subset" and is_object(wanted) and is_object(given):
-            given = {key: given[key] for key in wanted if key in given}
+        if self.arguments == "subset":
+            given = _wanted_part(given, wanted)
         return same_json(wanted, given, self.tolerance)
+
+
+def _wanted_part(given: Any, wanted: Any) -> Any:
+    """A JSON value without the keys that are not wanted of it, at every depth."""
+    if is_object(given) and is_object(wanted):
+        return {key: _wanted_part(given[key], wanted[key]) for key in wanted if key in given}
+    if is_list(given) and is_list(wanted) and len(given) == len(wanted):
+        return [_wanted_part(*pair) for pair in zip(given, wanted, strict=True)]
+    return given
 
 
 def _expected_calls(target: Any) -> list[FunctionCall]:
@@ -124,7 +133,9 @@ def _expected_call(value: Any) -> FunctionCall:
     inner: Any = value.get("function", value)
     if not is_object(inner) or not isinstance(name := inner.get("name"), str):
         raise UnscorableError("the target has a call without a `name`")
-    arguments, readable = _arguments(inner.get("arguments"))
+    if "arguments" not in inner:
+        return FunctionCall(name)
+    arguments, readable = _arguments(inner["arguments"])
     if not readable:
         raise UnscorableError("the target has `arguments` that are no JSON")
     return FunctionCall(name, arguments)
@@ -147,11 +158,12 @@ def _record_calls(tool_calls_json: str | None) -> list[FunctionCall]:
 
 def _arguments(raw: Any) -> tuple[Any, bool]:
     """Read arguments as JSON (the API sends them as a text), and whether they were JSON."""
+    if raw is None or (isinstance(raw, str) and not raw.strip()):
+        return {}, True  # what a function without parameters is called with
     if not isinstance(raw, str):
         return raw, True
-    if not raw.strip():
-        return {}, True  # what a function without parameters is called with
     try:
-        return parse_json(raw, allow_code_fence=False), True
+        arguments = parse_json(raw, allow_code_fence=False)
+        return {} if arguments is None else arguments, True
     except NotJSONError:
         return None, False

@@ -201,6 +201,23 @@ def test_json_schema_fetches_nothing() -> None:
     assert "127.0.0.1:9" in score.explanation
 
 
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"$ref": "#"}, "the schema refers to itself without end"),
+        ({"$ref": "#/x"}, "the schema refers to what it does not hold: '/x'"),
+        ({"$ref": "#x"}, "the schema refers to what it does not hold: 'x'"),
+        ({"$ref": "#/x", "x": 5}, "the schema refers to what is no schema"),
+        ({"items": {"$ref": "#"}}, "the JSON is nested too deeply for the schema"),
+    ],
+)
+def test_json_schema_that_cannot_be_followed(schema: Any, reason: str) -> None:
+    """The reason is in words."""
+    text = "[" * 400 + "]" * 400 if "items" in schema else "1"
+    score = judge("json_schema", text, schema=schema)
+    assert (score.value, score.explanation) == (None, reason)
+
+
 def test_json_schema_pattern_is_bounded() -> None:
     """A catastrophic pattern inside a schema ends in null, not in a hang."""
     text = json.dumps("a" * 60 + "b")
@@ -274,6 +291,12 @@ def broken(sample):
 
 def huge(sample):
     return 7
+
+def text(sample):
+    return "1"
+
+def text_in_a_score(sample):
+    return Score("1", None, "")
 """
 
 
@@ -290,6 +313,9 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "out of order" in judge("python", "abc", path=f"{path}.broken").explanation
     assert judge("python", "abc", path=f"{path}.broken").value is None
     assert "outside 0..1" in judge("python", "abc", path=f"{path}.huge").explanation
+    for function in ("text", "text_in_a_score"):
+        score = judge("python", "abc", path=f"{path}.{function}")
+        assert (score.value, score.explanation) == (None, "the function gave a text, not a number")
     entries = [{"path": f"{path}.rich"}, {"path": f"{path}:half"}, {"path": f"{path}.half"},
                {"path": f"{path}.half", "label": "mine"}]  # fmt: skip
     scorers = parse_scoring([{"name": "python", **entry} for entry in entries])

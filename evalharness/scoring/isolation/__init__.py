@@ -1,0 +1,1 @@
+"""Scoring and extraction in a process that can be killed at its limits."""
