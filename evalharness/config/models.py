@@ -200,10 +200,12 @@ class ProviderConfig(_ConfigPart, frozen=True):
 class DatasetConfig(_ConfigPart, frozen=True):
     """Which prompts; ``template`` is Jinja for the user message, ``system`` a system prompt.
 
+    ``columns`` names the file's own column for a meaning, as ``{prompt: ticket, target: label}``.
     ``max_file_mib`` is the most that an image, recording or file of a row may have, in MiB.
     """
 
     path: str
+    columns: dict[str, str] = {}
     limit: Count | None = None
     sample: Count | None = None
     sample_seed: int = 0
@@ -258,8 +260,8 @@ class ExecutionConfig(_ConfigPart, frozen=True):
     Attributes:
         engine: ``local`` is this process; ``ray`` is ``workers`` processes that Ray starts.
         workers: how many; no more than ``limits.concurrency``, which is their total.
-        address: of a Ray cluster (``auto``: the one this machine belongs to); None starts a Ray
-            of our own on this machine, for the length of the run.
+        address: of a Ray cluster (``auto``: the one this machine belongs to; ``ray://…``: one it
+            does not); None starts a Ray of our own on this machine, for the length of the run.
         journal_dir: absolute path of a folder on each node's own disk for its workers' journals;
             None keeps them in the run folder.
         shard_trials: how many trials a worker takes at a time; None: by the size of the plan.

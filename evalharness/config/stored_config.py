@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from evalharness.config.models import UsageRule
 from evalharness.config.strict_yaml import YamlError, parse_yaml, split_documents
+from evalharness.config.validation import convert
 from evalharness.errors import ConfigError
+
+T = TypeVar("T")
 
 
 class StoredConfig(msgspec.Struct):
@@ -21,10 +24,16 @@ class StoredConfig(msgspec.Struct):
     provider: dict[str, Any] = {}
     providers: dict[str, dict[str, Any]] = {}
     load: dict[str, Any] | None = None
+    dataset: dict[str, Any] = {}
+    repeats: int | None = None
 
     def all_providers(self) -> list[dict[str, Any]]:
         """The provider, then those that a sweep may name."""
         return [self.provider, *self.providers.values()]
+
+    def columns(self) -> dict[str, str]:
+        """Map a meaning to the dataset's own name of that column, where it has one."""
+        return self.dataset.get("columns") or {}
 
     def price_aliases(self) -> dict[str, str]:
         """Map a provider's name to the name that it is priced under, where the two differ."""
@@ -50,6 +59,30 @@ def parse_stored_configs(text: str) -> Iterator[StoredConfig]:
     """
     for document in split_documents(text):
         try:
-            yield msgspec.convert(parse_yaml(document) or {}, StoredConfig)
-        except (msgspec.ValidationError, YamlError) as error:
-            raise ConfigError(f"the run's config.yaml cannot be read: {error}") from None
+            data: Any = parse_yaml(document) or {}
+        except YamlError as error:
+            raise unreadable_config(str(error)) from None
+        if not isinstance(data, dict):
+            raise unreadable_config("it holds no keys")
+        yield convert_stored(data, StoredConfig)
+
+
+def convert_stored(data: Any, kind: type[T], where: str = "") -> T:
+    """A part of a stored configuration as a struct; ``where`` is the key that holds it.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return convert(data, kind, where)
+    except ConfigError as error:
+        raise unreadable_config(error.message) from None
+
+
+def unreadable_config(problem: str) -> ConfigError:
+    """The error for a stored configuration that cannot be read."""
+    return ConfigError(
+        f"the run's config.yaml cannot be read: {problem}",
+        hint="put a copy of it back if you have one; else the same evalharness run, once more, "
+        "writes it anew",
+    )

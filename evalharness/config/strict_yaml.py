@@ -3,7 +3,8 @@
 PyYAML follows YAML 1.1, where ``no`` is false, ``012`` is ten, ``12:30:45`` is 45045, ``1e-3`` is
 text and the last of two equal keys wins silently. Here ``no``, ``012`` and ``12:30:45`` stay
 the text they are, ``1e-3`` is a number, dates stay text, and a repeated key is an error with its
-line. ``.inf`` and ``.nan`` are refused because neither JSON nor money knows them.
+line. U+0085, U+2028 and U+2029 are characters, not line breaks (:mod:`.yaml_breaks`). ``.inf`` and
+``.nan`` are refused because neither JSON nor money knows them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
+from evalharness.config.yaml_breaks import hide_separators
 from evalharness.errors import ConfigError
 
 MAX_DEPTH = 100
@@ -83,7 +85,7 @@ def split_documents(text: str) -> list[str]:
     A line that begins with ``---`` parts them; comments before the first one are no document.
     """
     first, *others = re.split(r"^---.*\n?", text, flags=re.MULTILINE)
-    is_empty = all(not line.strip() or line.startswith("#") for line in first.splitlines())
+    is_empty = all(not line.strip() or line.startswith("#") for line in first.split("\n"))
     return others if others and is_empty else [first, *others]
 
 
@@ -93,6 +95,7 @@ def _compose(
     """Compose the document, check its size, and hand it to ``use`` with a value builder."""
     import yaml
 
+    text, show_separators = hide_separators(text)
     try:
         _check_depth(text)
         loader: Any = _loader()(text)
@@ -101,7 +104,7 @@ def _compose(
         finally:
             loader.dispose()
         _check_size(node)
-        return use(node, lambda child: _value(child, number))
+        return use(node, lambda child: _value(child, _Values(number, show_separators)))
     except yaml.MarkedYAMLError as error:
         mark: Any = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
@@ -109,6 +112,13 @@ def _compose(
         raise YamlError(f"malformed YAML: {problem}", *where) from None
     except yaml.YAMLError as error:
         raise YamlError(f"malformed YAML: {error}") from None
+
+
+class _Values(NamedTuple):
+    """How scalars become values: ``number`` of a text, and ``text`` of what was parsed."""
+
+    number: Callable[[str], Any]
+    text: Callable[[str], str]
 
 
 @cache
@@ -178,21 +188,21 @@ def _check_size(root: Any) -> None:
         size(root)
 
 
-def _value(node: Any, number: Callable[[str], Any]) -> Any:
+def _value(node: Any, make: _Values) -> Any:
     import yaml
 
     if isinstance(node, yaml.ScalarNode):
-        return _scalar(node, number)
+        return _scalar(node, make)
     if isinstance(node, yaml.SequenceNode):
         _check_tag(node, "seq")
         elements: list[Any] = node.value
-        return [_value(element, number) for element in elements]
+        return [_value(element, make) for element in elements]
     _check_tag(node, "map")
     result: dict[str, Any] = {}
     lines: dict[str, int] = {}
     pairs: list[tuple[Any, Any]] = node.value
     for key_node, value_node in pairs:
-        key = _value(key_node, number)
+        key = _value(key_node, make)
         if not isinstance(key, str):
             raise YamlError(
                 f"key {key!r} is not text; put it in quotes", _line(key_node), _column(key_node)
@@ -203,13 +213,13 @@ def _value(node: Any, number: Callable[[str], Any]) -> Any:
                 _line(key_node),
                 _column(key_node),
             )
-        result[key] = _value(value_node, number)
+        result[key] = _value(value_node, make)
         lines[key] = _line(key_node)
     return result
 
 
-def _scalar(node: Any, number: Callable[[str], Any]) -> Any:
-    text: str = node.value
+def _scalar(node: Any, make: _Values) -> Any:
+    text = make.text(node.value)
     if node.tag == _TAG + "str":
         return text
     if node.tag != _PLAIN:
@@ -223,7 +233,7 @@ def _scalar(node: Any, number: Callable[[str], Any]) -> Any:
     if _NOT_FINITE.match(text):
         raise YamlError(f"{text} is not a finite number", _line(node), _column(node))
     if _FLOAT.match(text):
-        value = number(text)
+        value = make.number(text)
         if value in (float("inf"), float("-inf")):
             raise YamlError(f"{text} is out of range", _line(node), _column(node))
         return value

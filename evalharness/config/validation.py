@@ -70,7 +70,10 @@ def explain(error: str, data: Any, kind: type[Any], where: str = "") -> ConfigEr
     quoted = re.fullmatch(r", got (-?[\d.]+|True|False)", shown) if "text" in expected else None
     return ConfigError(
         f"configuration key `{key()}`: {expected}{shown}",
-        hint=f"in quotes it is a text: {key()}=\"'{quoted[1]}'\"" if quoted else None,
+        # A judging's keys are typed without the name of the table.
+        hint=f"in quotes it is a text: {key().removeprefix('judge.')}=\"'{quoted[1]}'\""
+        if quoted
+        else None,
     )
 
 

@@ -10,6 +10,7 @@ from evalharness.datasets.content_files import NO_FILES, ContentFiles
 from evalharness.datasets.rows import Row
 from evalharness.datasets.strict_json import parse_strict_json
 from evalharness.errors import DatasetError
+from evalharness.process.text import first_names
 from evalharness.records import Prompt, canonical_json, digest
 
 #: Columns with a meaning. Every other column is a field for templates.
@@ -102,7 +103,7 @@ def _prompt(row: Row, template_names: set[str] | None, cells: bool, files: Conte
         target=columns.get("target"),
         tags=_tags(columns.get("tags"), location),
         cluster=_name(columns.get("cluster"), "cluster", location) or None,
-        params=_object(columns.get("params"), "params", location),
+        params=object_column(columns.get("params"), "params", location),
         fields=fields,
         source=location,
     )
@@ -173,7 +174,7 @@ def _messages(columns: dict[str, Any], location: str) -> list[dict[str, Any]] | 
 
 def _fields(columns: dict[str, Any], location: str) -> dict[str, Any]:
     """All columns without a meaning of their own, and what is under ``fields``."""
-    fields = _object(columns.get("fields"), "fields", location)
+    fields = object_column(columns.get("fields"), "fields", location)
     for key, value in columns.items():
         if key in COLUMNS:
             continue
@@ -185,18 +186,19 @@ def _fields(columns: dict[str, Any], location: str) -> dict[str, Any]:
 
 def _check_fields(fields: dict[str, Any], names: set[str] | None, location: str) -> None:
     """Refuse a row without prompt and messages whose fields the template does not use."""
-    has = ", ".join(fields) or "none"
+    has = first_names(fields)
     if names is None:
         raise DatasetError(
             f"{location}: the row has neither prompt nor messages (other columns: {has})",
-            hint="name the column prompt, or set dataset.template to text that uses the columns",
+            hint="say which column is the prompt (dataset.columns={prompt: NAME}), or set "
+            "dataset.template to text that uses the columns",
         )
     used = names & fields.keys() or ("fields" in names and fields)
     if not used:
         raise DatasetError(
             f"{location}: the row has neither prompt nor messages, and dataset.template uses none "
             f"of its fields (fields: {has}; the template uses: "
-            f"{', '.join(sorted(names)) or 'none'})",
+            f"{first_names(sorted(names))})",
             hint="name one of the fields in the template, as {{ field }}",
         )
 
@@ -214,7 +216,12 @@ def _tags(value: Any, location: str) -> list[str]:
     )
 
 
-def _object(value: Any, key: str, location: str) -> dict[str, Any]:
+def object_column(value: Any, key: str, location: str) -> dict[str, Any]:
+    """A column that holds an object, or its JSON; empty where it is null.
+
+    Raises:
+        DatasetError: it is something else.
+    """
     if value is None:
         return {}
     if isinstance(value, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from evalharness.config.models import DatasetConfig
 from evalharness.config.package_data import package_data_dir
 from evalharness.datasets import hub, template
 from evalharness.datasets.content_files import ContentFiles
-from evalharness.datasets.prompts import rows_to_prompts
+from evalharness.datasets.mapped_columns import map_columns
+from evalharness.datasets.prompts import COLUMNS, rows_to_prompts
 from evalharness.datasets.rows import SUFFIXES, Row, read_rows
 from evalharness.datasets.sandbox_client import shared_sandbox
 from evalharness.errors import DatasetError
-from evalharness.process.text import closest, closest_few, did_you_mean
+from evalharness.process.text import closest, closest_few, did_you_mean, first_names
 from evalharness.records import Prompt, digest
 
 
@@ -47,6 +48,8 @@ def read_prompts(
         cells = path.suffix.lower() == ".csv"
         folder = path.parent
         rows = read_rows(path, name)
+    if config.columns:
+        rows = iter(map_columns(rows, config.columns, template_names=names))
     files = ContentFiles(folder, config.max_file_mib)
     prompts = rows_to_prompts(
         rows, template_names=names if texts else None, cells=cells, files=files
@@ -57,7 +60,7 @@ def read_prompts(
             hint="add at least one row, or check the path",
         )
     if config.where is not None:
-        prompts = _filter(config.where, prompts)
+        prompts = _filter(config.where, prompts, config.columns)
     if config.sample is not None:
         prompts = _sample(prompts, config.sample, config.sample_seed)
     return prompts[: config.limit]
@@ -99,9 +102,11 @@ def _choices(what: str, names: list[str]) -> str:
     return f"{what}: {', '.join(names[:10])}" if names else ""
 
 
-def _filter(condition: str, prompts: list[Prompt]) -> list[Prompt]:
-    """The prompts for which the condition is true."""
+def _filter(condition: str, prompts: list[Prompt], columns: Mapping[str, str]) -> list[Prompt]:
+    """The prompts for which the condition is true; a mapped column has its own name, too."""
     rows = [_condition_variables(prompt) for prompt in prompts]
+    for row in rows:
+        row |= {c: row[meaning] for meaning, c in columns.items() if c not in COLUMNS}
     values, failure = shared_sandbox().run("where", condition, rows)
     if failure is not None:
         if failure.kind == "syntax":
@@ -112,7 +117,7 @@ def _filter(condition: str, prompts: list[Prompt]) -> list[Prompt]:
         location = prompts[len(values)].source
         hint = "the value must be true or false: compare it with something"
         if failure.kind == "undefined":
-            hint = f"rows have: {', '.join(sorted(rows[len(values)]))}; ask `x is defined` first"
+            hint = f"rows have: {first_names(sorted(rows[len(values)]))}; ask `x is defined` first"
         raise DatasetError(f"dataset.where: {failure.message} ({location})", hint=hint)
     selected = [prompt for prompt, keep in zip(prompts, values, strict=True) if keep]
     if not selected:

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO, cast
 
 from evalharness.config import strict_yaml
-from evalharness.datasets.strict_json import check_json_value, json_type_name, parse_json_line
+from evalharness.datasets.arrow_maps import has_map, map_objects
+from evalharness.datasets.strict_json import (
+    check_json_value,
+    first_repeated,
+    json_type_name,
+    parse_json_line,
+)
 from evalharness.errors import DatasetError
 from evalharness.process.text import closest, did_you_mean
 
@@ -148,11 +154,11 @@ def _header(cells: list[str], location: str) -> list[str]:
                 f"{location}: its columns stand between {called}, and commas are expected",
                 hint="save it with commas, or as JSONL",
             )
-    for position, column in enumerate(names, 1):
-        if not column:
-            raise DatasetError(f"{location}: column {position} has no name")
-        if names.count(column) > 1:
-            raise DatasetError(f"{location}: column {column!r} appears twice")
+    if "" in names:
+        raise DatasetError(f"{location}: column {names.index('') + 1} has no name")
+    repeated = first_repeated(names)
+    if repeated is not None:
+        raise DatasetError(f"{location}: column {repeated!r} appears twice")
     return names
 
 
@@ -185,13 +191,17 @@ def _parquet(path: Path, name: str) -> Iterator[Row]:
         table = pq.read_table(path)  # pyright: ignore[reportUnknownMemberType]
     except (pa.ArrowException, ValueError) as error:
         raise DatasetError(f"{name}: not a readable Parquet file: {error}") from None
-    names = table.column_names
-    for column in names:
-        if names.count(column) > 1:
-            raise DatasetError(f"{name}: column {column!r} appears twice")
+    repeated = first_repeated(table.column_names)
+    if repeated is not None:
+        raise DatasetError(f"{name}: column {repeated!r} appears twice")
+    fields: list[Any] = list(table.schema)
+    maps: dict[str, Any] = {field.name: field.type for field in fields if has_map(field.type)}
     rows = (row for batch in table.to_batches(max_chunksize=1_000) for row in batch.to_pylist())
     for number, columns in enumerate(rows, 1):
-        yield arrow_row(f"{name}:row {number}", columns)
+        location = f"{name}:row {number}"
+        for column, kind in maps.items():
+            columns[column] = map_objects(columns[column], kind, f"{location}: {column}")
+        yield arrow_row(location, columns)
 
 
 def arrow_row(location: str, columns: dict[str, Any]) -> Row:

@@ -5,8 +5,9 @@ of a billion, or loops inside loops. Guarding each operator and filter would be 
 complete, so the kernel holds the limits instead: address space for memory, a CPU timer for
 time. Whatever a template does, at worst this process dies and the parent names the template.
 
-This file is run as a script, imports nothing of evalharness and can be started from any folder. On
-stdin and stdout: frames of a 4-byte little-endian length and a JSON body. A request is
+This file is run as a script, imports nothing of evalharness but :mod:`evalharness.templates`, which
+is light, and can be started from any folder. On stdin and stdout: frames of a 4-byte little-endian
+length and a JSON body. A request is
 ``{"kind", "source", "rows": [variables, …], "max_bytes", "cpu_s"}`` with one of the kinds
 ``render``, ``where`` and ``names`` (which names does the template take from outside?); the reply is
 ``{"values": [one a row]}``, with ``"error"`` when a row failed: the values are then those of the
@@ -20,34 +21,20 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import jinja2
 import jinja2.meta
 import msgspec
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # last: it shadows nothing
+
+from evalharness.templates.environment import Environment
+from evalharness.templates.values import NotTextError, NullError, of_row
 
 MAX_SOURCES = 64  # compiled templates kept
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """The strict sandbox, made deterministic; a mapping's keys win over Python's dict methods."""
-
-    def __init__(self) -> None:
-        super().__init__(undefined=jinja2.StrictUndefined)
-        names = cast("dict[str, Any]", self.globals)  # pyright: ignore[reportUnknownMemberType]
-        filters = cast("dict[str, Any]", self.filters)  # pyright: ignore[reportUnknownMemberType]
-        for name in ("lipsum", "cycler", "joiner"):  # lipsum is random, the others mutable
-            names.pop(name, None)
-        names["null"] = None
-        filters.pop("random", None)  # the same prompt must render to the same text
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """``row.items`` is the column called items, not the method of a dict."""
-        if isinstance(obj, Mapping) and attribute in obj:
-            return cast("Mapping[str, Any]", obj)[attribute]
-        return super().getattr(obj, attribute)
 
 
 class _TooLargeError(Exception):
@@ -58,10 +45,13 @@ class _NotBooleanError(Exception):
     """``dataset.where`` gave something other than true or false."""
 
 
-def _render(template: jinja2.Template, row: dict[str, Any], max_bytes: int) -> str:
+def _render(
+    template: jinja2.Template, names: list[str], row: dict[str, Any], max_bytes: int
+) -> str:
     parts: list[str] = []
     size = 0
-    for part in template.generate(row):
+    variables = {name: of_row(row[name], name) for name in names if name in row}
+    for part in template.generate(variables):
         size += len(part.encode())
         if size > max_bytes:
             raise _TooLargeError(f"more than {max_bytes} bytes of text")
@@ -79,16 +69,16 @@ def _evaluate(expression: Callable[..., Any], row: dict[str, Any]) -> bool:
 
 
 def _compile(
-    environment: _Environment, kind: str, source: str, max_bytes: int
+    environment: Environment, kind: str, source: str, max_bytes: int
 ) -> Callable[[dict[str, Any]], Any]:
     if kind == "where":
         expression = environment.compile_expression(source, undefined_to_none=False)
         return lambda row: _evaluate(expression, row)
+    names = sorted(jinja2.meta.find_undeclared_variables(environment.parse(source)))
     if kind == "names":
-        names = sorted(jinja2.meta.find_undeclared_variables(environment.parse(source)))
         return lambda row: names
-    template = environment.from_string(source)
-    return lambda row: _render(template, row, max_bytes)
+    template = environment.text_template(source)
+    return lambda row: _render(template, names, row, max_bytes)
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
@@ -105,6 +95,8 @@ def _describe(error: BaseException) -> dict[str, Any]:
         (jinja2.UndefinedError, "undefined", str(error)),
         (_TooLargeError, "too_large", str(error)),
         (_NotBooleanError, "not_boolean", str(error)),
+        (NullError, "null", str(error)),
+        (NotTextError, "not_text", str(error)),
         (MemoryError, "memory", "needs too much memory"),
         (RecursionError, "recursion", "recurses too deeply"),
     ]
@@ -146,7 +138,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Ctrl-C in a terminal reaches every process of the group; ending is the parent's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    environment = _Environment()
+    environment = Environment()
     compiled: dict[tuple[str, str, int], Callable[[dict[str, Any]], Any]] = {}
     while (frame := _read(sys.stdin.buffer)) is not None:
         request = msgspec.json.decode(frame)

@@ -139,6 +139,7 @@ class SandboxClient:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=environment,
+                process_group=0,  # Ctrl-C is for the command, which ends this one
             )
             self._owner = os.getpid()
         return self._process

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, cast
 
 import msgspec
@@ -59,8 +60,7 @@ def parse_strict_json(text: str, location: str) -> Any:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(items)
         if len(result) != len(items):
-            names = [key for key, _ in items]
-            repeated = next(key for key in names if names.count(key) > 1)
+            repeated = first_repeated([key for key, _ in items])
             raise DatasetError(
                 f"{location}: key {repeated!r} appears twice in one object",
                 hint="keep one of them; which was meant cannot be known",
@@ -83,6 +83,12 @@ def parse_strict_json(text: str, location: str) -> Any:
         raise DatasetError(f"{location}: malformed JSON: {reason}") from None
     check_json_value(value, location)
     return value
+
+
+def first_repeated(names: Sequence[str]) -> str | None:
+    """The first name that is there more than once; None where none is."""
+    counts = Counter(names)
+    return next((name for name in names if counts[name] > 1), None)
 
 
 def check_json_value(value: Any, location: str, key: str = "") -> None:

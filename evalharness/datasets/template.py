@@ -6,13 +6,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from evalharness.datasets.mapped_columns import JUDGING
 from evalharness.datasets.sandbox_client import SandboxFailure, shared_sandbox
 from evalharness.errors import DatasetError
-from evalharness.process.text import closest, did_you_mean
+from evalharness.process.text import closest, did_you_mean, first_names
 from evalharness.records import Prompt
 
 MAX_TEXT_BYTES = 1 << 20  # of one rendered text, as UTF-8
 _BOUNDED = "a prompt's text is bounded; take the loop, width or repetition out"
+_KIND_HINTS = {
+    "null": "say what stands there instead: {{ field | default('…', true) }}, or {% if field %}",
+    "not_text": "call the function, or make a list of it: {{ field | list }}",
+}
 CACHE_BYTES = 64 << 20  # of rendered texts: every setting and repeat needs them again
 
 
@@ -148,7 +153,7 @@ class Renderer:
                 f"{_location(prompt)}: the row has neither prompt nor messages, and no template is"
                 " set",
                 hint="set dataset.template to text that uses its fields: "
-                + (", ".join(prompt.fields) or "(it has none)"),
+                + first_names(prompt.fields),
             )
         return prompt.messages
 
@@ -206,6 +211,8 @@ class Renderer:
             hint = _names_hint(failure.message, list(_variables(prompt)))
         elif failure.kind in ("too_large", "memory", "time", "recursion"):
             hint = _BOUNDED
+        else:
+            hint = _KIND_HINTS.get(failure.kind)
         return DatasetError(
             f"{self._name}{line}: {failure.message} (rendering {_location(prompt)})", hint=hint
         )
@@ -241,8 +248,8 @@ def _last_user(messages: Sequence[dict[str, Any]]) -> int | None:
 
 def _variables(prompt: Prompt) -> dict[str, Any]:
     names: dict[str, Any] = {
-        **prompt.fields, "fields": prompt.fields, "id": prompt.prompt_id,
-        "prompt_id": prompt.prompt_id,
+        **{name: value for name, value in prompt.fields.items() if name not in JUDGING},
+        "fields": prompt.fields, "id": prompt.prompt_id, "prompt_id": prompt.prompt_id,
     }  # fmt: skip
     text = last_user_text(prompt)
     if text is not None:
@@ -250,14 +257,16 @@ def _variables(prompt: Prompt) -> dict[str, Any]:
     return names
 
 
-def _names_hint(message: str, names: list[str]) -> str:
+def _names_hint(message: str, names: list[str]) -> str | None:
+    if "`" in message:  # a part of a value is missing, and the message says which there are
+        return None
     missing = message.split("'")[1] if message.count("'") >= 2 else ""
-    if missing in ("target", "tags", "cluster"):
+    if missing in JUDGING:
         return f"templates do not see {missing}: it is for judging and must not reach the model"
     close = closest(missing, names)
     if close:
         return did_you_mean(close)
-    return f"this row has: {', '.join(sorted(names))}"
+    return f"this row has: {first_names(sorted(names))}"
 
 
 def _location(prompt: Prompt) -> str:
