@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as type checkers read it; see :mod:`evalharness.__main__`
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -10,10 +10,12 @@
     ├── AccountError                3    key or credit refused; resumable
     ├── BudgetReachedError          4    the money limit holds; resumable
     ├── StorageError                74   local disk or journal failed; resumable
+    │   └── OutOfMemoryError        74   the system gives no more memory; resumable
     ├── ProcessLostError            74   a helper process was killed; the run is complete
     └── RunInUseError               75   another process writes this run folder
 
 Exit code 1 is not an error: the command worked, and some trials failed or a gate did not hold.
+Any other exception is a defect of this package: 70 (``EX_SOFTWARE``), with its traceback.
 
 Every message names the file, line or key at fault; ``hint`` is what to type next. Nothing in
 here may hold a key: messages are built from names of variables, never from their values.
@@ -26,6 +28,7 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 2
 EXIT_ACCOUNT = 3
 EXIT_BUDGET = 4
+EXIT_DEFECT = 70
 EXIT_STORAGE = 74
 EXIT_IN_USE = 75
 EXIT_INTERRUPTED = 130
@@ -96,6 +99,17 @@ class ProcessLostError(EvalharnessError):
     """A helper process of a report was killed; the run itself is complete."""
 
     exit_code = EXIT_STORAGE
+
+
+class OutOfMemoryError(StorageError):
+    """The system gives this process no more memory; the run can be resumed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "out of memory: the system gives this process no more; what was recorded is kept",
+            hint="end other programs or raise the limit (ulimit -v, a container's); a run needs "
+            "less with a lower limits.concurrency or limits.max_response_mib",
+        )
 
 
 class RunInUseError(EvalharnessError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from hypothesis import settings
 # terminal.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+
+# A shell ignores SIGINT for what it starts in the background, and so would every command here.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow moment of the machine is no failure of the code.
 settings.register_profile("evalharness", deadline=None)

@@ -16,17 +16,25 @@ def main(argv: list[str] | None = None) -> int:
         description="An OpenAI-compatible server to rehearse against, without spending.",
     )
     add_arguments(parser)
-    arguments = parser.parse_args(argv)
     try:
-        return serve(
-            options_from_arguments(arguments),
-            arguments.host,
-            arguments.port,
-            arguments.exit_with_parent,
-        )
+        return serve_parsed(parser.parse_args(argv))
     except EvalharnessError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def serve_parsed(arguments: argparse.Namespace) -> int:
+    """Serve as parsed arguments say; the exit status.
+
+    Raises:
+        ConfigError: a value is of the wrong type or out of range.
+    """
+    return serve(
+        options_from_arguments(arguments),
+        arguments.host,
+        arguments.port,
+        arguments.exit_with_parent,
+    )
 
 
 if __name__ == "__main__":

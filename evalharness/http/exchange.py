@@ -11,6 +11,7 @@ import msgspec
 
 from evalharness.config.models import LimitsConfig
 from evalharness.http.unix_url import SCHEME
+from evalharness.process import session_clock
 from evalharness.records import ErrorKind
 
 IDENTITY_ENCODINGS = frozenset({"", "identity"})
@@ -135,7 +136,7 @@ class ExchangeRecorder:
         self._headers_ns: int | None = None
         self._chunks: list[bytes] = []
         self._times: list[int] = []
-        self.sent_at_ns = time.time_ns()
+        self.sent_at_ns = session_clock.now_ns()
         self._start = time.perf_counter_ns()
 
     def elapsed_ns(self) -> int:

@@ -23,6 +23,7 @@ from evalharness.http.certificates import (
     client_context,
     tls_failure,
 )
+from evalharness.http.encoded_request import EncodedRequest
 from evalharness.http.exchange import (
     REQUEST_ID_HEADER,
     STREAM_FLAG,
@@ -30,7 +31,7 @@ from evalharness.http.exchange import (
     ExchangeRecorder,
     common_headers,
 )
-from evalharness.http.native_connection import Connection, EncodedRequest
+from evalharness.http.native_connection import Connection
 from evalharness.http.native_pool import Place, Pool
 from evalharness.http.unix_url import is_unix_url, split_unix_url
 from evalharness.process.fair_wakeup import BatchedWakeups

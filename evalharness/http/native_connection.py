@@ -11,33 +11,21 @@ import asyncio
 import select
 import ssl
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from evalharness.config.models import LimitsConfig
 from evalharness.http.certificates import refuses_client, tls_failure
+from evalharness.http.encoded_request import EncodedRequest
 from evalharness.http.exchange import Exchange, ExchangeRecorder, ResponseRefusedError
 from evalharness.process.fair_wakeup import BatchedWakeups
+from evalharness.process.pauses import LATE_S, MAX_PAUSES, READ_S
 from evalharness.records import ErrorKind
 
 # No sensible response has a longer head, or longer data between two pieces of a body or after the
 # last one (chunk sizes and extensions, trailers); the parser has no limit of its own.
 _MAX_HEAD_BYTES = 256 * 1024
-
-
-class EncodedRequest(NamedTuple):
-    """A request as it is sent.
-
-    Attributes:
-        data: head and body.
-        total_at: loop time of the total time limit, in seconds.
-        closes: the connection is not used again, whatever the server says.
-    """
-
-    data: bytes
-    total_at: float
-    closes: bool
 
 
 class Connection(asyncio.Protocol):
@@ -54,29 +42,11 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_at_ns",
-        "_closes",
-        "_head_bytes",
-        "_headers",
-        "_limits",
-        "_loop",
-        "_on_idle",
-        "_on_lost",
-        "_parser",
-        "_poll",
-        "_progress_at",
-        "_recorder",
-        "_shortest_limit_s",
-        "_timer",
-        "_total_at",
-        "_transport",
-        "_unsent",
-        "_until_close",
-        "_waiter",
-        "_wakeups",
-        "_writing",
-        "idle_since",
-    )
+        "_at_ns", "_closes", "_due", "_head_bytes", "_headers", "_limits", "_loop", "_on_idle",
+        "_on_lost", "_parser", "_pauses", "_poll", "_progress_at", "_recorder",
+        "_shortest_limit_s", "_timer", "_total_at", "_transport", "_unsent", "_until_close",
+        "_waiter", "_wakeups", "_writing", "idle_since",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -95,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._poll: select.poll | None = None
         # Of the current request; `_recorder` and `_waiter` are None while there is none.
         self._headers: list[tuple[str, str]] = []
-        self._head_bytes = self._unsent = 0
+        self._head_bytes = self._unsent = self._pauses = 0
         self._until_close = self._closes = self._writing = False
         self._total_at = self._progress_at = 0.0
         self._at_ns = 0
@@ -105,6 +75,7 @@ class Connection(asyncio.Protocol):
         )
         # Fires before the next time limit can pass, and stays set from one request to the next.
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # of the timer: uvloop's has none where the time has come already
         self._recorder: ExchangeRecorder | None = None
         self._waiter: asyncio.Future[Exchange] | None = None
         self.idle_since = 0.0
@@ -123,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._headers, self._head_bytes, self._until_close = [], 0, False
         self._recorder, self._closes, self._total_at = recorder, request.closes, request.total_at
         self._waiter = waiter = self._loop.create_future()
-        self._unsent, self._progress_at = len(request.data), now
+        self._unsent, self._progress_at, self._pauses = len(request.data), now, 0
         if not self._transport.is_closing():
             self._transport.write(request.data)
         if self._transport.is_closing():  # the system did not take a byte of it
@@ -137,12 +108,17 @@ class Connection(asyncio.Protocol):
 
         The socket itself is polled, for what the event loop has not reported yet.
         """
-        if self._transport is None or self._transport.is_closing():
-            return False
+        return (
+            self._transport is not None
+            and not self._transport.is_closing()
+            and not self._is_readable(self._transport)
+        )
+
+    def _is_readable(self, transport: asyncio.Transport) -> bool:
         if self._poll is None:
             self._poll = select.poll()
-            self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not self._poll.poll(0)
+            self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def abandon(self, waiter: asyncio.Future[Exchange]) -> None:
         """End the connection if it still serves this waiter, which was cancelled.
@@ -288,13 +264,35 @@ class Connection(asyncio.Protocol):
         recorder, now = self._recorder, self._loop.time()
         if recorder is None:
             return
+        if now - self._due >= LATE_S and self._pauses < MAX_PAUSES:
+            self._go_on_after_pause(recorder, now, late_s=now - self._due)
         kind, due = self._current_deadline(recorder, now)
         if now >= self._total_at:
             kind = ErrorKind.TOTAL_TIMEOUT
         elif now < due:
             self._set_timer(min(due, now + self._shortest_limit_s))
             return
+        if self._stands_unread(now - min(due, self._total_at)):
+            self._set_timer_at(now + READ_S)
+            return
         self._fail(kind, "a time limit passed", reached=self._reached(recorder))
+
+    def _go_on_after_pause(self, recorder: ExchangeRecorder, now: float, *, late_s: float) -> None:
+        """This process stood still: the limit of the phase begins anew, the total one is moved."""
+        self._pauses += 1
+        self._progress_at, self._at_ns = now, recorder.elapsed_ns()
+        _, due = self._current_deadline(recorder, now)
+        self._total_at = max(self._total_at + late_s, due)
+
+    def _stands_unread(self, overdue_s: float) -> bool:
+        """Whether something has come that the loop has yet to read; for a second, then no more."""
+        transport = self._transport
+        return (
+            overdue_s < LATE_S
+            and transport is not None
+            and not transport.is_closing()
+            and self._is_readable(transport)
+        )
 
     def _current_deadline(self, recorder: ExchangeRecorder, now: float) -> tuple[ErrorKind, float]:
         """The time limit of the current phase: its error kind and its loop time."""
@@ -313,7 +311,10 @@ class Connection(asyncio.Protocol):
         # A timer that is set fires in time: no request began before the one it was set for, and all
         # have the same limits.
         if self._timer is None:
-            self._timer = self._loop.call_at(min(when, self._total_at), self._on_timer)
+            self._set_timer_at(min(when, self._total_at))
+
+    def _set_timer_at(self, when: float) -> None:
+        self._due, self._timer = when, self._loop.call_at(when, self._on_timer)
 
     def _fail_by_end(self, recorder: ExchangeRecorder, exc: Exception | None) -> None:
         if isinstance(exc, ssl.SSLError) and recorder.status is None and refuses_client(exc):

@@ -15,6 +15,7 @@ from evalharness.http.exchange import IDLE_SECONDS, Exchange
 from evalharness.http.native_connection import Connection
 from evalharness.http.tls_stream import TlsStream
 from evalharness.process.fair_wakeup import BatchedWakeups
+from evalharness.process.pauses import TimeLimit
 
 
 class Place(NamedTuple):
@@ -73,7 +74,7 @@ class Pool:
         turn: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout_at(self._connect_deadline(total_at)):
+            async with TimeLimit(self._connect_limit(total_at)):
                 await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
@@ -112,7 +113,7 @@ class Pool:
         connection = Connection(self._limits, self._wakeups, self._idle.append, self._remove)
         self._open.add(connection)
         try:
-            async with asyncio.timeout_at(self._connect_deadline(total_at)):
+            async with TimeLimit(self._connect_limit(total_at)):
                 if self._place.scheme == "https":
                     await self._connect_tls(connection)
                 else:
@@ -153,8 +154,8 @@ class Pool:
         for connection in list(self._open):
             connection.close()
 
-    def _connect_deadline(self, total_at: float) -> float:
-        return min(total_at, self._loop.time() + self._limits.timeout_connect_s)
+    def _connect_limit(self, total_at: float) -> float:
+        return min(total_at - self._loop.time(), self._limits.timeout_connect_s)
 
     def _remove(self, connection: Connection) -> None:
         self._open.discard(connection)

@@ -210,6 +210,11 @@ class _UploadTimer(ExchangeTimer):
         self._upload = None  # the server answers: what it left unread no longer matters
         super().start_phase(kind, seconds)
 
+    def begin_phase_anew(self, now: float) -> None:
+        if self._upload is not None:
+            self._upload.progress_at = now
+        super().begin_phase_anew(now)
+
     def current_phase(self) -> tuple[ErrorKind | None, float]:
         upload = self._upload
         if upload is None:

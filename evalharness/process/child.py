@@ -27,6 +27,7 @@ import msgspec
 
 from evalharness.errors import ProviderError
 from evalharness.process.environment import environment_without_secrets
+from evalharness.process.pauses import TimeLimit
 
 STDERR_LINES = 30
 GRACE_S = 5.0
@@ -34,21 +35,23 @@ _STDERR_LINE_BYTES = 500
 _PR_SET_PDEATHSIG = 1
 
 
-def exit_with_parent() -> None:
+def exit_with_parent(descriptor: int = 0) -> None:
     """Exit as soon as the parent has ended; called in the child, first thing.
 
-    Standard input must be the pipe that :func:`child_server` made: at the end of the input this
-    process exits with status 0. Nothing else may read standard input.
+    ``descriptor``, standard input by default, must be a pipe whose other end only the parent
+    holds: at the end of the input this process exits with status 0. Nothing else may read it.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    threading.Thread(target=_exit_at_end_of_input, name="exit-with-parent", daemon=True).start()
+    threading.Thread(
+        target=_exit_at_end_of_input, args=(descriptor,), name="exit-with-parent", daemon=True
+    ).start()
 
 
-def _exit_at_end_of_input() -> None:
+def _exit_at_end_of_input(descriptor: int) -> None:
     with contextlib.suppress(OSError):
-        while os.read(0, 4096):
+        while os.read(descriptor, 4096):
             pass
     os._exit(0)
 
@@ -84,7 +87,7 @@ class ChildServer:
 
     async def wait(self) -> str:
         """Wait until the child has ended; how it ended, in words."""
-        return _describe_exit(await self._process.wait())
+        return describe_exit(await self._process.wait())
 
 
 @contextlib.asynccontextmanager
@@ -149,13 +152,13 @@ async def _wait_until_ready(
 ) -> dict[str, Any]:
     """Wait for the ready line; lines before it are skipped."""
     try:
-        async with asyncio.timeout(deadline_s):
+        async with TimeLimit(deadline_s):
             while line := await stdout.readline():
                 message = _ready_message(line)
                 if message is not None:
                     return message
             # Its output has ended, so it is ending; a moment later its status is known.
-            exit_text = _describe_exit(await process.wait())
+            exit_text = describe_exit(await process.wait())
             await stderr_task
     except TimeoutError:
         raise ProviderError(
@@ -223,7 +226,8 @@ async def _stop(process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Tas
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _describe_exit(status: int) -> str:
+def describe_exit(status: int) -> str:
+    """How a process with this status ended, in words; a negative one is minus the signal."""
     if status >= 0:
         return f"exit status {status}"
     with contextlib.suppress(ValueError):

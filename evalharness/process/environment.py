@@ -22,13 +22,14 @@ def marked_values() -> list[str]:
 
 def secret_values() -> list[str]:
     """The values of all variables that hold a key, by their mark or by their name."""
-    return [value for variable, value in os.environ.items() if _is_secret(variable)]
+    return [value for variable, value in os.environ.items() if is_secret(variable)]
 
 
 def environment_without_secrets() -> dict[str, str]:
     """The environment for a child process that needs no key: variables with secrets left out."""
-    return {name: value for name, value in os.environ.items() if not _is_secret(name)}
+    return {name: value for name, value in os.environ.items() if not is_secret(name)}
 
 
-def _is_secret(variable: str) -> bool:
+def is_secret(variable: str) -> bool:
+    """Whether a variable holds a key, by its mark or by its name."""
     return variable in _marked or _SECRET_NAME.search(variable) is not None

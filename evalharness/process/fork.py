@@ -23,6 +23,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from evalharness.errors import ProcessLostError
+from evalharness.process.interrupts import SIGNALS
 
 _R = TypeVar("_R")
 
@@ -85,7 +86,12 @@ class ForkedTask(Generic[_R]):
             with warnings.catch_warnings():
                 # From 3.12 on Python warns of threads: those of pyarrow, which knows of forks.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                self._process.start()
+                # In the fork no signal finds the handlers of this process.
+                mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+                try:
+                    self._process.start()
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         except BaseException:
             self._close_pipes()
             raise
@@ -153,8 +159,10 @@ class ForkedTask(Generic[_R]):
         """In the fork: work, and answer."""
         _exit_with(owner)
         # The owner decides what an interrupt means.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in SIGNALS:
+            ends = number == signal.SIGTERM
+            signal.signal(number, signal.SIG_DFL if ends else signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for end in _PIPE_ENDS:  # else the pipes would stay open when their owner has ended
             end.close()
         _PIPE_ENDS.clear()

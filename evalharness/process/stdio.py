@@ -1,11 +1,13 @@
 """Standard streams whose failures do not stop a command: a full disk, a pipe without a reader.
 
 A run must go on, save what was paid for and end with its own exit code, whether or not its messages
-can be written. Nothing heavy is imported here: every command passes through.
+can be written. A stream may be closed from the start (``>&-``), or take ASCII only. Nothing heavy
+is imported here: every command passes through.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -15,6 +17,65 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+
+_STREAMS = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_WRONLY, "w"), ("stderr", os.O_WRONLY, "w"))
+_READABLE = "evalharness-readable"
+_PYTHONS_OWN = ("strict", "backslashreplace", "surrogateescape")
+# What stands for the characters of our own texts where a stream has not got them.
+_IN_ASCII = {
+    "×": "x", "·": "-", "–": "-", "—": "-", "−": "-", "‑": "-", "…": "...", "→": "->", "←": "<-",
+    "≤": "<=", "≥": ">=", "±": "+/-", "≈": "~", "≠": "!=", "“": '"', "”": '"', "‘": "'", "’": "'",
+    "•": "*", "µ": "u", "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ", "│": "|",
+    "─": "-", "━": "-", "█": "#", "✓": "yes", "✗": "no", "²": "^2", "Δ": "delta", "√": "sqrt",
+}  # fmt: skip
+
+
+def _replace_by_readable(error: UnicodeError) -> tuple[str, int]:
+    """Replace characters that an encoding has not got; others than ours by their number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    characters = error.object[error.start : error.end]
+    escaped = (c.encode("ascii", "backslashreplace").decode() for c in characters)
+    replaced = (_IN_ASCII.get(c, e) for c, e in zip(characters, escaped, strict=True))
+    return "".join(replaced), error.end
+
+
+codecs.register_error(_READABLE, _replace_by_readable)
+
+
+def prepare_streams() -> None:
+    """Make the standard streams take whatever a command says.
+
+    A stream that is closed becomes the null device, and keeps its number: a file that is opened
+    later would get it, and with it what a library prints. What an encoding has not got is replaced.
+    """
+    for number, (name, flags, mode) in enumerate(_STREAMS):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+                descriptor = os.open(os.devnull, flags)
+            except OSError:
+                opened = os.open(os.devnull, flags)  # the lowest free number: mostly this one
+                descriptor = number
+                if opened != number:
+                    os.dup2(opened, number)
+                    os.close(opened)
+            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+    for stream in (sys.stdout, sys.stderr):
+        # Python chooses surrogateescape for standard output in the C locale.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in _PYTHONS_OWN:
+            stream.reconfigure(errors=_READABLE)
+
+
+def data_output() -> TextIO:
+    """Standard output for data that programs read (JSON, CSV): in UTF-8, whatever the locale is."""
+    stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    return sys.stdout
 
 
 class _ErrorIgnoringStream:

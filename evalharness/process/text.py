@@ -10,6 +10,13 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def first_names(names: Iterable[str], limit: int = 50) -> str:
+    """The first names of many, for a message, and how many more there are; ``none`` of none."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return (", ".join(names[:limit]) or "none") + more
+
+
 def closest(name: str, options: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The option that is spelled most like ``name``; None where none is similar enough."""
     return next(iter(closest_few(name, options, 1, cutoff=cutoff)), None)

@@ -48,7 +48,7 @@ def check_provider(config: ProviderConfig, *, sends: bool = True) -> None:
 
     Args:
         config: the provider.
-        sends: the command will send requests; without that no key is needed.
+        sends: the command will send requests; without that neither key nor llama.cpp is needed.
 
     Raises:
         ConfigError: a key of ``provider`` cannot be used as written.
@@ -60,7 +60,7 @@ def check_provider(config: ProviderConfig, *, sends: bool = True) -> None:
     elif config.kind == "local":
         from evalharness.providers.local import lifecycle
 
-        lifecycle.check(config)
+        lifecycle.check(config, sends=sends)
     else:
         _check_emulator(config, sends=sends)
 

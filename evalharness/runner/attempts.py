@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from evalharness.process import session_clock
 from evalharness.records import Intent, Reply
 from evalharness.runner.context import RunContext
 from evalharness.runner.endpoint import EndpointRuntime
@@ -87,7 +88,7 @@ class AttemptSender:
             return
         try:
             intent = job.begin_attempt(
-                key, time.time_ns(), in_flight=self._in_flight + 1, reserved=worst
+                key, session_clock.now_ns(), in_flight=self._in_flight + 1, reserved=worst
             )
             await self._commit(intent)
             ready: _ReadyAttempt | None = _ReadyAttempt(job, intent, permit)
@@ -142,7 +143,7 @@ class AttemptSender:
         """
         job, intent, permit = ready
         # Time and requests in flight are those of the moment when it is sent.
-        at_ns = time.time_ns() if waited else intent.admitted_at_ns
+        at_ns = session_clock.now_ns() if waited else intent.admitted_at_ns
         in_flight = self._in_flight + 1
         intent = structs.replace(intent, admitted_at_ns=at_ns, in_flight=in_flight)
         reply: Reply | None = None
@@ -191,7 +192,7 @@ class AttemptSender:
             backlog.finish(job.trial)
         elif not decision.stops:
             wait_s = decision.wait_s or 0.0
-            job.scheduled_at_ns = time.time_ns() + int(wait_s * 1e9)
+            job.scheduled_at_ns = session_clock.now_ns() + int(wait_s * 1e9)
             backlog.put_back(job, time.monotonic() + wait_s)
         if decision.stops:
             self._stop(StopReason.from_error(decision.error()))

@@ -11,7 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from evalharness.config.models import LimitsConfig
-from evalharness.errors import EvalharnessError, StorageError
+from evalharness.errors import EvalharnessError, OutOfMemoryError, StorageError
+from evalharness.process import session_clock
+from evalharness.process.pauses import wait_at_most
 from evalharness.records import Trial
 from evalharness.runner.attempts import AttemptSender
 from evalharness.runner.context import RunContext
@@ -128,7 +130,7 @@ class Runner:
         try:
             await asyncio.wait({all_workers, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not all_workers.done():
-                await asyncio.wait({all_workers}, timeout=self._limits.drain_s)
+                await wait_at_most([all_workers], self._limits.drain_s)
             if not all_workers.done():
                 self.abandon()
             outcomes = await all_workers
@@ -162,12 +164,14 @@ class Runner:
                 if wait_s and not await self._pause(job, wait_s):
                     return
                 if isinstance(job, Trial):
-                    job = backlog.make_job(job, self._plan.body(job), time.time_ns())
+                    job = backlog.make_job(job, self._plan.body(job), session_clock.now_ns())
                 await self._attempts.send_job(job, backlog)
         except LimiterClosed:
             return
         except EvalharnessError as error:  # storage and budget among them
             self.stop(StopReason.from_error(error))
+        except MemoryError:
+            self.stop(StopReason.from_error(OutOfMemoryError()))
         except BaseException:
             # An unexpected error in one worker must stop the others, too.
             self._stopping.set()

@@ -277,8 +277,9 @@ class LineProgress:
         print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Print the last line."""
-        self.print_line(self._line())
+        """Print the last line, where there was a first."""
+        if self._label:
+            self.print_line(self._line())
 
     def _line(self) -> str:
         counts = self._counts

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import Protocol
 
+from evalharness.process import session_clock
+
 
 class Clock(Protocol):
     """Where the throttle takes time from."""
@@ -39,7 +41,7 @@ class SystemClock:
 
     def now_ns(self) -> int:
         """Nanoseconds since the Unix epoch in UTC."""
-        return time.time_ns()
+        return session_clock.now_ns()
 
     async def sleep_until(self, when: float) -> None:
         """Sleep until ``when`` (monotonic seconds)."""

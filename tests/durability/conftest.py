@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.processes import Emulator, ForkServer, compile_faults, emulating
+from tests.durability.processes import Emulator, ForkServer, compile_library, emulating
 
 
 @pytest.fixture(scope="session")
 def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """Starts commands quickly; with the fault-injecting library where a compiler is there."""
     folder = tmp_path_factory.mktemp("fork_server")
-    server = ForkServer(folder, compile_faults(folder))
+    server = ForkServer(folder, compile_library("faults", folder))
     yield server
     server.close()
 

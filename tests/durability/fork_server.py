@@ -68,6 +68,7 @@ def _become(command: dict[str, Any]) -> int:
         os.close(fd)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests are run by `nohup`
     os.environ.update(command["env"])
     if command["seal_trials"] is not None:
         from evalharness.store.parts import seal

@@ -158,9 +158,9 @@ class ForkServer:
         self.process.stdout.close()
 
 
-def compile_faults(folder: Path) -> Path | None:
-    """The fault-injecting library, None where there is no C compiler."""
-    source, library = Path(__file__).with_name("faults.c"), folder / "faults.so"
+def compile_library(name: str, folder: Path) -> Path | None:
+    """A library to be preloaded, from ``name.c``; None where there is no C compiler."""
+    source, library = Path(__file__).with_name(f"{name}.c"), folder / f"{name}.so"
     for compiler in ("cc", "gcc", "clang"):
         with contextlib.suppress(OSError, subprocess.CalledProcessError):
             command = [compiler, "-shared", "-fPIC", "-O1", str(source), "-o", str(library), "-ldl"]

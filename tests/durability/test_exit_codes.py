@@ -193,7 +193,7 @@ def test_75_while_another_process_writes(
         first.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_130_drains_what_is_in_flight(
     fork_server: ForkServer, emulate: Emulate, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shlex
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,8 @@ from evalharness.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_STORAGE
 from evalharness.store.parts.verify import verify_folder
 from tests.durability.processes import Command, Emulator, ForkServer
 from tests.durability.test_exit_codes import PLAN, PLANNED, resumes
+
+Emulate = Callable[..., AbstractContextManager[Emulator]]
 
 
 def _has_child(command: Command) -> bool:
@@ -34,7 +40,7 @@ MOMENTS: dict[str, Callable[[Command, Path], bool]] = {
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_130_before_the_first_request(
     fork_server: ForkServer, tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:
@@ -47,6 +53,90 @@ def test_130_before_the_first_request(
     assert done.code == EXIT_INTERRUPTED, done.err
     assert "Traceback" not in done.err
     resumes(fork_server, tmp_path, done)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_130_while_the_command_line_is_imported(tmp_path: Path, number: signal.Signals) -> None:
+    """The first thing that is imported raises the signal: the words are those of every moment."""
+    script = (
+        "import builtins, signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "original = builtins.__import__\n"
+        "def importing(name, *rest):\n"
+        "    if name == 'evalharness.cli':\n"
+        f"        signal.raise_signal({int(number)})\n"
+        "    return original(name, *rest)\n"
+        "builtins.__import__ = importing\n"
+        "sys.argv = ['evalharness', 'run', 'name=r']\n"
+        "from evalharness.__main__ import run\n"
+        "run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == EXIT_INTERRUPTED, done.stderr
+    assert done.stderr.splitlines()[-1] == "to go on: evalharness run name=r"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["signal", "evalharness.errors", "evalharness.process.stdio", "threading"]
+)
+def test_130_while_the_first_modules_are_imported(tmp_path: Path, module: str) -> None:
+    """Ctrl-C before the handlers of a command are there: no traceback."""
+    script = (
+        "import builtins, runpy, _signal\n"
+        "original = builtins.__import__\n"
+        "def importing(name, *rest, **named):\n"
+        f"    if name == {module!r}:\n"
+        f"        _signal.raise_signal({int(signal.SIGINT)})\n"
+        "    return original(name, *rest, **named)\n"
+        "builtins.__import__ = importing\n"
+        "runpy.run_module('evalharness', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == EXIT_INTERRUPTED, done.stderr
+    assert done.stderr == "evalharness: interrupted; what was recorded is kept\n"
+
+
+def test_a_terminal_that_goes_away_is_an_ordered_stop(emulate: Emulate, tmp_path: Path) -> None:
+    """SIGHUP, and nobody to write to any more: what is in flight is recorded, the code is 130."""
+    controller, terminal = os.openpty()
+    with emulate("--ttft-ms", "300") as emulator:
+        with subprocess.Popen(
+            [sys.executable, "-m", "evalharness", "run", "name=r", *emulator.provider, *PLAN],
+            cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal,
+            start_new_session=True, preexec_fn=_take_terminal,
+        ) as process:  # fmt: skip
+            os.close(terminal)
+            emulator.wait_until_received(1)
+            os.close(controller)
+            assert process.wait(60) == EXIT_INTERRUPTED
+        answered = emulator.served()
+    run = evalharness.load(tmp_path / "results" / "r")
+    assert run.manifest.status == "interrupted"
+    assert run.manifest.reason == "SIGHUP received"
+    assert len(run.records()) == answered > 0
+
+
+def _take_terminal() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_what_nohup_started_outlives_its_terminal(emulate: Emulate, tmp_path: Path) -> None:
+    """SIGHUP stays ignored where it was: the run goes on to its end."""
+    with emulate("--ttft-ms", "100") as emulator, subprocess.Popen(
+        ["nohup", sys.executable, "-m", "evalharness", "run", "name=r", *emulator.provider, *PLAN],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        emulator.wait_until_received(1)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == EXIT_OK
+    assert len(evalharness.load(tmp_path / "results" / "r").records()) == PLANNED
 
 
 def test_130_while_hydra_composes(

@@ -35,7 +35,7 @@ class KnownAnswers:
         if path is None:
             return cls({})
         try:
-            lines = Path(path).read_text("utf-8").splitlines()
+            lines = Path(path).read_text("utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"provider.emulator.answers: {path}: {error}") from None
         answers: dict[str, str] = {}

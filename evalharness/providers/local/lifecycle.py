@@ -22,18 +22,30 @@ _LOAD_DEADLINE_S = 600.0
 DEFAULT = ProviderConfig(kind="local", name="local", model="smollm2-135m-instruct")
 
 
-def check(config: ProviderConfig) -> None:
+def missing_engine() -> ProviderError | None:
+    """The error that a command which sends would end with; None where llama.cpp is installed."""
+    if importlib.util.find_spec("xllamacpp") is not None:
+        return None
+    return ProviderError(
+        "the local model needs llama.cpp, and the package xllamacpp is not installed",
+        hint=f"{Path(sys.executable).name} -m pip install xllamacpp",
+    )
+
+
+def check(config: ProviderConfig, *, sends: bool = True) -> None:
     """Everything that can be known without starting or fetching anything.
+
+    Args:
+        config: the provider.
+        sends: the command will send requests; without that llama.cpp is not needed.
 
     Raises:
         ProviderError: llama.cpp is not installed.
         ConfigError: ``model_path`` is not a readable GGUF file.
     """
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise ProviderError(
-            "the local model needs llama.cpp, and the package xllamacpp is not installed",
-            hint=f"{Path(sys.executable).name} -m pip install xllamacpp",
-        )
+    missing = missing_engine() if sends else None
+    if missing is not None:
+        raise missing
     if config.model_path is not None:
         weights.check_model_path(config.model_path)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from evalharness.config.models import LoadConfig
-from evalharness.errors import EvalharnessError
+from evalharness.errors import EvalharnessError, OutOfMemoryError
+from evalharness.process.pauses import wait_at_most
 from evalharness.records import Reply, Status, Trial
 from evalharness.runner.benchmark.arrivals import arrivals
 from evalharness.runner.benchmark.attempts import BenchmarkSender, DueTime, PreparedAttempt
@@ -23,17 +26,38 @@ LEAD_S = 0.05  # from the first prepared attempts to the schedule's zero
 _MIN_RESULTS = 20  # before the share of errors is looked at
 
 
+class LoadShare(NamedTuple):
+    """The requests of a schedule that one of several workers sends: every ``workers``-th.
+
+    Request i is that of the worker ``i % workers``, so that each has the same arrivals, thinner.
+    """
+
+    worker: int = 0
+    workers: int = 1
+
+    def owns(self, number: int) -> bool:
+        """Whether this worker sends that request, counted from 0."""
+        return number % self.workers == self.worker
+
+    def of(self, total: int) -> int:
+        """How many of so many requests, or places in flight, are this worker's."""
+        return len(range(self.worker, total, self.workers))
+
+
 class LoadPointPlan(NamedTuple):
     """What one measurement sends.
 
     ``trials`` never end (a replay's do); ``measured`` is the maximum of requests to measure, None
-    where only time ends it; ``trace`` holds a replay's due times.
+    where only time ends it; ``trace`` holds a replay's due times. Of several workers each has the
+    whole schedule of an open loop, but only its share of the trials, and of a closed loop its share
+    of everything.
     """
 
     load: LoadConfig
     trials: Iterator[Trial]
     measured: int | None
     trace: Sequence[float] = ()
+    share: LoadShare = LoadShare()
 
 
 class LoadPointRunner:
@@ -45,6 +69,8 @@ class LoadPointRunner:
         attempts: prepares and sends attempts.
         clock: where time comes from.
         stop: stops the whole run.
+        wait_for_anchor: awaited once the first request is prepared; returns when the schedule
+            begins, on ``clock``. None begins it at once.
     """
 
     def __init__(
@@ -54,8 +80,11 @@ class LoadPointRunner:
         attempts: BenchmarkSender,
         clock: Clock,
         stop: Callable[[StopReason], None],
+        wait_for_anchor: Callable[[], Awaitable[float]] | None = None,
     ) -> None:
         self._load = plan.load
+        self._share = plan.share
+        self._wait_for_anchor = wait_for_anchor
         self._trace = plan.trace
         self._measurement = measurement
         self._attempts = attempts
@@ -63,10 +92,15 @@ class LoadPointRunner:
         self._clock = clock
         self._stop = stop
         self._window = MeasurementWindow(plan.load, plan.measured)
-        self._prefetcher = Prefetcher(
-            attempts, plan.trials, self._window.max_requests, plan.load, measurement.number
-        )
-        self._slots = asyncio.Semaphore(plan.load.concurrency or 1)
+        closed = plan.load.arrival == "closed"
+        most, load = self._window.max_requests, plan.load
+        if not closed and plan.share.workers > 1:
+            most = None if most is None else plan.share.of(most)
+            rate = None if load.rate is None else load.rate / plan.share.workers
+            places = max(1, plan.share.of(load.concurrency or 1))
+            load = structs.replace(load, rate=rate, concurrency=places)
+        self._prefetcher = Prefetcher(attempts, plan.trials, most, load, measurement.number)
+        self._slots = asyncio.Semaphore(load.concurrency or 1)
         self._ended = asyncio.Event()  # no request becomes due any more
         self._halted = asyncio.Event()  # and requests that are due are not sent any more
         self._waiting: dict[int, float] = {}
@@ -107,7 +141,10 @@ class LoadPointRunner:
     # ── sending ──────────────────────────────────────────────────────────────────────────────
 
     async def _send_all(self, first: PreparedAttempt) -> None:
-        self._anchor = self._clock.monotonic() + LEAD_S
+        if self._wait_for_anchor is None:
+            self._anchor = self._clock.monotonic() + LEAD_S
+        else:
+            self._anchor = await self._wait_for_anchor()
         self._measurement.anchor_ns = self._attempts.start_schedule(self._load, self._anchor)
         if self._load.arrival == "closed":
             await self._wait_until(self._anchor)  # before it, requests would count as warm-up
@@ -118,10 +155,12 @@ class LoadPointRunner:
     async def _send_open_loop(self, first: PreparedAttempt) -> None:
         """Send by the schedule: due times are absolute, so that delays do not add up."""
         ready: PreparedAttempt | None = first
-        for at in arrivals(self._load, trace=self._trace):
+        for number, at in enumerate(arrivals(self._load, trace=self._trace)):
             phase = self._window.next_phase(at)
             if phase is None:
                 break
+            if not self._share.owns(number):
+                continue
             ready = ready or await self._prefetcher.take(self._ended)
             if ready is None:
                 return
@@ -216,17 +255,17 @@ class LoadPointRunner:
         if max_share is not None and self._results >= _MIN_RESULTS:
             share = self._failed / self._results
             if share > max_share:
-                self._cut_short(f"{share:.0%} of {self._results} requests failed")
+                self.cut_short(f"{share:.0%} of {self._results} requests failed")
 
     def _check_lag(self) -> None:
         oldest = next(iter(self._waiting.values()), None)
         if oldest is not None and self._clock.monotonic() - oldest > self._load.max_behind_s:
-            self._cut_short(
+            self.cut_short(
                 f"saturated: a request waited {self._load.max_behind_s:g} s for one of "
                 f"{self._load.concurrency} places in flight"
             )
 
-    def _cut_short(self, reason: str) -> None:
+    def cut_short(self, reason: str) -> None:
         """End the load point by one of its own conditions."""
         if not self._ended.is_set():
             self._measurement.state, self._measurement.reason = MeasurementState.CUT, reason
@@ -245,7 +284,7 @@ class LoadPointRunner:
         await asyncio.wait({all_tasks, halted}, return_when=asyncio.FIRST_COMPLETED)
         halted.cancel()
         if not all_tasks.done() and self._measurement.state is MeasurementState.INTERRUPTED:
-            await asyncio.wait({all_tasks}, timeout=drain_s)
+            await wait_at_most([all_tasks], drain_s)
             if not all_tasks.done():
                 self.abandon()
         await all_tasks
@@ -274,6 +313,8 @@ class LoadPointRunner:
             return
         except EvalharnessError as error:  # storage and budget among them
             self._stop(StopReason.from_error(error))
+        except MemoryError:
+            self._stop(StopReason.from_error(OutOfMemoryError()))
         except Exception as error:
             self._unexpected_error = error
             self.interrupt()

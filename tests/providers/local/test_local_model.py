@@ -222,6 +222,7 @@ async def test_a_missing_engine_is_said_with_the_command(monkeypatch: pytest.Mon
     with pytest.raises(ProviderError, match="xllamacpp is not installed") as caught:
         check_provider(CONFIG)
     assert "pip install" in str(caught.value.hint)
+    check_provider(CONFIG, sends=False)  # a plan needs none
 
 
 PARENT = """

@@ -1,0 +1,56 @@
+"""A load point as it is asked for, and the plan of its requests."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from msgspec import structs
+
+from evalharness.config.models import LoadConfig
+from evalharness.planning.load_points import measured_requests, replay_times
+from evalharness.planning.plan import Plan
+from evalharness.records import Setting, Trial
+from evalharness.runner.benchmark.load_point import LoadPointPlan, LoadShare
+
+
+class LoadPointTask(NamedTuple):
+    """One load on settings that share it.
+
+    Attributes:
+        load: with the rate that applies.
+        settings: whose requests are interleaved.
+        first_repeat: that no attempt of these settings has used.
+    """
+
+    load: LoadConfig
+    settings: Sequence[Setting]
+    first_repeat: int
+
+
+def load_point_plan(
+    plan: Plan, point: LoadPointTask, share: LoadShare | None = None
+) -> LoadPointPlan:
+    """What one worker sends of a load point; without a share, all of it."""
+    share, load, settings = share or LoadShare(), point.load, point.settings
+    trace: Sequence[float] = ()
+    if load.arrival == "replay":
+        trace = replay_times(plan.prompts, load.column or "")
+        trials: Iterator[Trial] = plan.dataset_trials(settings[0], point.first_repeat)
+        measured: int | None = load.requests or len(trace)
+    else:
+        trials = itertools.chain.from_iterable(
+            plan.round_trials(settings, repeat) for repeat in itertools.count(point.first_repeat)
+        )
+        cells = len(plan.prompts) * len(settings)
+        measured = measured_requests(load, cells=cells, repeats=plan.config.repeats)
+    trials = itertools.islice(trials, share.worker, None, share.workers)
+    if load.arrival == "closed" and share.workers > 1:
+        load = structs.replace(
+            load,
+            concurrency=share.of(load.concurrency or 1),
+            warmup_requests=share.of(load.warmup_requests),
+        )
+        measured = None if measured is None else share.of(measured)
+    return LoadPointPlan(load, trials, measured, trace, share)
