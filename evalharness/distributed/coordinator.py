@@ -28,6 +28,7 @@ from evalharness.distributed.messages import (
     WorkerNotice,
 )
 from evalharness.distributed.shard_board import Shard, ShardBoard
+from evalharness.process import session_clock
 from evalharness.runner.run_summary import StopReason
 from evalharness.store.parts.seal import SealedParts
 from evalharness.throttle.concurrency import LimitRecord
@@ -37,7 +38,7 @@ class Coordinator:
     """Everything runs on one event loop; methods that wait for the driver or for events say so."""
 
     def __init__(self, setup: CoordinatorSetup) -> None:
-        now, now_ns = time.monotonic(), time.time_ns()
+        now, now_ns = time.monotonic(), session_clock.now_ns()
         self._epoch_ns = now_ns - round(now * 1e9)
         self._slots = {e.name: SlotServer(e.limits, e.profile, now) for e in setup.endpoints}
         self._first_notices: list[WorkerNotice] = []
@@ -64,6 +65,8 @@ class Coordinator:
         self._pending: dict[int, asyncio.Future[str | None]] = {}  # answers the driver owes
         self._last_number = 0
         self._has_ledger = setup.has_ledger
+        self._has_part_ledger = setup.has_part_ledger
+        self._removed: set[str] = set()
 
     # ── limits ───────────────────────────────────────────────────────────────────────────────
 
@@ -74,6 +77,7 @@ class Coordinator:
 
         See :meth:`.limits.slot_server.SlotServer.request_slots`.
         """
+        self._refuse_removed(worker)
         server, now = self._slots[endpoint], time.monotonic()
         for broadcast in broadcasts:
             if broadcast.pause_s is not None:
@@ -92,6 +96,7 @@ class Coordinator:
         self, worker: str, need: Decimal, committed_usd: Decimal, available_usd: Decimal
     ) -> Allowance:
         """Raise a worker's allowance (see :meth:`.limits.budget_server.BudgetServer.request`)."""
+        self._refuse_removed(worker)
         server = self._budget_server()
         server.report(worker, committed_usd=committed_usd, available_usd=available_usd)
         return server.request(worker, need)
@@ -100,13 +105,20 @@ class Coordinator:
         self, worker: str, committed_usd: Decimal, available_usd: Decimal
     ) -> bool:
         """Note what a worker has spent; returns whether others need what it does not use."""
+        self._refuse_removed(worker)
         server = self._budget_server()
         server.report(worker, committed_usd=committed_usd, available_usd=available_usd)
         return server.wants_release
 
     async def release_budget(self, worker: str, amount: Decimal) -> Decimal:
         """Lower a worker's allowance; returns the new one."""
+        self._refuse_removed(worker)
         return self._budget_server().release(worker, amount)
+
+    def _refuse_removed(self, worker: str) -> None:
+        """Refuse a worker that was held for dead: its share and its shards are others' now."""
+        if worker in self._removed:
+            raise PermissionError(f"{worker} did not answer, and the run went on without it")
 
     def _budget_server(self) -> BudgetServer:
         assert self._budget is not None
@@ -116,6 +128,7 @@ class Coordinator:
 
     async def take_shard(self, worker: str) -> ShardAssignment:
         """The next shard for a worker; waits until it is in the ledger where there is one."""
+        self._refuse_removed(worker)
         shard = None if self._stop is not None else self._board.take(worker)
         if shard is None:
             return ShardAssignment(None, exhausted=self._board.done or self._stop is not None)
@@ -129,19 +142,28 @@ class Coordinator:
 
     async def finish_shards(self, worker: str, shards: Sequence[Shard]) -> None:
         """Every trial of these shards is in a part."""
+        self._refuse_removed(worker)
         for shard in shards:
             self._board.finish(worker, shard)
 
-    async def next_part_number(self) -> int:
-        """A number that no other part has."""
-        number, self._next_part = self._next_part, self._next_part + 1
-        return number
+    async def next_part_number(self, worker: str) -> int | None:
+        """A number that no other part has, in the ledger where there is one; None to stop."""
+        self._refuse_removed(worker)
+        part, self._next_part = self._next_part, self._next_part + 1
+        if self._has_part_ledger:
+            number, answer = self._ask_driver()
+            self._update.leases.append(Lease(number, worker, part=part))
+            self._update_urgent.set()
+            if await answer is not None:
+                return None
+        return part
 
     async def list_parts(self, worker: str, sealed: SealedParts) -> str | None:
         """A worker's parts have their names: wait until the driver has listed them.
 
         Returns why it could not, None when it has.
         """
+        self._refuse_removed(worker)
         number, answer = self._ask_driver()
         self._update.seals.append(SealReport(number, worker, sealed))
         self._update_urgent.set()
@@ -209,6 +231,7 @@ class Coordinator:
 
     async def remove_worker(self, worker: str) -> list[Shard]:
         """A worker is dead: its slots are free. Returns its shards, for :meth:`requeue`."""
+        self._removed.add(worker)
         now = time.monotonic()
         for server in self._slots.values():
             server.remove_worker(worker, now)

@@ -11,6 +11,7 @@ from evalharness.distributed.limits.slot_messages import Broadcast
 from evalharness.distributed.limits.slot_server import SlotRequest, SlotResponse
 from evalharness.distributed.messages import CounterDelta, ShardAssignment, WorkerNotice
 from evalharness.distributed.shard_board import Shard
+from evalharness.errors import StorageError
 from evalharness.runner.run_summary import StopReason
 from evalharness.store.parts.seal import SealedParts
 
@@ -82,7 +83,10 @@ class CoordinatorClient:
 
     async def next_part_number(self) -> int:
         """A number that no other part has."""
-        return await self._call("next_part_number")
+        number = await self._call("next_part_number", self._worker)
+        if number is None:
+            raise StorageError("the run ended before records were sealed")
+        return number
 
     async def list_parts(self, sealed: SealedParts) -> str | None:
         """Wait until the manifest lists these parts; why it cannot, None when it does."""

@@ -25,6 +25,7 @@ from evalharness.distributed.messages import (
     WorkerDone,
     WorkerFailed,
 )
+from evalharness.distributed.part_upload import StoreParts
 from evalharness.distributed.progress_counters import WorkerRates
 from evalharness.distributed.round_setup import DistributedTask, coordinator_setup, worker_setup
 from evalharness.distributed.shard_board import Shard
@@ -79,9 +80,13 @@ class Driver:
             self._leases = LeaseLedger(store.folder.journal_folder, plan_fingerprint(task.plan))
         part_tokens = {name: profile.part_tokens for name, profile in task.profiles.items()}
         budget = RunBudget(None, task.prices, part_tokens=part_tokens)
+        sync = store.folder.sync
+        self._uploaded = None
+        if sync is not None and self._leases is not None:
+            self._uploaded = StoreParts(store.folder, sync)
         self._pool = WorkerPool(cluster, self._execution, store.folder.root, self._leases)
         self._recovery = WorkerRecovery(
-            self._plan, store, cluster, self._leases, budget, self.summary
+            self._plan, store, cluster, self._leases, budget, self.summary, self._uploaded
         )
         store.on_failure = self._storage_failed
 
@@ -91,10 +96,17 @@ class Driver:
         summary.already_recorded = int(done.sum())
         summary.in_doubt.extend(self._store.recovery.newly_in_doubt)
         self._store.start()
+        if self._uploaded is not None and self._leases is not None:
+            # Uploaded by workers that are not settled: their numbers must not be taken again.
+            numbers = [n for parts in self._leases.parts.values() for n in parts]
+            await asyncio.to_thread(self._uploaded.fetch_existing, numbers)
         await self._store.seal()  # records of an earlier session, before counting starts
         self._store.recovery.finals.clear()
         if await self._recovery.recover_all():  # journals on workers' own disks
+            await self._store.seal()  # they are of an earlier session, too
+            self._store.recovery.finals.clear()
             done = self._recovery.done()
+            summary.already_recorded = int(done.sum())
         manifest = self._store.folder.manifest
         recorded, statuses = manifest.recorded, Counter(manifest.by_status)
         await self._rounds(done)
@@ -227,9 +239,8 @@ class Driver:
             refusal = await self._record_leases(update.leases)
             numbers = [lease.number for lease in update.leases]
             await self._cluster.call(self._coordinator, "answer", numbers, refusal)
-        for report in update.seals:
-            refusal = await self._list_parts(report)
-            await self._cluster.call(self._coordinator, "answer", [report.number], refusal)
+        for report in update.seals:  # a store may be slow; leases are not to wait for it
+            self._call_in_background(self._answer_seal(self._coordinator, report))
         if update.stop is not None and self.summary.stop is None:
             self.summary.stop = update.stop
         self._show_progress(update.counters)
@@ -243,7 +254,21 @@ class Driver:
             return error.message
         return None
 
+    async def _answer_seal(self, coordinator: Any, report: SealReport) -> None:
+        try:
+            refusal = await self._list_parts(report)
+        except Exception as error:  # the worker waits for an answer
+            refusal = f"parts cannot be listed: {error!r}"
+            self._storage_failed(StorageError(refusal))
+        await self._cluster.call(coordinator, "answer", [report.number], refusal)
+
     async def _list_parts(self, report: SealReport) -> str | None:
+        if self._uploaded is not None:
+            try:
+                await asyncio.to_thread(self._uploaded.fetch, report.sealed.parts)
+            except StorageError as error:
+                self._storage_failed(error)
+                return error.message
         async with self._recovery.manifest_lock:
             try:
                 await asyncio.to_thread(seal.list_parts, self._store.folder, report.sealed)

@@ -1,5 +1,7 @@
 """The lease ledger: which worker has which shard, and where its journal is.
 
+Where workers upload their parts, it also names the numbers of the parts that each may upload.
+
 It is needed where journals are on workers' own disks. A lease is on disk before the worker gets
 the shard. When such a disk is lost, the worker's trials without a record may have been sent and
 billed; the ledger says which they are. It is a file of the run folder, ``journal/leases.jsonl``,
@@ -46,6 +48,7 @@ class _LedgerLine(msgspec.Struct, omit_defaults=True):
     node: str | None = None
     folder: str | None = None
     shard: tuple[int, int] | None = None
+    part: int | None = None
     over: bool = False
 
 
@@ -59,6 +62,7 @@ class LeaseLedger:
     Attributes:
         journals: of workers that are not settled.
         shards: that each of them had.
+        parts: numbers of the parts that each of them may have uploaded.
 
     Raises:
         StorageError: it cannot be read, or is about another plan.
@@ -71,6 +75,7 @@ class LeaseLedger:
         self._lock = threading.Lock()  # each call is made in its own thread
         self.journals: dict[str, JournalLocation] = {}
         self.shards: dict[str, list[Shard]] = {}
+        self.parts: dict[str, list[int]] = {}
         for line in _lines(self._path):
             self._read(line)
 
@@ -85,16 +90,19 @@ class LeaseLedger:
             self.journals[worker] = location
 
     def record_leases(self, leases: Sequence[Lease]) -> None:
-        """Workers get shards; one that was closed meanwhile is dead, and gets none."""
+        """Workers get shards or parts; one that was closed meanwhile is dead, and gets none."""
         with self._lock:
             open_leases = [lease for lease in leases if lease.worker in self.journals]
             if not open_leases:
                 return
             self._append(
-                [_LedgerLine(worker=lease.worker, shard=lease.shard) for lease in open_leases]
+                [
+                    _LedgerLine(worker=lease.worker, shard=lease.shard, part=lease.part)
+                    for lease in open_leases
+                ]
             )
             for lease in open_leases:
-                self.shards.setdefault(lease.worker, []).append(lease.shard)
+                self._note(lease.worker, lease.shard, lease.part)
 
     def close_worker(self, worker: str) -> None:
         """All trials of a worker are recorded, in the main journal, or in doubt."""
@@ -102,6 +110,7 @@ class LeaseLedger:
             if self.journals.pop(worker, None) is None:
                 return
             self.shards.pop(worker, None)
+            self.parts.pop(worker, None)
             if self.journals:
                 self._append([_LedgerLine(worker=worker, over=True)])
             else:
@@ -121,10 +130,17 @@ class LeaseLedger:
         if line.over:
             self.journals.pop(line.worker, None)
             self.shards.pop(line.worker, None)
-        elif line.shard is not None:
-            self.shards.setdefault(line.worker, []).append(Shard(*line.shard))
+            self.parts.pop(line.worker, None)
+        elif line.shard is not None or line.part is not None:
+            self._note(line.worker, line.shard, line.part)
         else:
             self.journals[line.worker] = JournalLocation(line.node or "", line.folder or "")
+
+    def _note(self, worker: str, shard: tuple[int, int] | None, part: int | None) -> None:
+        if shard is not None:
+            self.shards.setdefault(worker, []).append(Shard(*shard))
+        if part is not None:
+            self.parts.setdefault(worker, []).append(part)
 
     def _append(self, lines: list[_LedgerLine]) -> None:
         # The first newline is for a line that a kill or a full disk has cut off.

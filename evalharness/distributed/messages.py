@@ -44,6 +44,13 @@ class EndpointSpec(NamedTuple):
     allow_plain_http: bool = False
 
 
+class UploadTarget(NamedTuple):
+    """Where workers upload their parts: the run's URL, and the copy that must own it."""
+
+    url: str
+    copy: str
+
+
 class WorkerSetup(NamedTuple):
     """What every worker is sent once: the plan and how to carry it out.
 
@@ -56,6 +63,8 @@ class WorkerSetup(NamedTuple):
         earlier: those of them that are in no part: the worker that records the trial seals them.
         root: the run folder.
         needs_grant: by endpoint (see :class:`.limits.slot_server.SlotServer`).
+        upload: where workers upload their parts; None where they write them into ``root``.
+        holder: what the lock file of ``root`` says, by which a worker knows the folder.
     """
 
     config: RunConfig
@@ -70,6 +79,8 @@ class WorkerSetup(NamedTuple):
     earlier: EarlierAttempts
     root: Path
     needs_grant: Mapping[str, bool]
+    upload: UploadTarget | None = None
+    holder: str = ""
 
 
 class EndpointHistory(NamedTuple):
@@ -99,6 +110,7 @@ class CoordinatorSetup(NamedTuple):
         next_part: number of the first part that will be sealed.
         has_ledger: whether the driver must record a shard before a worker gets it
             (:mod:`.leases`).
+        has_part_ledger: whether it must record a part's number before a worker gets it.
     """
 
     endpoints: Sequence[EndpointSpec]
@@ -109,6 +121,7 @@ class CoordinatorSetup(NamedTuple):
     committed_usd: Decimal
     next_part: int
     has_ledger: bool = False
+    has_part_ledger: bool = False
 
 
 class ShardAssignment(NamedTuple):
@@ -168,11 +181,15 @@ class SealReport(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A shard that a worker gets once it is in the ledger; ``number`` is that of the answer."""
+    """A shard, or a part's number, that a worker gets once it is in the ledger.
+
+    ``number`` is that of the answer.
+    """
 
     number: int
     worker: str
-    shard: Shard
+    shard: Shard | None = None
+    part: int | None = None
 
 
 @dataclass

@@ -13,11 +13,13 @@ from evalharness.distributed.messages import (
     EarlierAttempts,
     EndpointHistory,
     EndpointSpec,
+    UploadTarget,
     WorkerSetup,
 )
 from evalharness.planning.plan import Plan
 from evalharness.runner.budget import RequestPrice
 from evalharness.runner.resume_limits import restore_limits
+from evalharness.store.folder.lock import LOCK
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.parts import seal
 from evalharness.throttle.waiters import EarlierRequest
@@ -66,6 +68,7 @@ def coordinator_setup(
         done: trials that have their record, as of :meth:`~evalharness.planning.plan.Plan.done_map`.
         has_ledger: whether leases are recorded before workers get their shards.
     """
+    has_part_ledger = has_ledger and store.folder.sync is not None
     limits, execution = task.plan.config.limits, task.plan.config.execution
     histories = {e.name: _HistoryReader(e) for e in task.endpoints}
     restore_limits(store.folder.root, histories, limits.max_wait_s)
@@ -83,6 +86,7 @@ def coordinator_setup(
         committed_usd=task.committed_usd(),
         next_part=seal.next_part_number(store.folder),
         has_ledger=has_ledger,
+        has_part_ledger=has_part_ledger,
     )
 
 
@@ -97,7 +101,10 @@ def worker_setup(
     """
     import numpy as np
 
-    plan = task.plan
+    plan, sync = task.plan, store.folder.sync
+    upload = None
+    if sync is not None and plan.config.execution.journal_dir is not None:
+        upload = UploadTarget(sync.url, sync.copy)
     return WorkerSetup(
         config=plan.config,
         prompts=plan.prompts,
@@ -113,6 +120,8 @@ def worker_setup(
         needs_grant={
             e.name: SlotServer(e.limits, e.profile, 0.0).needs_grant for e in task.endpoints
         },
+        upload=upload,
+        holder=(store.folder.root / LOCK).read_text(),
     )
 
 

@@ -1,4 +1,7 @@
-"""A worker's view of the shared run folder: its own journal, and parts that all workers number."""
+"""A worker's view of the run: its own journal, and parts that all workers number together.
+
+Parts are in the run folder, which all share, or go to an object store (:mod:`.part_upload`).
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evalharness.distributed.messages import CoordinatorLostError
+from evalharness.distributed.part_upload import PartUpload
 from evalharness.distributed.shard_board import Shard
 from evalharness.errors import StorageError
+from evalharness.store.folder import durable_files
 from evalharness.store.folder.lock import take_lock
 from evalharness.store.folder.run_folder import Manifest, RunFolder, now_iso
 from evalharness.store.folder.writer import RunStore
@@ -23,6 +28,7 @@ from evalharness.store.parts import seal
 from evalharness.store.parts.seal_schedule import SealScheduler
 from evalharness.store.parts.setting_columns import SettingColumns
 
+_UNLISTED = "parts"  # beside a journal: the folder of parts that are uploaded, then listed
 _CLOSED = "the run ended while records were sealed"
 
 
@@ -70,6 +76,7 @@ class SharedSealScheduler(SealScheduler):
         settings: by setting_id.
         on_failure: called when a seal in the background failed.
         registry: where parts are numbered and listed.
+        upload: uploads parts before they are listed; None where they are in the run folder.
     """
 
     def __init__(
@@ -79,9 +86,11 @@ class SharedSealScheduler(SealScheduler):
         settings: Mapping[str, SettingColumns],
         on_failure: Callable[[StorageError], None],
         registry: PartRegistry,
+        upload: PartUpload | None = None,
     ) -> None:
         super().__init__(folder, journal, settings, on_failure)
         self._registry = registry
+        self._upload = upload
         self._loop = asyncio.get_running_loop()
         self._finished_shards: list[Shard] = []
         self._listing_lock = threading.Lock()
@@ -110,6 +119,8 @@ class SharedSealScheduler(SealScheduler):
         return await self._registry.next_part_number()
 
     def _list(self, sealed: seal.SealedParts) -> None:
+        if self._upload is not None:
+            self._upload.upload(self._folder.root, sealed.parts)
         with self._listing_lock:
             if self._closed:
                 raise StorageError(_CLOSED)
@@ -121,6 +132,8 @@ class SharedSealScheduler(SealScheduler):
             raise StorageError(_CLOSED) from None
         if refusal is not None:
             raise StorageError(refusal)
+        if self._upload is not None:
+            self._upload.remove(self._folder.root, sealed.parts)
 
     def close(self) -> None:
         """As :meth:`SealScheduler.close`; a seal that waits to be listed is cancelled.
@@ -143,6 +156,7 @@ class ShardStore(RunStore):
         journal: folder of this worker's journal; it holds none yet.
         settings: by setting_id.
         registry: where parts are numbered and listed.
+        upload: uploads parts; None where ``root`` is a folder that all share.
 
     Attributes:
         coordinator_lost: whether the coordinator cannot be reached any more.
@@ -155,7 +169,12 @@ class ShardStore(RunStore):
         journal: Path,
         settings: Mapping[str, SettingColumns],
         registry: PartRegistry,
+        upload: PartUpload | None = None,
     ) -> None:
+        if upload is not None:
+            root = journal / _UNLISTED
+            for table in ("records", "attempts"):
+                durable_files.make_folder(root / table)
         self._set_up(_SharedFolder(root, journal))
         self.coordinator_lost = False
         self.on_lost: Callable[[CoordinatorLostError], None] = lambda _: None
@@ -164,7 +183,7 @@ class ShardStore(RunStore):
             assert not (journal / FILE_NAME).exists()
             self._journal = Journal(journal, on_failure=self._on_disk_failure)
             self._seal_scheduler = self._shared = SharedSealScheduler(
-                self.folder, self._journal, settings, self._on_disk_failure, registry
+                self.folder, self._journal, settings, self._on_disk_failure, registry, upload
             )
         except BaseException:
             self.close()

@@ -22,6 +22,7 @@ from evalharness.distributed.messages import (
     WorkerNotice,
     WorkerSetup,
 )
+from evalharness.distributed.part_upload import PartUpload, check_shared_folder
 from evalharness.distributed.progress_counters import ProgressCounters
 from evalharness.distributed.store import PartRegistry, ShardStore
 from evalharness.errors import EXIT_STORAGE
@@ -35,6 +36,7 @@ from evalharness.runner.loop import Runner
 from evalharness.runner.run_summary import RunSummary, StopReason
 from evalharness.store.parts.setting_columns import columns_by_setting
 from evalharness.throttle.clock import SystemClock
+from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.output_token_estimate import TokenEstimator
 
 if TYPE_CHECKING:
@@ -143,16 +145,18 @@ class ShardWorker:
             transports = Transports(setup.config.transport, setup.config.limits, stack)
             limiters = {e.name: self._limiter(e) for e in setup.endpoints}
             endpoints = {
-                e.name: _endpoint(e, await transports.get(e.tls), limiters[e.name])
+                e.name: worker_endpoint(e, await transports.get(e.tls), limiters[e.name])
                 for e in setup.endpoints
             }
             budget = SharedBudget(
                 setup.prices,
                 self._coordinator if setup.has_cost_limit else None,
                 part_tokens={name: p.part_tokens for name, p in setup.profiles.items()},
+                total_usd=setup.config.limits.max_cost_usd,
             )
             settings = columns_by_setting(setup.settings)
-            store = ShardStore(setup.root, self._journal, settings, self._coordinator)
+            upload = await asyncio.to_thread(self._open_upload)
+            store = ShardStore(setup.root, self._journal, settings, self._coordinator, upload)
             stack.callback(store.close)
             context = RunContext(self._plan, store, endpoints, budget, counters)
             runner = self._runner = ShardRunner(context, self._coordinator)
@@ -161,7 +165,7 @@ class ShardWorker:
             stack.callback(backlog.close)
             await self._coordinator.register()
             notices = asyncio.create_task(self._apply_notices(runner, limiters))
-            reports = asyncio.create_task(self._report_progress(counters))
+            reports = asyncio.create_task(report_progress(self._coordinator, counters))
             stack.callback(notices.cancel)
             stack.callback(reports.cancel)
             async with AsyncExitStack() as connections:
@@ -178,6 +182,15 @@ class ShardWorker:
             if runner.lost_reason is None:
                 await self._coordinator.report_progress(counters.take())
         return _worker_done(runner, summary, store)
+
+    def _open_upload(self) -> PartUpload | None:
+        """Where parts are uploaded; None where they go into the run folder, which is checked."""
+        if self._setup.upload is None:
+            check_shared_folder(self._setup.root, self._setup.holder)
+            return None
+        upload = PartUpload(self._setup.upload)
+        upload.check()
+        return upload
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it is recorded as in doubt."""
@@ -238,13 +251,15 @@ class ShardWorker:
                 if notice.stop is not None:
                     runner.on_stop(notice.stop)
 
-    async def _report_progress(self, counters: ProgressCounters) -> None:
-        while True:
-            await asyncio.sleep(_REPORT_EVERY_S)
-            try:
-                await self._coordinator.report_progress(counters.take())
-            except CoordinatorLostError:  # other calls fail, too, and stop the worker
-                return
+
+async def report_progress(coordinator: CoordinatorApi, counters: ProgressCounters) -> None:
+    """Report what was done now and then, until the coordinator is lost."""
+    while True:
+        await asyncio.sleep(_REPORT_EVERY_S)
+        try:
+            await coordinator.report_progress(counters.take())
+        except CoordinatorLostError:  # other calls fail, too, and stop the worker
+            return
 
 
 def _worker_done(runner: ShardRunner, summary: RunSummary, store: ShardStore) -> WorkerDone:
@@ -263,9 +278,10 @@ def _worker_done(runner: ShardRunner, summary: RunSummary, store: ShardStore) ->
     )
 
 
-def _endpoint(
-    endpoint: EndpointSpec, transport: Transport, limiter: SharedLimiter
+def worker_endpoint(
+    endpoint: EndpointSpec, transport: Transport, limiter: EndpointLimiter
 ) -> EndpointRuntime:
+    """What a worker sends through; the keys are this process's."""
     key = None if endpoint.api_key_env is None else read_key(endpoint.api_key_env)
     client = ChatClient(
         transport,

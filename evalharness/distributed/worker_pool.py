@@ -76,6 +76,11 @@ class WorkerPool:
                 return WorkerFailed(error.message, error.hint, error.exit_code)
         return await self._cluster.run(actor)
 
+    @property
+    def actors(self) -> dict[str, Any]:
+        """Actors of workers that have not ended, by name."""
+        return dict(self._actors)
+
     def remove(self, name: str) -> Any:
         """A worker has ended: remove it. Returns its actor."""
         return self._actors.pop(name)

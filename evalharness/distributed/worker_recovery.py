@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import cache
@@ -20,9 +19,11 @@ from evalharness.distributed.journal_merge import (
 )
 from evalharness.distributed.leases import JournalLocation, LeaseLedger, possible_intents
 from evalharness.distributed.messages import ShardHistory
+from evalharness.distributed.part_upload import StoreParts
 from evalharness.distributed.shard_board import Shard
 from evalharness.errors import RunInUseError, StorageError
 from evalharness.planning.plan import Plan
+from evalharness.process import session_clock
 from evalharness.records import AttemptResult, Trial
 from evalharness.runner.budget import RunBudget
 from evalharness.runner.run_summary import RunSummary
@@ -88,6 +89,7 @@ class WorkerRecovery:
         leases: the shards of each worker; None where journals are in the shared folder.
         budget: knows the worst case of an attempt.
         summary: gets the attempts in doubt.
+        uploaded: parts that workers upload themselves; None where they are in the run folder.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class WorkerRecovery:
         leases: LeaseLedger | None,
         budget: RunBudget,
         summary: RunSummary,
+        uploaded: StoreParts | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
@@ -105,6 +108,7 @@ class WorkerRecovery:
         self._leases = leases
         self._budget = budget
         self._summary = summary
+        self._uploaded = uploaded
         self._settings = columns_by_setting(plan.settings)
         self.manifest_lock = asyncio.Lock()  # hold it to change the manifest
         self.earlier = earlier_attempts(store)
@@ -150,6 +154,9 @@ class WorkerRecovery:
             journal = self._store.folder.journal_folder / name
             merged_journals: list[MergedJournal] = []
             if journal.exists():
+                if self._uploaded is not None and self._leases is not None:  # its open seal
+                    parts = self._leases.parts.get(name, ())
+                    await asyncio.to_thread(self._uploaded.fetch_existing, parts)
                 may_be_repeated = location is not None  # by an earlier session
                 merged_journals.append(
                     await merge_journal(
@@ -214,6 +221,10 @@ class WorkerRecovery:
         """A journal is lost: trials of its worker that are in no part may have been sent."""
         assert self._leases is not None
         shards = self._leases.shards.get(name, ())
+        empty: list[tuple[str, int]] = []
+        if self._uploaded is not None:  # the worker may live, and must upload nothing any more
+            numbers = self._leases.parts.get(name, ())
+            empty = await asyncio.to_thread(self._uploaded.shut_out, numbers)
         # A part may have its final name already, and the worker that would list it is lost.
         ours = self._part_filter(shards)
         listed = await asyncio.to_thread(
@@ -222,6 +233,8 @@ class WorkerRecovery:
             self._settings,
             trial_filter=ours,
         )
+        if self._uploaded is not None:
+            await asyncio.to_thread(self._uploaded.list_empty, empty)
         done, unfinished = self.done(), self._store.recovery.unfinished
         trials = [
             trial
@@ -235,7 +248,7 @@ class WorkerRecovery:
             (trial for trial in trials if trial.trial_id not in listed.unfinished),
             lambda trial: unfinished[trial].attempts if trial in unfinished else 0,
             lambda trial: self._budget.worst_case(trial, self._plan.body(trial)),
-            time.time_ns(),
+            session_clock.now_ns(),
         )
         entries = {(intent.trial_id, intent.attempt, False): intent for intent in intents}
         return await merge_entries(self._store, dict(entries), self.earlier)

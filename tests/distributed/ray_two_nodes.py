@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 import ray
 from ray.cluster_utils import Cluster
@@ -19,6 +20,8 @@ os.environ["RAY_health_check_period_ms"] = "500"  # noqa: SIM112 - Ray's own spe
 os.environ["RAY_health_check_failure_threshold"] = "3"  # noqa: SIM112
 ROOM = {"object_store_memory": 100 * 2**20, "include_dashboard": False}
 with tempfile.TemporaryDirectory(prefix="evh-n-", ignore_cleanup_errors=True) as folder:
+    os.environ["RAY_TMPDIR"] = folder  # where Ray notes its address, in a folder it does not make
+    (Path(folder) / "ray").mkdir()
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": folder, **ROOM}
     )

@@ -506,12 +506,11 @@ def test_a_cluster_cannot_reach_what_answers_on_this_machine_alone(
     ("overrides", "words"),
     [
         (["execution.workers=9", "limits.concurrency=4"], "execution.workers=4"),
-        (["execution.address=ray://h:1"], "execution.address=auto"),
         (["execution.journal_dir=disk"], "/disk, or another absolute path"),
         (["execution.journal_dir='~/disk'"], "another absolute path"),
         (["execution.engine=dask"], "execution.engine"),
         (["execution.worker=2"], "execution.workers"),
-        (["load=closed"], "execution=local"),
+        (["load=closed", "execution.journal_dir=/disk"], "execution.journal_dir=null"),
         (["results_dir=ftp://host/results"], "s3://"),
     ],
 )

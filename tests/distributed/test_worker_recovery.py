@@ -76,11 +76,13 @@ def over(store: RunStore, of: Plan, disks: Disks, leases: LeaseLedger | None) ->
     )
 
 
-def on_disk(tmp_path: Path, root: Path, *values: object) -> JournalLocation:
+def on_disk(
+    tmp_path: Path, root: Path, *values: object, part: int | None = None
+) -> JournalLocation:
     """A journal of a lost worker on a node's own disk."""
-    left = leave(root, "worker-0001", *values)
+    left = leave(root, "worker-0001", *values, part=part)
     folder = tmp_path / "disk" / "worker-0001"
-    folder.parent.mkdir()
+    folder.parent.mkdir(parents=True)
     shutil.move(left, folder)
     return JournalLocation("node", str(folder))
 

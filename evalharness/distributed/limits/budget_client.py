@@ -10,6 +10,8 @@ from typing import Protocol
 
 from evalharness.distributed.limits.budget_server import Allowance
 from evalharness.distributed.limits.limiter import MESSAGE_EVERY_S
+from evalharness.errors import BudgetReachedError
+from evalharness.pricing import usd_text
 from evalharness.runner.budget import RequestPrice, RunBudget
 
 # How often a worker that got too little asks again, and how often it reports what it has spent.
@@ -47,6 +49,7 @@ class SharedBudget(RunBudget):
         prices: by setting_id; None where no price is known.
         client: where allowances come from; None where the run has no cost limit.
         part_tokens: as in :class:`~evalharness.runner.budget.RunBudget`.
+        total_usd: the run's limit, for the message when it is reached.
 
     Attributes:
         on_lost: called with the reason when the server cannot be reached; requests are then
@@ -59,9 +62,11 @@ class SharedBudget(RunBudget):
         client: BudgetClient | None,
         *,
         part_tokens: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
+        total_usd: Decimal | None = None,
     ) -> None:
         super().__init__(None if client is None else _ZERO, prices, part_tokens=part_tokens)
         self._client = client
+        self._total_usd = total_usd
         self._need = _ZERO
         self._never_fits: Decimal | None = None  # the least for which there will never be room
         self._wants_more = asyncio.Event()
@@ -98,6 +103,15 @@ class SharedBudget(RunBudget):
             self._need = max(self._need, worst)
             self._wants_more.set()
         return reserved
+
+    def _reached_error(self, worst: Decimal) -> BudgetReachedError:
+        """In words about the whole run: nobody has set this worker's allowance."""
+        return BudgetReachedError(
+            f"limits.max_cost_usd={self._total_usd} leaves no room for another request: it may "
+            f"cost {usd_text(worst)}, and the workers have spent or hold in doubt all but less "
+            "than that",
+            hint=f"raise limits.max_cost_usd by {usd_text(worst)} or more",
+        )
 
     async def _exchange_messages(self, client: BudgetClient) -> None:
         """Ask when there is too little, else report now and then; one message at a time."""

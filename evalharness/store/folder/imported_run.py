@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalharness.errors import ConfigError
-from evalharness.store.folder.run_folder import MANIFEST, RunFolder
+from evalharness.store.folder.run_folder import RunFolder, read_manifest
 from evalharness.store.parts.part_files import write_part, write_table
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def write_imported_run(
             f"`{name}` cannot be the name of a run", hint="letters, digits, . _ - (at most 64)"
         )
     root = results_dir / name
-    if (root / MANIFEST).exists():
+    existing = read_manifest(root)
+    if existing is not None and not existing.is_only_begun:
         raise ConfigError(
             f"there is a run `{name}` already", hint="choose another name, or remove its folder"
         )

@@ -23,6 +23,23 @@ class MeasurementState(StrEnum):
     INTERRUPTED = "interrupted"  # the run was stopped; a later run measures the point again
 
 
+class WorkerClock(msgspec.Struct, kw_only=True):
+    """How the clock of one of several workers stood to the clock of the command.
+
+    Attributes:
+        worker: its name.
+        offset_s: seconds its wall clock was ahead before the measurement; every instant that it
+            recorded has them taken off.
+        error_s: how far that may be wrong: half of the shortest round trip between the two.
+        drift_s: how much the offset grew until the end; None unknown.
+    """
+
+    worker: str
+    offset_s: float
+    error_s: float
+    drift_s: float | None = None
+
+
 class Measurement(msgspec.Struct, kw_only=True):
     """One measurement of one load point; records carry its ``number``.
 
@@ -37,7 +54,9 @@ class Measurement(msgspec.Struct, kw_only=True):
         begin_s, end_s: the measured window, seconds from the anchor: from the first measured
             request being due (closed loop: taken up) until no more are.
         scheduled: requests that were due in the window.
-        lag_s: percentiles of how late the event loop ran (n, p50, p99, max; see runner.lateness).
+        lag_s: percentiles of how late the event loop ran (n, p50, p99, max; see runner.lateness);
+            of several workers the latest.
+        clocks: of the workers that measured it; empty where one process did.
     """
 
     number: int
@@ -51,6 +70,7 @@ class Measurement(msgspec.Struct, kw_only=True):
     end_s: float | None = None
     scheduled: int = 0
     lag_s: dict[str, float | None] = {}
+    clocks: list[WorkerClock] = []
 
     @property
     def is_finished(self) -> bool:

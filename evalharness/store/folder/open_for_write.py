@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 
-from evalharness.store.folder.run_folder import MANIFEST, UNFINISHED, RunFolder, now_iso
+from evalharness.store.folder.run_folder import UNFINISHED, RunFolder, now_iso
 from evalharness.store.journal import worker_journals
 from evalharness.store.journal.crash_recovery import CrashRecovery, recover_journal
 from evalharness.store.journal.journal import Journal
@@ -25,7 +25,7 @@ def check_journal_exists(folder: RunFolder) -> list[Damage]:
     has_content = path.exists() and path.stat().st_size > 0
     if folder.manifest.status not in UNFINISHED or has_content:
         return []
-    if not (folder.root / MANIFEST).exists():  # the first start of this run
+    if folder.manifest.is_only_begun:
         return []
     return [Damage(0, "the journal is gone, with every answer not sealed yet")]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalharness.columnar.arrow_ops import conform, read_batches, select_schema, where_not_in
-from evalharness.config.stored_config import StoredConfig, parse_stored_configs
+from evalharness.config.stored_config import StoredConfig, parse_stored_configs, unreadable_config
 from evalharness.errors import RunNotFoundError, StorageError
+from evalharness.process.text import closest, did_you_mean
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
 from evalharness.store.folder.run_folder import CONFIG, MANIFEST, Manifest, read_manifest
@@ -26,15 +28,26 @@ from evalharness.store.parts.part_files import PATTERN, damaged_file_error, read
 from evalharness.store.parts.setting_columns import columns_by_setting
 from evalharness.store.parts.streaming_read import Snapshot
 from evalharness.store.parts.to_arrow import attempt_table, record_table, settings_from_table
-from evalharness.store.remote.object_store import is_url
+from evalharness.store.remote.addresses import is_url
+from evalharness.store.remote.sync import find_sync
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 
-def find_run(run: str | Path, *, results: Path = Path("results")) -> Path:
+_RESULTS = Path("results")
+# What only the folder of a run holds; an import has no journal.
+_SIGNS = ("journal", "records", "settings.parquet")
+
+
+def find_run(run: str | Path, *, results: Path = _RESULTS, without_manifest: bool = False) -> Path:
     """The folder of a run given by name, path or URL (then the local copy, brought up to date).
+
+    Args:
+        run: name, path or URL.
+        results: where runs are found by name.
+        without_manifest: also a folder that has lost its manifest, but holds a run's files.
 
     Raises:
         RunNotFoundError: there is none; the message lists the runs there are.
@@ -44,15 +57,47 @@ def find_run(run: str | Path, *, results: Path = Path("results")) -> Path:
         from evalharness.store.remote.locations import fetch_run
 
         return fetch_run(str(run))
-    for candidate in (results / run, Path(run)):
+    candidates = list(dict.fromkeys((results / run, Path(run))))
+    for candidate in candidates:
         if (candidate / MANIFEST).is_file():
             return candidate
-    known = sorted(p.parent.name for p in results.glob(f"*/{MANIFEST}"))
-    listing = f"runs here: {', '.join(known)}" if known else "there are no runs yet"
-    raise RunNotFoundError(
-        f"no run `{run}`: neither {results / run} nor {Path(run)} holds a {MANIFEST}",
-        hint=f"{listing}; evalharness run makes one",
+    for candidate in candidates:
+        if any((candidate / sign).exists() for sign in _SIGNS):
+            if without_manifest:
+                return candidate
+            raise RunNotFoundError(
+                f"{candidate} has no {MANIFEST}",
+                hint=f"evalharness verify {shlex.quote(str(run))} --repair rebuilds it",
+            )
+    raise _no_run(str(run), candidates, results)
+
+
+def _no_run(run: str, candidates: Sequence[Path], results: Path) -> RunNotFoundError:
+    names = sorted(p.parent.name for p in results.glob(f"*/{MANIFEST}"))
+    listing = f"runs here: {', '.join(names)}" if names else "there are no runs yet"
+    close = closest(Path(run).name, names)
+    known = "" if Path(run).name != run or close is None else f"{did_you_mean(close)} "
+    by_path = len(candidates) == 1 or Path(run).name != run
+    places = f"{candidates[-1]} holds" if by_path else f"neither {candidates[0]} nor ./{run} holds"
+    return RunNotFoundError(
+        f"no run `{run}`: {places} {'no' if by_path else 'a'} {MANIFEST}",
+        hint=f"{known}{listing}; evalharness run makes one",
     )
+
+
+def _require_records(root: Path, manifest: Manifest) -> None:
+    """Refuse a folder that has lost every record, instead of showing an empty run.
+
+    Raises:
+        StorageError: they are gone.
+    """
+    records = [root / part.path for part in manifest.parts if part.path.startswith("records/")]
+    if records and not any(path.exists() for path in records):
+        raise StorageError(
+            f"{records[0]} and every other file of records are missing",
+            hint="put a copy back if you have one; else the same evalharness run, once more, asks "
+            f"again (evalharness verify {shlex.quote(str(root))} tells what is there)",
+        )
 
 
 class Run:
@@ -75,10 +120,12 @@ class Run:
 
         Raises:
             RunNotFoundError: there is no such run, or its manifest is damaged.
+            StorageError: every file of records is gone.
         """
         root = find_run(run)
         manifest = read_manifest(root)
         assert manifest is not None
+        _require_records(root, manifest)
         return cls(root, manifest)
 
     @property
@@ -87,10 +134,25 @@ class Run:
         return self.root.name
 
     @property
+    def location(self) -> str:
+        """What a command takes for this run: its name under ``results/``, else its URL or path."""
+        sync = find_sync(self.root)
+        if sync is not None:
+            return sync.url
+        return self.name if self.root == _RESULTS / self.name else str(self.root)
+
+    @property
     def config_yaml(self) -> str | None:
-        """The resolved configuration, or None for an imported run."""
+        """The resolved configuration, or None for an imported run.
+
+        Raises:
+            ConfigError: it is no text.
+        """
         path = self.root / CONFIG
-        return path.read_text() if path.exists() else None
+        try:
+            return path.read_text("utf-8") if path.exists() else None
+        except UnicodeDecodeError:
+            raise unreadable_config("it is not UTF-8") from None
 
     def configs(self) -> Iterator[StoredConfig]:
         """The resolved configuration of each job; the defaults for an imported run.

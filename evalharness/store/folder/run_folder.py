@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """``run.json``: what a reader needs before opening any Parquet.
 
     ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped`` or ``imported``;
-    ``planned`` counts the trials of the newest plan, ``recorded`` the rows in sealed record parts.
+    ``planned`` counts the trials of the newest plan, None before there is one and of an import;
+    ``recorded`` the rows in sealed record parts.
     ``sessions`` has one entry for each time the run was started or resumed: ``ended_at``,
     ``seconds`` it took, ``cpu_s`` of this process, requests ``sent``, trials ``recorded``, and how
     late the client itself was (``loop_lag_s``, ``commit_wait_s``: n, p50, p99 and max in seconds,
@@ -67,6 +69,11 @@ class Manifest(msgspec.Struct, kw_only=True):
     rewriting: list[str] = []
     reopened: bool = False
     parts_log: int = 0
+
+    @property
+    def is_only_begun(self) -> bool:
+        """Whether no session came so far as to write a plan; so nothing was ever sent."""
+        return self.status == "running" and self.planned is None and not self.parts
 
 
 def now_iso() -> str:
@@ -122,6 +129,8 @@ class RunFolder:
                 sync.claim()
             folder = cls(root, lock, _read_or_create_manifest(root, code_version))
             folder._sync = sync
+            if not (root / MANIFEST).exists():  # so that a kill from now on leaves a run
+                durable_files.write_bytes_durably(root / MANIFEST, folder._manifest_bytes())
             for name in ("records", "attempts", "journal"):
                 durable_files.make_folder(root / name)
             durable_files.sync_folder(root)
@@ -145,6 +154,11 @@ class RunFolder:
         return self._lock
 
     @property
+    def sync(self) -> RunSync | None:
+        """The synchronisation with an object store; None for a run on a path."""
+        return self._sync
+
+    @property
     def journal_folder(self) -> Path:
         """The folder of the journal."""
         return self.root / "journal"
@@ -161,12 +175,14 @@ class RunFolder:
         if self._logged:
             self.manifest.parts_log += 1
             self._logged = 0
-        content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=1)
-        durable_files.write_bytes_durably(self.root / MANIFEST, content)
+        durable_files.write_bytes_durably(self.root / MANIFEST, self._manifest_bytes())
         for log in self.root.glob(parts_log.PATTERN):
             log.unlink()
         if self._sync is not None:
             self._sync.push(self.manifest.parts)
+
+    def _manifest_bytes(self) -> bytes:
+        return msgspec.json.format(msgspec.json.encode(self.manifest), indent=1)
 
     def save_parts(
         self, added: list[Part], *, parts: list[Part], by_status: dict[str, int], in_doubt: int
@@ -201,6 +217,21 @@ class RunFolder:
                 with suppress(StorageError):  # then the store goes on saying that this copy is open
                     self._sync.release()
             os.close(lock)
+
+
+def refuse_lost_manifest(root: Path) -> None:
+    """Refuse a folder without a manifest that holds more than a session only begun leaves there.
+
+    Raises:
+        StorageError: its manifest is lost.
+    """
+    plan = any((root / name).exists() for name in (CONFIG, "settings.parquet", "prompts.parquet"))
+    parts = (next(root.glob(f"{name}/*.parquet"), None) for name in ("records", "attempts"))
+    if not (root / MANIFEST).exists() and (plan or any(parts)):
+        raise StorageError(
+            f"{root} has no {MANIFEST}, and holds the other files of a run",
+            hint=f"evalharness verify {shlex.quote(str(root))} --repair rebuilds it",
+        )
 
 
 def read_manifest(root: Path) -> Manifest | None:
@@ -238,9 +269,10 @@ def _decode_manifest(root: Path, content: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except msgspec.MsgspecError as error:
+        what = f"is damaged: {error}" if content.strip(b"\0 \n") else "is empty"
         raise RunNotFoundError(
-            f"{root / MANIFEST} is damaged: {error}",
-            hint=f"evalharness verify {root} tells what can be read",
+            f"{root / MANIFEST} {what}",
+            hint=f"evalharness verify {shlex.quote(str(root))} --repair rebuilds it",
         ) from None
     if manifest.schema_version != SCHEMA_VERSION:
         raise SchemaVersionError(
@@ -259,6 +291,7 @@ def _read_or_create_manifest(root: Path, code_version: str) -> Manifest:
     if existing is not None:
         existing.code_version = code_version
         return existing
+    refuse_lost_manifest(root)
     # The folder may exist already, readable for all.
     root.chmod(durable_files.FOLDER_MODE)
     now = now_iso()

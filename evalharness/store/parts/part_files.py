@@ -22,7 +22,8 @@ from evalharness.columnar.arrow_ops import (
     read_parquet,
     select_schema,
 )
-from evalharness.errors import StorageError
+from evalharness.errors import OutOfMemoryError, StorageError
+from evalharness.process.memory import is_out_of_memory
 from evalharness.schema import arrow_schema
 from evalharness.store.folder.durable_files import write_durably
 
@@ -89,13 +90,17 @@ def reading(path: Path) -> Generator[None]:
 
 def damaged_file_error(path: Path, error: Exception) -> StorageError:
     """The error for a sealed file that cannot be read, with a hint how to go on."""
+    if is_out_of_memory(error):
+        return OutOfMemoryError()
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    root = path.parent.parent if path.name.startswith("part-") else path.parent
+    is_part = path.name.startswith("part-")
+    root = path.parent.parent if is_part else path.parent
+    next_run = "asks again what only it held" if is_part else "writes it again"
     file = shlex.quote(str(path))
     return StorageError(
         f"{path} is damaged: {reason}",
         hint=f"put a copy of it back if you have one; else mv {file} {file}.damaged, and the next "
-        f"run asks again what only it held (evalharness verify {shlex.quote(str(root))} tells what "
+        f"run {next_run} (evalharness verify {shlex.quote(str(root))} tells what "
         "can be read)",
     )
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from evalharness.columnar.arrow_ops import read_parquet
+from evalharness.process.memory import raise_if_out_of_memory
 from evalharness.records import AttemptResult, Intent
 from evalharness.store.folder.run_folder import RunFolder
 from evalharness.store.journal.journal_format import Damage, read_entries
@@ -179,7 +180,8 @@ def _read_existing(root: Path, table: str, part: int, columns: list[str]) -> pa.
     path = root / table / part_name(part)
     try:
         return read_parquet(path, columns) if path.exists() else None
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError) as error:
+        raise_if_out_of_memory(error)
         return None
 
 

@@ -153,6 +153,7 @@ class SealProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=[self._lock],
+                process_group=0,  # Ctrl-C is for the command, which ends this one
             )
         except OSError:
             self._use_process = False

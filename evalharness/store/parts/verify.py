@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evalharness.columnar.arrow_ops import lacks_only_nullable, read_parquet
+from evalharness.config.stored_config import parse_stored_configs
 from evalharness.errors import EvalharnessError, SchemaVersionError
+from evalharness.process.memory import raise_if_out_of_memory
 from evalharness.records import AttemptResult, Intent, Outcome
-from evalharness.store.folder.run_folder import MANIFEST, UNFINISHED, Manifest, read_manifest
+from evalharness.store.folder.run_folder import (
+    CONFIG,
+    MANIFEST,
+    UNFINISHED,
+    Manifest,
+    read_manifest,
+)
 from evalharness.store.journal.journal_format import (
     Damage,
     connect_for_reading,
@@ -40,7 +49,9 @@ class VerificationReport(msgspec.Struct, kw_only=True):
 
     ``unsealed``, ``in_doubt``, ``quarantined`` and ``sealing`` are counts, not problems.
     ``quarantined`` counts damaged entries, whose trials are sent again; ``sealing`` counts parts
-    that are not listed yet because their seal is running or was interrupted.
+    that are not listed yet because their seal is running or was interrupted. ``has_manifest`` says
+    whether ``run.json`` can be read, ``lost`` what a ``run.json`` that was rebuilt does not know;
+    None where it was not rebuilt.
     """
 
     run: str
@@ -52,6 +63,8 @@ class VerificationReport(msgspec.Struct, kw_only=True):
     quarantined: int = 0
     sealing: int = 0
     planned: int | None = None
+    has_manifest: bool = True
+    lost: list[str] | None = None
     findings: list[Finding] = []
 
     @property
@@ -74,10 +87,10 @@ def verify_folder(root: Path) -> VerificationReport:
     paths = {table: sorted((root / table).glob(PATTERN)) for table in ("records", "attempts")}
     open_seals = _open_seals(root)
     manifest = _read_manifest(root, report)
-    listed = {} if manifest is None else {part.path: part.sha256 for part in manifest.parts}
+    listed = None if manifest is None else {part.path: part.sha256 for part in manifest.parts}
     rewriting: list[str] = [] if manifest is None else manifest.rewriting
     open_parts = {*rewriting, *(f"{table}/{name}" for table in paths for name in open_seals)}
-    for name in listed:
+    for name in listed or ():
         if (root / name) not in paths[name.split("/")[0]] and (root / name).exists():
             paths[name.split("/")[0]].append(root / name)
     totals = Totals()
@@ -86,7 +99,7 @@ def verify_folder(root: Path) -> VerificationReport:
         rows = _check_part(root, path, listed, open_parts, report)
         if rows is None:
             continue
-        is_listed = path.relative_to(root).as_posix() in listed
+        is_listed = path.relative_to(root).as_posix() in (listed or ())
         if path.parent.name == "attempts":
             totals.add_attempts(rows, listed=is_listed)
             readable.add(path.name)
@@ -98,6 +111,7 @@ def verify_folder(root: Path) -> VerificationReport:
         totals.in_doubt,
     )
     _check_rows(root, manifest, totals, report)
+    _check_config(root, manifest, report)
     _check_journal(root, manifest, totals, report)
     return report
 
@@ -106,6 +120,8 @@ def _check_rows(
     root: Path, manifest: Manifest | None, totals: Totals, report: VerificationReport
 ) -> None:
     """Check the rows of all parts against each other, the plan's files and the manifest."""
+    if manifest is not None and manifest.is_only_begun:
+        return
     incomplete = bool(report.findings)
     prompts, settings = _read_plan_files(root, report)
     listed = [] if manifest is None else [part.path for part in manifest.parts]
@@ -123,6 +139,22 @@ def _check_rows(
         report.findings += [Finding("records", problem) for problem in missing]
 
 
+def _check_config(root: Path, manifest: Manifest | None, report: VerificationReport) -> None:
+    """Check the stored configuration, by which a run is scored and priced; an import has none."""
+    path = root / CONFIG
+    if not path.exists():
+        if manifest is not None and manifest.status != "imported" and not manifest.is_only_begun:
+            report.findings.append(Finding(CONFIG, "missing"))
+        return
+    try:
+        deque(parse_stored_configs(path.read_text("utf-8")), maxlen=0)
+    except UnicodeDecodeError:
+        report.findings.append(Finding(CONFIG, "cannot be read: it is not UTF-8"))
+    except EvalharnessError as error:
+        problem = error.message.partition("cannot be read: ")[2]
+        report.findings.append(Finding(CONFIG, f"cannot be read: {problem}"))
+
+
 def _read_manifest(root: Path, report: VerificationReport) -> Manifest | None:
     try:
         manifest = read_manifest(root)
@@ -130,9 +162,11 @@ def _read_manifest(root: Path, report: VerificationReport) -> Manifest | None:
         raise  # nothing in the folder can be judged by this version's columns
     except EvalharnessError as error:
         report.findings.append(Finding("run.json", error.message))
+        report.has_manifest = False
         return None
     if manifest is None:
         report.findings.append(Finding("run.json", "missing"))
+        report.has_manifest = False
         return None
     report.planned = manifest.planned
     return manifest
@@ -164,6 +198,7 @@ def _read_plan_files(
         except FileNotFoundError:
             report.findings.append(Finding(name, "missing"))
         except (pa.ArrowException, OSError) as error:
+            raise_if_out_of_memory(error)
             report.findings.append(Finding(name, f"cannot be read: {_first_line(error)}"))
     return tables[0], tables[1]
 
@@ -173,7 +208,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_part(
-    root: Path, path: Path, listed: dict[str, str], open_parts: set[str], report: VerificationReport
+    root: Path,
+    path: Path,
+    listed: dict[str, str] | None,
+    open_parts: set[str],
+    report: VerificationReport,
 ) -> pa.Table | None:
     import pyarrow as pa
 
@@ -184,15 +223,18 @@ def _check_part(
     try:
         table = read_parquet(path)
     except (pa.ArrowException, OSError) as error:
+        raise_if_out_of_memory(error)
         report.findings.append(Finding(name, f"cannot be read: {_first_line(error)}"))
         return None
     # An older part may lack a nullable column that was added to the schema since.
     if not lacks_only_nullable(table.schema, arrow_schema(path.parent.name)):
         report.findings.append(Finding(name, "its columns are not those of the schema"))
         return None
-    expected = listed.get(name)
+    expected = None if listed is None else listed.get(name)
     if name in open_parts:
         report.sealing += 1
+    elif listed is None:  # there is no list that could be compared
+        return table
     elif expected is None:
         report.findings.append(Finding(name, "not listed in run.json"))
     elif describe(root, path, rows=len(table)).sha256 != expected:
@@ -236,7 +278,7 @@ def _check_journal(
         try:
             db = connect_for_reading(path)
             if db is None:
-                if where == "journal" and manifest is not None and manifest.status in UNFINISHED:
+                if where == "journal" and _needs_journal(manifest):
                     problems.append("the journal is gone")
             else:
                 with closing(db):
@@ -250,6 +292,12 @@ def _check_journal(
             Finding(where, text) for text in (*problems, *map(_describe_damage, damage))
         ]
     unsealed.count(totals, report)
+
+
+def _needs_journal(manifest: Manifest | None) -> bool:
+    if manifest is None or manifest.is_only_begun:
+        return False
+    return manifest.status in UNFINISHED
 
 
 def _describe_damage(item: Damage) -> str:

@@ -14,7 +14,8 @@ from evalharness.store.folder.lock import lock_existing, take_lock
 from evalharness.store.folder.run_folder import MANIFEST, RunFolder, now_iso, read_manifest
 from evalharness.store.journal.worker_journals import list_unlisted_parts
 from evalharness.store.parts.retry_errors import relist_parts
-from evalharness.store.remote.object_store import RemoteFolder, is_url
+from evalharness.store.remote.addresses import is_url
+from evalharness.store.remote.object_store import RemoteFolder
 from evalharness.store.remote.sync import Owner, find_sync, make_copy_folder
 
 _LOOK_EVERY_S = 0.1

@@ -2,80 +2,35 @@
 
 Objects are written atomically: S3 shows an upload when it is complete, and on a shared path a
 temporary file is renamed. Every upload is read back, and its SHA-256 compared. Credentials come
-from where pyarrow and AWS look for them (environment, profile, instance role).
+from where pyarrow and AWS look for them (environment, profile, instance role). Writes of which only
+one may succeed are conditional (:mod:`.conditional`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
-from evalharness.errors import ConfigError, StorageError
+from evalharness.errors import StorageError
 from evalharness.store.folder import durable_files
+from evalharness.store.remote.addresses import check_url
+from evalharness.store.remote.conditional import (
+    ConditionalStore,
+    PathStore,
+    S3Store,
+    Versioned,
+)
 
 T = TypeVar("T")
 
-#: The supported schemes; pyarrow's others are untested.
-SCHEMES = ("s3", "file")
 _CHUNK = 2**20
 # Waits between attempts, in seconds; pyarrow itself retries three times, quickly.
 _WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-_EXAMPLE = "results_dir=s3://bucket/folder"
-_CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or AWS_PROFILE"
-_BUCKET = re.compile(r"[A-Za-z0-9._-]+")
-# The options of pyarrow in a URL's query that a run may need; none of them is secret.
-_OPTIONS = (
-    "region", "scheme", "endpoint_override", "allow_bucket_creation", "allow_delayed_open",
-    "tls_ca_file_path", "tls_ca_dir_path", "tls_verify_certificates",
-)  # fmt: skip
-
-
-def is_url(address: str) -> bool:
-    """Whether the address of a results root or a run is a URL rather than a path."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", address) is not None
-
-
-def check_url(url: str) -> SplitResult:
-    """Parse and check a URL.
-
-    Raises:
-        ConfigError: it cannot be written to, or may contain a secret key, also in its path. No
-            message shows more than the scheme.
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # its message would show the URL
-        raise ConfigError("results_dir=…://… cannot be read as a URL", hint=_EXAMPLE) from None
-    start = f"results_dir={parts.scheme}://…"
-    if parts.scheme not in SCHEMES:
-        raise ConfigError(
-            f"{start}: only {' and '.join(f'{s}://' for s in SCHEMES)} are supported",
-            hint=_EXAMPLE,
-        )
-    if parts.scheme == "file":
-        if parts.netloc or not parts.path.startswith("/"):
-            raise ConfigError(f"{start}: file:///PATH has three slashes")
-        if parts.query or parts.fragment:
-            raise ConfigError(f"{start}: a path has no ? and no # in it")
-        return parts
-    if not parts.netloc:
-        raise ConfigError(f"{start} names no bucket", hint=_EXAMPLE)
-    if "@" in unquote(url):
-        raise ConfigError(f"{start} has an @ in it, as before it a key would be", hint=_CREDENTIALS)
-    if not _BUCKET.fullmatch(parts.netloc) or parts.fragment:
-        raise ConfigError(f"{start}: what follows is no bucket and folder", hint=_CREDENTIALS)
-    if any(name not in _OPTIONS for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise ConfigError(
-            f"{start} has an option after the ? that is none of {', '.join(_OPTIONS)}",
-            hint=_CREDENTIALS,
-        )
-    return parts
 
 
 def _upload(fs: Any, key: str, chunks: Iterator[bytes]) -> None:
@@ -111,14 +66,16 @@ class RemoteFolder:
         url: ``s3://bucket/folder?endpoint_override=…`` as pyarrow takes it, or ``file:///path``.
 
     Raises:
-        ConfigError: see :func:`check_url`.
+        ConfigError: see :func:`.addresses.check_url`.
     """
 
     def __init__(self, url: str) -> None:
         parts = check_url(url)
         self._parts = parts._replace(path=parts.path.rstrip("/"))
         self.retries = True  # whether a failed request is tried again
+        self._is_down = False  # whether retries were of no use the last time
         self._filesystem: tuple[Any, str] | None = None
+        self._conditional_store: ConditionalStore | None = None
 
     @property
     def url(self) -> str:
@@ -140,6 +97,35 @@ class RemoteFolder:
     def write(self, name: str, content: bytes) -> None:
         """Replace a small object, and read it back."""
         self._retry(name, lambda: self._write(name, content))
+
+    def read_versioned(self, name: str) -> Versioned | None:
+        """A small object and its version; None if there is none."""
+        return self._retry(name, lambda: self._conditional().read(name))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a new object, and read it back; False if there is another of this name already.
+
+        Raises:
+            StorageError: the store refused, or cannot create without overwriting.
+        """
+        return self._retry(name, lambda: self._write_if(name, content, None))
+
+    def check_conditions(self, name: str, content: bytes) -> None:
+        """Create an object that is there already; its content stays as it is in any case.
+
+        Raises:
+            StorageError: the store took it: it overwrites whatever the condition says.
+        """
+        if self._retry(name, lambda: self._conditional().create(name, content)):
+            raise StorageError(
+                f"{self.url}: the store overwrites an object that was to be created only if there "
+                "is none (PUT with If-None-Match: *), so it cannot tell who may write the run",
+                hint="another store, or results_dir=PATH on this machine",
+            )
+
+    def replace(self, name: str, content: bytes, version: str) -> bool:
+        """Replace an object, and read it back; False if it is another version by now."""
+        return self._retry(name, lambda: self._write_if(name, content, version))
 
     def read(self, name: str) -> bytes | None:
         """The content of a small object; None if there is none."""
@@ -182,14 +168,18 @@ class RemoteFolder:
         return digest
 
     def list_names(self) -> list[str]:
-        """Names of all objects in the folder, at any depth, relative to it."""
+        """Names of all objects in the folder, at any depth, relative to it.
+
+        Without those that begin with a dot: on a shared path they are temporary files and locks.
+        """
         from pyarrow import fs as filesystems
 
         def list_files() -> list[str]:
             fs, root = self._fs()
             selector = filesystems.FileSelector(root, recursive=True, allow_not_found=True)
             entries = fs.get_file_info(selector)
-            return [f.path[len(root) + 1 :] for f in entries if f.type == filesystems.FileType.File]
+            names = [f.path[len(root) + 1 :] for f in entries if f.is_file]
+            return [name for name in names if not name.rpartition("/")[2].startswith(".")]
 
         return sorted(self._retry("", list_files))
 
@@ -201,6 +191,33 @@ class RemoteFolder:
             self._filesystem = opener.from_uri(self.url)
         assert self._filesystem is not None
         return self._filesystem
+
+    def _conditional(self) -> ConditionalStore:
+        if self._conditional_store is None:
+            fs, root = self._fs()
+            if self._parts.scheme == "file":
+                self._conditional_store = PathStore(Path(root))
+            else:
+                self._conditional_store = S3Store(self._parts, fs.region)
+        return self._conditional_store
+
+    def _write_if(self, name: str, content: bytes, version: str | None) -> bool:
+        """Write if the object is that version (None: if there is none); then read it back.
+
+        Of two such writes with other content, at most one is answered with True. An attempt whose
+        answer was lost looks like another's success; so the content decides.
+        """
+        store = self._conditional()
+        if version is None:
+            written = store.create(name, content)
+        else:
+            written = store.replace(name, content, version)
+        stored = store.read(name, expected_bytes=len(content))
+        if stored is not None and stored.content == content:
+            return True
+        if written and version is None and stored is None:
+            raise StorageError(f"{self.url}/{name} does not read back as it was sent")
+        return False
 
     def _put(self, name: str, path: Path) -> str:
         fs, root = self._fs()
@@ -263,16 +280,24 @@ class RemoteFolder:
             raise _ReadError from error
 
     def _retry(self, name: str, action: Callable[[], T]) -> T:
-        """Run an action; retry it after a wait if the store or the network fails."""
-        waits = iter(_WAITS_S if self.retries else ())
+        """Run an action; retry it after a wait if the store or the network fails.
+
+        After a failure for good, each further action is tried once until one succeeds: a run that
+        ends because its store is down is not to wait for it at every step.
+        """
+        waits = iter(_WAITS_S if self.retries and not self._is_down else ())
         while True:
             try:
-                return action()
+                result = action()
             except (OSError, _ReadError, ValueError) as error:
                 cause = error.__cause__ if isinstance(error, _ReadError) else error
                 wait_s = next(waits, None)
                 if wait_s is None or isinstance(cause, (FileNotFoundError, ValueError)):
+                    self._is_down |= wait_s is None and self.retries
                     raise self._storage_error(name, cause) from error
+            else:
+                self._is_down = False
+                return result
             time.sleep(wait_s)
 
     def _storage_error(self, name: str, error: BaseException | None) -> StorageError:

@@ -4,7 +4,8 @@ A run is always written into a folder of this machine, the *local copy*, because
 be on a local disk. A part is uploaded and read back before its entries leave the journal, and the
 uploaded manifest lists only uploaded parts. The store has no locks, so ``owner.json`` beside the
 manifest names the copy that may have more than the store: while it is open, no other copy may
-write.
+write. It is created, and replaced, by conditional writes: of several copies that claim a run at
+once, one succeeds.
 
 ``owner.json`` holds: ``copy`` (random name of a machine's copies), ``host``, ``pid``, ``open``.
 """
@@ -14,7 +15,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -28,6 +28,7 @@ from evalharness.store.journal.journal_format import FILE_NAME, connect_for_read
 from evalharness.store.journal.repair import open_and_repair
 from evalharness.store.parts import parts_log
 from evalharness.store.parts.part_files import Part
+from evalharness.store.remote.conditional import Versioned
 from evalharness.store.remote.object_store import RemoteFolder
 from evalharness.store.remote.upload_ledger import UploadLedger
 
@@ -38,8 +39,6 @@ _PARTS = ("records", "attempts")
 _LOCAL = ("journal",)
 _LEASES = "leases.jsonl"  # exists while workers have journals on other machines
 _THREADS = 8
-# After this time, two copies that claim a run at once both see the later one's name.
-_CLAIM_WAIT_S = 1.0
 
 
 class Owner(msgspec.Struct, kw_only=True):
@@ -92,11 +91,17 @@ class RunSync:
         self._copy = copy
         self._ledger = UploadLedger(root)
         self._is_complete = False  # the store has this copy's manifest and all that it lists
+        self._seen: Versioned | None = None  # owner.json as this session read or wrote it
 
     @property
     def url(self) -> str:
         """The run's URL."""
         return self.remote.url
+
+    @property
+    def copy(self) -> str:
+        """Name of this machine's copies."""
+        return self._copy
 
     # ── before ───────────────────────────────────────────────────────────────────────────────
 
@@ -141,20 +146,13 @@ class RunSync:
         return open_owner
 
     def claim(self) -> None:
-        """Write into the store that this copy is the owner, and open.
+        """Write into the store that this copy is the owner, and open; after :meth:`fetch`.
 
         Raises:
-            RunInUseError: another copy did so at the same time.
+            RunInUseError: another copy did so since :meth:`fetch`.
         """
-        owner = self._owner()
-        if owner is None or owner.copy != self._copy:
-            self._write_owner(is_open=True)
-            time.sleep(_CLAIM_WAIT_S)
-            owner = self._owner()
-            if owner is None or owner.copy != self._copy:
-                raise RunInUseError(f"{self.url} was begun elsewhere at the same moment")
-        else:
-            self._write_owner(is_open=True)
+        if not self._write_owner(is_open=True):
+            raise RunInUseError(f"{self.url} was begun elsewhere at the same moment")
         self.remote.retries = True
 
     # ── while writing ────────────────────────────────────────────────────────────────────────
@@ -190,17 +188,33 @@ class RunSync:
         """Write into the store that this copy is closed, unless the store still lacks something."""
         owner = self._owner()
         if owner is not None and owner.copy == self._copy:
-            self._write_owner(is_open=not self._is_complete or _has_entries(self._root))
+            is_open = not self._is_complete or _has_entries(self._root)
+            self._write_owner(is_open=is_open)  # fails where another has taken the run over by now
+
+    def fetch_part(self, name: str, sha256: str | None) -> None:
+        """Fetch a part that a worker has uploaded into this copy, unless it is here.
+
+        Raises:
+            StorageError: the store refused, or the part has another SHA-256.
+        """
+        self._fetch(name, sha256)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────
 
     def _owner(self) -> Owner | None:
-        content = self.remote.read(OWNER)
-        return None if content is None else msgspec.json.decode(content, type=Owner)
+        self._seen = self.remote.read_versioned(OWNER)
+        return None if self._seen is None else _decode_owner(self._seen.content)
 
-    def _write_owner(self, *, is_open: bool) -> None:
+    def _write_owner(self, *, is_open: bool) -> bool:
+        """Write ``owner.json`` if it is as it was read last; whether it was."""
         owner = Owner(copy=self._copy, host=socket.gethostname(), pid=os.getpid(), open=is_open)
-        self.remote.write(OWNER, msgspec.json.encode(owner))
+        content = msgspec.json.encode(owner)
+        if self._seen is None:
+            created = self.remote.create(OWNER, content)
+            if created:  # once in the life of a run
+                self.remote.check_conditions(OWNER, content)
+            return created
+        return self.remote.replace(OWNER, content, self._seen.version)
 
     def _fetch_missing(self) -> None:
         """Fetch parts that the manifest lists and this copy lacks."""
@@ -274,6 +288,16 @@ class RunSync:
         self._ledger.note(name, self.remote.put(name, self._root / name))
 
 
+def read_owner(remote: RemoteFolder) -> Owner | None:
+    """The owner of a run in the store; None if it has none yet."""
+    stored = remote.read_versioned(OWNER)
+    return None if stored is None else _decode_owner(stored.content)
+
+
+def _decode_owner(content: bytes) -> Owner:
+    return msgspec.json.decode(content, type=Owner)
+
+
 def _nested_runs(names: list[str]) -> list[str]:
     """Prefixes of the runs inside a run."""
     return [n.removesuffix(_MANIFEST) for n in names if n.endswith(f"/{_MANIFEST}")]
@@ -291,7 +315,10 @@ def _part_hashes(manifest: _Parts) -> dict[str, str | None]:
 
 
 def _listed_parts(root: Path) -> dict[str, str | None]:
-    manifest = msgspec.json.decode((root / _MANIFEST).read_bytes(), type=_Parts)
+    try:
+        manifest = msgspec.json.decode((root / _MANIFEST).read_bytes(), type=_Parts)
+    except msgspec.MsgspecError:  # who reads the whole of it says that it is damaged
+        return {}
     lines = parts_log.read(parts_log.log_path(root, manifest.parts_log))
     manifest.parts = parts_log.merge(manifest.parts, lines)
     return _part_hashes(manifest)

@@ -55,5 +55,7 @@ def test_an_imported_run_has_the_defaults(tmp_path: Path) -> None:
 def test_a_damaged_configuration_is_named(tmp_path: Path, text: str) -> None:
     """The message says which file cannot be read."""
     run = run_with(tmp_path / "run", text)
-    with pytest.raises(ConfigError, match=r"the run's config\.yaml cannot be read"):
+    with pytest.raises(ConfigError, match=r"the run's config\.yaml cannot be read") as refused:
         find_log_sources(run.configs(), ["a"])
+    assert "Expected" not in refused.value.message  # the words are not the decoder's
+    assert "put a copy of it back" in (refused.value.hint or "")

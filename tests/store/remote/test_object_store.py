@@ -41,6 +41,25 @@ def test_a_shared_path_that_refuses_is_asked_again(
     assert there.read("x") == b"content"
 
 
+def test_a_store_that_is_down_is_not_waited_for_at_every_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once all retries were of no use, others make one attempt, until one of them succeeds."""
+    in_the_way = tmp_path / "shared" / ".x.tmp"
+    in_the_way.mkdir(parents=True)
+    waits: list[float] = []
+    monkeypatch.setattr(object_store.time, "sleep", waits.append)
+    shared = RemoteFolder(f"file://{tmp_path}/shared")
+    for _ in range(3):
+        with pytest.raises(errors.StorageError, match="/shared/x"):
+            shared.write("x", b"content")
+    assert len(waits) == len(object_store._WAITS_S)
+    shared.write("y", b"content")
+    with pytest.raises(errors.StorageError, match="/shared/x"):
+        shared.write("x", b"content")
+    assert len(waits) == 2 * len(object_store._WAITS_S)
+
+
 @pytest.mark.parametrize("store", ["file", "s3"], indirect=True)
 @pytest.mark.parametrize("good", [0, 1, 3])
 def test_a_file_that_cannot_be_read_to_its_end_leaves_nothing_there(store: str, good: int) -> None:

@@ -200,9 +200,11 @@ def test_whoever_was_taken_over_while_it_ran_stops(
         arguments = command(slow, store)
         running = here.start(*arguments, seal_trials=8, quiet=True)
         slow.wait_until_served(12)
+        running.signal(signal.SIGSTOP)  # it does not end before it is taken over
         name = re.search(r"claim_lost_copy=(\w+)", there.run(*arguments, quiet=True).err)
         assert name is not None
         assert there.run(*arguments, name[0], "dataset.limit=1", quiet=True).code == 0
+        running.signal(signal.SIGCONT)
         done = running.wait()
     assert done.code == errors.EXIT_STORAGE
     assert "taken over" in done.err

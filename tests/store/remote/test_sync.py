@@ -17,7 +17,7 @@ from evalharness.distributed import leases
 from evalharness.store.folder.lock import take_lock
 from evalharness.store.folder.writer import RunStore
 from evalharness.store.parts.verify import verify_folder
-from evalharness.store.remote import locations, object_store, sync
+from evalharness.store.remote import conditional, locations, object_store, sync
 from evalharness.store.remote.locations import acquire_lock, fetch_run, results_root
 from evalharness.store.remote.object_store import RemoteFolder
 from tests.store.sample_run import SETTING, digests, intent, prompt, result
@@ -43,7 +43,6 @@ async def test_a_store_that_refuses_costs_no_answer(
 ) -> None:
     """The journal drops nothing that is not there: exit 74, and the next session uploads it."""
     monkeypatch.setattr(object_store, "_WAITS_S", (0.01,))
-    monkeypatch.setattr(sync, "_CLAIM_WAIT_S", 0.0)
     url = f"file://{tmp_path}/shared"
     root = results_root(url, str(tmp_path / "copies")) / "r"
     one = filled(root, range(5))
@@ -66,7 +65,6 @@ async def test_a_manifest_that_was_not_uploaded_keeps_the_run_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every part is there and the journal is empty; what the store says of the run is old."""
-    monkeypatch.setattr(sync, "_CLAIM_WAIT_S", 0.0)
     root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
     owner = tmp_path / "shared" / "r" / "owner.json"
     one = filled(root, range(20))
@@ -95,7 +93,6 @@ async def test_a_machine_lost_while_errors_were_reopened_is_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part is there as it is now, and the manifest as it was: either content is whole."""
-    monkeypatch.setattr(sync, "_CLAIM_WAIT_S", 0.0)
     url = f"file://{tmp_path}/shared"
     here = results_root(url, str(tmp_path / "here")) / "r"
     one = filled(here, range(18))
@@ -133,10 +130,7 @@ async def test_a_machine_lost_while_errors_were_reopened_is_taken_over(
     assert verify_folder(fetch_run(f"{url}/r")).records == 18
 
 
-async def test_journals_on_workers_disks_keep_the_run_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sync, "_CLAIM_WAIT_S", 0.0)
+async def test_journals_on_workers_disks_keep_the_run_here(tmp_path: Path) -> None:
     root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
     one = filled(root, range(5))
     ledger = leases.LeaseLedger(root / "journal", "plan")
@@ -152,7 +146,6 @@ async def test_journals_on_workers_disks_keep_the_run_here(
 async def test_a_second_reader_waits_for_the_first_one_s_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "_CLAIM_WAIT_S", 0.0)
     url = f"file://{tmp_path}/shared"
     one = filled(results_root(url, str(tmp_path / "here")) / "r", range(20))
     await one.finish(status="complete", reason=None)
@@ -179,7 +172,6 @@ async def test_a_second_reader_waits_for_the_first_one_s_copy(
 async def test_what_does_not_read_back_is_not_taken_for_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "_CLAIM_WAIT_S", 0.0)
     root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
     one = filled(root, range(5))
     chunks = RemoteFolder._chunks
@@ -192,3 +184,53 @@ async def test_what_does_not_read_back_is_not_taken_for_saved(
     monkeypatch.undo()
     assert "records/part-000001.parquet" not in (root / ".uploaded").read_text()
     assert verify_folder(root).sealing == 2
+
+
+@pytest.mark.parametrize("store", ["file", "s3"], indirect=True)
+@pytest.mark.parametrize("taken_over", [False, True], ids=["new", "of a lost copy"])
+def test_of_many_copies_that_claim_a_run_at_once_one_gets_it(
+    store: str, tmp_path: Path, taken_over: bool
+) -> None:
+    """All have seen the same owner before any of them writes; the store decides, without a wait."""
+    base, _, query = store.partition("?")
+    remote = RemoteFolder(f"{base}/r?{query}" if query else f"{base}/r")
+    lost = None
+    if taken_over:
+        owner = sync.RunSync(tmp_path / "lost" / "r", remote, "lost")
+        owner.fetch(writing=True)
+        owner.claim()
+        lost = "lost"
+    copies = [sync.RunSync(tmp_path / str(n) / "r", remote, f"copy-{n}") for n in range(8)]
+    for copy in copies:
+        copy.fetch(writing=True, claim_lost_copy=lost)
+    start = threading.Barrier(len(copies))
+
+    def claims(copy: sync.RunSync) -> bool:
+        start.wait(60)
+        try:
+            copy.claim()
+        except errors.RunInUseError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        won = list(pool.map(claims, copies))
+    assert won.count(True) == 1
+    owner_now = json.loads(remote.read("owner.json") or b"")
+    assert owner_now["copy"] == f"copy-{won.index(True)}"
+
+
+def test_a_store_that_ignores_conditions_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may take `If-None-Match: *` for a header like any other."""
+
+    def overwritten(self: conditional.PathStore, name: str, content: bytes) -> bool:
+        (self._root / name).parent.mkdir(parents=True, exist_ok=True)
+        (self._root / name).write_bytes(content)
+        return True
+
+    monkeypatch.setattr(conditional.PathStore, "create", overwritten)
+    root = results_root(f"file://{tmp_path}/shared", str(tmp_path / "copies")) / "r"
+    with pytest.raises(errors.StorageError, match="If-None-Match"):
+        RunStore(root, code_version="0")

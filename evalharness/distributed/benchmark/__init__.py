@@ -1,0 +1,1 @@
+"""Benchmarks on several workers: shares of one schedule, on one clock."""
