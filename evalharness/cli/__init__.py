@@ -22,8 +22,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from evalharness import __version__
-from evalharness.cli.commands import COMMANDS, find_command
-from evalharness.cli.execution.interrupts import Interrupts, interruptible
+from evalharness.cli.command_list import COMMANDS, find_command
 from evalharness.cli.parser import (
     Command,
     Parser,
@@ -32,20 +31,25 @@ from evalharness.cli.parser import (
     help_texts,
     options_from,
     positional_sequence,
+    unknown_argument,
 )
 from evalharness.errors import (
     EXIT_CONFIG,
-    EXIT_FAILED,
+    EXIT_DEFECT,
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_STORAGE,
     ConfigError,
     EvalharnessError,
+    OutOfMemoryError,
 )
+from evalharness.process.interrupts import Interrupts, interruptible, print_interrupted
+from evalharness.process.memory import Exhaustion, is_out_of_memory
 from evalharness.process.stdio import (
     flush_or_discard,
     has_cause,
     ignore_stderr_errors,
+    prepare_streams,
     survive_broken_pipe,
 )
 from evalharness.process.text import closest, did_you_mean
@@ -60,10 +64,22 @@ at what cost, and which differences are detected.
   evalharness run --help                groups, keys and Hydra's flags
 """
 
+_EXIT_CODES = """\
+exit codes:
+  0    done, or every gate holds
+  1    done, but trials failed, a gate does not hold, or something is damaged
+  2    bad configuration or data: nothing was sent; or an endpoint that was never reached
+  3    the account was refused               4    the money limit is reached
+  70   a defect of evalharness               74   this machine failed: disk, memory, a process
+  75   another process writes the run        130  interrupted (Ctrl-C, SIGTERM, SIGHUP)
+After 3, 4, 74, 75 and 130 the same command goes on.
+"""
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code (0, 1, 2, 3, 4, 74, 75 or 130)."""
+    """Run one command and return its exit code (0, 1, 2, 3, 4, 70, 74, 75 or 130)."""
     arguments = sys.argv[1:] if argv is None else argv
+    prepare_streams()
     with ignore_stderr_errors(), fewer_collections():
         return _run_guarded(arguments)
 
@@ -93,15 +109,14 @@ def _run_guarded(arguments: list[str]) -> int:
 
 
 def _report_interrupt(arguments: list[str]) -> int:
-    print("evalharness: interrupted; what was recorded is kept", file=sys.stderr)
-    if arguments[:1] == ["run"]:
-        import shlex
-
-        print(f"to go on: {shlex.join(['evalharness', *arguments])}", file=sys.stderr)
+    print_interrupted(arguments)
     return EXIT_INTERRUPTED
 
 
 def _report_error(error: BaseException) -> int:
+    if is_out_of_memory(error):
+        error = OutOfMemoryError()
+    Exhaustion.seen = isinstance(error, OutOfMemoryError)
     if isinstance(error, EvalharnessError):
         print(f"evalharness: {error}", file=sys.stderr)
         return error.exit_code
@@ -116,7 +131,7 @@ def _report_error(error: BaseException) -> int:
 
     print(crash_report(error), end="", file=sys.stderr)
     print("evalharness: this is a defect; what was recorded is kept", file=sys.stderr)
-    return EXIT_FAILED
+    return EXIT_DEFECT
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -154,20 +169,11 @@ def _parse(arguments: list[str], names: Sequence[str]) -> tuple[Command[Any], An
     takes = positional_sequence(command.options)
     unknown = [word for word in late if takes is None or "=" not in word or word.startswith("-")]
     if unknown:
-        raise _unknown_argument(command, unknown[0])
+        program = f"evalharness {command.name}"
+        raise unknown_argument(program, unknown[0], flags(command.options))
     if takes is not None:
         getattr(namespace, takes).extend(late)
     return command, options_from(command.options, namespace)
-
-
-def _unknown_argument(command: Command[Any], word: str) -> ConfigError:
-    """What is wrong with an argument that the command does not take, and what was meant."""
-    flag = word.partition("=")[0]
-    close = closest(flag, flags(command.options)) if flag.startswith("--") else None
-    return ConfigError(
-        f"`evalharness {command.name}` takes no `{word}`",
-        hint=did_you_mean(close) if close else f"evalharness {command.name} --help",
-    )
 
 
 def _parser(names: Sequence[str], arguments: Sequence[str]) -> argparse.ArgumentParser:
@@ -178,6 +184,7 @@ def _parser(names: Sequence[str], arguments: Sequence[str]) -> argparse.Argument
     parser = Parser(
         prog="evalharness",
         description=_OVERVIEW,
+        epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"evalharness {__version__}")

@@ -19,8 +19,11 @@ from evalharness.cli import suggestions
 from evalharness.config.models import RunConfig, parse_run_config
 from evalharness.config.package_data import package_data_dir
 from evalharness.config.secret_scan import refuse_secrets_in_config
+from evalharness.config.yaml_breaks import write_with_separators
 from evalharness.errors import ConfigError
 from evalharness.parameters import PARAMETERS
+from evalharness.scoring.base import is_list
+from evalharness.scoring.config_parsing import expand_entries
 
 
 class ComposedConfig(NamedTuple):
@@ -73,13 +76,19 @@ def compose_config(config: DictConfig) -> ComposedConfig:
         raise ConfigError(hydra_message(error), hint="give the key a value: KEY=VALUE") from None
     raw = cast("dict[str, Any]", plain)
     raw.pop("experiment", None)
-    raw["scoring"] = raw.pop(SCORER_LIST, raw.get("scoring"))
+    raw["scoring"] = _scorer_list(raw.pop(SCORER_LIST, raw.get("scoring")))
     refuse_secrets_in_config(raw)
     _drop_fixed_axes(raw, overrides)
     raw["providers"] = _axis_providers(raw)
     if job_number is not None:
         raw["name"] = f"{raw['name']}-{job_number}"
-    return ComposedConfig(_parse(raw), OmegaConf.to_yaml(OmegaConf.create(raw)))
+    stored = write_with_separators(raw, lambda value: OmegaConf.to_yaml(OmegaConf.create(value)))
+    return ComposedConfig(_parse(raw), stored)
+
+
+def _scorer_list(scoring: Any) -> Any:
+    """A list of scorers with presets and names as objects; what is no list is refused later."""
+    return expand_entries(scoring) if is_list(scoring) else scoring
 
 
 def _fill_swept_model(config: DictConfig) -> None:

@@ -6,18 +6,20 @@ import base64
 import csv
 import json
 import os
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from unicodedata import category
 
 from evalharness.cli.output_files import output_path
 from evalharness.columnar.record_store import RecordStore
 from evalharness.parameters import COLUMN_PARAMS
 from evalharness.pricing import usage_columns
 from evalharness.pricing.cost_columns import cost_columns
+from evalharness.process.stdio import data_output
+from evalharness.report.build.open_run import require_plan
 from evalharness.report.build.scoring import (
     ReportOverrides,
     read_price_book,
@@ -36,6 +38,13 @@ _RECORDED_PARAMS = frozenset(p.name for p in COLUMN_PARAMS)  # parameters that e
 # four are the full-width forms, which some take for the plain ones.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
+# Some skip what cannot be seen before it: blanks, and these categories and characters.
+_UNSEEN_CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp", "Zs", "Mn"))
+_UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # fillers and the empty braille cell
+
+# Characters that JSON has as they are and that many programs end a line at.
+_LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
 
 def export_records(
     run: Run, report_overrides: ReportOverrides, *, form: str, out: str | None, raw_cells: bool
@@ -52,8 +61,9 @@ def export_records(
     it is not known; what was billed stands beside it in ``billed_usd``.
 
     In CSV, text cells a spreadsheet would run as a formula get a leading ``'`` unless
-    ``raw_cells``; JSONL is always exact.
+    ``raw_cells``; JSONL is always exact, and one record is one line to every program.
     """
+    require_plan(run)
     table = run.table("records")
     used = dict.fromkeys((*run_scores.COLUMNS, *usage_columns.COLUMNS))
     store = RecordStore.of_table(table.select(list(used)))
@@ -65,7 +75,8 @@ def export_records(
         rows = ({**row, **extra_columns.of(row)} for row in _rows(columns))
         if form == "jsonl":
             for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False, default=_json_value) + "\n")
+                line = json.dumps(row, ensure_ascii=False, default=_json_value)
+                file.write(line.translate(_LINE_ENDS) + "\n")
         else:
             # CR LF (RFC 4180): the module quotes only those line ends that are in this text, and a
             # carriage return in an answer must not begin a row.
@@ -180,7 +191,7 @@ def _decode_json(text: str | None) -> Any:
 @contextmanager
 def _open_output(out: str | None) -> Generator[TextIO]:
     if out is None:
-        yield sys.stdout
+        yield data_output()
         return
     target = output_path(out)
     temporary = target.with_name(f".{target.name}.tmp")
@@ -213,7 +224,7 @@ def _cell(value: Any, *, raw: bool) -> Any:
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"'{value}" if not raw and value.startswith(_FORMULA_STARTS) else value
+        return f"'{value}" if not raw and _is_formula(value) else value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | dict):
@@ -221,3 +232,14 @@ def _cell(value: Any, *, raw: bool) -> Any:
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
     return value if isinstance(value, int | float) else _json_value(value)
+
+
+def _is_formula(text: str) -> bool:
+    if text.startswith(_FORMULA_STARTS):
+        return True
+    first = next((character for character in text if not _is_unseen(character)), "")
+    return first != "" and first in _FORMULA_STARTS
+
+
+def _is_unseen(character: str) -> bool:
+    return category(character) in _UNSEEN_CATEGORIES or character in _UNSEEN

@@ -42,8 +42,11 @@ def _known_cost(costs: Sequence[SettingCost]) -> Decimal | None:
     """What settings cost: the larger, for each, of what was computed and what was billed.
 
     None where of some setting neither is known for every delivered answer: a sum over some of them
-    is only a lower bound.
+    is only a lower bound. None also where no record has a cost, as of a run that failed as a whole:
+    an error may have been billed.
     """
+    if not any(cost.known or cost.billed_rows for cost in costs):
+        return None
     total = Decimal(0)
     for cost in costs:
         pairs = (

@@ -56,15 +56,20 @@ class _Invocation:
 _invocation = _Invocation()
 
 
-def hydra_command(arguments: list[str], execute: Execute) -> int:
+def hydra_command(arguments: list[str], execute: Execute, *, command: str = "run") -> int:
     """Compose ``arguments`` with Hydra, call ``execute`` and return the exit code.
+
+    Args:
+        arguments: overrides, and flags of Hydra.
+        execute: is called with the configurations.
+        command: the one that was typed, whose help a message names.
 
     Raises:
         EvalharnessError: as raised by composing, checking or executing.
     """
     global _invocation  # noqa: PLW0603 - Hydra offers no other way to pass a value to its task
     refuse_secrets_in_overrides(arguments)
-    arguments = _without_quickstart(suggestions.reorder_flags(arguments))
+    arguments = _without_quickstart(suggestions.reorder_flags(arguments, command))
     _invocation = _Invocation()
     _invocation.execute = execute
     entry = hydra.main(
@@ -81,6 +86,12 @@ def hydra_command(arguments: list[str], execute: Execute) -> int:
         raise ConfigError(hydra_message(error)) from None
     except MarkedYAMLError as error:
         raise suggestions.yaml_error(error) from None
+    except ValueError as error:
+        if _invocation.started:
+            raise
+        # Flags that Hydra refuses together: `--resolve` without `--cfg`, `--run --multirun`.
+        text = str(error).strip().splitlines()[0]
+        raise ConfigError(text, hint=f"evalharness {command} --help") from None
     except SystemExit as stop:
         if not _invocation.started:  # Hydra printed what was asked for, or refused a flag
             return EXIT_CONFIG if stop.code else EXIT_OK
@@ -124,6 +135,8 @@ def _explain_error(error: HydraException, arguments: list[str]) -> ConfigError:
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
+        if not group:  # --config-name
+            return ConfigError(f"there is no configuration `{name}`", hint="--config-name config")
         hint = suggestions.suggest_option(group, name, list(error.options or ()))
         return ConfigError(f"there is no {group} `{name}`", hint=hint)
     unknown = re.search(r"Could not (?:override|append to config\.|delete) .*?'([^']+)'", text)
@@ -165,7 +178,7 @@ def _adapt_override(argument: str) -> str:
     if name == "results_dir" and re.match(r"\w+://[^'\"]*=[^'\"]*$", value):
         return f"{name}='{value}'"  # Hydra reads a `=` in a value only between quotes
     if argument.startswith(
-        ("sweep.", "params.extra.", "dataset.max_file_mib=")
+        ("sweep.", "params.extra.", "dataset.max_file_mib=", "dataset.columns=", "dataset.columns.")
     ) or _is_provider_key(name):
         return f"++{argument}"
     return argument
@@ -199,6 +212,7 @@ def run_configs(configs: list[DictConfig]) -> float | None:
     _invocation.started = True
     execute = _invocation.execute
     try:
+        suggestions.refuse_separators(_choices(configs[0]))
         jobs = [compose_config(config) for config in configs]
         if execute is None:  # inside another launcher's process
             from evalharness.cli.execution.execute_run import execute_run
@@ -223,9 +237,13 @@ def _with_location(error: EvalharnessError, config: DictConfig) -> EvalharnessEr
     """The error, with file and line where a configuration file holds the key at fault."""
     if not isinstance(error, ConfigError):
         return error
-    choices = OmegaConf.to_container(hydra_value(config, "runtime.choices"))
     task: list[Any] = hydra_value(config, "overrides.task") or []
-    return suggestions.with_location(error, [str(o) for o in task], cast("dict[str, Any]", choices))
+    return suggestions.with_location(error, [str(o) for o in task], _choices(config))
+
+
+def _choices(config: DictConfig) -> dict[str, Any]:
+    """The options composed, by group."""
+    return cast("dict[str, Any]", OmegaConf.to_container(hydra_value(config, "runtime.choices")))
 
 
 def _in_other_launcher() -> bool:

@@ -8,6 +8,7 @@ The options of a command are a named tuple. A field that is typed on the command
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import (
@@ -24,7 +25,8 @@ from typing import (
     get_type_hints,
 )
 
-from evalharness.errors import EXIT_CONFIG
+from evalharness.errors import ConfigError
+from evalharness.process.text import closest, did_you_mean
 
 OptionsT = TypeVar("OptionsT")
 
@@ -74,12 +76,58 @@ class Command(NamedTuple, Generic[OptionsT]):
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints what is wrong in one line after the usage."""
+    """Says what is wrong in one sentence, and what to type instead."""
+
+    _typed: Sequence[str] = ()
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - it has overloads
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
+        """As the base class; the words are kept for :meth:`error`."""
+        self._typed = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and end with the exit code of a bad configuration."""
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_CONFIG, f"evalharness: {message}\n")
+        """Raise what is wrong with the arguments.
+
+        A misspelt flag comes first: argparse would complain of the one that is missing then.
+
+        Raises:
+            ConfigError: always.
+        """
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if choice:
+            close = closest(choice[1], re.findall(r"[\w-]+", choice[2]))
+            hint = did_you_mean(close) if close else f"{self.prog} --help"
+            raise ConfigError(message, hint=hint)
+        for word in self._typed:
+            if word.startswith("--") and word != "--" and not self._is_known(word):
+                raise unknown_argument(self.prog, word, self.flags())
+        raise ConfigError(message, hint=f"{self.prog} --help")
+
+    def _is_known(self, word: str) -> bool:
+        """Whether this is a flag, or the beginning of one."""
+        flag = word.partition("=")[0]
+        if not self.allow_abbrev:
+            return flag in self.flags()
+        return any(known.startswith(flag) for known in self.flags())
+
+    def flags(self) -> list[str]:
+        """The flags of this parser, and of those below it."""
+        flags = [f for a in self._actions for f in a.option_strings if f.startswith("--")]
+        for action in self._actions:
+            choices: Any = action.choices
+            below: list[Any] = [*choices.values()] if isinstance(choices, dict) else []
+            flags += [flag for p in below if isinstance(p, Parser) for flag in p.flags()]
+        return flags
+
+
+def unknown_argument(program: str, word: str, known: Sequence[str]) -> ConfigError:
+    """What is wrong with an argument that a command does not take, and what was probably meant."""
+    flag = word.partition("=")[0]
+    close = closest(flag, ["--help", *known]) if flag.startswith("--") else None
+    hint = did_you_mean(close) if close else f"{program} --help"
+    return ConfigError(f"`{program}` takes no `{word}`", hint=hint)
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -96,9 +144,16 @@ _EXAMPLES = "examples:"
 
 def help_texts(command: Command[Any], epilog: str = "") -> dict[str, Any]:
     """The arguments of a parser that give its help a description and examples."""
-    lines = [f"  # {text}\n  {typed}" for typed, text in command.examples]
+    return texts_with_examples(command.description, command.examples, epilog)
+
+
+def texts_with_examples(
+    description: str, examples: Sequence[Example], epilog: str = ""
+) -> dict[str, Any]:
+    """The same for a part of a command."""
+    lines = [f"  # {text}\n  {typed}" for typed, text in examples]
     return {
-        "description": command.description,
+        "description": description,
         "epilog": "\n".join([_EXAMPLES, *lines, *([f"\n{epilog}"] if epilog else [])]),
         "formatter_class": HelpFormatter,
     }
@@ -111,8 +166,11 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
         several = get_origin(kind) is Sequence
         words: dict[str, Any] = {"help": typed.help, "metavar": typed.metavar}
         if isinstance(typed, Positional):
-            if several:
-                words["nargs"] = "*" if name in defaults else "+"
+            if several and name in defaults:
+                # Without a default argparse would call it required.
+                words |= {"nargs": "*", "default": []}
+            elif several:
+                words["nargs"] = "+"
             parser.add_argument(name, **words)
             continue
         if kind is bool:
@@ -140,6 +198,16 @@ def flags(options: type[Any]) -> list[str]:
     """The flags of a command: ``--json``, ``--by``."""
     fields = _typed_fields(options)
     return [_flag(name, typed) for name, _, typed in fields if isinstance(typed, Option)]
+
+
+def option_choices(options: type[Any], flag: str) -> list[str] | None:
+    """The values of a flag that has a list of them; empty for one without a value, None for any."""
+    for name, kind, typed in _typed_fields(options):
+        if isinstance(typed, Option) and _flag(name, typed) == flag:
+            if get_origin(kind) is Literal:
+                return [str(value) for value in get_args(kind)]
+            return [] if kind is bool else None
+    return []
 
 
 def _flag(name: str, option: Option) -> str:

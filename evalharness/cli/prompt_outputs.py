@@ -108,7 +108,7 @@ def read_prompt(run: Run, prompt_id: str) -> dict[str, Any]:
     close = closest_few(prompt_id, known, 3) or known[:3]
     raise ConfigError(
         f"run `{run.name}` has no prompt `{prompt_id}`",
-        hint=f"for instance: {', '.join(close)} ({len(known)} in all)",
+        hint=f"for instance: {', '.join(close)} ({len(known)} in all)" if known else None,
     )
 
 

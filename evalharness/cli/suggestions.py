@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from evalharness.cli.command_list import find_command
+from evalharness.cli.parser import flags as command_flags
 from evalharness.config.models import (
     DatasetConfig,
     ExecutionConfig,
@@ -19,18 +21,20 @@ from evalharness.config.models import (
     RunConfig,
 )
 from evalharness.config.package_data import package_data_dir
+from evalharness.config.yaml_breaks import ESCAPES, SEPARATORS
 from evalharness.errors import ConfigError
 from evalharness.parameters import KNOWN_PARAMS
 from evalharness.process.text import closest, did_you_mean
 
 _LOADS = "load=closed|constant|poisson|gamma|ramp|replay|saturation"
-_OWN_FLAGS = ("--yes", "--retry-errors", "--json", "--pilot", "--detect", "--from", "-m")
 #: Hydra's own flags; Hydra itself completes a shortened one.
-_HYDRA_FLAGS = (
+HYDRA_FLAGS = (
     "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun",
     "--shell-completion", "--config-path", "--config-name", "--config-dir", "--experimental-rerun",
     "--info",
 )  # fmt: skip
+# Their short forms; a value may follow without a space (`-cjob`).
+_SHORT_FLAGS = ("-h", "-c", "-p", "-r", "-m", "-sc", "-cp", "-cn", "-cd", "-i")
 _EXAMPLES = {
     "provider.model": "provider.model=NAME",
     "provider.base_url": "provider.base_url=http://127.0.0.1:8000/v1",
@@ -110,8 +114,12 @@ def suggest_list(override: str) -> str:
     return f"sweep.{name}=[{values}], or -m {key}={values}"
 
 
-def reorder_flags(arguments: Sequence[str]) -> list[str]:
+def reorder_flags(arguments: Sequence[str], command: str) -> list[str]:
     """The arguments with flags after the overrides, the only order that Hydra's parser accepts.
+
+    Args:
+        arguments: of ``command``, without its own flags.
+        command: ``run`` or ``plan``.
 
     Raises:
         ConfigError: a flag that does not exist.
@@ -124,17 +132,28 @@ def reorder_flags(arguments: Sequence[str]) -> list[str]:
             argument
         )
     for flag in flags:
-        name, _, value = flag.partition("=")
-        if not flag.startswith("--") or any(known.startswith(name) for known in _HYDRA_FLAGS):
-            continue
-        close = closest(name, [*_HYDRA_FLAGS, *_OWN_FLAGS])
-        bare = name.removeprefix("--")
-        if close is None or value or bare in keys_by_group()[""]:
-            hint = f"write {bare}={value or '…'}"
-        else:
-            hint = did_you_mean(close)
-        raise ConfigError(f"there is no flag `{name}`", hint=hint)
+        if flag.startswith("--"):
+            _refuse_unknown_flag(flag, command)
+        elif flag.startswith("-") and not flag.startswith(_SHORT_FLAGS):
+            raise ConfigError(f"there is no flag `{flag}`", hint=f"evalharness {command} --help")
     return [*words, *flags]
+
+
+def _refuse_unknown_flag(flag: str, command: str) -> None:
+    name, _, value = flag.partition("=")
+    if any(known.startswith(name) for known in HYDRA_FLAGS):
+        return
+    own = {each: command_flags(find_command(each).options) for each in ("run", "plan")}
+    other = next((each for each in own if each != command and name in own[each]), None)
+    close = closest(name, [*HYDRA_FLAGS, *own[command]])
+    bare = name.removeprefix("--")
+    if other is not None:
+        hint = f"it is a flag of evalharness {other}"
+    elif close is None or value or bare in keys_by_group()[""]:
+        hint = f"write {bare}={value or '…'}"
+    else:
+        hint = did_you_mean(close)
+    raise ConfigError(f"there is no flag `{name}`", hint=hint)
 
 
 _KEY_IN_MESSAGE = re.compile(r"`([a-z_]+(?:\.[A-Za-z0-9_]+)*)[`\[.]")
@@ -190,6 +209,27 @@ def _find_line(file: Path, package: str, key: list[str]) -> int | None:
             return None
         line, node = pair[0].start_mark.line + 1, pair[1]
     return line
+
+
+def refuse_separators(choices: Mapping[str, Any]) -> None:
+    """Refuse U+0085, U+2028 and U+2029 in the project's own files among those composed.
+
+    Hydra's YAML reader takes them for line breaks, and would change a text without a word.
+
+    Raises:
+        ConfigError: naming file, line and the escape that YAML has for the character.
+    """
+    for file, _ in _project_files(choices):
+        text = file.read_text("utf-8")
+        separator = SEPARATORS.search(text)
+        if separator is not None:
+            line = text.count("\n", 0, separator.start()) + 1
+            where = f"{_relative_path(file)}:{line}"
+            escape = ESCAPES[separator[0]]
+            raise ConfigError(
+                f"{where}: U+{ord(separator[0]):04X} would be read as a line break",
+                hint=f"put the text into double quotes, with {escape} for the character",
+            )
 
 
 def yaml_error(error: Any) -> ConfigError:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from evalharness.config.models import ProviderConfig
-from evalharness.config.stored_config import StoredConfig
+from evalharness.config.stored_config import StoredConfig, convert_stored
 from evalharness.errors import ConfigError
 from evalharness.http.certificates import SYSTEM_TRUST, TlsSettings
 from evalharness.http.redaction import Secret
@@ -51,10 +51,7 @@ def find_log_sources(configs: Iterable[StoredConfig], used: Sequence[str]) -> li
 
 
 def _provider(stored: dict[str, Any]) -> ProviderConfig:
-    try:
-        return msgspec.convert(stored, ProviderConfig)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"the run's config.yaml cannot be read: {error}") from None
+    return convert_stored(stored, ProviderConfig, "provider")
 
 
 def _log_source(provider: ProviderConfig) -> LogSource:

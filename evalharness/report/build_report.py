@@ -47,7 +47,7 @@ def build_report(run: Run, overrides: ReportOverrides = DEFAULTS) -> Report:
     _build_from_frame(context)
     context.sections.update(_build_sections(_of_stage("light"), context))
     ordered = {s.key: context.sections[s.key] for s in SECTIONS if s.build is not None}
-    return Report(ReportData(ordered), run_data.frame, run)
+    return Report(ReportData(ordered, location=run.location), run_data.frame, run)
 
 
 def build_reports(names: Sequence[str], overrides: ReportOverrides) -> list[Report]:

@@ -61,7 +61,6 @@ def render_report(report: ReportData, engine: Engine | None = None) -> str:
     context = page_context(report)
     contents = part_contents(context)
     drawings = _draw(contents, engine or start_engine())
-    run_name = report[RUN].name
     parts = [
         (
             content.part,
@@ -71,12 +70,14 @@ def render_report(report: ReportData, engine: Engine | None = None) -> str:
                 charts=charts,
                 series=list(context.series.values()),
                 left_out=context.left_out,
-                run_name=run_name,
+                run_argument=report.run_argument,
             ),
         )
         for content, charts in zip(contents, drawings, strict=True)
     ]
-    return render_page("report.html.j2", title=run_name, facts=run_facts(report), parts=parts)
+    return render_page(
+        "report.html.j2", title=report[RUN].name, facts=run_facts(report), parts=parts
+    )
 
 
 def page_context(report: ReportData) -> PageContext:
@@ -140,5 +141,6 @@ def write_prompt_html(
         )
     (prompt,) = describe_prompts(report.run, report.frame, [prompt_id], MAX_PAGE_VARIANTS)
     view = prompt_page_view(prompt, outcomes_by_setting(report.frame, prompt_id))
-    page = render_page("prompt.html.j2", p=view, run_name=report.run.name)
+    argument = report.data.run_argument
+    page = render_page("prompt.html.j2", p=view, run_name=report.run.name, run_argument=argument)
     write_bytes_durably(target, page.encode("utf-8"), mode=mode)

@@ -7,12 +7,14 @@ from typing import Any
 from evalharness.report.section import Section
 from evalharness.report.sections import (
     effects,
+    groups,
     leaders,
     provenance,
     scoring,
 )
 from evalharness.report.sections.attempts.section import ATTEMPTS, ERRORS, TIMELINE
 from evalharness.report.sections.breakdowns.section import BREAKDOWNS
+from evalharness.report.sections.classification.section import CLASSIFICATION
 from evalharness.report.sections.comparisons.section import (
     COMPARISONS,
     HEADLINE_LINES,
@@ -35,12 +37,16 @@ SECTIONS: tuple[Section[Any], ...] = (
     SETTINGS,
     scoring.SCORERS,
     scoring.ANSWERS,
+    CLASSIFICATION,
+    scoring.REASONING,
+    scoring.SCORER_WARNINGS,
     SWEEP,
     BREAKDOWNS,
     DISTRIBUTIONS,
     LOAD,
     PRICES,
     MONEY,
+    groups.GROUPS,
     leaders.LEADERS,
     COMPARISONS,
     NOT_COMPARABLE,

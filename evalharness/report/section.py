@@ -7,6 +7,7 @@ the page, which shows the run's facts and draws a setting alike in every part.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
@@ -28,10 +29,18 @@ class ReportData:
 
     Args:
         sections: the data of each section, by its key.
+        location: what commands take for the run: its name under ``results/``, else its URL or
+            path; None takes the name. It is not in the JSON, which is the same wherever the run is.
     """
 
-    def __init__(self, sections: Mapping[str, Any]) -> None:
+    def __init__(self, sections: Mapping[str, Any], *, location: str | None = None) -> None:
         self._sections = dict(sections)
+        self._location = location
+
+    @property
+    def run_argument(self) -> str:
+        """The run as it is typed after a command, quoted for a shell."""
+        return shlex.quote(self._location or self._sections["run"].name)
 
     def __getitem__(self, section: Section[T]) -> T:
         """The data of a section.
@@ -83,8 +92,8 @@ class PagePart(msgspec.Struct, frozen=True, kw_only=True):
         link: its name among the links at the top.
         heading: of the section; None has none.
         template: Jinja source of its content. It reads ``view``, ``charts`` (each with its
-            drawing, for the macro ``m.figures``), ``series``, ``left_out``, ``run_name`` and the
-            macros ``m``.
+            drawing, for the macro ``m.figures``), ``series``, ``left_out``, ``run_argument`` (the
+            run as commands take it) and the macros ``m``.
         view: what the template shows; None is nothing.
         charts: the plots.
     """

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,19 +40,32 @@ def on_terminal(
         answers: pairs of a text to wait for, and what is typed then.
         columns: width of the terminal.
     """
+    program = [sys.executable, "-m", "evalharness", *arguments]
+    return program_on_terminal(cwd, program, answers=answers, columns=columns)
+
+
+def program_on_terminal(
+    cwd: Path,
+    program: Sequence[str],
+    *,
+    answers: tuple[tuple[str, str], ...] = (),
+    columns: int = 200,
+    environment: Mapping[str, str] | None = None,
+) -> Screen:
+    """Run any program on a terminal; the other arguments are those of :func:`on_terminal`."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     with subprocess.Popen(
-        [sys.executable, "-m", "evalharness", *arguments],
+        program,
         cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        env={**os.environ, "TERM": "xterm"},
+        env={**os.environ, "TERM": "xterm", **(environment or {})},
     ) as process:  # fmt: skip
         os.close(theirs)
         written, waiting = "", list(answers)
         # Linux answers EIO when the last writer has closed a pty.
         with contextlib.suppress(OSError):
             while chunk := _read(ours, process):
-                written += chunk.decode(errors="replace")
+                written += chunk.decode(errors="replace").replace("\a", "")  # it may beep
                 if waiting and waiting[0][0] in written:
                     os.write(ours, waiting.pop(0)[1].encode())
         code = process.wait(60)

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from evalharness.cli import commands, main, parse_command
-from evalharness.cli.commands import COMMANDS, find_command
+from evalharness.cli.command_list import COMMANDS, find_command
+from evalharness.cli.commands import serve
+from evalharness.cli.parser import Example
+from evalharness.emulator import options_from_arguments
 
 # The libraries that only the work of a command needs.
 _HEAVY = """
@@ -105,6 +108,9 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         (["check", "r", "--min-agrement", "0.5"], "did you mean --min-agreement?"),
         (["verify", "a", "b"], "evalharness verify --help"),
         (["show", "r", "p", "--entirely"], "evalharness show --help"),
+        (["export", "r", "--frmat", "csv"], "did you mean --format?"),  # not: --format is missing
+        (["judge", "r", "--yess"], "did you mean --yes?"),
+        (["serve", "local", "--prot", "1"], "did you mean --port?"),
     ],
 )
 def test_an_argument_that_no_command_takes_is_named(
@@ -115,3 +121,58 @@ def test_an_argument_that_no_command_takes_is_named(
     shown = capsys.readouterr().err
     assert f"`evalharness {typed[0]}` takes no `" in shown
     assert told in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["export", "r", "--format", "cvs"], "did you mean csv?"),
+        (["serve", "emulator", "--ledgr=x"], "did you mean --ledger?"),
+        (["serve", "lokal"], "did you mean local?"),
+        (["--verion"], "did you mean --version?"),
+        (["run", "--yse"], "did you mean --yes?"),
+        (["run", "--json"], "it is a flag of evalharness plan"),
+        (["plan", "--retry-errors"], "it is a flag of evalharness run"),
+        (["run", "-x"], "there is no flag `-x`"),
+        (["show"], "the following arguments are required: RUN, PROMPT_ID\n"),
+        (["report", "r", "--json", "--markdown"], "both write to stdout"),
+        (["compare", "r", "--margin", "nan"], "--margin nan: a difference of shares lies between"),
+        (["compare", "r", "--margin", "-1"], "--margin -1: a difference of shares lies between"),
+        (["compare", "r", "--margin", "2"], "--margin 0.02"),
+        (["compare", "r", "--margin", "0"], "--margin 0: a difference of shares lies between"),
+        (["serve", "local", "--port", "65536"], "--port 65536: a port is 0 to 65535"),
+        (["serve", "local", "--parallel", "0"], "--parallel 0: at least 1"),
+        (["run", "--resolve"], "can only be used in conjunction with --cfg"),
+        (["run", "--run", "--multirun"], "Only one of"),
+        (["plan", "--config-name", "nix"], "there is no configuration `nix`"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_flags_that_do_not_exist_or_do_not_fit(
+    typed: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two lines, as for a misspelt key: what is wrong, and what to type."""
+    assert main(typed) == 2
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert len(shown.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "examples"), [("local", serve._LOCAL_EXAMPLES), ("emulator", serve._EMULATOR_EXAMPLES)]
+)
+def test_the_help_of_what_is_served(
+    kind: str, examples: tuple[Example, Example], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Below `serve` are two more helps; their examples can be typed."""
+    with contextlib.suppress(SystemExit):
+        assert main(["serve", kind, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Serves" in shown
+    for example in examples:
+        assert example.command in shown
+        program, *arguments = shlex.split(example.command)
+        _, options = parse_command(arguments)
+        assert (program, options.kind) == ("evalharness", kind)
+        if kind == "emulator":
+            options_from_arguments(options.emulator)  # refuses a value that it does not know

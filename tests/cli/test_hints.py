@@ -10,6 +10,7 @@ import pytest
 
 from evalharness.cli import main
 from evalharness.cli.suggestions import keys_by_group
+from tests.imported_run import write_run
 
 ROOT = Path(__file__).parents[2]
 _KEY = re.compile(
@@ -101,3 +102,26 @@ def test_swept_models_are_enough(
     sweep = ["provider=ollama", "sweep.model=[a,b]", "sweep.reasoning_effort=[low,high]"]
     assert main(["plan", "dataset.path=rows.jsonl", *sweep]) == 0
     assert "model=b, reasoning_effort=high" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        (["judge", "r", "mode=pairwise", "provider=local", "a=1", "b=2"], "text: a=\"'1'\""),
+        (["report", "r", "answer.choice=true"], "→ 'answer={choice: true}'"),
+        (["export", "r", "--format=csv", "answer.choice=true"], "→ 'answer={choice: true}'"),
+        (["report", "--hlep"], "did you mean --help?"),
+    ],
+)
+def test_what_to_type_instead_with_a_run(
+    typed: list[str],
+    hint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The hint can be typed as it stands."""
+    monkeypatch.chdir(tmp_path)
+    write_run([{"prompt_id": "p", "temperature": 0, "text": "A"}])
+    assert main(typed) == 2
+    assert hint in capfd.readouterr().err

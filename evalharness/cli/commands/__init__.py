@@ -1,36 +1,5 @@
 """The commands, one module each: options, handler, help and examples.
 
-A module is light to import; what is heavy is imported inside its functions.
+A module is light to import; what is heavy is imported inside its functions. Their list is in
+:mod:`evalharness.cli.command_list`.
 """
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import Any
-
-from evalharness.cli.parser import Command
-
-#: The commands with their line in --help, in its order. The line is here so that --help imports no
-#: command: the options of all thirteen took 25 of its 120 ms.
-COMMANDS = {
-    "run": "run a sweep, or continue and extend it",
-    "plan": "what a run would send and cost; sends nothing",
-    "judge": "a language model grades a run's outputs, or picks the better",
-    "report": "tables of one or more runs",
-    "compare": "settings against a baseline, paired by prompt",
-    "show": "all outputs of one prompt, side by side",
-    "check": "a gate for CI: exit 1 when something does not hold",
-    "import": "responses from elsewhere become a run",
-    "export": "records as CSV or JSONL",
-    "verify": "check the integrity of a run folder",
-    "reconcile": "the provider's own log (/v2/logs) against what a run recorded",
-    "serve": "an OpenAI-compatible endpoint on loopback",
-    "init": "a starter project: configs and a dataset",
-}
-
-
-def find_command(name: str) -> Command[Any]:
-    """The command called ``name``; nothing of the others is imported."""
-    module = "import_" if name == "import" else name  # a keyword is no name of a module
-    command: Command[Any] = import_module(f"{__name__}.{module}").COMMAND
-    return command

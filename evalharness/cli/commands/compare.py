@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from evalharness.cli.parser import Command, Example, Option, Positional
 from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.process.stdio import data_output
 
 if TYPE_CHECKING:
     from evalharness.analysis.comparison.comparison import Comparison
@@ -53,6 +54,7 @@ def run(options: CompareOptions) -> int:
     from evalharness.store.folder.run import Run
     from evalharness.store.remote.locations import split_runs_and_overrides
 
+    _check_margin(options.margin)
     runs, overrides = split_runs_and_overrides(options.run)
     if not runs:
         raise ConfigError(
@@ -80,13 +82,27 @@ def run(options: CompareOptions) -> int:
     )
     if options.json:
         content: dict[str, object] = {"comparisons": rows, "trends": slopes}
-        sys.stdout.write(as_json_text(content | ({"cost": mark} if mark else {})))
+        data_output().write(as_json_text(content | ({"cost": mark} if mark else {})))
     elif any(row.n for row in rows):
         command = _command_line(options, by)
         print_comparisons(ComparisonView(rows, slopes, command, options.strata, mark))
     else:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
     return EXIT_OK
+
+
+def _check_margin(margin: float | None) -> None:
+    """Refuse a margin that no difference of shares could lie in, or every one.
+
+    Raises:
+        ConfigError: it is not between 0 and 1, both excluded.
+    """
+    if margin is None or 0 < margin < 1:
+        return
+    hint = f"--margin {margin / 100:g}" if 1 < margin < 100 else "--margin 0.02"
+    raise ConfigError(
+        f"--margin {margin:g}: a difference of shares lies between 0 and 1", hint=hint
+    )
 
 
 def _command_line(options: CompareOptions, by: str) -> str:

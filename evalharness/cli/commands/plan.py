@@ -16,6 +16,7 @@ from evalharness.cli.parser import (
     options_from,
 )
 from evalharness.errors import EXIT_BUDGET, EXIT_OK, ConfigError
+from evalharness.process.stdio import data_output
 
 if TYPE_CHECKING:
     from evalharness.cli.compose import CommandResult, ComposedConfig
@@ -50,7 +51,7 @@ def run(options: PlanOptions) -> int:
     """Say what a run would send."""
     from evalharness.cli.hydra_main import hydra_command
 
-    return hydra_command([*options.overrides], _plan(options))
+    return hydra_command([*options.overrides], _plan(options), command="plan")
 
 
 def _plan(options: PlanOptions) -> Callable[[list[ComposedConfig]], CommandResult]:
@@ -64,6 +65,7 @@ def _plan(options: PlanOptions) -> Callable[[list[ComposedConfig]], CommandResul
         pilot = options.pilot
         prepared = prepare([job.config for job in jobs], sends=pilot is not None)
         exit_code, next_arguments = EXIT_OK, [*options.overrides]
+        _say_what_a_run_lacks(prepared)
         if pilot is not None:
             exit_code, next_arguments = _send_pilot(jobs, prepared, pilot, options)
         facts = plan_facts(prepared)
@@ -72,7 +74,7 @@ def _plan(options: PlanOptions) -> Callable[[list[ComposedConfig]], CommandResul
         if options.json:
             from evalharness.report.json import as_json_text
 
-            sys.stdout.write(as_json_text(facts))
+            data_output().write(as_json_text(facts))
         else:
             from evalharness.cli.plan_text import plan_lines
 
@@ -81,6 +83,16 @@ def _plan(options: PlanOptions) -> Callable[[list[ComposedConfig]], CommandResul
         return CommandResult(exit_code)
 
     return execute
+
+
+def _say_what_a_run_lacks(prepared: PreparedRun) -> None:
+    """Say that the engine of the local model is missing, which a plan does not need."""
+    if any(provider.kind == "local" for provider in prepared.providers.values()):
+        from evalharness.providers.local.lifecycle import missing_engine
+
+        missing = missing_engine()
+        if missing is not None:
+            print(f"before it can run: {missing}", file=sys.stderr)
 
 
 def _send_pilot(
@@ -96,7 +108,7 @@ def _send_pilot(
     if prepared.plan.config.load is not None:
         raise ConfigError("--pilot sends no load points", hint="--pilot … load=none")
     overrides = [*options.overrides]
-    stop = run_on_loop(send_pilot(jobs, prepared, size, yes=options.yes))
+    stop = run_on_loop(lambda: send_pilot(jobs, prepared, size, yes=options.yes))
     if stop is None:
         return EXIT_OK, overrides
     if stop.exit_code == EXIT_BUDGET:

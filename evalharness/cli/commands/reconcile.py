@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, NamedTuple
 
 from evalharness.cli.parser import Command, Example, Option, Positional
 from evalharness.errors import EXIT_FAILED, EXIT_OK
+from evalharness.process.stdio import data_output
 
 
 class ReconcileOptions(NamedTuple):
@@ -28,7 +28,7 @@ def run(options: ReconcileOptions) -> int:
 
     facts = reconcile_run(options.run)
     if options.json:
-        sys.stdout.write(as_json_text(facts))
+        data_output().write(as_json_text(facts))
     else:
         for line in reconcile_lines(facts):
             print(line)

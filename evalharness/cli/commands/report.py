@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from evalharness.cli.parser import Command, Example, OpenPage, Option, Positional, Pricing
 from evalharness.errors import EXIT_OK, ConfigError
+from evalharness.process.stdio import data_output
 
 if TYPE_CHECKING:
     from evalharness.report.build_report import Report
@@ -28,6 +29,9 @@ class ReportOptions(NamedTuple):
     open_page: OpenPage = False
     markdown: Annotated[bool, Option("for a pull request or CI summary")] = False
     volume: Annotated[float | None, Option("project the cost to N requests", "N")] = None
+    group_by: Annotated[
+        str | None, Option("scores and costs by a field of the prompts", "FIELD")
+    ] = None
     all: Annotated[bool, Option("also settings no longer in the plan")] = False
     pricing: Pricing = None
 
@@ -39,6 +43,8 @@ def run(options: ReportOptions) -> int:
     from evalharness.store.remote.locations import split_runs_and_overrides
 
     names, overrides = split_runs_and_overrides(options.run)
+    if options.json and options.markdown:
+        raise ConfigError("--json and --markdown both write to stdout", hint="type one of them")
     if options.json_schema:
         return _print_json_schema(options)
     if not names:
@@ -59,7 +65,7 @@ def _print_json_schema(options: ReportOptions) -> int:
             "--json-schema takes no run: it is the same for all",
             hint="evalharness report --json-schema",
         )
-    sys.stdout.write(as_json_text(json_schema()))
+    data_output().write(as_json_text(json_schema()))
     return EXIT_OK
 
 
@@ -77,17 +83,18 @@ def _print_or_write(
         include_inactive=options.all,
         pricing=None if options.pricing is None else Path(options.pricing),
         volume=options.volume,
+        group_by=options.group_by,
     )
     reports = build_reports(names, report_overrides)
     if options.html or options.open_page:
         _write_page(reports[0], options, engine)
     if options.json:
         data: Any = reports[0].data if len(reports) == 1 else [b.data for b in reports]
-        sys.stdout.write(as_json_text(data))
+        data_output().write(as_json_text(data))
     elif options.markdown:
         from evalharness.report.markdown import as_markdown
 
-        sys.stdout.write("\n".join(as_markdown(each.data) for each in reports))
+        data_output().write("\n".join(as_markdown(each.data) for each in reports))
     else:
         from evalharness.report.console_report import print_report
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from evalharness.cli.parser import Command, Example
+from evalharness.cli.parser import Command, Example, Option
 
 if TYPE_CHECKING:
     from evalharness.cli.compose import CommandResult, ComposedConfig
@@ -18,8 +18,8 @@ class RunOptions(NamedTuple):
     """
 
     overrides: Sequence[str] = ()
-    yes: bool = False
-    retry_errors: bool = False
+    yes: Annotated[bool, Option("send without asking, however expensive")] = False
+    retry_errors: Annotated[bool, Option("also send again what ended in an error")] = False
     resume: Sequence[str] = ()
 
 

@@ -23,11 +23,13 @@ def run(options: ShowOptions) -> int:
     """Print a prompt and, setting by setting, its outputs; or write them as a page."""
     from evalharness.cli.output_files import open_in_browser
     from evalharness.cli.prompt_outputs import print_outputs, read_prompt, write_page
+    from evalharness.report.build.open_run import require_plan
     from evalharness.report.build.overrides import parse_overrides
     from evalharness.store.folder.run import Run
 
     report_overrides = parse_overrides(options.overrides)
     run = Run.open(options.run)
+    require_plan(run)
     prompt = read_prompt(run, options.prompt_id)
     if options.html or options.open_page:
         page = write_page(run, options.prompt_id, report_overrides, options.html)

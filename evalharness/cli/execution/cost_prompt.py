@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evalharness.errors import ConfigError
 from evalharness.http.loopback import is_this_machine
 from evalharness.store.folder.run import Run
-from evalharness.store.folder.run_folder import MANIFEST
+from evalharness.store.folder.run_folder import MANIFEST, refuse_lost_manifest
 from evalharness.store.remote.locations import readable_root
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def recorded_trials(prepared: PreparedRun) -> tuple[NDArray[np.bool_], Any]:
-    """Which trials are recorded, and the records (columns that outputs are estimated from)."""
+    """Which trials are recorded, and the records (columns that outputs are estimated from).
+
+    Raises:
+        StorageError: the run has lost its manifest, so that this is not known.
+    """
     from evalharness.columnar.arrow_ops import select_schema
     from evalharness.planning.estimate.output_tokens import COLUMNS
     from evalharness.schema import arrow_schema
@@ -33,6 +37,7 @@ def recorded_trials(prepared: PreparedRun) -> tuple[NDArray[np.bool_], Any]:
     if (root / MANIFEST).exists():
         table = Run.open(root).table("records", columns)
     else:
+        refuse_lost_manifest(root)
         table = empty_table(select_schema(arrow_schema("records"), columns))
     return plan.done_map(table), table
 

@@ -102,11 +102,11 @@ def execute_run(
     if len(keys):  # a first run has no orphans, and need not import what finds them
         _print_orphans(orphaned, len(keys) - len(PlanFilter.of(Run.open(root)).select(keys)))
     if config.load is not None:
-        summary = run_on_loop(_run_benchmark(prepared, store))
+        summary = run_on_loop(lambda: _run_benchmark(prepared, store))
     elif done.all() and not has_open_leases(root):
-        summary = run_on_loop(_finish_without_sending(store, prepared.plan))
+        summary = run_on_loop(lambda: _finish_without_sending(store, prepared.plan))
     else:
-        summary = run_on_loop(_run(prepared, store, done))
+        summary = run_on_loop(lambda: _run(prepared, store, done))
     return _conclude(root, summary, arguments)
 
 

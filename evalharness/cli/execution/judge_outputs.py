@@ -179,7 +179,7 @@ def _run(prepared: PreparedRun, config: JudgeConfig, root: Path) -> RunSummary:
     except BaseException:
         store.close()
         raise
-    return run_on_loop(_send(prepared, store, done))
+    return run_on_loop(lambda: _send(prepared, store, done))
 
 
 async def _send(prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_]) -> RunSummary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from evalharness.planning.build import build_plan
 from evalharness.planning.plan import Plan
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
-from evalharness.scoring import parse_answer_spec, parse_scoring
+from evalharness.scoring import Scorer, parse_answer_spec, parse_scoring
 
 if TYPE_CHECKING:
     from evalharness.pricing import Price, PriceBook
@@ -60,9 +61,10 @@ def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
         check_provider(provider, sends=sends)
     check_execution(config, providers)
     identities = {name: provider_identity(p) for name, p in providers.items()}
-    parse_scoring(config.scoring)
+    scorers = parse_scoring(config.scoring)
     parse_answer_spec(config.answer)
     plan = build_plan(configs, identities, root=Path.cwd())
+    _warn_of_scorers(scorers, plan)
     refuse_secrets_in_prompts(plan.prompts, plan.settings)
     aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
     rules: dict[str, UsageRule] = {
@@ -70,6 +72,14 @@ def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
     }
     book = PriceBook.read(overrides=config.pricing, aliases=aliases, usage_rules=rules)
     return PreparedRun(plan, providers, book)
+
+
+def _warn_of_scorers(scorers: Sequence[Scorer], plan: Plan) -> None:
+    """Say which scorers have arguments that are likely a mistake, before anything is paid for."""
+    warnings = {s.label: warning for s in scorers if (warning := s.warning()) is not None}
+    if warnings and any(prompt.target is not None for prompt in plan.prompts):
+        for label, warning in warnings.items():
+            print(f"warning: scorer {label}: {warning}", file=sys.stderr)
 
 
 def _providers_of(config: RunConfig) -> list[ProviderConfig]:
@@ -104,13 +114,14 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
         raise ConfigError(
             "execution.engine=ray, and Ray is not installed", hint="pip install 'evalharness[ray]'"
         )
-    if config.load is not None:
+    if config.load is not None and execution.journal_dir is not None:
         raise ConfigError(
-            "a load is measured from one process, whose lateness is known",
-            hint="execution=local, or load=none",
+            "a benchmark keeps its journals in the run folder: the trials of a share are not known "
+            "before they are sent",
+            hint="execution.journal_dir=null",
         )
     maximum = config.limits.concurrency
-    if execution.workers > maximum:
+    if config.load is None and execution.workers > maximum:
         raise ConfigError(
             f"execution.workers={execution.workers}, and limits.concurrency={maximum} requests at "
             "once are not enough for one each",
@@ -125,11 +136,12 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
         )
     if execution.address is None:
         return
-    if execution.address.startswith("ray://"):
+    if execution.address.startswith("ray://") and importlib.util.find_spec("grpc") is None:
         raise ConfigError(
-            f"execution.address={execution.address}: Ray Client runs on a machine outside the "
-            "cluster, which shares no run folder with it",
-            hint="run the command on a machine of the cluster, with execution.address=auto",
+            f"execution.address={execution.address}: Ray Client needs grpcio, which is not "
+            "installed",
+            hint="pip install 'ray[client]', here and on the cluster, or run the command on a "
+            "machine of the cluster, with execution.address=auto",
         )
     for provider in providers.values():
         if provider.kind != "remote":

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import structs
 
 from evalharness.cli.execution.connections import open_budget, open_endpoints
-from evalharness.cli.execution.signals import stop_on_signals
+from evalharness.cli.execution.run_distributed import run_load_on_ray
+from evalharness.cli.execution.signals import Stoppable, stop_on_signals
 from evalharness.config.models import LimitsConfig, LoadConfig
 from evalharness.errors import StorageError
 from evalharness.planning.load_points import (
@@ -19,12 +19,10 @@ from evalharness.planning.load_points import (
     expected_requests,
     group_by_load_point,
     load_from_identity,
-    measured_requests,
-    replay_times,
 )
-from evalharness.records import Setting, Trial
+from evalharness.records import Setting
 from evalharness.runner import RunSummary, StopReason
-from evalharness.runner.benchmark import LoadPointPlan, LoadRunner
+from evalharness.runner.benchmark import LoadPointTask, LoadRunner
 from evalharness.runner.context import RunContext
 from evalharness.runner.progress import Progress, progress_for_terminal
 from evalharness.store.folder.load_points_file import (
@@ -52,24 +50,43 @@ async def run_benchmark(prepared: PreparedRun, store: RunStore) -> RunSummary:
     progress = progress_for_terminal()
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)
-        limits = _limits(prepared)
+        on_ray = prepared.plan.config.execution.engine == "ray"
+        opened = run_load_on_ray if on_ray else _in_this_process
+        async with opened(prepared, store, progress, _limits(prepared)) as runner:
+            benchmark = _Benchmark(prepared, store, runner, progress)
+            with stop_on_signals(runner, progress):
+                await benchmark.run()
+        return benchmark.summary
+
+
+class PointRunner(Stoppable, Protocol):
+    """Measures load points, in this process or in others."""
+
+    summary: RunSummary
+
+    async def measure_point(self, point: LoadPointTask, measurement: Measurement) -> None:
+        """Measure one; see :meth:`~evalharness.runner.benchmark.LoadRunner.measure`."""
+        ...
+
+
+@asynccontextmanager
+async def _in_this_process(
+    prepared: PreparedRun, store: RunStore, progress: Progress, limits: LimitsConfig
+) -> AsyncGenerator[PointRunner]:
+    async with AsyncExitStack() as stack:
         endpoints = await open_endpoints(prepared, stack, progress, exact_limits=limits)
         budget = open_budget(prepared, store)
         store.start(
             in_flight=limits.concurrency, answer_bytes=expected_answer_bytes(prepared.plan.settings)
         )
-        runner = LoadRunner(RunContext(prepared.plan, store, endpoints, budget, progress))
-        benchmark = _Benchmark(prepared, store, runner, progress)
-        with stop_on_signals(runner, progress):
-            await benchmark.run()
-        return benchmark.summary
+        yield LoadRunner(RunContext(prepared.plan, store, endpoints, budget, progress))
 
 
 class _Benchmark:
     """The load points of a run: those measured already, and those still to measure."""
 
     def __init__(
-        self, prepared: PreparedRun, store: RunStore, runner: LoadRunner, progress: Progress
+        self, prepared: PreparedRun, store: RunStore, runner: PointRunner, progress: Progress
     ) -> None:
         self._plan = prepared.plan
         assert prepared.plan.config.load is not None
@@ -134,10 +151,10 @@ class _Benchmark:
         self._measurements.append(measurement)
         write_measurements(self._root, self._measurements)
         load = load_from_identity(shape, self._load)
-        point = self._point_plan(settings, load)
+        point = LoadPointTask(load, settings, self._next_repeat(settings))
         before = self.summary.recorded
         try:
-            await self._runner.measure(point, measurement)
+            await self._runner.measure_point(point, measurement)
             await self._store.journal.flush()
         except StorageError as error:
             self._runner.stop(StopReason.from_error(error))
@@ -166,20 +183,6 @@ class _Benchmark:
         self.summary.planned += (
             done if measurement.is_finished else done + (self._expected_requests(settings) or 1)
         )
-
-    def _point_plan(self, settings: Sequence[Setting], load: LoadConfig) -> LoadPointPlan:
-        plan = self._plan
-        first = self._next_repeat(settings)
-        if load.arrival == "replay":
-            trace = replay_times(plan.prompts, load.column or "")
-            trials: Iterator[Trial] = plan.dataset_trials(settings[0], first)
-            return LoadPointPlan(load, trials, load.requests or len(trace), trace)
-        trials = itertools.chain.from_iterable(
-            plan.round_trials(settings, repeat) for repeat in itertools.count(first)
-        )
-        cells = len(plan.prompts) * len(settings)
-        maximum = measured_requests(load, cells=cells, repeats=plan.config.repeats)
-        return LoadPointPlan(load, trials, maximum)
 
     def _next_repeat(self, settings: Sequence[Setting]) -> int:
         """The first repeat that no attempt of these settings has used."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first waits for requests in flight, the second stops at once."""
+"""The first signal waits for requests in flight, the second stops at once (see ``interrupts``)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from evalharness.errors import EXIT_INTERRUPTED
+from evalharness.process.interrupts import interruptible
 from evalharness.runner import StopReason
 from evalharness.runner.progress import Progress
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stoppable(Protocol):
@@ -29,15 +28,19 @@ class Stoppable(Protocol):
 
 @contextmanager
 def stop_on_signals(runner: Stoppable, progress: Progress) -> Generator[None]:
-    """Inside, signals stop the runner instead of the process."""
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
-    received = 0
+    """Inside, signals stop the runner instead of the process.
 
-    def handle(number: signal.Signals) -> None:
-        nonlocal received
-        received += 1
-        if received == 1:
+    Raises:
+        asyncio.CancelledError: a signal came before, and nothing is to be sent; or it came as the
+            runner had ended, too late to stop it.
+    """
+    loop = asyncio.get_running_loop()
+    received = handled = 0
+
+    def stop(number: signal.Signals) -> None:
+        nonlocal handled
+        handled += 1
+        if handled == 1:
             progress.print_line(
                 f"{number.name}: finishing what is in flight; once more stops at once"
             )
@@ -45,13 +48,21 @@ def stop_on_signals(runner: Stoppable, progress: Progress) -> Generator[None]:
         else:
             runner.abandon()
 
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, handle, number)
-    try:
+    def stop_soon(number: signal.Signals) -> None:
+        # It comes in the middle of whatever runs: it is acted on between two turns of the loop.
+        nonlocal received
+        received += 1
+        loop.call_soon_threadsafe(stop, number)
+
+    with (
+        interruptible() as interrupts,
+        interrupts.replace_other_handlers(),
+        interrupts.pass_to(stop_soon),
+    ):
+        # Closing endpoints and writing the report can be interrupted like the time before.
+        if interrupts.pending:
+            raise asyncio.CancelledError
         yield
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-            # The loop leaves the system's default handlers. Closing endpoints and writing the
-            # report can be interrupted like the time before.
-            signal.signal(number, before[number])
+    if received > handled:
+        interrupts.pending = True
+        raise asyncio.CancelledError

@@ -31,11 +31,13 @@ class RequestText(msgspec.Struct, frozen=True):
 
 
 class _Body(msgspec.Struct):
+    # Not `Raw | None`, of which msgspec takes null alone.
     messages: msgspec.Raw = msgspec.Raw(b"[]")
-    tools: msgspec.Raw | None = None
-    response_format: msgspec.Raw | None = None
+    tools: msgspec.Raw = msgspec.Raw()
+    response_format: msgspec.Raw = msgspec.Raw()
 
 
+_ABSENT = (msgspec.Raw(), msgspec.Raw(b"null"))
 _body = msgspec.json.Decoder(_Body)
 
 
@@ -48,7 +50,7 @@ def read_request_text(body: bytes) -> RequestText:
     parts = _body.decode(body)
     messages: list[Any] = msgspec.json.decode(parts.messages)
     text = "".join(_texts(messages))
-    rest = [bytes(part) for part in (parts.tools, parts.response_format) if part is not None]
+    rest = [bytes(part) for part in (parts.tools, parts.response_format) if part not in _ABSENT]
     chars = len(text) + sum(len(part.decode()) for part in rest)
     guess = _guess(text) + sum(len(part) for part in rest) / _ASCII
     return RequestText(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from evalharness.analysis.data.frame import COLUMNS, LAZY_COLUMNS, RunFrame
@@ -13,6 +14,7 @@ from evalharness.pricing.cost_columns import CostColumns, cost_columns
 from evalharness.process.fork import can_fork
 from evalharness.process.tuning import release_free_memory
 from evalharness.report.build import errors
+from evalharness.report.build.field_groups import field_values
 from evalharness.report.build.load_points import LoadSection, load_section
 from evalharness.report.build.read_records import RecordReader
 from evalharness.report.build.scoring import (
@@ -22,6 +24,7 @@ from evalharness.report.build.scoring import (
     read_price_book,
     scoring_counts,
 )
+from evalharness.scoring.label_classes import RunLabels
 from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import CONFIG
@@ -52,6 +55,7 @@ class RunData(NamedTuple):
         scoring: how many records were scored.
         book, costs: the prices, and what the records cost by them.
         frame: the records encoded.
+        labels: the classes that targets name; None where they are no labels.
     """
 
     run: Run
@@ -65,6 +69,7 @@ class RunData(NamedTuple):
     book: PriceBook
     costs: CostColumns
     frame: RunFrame
+    labels: RunLabels | None = None
 
 
 class RunSource(NamedTuple):
@@ -74,6 +79,7 @@ class RunSource(NamedTuple):
         run, overrides: as given.
         settings, prompts, plan_filter, load, book: see :class:`RunData`.
         use_forks: whether there are so many records that forks of this process share the work.
+        group_values: of the field that the report is grouped by, by prompt; None without one.
     """
 
     run: Run
@@ -84,23 +90,29 @@ class RunSource(NamedTuple):
     load: LoadSection
     book: PriceBook
     use_forks: bool
+    group_values: dict[str, list[str | None]] | None
 
 
 def open_source(run: Run, overrides: ReportOverrides = DEFAULTS) -> RunSource:
     """Read a run's plan, load points and configuration, and the current prices.
 
     Raises:
-        ConfigError: its configuration or a price table cannot be read.
+        ConfigError: its configuration or a price table cannot be read, its prompts are lost, or no
+            prompt has the field that the report is grouped by.
     """
     settings, prompts = run.table("settings"), run.table("prompts")
     config = next(run.configs())
     load, book = load_section(run, settings, config.load), read_price_book(overrides, config)
+    if run.manifest.recorded and not len(prompts):
+        raise _not_listed_error(run, run.manifest.recorded)
     plan_filter = None
     if not overrides.include_inactive:
         plan_filter = PlanFilter(settings, prompts, run.manifest)
         settings, prompts = plan_filter.settings, plan_filter.prompts
     use_forks = run.manifest.recorded >= FORK_FROM_RECORDS and can_fork()
-    return RunSource(run, overrides, settings, prompts, plan_filter, load, book, use_forks)
+    group_by = overrides.group_by
+    groups = None if group_by is None else field_values(prompts, group_by, config.columns())
+    return RunSource(run, overrides, settings, prompts, plan_filter, load, book, use_forks, groups)
 
 
 def open_run(run: Run, overrides: ReportOverrides = DEFAULTS) -> RunData:
@@ -144,7 +156,7 @@ def read_source(source: RunSource) -> RunData:
     release_free_memory()
     return RunData(
         run, settings, prompts, records, source.plan_filter, reader.outside, load,
-        scoring_counts(scores), source.book, costs, frame,
+        scoring_counts(scores), source.book, costs, frame, scores.labels,
     )  # fmt: skip
 
 
@@ -162,16 +174,44 @@ def _require_records(run: Run, records: RecordStore, load: LoadSection, outside:
             hint="the same evalharness run measures what is left",
         )
     if outside:
-        raise ConfigError(
-            f"run `{run.name}` has {outside:,} records, and none is of the settings and prompts "
-            "that its folder lists",
-            hint=f"evalharness verify {run.root} says what is damaged; report --all shows the rest",
-        )
+        raise _not_listed_error(run, outside)
+    configured = (run.root / CONFIG).exists()
     raise ConfigError(
         f"run `{run.name}` holds no records yet",
-        hint="the command that made it, once more, sends what it asks for "
-        f"(its configuration: {run.root / CONFIG})",
+        hint="the command that made it, once more, sends what it asks for"
+        + (f" (its configuration: {run.root / CONFIG})" if configured else ""),
     )
+
+
+def require_plan(run: Run) -> None:
+    """Refuse a run whose records cannot be shown: its tables of prompts or settings are lost.
+
+    Raises:
+        ConfigError: there are records, and no prompt or no setting is listed.
+    """
+    recorded = run.manifest.recorded
+    if recorded and not (len(run.table("settings")) and len(run.table("prompts"))):
+        raise _not_listed_error(run, recorded)
+
+
+def _not_listed_error(run: Run, records: int) -> ConfigError:
+    return ConfigError(
+        f"run `{run.name}` has {records:,} records, and none is of the settings and prompts that "
+        "its folder lists",
+        hint=_way_back(run),
+    )
+
+
+def _way_back(run: Run) -> str:
+    lost = [f"{t}.parquet" for t in ("prompts", "settings") if not len(run.table(t))]
+    if lost and run.manifest.status == "imported":
+        return f"rm -r {shlex.quote(str(run.root))}, and the same evalharness import makes it again"
+    if lost:
+        return (
+            f"the same evalharness run, once more, writes {' and '.join(lost)} again; what is "
+            "recorded is not sent again"
+        )
+    return f"evalharness report {shlex.quote(run.location)} --all shows them"
 
 
 def _record_columns() -> list[str]:

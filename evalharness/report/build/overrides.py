@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evalharness.config.package_data import package_data_dir
 from evalharness.config.strict_yaml import parse_yaml
 from evalharness.errors import ConfigError
 from evalharness.report.build.scoring import ReportOverrides
 from evalharness.scoring.base import is_list
+from evalharness.scoring.config_parsing import expand_entries
 
 MAX_VOLUME = 1e12  # requests
 
@@ -21,6 +22,7 @@ def parse_overrides(
     include_inactive: bool = False,
     pricing: Path | None = None,
     volume: float | None = None,
+    group_by: str | None = None,
 ) -> ReportOverrides:
     """Read ``scoring=NAME``, ``scoring=[NAME, {name: …}]``, ``answer=…``, ``pricing.prices=[…]``.
 
@@ -48,7 +50,8 @@ def parse_overrides(
         else:
             raise ConfigError(
                 f"there is no `{key}=…` here",
-                hint="scoring=…, answer=… and pricing.prices=[…] can be replaced",
+                hint=_as_one_argument(key, value)
+                or "scoring=…, answer=… and pricing.prices=[…] can be replaced",
             )
     return ReportOverrides(
         include_inactive=include_inactive,
@@ -57,7 +60,19 @@ def parse_overrides(
         prices=prices,
         pricing=pricing,
         volume=volume,
+        group_by=group_by,
     )
+
+
+def _as_one_argument(key: str, value: str) -> str | None:
+    """How a dotted key of ``answer`` or ``scoring`` is typed here; None for any other key."""
+    name, *path = key.split(".")
+    if name not in ("answer", "scoring") or not path or not value:
+        return None
+    inner = value
+    for part in reversed(path):
+        inner = f"{{{part}: {inner}}}"
+    return shlex.quote(f"{name}={inner}")
 
 
 def _prices(argument: str, value: str) -> list[Any]:
@@ -73,20 +88,7 @@ def _prices(argument: str, value: str) -> list[Any]:
 
 def _scoring(value: str) -> list[dict[str, Any]]:
     parsed = _yaml(f"scoring={value}", value)
-    entries: list[Any] = parsed if is_list(parsed) else [parsed]
-    return [scorer for entry in entries for scorer in _entry(entry)]
-
-
-def _entry(entry: Any) -> list[dict[str, Any]]:
-    """One scorer, or those of a preset. Anything else is refused where scorers are parsed."""
-    if not isinstance(entry, str):
-        return [entry]
-    for folder in (Path.cwd() / "configs", package_data_dir("configs")):
-        preset = folder / "scoring" / f"{entry}.yaml"
-        if entry.isidentifier() and preset.is_file():
-            preset_config: Any = parse_yaml(preset.read_text("utf-8"))
-            return preset_config["scoring"]
-    return [{"name": entry}]
+    return expand_entries(parsed if is_list(parsed) else [parsed])
 
 
 def _yaml(argument: str, value: str) -> Any:

@@ -14,7 +14,14 @@ import numpy as np
 from evalharness.config.stored_config import StoredConfig
 from evalharness.judging import attach_grades
 from evalharness.pricing import PriceBook
-from evalharness.scoring import Extractor, Scorer, parse_answer_spec, parse_scoring
+from evalharness.scoring import (
+    Extractor,
+    Scorer,
+    parse_answer_spec,
+    parse_reasoning,
+    parse_scoring,
+)
+from evalharness.scoring.reasoning import ReasoningMode
 from evalharness.scoring.run_scores import RunScorer, RunScores, score_records
 from evalharness.store.folder.run import Run
 
@@ -36,6 +43,7 @@ class ReportOverrides(NamedTuple):
         prices, pricing: entries of a price table, and a price file; they take precedence over the
             run's own prices and the shipped ones.
         volume: a number of requests to project the cost to.
+        group_by: a field of the prompts that scores and costs are split by.
     """
 
     include_inactive: bool = False
@@ -44,6 +52,7 @@ class ReportOverrides(NamedTuple):
     prices: list[Any] | None = None
     pricing: Path | None = None
     volume: float | None = None
+    group_by: str | None = None
 
 
 def read_price_book(overrides: ReportOverrides, config: StoredConfig) -> PriceBook:
@@ -71,9 +80,11 @@ def score_run(
     Raises:
         ConfigError: the scoring cannot be read.
     """
-    scorers, extractor = _configured_scorers(run, overrides)
+    scorers, extractor, reasoning = _configured_scorers(run, overrides)
     supplied = run.manifest.answers_supplied
-    return score_records(records, prompts, scorers, extractor, answers_supplied=supplied)
+    return score_records(
+        records, prompts, scorers, extractor, answers_supplied=supplied, reasoning=reasoning
+    )
 
 
 def open_scorer(
@@ -98,7 +109,7 @@ def open_scorer(
     Raises:
         ConfigError: the scoring cannot be read.
     """
-    scorers, extractor = _configured_scorers(run, overrides)
+    scorers, extractor, reasoning = _configured_scorers(run, overrides)
     supplied = run.manifest.answers_supplied
     if supplied is None:
         supplied = extractor is None and bool(stored.columns_with_values(["answer"]))
@@ -109,16 +120,17 @@ def open_scorer(
         extractor,
         supplied=extractor is None and supplied,
         use_fork=use_fork,
+        reasoning=reasoning,
     )
 
 
 def _configured_scorers(
     run: Run, overrides: ReportOverrides
-) -> tuple[list[Scorer], Extractor | None]:
+) -> tuple[list[Scorer], Extractor | None, ReasoningMode]:
     config = next(run.configs())
     scorers = parse_scoring(overrides.scoring if overrides.scoring is not None else config.scoring)
     answer = config.answer if overrides.answer is None else overrides.answer or None
-    return attach_grades(scorers, run), parse_answer_spec(answer)
+    return attach_grades(scorers, run), parse_answer_spec(answer), parse_reasoning(answer)
 
 
 class UnscoredReason(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +162,34 @@ class ScorerCounts(msgspec.Struct, frozen=True, kw_only=True):
     unscored: list[UnscoredReason]
 
 
+class ScorerWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """What in the arguments of a scorer is likely a mistake.
+
+    Attributes:
+        name: of the scorer.
+        warning: in words.
+    """
+
+    name: str
+    warning: str
+
+
+class ReasoningCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Reasoning that models wrote into their texts (``<think>…</think>`` and the like).
+
+    Attributes:
+        mode: ``strip``: scores and answers are of the texts without it; ``keep``: with it.
+        texts: records that have a text.
+        with_reasoning: those whose text begins with reasoning, an empty block included.
+        unclosed: those that end within it, and so say nothing.
+    """
+
+    mode: ReasoningMode
+    texts: int
+    with_reasoning: int
+    unclosed: int
+
+
 class ScoringCounts(NamedTuple):
     """What scorers and the extraction of answers made of the records.
 
@@ -157,16 +197,26 @@ class ScoringCounts(NamedTuple):
         scorers: the first is the score of the tables.
         answers: records by result of the extraction (``parsed``, ``unparsed``, ``failed``: it could
             not be tried, ``none``: an error); None where no answers are defined.
+        reasoning: texts with reasoning in them.
+        warnings: on arguments of scorers.
     """
 
     scorers: list[ScorerCounts]
     answers: dict[str, int] | None
+    reasoning: ReasoningCounts
+    warnings: list[ScorerWarning]
 
 
 def scoring_counts(run_scores: RunScores) -> ScoringCounts:
     """Count scored and unscored records."""
     scorers = [_scorer_counts(run_scores, name) for name in run_scores.scores]
-    return ScoringCounts(scorers, _answer_counts(run_scores))
+    reasoning = ReasoningCounts(**run_scores.reasoning._asdict())
+    warnings = [
+        ScorerWarning(name=name, warning=warning)
+        for name in run_scores.scores
+        if (warning := run_scores.warning(name)) is not None
+    ]
+    return ScoringCounts(scorers, _answer_counts(run_scores), reasoning, warnings)
 
 
 def _scorer_counts(run_scores: RunScores, name: str) -> ScorerCounts:

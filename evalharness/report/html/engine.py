@@ -49,8 +49,8 @@ class Engine:
         if status < 0:
             raise ProcessLostError(
                 f"the process that draws plots was lost ({signal.Signals(-status).name})",
-                hint="nothing of the run is; with memory to spare `evalharness report RUN --html` "
-                "makes the page",
+                hint="nothing of the run is; with memory to spare evalharness report, with its "
+                "name and --html, makes the page",
             )
         if status:
             reason = stderr.decode(errors="replace").strip()

@@ -148,7 +148,7 @@ def _files(parts: Sequence[StoredPart]) -> str:
 _TEMPLATE = """\
 <dl class="list">{% for name, value in view.facts %}<dt>{{ name }}</dt><dd><bdi>{{ value }}</bdi></dd>{% endfor %}
 {% for p in view.prices %}<dt>Price</dt><dd><bdi>{{ p.model }}</bdi> ({{ p.provider }}): {% if p.free %}free, {% endif %}<bdi>{{ p.origin }}</bdi></dd>{% endfor %}
-<dt>The same as data</dt><dd><code>evalharness report {{ run_name }} --json</code></dd></dl>
+<dt>The same as data</dt><dd><code>evalharness report {{ run_argument }} --json</code></dd></dl>
 {% if view.config %}<details><summary>Resolved configuration</summary><pre class="config">{{ view.config }}</pre></details>{% endif %}
 """  # noqa: E501 — an entry is one line of the page
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from evalharness.report.build.scoring import ScorerCounts, UnscoredReason
+from evalharness.report.build.scoring import (
+    ReasoningCounts,
+    ScorerCounts,
+    ScorerWarning,
+    UnscoredReason,
+)
 from evalharness.report.section import ConsolePart, ReportData, Section
 from evalharness.report.sections.settings.number_format import share_with_interval
 from evalharness.report.sections.settings.section import SETTINGS
@@ -76,4 +81,16 @@ ANSWERS: Section[dict[str, int] | None] = Section(
     lambda context: context.run_data.scoring.answers,
     title="records by result of the extraction of answers: `parsed`, `unparsed`, `failed` (it "
     "could not be tried), `none` (an error); null where no answers are defined",
+)
+REASONING: Section[ReasoningCounts] = Section(
+    "reasoning",
+    ReasoningCounts,
+    lambda context: context.run_data.scoring.reasoning,
+    title="reasoning in the texts, and whether it was scored",
+)
+SCORER_WARNINGS: Section[list[ScorerWarning]] = Section(
+    "scorer_warnings",
+    list[ScorerWarning],
+    lambda context: context.run_data.scoring.warnings,
+    title="arguments of scorers that are likely a mistake; empty where none are",
 )

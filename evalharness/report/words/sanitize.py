@@ -11,7 +11,11 @@ _KEEP = {"\n", "\t"}
 
 
 def printable(text: str) -> str:
-    """Remove ANSI sequences, and show control and direction-changing characters as escapes."""
+    """Remove ANSI sequences, and show as escapes what is no text.
+
+    That is control and direction-changing characters, and Unicode's noncharacters (U+FFFF), which
+    no XML may hold and on which plots fail.
+    """
     if text.isprintable():  # most texts need no change
         return text
     return "".join(_visible(char) for char in _ANSI.sub("", text))
@@ -21,9 +25,14 @@ def _visible(char: str) -> str:
     if char in _KEEP:
         return char
     category = unicodedata.category(char)
-    if category in ("Cc", "Cs") or (category == "Cf" and char != "\u200d"):
+    is_format = category == "Cf" and char != "\u200d"
+    if category in ("Cc", "Cs") or is_format or _is_noncharacter(ord(char)):
         return f"\\u{ord(char):04x}" if ord(char) > 0xFF else f"\\x{ord(char):02x}"
     return char
+
+
+def _is_noncharacter(code: int) -> bool:
+    return code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
 
 
 def one_line(text: str, width: int) -> str:

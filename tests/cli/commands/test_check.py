@@ -128,6 +128,14 @@ def test_a_cost_known_in_part_is_unknown(capsys: Said) -> None:
     assert (code, "not every record has a known cost" in lines[0]) == (1, True)
 
 
+def test_the_cost_of_a_run_that_failed_as_a_whole_is_unknown(capsys: Said) -> None:
+    """An error may have been billed; that nothing is known is not that it cost nothing."""
+    write_run([{"prompt_id": f"p{p}", "status": "error"} for p in range(3)])
+    code, lines = _check(capsys, "--max-cost-usd", "1")
+    assert code == 1
+    assert lines[0].startswith("FAIL the run: cost in US dollars unknown, needed ≤ 1: cost unknown")
+
+
 def test_the_larger_of_computed_and_billed_counts(capsys: Said) -> None:
     """A provider that bills more than the price table says is heard."""
     write_run([{"prompt_id": "p", "text": "a", "cost_usd": 0.1, "billed_usd": 0.3}])

@@ -49,6 +49,9 @@ def test_an_export_imported_again_reports_the_same(work: Path, form: str, capsys
     assert "unparsed" not in capsys.readouterr().err
     before, after = _settings("r", *JUDGED), _settings("again")
     assert len(before) == 4
+    for rows in (before, after):  # by its name, which an imported score has not
+        for row in rows:
+            assert list(row.pop("scores").values()) == [row["score"]]
     assert after == before
     assert before[0]["score"]["mean"] == 1.0
     prompts = [Run.open(name).table("prompts").to_pylist() for name in ("r", "again")]

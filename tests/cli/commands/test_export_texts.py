@@ -15,9 +15,12 @@ from tests.cli.typed_command import run
 from tests.store.sample_run import intent, open_store, result
 
 #: What a spreadsheet would run, and what it would not.
-FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1")
+FORMULAS = (
+    "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "  =1", "\xa0-1", "\u200b@a",
+    "\ufeff \u2060+1", "\u3164=1", "\u202f\uff20a", "\u2028=1",
+)  # fmt: skip
 ESCAPES = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202egnp.exe \x08"
-PLAIN = ("1=1", "a-b", "'quoted'", "")
+PLAIN = ("1=1", "a-b", "'quoted'", "", " a=1", "\u200b", "\xa0", "x\x85y\u2028z\u2029")
 
 
 @pytest.fixture
@@ -53,6 +56,13 @@ def test_jsonl_is_exact(texts: list[str]) -> None:
     """One record a line, every text as it was said."""
     out = run("export", "texts", "--format", "jsonl").stdout
     assert [json.loads(line)["text"] for line in out.splitlines()] == texts
+
+
+def test_a_record_is_one_line_to_every_program(texts: list[str]) -> None:
+    """No bare U+0085, U+2028 or U+2029, which many programs end a line at; the text is the same."""
+    run("export", "texts", "--format", "jsonl", "--out", "out.jsonl")
+    lines = Path("out.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["text"] for line in lines] == texts
 
 
 TEXTS = ['=HYPERLINK("x")', "+1", "-1+1", "@SUM(1)", "\tx", "\rx", "plain", 'a,"b"\n=c', "'=q"]

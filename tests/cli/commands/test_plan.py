@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,15 @@ def test_a_plan_needs_no_key_and_ends_with_the_command(in_process: Any, prompts:
         refused = in_process(*sending, *arguments)
         assert refused.returncode == 2
         assert "NO_SUCH_KEY holds no key" in refused.stderr
+
+
+def test_a_plan_needs_no_engine(in_process: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local model's llama.cpp is not installed: the plan is made, and says what is missing."""
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    done = in_process("plan", "dataset.limit=2")
+    assert done.returncode == 0
+    assert "to send: 36" in done.stdout
+    assert "before it can run: the local model needs llama.cpp" in done.stderr
+    assert "-m pip install xllamacpp" in done.stderr
+    refused = in_process("plan", "dataset.limit=2", "--pilot", "1")
+    assert (refused.returncode, refused.stdout) == (2, "")

@@ -403,3 +403,14 @@ def test_a_pilot_takes_different_prompts_of_every_setting(prompts: Path, repeats
     # More than there are prompts: repeats follow; more than there are trials: all of them.
     assert (~choose_pilot(plan, nothing_done(plan), 30)).sum() == 60
     assert not choose_pilot(plan, nothing_done(plan), 1000).any()
+
+
+@pytest.mark.parametrize("key", ["tools", "response_format"])
+def test_tools_and_a_response_format_are_text_of_the_request(key: str) -> None:
+    """What a request offers beside its messages counts, and null is nothing."""
+    body = json.loads(_body("hello"))
+    plain = read_request_text(_body("hello"))
+    assert read_request_text(json.dumps(body | {key: None}).encode()) == plain
+    with_key = read_request_text(json.dumps(body | {key: {"type": "json_object"}}).encode())
+    assert with_key.chars > plain.chars
+    assert with_key.key != plain.key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +98,10 @@ def test_an_engine_gets_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "canary-aBcDeF012345")
     with closing(start_engine()) as engine:
         environment = b""
-        # It is empty between the start of the new program and the kernel's note of it.
+        # Between the start of the new program and the kernel's note of it, it is empty or closed.
         while not environment and engine._process.poll() is None:
-            environment = Path(f"/proc/{engine._process.pid}/environ").read_bytes()
+            with suppress(PermissionError):
+                environment = Path(f"/proc/{engine._process.pid}/environ").read_bytes()
     assert b"FONTCONFIG_FILE" in environment
     assert b"canary" not in environment
 

@@ -31,7 +31,7 @@ _TEMPLATE = """\
 {% if series | length > 1 %}{{ m.legend(series) }}{% endif %}{{ m.figures(charts) }}
 {% if view %}<h3>What went with it</h3>
 <p class="note">Pairs of repeats of a prompt, by what they had in common: the mean over prompts of the share that is the same text. Observed, not tried: groups may hold different prompts.</p>
-{{ m.plain(view, run_name) }}{% endif %}"""  # noqa: E501 — a paragraph is one line of the page
+{{ m.plain(view, run_argument) }}{% endif %}"""  # noqa: E501 — a paragraph is one line of the page
 
 BREAKDOWNS: Section[list[Breakdown]] = Section(
     "breakdowns",

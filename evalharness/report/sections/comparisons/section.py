@@ -75,7 +75,7 @@ _COMPARISONS_TEMPLATE = """\
 <div class="scroll sideways"><table class="sortable"><thead><tr><th><button type="button">comparison</button></th><th><button type="button">metric</button></th><th><button type="button">difference</button></th><th>95 % interval</th><th><button type="button">adjusted p</button></th><th><button type="button">n</button></th><th title="prompts where the first is higher, lower, equal">up / down / tied</th><th title="the smallest difference that 80 % of such runs would find">detectable</th></tr></thead><tbody>
 {% for c in view.rows %}<tr><td data-s="{{ c.what }}"><bdi>{{ c.what }}</bdi><small><bdi>{{ c.where }}</bdi></small></td><td data-s="{{ c.metric }}">{{ c.metric }}</td><td data-s="{{ '' if c.sort is none else c.sort }}"{% if c.detected %} class="leading"{% endif %}>{{ c.size }}</td><td>{{ c.interval }}</td><td data-s="{{ '' if c.p_sort is none else c.p_sort }}">{{ c.p }}</td><td data-s="{{ c.n }}">{{ c.n }}</td><td>{{ c.tally }}</td><td>{{ c.detectable }}</td></tr>
 {% endfor %}</tbody></table></div>
-{% if view.left_out %}<p class="note">{{ view.left_out }} more: <code>evalharness report {{ run_name }} --json</code></p>{% endif %}</details>"""  # noqa: E501
+{% if view.left_out %}<p class="note">{{ view.left_out }} more: <code>evalharness report {{ run_argument }} --json</code></p>{% endif %}</details>"""  # noqa: E501
 
 _TRENDS_TEMPLATE = """\
 <p class="lead">The mean over prompts of each prompt's slope along a numeric axis of three or more values.</p>

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 
 import msgspec
@@ -244,11 +243,11 @@ def _unscored_text(report: ReportData) -> str:
         verb = "has" if run.prompts_with_target == 1 else "have"
         return (
             f"No scorer is chosen; {prompts} {verb} a target: evalharness report "
-            f"{shlex.quote(run.name)} scoring=exact"
+            f"{report.run_argument} scoring=exact"
         )
     return (
         "No scorer is chosen, and no prompt has a `target` to score against; some scorers need "
-        f"none: evalharness report {shlex.quote(run.name)} scoring=json_valid"
+        f"none: evalharness report {report.run_argument} scoring=json_valid"
     )
 
 

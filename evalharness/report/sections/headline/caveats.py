@@ -26,6 +26,7 @@ def caveats(report: ReportData) -> list[Caveat]:
         *evidence.effects(report), *evidence.unequal_losses(report),
         *evidence.left_out_prompts(report),
         *outputs.truncated(report), *outputs.unknown_finish_reasons(report),
+        *outputs.suspect_scorers(report), *outputs.reasoning(report),
         *outputs.unparsed(report), *outputs.unscored(report),
         *outputs.equal_refusals(report), *outputs.several_models(report),
         *(Caveat(text, False) for text in notable_contrasts(report[SETTINGS], report[BREAKDOWNS])),

@@ -24,8 +24,9 @@ def run_facts(report: ReportData) -> list[tuple[str, str]]:
     )
     timeline = report[TIMELINE]
     sending_s = None if timeline is None else timeline.bin_s * len(timeline.bins)
+    unnamed = "imported, not named" if run.status == "imported" else "not known"
     return [
-        ("Model", join_names(models, 4) or "imported, not named"),
+        ("Model", join_names(models, 4) or unnamed),
         ("Size", size),
         ("Records", record_count_text(run)),
         ("Started", instant(run.created_at)),

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from evalharness.parameters import OUTPUT_LIMITS, output_limit
 from evalharness.report.section import ReportData
 from evalharness.report.sections.headline.caveat import Caveat
-from evalharness.report.sections.scoring import ANSWERS, SCORERS, unscored_text
+from evalharness.report.sections.scoring import (
+    ANSWERS,
+    REASONING,
+    SCORER_WARNINGS,
+    SCORERS,
+    unscored_text,
+)
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.format_numbers import percent
 from evalharness.report.words.names import and_more, join_names
@@ -64,6 +70,27 @@ def unparsed(report: ReportData) -> Iterator[Caveat]:
             f"({and_more(row.label, others)}): they agree with nothing.",
             True,
         )
+
+
+def reasoning(report: ReportData) -> Iterator[Caveat]:
+    """Texts that begin with the model's reasoning."""
+    counts = report[REASONING]
+    if not counts.with_reasoning:
+        return
+    scored = "is not scored" if counts.mode == "strip" else "is scored as a part of them"
+    text = (
+        f"{counts.with_reasoning:,} of {counts.texts:,} texts begin with reasoning "
+        f"(<think> and the like), which {scored} (answer.reasoning={counts.mode})"
+    )
+    if counts.unclosed and counts.mode == "strip":
+        text += f"; {counts.unclosed:,} of them end within it, and count as empty"
+    yield Caveat(f"{text}.", counts.mode == "strip" and counts.unclosed / counts.texts >= 0.05)
+
+
+def suspect_scorers(report: ReportData) -> Iterator[Caveat]:
+    """Scorers whose arguments are likely a mistake."""
+    for scorer in report[SCORER_WARNINGS]:
+        yield Caveat(f"Scorer {scorer.name}: {scorer.warning}.", True)
 
 
 def unscored(report: ReportData) -> Iterator[Caveat]:

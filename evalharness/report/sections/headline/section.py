@@ -97,7 +97,7 @@ def _difference_lines(report: ReportData, view: Headline) -> list[str]:
     if rest:
         noun = "comparison" if rest == 1 else "comparisons"
         axes = dict.fromkeys(row.by for row in report[COMPARISONS])
-        commands = [f"evalharness compare {report[RUN].name} --by {axis}" for axis in axes]
+        commands = [f"evalharness compare {report.run_argument} --by {axis}" for axis in axes]
         if len(commands) == 1:
             lines.append(f"  {rest} more {noun}: {commands[0]}")
         else:

@@ -100,6 +100,13 @@ def _point_lines(point: LoadPoint) -> Iterator[str]:
         )
     if point.requests.retries:
         yield f"{point.label}: {point.requests.retries} retries were sent"
+    if point.clocks is not None:
+        agree = seconds(point.clocks.error_s)
+        yield (
+            f"{point.label}: measured by {plural(point.clocks.workers, 'worker')} on one schedule; "
+            f"their clocks were up to {seconds(point.clocks.offset_s)} apart from the command's, "
+            f"which is taken off, and agree to {agree}"
+        )
     if point.goodput is not None and point.goodput.unjudged:
         yield (
             f"{point.label}: {point.goodput.unjudged} answers lack a figure the SLO asks for, "

@@ -12,7 +12,6 @@ from evalharness.report.sections.distributions.section import DISTRIBUTIONS
 from evalharness.report.sections.money.money_tables import money_tables
 from evalharness.report.sections.money.money_text import money_lines
 from evalharness.report.sections.money.tradeoff_chart import tradeoff_charts
-from evalharness.report.sections.run import RUN
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.markdown_text import bullet_list, markdown_table
 from evalharness.report.words.plain_table import PlainTable
@@ -60,7 +59,9 @@ def _console(report: ReportData, width: int) -> ConsolePart:
         names, *columns = map(TextColumn, table.headings, cells)
         items += fit_tables(names, columns, width)
         if table.more:
-            items.append(f"  and {table.more} more: evalharness report {report[RUN].name} --json")
+            items.append(
+                f"  and {table.more} more: evalharness report {report.run_argument} --json"
+            )
     return ConsolePart(items)
 
 
@@ -100,7 +101,7 @@ _TEMPLATE = """\
 {% if charts %}<p class="lead">Up and to the left is better; so is a stronger colour.</p>
 {{ m.figures(charts) }}{% endif %}
 {% if view %}{% if view.lines %}<h3>Money</h3><ul class="plain">{% for line in view.lines %}<li><bdi>{{ line }}</bdi></li>{% endfor %}</ul>{% endif %}
-{{ m.plain(view.tables, run_name) }}{% endif %}"""  # noqa: E501
+{{ m.plain(view.tables, run_argument) }}{% endif %}"""  # noqa: E501
 
 MONEY: Section[Money] = Section(
     "money",

@@ -38,7 +38,7 @@ def _view(context: PageContext) -> list[PromptView] | None:
 
 
 _TEMPLATE = """\
-<p class="lead">Identical outputs are grouped. <span class="first">▮</span> marks where an output leaves the commonest one of the prompt. Any other prompt: <code>evalharness show {{ run_name }} PROMPT</code> on the console, with <code>--html FILE</code> as a page.</p>
+<p class="lead">Identical outputs are grouped. <span class="first">▮</span> marks where an output leaves the commonest one of the prompt. Any other prompt: <code>evalharness show {{ run_argument }} PROMPT</code> on the console, with <code>--html FILE</code> as a page.</p>
 {% for p in view %}<details class="prompt"{% if loop.index <= 3 %} open{% endif %}>
 <summary><code><bdi>{{ p.prompt_id }}</bdi></code> {{ p.headline }}{% if p.errors %}, {{ p.errors }} error{{ '' if p.errors == 1 else 's' }}{% endif %}</summary>
 <div class="pair">
@@ -50,7 +50,7 @@ _TEMPLATE = """\
 <div>
 <p class="kicker">all settings, commonest first</p>
 {{ m.outputs(p) }}
-{% if p.more > 0 %}<p class="note">and {{ p.more }} more: <code>evalharness show {{ run_name }} {{ p.prompt_id }}</code></p>{% endif %}
+{% if p.more > 0 %}<p class="note">and {{ p.more }} more: <code>evalharness show {{ run_argument }} {{ p.prompt_id }}</code></p>{% endif %}
 </div>
 </div>
 </details>{% endfor %}"""  # noqa: E501 — a paragraph is one line of the page

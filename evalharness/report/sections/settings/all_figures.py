@@ -29,7 +29,7 @@ from evalharness.report.words.format_numbers import percentile_interval
 def setting_figures(rows: Sequence[SettingSummary]) -> list[Figure]:
     """The figures to show of some settings."""
     repeats = max((row.agreement.raw.n for row in rows), default=0)
-    scorers = sorted({name for row in rows for name in row.scores})
+    scorers = sorted({name for row in rows for name in list(row.scores)[1:]})  # after the first
     return [
         *_trials(),
         *_repeatability(repeats),
