@@ -25,6 +25,7 @@ from typing import NamedTuple
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from benchmarks.calibration_cells import COVERAGE, FALSE, NEVER, POWER, Case, Outcome, markdown
+from benchmarks.calibration_classes import class_cases
 from benchmarks.calibration_differences import (
     KINDS,
     difference_cases,
@@ -59,6 +60,11 @@ TABLES = {
         lambda: percentile_cases() + percentile_difference_cases(),
         "Percentiles of seconds, five trials a prompt",
         "coverage, at least 95 % promised (93); one end missing counts as unbounded",
+    ),
+    "classes": Table(
+        class_cases,
+        "Precision, recall and F1 of classes, three trials a prompt",
+        "coverage, 95 % promised (93 to 97) from 6 expected units of the rarest class on",
     ),
     "differences": Table(
         difference_cases, "Paired differences", "coverage, 95 % promised (93 to 97)"

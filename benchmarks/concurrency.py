@@ -60,9 +60,9 @@ def unstreamed(folder: Path, concurrency: int, trials: int) -> Unstreamed:
         config = configuration(folder, f"{address}/v1", trials, concurrency, name="delayed")
         prepared = prepare([config])
         count = len(prepared.plan)
-        run_on_loop(bare(prepared, f"{address}/v1", concurrency))
+        run_on_loop(lambda: bare(prepared, f"{address}/v1", concurrency))
         idle = stats(address, reset=True)
-        took = run_on_loop(durable(prepared, folder / "delayed"))
+        took = run_on_loop(lambda: durable(prepared, folder / "delayed"))
         seen = stats(address)
     checked(folder / "delayed", count)
     return Unstreamed(
@@ -82,8 +82,10 @@ def streamed(folder: Path, concurrency: int, trials: int, chunks: int = 50) -> S
             name=f"streamed-{concurrency}", params={"stream": True}, keep_chunk_times=True,
         )  # fmt: skip
         prepared = prepare([config])
-        bare_errors, cpu_s = run_on_loop(bare_streams(prepared, f"{address}/v1", concurrency))
-        run_on_loop(durable(prepared, folder / config.name))
+        bare_errors, cpu_s = run_on_loop(
+            lambda: bare_streams(prepared, f"{address}/v1", concurrency)
+        )
+        run_on_loop(lambda: durable(prepared, folder / config.name))
     checked(folder / config.name, len(prepared.plan))
     run = Run.open(folder / config.name)
     table = run.table("records", ["sent_at", "text", "chunk_times_s"])

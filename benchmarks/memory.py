@@ -75,7 +75,7 @@ def _one(base_url: str, trials: int, concurrency: int) -> None:
     with tempfile.TemporaryDirectory() as name, _helpers() as helpers:
         folder = Path(name)
         prepared = prepare([configuration(folder, base_url, trials, concurrency)])
-        run_on_loop(durable(prepared, folder / "run"))
+        run_on_loop(lambda: durable(prepared, folder / "run"))
         # Before the check, which reads the whole run again.
         print(_resident_mib("self"), max(helpers, default=0.0))
         checked(folder / "run", len(prepared.plan))

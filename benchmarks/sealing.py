@@ -39,7 +39,7 @@ def run_once(folder: Path, base_url: str, trials: int, concurrency: int, name: s
     """Run a plan and look at its parts."""
     config = configuration(folder, base_url, trials, concurrency, name=name)
     prepared = prepare([config])
-    took = run_on_loop(durable(prepared, folder / name))
+    took = run_on_loop(lambda: durable(prepared, folder / name))
     checked(folder / name, len(prepared.plan))
     parts = Run.open(folder / name).manifest.parts
     return Sealing(took, [part.rows for part in parts if part.path.startswith("records/")])
@@ -64,7 +64,7 @@ def share_of_jsonl(folder: Path, trials: int) -> float:
     provider = {"kind": "emulator", "name": "emulator", "model": "qwen-plus"}
     config = configuration(folder, "", trials, 32, name="sizes", provider=provider)
     prepared = prepare([config])
-    run_on_loop(durable(prepared, folder / "sizes"))
+    run_on_loop(lambda: durable(prepared, folder / "sizes"))
     checked(folder / "sizes", len(prepared.plan))
     lines = 0
     for batch in Run.open(folder / "sizes").table("records").to_batches():

@@ -39,9 +39,9 @@ def measure(folder: Path, base_url: str, trials: int, concurrency: int) -> Measu
     """Run the bare loop, then the plan, and check that all was recorded."""
     config = configuration(folder, base_url, trials, concurrency)
     prepared = prepare([config])
-    loop = run_on_loop(bare(prepared, base_url, concurrency))
+    loop = run_on_loop(lambda: bare(prepared, base_url, concurrency))
     root = folder / config.name
-    ours = run_on_loop(durable(prepared, root))
+    ours = run_on_loop(lambda: durable(prepared, root))
     checked(root, len(prepared.plan))
     size = sum(part.stat().st_size for part in root.glob("records/*.parquet"))
     return Measured(len(prepared.plan), ours, loop, size / len(prepared.plan))

@@ -73,7 +73,7 @@ def whole(
 ) -> Sent:
     """Answers that come at once."""
     url = f"{base_url}/chat/completions"
-    return _complete(run_on_loop(send(kind, url, _BODY % b"", requests, concurrency, tls)))
+    return _complete(run_on_loop(lambda: send(kind, url, _BODY % b"", requests, concurrency, tls)))
 
 
 def streamed(
@@ -83,7 +83,7 @@ def streamed(
     with paced_server(gap_s=GAP_S, chunks=chunks) as address:
         url = f"{address}/v1/chat/completions"
         body = _BODY % b',"stream":true'
-        sent = _complete(run_on_loop(send(kind, url, body, requests, concurrency)))
+        sent = _complete(run_on_loop(lambda: send(kind, url, body, requests, concurrency)))
     return sent, [late for exchange in sent.exchanges for late in _lateness(exchange)]
 
 

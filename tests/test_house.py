@@ -54,7 +54,7 @@ FENCES = {
     "httptools": {"evalharness.http"},
     "httpx": {"evalharness.http"},
     "pyreqwest": {"evalharness.http"},
-    "ray": {"evalharness.distributed.actors"},
+    "ray": {"evalharness.distributed.actors", "evalharness.distributed.ray_start"},
     "tqdm": {"evalharness.runner.progress"},
 }
 # What analysis and report may import: values, stored data and its prices, and load points by name.

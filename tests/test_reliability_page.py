@@ -1,4 +1,4 @@
-"""``docs/reliability.md`` names tests that exist, for every promise."""
+"""``docs/reliability.md`` names tests that exist, for every promise and every edge."""
 
 from __future__ import annotations
 
@@ -24,3 +24,14 @@ def test_every_promise_has_tests_that_exist() -> None:
         assert tests, f"P{number} has no test"
         for file, test in tests:
             assert test in names_in(ROOT / file), f"P{number}: {file}::{test} is not there"
+
+
+def test_every_edge_has_tests_that_exist() -> None:
+    """The second table: each row names at least one test, each of them there."""
+    rows = PAGE.partition("## Edges and tests")[2].splitlines()[6:]
+    assert len(rows) >= 25
+    for row in rows:
+        tests = re.findall(r"`([^`]+)::(\w+)`", row)
+        assert tests, row
+        for file, test in tests:
+            assert test in names_in(ROOT / file), f"{file}::{test} is not there"

@@ -10,12 +10,13 @@ import pytest
 
 from benchmarks import calibration
 from benchmarks.calibration_cells import COVERAGE, FALSE, Case, Outcome
+from benchmarks.calibration_classes import FigureName, Task, class_coverage, simulated_counts
 from benchmarks.calibration_differences import (
     ONE_REPEAT,
     difference_coverage,
     percentile_difference_coverage,
 )
-from benchmarks.calibration_intervals import mean_coverage, percentile_coverage
+from benchmarks.calibration_intervals import Layout, mean_coverage, percentile_coverage
 from benchmarks.calibration_plans import plan_power
 from benchmarks.calibration_power import amount_power
 from benchmarks.calibration_reports import Sweep, headline
@@ -47,6 +48,26 @@ def has_power(outcome: Outcome) -> bool:
 def test_intervals_of_shares_hold_the_mean(kind: str, layout: str) -> None:
     outcome = mean_coverage(rng(), RUNS, kind=kind, value=0.8, layout=layout, units=30)
     assert covers(outcome)
+
+
+@pytest.mark.parametrize("layout", ["prompts", "clusters of 4"])
+@pytest.mark.parametrize("figure", ["precision", "recall", "F1", "macro F1"])
+def test_intervals_of_classes_hold_the_figure(figure: FigureName, layout: Layout) -> None:
+    task = Task((0.6, 0.3, 0.1), 0.8)
+    assert covers(class_coverage(rng(), RUNS, figure=figure, task=task, layout=layout, units=60))
+
+
+def test_true_figures_of_classes_are_those_of_very_many_prompts() -> None:
+    """Simulated counts come to the truth: 100,000 prompts, by hand for the rarest class."""
+    task = Task((0.6, 0.3, 0.1), 0.8)
+    rare = simulated_counts(rng(), task, "prompts", 100_000)[-1]
+    right, targets, named = (float(column.sum()) for column in rare[1:])
+    wrong = 0.2 * 0.9 / 2  # of each other class is taken for this one
+    precision = 0.08 / (0.08 + 0.9 * wrong)
+    assert task.truth("precision")[-1] == pytest.approx(precision)
+    assert right / named == pytest.approx(precision, abs=0.01)
+    assert right / targets == pytest.approx(0.8, abs=0.01)
+    assert task.truth("F1")[-1] == pytest.approx(2 / (1 / precision + 1 / 0.8))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import sys
 import threading
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalharness.cli import main
+from evalharness.errors import EXIT_DEFECT
 from tests.durability.processes import ForkServer
 
 # Characters that JSON and URLs escape, and lengths at which base64 pads.
@@ -235,7 +236,7 @@ def test_a_crash_shows_no_key(tmp_path: Path) -> None:
             cwd=tmp_path, env={**os.environ, VARIABLE: PLAIN, "HYDRA_FULL_ERROR": "1"},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
-    assert done.returncode == 1
+    assert done.returncode == EXIT_DEFECT
     assert "a defect, with everything in reach" in done.stderr
     assert "about to fail" in done.stderr
     clean(done.stdout + done.stderr, PLAIN)
@@ -298,8 +299,14 @@ def _has_results(journal: Path) -> bool:
 
 
 def _proc(pid: int) -> tuple[bytes, bytes]:
+    """Command line and environment of a process, once it shows them; empty when it has ended."""
     root = Path(f"/proc/{pid}")
-    return (root / "cmdline").read_bytes(), (root / "environ").read_bytes()
+    seen = b"", b""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        while not all(seen) and "zombie" not in (root / "status").read_text():
+            with suppress(PermissionError):
+                seen = (root / "cmdline").read_bytes(), (root / "environ").read_bytes()
+    return seen
 
 
 def _descendants(pid: int) -> list[int]:
