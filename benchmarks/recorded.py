@@ -55,10 +55,10 @@ class Shape(NamedTuple):
 def make(root: Path, shape: Shape, *, part_rows: int = SEAL_TRIALS) -> None:
     """Write a complete run of that shape as ``root``; the same shape gives the same records."""
     root.mkdir(parents=True)
-    (root / "config.yaml").write_text(CONFIG)
     settings = [_setting(number) for number in range(shape.settings)]
     prompts = [_prompt(number) for number in range(shape.prompts)]
     folder = RunFolder.open(root, code_version="benchmark")
+    (root / "config.yaml").write_text(CONFIG)
     write_table(root / "prompts.parquet", prompt_table(prompts, [p.prompt_id for p in prompts]))
     write_table(root / "settings.parquet", setting_table([(s, True) for s in settings]))
     order, sentences = FeistelPermutation(shape.trials, 0), _sentences()

@@ -143,7 +143,7 @@ def test_records_of_lost_settings_are_not_called_missing(run: Path, tmp_path: Pa
     (folder / "settings.parquet").unlink()
     with pytest.raises(ConfigError, match="has 240 records, and none is of the settings") as caught:
         build_report(Run.open(folder))
-    assert "evalharness verify" in (caught.value.hint or "")
+    assert "what is recorded is not sent again" in (caught.value.hint or "")
 
 
 def test_leaders_are_the_best_figures_and_their_group_the_undetected(sweep: Report) -> None:
