@@ -207,7 +207,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """One dataset row: the statistical unit.
 
     ``messages`` is None where the row holds fields for a template instead; ``params`` overrides
-    the setting's parameters for this prompt alone (tools, response_format, …).
+    the setting's parameters for this prompt alone (tools, response_format, …). ``scoring`` are the
+    checks of the row itself, as a configuration writes scorers, each perhaps with a ``weight``.
     """
 
     prompt_id: str
@@ -218,13 +219,27 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     source: str | None = None  # file:line, for messages to people
+    scoring: list[Any] = []
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """A named value of an axis.
+
+    ``file`` is the file that it was read from; None: it was written in the configuration.
+    ``sha256`` is of the file's bytes, or of the value: a text's UTF-8, else canonical JSON.
+    """
+
+    name: str
+    file: str | None
+    sha256: str
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """What a request is sent with: provider, model, parameters, system prompt, template.
 
     ``setting_id`` is a hash of everything that shapes a request; ``axes`` are the swept keys with
-    this setting's values; ``label`` names only what varies within the run.
+    this setting's values, by name where they have one (then ``variants`` says what stands behind
+    it); ``label`` names only what varies within the run.
     """
 
     setting_id: str
@@ -236,6 +251,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None = None
     template: str | None = None
     axes: dict[str, Any] = {}
+    variants: dict[str, Variant] = {}
     load: dict[str, Any] = {}  # how its requests arrive in a benchmark; empty in batch evaluation
 
 

@@ -166,6 +166,7 @@ PROMPTS: tuple[Column, ...] = (
     Column("params_json", "text", "parameters this prompt overrides", "none"),
     Column("fields_json", "text", "other columns of the row, for templates", "none"),
     Column("source", "text", "file and line", "unknown"),
+    Column("scoring_json", "text", "checks of its own: scorers with weights", "none, or old"),
     Column("in_current_plan", "bool", "part of the newest plan (false: no longer in the dataset)"),
 )
 
@@ -178,7 +179,10 @@ SETTINGS: tuple[Column, ...] = (
     Column("params_json", "text", "every parameter, null ones left out"),
     Column("system", "text", "system prompt", "none"),
     Column("template", "text", "Jinja template of the user message", "none"),
-    Column("axes_json", "text", "swept keys with this setting's values"),
+    Column("axes_json", "text", "swept keys with this setting's values, or their names"),
+    Column(
+        "variants_json", "text", "named values by axis: name, file, sha256 of file or value", "none"
+    ),
     Column("load_json", "text", "how requests arrive in a benchmark", "batch evaluation"),
     Column(
         "in_current_plan", "bool", "part of the newest plan (false: orphaned by a changed plan)"

@@ -61,7 +61,7 @@ class SettingSummary(msgspec.Struct, frozen=True, kw_only=True):
         setting_id: of the setting.
         label: its name.
         params: the parameters it sends, by name; those under `extra` as `extra.NAME`.
-        axes: its value on each swept axis.
+        axes: its value on each swept axis, or the name of the value (see `named_texts`).
         prompts: prompts with a trial.
         trials: records.
         availability: share of trials with an output, in [0, 1]; null without trials.

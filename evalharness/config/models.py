@@ -156,9 +156,10 @@ def _check_names(refuses: Mapping[str, str | None], ranges: Mapping[str, Range])
 class ProviderConfig(_ConfigPart, frozen=True):
     """Who answers.
 
-    ``kind`` is ``remote`` (any base URL), ``local`` (llama.cpp in a child process) or ``emulator``
-    (the rehearsal server in a child process). ``api_key_env`` is the *name* of the environment
-    variable that holds the key; None sends no key.
+    ``kind`` is ``remote`` (any base URL), ``local`` (llama.cpp in a child process), ``emulator``
+    (the rehearsal server in a child process) or ``python`` (the function that ``call`` names).
+    ``api_key_env`` is the *name* of the environment variable that holds the key; None sends no
+    key.
 
     Attributes:
         base_url: what ``/chat/completions`` is appended to; ``{model}`` in it is the model's name.
@@ -173,7 +174,7 @@ class ProviderConfig(_ConfigPart, frozen=True):
     All are paths of PEM files; None is none.
     """
 
-    kind: Literal["remote", "local", "emulator"]
+    kind: Literal["remote", "local", "emulator", "python"]
     name: str
     model: str
     base_url: str | None = None
@@ -195,6 +196,8 @@ class ProviderConfig(_ConfigPart, frozen=True):
     threads: Annotated[int, Meta(ge=1)] | None = None
     # emulator only: options of `evalharness serve emulator`
     emulator: dict[str, Any] = {}
+    # python only: module:function
+    call: str | None = None
 
 
 class DatasetConfig(_ConfigPart, frozen=True):

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from msgspec import structs
 
 from evalharness.chat_api.messages import check_messages
 from evalharness.chat_api.params import check_params
 from evalharness.config.models import DatasetConfig, Profile, RunConfig
-from evalharness.datasets import read_prompts, resolve_template
+from evalharness.datasets import read_prompts
 from evalharness.errors import ConfigError, DatasetError
 from evalharness.planning.load_points import check_replay_times
 from evalharness.planning.plan import Plan
 from evalharness.planning.setting_labels import label_settings
 from evalharness.planning.sweep import expand_sweep
-from evalharness.records import Setting
+from evalharness.planning.value_files import OBJECT_KEYS, TEXT_KEYS, read_value
+from evalharness.records import Setting, Variant
+from evalharness.scoring.row_checks.parsing import expand_row_checks
 
 
 def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, root: Path) -> Plan:
@@ -32,12 +35,17 @@ def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, r
     profiles: dict[str, Profile] = {}
     for job in configs:
         profiles |= {p.name: p.profile for p in (job.provider, *job.providers.values())}
+    jobs = [_with_files(job, root) for job in configs]
+    for job, _ in jobs:
         check_params(job.params, job.provider.profile)
-    expanded = [s for job in configs for s in expand_sweep(_with_template(job, root), identities)]
+    expanded = [
+        setting for job, files in jobs for setting in expand_sweep(job, identities, root, files)
+    ]
     settings = label_settings(expanded)
     checked = [_check_setting(s, profiles[s.provider]) for s in settings]
     templates = list(dict.fromkeys(s.template for s in settings if s.template is not None))
-    prompts = read_prompts(config.dataset, root=root, templates=templates)
+    read = read_prompts(config.dataset, root=root, templates=templates)
+    prompts = expand_row_checks(read, answers_known=config.answer is not None)
     plan = Plan(config, prompts, checked, profiles)
     check_replay_times(config, checked, prompts)
     _check_prompts(plan, profiles)
@@ -78,15 +86,30 @@ def _common_config(configs: Sequence[RunConfig]) -> RunConfig:
     return first
 
 
-def _with_template(config: RunConfig, root: Path) -> RunConfig:
-    """Replace ``@file.j2`` by the file's text, which is what identifies a setting."""
-    dataset, sweep = config.dataset, dict(config.sweep)
-    text = resolve_template(dataset.template, root)
-    for key in ("template", "dataset.template"):
-        if isinstance(sweep.get(key), list):
-            sweep[key] = [resolve_template(value, root) for value in sweep[key]]
-    changed = structs.replace(dataset, template=text)
-    return structs.replace(config, dataset=changed, sweep=sweep)
+class _JobWithFiles(NamedTuple):
+    """A configuration with the contents of its ``@file`` values, and what those are called."""
+
+    config: RunConfig
+    files: dict[str, Variant]
+
+
+def _with_files(config: RunConfig, root: Path) -> _JobWithFiles:
+    """Replace ``@file`` by the file's content, which is what identifies a setting."""
+    dataset, params = config.dataset, config.params
+    given = {key: (f"dataset.{key}", getattr(dataset, key)) for key in TEXT_KEYS}
+    given |= {key: (f"params.{key}", params[key]) for key in OBJECT_KEYS if key in params}
+    contents = {key: read_value(key, shown, value, root) for key, (shown, value) in given.items()}
+    files = {
+        key: Variant(name=PurePath(content.file).stem, file=content.file, sha256=content.sha256)
+        for key, content in contents.items()
+        if content.file is not None
+    }
+    texts = {key: contents[key].value for key in TEXT_KEYS}
+    objects = {key: contents[key].value for key in OBJECT_KEYS if key in contents}
+    changed = structs.replace(
+        config, dataset=structs.replace(dataset, **texts), params=params | objects
+    )
+    return _JobWithFiles(changed, files)
 
 
 def _row_selection(dataset: DatasetConfig) -> DatasetConfig:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
 
+from evalharness.config.value_texts import numbered, value_hash, value_texts
 from evalharness.errors import ConfigError
 from evalharness.parameters import SHORT_LABELS
-from evalharness.records import Setting, canonical_json
+from evalharness.records import Setting, Variant, canonical_json
 
 _SHORT_NAMES = {**SHORT_LABELS, "load.rate": "rate", "load.concurrency": "concurrency"}
 
@@ -18,15 +18,57 @@ _SHORT_NAMES = {**SHORT_LABELS, "load.rate": "rate", "load.concurrency": "concur
 def label_settings(settings: Sequence[Setting]) -> list[Setting]:
     """Give every setting a label that names only what varies, and refuse equal settings.
 
+    No two labels are the same. A value is shown by its name, or as it is; a long text is cut to
+    what differs from the axis's other values; labels that are still equal are numbered. What a
+    long text or an object is shown as becomes its name, so that comparisons and plots show it too.
+
     Raises:
         ConfigError: two settings send exactly the same.
     """
+    _refuse_equal(settings)
     descriptions = [_description(s) for s in settings]
     keys = list(dict.fromkeys(key for d in descriptions for key in d))
     varying = [k for k in keys if len({canonical_json(d.get(k)) for d in descriptions}) > 1]
-    labelled: list[Setting] = []
+    texts = {key: value_texts([d.get(key) for d in descriptions]) for key in varying}
+    labels = [
+        ", ".join(f"{_SHORT_NAMES.get(key, key)}={texts[key][index]}" for key in varying)
+        or setting.model
+        for index, setting in enumerate(settings)
+    ]
+    return [
+        _named(
+            structs.replace(
+                setting,
+                label=label,
+                axes={**{k: description.get(k) for k in varying}, **setting.axes},
+            ),
+            {key: texts[key][index] for key in varying},
+        )
+        for index, (setting, description, label) in enumerate(
+            zip(settings, descriptions, numbered(labels), strict=True)
+        )
+    ]
+
+
+def _named(setting: Setting, shown: Mapping[str, str]) -> Setting:
+    """The setting with a name for each value that ``shown`` does not show as it is."""
+    added = {
+        key: Variant(name=name, file=None, sha256=value_hash(value))
+        for key, name in shown.items()
+        if key not in setting.variants
+        and key not in ("model", "provider")  # these are names already
+        and isinstance(value := setting.axes.get(key), str | list | dict)
+        and value != name
+    }
+    if not added:
+        return setting
+    names = {key: variant.name for key, variant in added.items()}
+    return structs.replace(setting, axes=setting.axes | names, variants=setting.variants | added)
+
+
+def _refuse_equal(settings: Sequence[Setting]) -> None:
     seen: dict[str, Setting] = {}
-    for setting, description in zip(settings, descriptions, strict=True):
+    for setting in settings:
         if setting.setting_id in seen:
             raise ConfigError(
                 f"two settings ask exactly the same: {setting.axes} and "
@@ -34,12 +76,6 @@ def label_settings(settings: Sequence[Setting]) -> list[Setting]:
                 hint="drop one of the values that make no difference",
             )
         seen[setting.setting_id] = setting
-        text = ", ".join(
-            f"{_SHORT_NAMES.get(k, k)}={_value_text(description.get(k))}" for k in varying
-        )
-        axes = {**setting.axes, **{k: description.get(k) for k in varying}}
-        labelled.append(structs.replace(setting, label=text or setting.model, axes=axes))
-    return labelled
 
 
 def apply_labels(settings: Sequence[Setting], labels: Sequence[str]) -> list[Setting]:
@@ -94,12 +130,7 @@ def _description(setting: Setting) -> dict[str, Any]:
         "template": setting.template,
         **{f"load.{k}": v for k, v in setting.load.items()},
     }
-    return {**{k: values.get(k) for k in order}, **values}
-
-
-def _value_text(value: Any) -> str:
-    if value is None:
-        return "none"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = " ".join(text.split())
-    return text if len(text) <= 24 else text[:23] + "…"
+    names = {key: variant.name for key, variant in setting.variants.items()}
+    if "extra" in names:  # one name for all of the provider's own fields
+        values = {k: v for k, v in values.items() if not k.startswith("extra.")}
+    return {**{k: values.get(k) for k in order}, **values, **names}

@@ -1,115 +1,38 @@
 """Axes → settings. An axis is a swept key; a setting is one combination of values.
 
-``sweep`` maps axis names to a list of values, or to a range ``{min, max}`` for the sampling
-methods. Axis names are parameter names, ``extra.<key>``, ``load.<key>``, ``model``, ``provider``,
-``system`` and ``template`` (also written ``dataset.system``, ``dataset.template``).
+How axes are written: :mod:`~evalharness.planning.axes`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from evalharness.config.models import ProviderConfig, RunConfig
 from evalharness.config.parameter_values import plain_number
 from evalharness.errors import ConfigError
-from evalharness.parameters import KNOWN_PARAMS, PARAMETERS
-from evalharness.planning.load_points import LOAD_AXES as LOAD_AXES
+from evalharness.parameters import PARAMETERS
+from evalharness.planning.axes import (
+    LOAD_AXES,
+    SETTING_KEYS,
+    Axis,
+    AxisRange,
+    AxisValue,
+    parse_axes,
+)
 from evalharness.planning.load_points import load_identity
-from evalharness.process.text import closest, did_you_mean
-from evalharness.records import Setting, canonical_json, digest
+from evalharness.records import Setting, Variant, canonical_json, digest
 
 METHODS = ("grid", "zip", "random", "sobol", "lhs")
-_OPTIONS = ("method", "samples", "sample_seed")
-_SETTING_KEYS = ("model", "provider", "system", "template")
 _INTEGERS = frozenset(p.name for p in PARAMETERS if p.form == "integer")
+AxisRow = dict[str, AxisValue]
 
 
-class AxisRange(NamedTuple):
-    """A continuous axis for sampling methods; ``log`` samples the exponent evenly."""
-
-    lowest: float
-    highest: float
-    log: bool
-
-
-Axis = list[Any] | AxisRange
-
-
-def parse_axes(sweep: Mapping[str, Any]) -> dict[str, Axis]:
-    """Check and flatten the ``sweep`` mapping; its options (method, samples) are not axes.
-
-    Raises:
-        ConfigError: an unknown axis, no values, repeated values, or a malformed range.
-    """
-    axes: dict[str, Axis] = {}
-    for key, value in _flatten(sweep):
-        name = key.removeprefix("dataset.").removeprefix("params.")
-        if value is None:  # `sweep.seed=null` takes a preset axis away
-            continue
-        is_known = name in KNOWN_PARAMS or name in _SETTING_KEYS or name in LOAD_AXES
-        if not is_known and not name.startswith("extra."):
-            raise ConfigError(f"unknown sweep axis `sweep.{key}`", hint=_suggest_axis(name))
-        axes[name] = _axis(key, value)
-    return axes
-
-
-def _flatten(sweep: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    for key, value in sweep.items():
-        if key in _OPTIONS:
-            continue
-        if isinstance(value, Mapping) and key in ("extra", "dataset", "params", "load"):
-            for inner, item in cast("Mapping[str, Any]", value).items():
-                yield f"{key}.{inner}", item
-        else:
-            yield key, value
-
-
-def _suggest_axis(name: str) -> str:
-    close = closest(name, [*KNOWN_PARAMS, *_SETTING_KEYS, *LOAD_AXES])
-    if close:
-        return did_you_mean(f"sweep.{close}")
-    return f"a provider's own parameter is swept as sweep.extra.{name}=[…]"
-
-
-def _axis(key: str, value: Any) -> Axis:
-    if isinstance(value, Mapping):
-        return _range(key, dict(cast("Mapping[str, Any]", value)))
-    if not isinstance(value, list):
-        raise ConfigError(
-            f"`sweep.{key}` must be a list of values, got {value!r}",
-            hint=f"sweep.{key}=[{value}] sweeps one value; params.{key}={value} fixes it",
-        )
-    values = cast("list[Any]", value)
-    if not values:
-        raise ConfigError(
-            f"`sweep.{key}` has no values", hint=f"sweep.{key}=null takes the axis away"
-        )
-    seen: set[bytes] = set()
-    for item in values:
-        mark = canonical_json(plain_number(item))
-        if mark in seen:
-            raise ConfigError(f"`sweep.{key}` names the value {item!r} twice")
-        seen.add(mark)
-    return values
-
-
-def _range(key: str, value: dict[str, Any]) -> AxisRange:
-    scale = value.pop("scale", "linear")
-    low, high = value.pop("min", None), value.pop("max", None)
-    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (low, high))
-    if value or not numbers or scale not in ("linear", "log"):
-        raise ConfigError(
-            f"`sweep.{key}` must be a list of values or {{min: …, max: …, scale: linear|log}}"
-        )
-    if not low < high or (scale == "log" and low <= 0):
-        raise ConfigError(f"`sweep.{key}`: min must be below max (and above 0 for a log scale)")
-    return AxisRange(float(low), float(high), scale == "log")
-
-
-def combine(sweep: Mapping[str, Any], axes: dict[str, Axis]) -> list[dict[str, Any]]:
+def combine(sweep: Mapping[str, Any], axes: dict[str, Axis]) -> list[AxisRow]:
     """All combinations the sweep's ``method`` asks for, each a mapping axis → value.
 
     Raises:
@@ -127,14 +50,14 @@ def combine(sweep: Mapping[str, Any], axes: dict[str, Axis]) -> list[dict[str, A
     return _sample_points(method, axes, samples, int(seed))
 
 
-def _combine_lists(method: str, axes: dict[str, Axis]) -> list[dict[str, Any]]:
+def _combine_lists(method: str, axes: dict[str, Axis]) -> list[AxisRow]:
     for name, axis in axes.items():
         if isinstance(axis, AxisRange):
             raise ConfigError(
                 f"`sweep.{name}` is a range, which method {method} cannot visit",
                 hint="add sweep.method=sobol sweep.samples=16",
             )
-    columns: list[Sequence[Any]] = [axis for axis in axes.values() if isinstance(axis, list)]
+    columns: list[Sequence[AxisValue]] = [axis for axis in axes.values() if isinstance(axis, list)]
     if method == "grid":
         return [dict(zip(axes, row, strict=True)) for row in itertools.product(*columns)]
     lengths = {name: len(column) for name, column in zip(axes, columns, strict=True)}
@@ -144,9 +67,7 @@ def _combine_lists(method: str, axes: dict[str, Axis]) -> list[dict[str, Any]]:
     return [dict(zip(axes, row, strict=True)) for row in zip(*columns, strict=True)] or [{}]
 
 
-def _sample_points(
-    method: str, axes: dict[str, Axis], samples: int, seed: int
-) -> list[dict[str, Any]]:
+def _sample_points(method: str, axes: dict[str, Axis], samples: int, seed: int) -> list[AxisRow]:
     if not axes:
         return [{}]
     from scipy.stats import qmc  # pyright: ignore[reportMissingTypeStubs]
@@ -162,17 +83,17 @@ def _sample_points(
         import numpy as np
 
         points = np.random.default_rng(seed).random((samples, dimensions))
-    rows: dict[bytes, dict[str, Any]] = {}
+    rows: dict[bytes, AxisRow] = {}
     for point in points.tolist():
         row = {
             name: _value_at(name, axis, u)
             for (name, axis), u in zip(axes.items(), point, strict=True)
         }
-        rows.setdefault(canonical_json(row), row)
+        rows.setdefault(canonical_json({name: item.value for name, item in row.items()}), row)
     return list(rows.values())
 
 
-def _value_at(name: str, axis: Axis, u: float) -> Any:
+def _value_at(name: str, axis: Axis, u: float) -> AxisValue:
     """The value at a fraction ``u`` in [0, 1) of an axis."""
     if isinstance(axis, list):
         return axis[min(int(u * len(axis)), len(axis) - 1)]
@@ -180,20 +101,27 @@ def _value_at(name: str, axis: Axis, u: float) -> Any:
         value = math.exp(math.log(axis.lowest) + u * math.log(axis.highest / axis.lowest))
     else:
         value = axis.lowest + u * (axis.highest - axis.lowest)
-    return round(value) if name in _INTEGERS else float(f"{value:.4g}")
+    return AxisValue(round(value) if name in _INTEGERS else float(f"{value:.4g}"))
 
 
-def expand_sweep(config: RunConfig, identities: Mapping[str, str]) -> list[Setting]:
+def expand_sweep(
+    config: RunConfig,
+    identities: Mapping[str, str],
+    root: Path | None = None,
+    files: Mapping[str, Variant] = MappingProxyType({}),
+) -> list[Setting]:
     """The settings of one run configuration, not labelled yet (see :mod:`.setting_labels`).
 
-    ``identities`` maps provider names to what answers (a base URL, a hash of weights).
+    ``identities`` maps provider names to what answers (a base URL, a hash of weights); ``root`` is
+    where names of files start (None: the working directory); ``files`` are those of values that
+    are fixed, by key.
 
     Raises:
         ConfigError: an axis cannot be understood or names an unknown provider.
     """
-    axes = parse_axes(config.sweep)
+    axes = parse_axes(config.sweep, root)
     combinations = combine(config.sweep, axes)
-    return [_setting(config, row, identities) for row in combinations]
+    return [_setting(config, row, identities, files) for row in combinations]
 
 
 def provider_of(config: RunConfig, name: str | None) -> ProviderConfig:
@@ -207,20 +135,16 @@ def provider_of(config: RunConfig, name: str | None) -> ProviderConfig:
         raise ConfigError(f"`sweep.provider` names `{name}`; known: {known}") from None
 
 
-def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, str]) -> Setting:
-    swept = {key: row[key] for key in _SETTING_KEYS if key in row}
+def _setting(
+    config: RunConfig,
+    axis_values: AxisRow,
+    identities: Mapping[str, str],
+    files: Mapping[str, Variant],
+) -> Setting:
+    row = {key: plain_number(item.value) for key, item in axis_values.items()}
+    swept = {key: row[key] for key in SETTING_KEYS if key in row}
     provider = provider_of(config, swept.get("provider"))
-    params: dict[str, Any] = {k: v for k, v in config.params.items() if k != "extra"}
-    extra: dict[str, Any] = dict(config.params.get("extra") or {})
-    for key, value in row.items():
-        if key.startswith("extra."):
-            extra[key.removeprefix("extra.")] = value
-        elif key not in _SETTING_KEYS and key not in LOAD_AXES:
-            params[key] = value
-    params = {key: plain_number(value) for key, value in params.items() if value is not None}
-    extra = {key: value for key, value in extra.items() if value is not None}
-    if extra:
-        params["extra"] = extra
+    params = _params(config, row)
     model = swept.get("model") or provider.model
     system = swept.get("system", config.dataset.system)
     template = swept.get("template", config.dataset.template)
@@ -237,6 +161,32 @@ def _setting(config: RunConfig, row: dict[str, Any], identities: Mapping[str, st
         params=params,
         system=system,
         template=template,
-        axes={key: plain_number(value) for key, value in row.items()},
+        axes={key: _axis_value(item.name, row[key]) for key, item in axis_values.items()},
+        variants={key: file for key, file in files.items() if key not in row}
+        | {
+            key: Variant(name=item.name, file=item.file, sha256=item.sha256)
+            for key, item in axis_values.items()
+            if item.name is not None and item.sha256 is not None
+        },
         load=load,
     )
+
+
+def _axis_value(name: str | None, value: Any) -> Any:
+    """What stands for a value in comparisons: its name, but a number as it is, for slopes."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if name is None or is_number else name
+
+
+def _params(config: RunConfig, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a setting, the provider's own under ``extra``; null ones left out."""
+    params: dict[str, Any] = {k: v for k, v in config.params.items() if k != "extra"}
+    extra: dict[str, Any] = dict(config.params.get("extra") or {}) | dict(row.get("extra") or {})
+    for key, value in row.items():
+        if key.startswith("extra."):
+            extra[key.removeprefix("extra.")] = value
+        elif key != "extra" and key not in SETTING_KEYS and key not in LOAD_AXES:
+            params[key] = value
+    params = {key: plain_number(value) for key, value in params.items() if value is not None}
+    extra = {key: value for key, value in extra.items() if value is not None}
+    return params | ({"extra": extra} if extra else {})

@@ -11,6 +11,7 @@ import pyarrow as pa
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.frame_builder import build_frame
 from evalharness.columnar.record_store import RecordStore
+from evalharness.records import Variant
 from evalharness.schema import arrow_type
 
 _TYPES = {
@@ -25,6 +26,7 @@ def frame(
     *,
     clusters: dict[str, str] | None = None,
     targets: Sequence[str] | None = None,
+    names: dict[str, dict[str, Variant]] | None = None,
 ) -> RunFrame:
     """Build a frame.
 
@@ -34,6 +36,7 @@ def frame(
             ``status`` is ok, ``text`` is "x" unless said.
         clusters: by prompt id.
         targets: ids of the prompts that have a target; None is all.
+        names: by setting id, the names of its values by axis.
 
     """
     seen: dict[tuple[str, str], int] = {}
@@ -42,11 +45,11 @@ def frame(
         key = (row["setting_id"], row["prompt_id"])
         seen[key] = seen.get(key, -1) + 1
         filled.append({"repeat": seen[key], "status": "ok", "text": "x", **row})
-    names = sorted({name for row in filled for name in row})
+    columns = sorted({name for row in filled for name in row})
     records = pa.table(
         {
             name: pa.array([row.get(name) for row in filled], arrow_type(_TYPES.get(name, "text")))
-            for name in names
+            for name in columns
         }
     )
     prompt_ids = sorted({row["prompt_id"] for row in filled})
@@ -60,10 +63,12 @@ def frame(
             "cluster": pa.array([(clusters or {}).get(p) for p in prompt_ids], pa.string()),
         }
     )
-    return build_frame(RecordStore.of_table(records), prompts, _settings(settings))
+    return build_frame(RecordStore.of_table(records), prompts, _settings(settings, names or {}))
 
 
-def _settings(settings: dict[str, dict[str, Any]]) -> pa.Table:
+def _settings(
+    settings: dict[str, dict[str, Any]], names: dict[str, dict[str, Variant]]
+) -> pa.Table:
     rows: list[dict[str, Any]] = []
     for setting_id, values in settings.items():
         own = ("provider", "model", "system", "template")
@@ -74,7 +79,10 @@ def _settings(settings: dict[str, dict[str, Any]]) -> pa.Table:
                 "label": setting_id,
                 "endpoint": "http://127.0.0.1:1",
                 "params_json": msgspec.json.encode(params).decode(),
-                "axes_json": "{}",
+                "axes_json": msgspec.json.encode(
+                    {axis: variant.name for axis, variant in names.get(setting_id, {}).items()}
+                ).decode(),
+                "variants_json": msgspec.json.encode(names.get(setting_id, {})).decode(),
                 **{name: values.get(name) for name in own},
             }
         )

@@ -105,8 +105,8 @@ def test_sampling_stays_in_range_and_is_seeded(method: str) -> None:
     [
         ({"temperature": []}, r"`sweep.temperature` has no values"),
         ({"temperatur": [1]}, r"unknown sweep axis `sweep.temperatur`\n.*sweep.temperature"),
-        ({"temperature": 1}, r"must be a list of values, got 1"),
-        ({"temperature": [1, 1.0]}, r"names the value 1.0 twice"),
+        ({"temperature": 1}, r"must be a list of values, or an object that names them, got 1"),
+        ({"temperature": [1, 1.0]}, r"1 and 1.0 are the same value"),
         ({"temperature": {"min": 0, "max": 1}}, r"is a range, which method grid cannot visit"),
         ({"temperature": {"min": 1, "max": 0}, "method": "sobol", "samples": 2}, "min must be"),
         ({"temperature": [0], "method": "spiral"}, "`sweep.method` must be one of"),

@@ -137,7 +137,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         by: the axis along which the sides differ.
         a, b: the setting id of each side; of pooled comparisons the axis with its value.
         a_label, b_label: the label of each side's setting; of pooled ones the axis with its value.
-        a_value, b_value: each side's value on the axis; null is a parameter that is not sent.
+        a_value, b_value: each side's value on the axis, or its name (see ``named_texts``); null is
+            a parameter that is not sent.
         a_settings, b_settings: ids of the settings of each side, matched in order.
         a_run, b_run: the run of each side; null where a single run is compared.
         pooled: whether the comparison averages over several strata.

@@ -14,7 +14,7 @@ import msgspec
 
 from evalharness.analysis.data.join_runs import SettingColumn
 from evalharness.analysis.data.json_values import JsonValues
-from evalharness.config.parameter_values import comparison_key
+from evalharness.config.parameter_values import comparison_key, same_value
 from evalharness.config.strict_yaml import YamlError, parse_yaml
 from evalharness.errors import ConfigError
 
@@ -73,9 +73,9 @@ def find_pairs(
         columns: all settings.
         axis: a parameter name (``params.`` before it is ignored), ``provider``, ``model``,
             ``system``, ``template`` or ``run``.
-        baseline: value on the axis to compare with; the text ``"null"`` means "not sent", other
-            texts that spell a number or a JSON value count as that when no setting has the text
-            itself. None takes the lowest number, or the first setting's value.
+        baseline: value on the axis to compare with, or its name; the text ``"null"`` means "not
+            sent", other texts that spell a number or a JSON value count as that when no setting has
+            the text itself. None takes the lowest number, or the first setting's value.
 
     Raises:
         ConfigError: the axis does not vary, no setting has the baseline value, or no two settings
@@ -90,7 +90,7 @@ def find_pairs(
             f"settings do not differ in `{axis}`",
             hint=f"compare by one of: {', '.join(others)}" if others else "sweep an axis first",
         )
-    base = comparison_key(_baseline_value(values, baseline, axis))
+    base = comparison_key(_baseline_value(values, _name_of(columns, axis, baseline), axis))
     strata = _strata(columns, axis, base)
     pairs: list[SettingPair] = []
     for key, value in values.items():
@@ -148,6 +148,14 @@ def _axis_values(columns: Sequence[SettingColumn], axis: str) -> dict[Hashable, 
         return (0, float(value)) if number else (1, 0.0)
 
     return {key: values[key] for key in sorted(values, key=rank)}
+
+
+def _name_of(columns: Sequence[SettingColumn], axis: str, baseline: Any) -> Any:
+    """The name of a value that was given as the text that stands behind it."""
+    for column in columns:
+        if axis in column.sent and same_value(column.sent[axis], baseline):
+            return column.values[axis]
+    return baseline
 
 
 def _baseline_value(values: dict[Hashable, Any], baseline: Any, axis: str) -> Any:

@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from evalharness.analysis.data import encode, variants
 from evalharness.analysis.data.encode import UNKNOWN, Bools, Floats, Ints
+from evalharness.analysis.data.json_values import JsonValues
 from evalharness.analysis.data.statuses import ERROR, STATUSES
+from evalharness.records import Variant
 
 if TYPE_CHECKING:
     from evalharness.columnar.record_store import RecordStore
@@ -137,19 +139,32 @@ class RunFrame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         """Say what varies within the run, in words."""
         return str(self.setting_rows[self.index(setting)]["label"])
 
-    def params(self, setting: int | str) -> dict[str, Any]:
-        """Parameter values, ``provider``, ``model``, ``system``, ``template`` and swept axes, flat.
+    def params(self, setting: int | str) -> JsonValues:
+        """What a setting sends: parameters, ``provider``, ``model``, ``system``, ``template``.
 
         What stands under ``extra`` is ``extra.NAME``, as axes are called. Keys that are null are
-        absent. An axis value overrides a parameter of the same name.
+        absent. Of an import, whose parameters may be unknown, an axis gives its value.
         """
         row = self.setting_rows[self.index(setting)]
         plain = {key: row.get(key) for key in ("provider", "model", "system", "template")}
         params: dict[str, Any] = dict(row["params"])
         extra: dict[str, Any] = params.pop("extra", None) or {}
         others = {f"extra.{name}": value for name, value in extra.items()}
-        merged = {**plain, **params, **others, **row["axes"]}
+        names = self.named_values(setting)
+        unnamed = {key: value for key, value in row["axes"].items() if key not in names}
+        merged = {**plain, **params, **others, **unnamed}
         return {key: value for key, value in merged.items() if value is not None}
+
+    def compared_values(self, setting: int | str) -> JsonValues:
+        """The same, with the name of each value that has one: what comparisons and tables show."""
+        axes, values = self.axes(setting), self.params(setting)
+        if "extra" in axes:  # one name stands for all of them
+            values = {key: value for key, value in values.items() if not key.startswith("extra.")}
+        return {key: value for key, value in {**values, **axes}.items() if value is not None}
+
+    def named_values(self, setting: int | str) -> dict[str, Variant]:
+        """The values of a setting that have a name, by axis."""
+        return dict(self.setting_rows[self.index(setting)]["variants"])
 
     def axes(self, setting: int | str) -> dict[str, Any]:
         """Swept keys with this setting's values."""

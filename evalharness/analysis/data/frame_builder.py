@@ -15,6 +15,7 @@ from evalharness.analysis.data.output_texts import output_codes
 from evalharness.analysis.data.statuses import ERROR, OK, REFUSED, STATUSES
 from evalharness.columnar.row_store import DictionaryEncoder
 from evalharness.errors import DatasetError
+from evalharness.records import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,8 @@ def decode_setting(row: dict[str, Any]) -> dict[str, Any]:
     decoded = {
         key: msgspec.json.decode(row.get(f"{key}_json") or "{}") for key in ("params", "axes")
     }
-    return {**row, **decoded}
+    names = msgspec.json.decode(row.get("variants_json") or "{}", type=dict[str, Variant])
+    return {**row, **decoded, "variants": names}
 
 
 def fill_nulls(records: RecordStore, column: str, default: float) -> Floats:
@@ -158,6 +160,7 @@ def apply_score_rules(
     """Apply the rules for errors and refusals to scores.
 
     Errors are never scored; a refused record counts 0 where it has a target, else it is not scored.
+    Scorers know of a refused record whether an answer was due, so that their scores of it stay.
 
     Args:
         records: the records.
@@ -165,18 +168,19 @@ def apply_score_rules(
         status: of each record.
         target: whether the prompt of each record has a target.
     """
+    refused, failed = status == REFUSED, status == ERROR
     if not scores:
         if "score" not in records.column_names:
             return {}
-        scores = {"score": encode.to_floats(records["score"])}
-    refused, failed = status == REFUSED, status == ERROR
+        imported = np.array(encode.to_floats(records["score"]), dtype=np.float64)
+        imported[refused] = np.where(target[refused], 0.0, np.nan)
+        scores = {"score": imported}
     out: dict[str, Floats] = {}
     for name, values in scores.items():
         if len(values) != len(status):
             raise ValueError(f"{len(values)} scores of {name} for {len(status)} records")
         score = np.array(values, dtype=np.float64)
-        score[refused & target] = 0.0
-        score[(refused & ~target) | failed] = np.nan
+        score[failed] = np.nan
         out[name] = score
     return out
 

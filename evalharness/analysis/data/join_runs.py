@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from evalharness.analysis.data.cell_means import cell_means, cell_repeats
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.shown_values import sent_value, shown_values
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -25,7 +26,9 @@ class SettingColumn(msgspec.Struct, frozen=True, kw_only=True):
         run: name of the run the setting belongs to.
         setting_id: its id there.
         label: what varies within the run, in words.
-        values: parameters, provider, model, system, template: null ones are absent.
+        values: parameters, provider, model, system, template, by name where they have one: null
+            ones are absent.
+        sent: what stands behind each of ``values`` that is a name, by axis.
         index: its position in the joined matrices.
 
     """
@@ -34,6 +37,7 @@ class SettingColumn(msgspec.Struct, frozen=True, kw_only=True):
     setting_id: str
     label: str
     values: dict[str, Any]
+    sent: dict[str, Any] = {}
     index: int
 
 
@@ -53,14 +57,16 @@ class JoinedRuns(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True)
             for prompt_id in frame.prompt_ids:
                 row_of.setdefault(prompt_id, len(row_of))
         columns: list[SettingColumn] = []
-        for run, frame in frames.items():
+        for (run, frame), shown in zip(frames.items(), shown_values(frames), strict=True):
             for index, setting_id in enumerate(frame.setting_ids):
+                sent = {axis: sent_value(frame, index, axis) for axis in shown[index]}
                 columns.append(
                     SettingColumn(
                         run=run,
                         setting_id=setting_id,
                         label=frame.label(index),
-                        values=frame.params(index),
+                        values=shown[index],
+                        sent={k: v for k, v in sent.items() if v != shown[index][k]},
                         index=len(columns),
                     )
                 )
@@ -151,6 +157,10 @@ class JoinedRuns(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True)
                 del self._column_cache[old]
             self._column_cache[key] = frame.values(metric)
         return self._column_cache[key]
+
+    def frame_of(self, column: SettingColumn) -> RunFrame:
+        """The run that a column belongs to."""
+        return self._origin(column)[0]
 
     def _origin(self, column: SettingColumn) -> tuple[RunFrame, int, Ints]:
         """Find the frame of a column, its setting there, and the joined rows of its prompts."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from evalharness.columnar.arrow_ops import conform, where_not_in
 from evalharness.errors import ConfigError
 from evalharness.records import Intent, Prompt, Setting
+from evalharness.store.folder.earlier_settings import distinguish
 from evalharness.store.journal.arrow_buffers import empty_table
 from evalharness.store.parts.part_files import PATTERN, read_sealed, write_table
 from evalharness.store.parts.to_arrow import prompt_table, setting_table, settings_from_table
@@ -58,6 +59,7 @@ def save_plan(
     prompt_rows = _merge_prompts(root, prompts, digests, recorded)
     wanted = {s.setting_id for s in settings}
     orphaned = [s for s, _ in read_settings(root) if s.setting_id not in wanted]
+    orphaned = distinguish(settings, orphaned)
     rows = [(s, True) for s in settings] + [(s, False) for s in orphaned]
     write_table(root / _PROMPTS, prompt_rows)
     write_table(root / _SETTINGS, setting_table(rows))

@@ -25,7 +25,7 @@ from evalharness.store.journal.journal_format import (
 )
 from evalharness.store.journal.worker_journals import journal_paths
 from evalharness.store.parts.part_files import PATTERN, damaged_file_error, read_sealed
-from evalharness.store.parts.setting_columns import columns_by_setting
+from evalharness.store.parts.setting_columns import columns_by_setting, with_unique_labels
 from evalharness.store.parts.streaming_read import Snapshot
 from evalharness.store.parts.to_arrow import attempt_table, record_table, settings_from_table
 from evalharness.store.remote.addresses import is_url
@@ -225,7 +225,8 @@ class Run:
             if columns is not None:
                 schema = select_schema(schema, columns)
             return empty_table(schema)
-        return read_sealed(path, columns)
+        table = read_sealed(path, columns)
+        return with_unique_labels(table) if name == "settings" else table
 
     def _parts_and_journal(self, name: str, columns: list[str] | None) -> pa.Table:
         import pyarrow as pa

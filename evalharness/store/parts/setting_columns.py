@@ -6,14 +6,18 @@ parameters of its own, or where its setting is not known.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import astuple
 
 from evalharness.parameters import COLUMN_PARAMS
 from evalharness.records import AttemptResult, Setting, canonical_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _TYPES: dict[str, Any] = {"number": float, "integer": int, "boolean": bool, "text": str}
 #: The model and the parameters that have a column of their own, read from a body.
@@ -68,3 +72,32 @@ def _sent_rows(
             yield known.sent
         else:
             yield astuple(_decode(body))
+
+
+def with_unique_labels(settings: pa.Table) -> pa.Table:
+    """A settings table in which no two settings have the same label.
+
+    Each plan labels its own settings, so that one of an earlier plan can have a label of the
+    newest. It is numbered (``temperature=0 #2``); those of the newest plan, which come first,
+    keep theirs.
+    """
+    import pyarrow as pa
+
+    if "label" not in settings.column_names:
+        return settings
+    labels: list[Any] = settings["label"].to_pylist()
+    if len(set(labels)) == len(labels):
+        return settings
+    unique: list[Any] = []
+    taken = set(labels)
+    seen: Counter[Any] = Counter()
+    for label in labels:
+        seen[label] += 1
+        name = label
+        while seen[label] > 1 and name in taken:
+            name = f"{label} #{seen[label]}"
+            seen[label] += name in taken
+        taken.add(name)
+        unique.append(name)
+    position = settings.column_names.index("label")
+    return settings.set_column(position, "label", pa.array(unique, pa.string()))

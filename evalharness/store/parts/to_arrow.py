@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import astuple
 
-from evalharness.records import AttemptResult, Outcome, Prompt, Setting, canonical_json
+from evalharness.records import AttemptResult, Outcome, Prompt, Setting, Variant, canonical_json
 from evalharness.schema import arrow_schema
 from evalharness.store.journal.arrow_buffers import build_table, empty_table
 from evalharness.store.parts.setting_columns import SettingColumns, sent_columns
@@ -115,6 +115,7 @@ def prompt_table(prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
         "params_json": [_json(p.params or None) for p in prompts],
         "fields_json": [_json(p.fields or None) for p in prompts],
         "source": [p.source for p in prompts],
+        "scoring_json": [_json(p.scoring or None) for p in prompts],
         "in_current_plan": [True] * len(prompts),
     }
     return build_table(columns, arrow_schema("prompts"))
@@ -132,6 +133,7 @@ def setting_table(settings: Sequence[tuple[Setting, bool]]) -> pa.Table:
         "system": [s.system for s, _ in settings],
         "template": [s.template for s, _ in settings],
         "axes_json": [canonical_json(s.axes).decode() for s, _ in settings],
+        "variants_json": [_json(msgspec.to_builtins(s.variants) or None) for s, _ in settings],
         "load_json": [_json(s.load or None) for s, _ in settings],
         "in_current_plan": [in_plan for _, in_plan in settings],
     }
@@ -152,6 +154,9 @@ def settings_from_table(table: pa.Table) -> list[tuple[Setting, bool]]:
                 system=row["system"],
                 template=row["template"],
                 axes=msgspec.json.decode(row["axes_json"]),
+                variants=msgspec.json.decode(
+                    row.get("variants_json") or "{}", type=dict[str, Variant]
+                ),
                 load=msgspec.json.decode(row.get("load_json") or "{}"),
             ),
             bool(row["in_current_plan"]),

@@ -17,7 +17,11 @@ from evalharness.config.models import Profile
 from evalharness.parameters import COLUMN_PARAMS
 from evalharness.records import AttemptResult, Prompt, Setting
 from evalharness.store.parts.seal_process import SealRequest
-from evalharness.store.parts.setting_columns import SettingColumns, columns_by_setting
+from evalharness.store.parts.setting_columns import (
+    SettingColumns,
+    columns_by_setting,
+    with_unique_labels,
+)
 from evalharness.store.parts.to_arrow import record_table
 from tests.runner.benchmark.virtual_benchmark import VirtualBenchmark
 from tests.store.sample_run import SETTING, result
@@ -138,3 +142,21 @@ async def test_the_runner_marks_prompts_with_parameters_of_their_own(tmp_path: P
     assert table.equals(record_table(read_from_bodies(finals), columns))
     seeds = {row["prompt_id"]: row["seed"] for row in table.to_pylist()}
     assert seeds == {"p0": None, "p1": 5, "p2": None, "p3": None}
+
+
+_LABELS = st.sampled_from(["a", "b", "a #2", "a #3", "a #2 #2"])
+
+
+@given(st.lists(_LABELS, max_size=12))
+def test_no_two_labels_are_the_same(labels: list[str]) -> None:
+    """The first setting of a label keeps it; what is unique already stays as it is."""
+    table = pa.table({"setting_id": [str(i) for i in range(len(labels))], "label": labels})
+    read = with_unique_labels(table)
+    unique = read["label"].to_pylist()
+    assert len(set(unique)) == len(unique) == len(labels)
+    assert read["setting_id"] == table["setting_id"]
+    for index, label in enumerate(labels):
+        assert str(unique[index]).startswith(label)
+        if label not in labels[:index]:
+            assert unique[index] == label
+    assert with_unique_labels(read) == read
