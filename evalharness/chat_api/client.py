@@ -19,7 +19,7 @@ from evalharness.http.exchange import REQUEST_ID_HEADER, STREAM_FLAG, Transport
 from evalharness.http.loopback import is_loopback
 from evalharness.http.redaction import Redactor, Secret
 from evalharness.http.unix_url import is_unix_url
-from evalharness.records import Reply
+from evalharness.records import Prompt, Reply
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # How a request body (canonical JSON) asks for several choices.
@@ -119,7 +119,12 @@ class ChatClient:
         self._redactor = Redactor(everything) if everything else None
 
     async def complete(
-        self, body: bytes, client_request_id: str, *, keep_chunk_times: bool = False
+        self,
+        body: bytes,
+        client_request_id: str,
+        *,
+        prompt: Prompt | None = None,
+        keep_chunk_times: bool = False,
     ) -> Reply:
         """Send one request and classify its exchange.
 
@@ -127,6 +132,7 @@ class ChatClient:
             body: a request body from :func:`evalharness.chat_api.request_body.build_body`.
             client_request_id: 1–128 characters of ``A-Za-z0-9._:-``, sent as
                 ``X-Client-Request-Id``: a provider may silently drop any other form.
+            prompt: not used; a function gets it (:mod:`evalharness.providers.python`).
             keep_chunk_times: keep the arrival time of every content chunk.
 
         Raises:

@@ -33,6 +33,11 @@ def redact_in_logs(secret: Secret) -> None:
     _LogState.redactor = Redactor(_secrets)
 
 
+def redact(text: str) -> str:
+    """The text without the secrets that this process has read."""
+    return _LogState.redactor.redact(text)
+
+
 def crash_report(error: BaseException) -> str:
     """The traceback of a defect, without secrets."""
     return _LogState.redactor.redact("".join(traceback.format_exception(error)))

@@ -17,6 +17,7 @@ from evalharness.config.models import ProviderConfig
 from evalharness.errors import ConfigError
 from evalharness.http.redaction import Secret
 from evalharness.providers import credentials, remote
+from evalharness.providers import python as python_provider
 from evalharness.providers.endpoint import Endpoint
 from evalharness.providers.tls import tls_settings
 
@@ -40,6 +41,7 @@ _ONLY_FOR = {
     "context_tokens": ("local",),
     "threads": ("local",),
     "emulator": ("emulator",),
+    "call": ("python",),
 }
 
 
@@ -61,6 +63,8 @@ def check_provider(config: ProviderConfig, *, sends: bool = True) -> None:
         from evalharness.providers.local import lifecycle
 
         lifecycle.check(config, sends=sends)
+    elif config.kind == "python":
+        python_provider.check(config)
     else:
         _check_emulator(config, sends=sends)
 
@@ -77,6 +81,8 @@ def provider_identity(config: ProviderConfig) -> str:
         from evalharness.providers.local import weights
 
         return weights.identity(config.model_path)
+    if config.kind == "python":
+        return python_provider.identity(config)
     return "emulator"
 
 
@@ -109,6 +115,8 @@ async def open_endpoint(
 
         async with local_server(config, say=say) as (base_url, _):
             yield _endpoint(config, base_url, concurrency_hint=config.parallel)
+    elif config.kind == "python":
+        yield _endpoint(config, "", function=python_provider.function(config))
     else:
         from evalharness.process.child import child_server
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 from evalharness.config.models import Profile
@@ -25,6 +28,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         allow_plain_http: whether secrets may be sent unencrypted to another machine.
         tls: the certificates of its connections.
         profile: ranges, limits and the meaning of errors.
+        function: called in place of a server; None: there is a server.
         concurrency_hint: requests it works on at once, or None when unknown; more than that wait
             inside the server.
     """
@@ -40,4 +44,5 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     allow_plain_http: bool = False
     tls: TlsSettings = SYSTEM_TRUST
     profile: Profile = Profile()
+    function: Callable[..., Any] | None = None
     concurrency_hint: int | None = None

@@ -171,7 +171,10 @@ class AttemptSender:
         self._in_flight += 1
         try:
             return await endpoint.client.complete(
-                job.body, intent.client_request_id, keep_chunk_times=self._keep_chunk_times
+                job.body,
+                intent.client_request_id,
+                prompt=job.trial.prompt,
+                keep_chunk_times=self._keep_chunk_times,
             )
         except asyncio.CancelledError:
             self._recorder.record_cut_off(job, intent)

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from evalharness.chat_api.client import ChatClient
 from evalharness.chat_api.content_parts import text_bytes
 from evalharness.parameters import merge_params, output_limit
-from evalharness.records import Reply
+from evalharness.records import Prompt, Reply
 from evalharness.runner.queue import Job
 from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.output_token_estimate import TokenEstimator
 
 
+class Client(Protocol):
+    """What answers requests: a chat API or a function."""
+
+    async def complete(
+        self,
+        body: bytes,
+        client_request_id: str,
+        *,
+        prompt: Prompt | None = None,
+        keep_chunk_times: bool = False,
+    ) -> Reply:
+        """Send one request; whatever comes of it is one classified reply.
+
+        Args:
+            body: canonical JSON of the request.
+            client_request_id: the attempt's id; its number stands after the last dot.
+            prompt: the dataset row, for a function; a server gets the body alone.
+            keep_chunk_times: keep the arrival time of every content chunk.
+        """
+        ...
+
+
 class EndpointRuntime(NamedTuple):
     """One endpoint: how to call it, when, and how long its answers are."""
 
-    client: ChatClient
+    client: Client
     limiter: EndpointLimiter
     estimator: TokenEstimator
 

@@ -154,7 +154,10 @@ class BarProgress:
 
     def start(self, *, total: int, done: int, label: str) -> None:
         """Show the bar."""
-        from tqdm import tqdm
+        if _in_notebook():
+            from tqdm.autonotebook import tqdm
+        else:
+            from tqdm import tqdm
 
         counts = self._counts
         counts.total, counts.done, counts.earlier = total, done, done
@@ -293,6 +296,28 @@ class LineProgress:
         )
 
 
+class SilentProgress(LineProgress):
+    """Counts and shows nothing, except lines that a person must see."""
+
+    def start(self, *, total: int, done: int, label: str) -> None:
+        """Show nothing."""
+
+    def _print_when_due(self) -> None:
+        """Show nothing."""
+
+    def show_wait(self, reason: str | None, left_s: float | None = None) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Show nothing."""
+
+
 def progress_for_terminal() -> Progress:
-    """A bar when stderr is a terminal, plain lines when it is not."""
-    return BarProgress() if sys.stderr.isatty() else LineProgress()
+    """A bar on a terminal and in a notebook, plain lines elsewhere."""
+    return BarProgress() if sys.stderr.isatty() or _in_notebook() else LineProgress()
+
+
+def _in_notebook() -> bool:
+    """Whether this is a Jupyter kernel, whose front end shows a bar."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"

@@ -63,6 +63,8 @@ def rule_of(reply: Reply) -> Rule:
     rule = RULES[kind]
     if rule is Rule.IN_DOUBT and reply.outcome is Outcome.NOT_SENT:
         return Rule.NOT_SENT
+    if kind is ErrorKind.BAD_RESPONSE and reply.outcome is Outcome.REJECTED:
+        return Rule.PERMANENT  # a function's own result, which would be the same again
     if kind is ErrorKind.HTTP_OTHER and reply.http_status is not None:
         if reply.http_status in (408, 425, 498, 503, 529):
             return Rule.UNAVAILABLE

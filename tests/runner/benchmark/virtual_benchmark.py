@@ -23,6 +23,7 @@ from evalharness.records import (
     ErrorKind,
     Intent,
     Outcome,
+    Prompt,
     Reply,
     Status,
     Usage,
@@ -63,9 +64,15 @@ class Server:
         self._status_of = status_of
 
     async def complete(
-        self, body: bytes, client_request_id: str, *, keep_chunk_times: bool
+        self,
+        body: bytes,
+        client_request_id: str,
+        *,
+        prompt: Prompt | None = None,
+        keep_chunk_times: bool = False,
     ) -> Reply:
         assert json.loads(body)["messages"]
+        assert prompt is not None
         assert keep_chunk_times
         began, sent_at_ns, number = (
             self._clock.monotonic(),
