@@ -11,7 +11,7 @@ from evalharness.errors import DatasetError
 from evalharness.process.text import closest, did_you_mean, first_names
 
 #: What templates do not see: it judges or groups, and must not reach the model.
-JUDGING = ("target", "tags", "cluster")
+JUDGING = ("target", "tags", "cluster", "scoring")
 
 # Only one of these can be there: where one is mapped, the file's own other one is a field.
 _ALTERNATIVES = {"id": "prompt_id", "prompt_id": "id", "prompt": "messages", "messages": "prompt"}

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, cast
 
+import msgspec
+
 from evalharness.datasets.content_files import NO_FILES, ContentFiles
 from evalharness.datasets.rows import Row
 from evalharness.datasets.strict_json import parse_strict_json
@@ -16,6 +18,7 @@ from evalharness.records import Prompt, canonical_json, digest
 #: Columns with a meaning. Every other column is a field for templates.
 COLUMNS = (
     "id", "prompt_id", "prompt", "messages", "target", "tags", "cluster", "params", "fields",
+    "scoring",
 )  # fmt: skip
 ID_LENGTH = 12  # hex characters of a content hash: 48 bits
 
@@ -23,8 +26,8 @@ ID_LENGTH = 12  # hex characters of a content hash: 48 bits
 def prompt_digest(prompt: Prompt) -> str:
     """A hash of everything of a prompt that shapes its requests, as 32 hex characters.
 
-    That is messages, fields and params. Target, tags and cluster only judge and group, so that
-    correcting a target does not make a recorded answer obsolete.
+    That is messages, fields and params. Target, scoring, tags and cluster only judge and group, so
+    that correcting a target does not make a recorded answer obsolete.
     """
     shape = {"messages": prompt.messages, "fields": prompt.fields, "params": prompt.params}
     return digest(canonical_json(shape))
@@ -59,7 +62,7 @@ def rows_to_prompts(
             content = prompt_digest(prompt)[:ID_LENGTH]
             repeats[content] = repeats.get(content, 0) + 1
             prompt_id = content if repeats[content] == 1 else f"{content}-{repeats[content]}"
-            prompt = _with_id(prompt, prompt_id)
+            prompt = msgspec.structs.replace(prompt, prompt_id=prompt_id)
         if prompt_id in locations:
             raise DatasetError(
                 f"{row.location}: id {prompt_id!r} is already used at {locations[prompt_id]}",
@@ -68,19 +71,6 @@ def rows_to_prompts(
         locations[prompt_id] = row.location
         prompts.append(prompt)
     return prompts
-
-
-def _with_id(prompt: Prompt, prompt_id: str) -> Prompt:
-    return Prompt(
-        prompt_id=prompt_id,
-        messages=prompt.messages,
-        target=prompt.target,
-        tags=prompt.tags,
-        cluster=prompt.cluster,
-        params=prompt.params,
-        fields=prompt.fields,
-        source=prompt.source,
-    )
 
 
 def _prompt(row: Row, template_names: set[str] | None, cells: bool, files: ContentFiles) -> Prompt:
@@ -106,6 +96,7 @@ def _prompt(row: Row, template_names: set[str] | None, cells: bool, files: Conte
         params=object_column(columns.get("params"), "params", location),
         fields=fields,
         source=location,
+        scoring=_scoring(columns.get("scoring"), location),
     )
 
 
@@ -213,6 +204,24 @@ def _tags(value: Any, location: str) -> list[str]:
     raise DatasetError(
         f"{location}: tags must be a list of texts, got {value!r:.60}",
         hint='write ["math", "short"]',
+    )
+
+
+def _scoring(value: Any, location: str) -> list[Any]:
+    """The row's own checks: a list, one of them, or either as JSON; a word is a scorer's name."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        if not value.lstrip().startswith(("[", "{")):
+            return [value.strip()]
+        value = parse_strict_json(value, f"{location}: scoring")
+    if isinstance(value, dict):
+        return [value]
+    if isinstance(value, list):
+        return list(cast("list[Any]", value))
+    raise DatasetError(
+        f"{location}: scoring must be a list of scorers, got {value!r:.60}",
+        hint='write [{"name": "includes", "target": "Rome", "weight": 2}, "json_valid"]',
     )
 
 

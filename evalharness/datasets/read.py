@@ -11,6 +11,7 @@ from evalharness.config.package_data import package_data_dir
 from evalharness.datasets import hub, template
 from evalharness.datasets.content_files import ContentFiles
 from evalharness.datasets.mapped_columns import map_columns
+from evalharness.datasets.plugin_rows import find_reader, read_plugin_rows, suggest_reader
 from evalharness.datasets.prompts import COLUMNS, rows_to_prompts
 from evalharness.datasets.rows import SUFFIXES, Row, read_rows
 from evalharness.datasets.sandbox_client import shared_sandbox
@@ -43,6 +44,8 @@ def read_prompts(
     folder: Path | None = None
     if config.path.startswith(hub.PREFIX):
         rows: Iterator[Row] = hub.read_hub(config.path, root)
+    elif (plugin := find_reader(config.path, root)) is not None:
+        rows = read_plugin_rows(plugin, config.path, root)
     else:
         path, name = _find_file(config.path, root)
         cells = path.suffix.lower() == ".csv"
@@ -80,6 +83,8 @@ def _find_file(text: str, root: Path) -> tuple[Path, str]:
             f"dataset.path: {text} is a folder",
             hint=_choices("files in it", _names(root / given)) or "name a file in it",
         )
+    if hint := suggest_reader(text):
+        raise DatasetError(f"dataset.path: there is no file {text}", hint=hint)
     close = closest_few(given.name, _names((root / given).parent), 3, cutoff=0.5)
     if close:
         hint = did_you_mean(*(str(given.with_name(name)) for name in close))
@@ -138,6 +143,7 @@ def _condition_variables(prompt: Prompt) -> dict[str, Any]:
         "target": prompt.target,
         "tags": prompt.tags,
         "cluster": prompt.cluster,
+        "scoring": prompt.scoring,
         "params": prompt.params,
         "fields": prompt.fields,
     }

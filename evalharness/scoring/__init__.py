@@ -19,6 +19,7 @@ from evalharness.scoring.answer_extraction import (
 from evalharness.scoring.base import Sample, Score, Scorer, UnscorableError
 from evalharness.scoring.config_parsing import parse_scorers
 from evalharness.scoring.scorers.bleu import BleuScorer
+from evalharness.scoring.scorers.checks import ChecksScorer
 from evalharness.scoring.scorers.choice import ChoiceScorer
 from evalharness.scoring.scorers.exact import ExactScorer
 from evalharness.scoring.scorers.f1 import F1Scorer
@@ -52,6 +53,7 @@ TABLE: dict[str, type[Scorer]] = {
     "bleu": BleuScorer,
     "python": PythonScorer,
     "judge": JudgeScorer,
+    "checks": ChecksScorer,
 }
 
 __all__ = [

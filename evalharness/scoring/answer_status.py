@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 from evalharness.columnar.row_store import NULL_CODE, Codes, DictionaryEncoder
 from evalharness.records import Status
 from evalharness.scoring.answer_extraction import ExtractionResult, Extractor
-from evalharness.scoring.safe_regex import TIMED_OUT
+from evalharness.scoring.safe_regex import MAX_TIMEOUTS, REASON_GAVE_UP, TIMED_OUT
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from evalharness.scoring.isolation.client import IsolatedExtractor
-
-MAX_TIMEOUTS = 10  # texts on which a pattern took too long before it is tried no more
-REASON_GAVE_UP = f"not tried: the pattern took too long on {MAX_TIMEOUTS} other texts"
 
 
 class AnswerStatus(StrEnum):

@@ -12,7 +12,9 @@ from evalharness.config.package_data import package_data_dir
 from evalharness.config.strict_yaml import parse_yaml
 from evalharness.config.validation import convert, suggest_name
 from evalharness.errors import ConfigError
+from evalharness.plugins import find_plugin, plugin_names
 from evalharness.scoring.base import Scorer, json_type
+from evalharness.scoring.scorers.plugin import parse_plugin_scorer
 
 
 def expand_entries(entries: Iterable[Any]) -> list[Any]:
@@ -81,9 +83,12 @@ def _parse_entry(
             f"configuration key `{where}.name`: the scorer's name is missing",
             hint=f"one of {', '.join(table)}",
         )
-    if name not in table:
+    if name in table:
+        return name, convert(fields, table[name], where)
+    plugin = find_plugin("scorers", name)
+    if plugin is None:
         raise ConfigError(
             f"configuration key `{where}.name`: no scorer is called {name!r}",
-            hint=suggest_name(name, table),
+            hint=suggest_name(name, [*table, *plugin_names("scorers")]),
         )
-    return name, convert(fields, table[name], where)
+    return name, parse_plugin_scorer(plugin, fields, where)

@@ -16,10 +16,14 @@ from evalharness.process.fork import ForkedTask
 from evalharness.records import Status
 from evalharness.scoring.answer_extraction import Extractor
 from evalharness.scoring.base import REASON_ERROR_RECORD, Score, Scorer
+from evalharness.scoring.isolation.limited_scorer import score_in_full
 from evalharness.scoring.label_classes import LabelSet, RunLabels, find_label_set
 from evalharness.scoring.reasoning import ReasoningMode, scored_text
 from evalharness.scoring.reasoning_counts import ReasoningTotals
-from evalharness.scoring.score_batches import BatchScorer, ScoreTable, score_in_full
+from evalharness.scoring.row_checks.column import explain_checks
+from evalharness.scoring.row_checks.parsing import RowChecks
+from evalharness.scoring.score_batches import BatchScorer, ScoreTable, isolated_indexes
+from evalharness.scoring.scorers.checks import ChecksScorer
 from evalharness.scoring.unique_outputs import KEY_COLUMNS, TEXT_COLUMNS, NewOutputs, UniqueOutputs
 
 if TYPE_CHECKING:
@@ -51,7 +55,9 @@ class RunScores:
         scorers: Mapping[str, Scorer],
         table: ScoreTable,
         labels: LabelSet | None = None,
+        checks: RowChecks | None = None,
     ) -> None:
+        self._checks = checks or RowChecks()
         self._index = outputs.complete()
         self.scores: dict[str, npt.NDArray[np.float64]] = {
             label: result.values[self._index] for label, result in table.scores.items()
@@ -110,7 +116,11 @@ class RunScores:
         answer = None if self._table.answers is None else self._table.answers.answer_of(output)
         mode = self._table.reasoning.mode
         sample = self._outputs.sample(output, answer, lambda text: scored_text(text, mode))
-        return score_in_full(self._scorers[label], sample, self._outputs)
+        scorer = self._scorers[label]
+        if isinstance(scorer, ChecksScorer):
+            return explain_checks(sample, self._checks)
+        isolated = bool(isolated_indexes(scorer, [sample], self._outputs))
+        return score_in_full(scorer, sample, isolated=isolated)
 
     def why_null(self, label: str) -> dict[str, int]:
         """How many records this scorer left without a score, by reason, most frequent first."""
@@ -131,6 +141,7 @@ def score_records(
     *,
     answers_supplied: bool | None = None,
     reasoning: ReasoningMode = "strip",
+    checks: RowChecks | None = None,
 ) -> RunScores:
     """Score every record by every scorer and extract every answer.
 
@@ -147,6 +158,8 @@ def score_records(
         extractor: from :func:`~evalharness.scoring.parse_answer_spec`.
         answers_supplied: see above.
         reasoning: whether texts are scored without the reasoning that they begin with.
+        checks: those of rows (:mod:`evalharness.scoring.row_checks.parsing`), which a scorer called
+            ``checks`` applies.
 
     Raises:
         ConfigError: a scorer has ``of: answer`` and no answers are defined; two equal labels.
@@ -157,7 +170,7 @@ def score_records(
         answers_supplied = "answer" in records.column_names
     supplied = extractor is None and answers_supplied
     with RunScorer(
-        records, prompts, scorers, extractor, supplied=supplied, reasoning=reasoning
+        records, prompts, scorers, extractor, supplied=supplied, reasoning=reasoning, checks=checks
     ) as scorer:
         scorer.score_new_records()
         return scorer.finish()
@@ -168,7 +181,7 @@ class RunScorer:
 
     Args:
         records: to which the blocks are added.
-        prompts, scorers, extractor, reasoning: see :func:`score_records`.
+        prompts, scorers, extractor, reasoning, checks: see :func:`score_records`.
         supplied: the answers are those in the ``answer`` column.
         use_fork: score in a fork of this process (:class:`~evalharness.process.fork.ForkedTask`),
             while this one reads on; here where the system allows no fork, or a scorer is not
@@ -189,14 +202,18 @@ class RunScorer:
         supplied: bool,
         use_fork: bool = False,
         reasoning: ReasoningMode = "strip",
+        checks: RowChecks | None = None,
     ) -> None:
         self._records = records
+        self._checks = checks or RowChecks()
         self._prompts = prompts
         self._scored_parts = 0
         self._columns = [
             name for name in (*KEY_COLUMNS, *TEXT_COLUMNS) if name != "answer" or supplied
         ]
-        self._batch_scorer = BatchScorer(scorers, extractor, supplied=supplied, reasoning=reasoning)
+        self._batch_scorer = BatchScorer(
+            scorers, extractor, supplied=supplied, reasoning=reasoning, checks=self._checks
+        )
         self._labels = find_label_set(
             _targets_json(prompts),
             self._batch_scorer.scorers,
@@ -207,7 +224,7 @@ class RunScorer:
             self._batch_scorer.collect_labels(self._labels)
         self._outputs = UniqueOutputs(prompts, records.encoders, records.texts)
         self._fork: ForkedTask[ScoreTable] | None = None
-        if use_fork and all(scorer.fork_safe for scorer in scorers):
+        if use_fork and all(s.fork_safe for s in (*scorers, *self._checks.scorers)):
             records.texts.share()
             with contextlib.suppress(OSError):  # the system allows no further process
                 self._fork = ForkedTask(self._score_in_fork, "judging outputs")
@@ -244,7 +261,8 @@ class RunScorer:
             DatasetError: see :func:`score_records`.
         """
         table = self._batch_scorer.table() if self._fork is None else self._fork.result()
-        scores = RunScores(self._outputs, self._batch_scorer.scorers, table, self._labels)
+        scorers = self._batch_scorer.scorers
+        scores = RunScores(self._outputs, scorers, table, self._labels, self._checks)
         if "score" in self._records.column_names and IMPORTED not in scores.scores:
             values = _imported_scores(self._records, self._prompts)
             scores.add_imported(values, _count_errors(self._records))

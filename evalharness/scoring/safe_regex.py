@@ -20,6 +20,8 @@ DEFAULT_TIMEOUT_S = 1.0
 MAX_PATTERN_CHARS = 10_000
 # The batch scorer compares reasons with it, to give up on a pattern that is too slow.
 TIMED_OUT = "the pattern took too long on this text (see `timeout_s`)"
+MAX_TIMEOUTS = 10  # texts on which a pattern took too long before it is tried no more
+REASON_GAVE_UP = f"not tried: the pattern took too long on {MAX_TIMEOUTS} other texts"
 
 
 class PatternTimeoutError(Exception):

@@ -11,25 +11,19 @@ import numpy as np
 
 from evalharness.errors import ConfigError
 from evalharness.scoring.answer_extraction import Extractor
-from evalharness.scoring.answer_status import (
-    MAX_TIMEOUTS,
-    REASON_GAVE_UP,
-    AnswerCollector,
-    ExtractedAnswers,
-)
-from evalharness.scoring.base import Sample, Score, Scorer
+from evalharness.scoring.answer_status import AnswerCollector, ExtractedAnswers
+from evalharness.scoring.base import Sample, Scorer
+from evalharness.scoring.isolation.limited_scorer import LimitedScorer
 from evalharness.scoring.label_classes import Codes, LabelCollector, LabelSet
 from evalharness.scoring.reasoning import ReasoningMode
 from evalharness.scoring.reasoning_counts import FoundReasoning, ReasoningCollector
-from evalharness.scoring.safe_regex import TIMED_OUT
+from evalharness.scoring.row_checks.column import ChecksColumn
+from evalharness.scoring.row_checks.parsing import RowChecks
+from evalharness.scoring.scorers.checks import ChecksScorer
 from evalharness.scoring.unique_outputs import UniqueOutputs
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-    from evalharness.scoring.isolation.client import IsolatedScorer
-
-_GAVE_UP = Score(None, None, REASON_GAVE_UP)
 
 
 class ScorerResult(NamedTuple):
@@ -56,7 +50,7 @@ class BatchScorer:
     """Extracts the answers of outputs and applies every scorer, one batch after the other.
 
     Args:
-        scorers, extractor, supplied, reasoning: see :class:`RunScorer`.
+        scorers, extractor, supplied, reasoning, checks: see :class:`RunScorer`.
 
     Raises:
         ConfigError: see :func:`score_records`.
@@ -70,9 +64,10 @@ class BatchScorer:
         *,
         supplied: bool,
         reasoning: ReasoningMode = "strip",
+        checks: RowChecks | None = None,
     ) -> None:
         has_answers = supplied or extractor is not None
-        self._columns = _columns_by_label(scorers, answers_known=has_answers)
+        self._columns = _columns_by_label(scorers, checks or RowChecks(), answers_known=has_answers)
         self._answers = AnswerCollector(extractor) if has_answers else None
         self._reasoning = ReasoningCollector(reasoning)
         self._supplied = supplied
@@ -89,7 +84,9 @@ class BatchScorer:
         self._labels = LabelCollector(labels)
         self._labels_of_answers = labels.reader is None
         if labels.reader is not None:
-            self._columns[labels.reader].labels = self._labels
+            column = self._columns[labels.reader]
+            assert isinstance(column, _ScorerColumn), "checks read no label"
+            column.labels = self._labels
 
     def score_block(self, outputs: UniqueOutputs) -> None:
         """Score the outputs that came with the last block."""
@@ -108,7 +105,7 @@ class BatchScorer:
         if self._labels is not None and self._labels_of_answers and answers is not None:
             self._labels.add_answers(answers)
         return ScoreTable(
-            {label: column.result() for label, column in self._columns.items()},
+            {label: ScorerResult(*column.result()) for label, column in self._columns.items()},
             answers,
             self._reasoning.result(),
             None if self._labels is None else self._labels.result(),
@@ -116,48 +113,28 @@ class BatchScorer:
 
 
 class _ScorerColumn:
-    """Applies one scorer, and gives up on a pattern that keeps taking too long.
-
-    What may take long otherwise (:class:`~.bounds.Bounds`) is scored in a process that can be
-    killed.
-    """
+    """The scores of all outputs by one scorer."""
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
         self.labels: LabelCollector | None = None
-        self._isolated: IsolatedScorer | None = None
+        self._limited = LimitedScorer(scorer)
         self._values = array("d")
         self._reasons: dict[int, str] = {}
-        self._timeouts = 0
 
     def score_batch(self, batch: list[Sample], outputs: UniqueOutputs) -> None:
         """Score the samples that come next."""
-        score = self.scorer.score
         append = self._values.append
-        isolated = self._score_isolated(batch, outputs)
-        for index, sample in enumerate(batch, first := len(self._values)):
-            if isolated and index - first in isolated:
-                result = isolated[index - first]
-            else:
-                result = _GAVE_UP if self._timeouts >= MAX_TIMEOUTS else score(sample)
+        isolated = isolated_indexes(self.scorer, batch, outputs)
+        results = self._limited.score(batch, isolated)
+        for index, result in enumerate(results, len(self._values)):
             if result.value is None:
                 self._reasons[index] = result.explanation
-                self._timeouts += result.explanation == TIMED_OUT
                 append(math.nan)
             else:
                 append(result.value)
             if self.labels is not None:
                 self.labels.add(result)
-
-    def _score_isolated(self, batch: list[Sample], outputs: UniqueOutputs) -> dict[int, Score]:
-        """The scores of those samples that another process scores, by their indexes."""
-        indexes = isolated_indexes(self.scorer, batch, outputs)
-        if not indexes:
-            return {}
-        if self._isolated is None:
-            self._isolated = _isolated_scorer(self.scorer)
-        scores = self._isolated.score([batch[index] for index in indexes])
-        return dict(zip(indexes, scores, strict=True))
 
     def result(self) -> ScorerResult:
         """The values of all samples so far."""
@@ -171,23 +148,10 @@ def isolated_indexes(scorer: Scorer, batch: list[Sample], outputs: UniqueOutputs
     return [index for index in indexes if not scorer.is_settled(batch[index])]
 
 
-def score_in_full(scorer: Scorer, sample: Sample, outputs: UniqueOutputs) -> Score:
-    """The score of one sample with its answer and explanation, wherever it is scored."""
-    if not isolated_indexes(scorer, [sample], outputs):
-        return scorer.score(sample)
-    return _isolated_scorer(scorer).score([sample], brief=False)[0]
-
-
-def _isolated_scorer(scorer: Scorer) -> IsolatedScorer:
-    from evalharness.scoring.isolation.client import IsolatedScorer
-
-    return IsolatedScorer(scorer)
-
-
 def _columns_by_label(
-    scorers: Sequence[Scorer], *, answers_known: bool
-) -> dict[str, _ScorerColumn]:
-    columns: dict[str, _ScorerColumn] = {}
+    scorers: Sequence[Scorer], checks: RowChecks, *, answers_known: bool
+) -> dict[str, _ScorerColumn | ChecksColumn]:
+    columns: dict[str, _ScorerColumn | ChecksColumn] = {}
     for index, scorer in enumerate(scorers):
         label = scorer.label or type(scorer).__name__.removesuffix("Scorer").lower()
         if label in columns:
@@ -197,5 +161,9 @@ def _columns_by_label(
                 f"configuration key `scoring[{index}].of`: is `answer`, and no answer is defined",
                 hint="add e.g. answer={last_number: true}",
             )
-        columns[label] = _ScorerColumn(scorer)
+        if isinstance(scorer, ChecksScorer):
+            checks.require_answers(known=answers_known)
+            columns[label] = ChecksColumn(scorer, checks)
+        else:
+            columns[label] = _ScorerColumn(scorer)
     return columns

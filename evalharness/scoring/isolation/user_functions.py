@@ -42,7 +42,9 @@ def import_function(path: str) -> Callable[..., Any]:
     finally:
         if added:
             sys.path.remove(folder)
-    function = getattr(module, name, None)
+    function: Any = module
+    for part in name.split("."):
+        function = getattr(function, part, None)
     if not callable(function):
         raise ValueError(f"{module_name!r} has no function {name!r}")
     return function
