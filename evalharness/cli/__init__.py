@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from evalharness import __version__
 from evalharness.cli.command_list import COMMANDS, find_command
 from evalharness.cli.parser import (
     Command,
@@ -33,6 +32,7 @@ from evalharness.cli.parser import (
     positional_sequence,
     unknown_argument,
 )
+from evalharness.config.package_version import __version__
 from evalharness.errors import (
     EXIT_CONFIG,
     EXIT_DEFECT,

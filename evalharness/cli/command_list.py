@@ -22,7 +22,9 @@ COMMANDS = {
     "verify": "check the integrity of a run folder",
     "reconcile": "the provider's own log (/v2/logs) against what a run recorded",
     "serve": "an OpenAI-compatible endpoint on loopback",
-    "init": "a starter project: configs and a dataset",
+    "plugins": "what other installed packages add, and what of it fails to load",
+    "init": "a starter project: configs, a dataset, a CI workflow",
+    "schema": "the JSON Schema of configuration files, for editors",
     "completion": "completion of commands, flags, runs and keys in a shell",
 }
 

@@ -16,12 +16,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from evalharness.cli import suggestions
+from evalharness.cli.axis_names import with_text_keys
 from evalharness.config.models import RunConfig, parse_run_config
 from evalharness.config.package_data import package_data_dir
 from evalharness.config.secret_scan import refuse_secrets_in_config
 from evalharness.config.yaml_breaks import write_with_separators
 from evalharness.errors import ConfigError
 from evalharness.parameters import PARAMETERS
+from evalharness.plugins import plugin_names
+from evalharness.providers.plugin_configs import find_plugin_provider
 from evalharness.scoring.base import is_list
 from evalharness.scoring.config_parsing import expand_entries
 
@@ -42,6 +45,10 @@ class CommandResult(NamedTuple):
 
 # The key under which Hydra composes a list of scorers from the command line.
 SCORER_LIST = "scoring_list"
+# The key under which Hydra composes axes that are given as one object (sweep={temperature: [0]}).
+AXES_OBJECT = "sweep_axes"
+# The key under which Hydra composes an axis that is an object (sweep.system={terse: …, polite: …}).
+NAMED_AXES = "sweep_named"
 
 
 def _local_results_root(results_dir: str) -> str:
@@ -77,9 +84,11 @@ def compose_config(config: DictConfig) -> ComposedConfig:
     raw = cast("dict[str, Any]", plain)
     raw.pop("experiment", None)
     raw["scoring"] = _scorer_list(raw.pop(SCORER_LIST, raw.get("scoring")))
+    raw["sweep"] = _merge_axes(raw)
     refuse_secrets_in_config(raw)
     _drop_fixed_axes(raw, overrides)
-    raw["providers"] = _axis_providers(raw)
+    stored = cast("dict[str, Any]", raw.get("providers") or {})
+    raw["providers"] = _axis_providers(raw, stored)
     if job_number is not None:
         raw["name"] = f"{raw['name']}-{job_number}"
     stored = write_with_separators(raw, lambda value: OmegaConf.to_yaml(OmegaConf.create(value)))
@@ -91,11 +100,27 @@ def _scorer_list(scoring: Any) -> Any:
     return expand_entries(scoring) if is_list(scoring) else scoring
 
 
+def _merge_axes(raw: dict[str, Any]) -> dict[str, Any]:
+    """The sweep with what was typed as objects; a single axis comes over all of them."""
+    merged: dict[str, Any] = {}
+    for part in (raw.pop(AXES_OBJECT, None), raw.get("sweep"), raw.pop(NAMED_AXES, None)):
+        for key, value in cast("dict[str, Any]", part or {}).items():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+            is_group = both and key in ("extra", "load", "params", "dataset")
+            merged[key] = merged[key] | value if is_group else value
+    return cast("dict[str, Any]", with_text_keys(merged))
+
+
 def _fill_swept_model(config: DictConfig) -> None:
     """Where ``sweep.model`` names the models, ``provider.model`` needs no value of its own."""
-    models = OmegaConf.select(config, "sweep.model")
-    if models and OmegaConf.is_list(models) and OmegaConf.is_missing(config.provider, "model"):
-        config.provider.model = str(models[0])
+    if not OmegaConf.is_missing(config.provider, "model"):
+        return
+    for place in (NAMED_AXES, "sweep", AXES_OBJECT):
+        models = OmegaConf.select(config, f"{place}.model")
+        if models and (OmegaConf.is_list(models) or OmegaConf.is_dict(models)):
+            values = list(models.values() if OmegaConf.is_dict(models) else models)
+            config.provider.model = str(values[0])
+            return
 
 
 def _parse(raw: dict[str, Any]) -> RunConfig:
@@ -149,24 +174,34 @@ def _drop_fixed_axes(raw: dict[str, Any], overrides: list[str]) -> None:
         del sweep[axis]
 
 
-def _axis_providers(raw: dict[str, Any]) -> dict[str, Any]:
-    """Configurations of the providers that a ``provider`` axis names."""
+def _axis_providers(raw: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
+    """Configurations of the providers that a ``provider`` axis names; ``stored`` ones as they are.
+
+    Raises:
+        ConfigError: there is none of such a name, or its model has no value.
+    """
     sweep: dict[str, Any] = raw.get("sweep") or {}
     names: list[Any] = sweep.get("provider") or []
     configs: dict[str, Any] = {}
     for name in names if isinstance(names, list) else []:  # pyright: ignore[reportUnnecessaryIsInstance]
         if name == raw["provider"]["name"]:
             continue
+        if name in stored:
+            configs[str(name)] = stored[name]
+            continue
         folders = [Path.cwd() / "configs", package_data_dir("configs")]
         paths = [folder / "provider" / f"{name}.yaml" for folder in folders]
         path = next((p for p in paths if p.is_file()), None)
-        if path is None:
-            options = sorted({p.stem for f in folders for p in f.glob("provider/*.yaml")})
+        plugin = find_plugin_provider(str(name)) if path is None else None
+        if path is None and plugin is None:
+            files = {p.stem for f in folders for p in f.glob("provider/*.yaml")}
+            options = sorted(files | set(plugin_names("providers")))
             raise ConfigError(
                 f"`sweep.provider` names `{name}`, and there is no configs/provider/{name}.yaml",
                 hint=f"known: {', '.join(options)}",
             )
-        config = cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.load(path), resolve=True))
+        loaded = OmegaConf.create(plugin) if path is None else OmegaConf.load(path)
+        config = cast("dict[str, Any]", OmegaConf.to_container(loaded, resolve=True))
         if config.get("model") == "???" and not sweep.get("model"):
             raise ConfigError(
                 f"`sweep.provider` names `{name}`, whose model has no value",

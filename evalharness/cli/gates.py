@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import msgspec
 from evalharness.analysis.summary import SettingSummary
 from evalharness.errors import ConfigError
 from evalharness.pricing.cost_columns import CostColumns, SettingCost
+from evalharness.process.text import closest, did_you_mean
 from evalharness.report.words.unknown_cost_text import add_reasons, unknown_cost_text
 
 
@@ -164,6 +165,20 @@ class Verdict(NamedTuple):
         )
 
 
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Refuse names that are no gates.
+
+    Raises:
+        ConfigError: the first of them, with what was probably meant.
+    """
+    known = [gate.flag for gate in GATES]
+    for name in names:
+        if name not in known:
+            near = closest(name, known)
+            hint = did_you_mean(near) if near else f"gates: {', '.join(known)}"
+            raise ConfigError(f"there is no gate `{name}`", hint=hint)
+
+
 def check_limits(limits: Mapping[str, float]) -> None:
     """Check the limits, each under the name of its gate.
 
@@ -185,20 +200,33 @@ def check_limits(limits: Mapping[str, float]) -> None:
 
 
 def select_settings(rows: list[SettingSummary], names: Sequence[str]) -> list[SettingSummary]:
-    """The settings named by label or id; all where none is named.
+    """The settings named by id, label or part of it; all where none is named.
+
+    ``system=terse`` names every setting whose label says so.
 
     Raises:
         ConfigError: no setting is called so.
     """
     for name in names:
-        if not any(name in (row.label, row.setting_id) for row in rows):
+        if not any(_is_called(row, name) for row in rows):
             raise ConfigError(
                 f"--setting {name}: no setting is called so",
                 hint="one of: " + " · ".join(row.label for row in rows[:20]),
             )
     if not names:
         return rows
-    return [row for row in rows if row.label in names or row.setting_id in names]
+    return [row for row in rows if any(_is_called(row, name) for name in names)]
+
+
+def _is_called(row: SettingSummary, name: str) -> bool:
+    if name == row.setting_id or f", {name}, " in f", {row.label}, ":
+        return True
+    axis, separator, value = name.partition("=")
+    return bool(separator) and axis in row.axes and _axis_text(row.axes[axis]) == value
+
+
+def _axis_text(value: object) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def check_settings(

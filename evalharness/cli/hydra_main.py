@@ -11,11 +11,13 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -24,14 +26,13 @@ from yaml import MarkedYAMLError
 
 from evalharness.cli import suggestions
 from evalharness.cli.compose import (
-    SCORER_LIST,
     CommandResult,
     ComposedConfig,
     compose_config,
     hydra_message,
     hydra_value,
 )
-from evalharness.config.models import Profile, ProviderConfig
+from evalharness.cli.overrides import adapt_override, refuse_run_folder
 from evalharness.config.package_data import package_data_dir
 from evalharness.config.secret_scan import refuse_secrets_in_overrides
 from evalharness.errors import EXIT_CONFIG, EXIT_OK, ConfigError, EvalharnessError
@@ -54,6 +55,8 @@ class _Invocation:
 
 
 _invocation = _Invocation()
+# Hydra's own state belongs to the process: one composition at a time.
+_composing = threading.Lock()
 
 
 def hydra_command(arguments: list[str], execute: Execute, *, command: str = "run") -> int:
@@ -69,6 +72,7 @@ def hydra_command(arguments: list[str], execute: Execute, *, command: str = "run
     """
     global _invocation  # noqa: PLW0603 - Hydra offers no other way to pass a value to its task
     refuse_secrets_in_overrides(arguments)
+    refuse_run_folder(arguments)
     arguments = _without_quickstart(suggestions.reorder_flags(arguments, command))
     _invocation = _Invocation()
     _invocation.execute = execute
@@ -78,10 +82,10 @@ def hydra_command(arguments: list[str], execute: Execute, *, command: str = "run
         config_name="config",
     )(_hydra_task)
     try:
-        with _process_for_hydra([_adapt_override(a) for a in arguments]):
+        with _process_for_hydra([word for a in arguments for word in adapt_override(a)]):
             entry()
     except HydraException as error:
-        raise _explain_error(error, arguments) from None
+        raise explain_error(error, arguments) from None
     except OmegaConfBaseException as error:
         raise ConfigError(hydra_message(error)) from None
     except MarkedYAMLError as error:
@@ -102,6 +106,69 @@ def hydra_command(arguments: list[str], execute: Execute, *, command: str = "run
     if _invocation.error is not None:
         raise _invocation.error
     return 0 if _invocation.result is None else _invocation.result.exit_code
+
+
+def compose_with_values(arguments: list[str], values: Mapping[str, Any]) -> ComposedConfig:
+    """Compose ``arguments`` without a command, and put values over what comes of them.
+
+    Args:
+        arguments: as typed on the command line.
+        values: plain data by dotted key. A mapping adds to what is there, but a sweep is the
+            whole sweep.
+
+    Raises:
+        ConfigError: a key or value that cannot be.
+    """
+    words = [word for argument in arguments for word in adapt_override(argument)]
+    folder = str(package_data_dir("configs").resolve())
+    try:
+        with _composing, hydra.initialize_config_dir(folder, version_base="1.3"):
+            config = hydra.compose("config", words, return_hydra_config=True)
+            OmegaConf.set_struct(config, False)
+            OmegaConf.set_readonly(config, False)
+            for key, value in values.items():
+                OmegaConf.update(config, key, _literal(value), merge=key != "sweep")
+            return compose_config(config)
+    except HydraException as error:
+        raise explain_error(error, words) from None
+    except OmegaConfBaseException as error:
+        raise ConfigError(hydra_message(error)) from None
+
+
+def compose_over(base: Mapping[str, Any], arguments: Sequence[str]) -> ComposedConfig:
+    """Compose ``arguments`` over a primary configuration that is given in place of ours.
+
+    Args:
+        base: plain data, with its ``defaults``.
+        arguments: overrides, as typed.
+
+    Raises:
+        ConfigError: a key or value that cannot be.
+    """
+    refuse_secrets_in_overrides([*arguments])
+    words = [word for argument in arguments for word in adapt_override(argument)]
+    folder = str(package_data_dir("configs").resolve())
+    try:
+        with _composing, hydra.initialize_config_dir(folder, version_base="1.3"):
+            ConfigStore.instance().store(name="repeated_run", node=OmegaConf.create(dict(base)))
+            return compose_config(hydra.compose("repeated_run", words, return_hydra_config=True))
+    except HydraException as error:
+        raise explain_error(error, [*arguments]) from None
+    except OmegaConfBaseException as error:
+        raise ConfigError(hydra_message(error)) from None
+
+
+def _literal(value: Any) -> Any:
+    """A value in which ``${`` is text, not an interpolation."""
+    if isinstance(value, str):
+        # Backslashes before it are doubled: of an odd number one would be taken for an escape.
+        return re.sub(r"(\\*)\$\{", lambda match: f"{match[1] * 2}\\${{", value)
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value)
+        return {key: _literal(item) for key, item in entries.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in cast("list[Any]", value)]
+    return value
 
 
 @contextmanager
@@ -130,7 +197,7 @@ def _process_for_hydra(arguments: list[str]) -> Generator[None]:
             os.environ[_FULL_ERROR_VARIABLE] = full
 
 
-def _explain_error(error: HydraException, arguments: list[str]) -> ConfigError:
+def explain_error(error: HydraException, arguments: list[str]) -> ConfigError:
     """What Hydra could not compose, with what to type instead."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -167,36 +234,6 @@ def _without_quickstart(arguments: list[str]) -> list[str]:
     typed = {key: value for key, _, value in (a.lstrip("+").partition("=") for a in arguments)}
     own = "dataset.path" in typed or typed.get("dataset", "quickstart") != "quickstart"
     return ["experiment=none", *arguments] if own and "experiment" not in typed else arguments
-
-
-def _adapt_override(argument: str) -> str:
-    """The argument as Hydra accepts it: ``sweep.<axis>=…`` and others need no ``+``."""
-    if argument.startswith("scoring=["):
-        # Hydra reads a list given to a group as names of options; a list of scorers is a value.
-        return f"++{SCORER_LIST}={argument.removeprefix('scoring=')}"
-    name, _, value = argument.partition("=")
-    if name == "results_dir" and re.match(r"\w+://[^'\"]*=[^'\"]*$", value):
-        return f"{name}='{value}'"  # Hydra reads a `=` in a value only between quotes
-    if argument.startswith(
-        ("sweep.", "params.extra.", "dataset.max_file_mib=", "dataset.columns=", "dataset.columns.")
-    ) or _is_provider_key(name):
-        return f"++{argument}"
-    return argument
-
-
-# Keys of a provider that every file has.
-_ALWAYS_THERE = frozenset({"kind", "name", "model", "api_key_env"})
-
-
-def _is_provider_key(name: str) -> bool:
-    """Whether this is a key of a provider, which its file may leave out."""
-    group, _, rest = name.partition(".")
-    key, _, inner = rest.partition(".")
-    if group != "provider" or key not in ProviderConfig.__struct_fields__ or key in _ALWAYS_THERE:
-        return False
-    if key == "profile":
-        return inner.partition(".")[0] in Profile.__struct_fields__
-    return True
 
 
 def _hydra_task(config: DictConfig) -> float | None:

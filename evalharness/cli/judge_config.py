@@ -15,6 +15,8 @@ from evalharness.config.strict_yaml import parse_yaml
 from evalharness.config.validation import convert
 from evalharness.errors import ConfigError
 from evalharness.judging.config import JudgeConfig, default_params, read_judge_config
+from evalharness.plugins import plugin_names
+from evalharness.providers.plugin_configs import find_plugin_provider
 
 
 def read_keys(overrides: Sequence[str], config_file: str | None) -> dict[str, Any]:
@@ -61,8 +63,11 @@ def _provider_config(name: str) -> dict[str, Any]:
     folders = [Path.cwd() / "configs", package_data_dir("configs")]
     paths = [folder / "provider" / f"{name}.yaml" for folder in folders]
     path = next((path for path in paths if path.is_file()), None)
+    if path is None and (plugin := find_plugin_provider(name)) is not None:
+        return {key: value for key, value in plugin.items() if value != "???"}
     if path is None or "/" in name:
-        known = sorted({p.stem for f in folders for p in f.glob("provider/*.yaml")})
+        files = {p.stem for f in folders for p in f.glob("provider/*.yaml")}
+        known = sorted(files | set(plugin_names("providers")))
         raise ConfigError(
             f"there is no configs/provider/{name}.yaml", hint=f"known: {', '.join(known)}"
         )

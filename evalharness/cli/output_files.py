@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from evalharness.errors import ConfigError
+from evalharness.errors import ConfigError, StorageError
 
 
 def output_path(typed: str) -> Path:
@@ -23,6 +23,28 @@ def output_path(typed: str) -> Path:
         )
     if target.is_dir():
         raise ConfigError(f"cannot write {typed}: it is a folder", hint=f"{typed.rstrip('/')}/FILE")
+    return target
+
+
+def output_folder(typed: str) -> Path:
+    """The path of a folder to write into, as typed; it is made where its parent is there.
+
+    Raises:
+        ConfigError: its parent does not exist, or it is a file.
+        StorageError: it cannot be made.
+    """
+    target = Path(typed)
+    if not target.parent.is_dir():
+        raise ConfigError(
+            f"cannot write into {typed}: there is no folder {target.parent}",
+            hint=f"mkdir -p {shlex.quote(typed)}",
+        )
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"cannot write into {typed}: it is a file")
+    try:
+        target.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {typed}: {error.strerror}") from error
     return target
 
 

@@ -50,6 +50,8 @@ def print_outputs(
         console.print(Text(f"  {line}"))
     if prompt["target_json"] is not None:
         console.print(Text(f"  target: {printable(prompt['target_json'])}"))
+    if prompt.get("scoring_json") is not None:
+        console.print(Text(f"  checks: {printable(prompt['scoring_json'])}"))
     all_texts = Counter(row["text"] for row in rows if row["text"] is not None)
     reference = all_texts.most_common(1)[0][0] if all_texts else None
     for setting in run.setting_list:

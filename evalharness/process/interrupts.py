@@ -51,6 +51,14 @@ class Interrupts:
         if not self._held:
             raise KeyboardInterrupt
 
+    def deliver(self, number: signal.Signals) -> None:
+        """Do what a signal would do, from whoever else ends the command."""
+        self.received = True
+        if self._receiver is not None:
+            self._receiver(number)
+        else:
+            self.pending = True
+
     @contextmanager
     def held(self) -> Generator[None]:
         """Inside, a signal interrupts nothing; one that is pending is raised at the end.

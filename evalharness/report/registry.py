@@ -7,8 +7,10 @@ from typing import Any
 from evalharness.report.section import Section
 from evalharness.report.sections import (
     effects,
+    extensions,
     groups,
     leaders,
+    named_texts,
     provenance,
     scoring,
 )
@@ -35,6 +37,7 @@ SECTIONS: tuple[Section[Any], ...] = (
     RUN,
     HEADLINE,
     SETTINGS,
+    named_texts.NAMED_TEXTS,
     scoring.SCORERS,
     scoring.ANSWERS,
     CLASSIFICATION,
@@ -60,4 +63,5 @@ SECTIONS: tuple[Section[Any], ...] = (
     ATTEMPTS,
     TIMELINE,
     provenance.PROVENANCE,
+    extensions.EXTENSIONS,
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import concurrency, memory, sealing, startup, throughput, transports
+from benchmarks import concurrency, functions, memory, sealing, startup, throughput, transports
 from benchmarks.nginx import canned_server, find_nginx
 from evalharness.store.parts import seal
 
@@ -26,6 +26,13 @@ def test_throughput_records_every_trial(tmp_path: Path, server: str) -> None:
     got = throughput.measure(tmp_path, server, trials=400, concurrency=16)
     assert got.trials == 400
     assert got.bytes_each > 0
+    assert got.ratio > 0
+
+
+def test_a_function_and_a_server_get_the_same_plan(tmp_path: Path, server: str) -> None:
+    """Both are whole on disk."""
+    got = functions.measure(tmp_path, server, trials=400, concurrency=16)
+    assert got.trials == 400
     assert got.ratio > 0
 
 

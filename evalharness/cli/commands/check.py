@@ -17,8 +17,8 @@ class CheckOptions(NamedTuple):
     """The arguments of ``evalharness check``.
 
     ``min_…`` and ``max_…`` are the limits of the gates that are called so, None where not given;
-    ``setting`` are labels or ids, empty for all; ``partial`` also checks a run that is not
-    complete.
+    ``setting`` are labels, parts of labels or ids, empty for all; ``partial`` also checks a run
+    that is not complete.
     """
 
     run: Annotated[str, Positional("RUN")]
@@ -41,7 +41,8 @@ class CheckOptions(NamedTuple):
     ] = None
     confident: Annotated[bool, Option("hold the interval's worse bound to the limit")] = False
     setting: Annotated[
-        Sequence[str], Option("only this setting, by label or id (may be repeated)", "LABEL")
+        Sequence[str],
+        Option("only settings of this label, part of it (system=terse) or id; repeatable", "LABEL"),
     ] = ()
     partial: Annotated[bool, Option("also a run that is not complete")] = False
     pricing: Pricing = None

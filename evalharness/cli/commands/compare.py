@@ -39,10 +39,12 @@ def run(options: CompareOptions) -> int:
 
     ``scoring=…`` and ``answer=…`` among the arguments replace the runs' own. A trend is the slope
     over an axis of three or more numbers. Several runs are joined by prompt; with ``--by run`` they
-    are compared with each other.
+    are compared with each other. Texts that have names are shown side by side, once.
     """
     from evalharness.analysis.comparison.compare import compare, compare_runs
     from evalharness.analysis.comparison.trends import trends
+    from evalharness.analysis.data.join_runs import JoinedRuns
+    from evalharness.report.build.named_texts import named_texts
     from evalharness.report.build.open_run import open_run
     from evalharness.report.build.overrides import parse_overrides
     from evalharness.report.json import as_json_text
@@ -50,6 +52,7 @@ def run(options: CompareOptions) -> int:
         ComparisonView,
         print_comparisons,
     )
+    from evalharness.report.sections.named_texts import print_texts
     from evalharness.report.words.cost_origin import mark_of_all
     from evalharness.store.folder.run import Run
     from evalharness.store.remote.locations import split_runs_and_overrides
@@ -77,15 +80,23 @@ def run(options: CompareOptions) -> int:
         data = frames if len(frames) > 1 else next(iter(frames.values()))
         rows = compare(data, by=by, baseline=options.baseline, margin=options.margin)
         slopes = trends(data, by=by)
+    texts = named_texts(JoinedRuns.of(frames), by)
     mark = mark_of_all(
         (cost.from_bill, cost.known) for s in sources for cost in s.costs.settings.values()
     )
     if options.json:
-        content: dict[str, object] = {"comparisons": rows, "trends": slopes}
+        content: dict[str, object] = {
+            "comparisons": rows,
+            "trends": slopes,
+            "named_texts": texts,
+        }
         data_output().write(as_json_text(content | ({"cost": mark} if mark else {})))
     elif any(row.n for row in rows):
         command = _command_line(options, by)
+        for sentence in texts.ambiguous:
+            print(f"{sentence}\n")
         print_comparisons(ComparisonView(rows, slopes, command, options.strata, mark))
+        print_texts(texts)
     else:
         print("nothing to compare: no metric has a value on both sides", file=sys.stderr)
     return EXIT_OK

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
-from evalharness import __version__
 from evalharness.cli.parser import Command, Example, Option, Positional
+from evalharness.config.package_version import __version__
 from evalharness.errors import EXIT_OK, ConfigError
 
 

@@ -26,6 +26,7 @@ class ReportOptions(NamedTuple):
     json: Annotated[bool, Option("the whole result as JSON on stdout")] = False
     json_schema: Annotated[bool, Option("the JSON Schema of --json; takes no run")] = False
     html: Annotated[str | None, Option("one self-contained page", "FILE")] = None
+    plots: Annotated[str | None, Option("each plot as SVG, PNG and Vega-Lite", "DIR")] = None
     open_page: OpenPage = False
     markdown: Annotated[bool, Option("for a pull request or CI summary")] = False
     volume: Annotated[float | None, Option("project the cost to N requests", "N")] = None
@@ -49,8 +50,8 @@ def run(options: ReportOptions) -> int:
         return _print_json_schema(options)
     if not names:
         raise ConfigError("report needs a run", hint="evalharness report quickstart")
-    if (options.html or options.open_page) and len(names) > 1:
-        raise ConfigError("--html and --open take one run at a time")
+    if (options.html or options.plots or options.open_page) and len(names) > 1:
+        raise ConfigError("--html, --plots and --open take one run at a time")
     avoid_pandas_import()
     with closing(start_engine()) if options.html or options.open_page else nullcontext() as engine:
         return _print_or_write(names, overrides, options, engine)
@@ -88,6 +89,8 @@ def _print_or_write(
     reports = build_reports(names, report_overrides)
     if options.html or options.open_page:
         _write_page(reports[0], options, engine)
+    if options.plots:
+        _write_plots(reports[0], options.plots)
     if options.json:
         data: Any = reports[0].data if len(reports) == 1 else [b.data for b in reports]
         data_output().write(as_json_text(data))
@@ -115,6 +118,17 @@ def _write_page(run_report: Report, options: ReportOptions, engine: Engine | Non
     print(f"written: {target}", file=sys.stderr)
     if options.open_page:
         open_in_browser(target)
+
+
+def _write_plots(run_report: Report, typed: str) -> None:
+    from evalharness.cli.output_files import output_folder
+    from evalharness.process.text import plural
+    from evalharness.report.plot_files import FORMATS, write_plots
+
+    folder = output_folder(typed)
+    paths = write_plots(run_report.data, folder)
+    count = plural(len(paths) // len(FORMATS), "plot")
+    print(f"written: {count} as {', '.join(FORMATS)} in {folder}", file=sys.stderr)
 
 
 COMMAND = Command(

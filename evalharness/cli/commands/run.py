@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from evalharness.cli.parser import Command, Example, Option
+from evalharness.errors import ConfigError
 
 if TYPE_CHECKING:
     from evalharness.cli.compose import CommandResult, ComposedConfig
@@ -14,20 +15,44 @@ if TYPE_CHECKING:
 class RunOptions(NamedTuple):
     """The arguments of ``evalharness run``; ``overrides`` are Hydra's, with its flags.
 
-    ``resume`` are the arguments of the command that resumes this one.
+    ``resume`` are the arguments of the command that resumes this one. ``from_run`` is a run whose
+    stored configuration takes the place of ours; None: ours.
     """
 
     overrides: Sequence[str] = ()
     yes: Annotated[bool, Option("send without asking, however expensive")] = False
     retry_errors: Annotated[bool, Option("also send again what ended in an error")] = False
     resume: Sequence[str] = ()
+    from_run: str | None = None
 
 
 def run(options: RunOptions) -> int:
     """Run or continue a sweep."""
+    if options.from_run is not None:
+        return _repeat(options, options.from_run)
     from evalharness.cli.hydra_main import hydra_command
 
     return hydra_command([*options.overrides], _lock_and_run(options))
+
+
+def _repeat(options: RunOptions, run: str) -> int:
+    """Run the stored configuration of a run, and say what differs now."""
+    import sys
+
+    from evalharness.cli.execution.execute_run import SendOptions, execute_run
+    from evalharness.cli.execution.prepare import PreparedRun
+    from evalharness.cli.repeat_run import compose_repeat, difference_lines
+    from evalharness.store.folder.run import Run
+
+    source = Run.open(run)
+    jobs = compose_repeat(source, options.overrides)
+
+    def say_differences(prepared: PreparedRun) -> None:
+        for line in difference_lines(source, jobs, prepared):
+            print(line, file=sys.stderr)
+
+    send = SendOptions(yes=options.yes, retry_errors=options.retry_errors, prepared=say_differences)
+    return execute_run(jobs, arguments=options.resume, options=send).exit_code
 
 
 def _lock_and_run(options: RunOptions) -> Callable[[list[ComposedConfig]], CommandResult]:
@@ -41,28 +66,46 @@ def _lock_and_run(options: RunOptions) -> Callable[[list[ComposedConfig]], Comma
         from evalharness.store.remote.locations import acquire_lock
 
         lock = acquire_lock(jobs[0].config)
-        from evalharness.cli.execution.execute_run import execute_run
+        from evalharness.cli.execution.execute_run import SendOptions, execute_run
 
-        return execute_run(
-            jobs,
-            arguments=options.resume,
-            yes=options.yes,
-            retry_errors=options.retry_errors,
-            lock=lock,
-        )
+        send = SendOptions(yes=options.yes, retry_errors=options.retry_errors, lock=lock)
+        return execute_run(jobs, arguments=options.resume, options=send)
 
     return execute
 
 
 def _parse(arguments: list[str]) -> RunOptions:
-    """Take our own flags out of the arguments; the rest is Hydra's."""
+    """Take our own flags out of the arguments; the rest is Hydra's.
+
+    Raises:
+        ConfigError: ``--from`` without a run.
+    """
+    overrides, from_run = _take_from(arguments)
     return RunOptions(
-        [a for a in arguments if a not in ("--yes", "--retry-errors")],
+        [a for a in overrides if a not in ("--yes", "--retry-errors")],
         yes="--yes" in arguments,
         retry_errors="--retry-errors" in arguments,
         # It must not send again the errors that this session records.
         resume=[a for a in arguments if a != "--retry-errors"],
+        from_run=from_run,
     )
+
+
+def _take_from(arguments: list[str]) -> tuple[list[str], str | None]:
+    """The arguments without ``--from RUN`` (or ``--from=RUN``), and the run."""
+    for position, word in enumerate(arguments):
+        flag, equals, value = word.partition("=")
+        if flag != "--from":
+            continue
+        following = arguments[position + 1 : position + 2]
+        run = value if equals else "".join(following)
+        if not run or (not equals and (run.startswith("-") or "=" in run.partition("://")[0])):
+            raise ConfigError(
+                "--from needs a run", hint="evalharness run --from RUN name=NEW [KEY=VALUE…]"
+            )
+        rest = arguments[position + 1 if equals else position + 2 :]
+        return [*arguments[:position], *rest], run
+    return arguments, None
 
 
 # Its --help is Hydra's, from the template in configs/config.yaml, which holds the texts below.

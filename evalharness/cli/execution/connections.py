@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from evalharness import __version__
 from evalharness.chat_api.client import ChatClient
 from evalharness.config.models import LimitsConfig
+from evalharness.config.package_version import __version__
 from evalharness.http import Transports
-from evalharness.providers import open_endpoint
+from evalharness.providers import Endpoint, open_endpoint
 from evalharness.runner import EndpointRuntime
 from evalharness.runner.budget import RunBudget, check_bounded, earlier_spend
+from evalharness.runner.endpoint import Client
 from evalharness.store.folder.run import Run
 from evalharness.throttle.clock import SystemClock
 from evalharness.throttle.limiter import EndpointLimiter
@@ -53,17 +54,7 @@ async def open_endpoints(
     runtimes: dict[str, EndpointRuntime] = {}
     for name, provider in prepared.providers.items():
         endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.print_line))
-        client = ChatClient(
-            await transports.get(endpoint.tls),
-            endpoint.base_url,
-            key=endpoint.key,
-            auth=endpoint.auth,
-            headers=endpoint.headers,
-            secret_headers=endpoint.secret_headers,
-            query=endpoint.query,
-            allow_plain_http=endpoint.allow_plain_http,
-            profile=endpoint.profile,
-        )
+        client = await _client(endpoint, transports, run_limits)
         # More requests than an endpoint serves at once would wait inside it and add to latency.
         hint = endpoint.concurrency_hint if exact_limits is None else None
         limits = structs.replace(run_limits, concurrency=min(run_limits.concurrency, hint or 10**9))
@@ -73,6 +64,24 @@ async def open_endpoints(
         )
         runtimes[name] = EndpointRuntime(client, limiter, TokenEstimator())
     return runtimes
+
+
+async def _client(endpoint: Endpoint, transports: Transports, limits: LimitsConfig) -> Client:
+    if endpoint.function is not None:
+        from evalharness.providers.python.client import FunctionClient
+
+        return FunctionClient(endpoint.function, timeout_s=limits.timeout_total_s)
+    return ChatClient(
+        await transports.get(endpoint.tls),
+        endpoint.base_url,
+        key=endpoint.key,
+        auth=endpoint.auth,
+        headers=endpoint.headers,
+        secret_headers=endpoint.secret_headers,
+        query=endpoint.query,
+        allow_plain_http=endpoint.allow_plain_http,
+        profile=endpoint.profile,
+    )
 
 
 def open_budget(prepared: PreparedRun, store: RunStore) -> RunBudget:

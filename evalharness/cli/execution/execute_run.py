@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from evalharness import __version__
 from evalharness.cli.compose import CommandResult, ComposedConfig
 from evalharness.cli.execution.connections import config_yaml, open_budget, open_endpoints
 from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
@@ -18,6 +17,7 @@ from evalharness.cli.execution.prepare import PreparedRun, prepare
 from evalharness.cli.execution.run_distributed import fetches_journals, run_distributed
 from evalharness.cli.execution.run_summary import closing_lines
 from evalharness.cli.execution.signals import stop_on_signals
+from evalharness.config.package_version import __version__
 from evalharness.distributed.leases import has_open_leases, refuse_open_leases
 from evalharness.errors import (
     EXIT_INTERRUPTED,
@@ -34,7 +34,7 @@ from evalharness.providers.tls import unverified
 from evalharness.records import Setting
 from evalharness.runner import Runner, RunSummary, StopReason
 from evalharness.runner.context import RunContext
-from evalharness.runner.progress import progress_for_terminal
+from evalharness.runner.progress import Progress, progress_for_terminal
 from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.writer import RunStore
@@ -46,68 +46,110 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+class SendOptions(NamedTuple):
+    """How a run is sent.
+
+    Attributes:
+        yes: do not ask before an expensive run.
+        retry_errors: trials that an earlier session recorded as errors are sent again.
+        lock: of the run folder, where the caller holds it already.
+        progress: shows the counts; None chooses by the terminal.
+        prepared: is called with what was checked, before anything is asked or sent; None: nothing.
+    """
+
+    yes: bool = False
+    retry_errors: bool = False
+    lock: int | None = None
+    progress: Progress | None = None
+    prepared: Callable[[PreparedRun], None] | None = None
+
+
 def execute_run(
     jobs: list[ComposedConfig],
     *,
     arguments: Sequence[str] = (),
-    yes: bool = False,
-    retry_errors: bool = False,
-    lock: int | None = None,
+    options: SendOptions | None = None,
 ) -> CommandResult:
     """Run (or continue) the sweep that ``jobs`` describe and print its report.
 
     Args:
         jobs: composed configurations; the first names the run folder.
         arguments: of the command, for the line that resumes it.
-        yes: do not ask before an expensive run.
-        retry_errors: trials that an earlier session recorded as errors are sent again.
-        lock: of the run folder, where the caller holds it already.
+        options: how it is sent.
+    """
+    root, summary = send_run(jobs, options or SendOptions())
+    return _conclude(root, summary, arguments)
+
+
+def send_run(jobs: list[ComposedConfig], options: SendOptions) -> tuple[Path, RunSummary]:
+    """Run (or continue) a sweep without a report; the run folder and what was done.
+
+    Raises:
+        EvalharnessError: nothing was sent, and why.
     """
     config = jobs[0].config
-    if retry_errors and config.load is not None:
+    if options.retry_errors and config.load is not None:
         raise ConfigError(
             "--retry-errors would take errors out of load points that were measured",
             hint="another name=… measures them anew",
         )
     root = run_root(config)
-    lock = acquire_lock(config) if lock is None else lock
+    prepared, lock = _prepare_locked(jobs, options)
+    store = RunStore(root, code_version=__version__, lock=lock)
+    try:
+        done = _open_plan(store, prepared, jobs, options)
+    except BaseException:
+        store.close()
+        raise
+    if config.load is not None:
+        return root, run_on_loop(lambda: _run_benchmark(prepared, store))
+    if done.all() and not has_open_leases(root):
+        return root, run_on_loop(lambda: _finish_without_sending(store, prepared.plan))
+    progress = options.progress or progress_for_terminal()
+    return root, run_on_loop(lambda: _run(prepared, store, done, progress))
+
+
+def _prepare_locked(
+    jobs: list[ComposedConfig], options: SendOptions
+) -> tuple[PreparedRun, int | None]:
+    """Check everything under the folder's lock, and ask where it may be expensive."""
+    lock = acquire_lock(jobs[0].config) if options.lock is None else options.lock
     try:
         prepared = prepare([job.config for job in jobs])
-        if needs_confirmation(prepared, yes=yes):
+        if options.prepared is not None:
+            options.prepared(prepared)
+        if needs_confirmation(prepared, yes=options.yes):
             confirm(prepared, recorded_trials(prepared)[0], what="This run")
     except BaseException:
         if lock is not None:
             os.close(lock)
         raise
-    store = RunStore(root, code_version=__version__, lock=lock)
-    try:
-        if not fetches_journals(config.execution):
-            refuse_open_leases(root)
-        orphaned = store.save_plan(
-            config_yaml=config_yaml(jobs),
-            prompts=prepared.plan.prompts,
-            digests=prepared.plan.digests,
-            settings=prepared.plan.settings,
-            planned=len(prepared.plan),
-            unverified=unverified(prepared.providers.values()),
-        )
-        if retry_errors:
-            _reopen_errors(store, prepared.plan)
-        keys = store.done_keys()
-        drop_duplicate_attempts(store, keys)
-        done = prepared.plan.done_map(keys)
-    except BaseException:
-        store.close()
-        raise
+    return prepared, lock
+
+
+def _open_plan(
+    store: RunStore, prepared: PreparedRun, jobs: list[ComposedConfig], options: SendOptions
+) -> NDArray[np.bool_]:
+    """Save the plan; which of its trials are done."""
+    root = store.folder.root
+    if not fetches_journals(prepared.plan.config.execution):
+        refuse_open_leases(root)
+    orphaned = store.save_plan(
+        config_yaml=config_yaml(jobs),
+        prompts=prepared.plan.prompts,
+        digests=prepared.plan.digests,
+        settings=prepared.plan.settings,
+        planned=len(prepared.plan),
+        unverified=unverified(prepared.providers.values()),
+    )
+    if options.retry_errors:
+        _reopen_errors(store, prepared.plan)
+    keys = store.done_keys()
+    drop_duplicate_attempts(store, keys)
+    done = prepared.plan.done_map(keys)
     if len(keys):  # a first run has no orphans, and need not import what finds them
         _print_orphans(orphaned, len(keys) - len(PlanFilter.of(Run.open(root)).select(keys)))
-    if config.load is not None:
-        summary = run_on_loop(lambda: _run_benchmark(prepared, store))
-    elif done.all() and not has_open_leases(root):
-        summary = run_on_loop(lambda: _finish_without_sending(store, prepared.plan))
-    else:
-        summary = run_on_loop(lambda: _run(prepared, store, done))
-    return _conclude(root, summary, arguments)
+    return done
 
 
 def _reopen_errors(store: RunStore, plan: Plan) -> None:
@@ -136,9 +178,10 @@ async def _finish_without_sending(store: RunStore, plan: Plan) -> RunSummary:
     return summary
 
 
-async def _run(prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_]) -> RunSummary:
+async def _run(
+    prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_], progress: Progress
+) -> RunSummary:
     plan = prepared.plan
-    progress = progress_for_terminal()
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)
         try:
@@ -197,6 +240,18 @@ def _conclude(root: Path, summary: RunSummary, arguments: Sequence[str]) -> Comm
     for line in closing_lines(root, summary, arguments):
         print(line, file=sys.stderr)
     return CommandResult(summary.exit_code or failed, objective)
+
+
+def finish_report(root: Path) -> None:
+    """Write the report's files without printing it, and upload them where the run is a copy.
+
+    Raises:
+        EvalharnessError: there is nothing to report, or it cannot be written or uploaded.
+    """
+    from evalharness.cli.execution.final_report import write_report
+
+    write_report(root)
+    upload_run(root)
 
 
 def _upload_report(root: Path) -> int:

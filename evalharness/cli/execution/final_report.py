@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from evalharness.report.build.scoring import ReportOverrides
 from evalharness.report.build_report import Report, build_report
 from evalharness.report.html_report import REPORT_FILE, start_engine, write_html
 from evalharness.report.json import write_summary
+from evalharness.report.section import ReportData
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.store.folder.run import Run
 
@@ -21,14 +23,20 @@ def print_report(root: Path) -> float | None:
     """
     from evalharness.report.console_report import print_report as print_tables
 
+    return objective(write_report(root, print_tables))
+
+
+def write_report(root: Path, show: Callable[[ReportData], None] | None = None) -> Report:
+    """Save the report as JSON and HTML; ``show`` is called also where the page fails."""
     with closing(start_engine()) as engine:
         run_report = build_report(Run.open(root), ReportOverrides())
         write_summary(root, run_report.data)
         try:
             write_html(run_report, root / REPORT_FILE, engine=engine)
-        finally:  # the tables are printed even when the page cannot be written
-            print_tables(run_report.data)
-    return objective(run_report)
+        finally:
+            if show is not None:
+                show(run_report.data)
+    return run_report
 
 
 def objective(run_report: Report) -> float | None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evalharness import __version__
 from evalharness.chat_api.params import check_params
 from evalharness.cli.execution.connections import open_budget, open_endpoints
 from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
@@ -25,6 +24,7 @@ from evalharness.cli.execution.run_summary import with_higher_limit
 from evalharness.cli.execution.signals import stop_on_signals
 from evalharness.cli.judge_config import merge_config, print_inherited_limit, read_keys
 from evalharness.config.models import RunConfig
+from evalharness.config.package_version import __version__
 from evalharness.errors import EXIT_BUDGET, EXIT_CONFIG, EXIT_OK, ConfigError
 from evalharness.judging.config import (
     CONFIG_FILE,

@@ -6,11 +6,11 @@ import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from evalharness import __version__
 from evalharness.cli.compose import ComposedConfig
 from evalharness.cli.execution.connections import config_yaml, open_budget, open_endpoints
 from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
 from evalharness.cli.execution.signals import stop_on_signals
+from evalharness.config.package_version import __version__
 from evalharness.distributed.leases import refuse_open_leases
 from evalharness.errors import ConfigError
 from evalharness.planning.estimate.pilot import choose_pilot

@@ -114,6 +114,12 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
         raise ConfigError(
             "execution.engine=ray, and Ray is not installed", hint="pip install 'evalharness[ray]'"
         )
+    functions = [name for name, provider in providers.items() if provider.kind == "python"]
+    if functions:
+        raise ConfigError(
+            f"execution=ray, and provider {functions[0]!r} is a function of this process",
+            hint="execution=local; a function of many calls at once needs limits.concurrency",
+        )
     if config.load is not None and execution.journal_dir is not None:
         raise ConfigError(
             "a benchmark keeps its journals in the run folder: the trials of a share are not known "

@@ -22,6 +22,7 @@ from evalharness.scoring import (
     parse_scoring,
 )
 from evalharness.scoring.reasoning import ReasoningMode
+from evalharness.scoring.row_checks.parsing import RowChecks, read_row_checks, with_checks
 from evalharness.scoring.run_scores import RunScorer, RunScores, score_records
 from evalharness.store.folder.run import Run
 
@@ -80,10 +81,15 @@ def score_run(
     Raises:
         ConfigError: the scoring cannot be read.
     """
-    scorers, extractor, reasoning = _configured_scorers(run, overrides)
-    supplied = run.manifest.answers_supplied
+    configured = _configured_scoring(run, prompts, overrides)
     return score_records(
-        records, prompts, scorers, extractor, answers_supplied=supplied, reasoning=reasoning
+        records,
+        prompts,
+        configured.scorers,
+        configured.extractor,
+        answers_supplied=run.manifest.answers_supplied,
+        reasoning=configured.reasoning,
+        checks=configured.checks,
     )
 
 
@@ -109,28 +115,44 @@ def open_scorer(
     Raises:
         ConfigError: the scoring cannot be read.
     """
-    scorers, extractor, reasoning = _configured_scorers(run, overrides)
+    configured = _configured_scoring(run, prompts, overrides)
+    extractor = configured.extractor
     supplied = run.manifest.answers_supplied
     if supplied is None:
         supplied = extractor is None and bool(stored.columns_with_values(["answer"]))
     return RunScorer(
         records,
         prompts,
-        scorers,
+        configured.scorers,
         extractor,
         supplied=extractor is None and supplied,
         use_fork=use_fork,
-        reasoning=reasoning,
+        reasoning=configured.reasoning,
+        checks=configured.checks,
     )
 
 
-def _configured_scorers(
-    run: Run, overrides: ReportOverrides
-) -> tuple[list[Scorer], Extractor | None, ReasoningMode]:
+class _ConfiguredScoring(NamedTuple):
+    """How a run is scored; ``checks`` are those of its rows."""
+
+    scorers: list[Scorer]
+    checks: RowChecks
+    extractor: Extractor | None
+    reasoning: ReasoningMode
+
+
+def _configured_scoring(
+    run: Run, prompts: pa.Table, overrides: ReportOverrides
+) -> _ConfiguredScoring:
     config = next(run.configs())
-    scorers = parse_scoring(overrides.scoring if overrides.scoring is not None else config.scoring)
+    scoring = config.scoring if overrides.scoring is None else overrides.scoring
+    checks = read_row_checks(prompts)
+    checks.replace_scorers(lambda scorers: attach_grades(scorers, run))
+    scorers = parse_scoring(with_checks(scoring) if len(checks) else scoring)
     answer = config.answer if overrides.answer is None else overrides.answer or None
-    return attach_grades(scorers, run), parse_answer_spec(answer), parse_reasoning(answer)
+    return _ConfiguredScoring(
+        attach_grades(scorers, run), checks, parse_answer_spec(answer), parse_reasoning(answer)
+    )
 
 
 class UnscoredReason(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,10 +13,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from evalharness.errors import ProcessLostError
 from evalharness.process.environment import environment_without_secrets
+
+DrawingFormat = Literal["svg", "png"]
 
 #: Letters that the font built into vl-convert lacks: it has Latin, Greek and Cyrillic.
 OTHER_SCRIPTS = re.compile("[\u0530-\u1dff\u2c00-\U0010ffff]")
@@ -33,14 +35,22 @@ class Engine:
     def __init__(self) -> None:
         self._process = _start_process(machine_fonts=False)
 
-    def draw(self, specs: Sequence[dict[str, Any]]) -> list[str]:
+    def draw(
+        self, specs: Sequence[dict[str, Any]], forms: Sequence[DrawingFormat] = ("svg",)
+    ) -> list[str]:
         """Draw Vega-Lite specifications, in their order, and end the process.
+
+        Args:
+            specs: with their data.
+            forms: each specification is drawn as each of them: SVG, or PNG in base64.
 
         Raises:
             ProcessLostError: the process was lost.
             ValueError: a specification is not valid Vega-Lite.
         """
-        specs_json = json.dumps(specs, ensure_ascii=False)
+        specs_json = json.dumps(
+            [[spec, form] for spec in specs for form in forms], ensure_ascii=False
+        )
         if OTHER_SCRIPTS.search(specs_json):
             self.close()
             self._process = _start_process(machine_fonts=True)

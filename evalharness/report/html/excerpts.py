@@ -15,7 +15,12 @@ _MAX_WORDS = 3_000
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A piece of a diff: ``removed`` is only in the first text, ``added`` only in the second."""
+    """A piece of a diff.
+
+    Attributes:
+        kind: ``removed`` is only in the first text, ``added`` only in the second.
+        text: of the piece.
+    """
 
     kind: PieceKind
     text: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -19,6 +19,7 @@ from evalharness.report.html.engine import OTHER_SCRIPTS
 if TYPE_CHECKING:
     from evalharness.report.html.engine import Engine
 
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _SVG = "{http://www.w3.org/2000/svg}"
 _ELEMENTS = {"svg", "g", "path", "line", "rect", "circle", "text", "tspan", "defs", "clipPath"}
 _ATTRIBUTES = {
@@ -66,13 +67,24 @@ def render_plots(specs: Mapping[str, Mapping[str, Any]], engine: Engine) -> dict
     Raises:
         ValueError: a specification is not valid Vega-Lite.
     """
-    common = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": CONFIG}
-    if OTHER_SCRIPTS.search(json.dumps(list(specs.values()), ensure_ascii=False)):
-        # Their letters can be twice as wide: limit labels by width, not by characters.
-        axis = {**CONFIG["axis"], "labelLimit": _LABEL_PIXELS}
-        common["config"] = {**CONFIG, "axis": axis}
-    plots = engine.draw([{**common, **spec} for spec in specs.values()])
+    plots = engine.draw(whole_specs(list(specs.values())))
     return {name: clean_svg(svg, name) for name, svg in zip(specs, plots, strict=True)}
+
+
+def whole_specs(
+    specs: Sequence[Mapping[str, Any]], *, background: str | None = None
+) -> list[dict[str, Any]]:
+    """The specifications with their schema and the look of all plots.
+
+    Args:
+        specs: without ``config``.
+        background: a colour; None is transparent.
+    """
+    config = {**CONFIG, "background": background}
+    if OTHER_SCRIPTS.search(json.dumps(specs, ensure_ascii=False)):
+        # Their letters can be twice as wide: limit labels by width, not by characters.
+        config["axis"] = {**CONFIG["axis"], "labelLimit": _LABEL_PIXELS}
+    return [{"$schema": _SCHEMA, "config": config, **spec} for spec in specs]
 
 
 def clean_svg(svg: str, name: str) -> str:

@@ -44,6 +44,22 @@ def test_each_setting_is_named_with_what_was_measured_and_needed(capsys: Said) -
     assert "one of: T=0 · T=1" in capsys.readouterr().err
 
 
+def test_part_of_a_label_picks_every_setting_that_has_it(capsys: Said) -> None:
+    """``--setting system=terse`` is all temperatures of that prompt; half a name is none."""
+    rows: Rows = [
+        {"prompt_id": f"p{p}", "label": f"system={name}, T={t}", "temperature": t, "system": name,
+         "text": "yes", "latency_s": 0.1}
+        for p in range(3) for t in (0, 1) for name in ("terse", "polite") for _ in range(2)
+    ]  # fmt: skip
+    write_run(rows)
+    code, lines = _check(capsys, "--min-agreement", "0.9", "--setting", "system=terse")
+    assert code == 0
+    assert [line.split(":")[0] for line in lines] == [
+        "ok   T=0, system=terse", "ok   T=1, system=terse",
+    ]  # fmt: skip
+    assert _check(capsys, "--min-agreement", "0.9", "--setting", "system=ters")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("gate", "holds", "fails"),
     [

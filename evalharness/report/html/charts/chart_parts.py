@@ -26,7 +26,8 @@ PERCENT = ".0%"
 class Chart(msgspec.Struct, frozen=True):
     """One plot: a title, a caption, and the specification to draw.
 
-    ``legend`` lists series of this plot alone; the series of settings have one legend a section.
+    ``legend`` lists series of this plot alone; those of settings, which have one legend a section,
+    are in ``settings``.
     ``wide`` plots take half of a page; those that ``scroll`` keep their size on a narrow screen,
     where their labels would become too small to read. One with a ``row`` begins a line of plots
     with that heading, and with ``row_legend`` where they share their series.
@@ -36,6 +37,7 @@ class Chart(msgspec.Struct, frozen=True):
     caption: str
     spec: Spec
     legend: tuple[Series, ...] = ()
+    settings: tuple[Series, ...] = ()
     wide: bool = False
     scroll: bool = False
     row: str = ""

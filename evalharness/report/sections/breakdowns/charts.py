@@ -91,7 +91,10 @@ def _tar(settings: Sequence[SettingSummary], series: Mapping[str, Series]) -> Ch
     )
     caption = f"TAR@k; {chart_parts.prompts_caption(sizes)}"
     return Chart(
-        "Chance that k repeats are all alike", caption, chart_parts.with_points(spec, shown)
+        "Chance that k repeats are all alike",
+        caption,
+        chart_parts.with_points(spec, shown),
+        settings=tuple(shown),
     )
 
 
@@ -188,7 +191,7 @@ def _by_group(
     spec = chart_parts.lines(values, shown, x, chart_parts.share("value", "same text"))
     few = f"; points of fewer than {MIN_PAIRS} pairs left out" if left_out else ""
     caption = f"n\u00a0=\u00a0{pairs:,} pairs; observed, not an experiment{few}"
-    return Chart(plot.title, caption, chart_parts.with_points(spec, shown))
+    return Chart(plot.title, caption, chart_parts.with_points(spec, shown), settings=tuple(shown))
 
 
 def _leading_number(name: str) -> tuple[float, str]:

@@ -86,6 +86,7 @@ def _ecdf(
         f"{plot.title} distribution",
         f"n\u00a0=\u00a0{chart_parts.range_text(sizes)} answers a line",
         spec,
+        settings=tuple(shown),
         wide=True,
     )
 

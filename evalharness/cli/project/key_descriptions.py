@@ -1,0 +1,126 @@
+"""One line for each configuration key whose struct does not describe it in its docstring."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+#: What a schema is of: the files ``configs/GROUP/*.yaml``.
+Group = Literal[
+    "experiment", "provider", "dataset", "sweep", "limits", "execution", "load", "scoring",
+    "pricing",
+]  # fmt: skip
+
+#: By struct and key; ``tests/cli/project/test_config_schema.py`` holds that no key is without.
+DESCRIPTIONS: dict[str, dict[str, str]] = {
+    "RunConfig": {
+        "name": "The run folder results/NAME/. The same name again continues or extends the run.",
+        "provider": "Who answers. As a group: `override /provider: openai`.",
+        "dataset": "Which prompts are asked.",
+        "params": "Parameters of every request; null is not sent.",
+        "sweep": "Axes: every combination of their values is one setting.",
+        "repeats": "How often each prompt is asked under each setting.",
+        "order": "In what order trials are sent.",
+        "limits": "What may not be exceeded: requests at once, per minute, dollars, seconds.",
+        "load": "How requests arrive in a benchmark; null is batch evaluation.",
+        "scoring": "Scorers, or names of them; the first gives the score of tables and gates.",
+        "answer": "How to find the answer in a text: one of the words, or steps.",
+        "pricing": "Prices over the shipped ones.",
+        "transport": "How requests are sent: own connections, reqwest (also HTTP/2), or httpx.",
+        "keep_chunk_times": "Store when each chunk of a streamed answer came.",
+        "results_dir": "Where run folders are: a path, or s3://bucket/folder.",
+        "staging_dir": "Where a run is written before it is uploaded; null: the state folder.",
+        "claim_lost_copy": "Name of a copy that is lost for good, as the message says that asks.",
+        "execution": "Where requests are sent from: this process, or workers that Ray starts.",
+    },
+    "ProviderConfig": {
+        "kind": "remote: any base URL; local: the embedded model; emulator: the rehearsal server; "
+        "python: a function of your own.",
+        "name": "Name of this provider in settings and prices.",
+        "model": "Model name, as sent.",
+        "api_key_env": "Name of the environment variable that holds the key; null sends none.",
+        "ca_file": "Certificates to trust beside the system's (PEM).",
+        "verify": "Whether certificate and host name are checked.",
+        "client_cert": "Certificate that is shown to the server (PEM).",
+        "client_key": "Key of client_cert (PEM).",
+        "profile": "What differs between providers: ranges, limits, meaning of errors.",
+        "model_path": "Of the local model: any GGUF file; null is the embedded one.",
+        "parallel": "Of the local model: requests served at once.",
+        "context_tokens": "Of the local model: tokens of prompt and answer together.",
+        "threads": "Of the local model: processor threads; null: as llama.cpp chooses.",
+        "emulator": "Options of `evalharness serve emulator`.",
+        "call": "The function of kind python: module:function.",
+    },
+    "DatasetConfig": {
+        "path": "JSONL, CSV, Parquet or YAML file, or hf:NAME.",
+        "columns": "The file's own column for a meaning: {prompt: ticket, target: label}.",
+        "limit": "Keep the first rows.",
+        "sample": "Keep so many rows, chosen by a hash of sample_seed and id.",
+        "sample_seed": "Seed of sample.",
+        "where": 'A Jinja condition on a row: "math" in tags and target != null.',
+        "template": "Jinja text of the user message, or @file.j2.",
+        "system": "System prompt, or @file.txt.",
+        "max_file_mib": "The most that an image, recording or file of a row may have, in MiB.",
+    },
+    "OrderConfig": {
+        "shuffle_seed": "Seed of the order in which trials are sent.",
+        "repeats": "interleaved: repeats of a prompt far apart; blocked: together.",
+    },
+    "LimitsConfig": {
+        "concurrency": "Most requests in flight.",
+        "adaptive": "Find the concurrency that the server bears, up to this one.",
+        "rpm": "Requests per minute; null: no limit.",
+        "tpm": "Tokens per minute; null: no limit.",
+        "max_attempts": "HTTP tries of a trial, in one session.",
+        "in_doubt_retries": "Of these, tries after one that may have been served and billed.",
+        "max_wait_s": "Longest pause a server may ask for, seconds; above it the run stops.",
+        "drain_s": "After Ctrl-C, how long what is in flight may finish, seconds.",
+        "max_cost_usd": "The run stops before it costs more, US dollars; null: no limit.",
+        "confirm_above_usd": "A terminal is asked before more may be spent; null: never.",
+        "timeout_connect_s": "Seconds to connect.",
+        "timeout_write_s": "Seconds to send a request.",
+        "timeout_first_byte_s": "Seconds until an answer begins.",
+        "timeout_stall_s": "Longest silence within an answer, seconds.",
+        "timeout_total_s": "Seconds for a whole attempt.",
+        "max_response_mib": "Largest answer, MiB.",
+        "trust_env_proxies": "Use HTTP_PROXY and the like.",
+    },
+    "SloConfig": {
+        "ttft_s": "Most seconds to the first token.",
+        "tpot_s": "Most seconds per output token after the first.",
+        "latency_s": "Most seconds for the whole answer.",
+    },
+    "SearchConfig": {
+        "goodput": "Share of requests that must meet every limit of load.slo.",
+        "precision": "Width of the last interval, as a share of its upper end.",
+        "max_rate": "No rate above this is tried, requests/s.",
+        "max_points": "Most rates that are tried.",
+    },
+    "TextOptions": {
+        "strip": "White space at both ends does not count.",
+        "ignore_case": "Compare casefolded.",
+        "ignore_whitespace": "A run of white space is one space.",
+        "ignore_punctuation": "Drop punctuation, except inside words and numbers.",
+        "unicode_form": "NFC, NFKC, or null to compare code points.",
+    },
+    "IncludesScorer": {"every": "All alternatives of the target must occur, not any."},
+    "JudgeScorer": {"from": "Name of the judging that `evalharness judge` made."},
+    "sweep": {
+        "method": "How values are combined: grid, zip, random, sobol or lhs.",
+        "samples": "How many settings random, sobol and lhs draw.",
+        "sample_seed": "Seed of random, sobol and lhs.",
+        "model": "Models, as sent.",
+        "provider": "Names of provider configurations.",
+        "system": 'System prompts, best by name: {terse: "@prompts/terse.txt", …}.',
+        "template": "Templates of the user message, best by name.",
+        "extra": "Axes of a provider's own fields, by their names.",
+        "load": "Axes of a benchmark: rate, concurrency, …",
+        "params": "Axes of parameters, as without `params`.",
+        "dataset": "Axes system and template, as without `dataset`.",
+    },
+    "pricing": {
+        "prices": "[{model: NAME, price_usd_per_mtok: {prompt: 0.4, completion: 1.2}}]",
+        "files": "Price files, the last one first.",
+        "source": "Where the prices were read.",
+        "as_of": "The day they were read.",
+    },
+}
