@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import evalharness
@@ -40,9 +41,11 @@ def test_gates_fail_with_the_sentences_of_check(tmp_path: Path) -> None:
     """Two tests pass; the third fails with a verdict on each setting and no traceback of ours."""
     (tmp_path / "test_sweep.py").write_text(_TESTS)
     root = str(Path(evalharness.__file__).parents[1])
+    # An installation registers the plugin by itself; a checkout on the path does not.
+    is_installed = any(point.name == "evalharness" for point in entry_points(group="pytest11"))
+    plugin = [] if is_installed else ["-p", "evalharness.cli.pytest_plugin"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "evalharness.cli.pytest_plugin", "-p",
-         "no:cacheprovider", "test_sweep.py"],
+        [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", "test_sweep.py"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": root},
     )  # fmt: skip

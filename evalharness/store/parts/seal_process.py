@@ -153,7 +153,9 @@ class SealProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=[self._lock],
-                process_group=0,  # Ctrl-C is for the command, which ends this one
+                # Ctrl-C is for the command, which ends this one. A group in the same session would
+                # get SIGHUP from the system when it stands still as the command dies.
+                start_new_session=True,
             )
         except OSError:
             self._use_process = False
