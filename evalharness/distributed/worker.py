@@ -148,12 +148,7 @@ class ShardWorker:
                 e.name: worker_endpoint(e, await transports.get(e.tls), limiters[e.name])
                 for e in setup.endpoints
             }
-            budget = SharedBudget(
-                setup.prices,
-                self._coordinator if setup.has_cost_limit else None,
-                part_tokens={name: p.part_tokens for name, p in setup.profiles.items()},
-                total_usd=setup.config.limits.max_cost_usd,
-            )
+            budget = worker_budget(setup, self._coordinator)
             settings = columns_by_setting(setup.settings)
             upload = await asyncio.to_thread(self._open_upload)
             store = ShardStore(setup.root, self._journal, settings, self._coordinator, upload)
@@ -275,6 +270,16 @@ def _worker_done(runner: ShardRunner, summary: RunSummary, store: ShardStore) ->
         lost_reason=runner.lost_reason,
         session=runner.session_entry(),
         stop=summary.stop,
+    )
+
+
+def worker_budget(setup: WorkerSetup, coordinator: CoordinatorApi) -> SharedBudget:
+    """A worker's part of the budget: of the coordinator, where there is a limit."""
+    return SharedBudget(
+        setup.prices,
+        coordinator if setup.has_cost_limit else None,
+        part_tokens={name: p.part_tokens for name, p in setup.profiles.items()},
+        total_usd=setup.config.limits.max_cost_usd,
     )
 
 

@@ -12,12 +12,16 @@ from msgspec import structs
 
 from evalharness.distributed.benchmark.clock_offset import ClockReading
 from evalharness.distributed.benchmark.shares import ScheduleStart, ShareOfPoint, ShareResult
-from evalharness.distributed.limits.budget_client import SharedBudget
 from evalharness.distributed.limits.limiter import SharedLimiter
 from evalharness.distributed.messages import EndpointSpec, WorkerDone, WorkerSetup
 from evalharness.distributed.progress_counters import ProgressCounters
 from evalharness.distributed.store import PartRegistry, ShardStore
-from evalharness.distributed.worker import CoordinatorApi, report_progress, worker_endpoint
+from evalharness.distributed.worker import (
+    CoordinatorApi,
+    report_progress,
+    worker_budget,
+    worker_endpoint,
+)
 from evalharness.errors import EXIT_STORAGE, EvalharnessError
 from evalharness.http import Transports
 from evalharness.planning.plan import Plan
@@ -118,11 +122,7 @@ class LoadWorker:
                 e.name: worker_endpoint(e, await transports.get(e.tls), limiters[e.name])
                 for e in setup.endpoints
             }
-            budget = SharedBudget(
-                setup.prices,
-                self._coordinator if setup.has_cost_limit else None,
-                part_tokens={name: p.part_tokens for name, p in setup.profiles.items()},
-            )
+            budget = worker_budget(setup, self._coordinator)
             settings = columns_by_setting(setup.settings)
             store = self._store = LoadStore(setup.root, self._journal, settings, self._coordinator)
             stack.callback(store.close)
