@@ -15,6 +15,7 @@ import msgspec
 
 from evalharness.errors import ConfigError
 from evalharness.process import session_clock
+from evalharness.process.pauses import wait_at_most
 from evalharness.providers.python.call import CallPrompt, CallReply
 from evalharness.providers.python.exceptions import (
     CallFailure,
@@ -114,7 +115,8 @@ class FunctionClient:
         """
         task = asyncio.ensure_future(self._guarded(arguments, began))
         try:
-            await asyncio.wait({task}, timeout=self._timeout_s)
+            # As with requests: what came while this process stood still is taken first.
+            await wait_at_most([task], self._timeout_s)
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=_GRACE_S)
