@@ -298,3 +298,14 @@ def test_texts_are_texts() -> None:
         sweep={"system": texts},
     )  # fmt: skip
     assert sorted(run.records()["text"]) == sorted(texts)
+
+
+def test_rows_that_were_cut_off_are_written_anew(folder: Path) -> None:
+    """A file of rows that a killed process left half written is not read for the whole."""
+    rows = ["a", "b"]
+    quiet(call=echo, dataset=rows, repeats=1, name="w")
+    (file,) = (folder / "results" / ".datasets").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert len(quiet(call=echo, dataset=rows, repeats=2, name="w").records()) == 4
+    assert file.read_bytes() == whole

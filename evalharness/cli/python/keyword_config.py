@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import msgspec
 
 from evalharness.errors import ConfigError
+from evalharness.store.folder import durable_files
 
 if TYPE_CHECKING:
     from evalharness.cli.compose import ComposedConfig
@@ -104,9 +105,9 @@ def _dataset_values(dataset: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         root = Path("results")
     content = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
     path = root / ".datasets" / f"{hashlib.sha256(content).hexdigest()[:16]}.jsonl"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    if not path.exists() or path.read_bytes() != content:
+        durable_files.make_folder(path.parent)
+        durable_files.write_bytes_durably(path, content)
     return {"dataset.path": str(path)}
 
 
