@@ -30,3 +30,16 @@ def test_texts_are_numbered_once() -> None:
     assert held.take([20_001]) == ["a"]
     with pytest.raises(ValueError, match="complete"):
         held.add(pa.array(["c"]))
+
+
+def test_a_text_has_the_same_short_hash_in_every_pool() -> None:
+    import pyarrow as pa
+
+    one, other = TextPool(), TextPool(memory_bytes=0)
+    one.add(pa.array(["a", None, "b"]))
+    other.add(pa.array(["c", "b"]))
+    other.add(pa.array(["b", "a", ""]))
+    other.close()
+    (empty, a, b), (empty_too, c, b_too, a_too) = one.short_hashes, other.short_hashes
+    assert (empty, a, b) == (empty_too, a_too, b_too)
+    assert len({empty, a, b, c}) == 4

@@ -92,6 +92,18 @@ def _holder(lock: int) -> str:
     return os.pread(lock, 200, 0).decode(errors="replace").strip()
 
 
+def holder_has_ended(root: Path) -> bool:
+    """Whether the process that last wrote a run folder is known not to exist any more.
+
+    The lock itself is not tried, which could refuse a process that begins at this moment.
+    """
+    try:
+        holder = (root / LOCK).read_bytes()[:200].decode(errors="replace")
+    except OSError:
+        return False
+    return _has_ended(holder.strip())
+
+
 def _has_ended(holder: str) -> bool:
     """Whether the holder is a process of this machine that does not exist any more."""
     match = _PROCESS.fullmatch(holder)

@@ -16,6 +16,7 @@ from evalharness.process.text import closest, did_you_mean
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
 from evalharness.store.folder.run_folder import CONFIG, MANIFEST, Manifest, read_manifest
+from evalharness.store.folder.run_patterns import RESULTS, holds_run, is_pattern, match_one
 from evalharness.store.journal.arrow_buffers import empty_table
 from evalharness.store.journal.journal_format import (
     Damage,
@@ -36,23 +37,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_RESULTS = Path("results")
-# What only the folder of a run holds; an import has no journal.
-_SIGNS = ("journal", "records", "settings.parquet")
-
-
-def find_run(run: str | Path, *, results: Path = _RESULTS, without_manifest: bool = False) -> Path:
+def find_run(run: str | Path, *, results: Path = RESULTS, without_manifest: bool = False) -> Path:
     """The folder of a run given by name, path or URL (then the local copy, brought up to date).
 
     Args:
-        run: name, path or URL.
+        run: name, path or URL, or a pattern that matches one run.
         results: where runs are found by name.
         without_manifest: also a folder that has lost its manifest, but holds a run's files.
 
     Raises:
         RunNotFoundError: there is none; the message lists the runs there are.
+        ConfigError: a pattern matches several.
         StorageError: an object store refused.
     """
+    if is_pattern(str(run)) and not Path(run).exists() and not (results / run).exists():
+        run = match_one(str(run), results=results)
     if is_url(str(run)):
         from evalharness.store.remote.locations import fetch_run
 
@@ -62,7 +61,7 @@ def find_run(run: str | Path, *, results: Path = _RESULTS, without_manifest: boo
         if (candidate / MANIFEST).is_file():
             return candidate
     for candidate in candidates:
-        if any((candidate / sign).exists() for sign in _SIGNS):
+        if holds_run(candidate):
             if without_manifest:
                 return candidate
             raise RunNotFoundError(
@@ -139,7 +138,7 @@ class Run:
         sync = find_sync(self.root)
         if sync is not None:
             return sync.url
-        return self.name if self.root == _RESULTS / self.name else str(self.root)
+        return self.name if self.root == RESULTS / self.name else str(self.root)
 
     @property
     def config_yaml(self) -> str | None:
@@ -196,6 +195,13 @@ class Run:
         return pa.concat_tables(
             [select_schema(arrow_schema(name), columns).empty_table(), *tables]
         )[:limit]
+
+    def count_unsealed(self) -> int:
+        """Records that only the journal holds; those whose seal is going on may be counted."""
+        results: dict[tuple[str, int], AttemptResult] = {}
+        for path in journal_paths(self.root):
+            self._read_journal(path, results)
+        return len({result.intent.trial_id for result in results.values() if result.final})
 
     def records(self) -> pd.DataFrame:
         """One row a trial."""

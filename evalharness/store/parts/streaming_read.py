@@ -39,6 +39,20 @@ class Snapshot:
         self._paths = paths
         self._unsealed = arrow_schema(name).empty_table() if unsealed is None else unsealed
 
+    @property
+    def num_parts(self) -> int:
+        """How many tables :meth:`parts` gives: the unsealed rows are the last."""
+        return len(self._paths) + 1
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are.
+
+        Raises:
+            StorageError: a file is damaged.
+        """
+        return sum(count for count, _ in self._footers) + len(self._unsealed)
+
     def parts(
         self,
         columns: Sequence[str],
@@ -119,7 +133,7 @@ class LazyColumns:
         self._starts = np.cumsum([0, *rows])
         self._unsealed = unsealed
 
-    @cached_property
+    @property
     def columns(self) -> list[str]:
         """Names of the columns."""
         return self._unsealed.column_names

@@ -12,6 +12,7 @@ from evalharness.config.models import RunConfig
 from evalharness.errors import RunInUseError, RunNotFoundError
 from evalharness.store.folder.lock import lock_existing, take_lock
 from evalharness.store.folder.run_folder import MANIFEST, RunFolder, now_iso, read_manifest
+from evalharness.store.folder.run_patterns import expand_runs
 from evalharness.store.journal.worker_journals import list_unlisted_parts
 from evalharness.store.parts.retry_errors import relist_parts
 from evalharness.store.remote.addresses import is_url
@@ -95,8 +96,14 @@ def fetch_run(url: str) -> Path:
 
 
 def split_runs_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Separate runs on a command line from ``key=value``; a URL may have a `=` in it."""
-    runs = [a for a in arguments if is_url(a) or "=" not in a]
+    """Separate runs on a command line from ``key=value``; a URL may have a `=` in it.
+
+    In the place of a pattern (``nightly-*``) stand the runs that it matches.
+
+    Raises:
+        RunNotFoundError: a pattern matches no run.
+    """
+    runs = expand_runs([a for a in arguments if is_url(a) or "=" not in a])
     return runs, [a for a in arguments if "=" in a and not is_url(a)]
 
 

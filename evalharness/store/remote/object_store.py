@@ -183,6 +183,18 @@ class RemoteFolder:
 
         return sorted(self._retry("", list_files))
 
+    def list_folders(self) -> list[str]:
+        """Names of the folders directly in this one; those that begin with a dot are left out."""
+        from pyarrow import fs as filesystems
+
+        def list_directories() -> list[str]:
+            fs, root = self._fs()
+            entries = fs.get_file_info(filesystems.FileSelector(root, allow_not_found=True))
+            names = [f.path.rpartition("/")[2] for f in entries if not f.is_file]
+            return [name for name in names if not name.startswith(".")]
+
+        return sorted(self._retry("", list_directories))
+
     def _fs(self) -> tuple[Any, str]:
         if self._filesystem is None:
             from pyarrow import fs as filesystems

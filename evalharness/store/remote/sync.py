@@ -33,6 +33,9 @@ from evalharness.store.remote.object_store import RemoteFolder
 from evalharness.store.remote.upload_ledger import UploadLedger
 
 OWNER = "owner.json"
+NOTES = (
+    "notes.json"  # changed in the store itself (store.folder.notes); a copy never uploads its own
+)
 MARKER = ".evalharness-remote.json"
 _MANIFEST = "run.json"
 _PARTS = ("records", "attempts")
@@ -127,7 +130,10 @@ class RunSync:
             self._is_complete = not owner.open
             self._fetch_missing()
             if not writing:
-                self._fetch_nested(self.remote.list_names())
+                names = self.remote.list_names()
+                self._fetch_nested(names)
+                if NOTES in names:
+                    self._fetch(NOTES, None)
             return None
         names = self.remote.list_names()
         open_owner = owner if owner is not None and owner.open else None
@@ -268,7 +274,7 @@ class RunSync:
     def _other_files(self) -> Iterator[str]:
         """Files to upload that are no parts and do not belong to nested runs."""
         for path in sorted(self._root.iterdir()):
-            if path.is_file() and path.name not in (_MANIFEST, "run.lock", OWNER):
+            if path.is_file() and path.name not in (_MANIFEST, "run.lock", OWNER, NOTES):
                 if not path.name.startswith(".") and not path.match(parts_log.PATTERN):
                     yield path.name
             elif path.is_dir() and path.name not in (*_PARTS, *_LOCAL):
