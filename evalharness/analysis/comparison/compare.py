@@ -17,16 +17,18 @@ import numpy as np
 from msgspec import structs
 
 from evalharness.analysis import stats
+from evalharness.analysis.across.agreement_across import AgreementAcross, agreement_across
 from evalharness.analysis.comparison.comparison import SIGNIFICANCE_LEVEL, Comparison, at_least
 from evalharness.analysis.comparison.comparison_rows import MetricContext, UntestedRow, untested_row
 from evalharness.analysis.comparison.comparison_text import comparison_line
 from evalharness.analysis.comparison.matching import RUN, SettingPair, find_pairs
 from evalharness.analysis.comparison.paired_metric import MetricMatrix, PairedMetric
 from evalharness.analysis.comparison.percentiles import Percentiles
+from evalharness.analysis.comparison.rate_rows import rate_rows
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.join_runs import JoinedRuns
 from evalharness.analysis.data.json_values import interval, number
-from evalharness.analysis.data.metrics import AMOUNT_METRICS, METRICS
+from evalharness.analysis.data.metrics import METRICS, is_amount
 
 HOLM_UP_TO = 20
 
@@ -48,14 +50,15 @@ def compare(
         by: the axis: a parameter, ``provider``, ``model``, ``system``, ``template`` or ``run``.
         baseline: the value to compare with; None takes the lowest number or the first value,
             ``"null"`` is "not sent".
-        metrics: names as in :data:`~evalharness.analysis.data.metrics.METRICS`, or ``score.NAME``;
-            those without any value are left out.
+        metrics: names as in :data:`~evalharness.analysis.data.metrics.ALL_METRICS`, or
+            ``score.NAME``; those without any value are left out.
         margin: when given, shares are also tested for equivalence within ± this much (0.02: 2 pp).
         seed: of sign patterns: equal seeds give equal bits.
         draws: sign patterns where not all can be enumerated.
 
     Returns:
-        The comparisons, metric by metric, pooled ones before those within strata.
+        The comparisons, metric by metric, pooled ones before those within strata; rates of load
+        points, which no prompt pairs, at the end.
 
     Raises:
         ConfigError: the axis does not vary, or nothing has the baseline value.
@@ -63,9 +66,11 @@ def compare(
     """
     joined = JoinedRuns.of({"": frames} if isinstance(frames, RunFrame) else frames)
     flips = stats.SignFlips(clusters=joined.clusters, seed=seed, draws=draws)
-    comparisons = Comparisons(joined, {by: find_pairs(joined.columns, by, baseline)}, flips)
+    pairs = find_pairs(joined.columns, by, baseline)
+    comparisons = Comparisons(joined, {by: pairs}, flips)
     comparisons.add_metrics(metrics, margin=margin)
-    return comparisons.rows(flips.tests())
+    rates = rate_rows(joined, by.removeprefix("params."), pairs, metrics)
+    return comparisons.rows(flips.tests()) + _finish_rows(rates)
 
 
 def compare_runs(
@@ -79,6 +84,21 @@ def compare_runs(
     """
     first = next(iter(frames))
     return compare(frames, by=RUN, baseline=first if baseline is None else baseline, **options)
+
+
+def across_by(joined: JoinedRuns, by: str, baseline: Any = None) -> list[AgreementAcross]:
+    """The agreement across the settings that :func:`compare` compares, those of each stratum.
+
+    Args:
+        joined: the runs.
+        by: the axis.
+        baseline: as of :func:`compare`; of runs, None is the first.
+    """
+    if by == RUN and baseline is None:
+        baseline = joined.columns[0].run
+    pairs = find_pairs(joined.columns, by, baseline)
+    single = [(pair.compared[0], pair.baseline[0]) for pair in pairs if not pair.pooled]
+    return agreement_across(joined, single)
 
 
 class _PendingRow(NamedTuple):
@@ -131,7 +151,7 @@ class Comparisons:
 
     def _add_tests(self, untested: UntestedRow, *, in_headline: bool) -> _PendingRow:
         row, strict, logs = untested.row, untested.strict, untested.log_ratios
-        bounded = row.metric not in AMOUNT_METRICS
+        bounded = not is_amount(row.metric)
         return _PendingRow(
             row,
             self._flips.add(untested.differences, bounded=bounded, p=row.p),
@@ -159,7 +179,7 @@ class Comparisons:
         left = iter(headline or ())
         finished: list[Comparison] = []
         for pending in self._pending.values():
-            rows = _finish_rows(pending, tests)
+            rows = _finish_rows([_with_tests(comparison, tests) for comparison in pending])
             if headline is not None:
                 rows = [
                     row
@@ -171,10 +191,9 @@ class Comparisons:
         return finished
 
 
-def _finish_rows(pending: Sequence[_PendingRow], tests: stats.FlipTests) -> list[Comparison]:
-    """The comparisons along one axis with their tests and sentences."""
-    rows = _adjust([_with_tests(comparison, tests) for comparison in pending])
-    return [structs.replace(row, sentence=comparison_line(row)) for row in rows]
+def _finish_rows(tested: Sequence[Comparison]) -> list[Comparison]:
+    """The tested comparisons along one axis with their adjusted p values and sentences."""
+    return [structs.replace(row, sentence=comparison_line(row)) for row in _adjust(tested)]
 
 
 def _with_tests(pending: _PendingRow, tests: stats.FlipTests) -> Comparison:

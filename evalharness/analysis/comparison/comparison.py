@@ -89,9 +89,9 @@ class MeanRatio(msgspec.Struct, frozen=True):
     """How many times as large a is as b.
 
     Attributes:
-        value: geometric mean over prompts of the ratios of a to b.
+        value: geometric mean over prompts of the ratios of a to b; of rates the ratio of both.
         ci95: its 95 % interval; null where it is undefined.
-        n: prompts with a positive value on both sides.
+        n: prompts with a positive value on both sides; of rates that of the comparison.
     """
 
     value: float
@@ -130,7 +130,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Settings against their counterparts at a baseline value in one metric, paired by prompt.
 
     Side ``a`` is compared with side ``b``, the baseline. The unit of a metric is a share from 0 to
-    1, seconds, tokens or US dollars.
+    1, seconds, tokens or US dollars. Rates per second are of a load point as a whole: their unit is
+    ``time`` or ``search`` in place of ``prompt``, and what is of prompts is null.
 
     Attributes:
         metric: what is compared.
@@ -153,20 +154,29 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
             whether it is one of the detected differences there; null for rows that are not in the
             headline, and outside of a report.
         test: name of the test.
-        n: prompts with a value on both sides.
-        repeats: largest number of usable repeats behind a value of side a, and of side b.
+        n: prompts with a value on both sides; of rates the stretches of time that a side has at
+            least, of a search the valid load points.
+        unit: what ``n`` counts, and the test takes as independent: ``prompt``; ``time`` for
+            stretches of the window of a load point; ``search`` for load points of a search, whose
+            outcome has bounds and no interval.
+        counted: of rates, the answers behind side a and side b; null of others.
+        bounds: of a search, the least and most that a minus b can be by the verdicts on single load
+            points; an end without a bound is null; null of others.
+        repeats: largest number of usable repeats behind a value of side a, and of side b; null of
+            rates.
         mde: smallest difference that the test detects with 80 % chance, in the unit of the metric;
             null where there is neither a spread nor a bound, and where it detects none.
         mde_from: ``spread`` of the differences; a ``bound`` of it where they are all equal;
             ``none`` where no difference can be detected; null where neither is known.
         a_mean, b_mean: mean over the prompts of each side, in the unit of the metric; null where no
             prompt has a value on both sides.
-        wins, losses, ties: prompts in which a is higher than, lower than and equal to b.
+        wins, losses, ties: prompts in which a is higher than, lower than and equal to b; null of
+            rates.
         correlation: of the two sides over prompts, -1 to 1; null where a side does not vary.
         mcnemar: counts of McNemar's test; null where another test was made.
         unmatched: prompts left out.
-        ratio: of the sides, for latency, tokens and cost; null for other metrics, or where no
-            prompt has two positive values.
+        ratio: of the sides, for latency, tokens, cost and rates; null for other metrics, or where
+            no prompt has two positive values.
         percentiles: ``p50`` and ``p95`` over trials, for latency and tokens; null for other
             metrics.
         missing: trials without a value.
@@ -201,14 +211,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     p_headline: float | None = None
     test: str
     n: int
-    repeats: tuple[int, int]
+    repeats: tuple[int, int] | None
     mde: float | None
     mde_from: Literal["spread", "bound", "none"] | None
     a_mean: float | None
     b_mean: float | None
-    wins: int
-    losses: int
-    ties: int
+    wins: int | None
+    losses: int | None
+    ties: int | None
     correlation: float | None
     mcnemar: DiscordantPrompts | None
     unmatched: UnmatchedPrompts
@@ -220,6 +230,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     adjustment: Literal["holm", "benjamini-hochberg"] = "holm"
     family: int = 0
     sentence: str = ""
+    unit: Literal["prompt", "time", "search"] = "prompt"
+    counted: list[int] | None = None
+    bounds: list[float | None] | None = None
 
     @property
     def deciding_p(self) -> float | None:

@@ -22,9 +22,9 @@ from evalharness.analysis.comparison.paired_metric import PairedMetric, joined_s
 from evalharness.analysis.comparison.percentiles import Percentiles
 from evalharness.analysis.data.join_runs import Floats, Ints, JoinedRuns, SettingColumn
 from evalharness.analysis.data.json_values import mean
-from evalharness.analysis.data.metrics import AMOUNT_METRICS
+from evalharness.analysis.data.metrics import is_amount
 
-_TRIAL_METRICS = ("latency_s", "completion_tokens")
+_TRIAL_METRICS = ("latency_s", "ttft_s", "tpot_s", "completion_tokens")
 
 
 class MetricContext(NamedTuple):
@@ -36,14 +36,14 @@ class MetricContext(NamedTuple):
 
     def equivalence(self, paired: PairedMetric) -> Equivalence | None:
         """Test shares for being equal within the margin, where there is one."""
-        if self.margin is None or paired.metric.name in AMOUNT_METRICS:
+        if self.margin is None or is_amount(paired.metric.name):
             return None
         p = stats.tost(paired.differences, self.margin, clusters=self.joined.clusters)
         return Equivalence(self.margin, p)
 
 
-class _SideNames(NamedTuple):
-    """How a side of a comparison is called."""
+class SideNames(NamedTuple):
+    """How a side of a comparison is called; ``run`` is None where a single run is compared."""
 
     name: str
     label: str
@@ -53,7 +53,8 @@ class _SideNames(NamedTuple):
     @classmethod
     def of(
         cls, by: str, columns: tuple[SettingColumn, ...], value: Any, *, pooled: bool
-    ) -> _SideNames:
+    ) -> SideNames:
+        """Name a side along an axis; a pooled one by its value there."""
         first, shown = columns[0], f"{by}={'null' if value is None else value}"
         return cls(
             name=shown if pooled else first.setting_id,
@@ -101,12 +102,12 @@ def untested_row(by: str, paired: PairedMetric, context: MetricContext) -> Untes
         test, discordant = "sign-flip permutation of clusters", None
     elif discordant is not None:
         p, test = stats.mcnemar_mid_p(*discordant), "McNemar mid-p"
-    a, b = _both_sides(pair, by)
+    a, b = both_sides(pair, by)
     detectable = _detectable_difference(paired, clusters)
     wins, losses, ties = paired.tally()
     missing_a, missing_b = joined_sides(paired.metric.missing, pair)
     strict = _strict_differences(paired)
-    log_ratios = _log_ratios(paired) if metric in AMOUNT_METRICS else None
+    log_ratios = _log_ratios(paired) if is_amount(metric) else None
     row = Comparison(
         metric=metric,
         by=by,
@@ -150,10 +151,11 @@ def untested_row(by: str, paired: PairedMetric, context: MetricContext) -> Untes
     return UntestedRow(row, paired.differences, missing_a - missing_b, strict, log_ratios)
 
 
-def _both_sides(pair: SettingPair, by: str) -> tuple[_SideNames, _SideNames]:
+def both_sides(pair: SettingPair, by: str) -> tuple[SideNames, SideNames]:
+    """How the two sides of a pair along an axis are called."""
     return (
-        _SideNames.of(by, pair.compared, pair.value, pooled=pair.pooled),
-        _SideNames.of(by, pair.baseline, pair.baseline_value, pooled=pair.pooled),
+        SideNames.of(by, pair.compared, pair.value, pooled=pair.pooled),
+        SideNames.of(by, pair.baseline, pair.baseline_value, pooled=pair.pooled),
     )
 
 
@@ -199,7 +201,7 @@ def _detectable_difference(paired: PairedMetric, clusters: Ints | None) -> _Dete
     if spread is not None:
         growth, most = paired.variance_growth()
         return _Detectable.of(stats.detectable_mean(spread, sums, growth, most), "spread")
-    if paired.metric.name in AMOUNT_METRICS:
+    if is_amount(paired.metric.name):
         return _Detectable(None, None)
     error = stats.bound_standard_error(float(differences.mean()), stats.effective_units(sizes))
     mde = stats.detectable(error, sums.size, sums.size - 1.0)

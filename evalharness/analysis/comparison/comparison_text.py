@@ -12,8 +12,12 @@ from typing import Any, NamedTuple
 from evalharness.analysis.comparison.comparison import Comparison
 from evalharness.analysis.comparison.trend import Trend
 from evalharness.analysis.data.json_values import JsonValues
-from evalharness.analysis.data.metrics import is_share
+from evalharness.analysis.data.metrics import TIME_METRICS, is_share
 
+RATE_UNITS = {
+    "throughput_per_s": "requests/s", "output_tokens_per_s": "tokens/s",
+    "saturation_per_s": "requests/s",
+}  # fmt: skip
 ONE_SIDE_ONLY = "with a value on one side only left out"
 
 
@@ -117,6 +121,8 @@ def comparison_line(row: Comparison) -> str:
     head = f"{sides_text(row, PLAIN)}{place_text(row, PLAIN)}: {row.metric}"
     if not row.n:
         return f"{head}: no prompt has a value on both sides"
+    if row.unit != "prompt":
+        return "; ".join([f"{head} {_rate_text(row)}", *remarks(row)])
     ratio = "" if row.ratio is None else f", ×{row.ratio.value:.3g}"
     unmatched = f", {row.unmatched.total} {ONE_SIDE_ONLY}" if row.unmatched.total else ""
     text = (
@@ -126,6 +132,38 @@ def comparison_line(row: Comparison) -> str:
         f"; detectable: {_detectable_text(row)}{_equivalence_text(row)}"
     )
     return "; ".join([text, *remarks(row)])
+
+
+def _rate_text(row: Comparison) -> str:
+    """The difference of a rate, which no prompt pairs."""
+    ratio = "" if row.ratio is None else f", ×{row.ratio.value:.3g}"
+    size = PLAIN.difference(row.metric, row.difference or 0.0, row.largest_figure)
+    if row.unit == "search":
+        return f"{size}{ratio} ({bounds_text(row)})"
+    ends = PLAIN.interval(row.metric, row.ci95, row.largest_figure)
+    counts = " and ".join(f"{count:,}" for count in row.counted or ())
+    mde = "not estimable (every stretch of time is alike)"
+    mde = mde if row.mde is None else format_amount(row.mde, row.metric)
+    return (
+        f"{size} {ends}{ratio}, {_test_text(row)} ({counts} answers, n={row.n} stretches of time "
+        f"a side); detectable: {mde}"
+    )
+
+
+def bounds_text(row: Comparison) -> str:
+    """What the verdicts of two searches say about the difference of their outcomes."""
+    low, high = row.bounds or (None, None)
+    unit = _unit(row.metric)
+    if low is None and high is None:
+        return f"not bounded, since every rate held in both searches (n={row.n} load points each)"
+    if high is not None and low is not None:
+        ends = (_number(end, row.metric, sign=True) for end in (low, high))
+        text = f"between {' and '.join(ends)} {unit}"
+    elif high is None:
+        text = f"at least {_number(low or 0.0, row.metric, sign=True)} {unit}"
+    else:
+        text = f"at most {_number(high, row.metric, sign=True)} {unit}"
+    return f"{text} by the verdicts on load points (n={row.n} a search), no 95 % interval"
 
 
 def trend_line(row: Trend) -> str:
@@ -175,14 +213,21 @@ def _equivalence_text(row: Comparison) -> str:
     return f"; equivalent within ±{format_amount(test.margin, row.metric)}: {result}"
 
 
-def _repeats(repeats: tuple[int, int]) -> str:
+def _repeats(repeats: tuple[int, int] | None) -> str:
+    if repeats is None:
+        return "–"
     return str(repeats[0]) if repeats[0] == repeats[1] else f"{repeats[0]} and {repeats[1]}"
 
 
 def _unit(metric: str) -> str:
     if is_share(metric):
         return "pp"
-    return {"latency_s": "s", "completion_tokens": "tokens", "cost_usd": "USD"}.get(metric, "")
+    return {
+        **dict.fromkeys(TIME_METRICS, "s"),
+        "completion_tokens": "tokens",
+        "cost_usd": "USD",
+        **RATE_UNITS,
+    }.get(metric, "")
 
 
 def _number(value: float, metric: str, *, sign: bool) -> str:

@@ -83,6 +83,11 @@ def find_pairs(
 
     """
     axis = axis.removeprefix("params.")
+    if len(columns) == 1:
+        raise ConfigError(
+            "the run has a single setting, which nothing can be compared with",
+            hint="sweep an axis, or name a second run",
+        )
     values = _axis_values(columns, axis)
     if len(values) < 2:
         others = [name for name in varying_axes(columns) if name != axis]
@@ -107,11 +112,17 @@ def find_pairs(
             compared, against = zip(*matched, strict=True)
             pairs.append(SettingPair(compared=compared, baseline=against, stratum={}, **shown))
     if not pairs:
-        raise ConfigError(
-            f"no two settings differ in `{axis}` alone",
-            hint=f"they also differ in: {', '.join(n for n in varying_axes(columns) if n != axis)}",
-        )
+        raise _no_pair(columns, axis, values[base])
     return [p for p in pairs if p.pooled] + [p for p in pairs if not p.pooled]
+
+
+def _no_pair(columns: Sequence[SettingColumn], axis: str, base: Any) -> ConfigError:
+    others = ", ".join(name for name in varying_axes(columns) if name != axis)
+    if axis == RUN:
+        message = f"no other run shares a setting with `{base}`"
+        return ConfigError(message, hint=f"compare by what their settings differ in: {others}")
+    message = f"no two settings differ in `{axis}` alone"
+    return ConfigError(message, hint=f"they also differ in: {others}")
 
 
 def ordered_columns(

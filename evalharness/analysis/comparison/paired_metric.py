@@ -14,7 +14,7 @@ from evalharness.analysis import stats
 from evalharness.analysis.comparison.matching import SettingPair
 from evalharness.analysis.data.exact_sums import sums_of_rows
 from evalharness.analysis.data.join_runs import Floats, Ints, JoinedRuns, SettingColumn
-from evalharness.analysis.data.metrics import AMOUNT_METRICS
+from evalharness.analysis.data.metrics import is_amount
 
 _TIE = 1e-12  # of the values: a difference within rounding is a tie
 
@@ -41,6 +41,8 @@ class MetricMatrix(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     @classmethod
     def of(cls, joined: JoinedRuns, metric: str) -> MetricMatrix | None:
         """The matrix of a metric; None when no prompt has a value."""
+        if metric == "error_share" and not joined.errors.any():
+            return None  # 0 against 0 is no line worth reading
         values = joined.values(metric)
         if not np.isfinite(values).any():
             return None
@@ -131,7 +133,7 @@ class PairedMetric(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=Tru
         Pass/fail scores bring more variance where a difference leads away from 0 or 1; amounts
         differ by a factor, which spreads them by the same.
         """
-        if self.metric.name in AMOUNT_METRICS:
+        if is_amount(self.metric.name):
             a, b = self.a[self.joined], self.b[self.joined]
             return stats.factor_growth(a, b), math.inf
         columns = [c.index for c in (*self.pair.compared, *self.pair.baseline)]

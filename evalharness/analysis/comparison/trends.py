@@ -16,7 +16,7 @@ from evalharness.analysis.comparison.trend import CochranTest, PageTest, Trend
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.join_runs import Floats, JoinedRuns, SettingColumn
 from evalharness.analysis.data.json_values import JsonValues, interval, mean, number
-from evalharness.analysis.data.metrics import AMOUNT_METRICS, METRICS
+from evalharness.analysis.data.metrics import METRICS, is_amount
 
 
 def trends(
@@ -115,7 +115,7 @@ class Trends:
             points=[(at, mean(values[:, i])) for i, at in enumerate(table.points)],
             n=int(known.sum()),
             dropped=int((np.isfinite(values).any(axis=1) & ~known).sum()),
-            page=_page(values) if metric in AMOUNT_METRICS else None,
+            page=_page(values) if is_amount(metric) else None,
             cochran_q=_cochran(values) if scored_once else None,
         )
         column = self._flips.add(slope, bounded=False)

@@ -8,6 +8,7 @@ from evalharness.analysis.data import variants
 from evalharness.analysis.data.encode import Floats, Ints
 from evalharness.analysis.data.exact_sums import sums_by_group
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.metrics import RATE_METRICS
 
 
 def cell_means(frame: RunFrame, metric: str) -> Floats:
@@ -17,8 +18,9 @@ def cell_means(frame: RunFrame, metric: str) -> Floats:
 
     Args:
         frame: the run.
-        metric: one of :data:`~.metrics.METRICS`, or ``score.NAME`` for a scorer that is not the
-            primary. The two agreements are the cell's pairwise agreement.
+        metric: one of :data:`~.metrics.ALL_METRICS`, or ``score.NAME`` for a scorer that is not the
+            primary. The two agreements are the cell's pairwise agreement, ``error_share`` is over
+            all of its trials.
 
     Returns:
         prompts × settings, NaN where the prompt has no usable repeat with a value (fewer than
@@ -53,6 +55,14 @@ def _average(frame: RunFrame, metric: str) -> tuple[Floats, Ints] | None:
         answers = metric == "agreement_answer"
         counts = frame.answer_variants if answers else frame.output_variants
         return None if counts is None else (variants.pairwise_agreement(counts), counts.n)
+    if metric == "error_share":
+        trials = np.bincount(frame.cell, minlength=frame.cells)
+        errors = np.bincount(frame.cell[~frame.usable], minlength=frame.cells)
+        return np.where(trials > 0, errors / np.maximum(trials, 1), np.nan), trials
+    if metric in ("goodput", "itl_s"):
+        return frame.request_cells.get(metric)
+    if metric in RATE_METRICS:
+        return None  # of a load point as a whole: no prompt has a share of it
     values = _usable_values(frame, metric)
     if values is None:
         return None
@@ -75,6 +85,20 @@ def _usable_values(frame: RunFrame, metric: str) -> Floats | None:
         return frame.scores[metric.removeprefix("score.")]
     if metric == "cost_usd":
         return None if frame.cost_usd is None else np.where(frame.usable, frame.cost_usd, np.nan)
+    if metric == "tpot_s":
+        return np.where(frame.usable, tpot_s(frame), np.nan)
     if metric in ("latency_s", "ttft_s", "prompt_tokens", "completion_tokens"):
         return frame.usable_values(metric)
     raise KeyError(metric)
+
+
+def tpot_s(frame: RunFrame) -> Floats:
+    """Seconds per output token after the first, one entry a record; NaN where unknown.
+
+    (last content − first token) / (tokens − 1), from two tokens on, of streams in more than one
+    piece: as in the load section.
+    """
+    first, last = frame.values("ttft_s"), frame.values("last_content_s")
+    tokens = frame.values("completion_tokens")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((tokens >= 2) & (last > first), (last - first) / (tokens - 1), np.nan)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from evalharness.analysis.data import encode, variants
 from evalharness.analysis.data.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.analysis.data.json_values import JsonValues
+from evalharness.analysis.data.rate_samples import SettingRates
 from evalharness.analysis.data.statuses import ERROR, STATUSES
 from evalharness.records import Variant
 
@@ -31,7 +32,7 @@ COLUMNS = (
     "finish_reason", "logprobs_json", "seed", "response_model", "system_fingerprint",
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
     "reasoning_tokens", "audio_prompt_tokens", "audio_completion_tokens", "billed_usd", "sent_at",
-    "latency_s", "ttft_s", "in_flight", "answer", "score", "cost_usd_imported",
+    "latency_s", "ttft_s", "last_content_s", "in_flight", "answer", "score", "cost_usd_imported",
 )  # fmt: skip
 
 #: Those of them that stay on disk, and are read for a few records only.
@@ -59,7 +60,12 @@ class RunFrame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
         has_target: one entry a prompt.
         clusters: one cluster number a prompt (a prompt without one is alone in its own); None
             when no prompt names a cluster.
+        request_cells: of a benchmark ``goodput`` and ``itl_s`` in each cell, with how many requests
+            stand behind each value (:func:`.measured_requests.request_cells`).
+        rates: of a benchmark the rates of each setting's load point, by metric and setting id.
         lazy_columns: reads the columns that are too wide for memory, by the ``row`` column.
+        answer_texts: the answers by code, an Arrow array; None where the codes of ``answer`` are
+            numbers of the records' texts.
 
     """
 
@@ -79,6 +85,9 @@ class RunFrame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     has_target: Bools
     clusters: Ints | None
     lazy_columns: LazyColumns | None = None
+    request_cells: dict[str, tuple[Floats, Ints]] = {}
+    answer_texts: Any = None
+    rates: SettingRates = {}
 
     # --- settings, prompts, records ------------------------------------------------------------
 
@@ -209,6 +218,22 @@ class RunFrame(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True):
     def _code_cache(self) -> dict[str, tuple[Ints, list[str]]]:
         """Text columns encoded so far: mostly a byte a record."""
         return {}
+
+    def answers_of(self, rows: Ints) -> list[str | None]:
+        """The parsed answers of a few records, by their positions here; None where unparsed."""
+        if self.answer is None:
+            return [None] * len(rows)
+        codes = self.answer[rows]
+        parsed = np.flatnonzero(codes >= 0)
+        if self.answer_texts is None:
+            texts = self.records.texts.take(codes[parsed])
+        else:
+            pa, _ = encode.import_arrow()
+            texts = self.answer_texts.take(pa.array(codes[parsed].astype(np.int64))).to_pylist()
+        answers: list[str | None] = [None] * len(rows)
+        for index, text in zip(parsed.tolist(), texts, strict=True):
+            answers[index] = text
+        return answers
 
     # --- prompts × settings --------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ def build_frame(
     scores: Mapping[str, npt.NDArray[Any]] | None = None,
     cost_usd: npt.NDArray[Any] | None = None,
     lazy_columns: LazyColumns | None = None,
+    answer_texts: Any = None,
 ) -> RunFrame:
     """Encode a run.
 
@@ -47,14 +48,14 @@ def build_frame(
         scores: by scorer name, float64, NaN not scored; the first is the primary. Default: the
             records' ``score`` column when any row of it is filled.
         cost_usd: one a record, NaN unknown. Default: the imported cost when any is filled.
-        lazy_columns: see the attribute of :class:`~.frame.RunFrame`.
+        lazy_columns, answer_texts: see the attributes of :class:`~.frame.RunFrame`.
 
     Raises:
         DatasetError: a status that is not one of :data:`~.statuses.STATUSES`.
 
     """
     fields = _encode_fields(records, prompts, settings, Overrides(answers, scores, cost_usd))
-    return RunFrame(records=records, lazy_columns=lazy_columns, **fields)
+    return RunFrame(records=records, lazy_columns=lazy_columns, answer_texts=answer_texts, **fields)
 
 
 class Overrides(NamedTuple):

@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.analysis.data.cell_means import cell_means, cell_repeats
+from evalharness.analysis.data.cell_means import cell_means, cell_repeats, tpot_s
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.rate_samples import RateSample
 from evalharness.analysis.data.shown_values import sent_value, shown_values
 
 Floats = npt.NDArray[np.float64]
@@ -118,6 +119,10 @@ class JoinedRuns(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True)
         """How many of the trials ended in an error."""
         return self._stack([frame.counts("error") for frame in self.frames], 0)
 
+    def rate(self, metric: str, column: SettingColumn) -> RateSample | None:
+        """A rate of the load point that stands for a column; None where it is unknown."""
+        return self.frame_of(column).rates.get(metric, {}).get(column.setting_id)
+
     def targets(self) -> Bools:
         """Which joined prompts have a target in any run."""
         has_target = np.zeros(len(self.prompt_ids), np.bool_)
@@ -136,7 +141,7 @@ class JoinedRuns(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True)
         wanted[prompts] = True
         values: list[Floats] = []
         rows: list[Ints] = []
-        for frame, setting, joined_rows in (self._origin(column) for column in columns):
+        for frame, setting, joined_rows in (self.origin(column) for column in columns):
             part = frame.rows_of(setting)
             value, row = self._column_values(frame, metric)[part], joined_rows[frame.prompt[part]]
             known = frame.usable[part] & np.isfinite(value) & wanted[row]
@@ -155,14 +160,15 @@ class JoinedRuns(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True)
             # Comparisons come metric by metric: the column of the last one is not needed again.
             for old in [old for old in self._column_cache if old[1] != metric]:
                 del self._column_cache[old]
-            self._column_cache[key] = frame.values(metric)
+            values = tpot_s(frame) if metric == "tpot_s" else frame.values(metric)
+            self._column_cache[key] = values
         return self._column_cache[key]
 
     def frame_of(self, column: SettingColumn) -> RunFrame:
         """The run that a column belongs to."""
-        return self._origin(column)[0]
+        return self.origin(column)[0]
 
-    def _origin(self, column: SettingColumn) -> tuple[RunFrame, int, Ints]:
+    def origin(self, column: SettingColumn) -> tuple[RunFrame, int, Ints]:
         """Find the frame of a column, its setting there, and the joined rows of its prompts."""
         setting = column.index
         for frame, rows in zip(self.frames, self.rows, strict=True):

@@ -15,6 +15,7 @@ import numpy as np
 from evalharness.analysis.data import encode
 from evalharness.analysis.data.encode import UNKNOWN, Bools, Floats, Ints
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.columnar.hash_table import Hashes, splitmix64
 from evalharness.columnar.record_store import OUTPUTS, RecordStore
 
 if TYPE_CHECKING:
@@ -44,6 +45,31 @@ def distinct_texts(frame: RunFrame, rows: Ints) -> Iterator[tuple[Any, Ints]]:
 def joined_text(frame: RunFrame, rows: Ints) -> list[str]:
     """A few records' outputs as one text each: text, then refusal, then tool calls."""
     return next(iter_joined_text(frame, [rows]))
+
+
+def output_hashes(frame: RunFrame, rows: Ints) -> Hashes:
+    """64 bits of the hash of each record's output: equal in all runs where the outputs are.
+
+    The output is the text, the refusal, and the tool calls without their ids, each empty where
+    there is none.
+    """
+    texts, taken = frame.records.texts, frame.rows[rows]
+    short = texts.short_hashes
+    hashes = np.zeros(len(rows), np.uint64)
+    for name in OUTPUTS:
+        numbers = np.maximum(frame.records.codes(name)[taken], 0)  # 0 is the empty text
+        calls = name == "tool_calls_json"
+        hashes = splitmix64(hashes ^ (_call_hashes(numbers, texts) if calls else short[numbers]))
+    return hashes
+
+
+def _call_hashes(numbers: Ints, texts: TextPool) -> Hashes:
+    """Hashes of tool calls without their ids, from the numbers of their texts."""
+    from xxhash import xxh3_64_intdigest
+
+    distinct, inverse = np.unique(numbers, return_inverse=True)
+    clean = [without_call_ids(text) if text else "" for text in texts.take(distinct)]
+    return np.array([xxh3_64_intdigest(text.encode()) for text in clean], np.uint64)[inverse]
 
 
 def iter_joined_text(frame: RunFrame, groups: Sequence[Ints]) -> Iterator[list[str]]:

@@ -116,8 +116,11 @@ class LoadFacts(TimeMetrics, frozen=True, kw_only=True):
         throughput_per_s: answers completed in the window / T, from whichever phase; requests sent
             before the window that complete in it stand for those sent in the window that complete
             after it.
+        completed: how many answers those are; both rates and their intervals are of them.
         output_tokens_per_s: the completion tokens of those answers / T, by the server's usage; null
             where one of them has none.
+        throughput_ci95, output_tokens_ci95: 95 % intervals of the two rates of answers completed in
+            the window, over 20 stretches of it; null where they are undefined.
         concurrency: the requests in flight.
         schedule_delay_s: seconds from being due to being sent, of first attempts.
         admission_delay_s: seconds from being due to being admitted by all limits, of first
@@ -151,6 +154,9 @@ class LoadFacts(TimeMetrics, frozen=True, kw_only=True):
     invalid: list[str]
     valid: bool
     clocks: ClockSkew | None = None
+    throughput_ci95: list[float] | None = None
+    completed: int = 0
+    output_tokens_ci95: list[float] | None = None
 
     def meets_goodput(self, share: float) -> bool | None:
         """Whether a share of its requests or more met the SLO; None where that is not known.

@@ -160,6 +160,9 @@ class Goodput(msgspec.Struct, frozen=True, kw_only=True):
         per_s: requests per second that met all limits; null where the load was never held.
         good: requests that met all limits.
         of: measured requests that were due.
+        ci95: 95 % interval of the share; the prompt or one of 20 stretches of time is taken as
+            independent, whichever makes it wider. Null where it is undefined, and where requests
+            that were due left no record.
         unjudged: delivered answers that a limit cannot be applied to (for TPOT: no usage, or all
             tokens in one piece): each is a miss. With a single token there is no time per further
             token, which meets any limit.
@@ -172,6 +175,7 @@ class Goodput(msgspec.Struct, frozen=True, kw_only=True):
     good: int
     of: int
     unjudged: int
+    ci95: list[float] | None = None
 
 
 def time_metrics(requests: DeliveredRequests, rows: Bools | None = None) -> TimeMetrics:
@@ -212,10 +216,7 @@ def goodput(
         return None
     single = requests.tokens == 1
     tpot = np.where(single, 0.0, requests.tpot_s)
-    met = [
-        _meets(slo, requests.ttft_s + wait, tpot, requests.end_s + wait)
-        for wait in (requests.wait_s, np.zeros(len(requests.wait_s)))
-    ]
+    met = [meets_slo(requests, slo, waited=waited) for waited in (True, False)]
     values = {"ttft_s": requests.ttft_s, "tpot_s": tpot, "latency_s": requests.end_s}
     unknown = np.zeros(len(single), np.bool_)
     for name in slo:
@@ -232,9 +233,15 @@ def goodput(
     )
 
 
-def _meets(slo: dict[str, float], ttft: Floats, tpot: Floats, end: Floats) -> Bools:
-    values = {"ttft_s": ttft, "tpot_s": tpot, "latency_s": end}
-    good = np.ones(len(ttft), np.bool_)
+def meets_slo(requests: DeliveredRequests, slo: dict[str, float], *, waited: bool = True) -> Bools:
+    """Which requests met every limit; ``waited`` counts from the schedule, else from sending."""
+    wait = requests.wait_s if waited else np.zeros(len(requests.wait_s))
+    values = {
+        "ttft_s": requests.ttft_s + wait,
+        "tpot_s": np.where(requests.tokens == 1, 0.0, requests.tpot_s),
+        "latency_s": requests.end_s + wait,
+    }
+    good = np.ones(len(wait), np.bool_)
     for name, limit in slo.items():
         good &= values[name] <= limit  # NaN is no pass
     return good

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import structs
 
 from evalharness.analysis.data import encode
+from evalharness.analysis.data.encode import Floats
 from evalharness.analysis.load.load_facts import (
     ClockSkew,
     InFlight,
@@ -23,7 +24,15 @@ from evalharness.analysis.load.load_metrics import (
     DeliveredRequests,
     delivered_requests,
     goodput,
+    meets_slo,
     time_metrics,
+)
+from evalharness.analysis.load.measured_requests import (
+    MeasuredRequests,
+    goodput_interval,
+    measured_requests,
+    rate_interval,
+    rate_stretches,
 )
 from evalharness.analysis.load.sent_attempts import SentAttempts, max_in_flight, mean_in_flight
 from evalharness.analysis.load.summary import DependentGroups, summarize
@@ -44,11 +53,17 @@ RECORD_COLUMNS = COLUMNS
 
 
 class LoadPointResult(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """The facts of a measurement, and the arrays they are computed from."""
+    """The facts of a measurement, and the arrays they are computed from.
+
+    ``rates`` are throughput and output tokens per second in each stretch of the window, by metric;
+    one that is unknown is absent.
+    """
 
     facts: LoadFacts
     requests: DeliveredRequests
     sent: SentAttempts
+    measured: MeasuredRequests
+    rates: dict[str, Floats]
 
 
 def describe_load_point(
@@ -77,10 +92,28 @@ def describe_load_point(
         warmup=int((sent.first & ~sent.measured).sum()),
         not_sent=len(attempts) - len(sent.at),
     )
-    facts = _facts(measurement, load, requests, sent, counts, _errors(attempts), records)
+    completed = _completed(measurement, records)
+    rates = _stretches(measurement, completed)
+    facts = _facts(measurement, load, requests, sent, counts, _errors(attempts), completed, rates)
     invalid = invalid_reasons(facts, load)
-    facts = structs.replace(facts, invalid=invalid, valid=not invalid)
-    return LoadPointResult(facts=facts, requests=requests, sent=sent)
+    slo = _limits(load)
+    ended = measured_requests(
+        delivered,
+        _where(measured, "status", Status.ERROR.value),
+        requests,
+        meets_slo(requests, slo) if slo else None,
+        (measurement.anchor_ns or 0) / 1e9,
+    )
+    met = facts.goodput
+    if met is not None and len(measured) == measurement.scheduled:
+        met = structs.replace(met, ci95=goodput_interval(ended))
+    facts = structs.replace(facts, invalid=invalid, valid=not invalid, goodput=met)
+    return LoadPointResult(facts=facts, requests=requests, sent=sent, measured=ended, rates=rates)
+
+
+def _limits(load: LoadConfig) -> dict[str, float]:
+    """The limits of the SLO in seconds, by name; empty without one."""
+    return {k: v for k, v in msgspec.to_builtins(load.slo).items() if v is not None}
 
 
 def _facts(
@@ -90,15 +123,17 @@ def _facts(
     sent: SentAttempts,
     counts: RequestCounts,
     errors: list[LoadError],
-    records: pa.Table,
+    completed: tuple[Floats, Floats],
+    rates: dict[str, Floats],
 ) -> LoadFacts:
     """The facts, before it is known whether they are valid."""
     window = _window(measurement)
-    slo = {k: v for k, v in msgspec.to_builtins(load.slo).items() if v is not None}
+    slo = _limits(load)
     closed = load.arrival == "closed"
     first = sent.first & sent.measured
     in_time = first & (sent.at < (measurement.end_s or 0.0))
-    answers, tokens = _completed(measurement, records)
+    at, tokens = completed
+    tokens_known = not np.isnan(tokens).any()
     in_time_order = DependentGroups.of(sent.at[first], None)
     return LoadFacts(
         measurement=measurement.number,
@@ -110,8 +145,11 @@ def _facts(
         requests=counts,
         requested_rate=None if closed else _rate(measurement.scheduled, window),
         achieved_rate=_rate(int(in_time.sum()), window),
-        throughput_per_s=_rate(answers, window),
-        output_tokens_per_s=None if tokens is None else _rate(tokens, window),
+        completed=len(at),
+        throughput_per_s=_rate(len(at), window),
+        throughput_ci95=rate_interval(rates.get("throughput_per_s")),
+        output_tokens_per_s=_rate(float(tokens.sum()), window) if tokens_known else None,
+        output_tokens_ci95=rate_interval(rates.get("output_tokens_per_s")),
         concurrency=InFlight(
             requested=load.concurrency if closed else None,
             mean=mean_in_flight(sent, measurement, window),
@@ -139,16 +177,26 @@ def _rate(count: float, window_s: float | None) -> float | None:
     return count / window_s if window_s else None
 
 
-def _completed(measurement: Measurement, records: pa.Table) -> tuple[int, float | None]:
-    """Answers completed while the load was held, and their tokens; None where one has no usage."""
+def _completed(measurement: Measurement, records: pa.Table) -> tuple[Floats, Floats]:
+    """When answers were completed while the load was held, and their tokens; NaN without usage."""
     anchor, delivered = (
         (measurement.anchor_ns or 0) / 1e9,
         _without(records, "status", Status.ERROR.value),
     )
     end = encode.to_floats(delivered["sent_at"]) - anchor + encode.to_floats(delivered["latency_s"])
     inside = (end >= (measurement.begin_s or 0.0)) & (end < (measurement.end_s or 0.0))
-    tokens = encode.to_floats(delivered["completion_tokens"])[inside]
-    return int(inside.sum()), None if np.isnan(tokens).any() else float(tokens.sum())
+    return end[inside], encode.to_floats(delivered["completion_tokens"])[inside]
+
+
+def _stretches(measurement: Measurement, completed: tuple[Floats, Floats]) -> dict[str, Floats]:
+    """The rates over the stretches of the window, by metric; without those that are unknown."""
+    at, tokens = completed
+    ends = (measurement.begin_s or 0.0, measurement.end_s or 0.0)
+    amounts = {"throughput_per_s": np.ones(len(at)), "output_tokens_per_s": tokens}
+    rates = {name: rate_stretches(at, each, *ends) for name, each in amounts.items()}
+    return {
+        name: rate for name, rate in rates.items() if rate is not None and not np.isnan(rate).any()
+    }
 
 
 def _errors(attempts: pa.Table) -> list[LoadError]:

@@ -4,6 +4,7 @@ Pure functions of numbers and arrays, without any record. In the analysis only t
 scipy.
 """
 
+from evalharness.analysis.stats.change_point import MIN_RUNS, ChangeTest, change_test
 from evalharness.analysis.stats.classification import (
     ClassCounts,
     ClassFigures,
@@ -62,6 +63,7 @@ from evalharness.analysis.stats.quantile_intervals import (
     quantile_difference,
     quantiles,
 )
+from evalharness.analysis.stats.repeat_change import mean_change_p, pass_change_p
 from evalharness.analysis.stats.repeats import (
     all_of_each_k,
     g_pass_at_k,
@@ -84,8 +86,10 @@ __all__ = [
     "ALPHA",
     "DRAWS",
     "ENOUGH_FOR_AMOUNTS",
+    "MIN_RUNS",
     "MIN_UNITS",
     "TYPICAL_COMPONENTS",
+    "ChangeTest",
     "ClassCounts",
     "ClassFigures",
     "FlipTests",
@@ -99,6 +103,7 @@ __all__ = [
     "all_of_each_k",
     "benjamini_hochberg",
     "bound_standard_error",
+    "change_test",
     "class_figures",
     "cochran_q",
     "detectable",
@@ -117,11 +122,13 @@ __all__ = [
     "mcnemar_detectable",
     "mcnemar_mid_p",
     "mcnemar_power",
+    "mean_change_p",
     "mean_ci",
     "minimum_detectable",
     "no_growth",
     "page_trend",
     "pass_at_k",
+    "pass_change_p",
     "pass_hat_k",
     "pass_rate_growth",
     "prompts_needed",

@@ -55,10 +55,26 @@ def label_permutation(
     block = max(1, _BLOCK // max(cell.size, weights.size))
     for start in range(0, draws, block):
         rows = min(block, draws - start)
-        # Sorting by cell, then by a random number, shuffles every cell at once.
-        shuffled = np.argsort(cell + rng.random((rows, cell.size)), axis=1)
-        large += int((_statistic(variant, label[shuffled], weights) >= observed - slack).sum())
+        shuffled = _shuffle(rng, cell, label, rows)
+        large += int((_statistic(variant, shuffled, weights) >= observed - slack).sum())
     return (1.0 + large) / (1.0 + draws)
+
+
+def _shuffle(rng: np.random.Generator, cell: Ints, label: Ints, rows: int) -> Ints:
+    """The labels shuffled within their cells, several times; ``cell`` is ascending.
+
+    Sorting by cell, then by random bits, shuffles every cell at once. The label is in the lowest
+    bits of what is sorted: integers are sorted several times as fast as their order is found.
+    """
+    number = np.cumsum(np.r_[False, cell[1:] != cell[:-1]], dtype=np.int64)
+    low, high = int(label.max()).bit_length(), int(number[-1]).bit_length()
+    bits = 63 - high - low
+    keys: Ints = rng.integers(0, 1 << bits, (rows, cell.size))
+    keys <<= low
+    keys |= (number << (bits + low)) | label
+    keys.sort(axis=1)
+    keys &= (1 << low) - 1
+    return keys
 
 
 def _statistic(variant: Ints, label: Ints, weights: Floats) -> Floats:

@@ -1,0 +1,1 @@
+"""Agreement across settings and runs: how often two of them give the same output."""

@@ -1,0 +1,1 @@
+"""Figures of runs over dates, and whether they changed."""
