@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from evalharness.analysis.across.agreement_across import AgreementAcross
     from evalharness.analysis.agreement.agreement import Agreement
     from evalharness.analysis.comparison.comparison import Comparison
+    from evalharness.analysis.comparison.prompt_changes import PromptChange
     from evalharness.analysis.data.frame import RunFrame
+    from evalharness.analysis.data.join_runs import JoinedRuns
     from evalharness.analysis.latency import Durations
     from evalharness.analysis.load.summary import MetricSummary, TimesByOrigin
     from evalharness.analysis.quality import ScoreSummary
@@ -46,7 +49,20 @@ COST = (
 COMPARISONS = (
     "metric", "by", "a", "b", "a_label", "b_label", "a_value", "b_value", "a_run", "b_run",
     "pooled", "stratum", "difference", "lo", "hi", "p", "p_adjusted", "p_headline", "detected",
-    "test", "n", "mde", "a_mean", "b_mean", "wins", "losses", "ties", "sentence",
+    "test", "n", "unit", "mde", "a_mean", "b_mean", "wins", "losses", "ties", "sentence",
+)  # fmt: skip
+CHANGES = (
+    "run", "prompt_id", "label", "kinds", "score_before", "score_after", "difference",
+    "agreement_before", "agreement_after", "errors_before", "errors_after", "every_repeat", "p",
+    "p_adjusted", "beyond_chance", "text_before", "text_after",
+)  # fmt: skip
+ACROSS = (
+    "a", "b", "a_label", "b_label", "a_run", "b_run", "of", "across", "lo", "hi", "prompts",
+    "own_a", "own_b", "own_minus_across", "own_minus_across_lo", "own_minus_across_hi",
+    "repeated_prompts", "parsed_a", "parsed_b", "p", "p_adjusted", "verdict", "similarity_across",
+)  # fmt: skip
+ACROSS_PROMPTS = (
+    "a", "b", "a_label", "b_label", "a_run", "b_run", "of", "prompt_id", "across", "own_a", "own_b",
 )  # fmt: skip
 LOAD = (
     "measurement", "load", "label", "setting_ids", "arrival", "rate", "concurrency", "searched",
@@ -73,6 +89,20 @@ def as_table(rows: Rows, columns: Sequence[str]) -> pd.DataFrame:
     # A column of only None would have the type object, which pandas cannot compute with.
     unknown = [name for name in columns if values and table[name].isna().all()]
     return table.astype(dict.fromkeys(unknown, "float64"))
+
+
+def change_rows(changes: Sequence[PromptChange]) -> Rows:
+    """One row a prompt that changed under a setting."""
+    rows: Rows = []
+    for c in changes:
+        sides = [
+            {f"{name}_{when}": getattr(side, name)
+             for name in ("score", "agreement", "errors", "text")}
+            for when, side in (("before", c.before), ("after", c.after))
+        ]  # fmt: skip
+        named = {"run": c.after.run, "label": c.after.label}
+        rows.append({**asdict(c), **named, **sides[0], **sides[1]})
+    return rows
 
 
 def record_scores(frame: RunFrame) -> pd.DataFrame:
@@ -154,6 +184,37 @@ def comparison_rows(comparisons: Sequence[Comparison]) -> Rows:
     for row in comparisons:
         lo, hi = _bounds(row.ci95)
         yield {**asdict(row), "lo": lo, "hi": hi, "detected": row.is_detected}
+
+
+def across_rows(pairs: Sequence[AgreementAcross]) -> Rows:
+    """Two rows a pair of settings, of texts and of answers; the second where there are any."""
+    for pair in pairs:
+        for of, row in (("text", pair.text), ("answer", pair.answer)):
+            if row is None:
+                continue
+            lo, hi = _bounds(row.ci95)
+            apart_lo, apart_hi = _bounds(row.own_minus_across_ci95)
+            yield {
+                **asdict(pair), **asdict(row), "of": of, "lo": lo, "hi": hi,
+                "own_minus_across_lo": apart_lo, "own_minus_across_hi": apart_hi,
+                "similarity_across": pair.similarity_across if of == "text" else None,
+            }  # fmt: skip
+
+
+def across_prompt_rows(joined: JoinedRuns) -> Rows:
+    """One row a pair of settings, ``of`` and prompt with an output in both."""
+    from evalharness.analysis.across.agreement_across import all_pairs
+    from evalharness.analysis.across.prompt_shares import prompt_pair_rows
+
+    several = len(joined.frames) > 1
+    for a, b, of, prompts in prompt_pair_rows(joined, all_pairs(joined)):
+        key = {
+            "a": a.setting_id, "b": b.setting_id, "a_label": a.label, "b_label": b.label,
+            "a_run": a.run if several else None, "b_run": b.run if several else None,
+            "of": of,
+        }  # fmt: skip
+        for prompt in prompts:
+            yield {**key, **asdict(prompt)}
 
 
 def load_rows(data: LoadData | None) -> Rows:

@@ -146,6 +146,34 @@ class RunFrames(Run):
         """
         return as_table(figures.load_time_rows(self._load), figures.LOAD_TIMES)
 
+    def across(self, *, by_prompt: bool = False) -> pd.DataFrame:
+        """How often two settings give the same output: one row a pair and ``of``.
+
+        Every two of the first 24 settings are compared.
+
+        Args:
+            by_prompt: one row a pair, ``of`` and prompt instead: ``prompt_id`` with its ``across``,
+                ``own_a`` and ``own_b``.
+
+        Returns:
+            Columns: ``a`` and ``b`` (setting ids) with ``a_label``, ``b_label`` and, of several
+            runs, ``a_run``, ``b_run``; ``of`` (``text``, ``answer``); ``across``, the chance that
+            an output of one equals one of the other, mean over ``prompts``, with ``lo``, ``hi``;
+            ``own_a`` and ``own_b``, the agreement of each with itself, and ``own_minus_across``
+            with ``own_minus_across_lo`` and ``own_minus_across_hi``, over the
+            ``repeated_prompts``; ``parsed_a`` and ``parsed_b``, the shares of the outputs with a
+            parsed answer; ``p`` of "no further apart than the repeats of each", and
+            ``p_adjusted`` over all pairs; ``verdict``: equal, apart, as repeats, not tested,
+            unknown; ``similarity_across``, the edit similarity of the texts, in [0, 1].
+        """
+        from evalharness.analysis.data.join_runs import JoinedRuns
+        from evalharness.report.sections.across.section import ACROSS
+
+        if by_prompt:
+            rows = figures.across_prompt_rows(JoinedRuns.of({"": self.frame}))
+            return as_table(rows, figures.ACROSS_PROMPTS)
+        return as_table(figures.across_rows(self._report.data[ACROSS]), figures.ACROSS)
+
     def comparisons(self) -> pd.DataFrame:
         """The comparisons of the report, along all axes: one row each; columns as of `compare`.
 
@@ -171,7 +199,7 @@ class RunFrames(Run):
         Args:
             by: the axis, such as ``temperature``.
             baseline: the value to compare with; None takes the lowest number or the first value.
-            metrics: such as ``["score", "agreement"]``; None is all that have values.
+            metrics: such as ``["score", "agreement", "ttft_s"]``; None is all that have values.
             margin: also test equivalence of shares within ± this much.
             seed: of sign patterns and shuffles.
 
@@ -181,21 +209,23 @@ class RunFrames(Run):
             several runs, ``a_run``, ``b_run``; ``pooled``, and ``stratum``, the values of the other
             axes where it is not; ``difference`` a minus b in the metric's unit, with ``lo`` and
             ``hi``; ``p`` of ``test``, ``p_adjusted`` within the family, ``p_headline`` (of
-            `comparisons`); ``detected``, whether the adjusted p is below .05; ``n`` prompts;
-            ``mde``, the difference that would be detected with 80 % power; ``a_mean``, ``b_mean``;
-            ``wins``, ``losses``, ``ties``; ``sentence``, all of it in words.
+            `comparisons`); ``detected``, whether the adjusted p is below .05; ``n``
+            independent units, and their ``unit``: ``prompt``, ``time`` (stretches of a load point)
+            or ``search`` (verdicts, no interval); ``mde``, the difference that would be detected
+            with 80 % power; ``a_mean``, ``b_mean``; ``wins``, ``losses``, ``ties``, null where the
+            unit is no prompt; ``sentence``, all of it in words.
 
         Raises:
             ConfigError: the axis does not vary, or nothing has the baseline value.
         """
         from evalharness.analysis.comparison.compare import compare
-        from evalharness.analysis.data.metrics import METRICS
+        from evalharness.analysis.data.metrics import ALL_METRICS
 
         rows = compare(
             self.frame,
             by=by,
             baseline=baseline,
-            metrics=METRICS if metrics is None else metrics,
+            metrics=ALL_METRICS if metrics is None else metrics,
             margin=margin,
             seed=seed,
         )

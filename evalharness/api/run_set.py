@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from evalharness.api import figures
 from evalharness.api.run_frames import RunFrames
 from evalharness.errors import ConfigError
+from evalharness.store.folder.run_patterns import expand_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from evalharness.analysis.data.frame import RunFrame
 
 
 class RunSetFrames:
@@ -26,7 +29,7 @@ class RunSetFrames:
 
     @classmethod
     def open(cls, runs: Sequence[str | Path]) -> RunSetFrames:
-        """Open each by name under ``results/``, by path or by URL.
+        """Open each by name under ``results/``, by path or by URL; ``nightly-*`` is several.
 
         Raises:
             RunNotFoundError: one is not there, or its manifest is damaged.
@@ -34,6 +37,7 @@ class RunSetFrames:
         """
         if not runs:
             raise ConfigError("no run to open", hint='evalharness.load(["quickstart", "mine"])')
+        runs = expand_runs([str(run) for run in runs])
         opened = [RunFrames.open(run) for run in runs]
         folders = [run.root.resolve() for run in opened]
         twice = [
@@ -129,15 +133,69 @@ class RunSetFrames:
             ConfigError: the axis does not vary, or nothing has the baseline value.
         """
         from evalharness.analysis.comparison.compare import compare, compare_runs
+        from evalharness.analysis.data.metrics import ALL_METRICS
 
-        if options.get("metrics", ()) is None:
-            del options["metrics"]
-        frames = {name: run.frame for name, run in self.runs.items()}
+        if options.get("metrics") is None:
+            options["metrics"] = ALL_METRICS
+        frames = self._matched_frames(baseline if by == "run" else None)
         if by == "run":
             rows = compare_runs(frames, baseline=baseline, **options)
         else:
             rows = compare(frames, by=by, baseline=baseline, **options)
         return figures.as_table(figures.comparison_rows(rows), figures.COMPARISONS)
+
+    def prompt_changes(self, *, baseline: str | None = None) -> pd.DataFrame:
+        """The prompts that changed, as ``evalharness compare RUN… --prompts``.
+
+        Args:
+            baseline: name of the run that the others are compared with; None is the first.
+
+        Returns:
+            One row a prompt and setting: ``run``, ``prompt_id``, ``label``; ``kinds``, a list of
+            ``regressed``, ``improved``, ``unstable`` and ``new_error``; ``score_before`` and
+            ``score_after`` with their ``difference``; ``agreement_before`` and
+            ``agreement_after``; ``errors_before`` and ``errors_after``; ``every_repeat``, whether
+            no repeat of one run scores as high as any of the other; ``p``, ``p_adjusted`` and
+            ``beyond_chance``; ``text_before`` and ``text_after``, the commonest outputs.
+
+        Raises:
+            ConfigError: no setting of a run has a counterpart in the baseline run, or no run has
+                this name.
+        """
+        from evalharness.analysis.comparison.matching import RUN, find_pairs
+        from evalharness.analysis.comparison.prompt_changes import prompt_changes
+        from evalharness.analysis.data.join_runs import JoinedRuns
+
+        joined = JoinedRuns.of(self._matched_frames(baseline))
+        pairs = find_pairs(joined.columns, RUN, baseline or next(iter(self.runs)))
+        first = [next(iter(run.frame.scores), None) for run in self.runs.values()]
+        changes = prompt_changes(joined, pairs, scored=len(set(first)) == 1)
+        return figures.as_table(figures.change_rows(changes), figures.CHANGES)
+
+    def _matched_frames(self, baseline: Any) -> dict[str, RunFrame]:
+        """The runs' records, each prompt under its id in the baseline run."""
+        from evalharness.analysis.comparison.prompt_matching import match_prompts, with_matched_ids
+        from evalharness.report.build.compared_runs import contents_of
+
+        contents = {n: contents_of(run.table("prompts"), run.frame) for n, run in self.runs.items()}
+        base = baseline if baseline in contents else next(iter(contents))
+        renamed = {match.run: match.renamed for match in match_prompts(contents, base)}
+        return {n: with_matched_ids(r.frame, renamed.get(n, {})) for n, r in self.runs.items()}
+
+    def across(self, *, by_prompt: bool = False) -> pd.DataFrame:
+        """As :meth:`RunFrames.across`, of every two settings of all the runs, joined by prompt.
+
+        Prompts are matched as ``evalharness compare`` does: by id, else by content.
+        """
+        from evalharness.analysis.across.agreement_across import agreement_across, all_pairs
+        from evalharness.analysis.data.join_runs import JoinedRuns
+
+        joined = JoinedRuns.of(self._matched_frames(None))
+        if by_prompt:
+            rows = figures.across_prompt_rows(joined)
+            return figures.as_table(rows, figures.ACROSS_PROMPTS)
+        rows = figures.across_rows(agreement_across(joined, all_pairs(joined)))
+        return figures.as_table(rows, figures.ACROSS)
 
     def plots(self, folder: str | Path | None = None, **options: Any) -> list[Path]:
         """As :meth:`RunFrames.plots`, each run's in a folder of its name."""

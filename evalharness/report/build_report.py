@@ -19,6 +19,7 @@ from evalharness.report.build.open_run import DEFAULTS, RunSource, open_source, 
 from evalharness.report.build.scoring import ReportOverrides
 from evalharness.report.registry import SECTIONS
 from evalharness.report.section import ReportData, Section
+from evalharness.store.folder.pooled_run import PooledRun
 from evalharness.store.folder.run import Run
 
 _FORK_EACH_FROM_RECORDS = 3_000_000  # records: from here on memory matters more than time
@@ -47,7 +48,8 @@ def build_report(run: Run, overrides: ReportOverrides = DEFAULTS) -> Report:
     _build_from_frame(context)
     context.sections.update(_build_sections(_of_stage("light"), context))
     ordered = {s.key: context.sections[s.key] for s in SECTIONS if s.build is not None}
-    return Report(ReportData(ordered, location=run.location), run_data.frame, run)
+    location = [each.location for each in run.runs] if isinstance(run, PooledRun) else run.location
+    return Report(ReportData(ordered, location=location), run_data.frame, run)
 
 
 def build_reports(names: Sequence[str], overrides: ReportOverrides) -> list[Report]:

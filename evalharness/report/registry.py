@@ -11,9 +11,11 @@ from evalharness.report.sections import (
     groups,
     leaders,
     named_texts,
+    pool,
     provenance,
     scoring,
 )
+from evalharness.report.sections.across.section import ACROSS
 from evalharness.report.sections.attempts.section import ATTEMPTS, ERRORS, TIMELINE
 from evalharness.report.sections.breakdowns.section import BREAKDOWNS
 from evalharness.report.sections.classification.section import CLASSIFICATION
@@ -36,6 +38,7 @@ from evalharness.report.sections.sweep.section import SWEEP
 SECTIONS: tuple[Section[Any], ...] = (
     RUN,
     HEADLINE,
+    pool.POOLED,
     SETTINGS,
     named_texts.NAMED_TEXTS,
     scoring.SCORERS,
@@ -50,6 +53,7 @@ SECTIONS: tuple[Section[Any], ...] = (
     PRICES,
     MONEY,
     groups.GROUPS,
+    ACROSS,
     leaders.LEADERS,
     COMPARISONS,
     NOT_COMPARABLE,

@@ -30,17 +30,21 @@ class ReportData:
     Args:
         sections: the data of each section, by its key.
         location: what commands take for the run: its name under ``results/``, else its URL or
-            path; None takes the name. It is not in the JSON, which is the same wherever the run is.
+            path, several for a report of several runs; None takes the name. It is not in the JSON,
+            which is the same wherever the run is.
     """
 
-    def __init__(self, sections: Mapping[str, Any], *, location: str | None = None) -> None:
+    def __init__(
+        self, sections: Mapping[str, Any], *, location: str | Sequence[str] | None = None
+    ) -> None:
         self._sections = dict(sections)
         self._location = location
 
     @property
     def run_argument(self) -> str:
         """The run as it is typed after a command, quoted for a shell."""
-        return shlex.quote(self._location or self._sections["run"].name)
+        location = self._location or self._sections["run"].name
+        return shlex.quote(location) if isinstance(location, str) else shlex.join(location)
 
     def __getitem__(self, section: Section[T]) -> T:
         """The data of a section.

@@ -49,6 +49,11 @@ def test_no_difference_is_said_to_be_no_proof(data: Row) -> None:
         row.update(p_adjusted=1.0, p_headline=None if row["p_headline"] is None else 1.0)
     lines = printed(data, 2_000)
     place = _differences_at(lines)
+    assert "the outputs differ, by more than the repeats" in lines[place + 1]
+    assert "more comparisons:" in lines[place + 2]
+    assert lines[place + 3].strip().startswith("evalharness compare sweep --by ")
+    data["agreement_across"] = []
+    lines = printed(data, 2_000)
     assert "that does not mean equal" in lines[place + 1]
     assert "more comparisons:" in lines[place + 2]
     assert lines[place + 3].strip().startswith("evalharness compare sweep --by ")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -83,6 +83,19 @@ class FieldGroups(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
 
 
+class FieldLookup(NamedTuple):
+    """What a prompts table has of a field.
+
+    Attributes:
+        values: of each prompt by its id, ``[None]`` where it has none; None where no prompt has
+            the field.
+        known: the names of all fields that its prompts have.
+    """
+
+    values: dict[str, list[str | None]] | None
+    known: set[str]
+
+
 def field_values(
     prompts: pa.Table, field: str, columns: Mapping[str, str]
 ) -> dict[str, list[str | None]]:
@@ -96,19 +109,33 @@ def field_values(
     Raises:
         ConfigError: no prompt has the field.
     """
+    column = look_up_field(prompts, field, columns)
+    if column.values is None:
+        raise no_field_error(field, column.known, "the run")
+    return column.values
+
+
+def look_up_field(prompts: pa.Table, field: str, columns: Mapping[str, str]) -> FieldLookup:
+    """As :func:`field_values`, of a table that may lack the field."""
     meanings = {column: meaning for meaning, column in columns.items() if meaning in _COLUMNS}
     rows = [_fields_of(row) for row in prompts.to_pylist()]
     own = {name for _, fields in rows for name in fields}
     name = field if field in own else meanings.get(field, field)
     values = {prompt_id: _look_up(fields, name) for prompt_id, fields in rows}
+    known = own | meanings.keys()
     if all(value is None for value in values.values()):
-        known = sorted(own | meanings.keys())
-        close = closest(field, known)
-        raise ConfigError(
-            f"--group-by {field}: no prompt of the run has this field",
-            hint=did_you_mean(close) if close else f"the prompts have: {first_names(known)}",
-        )
-    return {prompt_id: _texts(value) for prompt_id, value in values.items()}
+        return FieldLookup(None, known)
+    return FieldLookup({prompt_id: _texts(value) for prompt_id, value in values.items()}, known)
+
+
+def no_field_error(field: str, known: Collection[str], where: str) -> ConfigError:
+    """That no prompt of ``where`` has a field, with the name that was likely meant."""
+    names = sorted(known)
+    close = closest(field, names)
+    return ConfigError(
+        f"--group-by {field}: no prompt of {where} has this field",
+        hint=did_you_mean(close) if close else f"the prompts have: {first_names(names)}",
+    )
 
 
 def _fields_of(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import structs
 
-from evalharness.analysis.data.encode import Bools
+from evalharness.analysis.data.encode import Bools, Floats
 from evalharness.analysis.data.json_values import JsonValues
+from evalharness.analysis.data.rate_samples import SettingRates
 from evalharness.analysis.distributions import ecdf
 from evalharness.analysis.load.load_metrics import time_metrics
 from evalharness.analysis.load.load_point import (
@@ -20,6 +22,7 @@ from evalharness.analysis.load.load_point import (
     describe_load_point,
 )
 from evalharness.analysis.load.load_timeline import load_timeline
+from evalharness.analysis.load.measured_requests import MeasuredRequests
 from evalharness.config.models import LoadConfig
 from evalharness.planning.load_points import load_from_identity
 from evalharness.planning.rate_search import RateSearch
@@ -32,6 +35,7 @@ from evalharness.report.build.load_data import (
     RequestParameters,
     TokenTimes,
 )
+from evalharness.report.build.setting_rates import setting_rates
 from evalharness.store.folder.load_points_file import (
     Measurement,
     current_measurements,
@@ -53,10 +57,14 @@ class LoadSection(NamedTuple):
     Attributes:
         data: the section; None in batch evaluation.
         numbers: numbers of the measurements to report.
+        requests: the measured requests of those.
+        rates: the rates of each setting, by metric and setting id.
     """
 
     data: LoadData | None
     numbers: frozenset[int]
+    requests: Sequence[MeasuredRequests] = ()
+    rates: SettingRates = MappingProxyType({})
 
     def reported_mask(self, records: pa.Table, has_phases: Callable[[], bool]) -> Bools | None:
         """The records that figures are computed from; None for all of them.
@@ -102,16 +110,20 @@ def load_section(run: Run, settings: pa.Table, config: JsonValues | None) -> Loa
     attempts = MeasurementRows(run.snapshot("attempts"), ATTEMPT_COLUMNS)
     parameters = _request_parameters(settings)
     points: list[LoadPoint] = []
+    requests: dict[int, MeasuredRequests] = {}
+    stretches: dict[int, Mapping[str, Floats]] = {}
     for measurement in shown:
         number = measurement.number
         measured = measure_rows(
             measurement, records.read(number), attempts.read(number), load_config
         )
+        requests[number], stretches[number] = measured.measured, measured.rates
         points.append(_point(measurement, measured, labels, parameters))
     numbers, searches, points = _resolve_searches(shown, points)
     unfinished = sum(not measurement.is_finished for measurement in measurements)
     data = LoadData(points=points, searches=searches, unfinished_measurements=unfinished)
-    return LoadSection(data, frozenset(numbers))
+    rates = setting_rates(points, searches, stretches, numbers)
+    return LoadSection(data, frozenset(numbers), [requests[n] for n in numbers], rates)
 
 
 class MeasurementRows:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import structs
+
 from evalharness.analysis.data.frame import COLUMNS, LAZY_COLUMNS, RunFrame
 from evalharness.analysis.data.frame_builder import build_frame
+from evalharness.analysis.load.measured_requests import request_cells
 from evalharness.columnar.record_store import RecordStore
 from evalharness.errors import ConfigError
 from evalharness.pricing import PriceBook
@@ -152,7 +155,11 @@ def read_source(source: RunSource) -> RunData:
         scores=scores.scores,
         cost_usd=costs.cost_usd,
         lazy_columns=lazy_columns,
+        answer_texts=None if scores.answers is None else scores.answers.dictionary,
     )
+    if load.requests:
+        cells = request_cells(frame, load.requests)
+        frame = structs.replace(frame, request_cells=cells, rates=load.rates)
     release_free_memory()
     return RunData(
         run, settings, prompts, records, source.plan_filter, reader.outside, load,

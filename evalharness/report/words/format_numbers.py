@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from evalharness.analysis.comparison.comparison_text import p_text
-from evalharness.analysis.data.metrics import is_share
+from evalharness.analysis.comparison.comparison_text import RATE_UNITS, p_text
+from evalharness.analysis.data.metrics import TIME_METRICS, is_share
 
 DASH = "—"
 _NBSP = "\u00a0"  # no line breaks between a number and its unit
@@ -21,15 +21,33 @@ def percent(value: float | None, digits: int = 0) -> str:
     return DASH if value is None else f"{100 * value:.{digits}f}{_NBSP}%"
 
 
-def share_interval(ci: Sequence[float] | None) -> str:
+def strict_percent(value: float | None) -> str:
+    """As :func:`percent`, with ``0 %`` and ``100 %`` of exactly 0 and 1 only."""
+    return DASH if value is None else f"{strict_hundredths(value)}{_NBSP}%"
+
+
+def strict_hundredths(value: float) -> str:
+    """``93``; ``99.8`` or ``>99.9`` of a share below 1 that would round to it, and so at 0."""
+    for digits in (0, 1):
+        text = f"{100 * value:.{digits}f}"
+        if value in (0.0, 1.0) or float(text) not in (0.0, 100.0):
+            return text
+    return "<0.1" if value < 0.5 else ">99.9"
+
+
+def share_interval(ci: Sequence[float] | None, *, strict: bool = False) -> str:
     """``[76, 100]`` in per cent, cut to 0–100; empty when undefined.
+
+    ``strict``: 0 and 100 of exactly 0 and 1 only, as in :func:`strict_percent`.
 
     A t interval of few prompts may reach beyond 0 or 1; the JSON has it as computed.
     """
     if ci is None:
         return ""
-    low, high = (100 * min(1.0, max(0.0, end)) for end in ci)
-    return f"[{low:.0f},{_NBSP}{high:.0f}]"
+    low, high = (min(1.0, max(0.0, end)) for end in ci)
+    if strict:
+        return f"[{strict_hundredths(low)},{_NBSP}{strict_hundredths(high)}]"
+    return f"[{100 * low:.0f},{_NBSP}{100 * high:.0f}]"
 
 
 def seconds(value: float | None) -> str:
@@ -120,7 +138,11 @@ def metric_value(metric: str, value: float | None) -> str:
         return DASH
     if is_share(metric):
         return percent(value, 1)
-    return {"latency_s": seconds, "cost_usd": dollars}.get(metric, _significant)(value)
+    if metric in TIME_METRICS:
+        return seconds(value)
+    if metric in RATE_UNITS:
+        return f"{_significant(value)}{_NBSP}/s"
+    return dollars(value) if metric == "cost_usd" else _significant(value)
 
 
 def metric_difference(metric: str, value: float | None, largest: float | None = None) -> str:
@@ -144,13 +166,13 @@ def metric_size(metric: str, value: float, largest: float | None = None) -> str:
     size = abs(value)
     if is_share(metric):
         return f"{100 * size:.1f}{_NBSP}pp"
-    if metric == "latency_s":
+    if metric in TIME_METRICS:
         unit, scale = time_unit(size if largest is None else largest)
         return f"{_significant(size * scale)}{_NBSP}{unit}"
     if metric == "cost_usd":
         return dollars(size)
-    unit = f"{_NBSP}tokens" if metric == "completion_tokens" else ""
-    return f"{_significant(size)}{unit}"
+    unit = {"completion_tokens": "tokens", **RATE_UNITS}.get(metric)
+    return f"{_significant(size)}{_NBSP}{unit}" if unit else _significant(size)
 
 
 def time_unit(size: float) -> tuple[str, float]:
@@ -176,7 +198,7 @@ def slope_interval(metric: str, ci: Sequence[float] | None, largest: float | Non
     if ci is None:
         return "[no interval]"
     scale, format_end = (100.0 if is_share(metric) else 1.0), _significant
-    if metric == "latency_s":
+    if metric in TIME_METRICS:
         _, scale = time_unit(max(map(abs, ci)) if largest is None else largest)
     elif metric == "cost_usd":
         format_end = _dollars_without_sign

@@ -13,9 +13,11 @@ class PlainTable(msgspec.Struct, frozen=True):
         headings: of the columns.
         rows: texts; the first cell of a row names it.
         more: rows left out.
+        text_headings: of the columns, beside the first, that hold words and not numbers.
     """
 
     title: str
     headings: list[str]
     rows: list[list[str]]
     more: int = 0
+    text_headings: tuple[str, ...] = ()

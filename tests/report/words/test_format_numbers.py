@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalharness.report.words import format_numbers
 
@@ -15,6 +17,15 @@ from evalharness.report.words import format_numbers
         (format_numbers.percent(None), "—"),
         (format_numbers.percent(0.456, 1), "45.6 %"),
         (format_numbers.share_interval([-0.05, 1.2]), "[0, 100]"),
+        (format_numbers.strict_percent(None), "—"),
+        (format_numbers.strict_percent(0.0), "0 %"),
+        (format_numbers.strict_percent(1.0), "100 %"),
+        (format_numbers.strict_percent(0.456), "46 %"),
+        (format_numbers.strict_percent(0.9983), "99.8 %"),
+        (format_numbers.strict_percent(0.0017), "0.2 %"),
+        (format_numbers.strict_percent(0.9999), ">99.9 %"),
+        (format_numbers.strict_percent(0.0001), "<0.1 %"),
+        (format_numbers.share_interval([0.9961, 1.2], strict=True), "[99.6, 100]"),
         (format_numbers.seconds(0.0123), "12.3 ms"),
         (format_numbers.seconds(1.0), "1.00 s"),
         (format_numbers.seconds(2_000.0), "2,000 s"),
@@ -56,3 +67,10 @@ def test_percentile_intervals_say_which_end_is_not_bounded() -> None:
     assert format_numbers.percentile_interval([0.0012, None], 0.002) == "[1.20,\u00a0—]"
     assert format_numbers.percentile_interval([None, None], 2.0) == ""
     assert format_numbers.percentile_interval(None, 2.0) == ""
+
+
+@given(st.floats(0.0, 1.0))
+def test_only_all_is_shown_as_all_and_only_nothing_as_nothing(share: float) -> None:
+    shown = format_numbers.strict_hundredths(share)
+    assert (shown in ("0", "0.0", "100", "100.0")) == (share in (0.0, 1.0))
+    assert abs(float(shown.strip("<>")) - 100 * share) <= 0.5 + 1e-9

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from evalharness.analysis.across.agreement_across import AgreementAcross
 from evalharness.analysis.comparison.comparison import Comparison
 from evalharness.analysis.comparison.comparison_text import (
     ONE_SIDE_ONLY,
+    bounds_text,
     remarks,
     stratum_text,
 )
 from evalharness.analysis.comparison.trend import Trend
 from evalharness.analysis.data.json_values import JsonValues
 from evalharness.process.text import plural
+from evalharness.report.sections.comparisons.across_tables import NOTE, console_tables
+from evalharness.report.sections.comparisons.across_words import none_detected
 from evalharness.report.sections.comparisons.differences import slope_sentences, split_differences
 from evalharness.report.sections.comparisons.words import (
     REPORT,
@@ -22,7 +26,9 @@ from evalharness.report.sections.comparisons.words import (
     metric_noun,
     metric_rank,
     prompts_text,
+    side_noun,
     slope_texts,
+    tally_text,
 )
 from evalharness.report.words.format_numbers import (
     DASH,
@@ -32,7 +38,7 @@ from evalharness.report.words.format_numbers import (
     parameter_text,
 )
 
-_ALIKE, _FEW = "[alike]", "[too few]"
+_ALIKE, _FEW, _STEADY, _VERDICTS = "[alike]", "[too few]", "[steady]", "[verdicts]"
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +51,7 @@ class ComparisonView(NamedTuple):
 
     ``command`` is the command line that computed them. With ``strata``, the comparisons within
     each value of the other axes are shown too. ``cost_mark`` says where costs come from if not from
-    prices alone.
+    prices alone. ``across`` is the agreement across the sides, with ``across_lines`` in words.
     """
 
     rows: Sequence[Comparison]
@@ -53,6 +59,8 @@ class ComparisonView(NamedTuple):
     command: str
     strata: bool = False
     cost_mark: str = ""
+    across: Sequence[AgreementAcross] = ()
+    across_lines: Sequence[str] = ()
 
 
 def print_comparisons(comparisons: ComparisonView, console: Console | None = None) -> None:
@@ -65,7 +73,7 @@ def print_comparisons(comparisons: ComparisonView, console: Console | None = Non
 
     console = console or console_for_report()
     known = sorted((row for row in comparisons.rows if row.n), key=metric_rank)
-    for line in _conclusion(known, comparisons.trends):
+    for line in _conclusion(known, comparisons):
         print_line(console, line)
     constant = {row.metric for row in known} - {row.metric for row in known if not row.all_tied}
     listed = [row for row in known if row.metric not in constant]
@@ -78,9 +86,13 @@ def print_comparisons(comparisons: ComparisonView, console: Console | None = Non
         trends = [row for row in comparisons.trends if row.metric not in constant and row.n]
         if trends:
             _print_table(_trends(sorted(trends, key=metric_rank)), console)
+    if comparisons.across_lines:
+        _print_across(comparisons, console)
     console.print()
     for line in _footnotes(known, shown, constant):
         print_line(console, line, style="dim")
+    if comparisons.across_lines:
+        print_line(console, NOTE, style="dim")
     if comparisons.cost_mark and any(row.metric == "cost_usd" for row in known):
         why = "what the provider billed where no price is known"
         print_line(console, f"cost: {comparisons.cost_mark} ({why})", style="dim")
@@ -90,12 +102,24 @@ def print_comparisons(comparisons: ComparisonView, console: Console | None = Non
         print_line(console, f"{within}: {comparisons.command} --strata")
 
 
-def _conclusion(rows: Sequence[Comparison], trends: Sequence[Trend]) -> list[str]:
+def _conclusion(rows: Sequence[Comparison], view: ComparisonView) -> list[str]:
     detected, _ = split_differences(rows)
-    sentences = [*(difference.text for difference in detected), *slope_sentences(trends)]
+    sentences = [*(difference.text for difference in detected), *slope_sentences(view.trends)]
     if not sentences:
-        sentences = ["No difference was detected; that does not mean equal."]
-    return ["Which differences were detected?", *(f"  {sentence}" for sentence in sentences)]
+        sentences = [none_detected(view.across)]
+    lines = ["Which differences were detected?", *(f"  {sentence}" for sentence in sentences)]
+    if view.across_lines:
+        lines += ["Do both give the same output?", *(f"  {line}" for line in view.across_lines)]
+    return lines
+
+
+def _print_across(comparisons: ComparisonView, console: Console) -> None:
+    tables, more = console_tables(comparisons.across, console.width)
+    for table in tables:
+        console.print()
+        console.print(table)
+    if more:
+        console.print(f"  and {more} more: {comparisons.command} --json", soft_wrap=True)
 
 
 class _Table(NamedTuple):
@@ -121,7 +145,7 @@ def _comparisons(rows: Sequence[Comparison]) -> _Table:
         TextColumn("difference\n[95% CI]", [_difference(row) for row in rows]),
         TextColumn("p", [_p(row) for row in rows]),
         TextColumn("missed\nbelow", [detectable_text(row, none="any") for row in rows]),
-        TextColumn("up/down\n/same", [f"{row.wins}/{row.losses}/{row.ties}" for row in rows]),
+        TextColumn("up/down\n/same", [tally_text(row, "/") for row in rows]),
     ]
     if any(row.equivalence for row in rows):
         columns.append(TextColumn("equal\nwithin", [_equivalence(row) for row in rows]))
@@ -156,6 +180,8 @@ def _difference(row: Comparison) -> str:
 
 def _no_interval(row: Comparison) -> str:
     """Why a difference has no interval."""
+    if row.unit != "prompt":
+        return _VERDICTS if row.unit == "search" else _STEADY
     return _FEW if row.is_underpowered else _ALIKE
 
 
@@ -192,6 +218,16 @@ def _footnotes(
         lines.append(f"{_ALIKE}: every prompt differs by the same amount, so there is no interval")
     if _FEW in missing:
         lines.append(f"{_FEW}: under six prompts (or clusters) bound no difference")
+    if _STEADY in missing:
+        lines.append(f"{_STEADY}: every stretch of time has the same rate, so there is no interval")
+    searched = [row for row in shown if row.unit == "search"]
+    lines += [f"{_VERDICTS} {_label(row)}: {bounds_text(row)}" for row in searched]
+    timed = [row for row in shown if row.unit == "time"]
+    if timed:
+        lines.append(
+            f"throughput and output tokens: of whole load points, over {timed[0].n} stretches of "
+            "time a side; no prompt pairs them"
+        )
     if shown:
         lines += [
             "missed below: the smallest difference that would be seen in 8 of 10 such comparisons",
@@ -204,7 +240,7 @@ def _equal_line(rows: Sequence[Comparison]) -> str:
     """A metric in which no prompt differs, with its widest interval if it has any."""
     fewest = min(rows, key=lambda row: row.n)
     ends = "" if fewest.ci95 is None else f" {interval_text(fewest)}"
-    return f"{metric_noun(fewest.metric)}: equal for each of {prompts_text(fewest)}{ends}"
+    return f"{side_noun(fewest.metric)}: equal for each of {prompts_text(fewest)}{ends}"
 
 
 def _row_remarks(row: Comparison) -> list[str]:

@@ -18,9 +18,9 @@ from evalharness.report.sections.comparisons.words import (
     REPORT,
     change_text,
     interval_text,
-    metric_noun,
     metric_rank,
     prompts_text,
+    side_noun,
     size_text,
     slope_texts,
 )
@@ -129,7 +129,7 @@ def _range_sentence(rows: Sequence[Comparison]) -> str:
         low, high = size_text(smallest), size_text(largest)
         words = change_text(largest.metric, _difference(largest), f"{low} to {high}")
         return f"{sides}: {words}; most at {where} {ends}"
-    noun = metric_noun(largest.metric)
+    noun = side_noun(largest.metric)
     if all(row.all_tied for row in rows):
         return f"{sides}: {noun} equal for each of {prompts_text(largest)} {ends}"
     size = difference_text(largest, REPORT)
@@ -150,12 +150,12 @@ def comparison_sentence(row: Comparison, strata: Sequence[Comparison] = ()) -> s
     if disagreement:
         ends = f"on average; {disagreement}" if row.ci95 is None else f"{ends}; {disagreement}"
     if row.all_tied:
-        equal = f"{sides}: {metric_noun(row.metric)} equal for each of {prompts_text(row)}"
+        equal = f"{sides}: {side_noun(row.metric)} equal for each of {prompts_text(row)}"
         return equal if row.ci95 is None else f"{equal} {ends}"
     if row.is_detected:
         return f"{sides}: {change_text(row.metric, _difference(row), size_text(row))} {ends}"
     size = metric_difference(row.metric, row.difference, row.largest_figure)
-    return f"{sides}: {metric_noun(row.metric)} {size} {ends}{_detection_limit(row)}"
+    return f"{sides}: {side_noun(row.metric)} {size} {ends}{_detection_limit(row)}"
 
 
 def _strata_disagreement(row: Comparison, strata: Sequence[Comparison]) -> str:

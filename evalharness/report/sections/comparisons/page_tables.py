@@ -17,6 +17,7 @@ from evalharness.report.sections.comparisons.words import (
     interval_text,
     metric_noun,
     slope_texts,
+    tally_text,
 )
 from evalharness.report.words.format_numbers import metric_difference, p_value
 
@@ -89,7 +90,7 @@ def _comparison_cells(row: Comparison) -> ComparisonCells:
         p=p_value(row.deciding_p),
         p_sort=row.deciding_p,
         n=row.n,
-        tally=f"{row.wins} / {row.losses} / {row.ties}",
+        tally=tally_text(row, " / "),
         detectable=detectable_text(row, none="none", bound="≤\u00a0"),
         detected=row.is_detected,
     )

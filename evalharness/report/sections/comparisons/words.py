@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from evalharness.analysis.comparison.comparison import Comparison
-from evalharness.analysis.comparison.comparison_text import Spelling
+from evalharness.analysis.comparison.comparison_text import Spelling, bounds_text
 from evalharness.analysis.comparison.trend import Trend
+from evalharness.analysis.data.metrics import RATE_METRICS
 from evalharness.process.text import plural
 from evalharness.report.words.format_numbers import (
     DASH,
@@ -29,10 +30,14 @@ SUBTRACTION = REPORT._replace(sides="{by} {a} − {b}")
 
 _METRIC_ORDER = (
     "agreement", "agreement_answer", "score", "latency_s", "completion_tokens", "cost_usd",
+    "ttft_s", "tpot_s", "itl_s", "goodput", "error_share", *RATE_METRICS,
 )  # fmt: skip
 _NOUNS = {
     "agreement": "same text", "agreement_answer": "same answer", "score": "score",
     "latency_s": "latency", "completion_tokens": "output length", "cost_usd": "cost",
+    "ttft_s": "first token", "tpot_s": "time per token", "itl_s": "gap between chunks",
+    "goodput": "goodput", "error_share": "error share", "throughput_per_s": "throughput",
+    "output_tokens_per_s": "output tokens", "saturation_per_s": "saturation",
 }  # fmt: skip
 
 
@@ -48,6 +53,15 @@ def metric_noun(metric: str) -> str:
     return _NOUNS.get(metric, metric)
 
 
+def side_noun(metric: str) -> str:
+    """As :func:`metric_noun`; of agreement, that it is the one of each side with itself.
+
+    ``same text: equal`` would read as if both sides gave the same text.
+    """
+    within = " within each side" if metric.startswith("agreement") else ""
+    return f"{metric_noun(metric)}{within}"
+
+
 def change_text(metric: str, difference: float, size: str) -> str:
     """What a difference or slope of some size means: ``answers take 1.2 s longer``."""
     more = difference > 0
@@ -56,21 +70,38 @@ def change_text(metric: str, difference: float, size: str) -> str:
         "agreement": f"the same text {size} {often} often",
         "agreement_answer": f"the same answer {size} {often} often",
         "latency_s": f"answers take {size} {'longer' if more else 'less'}",
+        "ttft_s": f"the first token takes {size} {'longer' if more else 'less'}",
+        "tpot_s": f"each further token takes {size} {'longer' if more else 'less'}",
+        "itl_s": f"gaps between chunks are {size} {'longer' if more else 'shorter'}",
+        "goodput": f"limits are met {size} {often} often",
+        "error_share": f"requests fail {size} {often} often",
         "completion_tokens": f"outputs are {size} {'longer' if more else 'shorter'}",
+        "throughput_per_s": f"throughput is {size} {'higher' if more else 'lower'}",
+        "output_tokens_per_s": f"output is {size} {'faster' if more else 'slower'}",
         "cost_usd": f"a request costs {size} {often}",
     }
     return phrases.get(metric, f"{metric} {size} {'higher' if more else 'lower'}")
 
 
 def prompts_text(row: Comparison) -> str:
-    """``12 prompts``: the number of prompts that are compared."""
-    return plural(row.n, "prompt")
+    """``12 prompts``: the number of prompts, or of what else is compared."""
+    if row.unit == "search":
+        return f"{plural(row.n, 'load point')} a search"
+    return plural(row.n, "prompt") if row.unit == "prompt" else f"{row.n} stretches of time"
+
+
+def tally_text(row: Comparison, separator: str) -> str:
+    """Prompts up, down and tied; a dash for rates, which no prompt has."""
+    counts = (row.wins, row.losses, row.ties)
+    return DASH if None in counts else separator.join(map(str, counts))
 
 
 def interval_text(row: Comparison) -> str:
     """The interval of a difference, in the unit in which the difference is shown."""
     if row.ci95 is None and row.is_underpowered:
         return "[too few prompts for an interval]"
+    if row.unit == "search":
+        return f"({bounds_text(row)})"
     return difference_interval(row.metric, row.ci95, row.largest_figure)
 
 

@@ -8,6 +8,7 @@ from evalharness.report.sections.attempts.section import TIMELINE
 from evalharness.report.sections.headline.evidence_caveats import max_trials_per_prompt
 from evalharness.report.sections.money.section import PRICES
 from evalharness.report.sections.money.total_cost import total_cost_text
+from evalharness.report.sections.pool import POOLED
 from evalharness.report.sections.run import RUN, record_count_text
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.format_numbers import duration, instant
@@ -23,7 +24,9 @@ def run_facts(report: ReportData) -> list[tuple[str, str]]:
         f"{repeats_text(report)}"
     )
     timeline = report[TIMELINE]
-    sending_s = None if timeline is None else timeline.bin_s * len(timeline.bins)
+    # Between pooled runs nothing was sent, mostly.
+    is_span = timeline is not None and report[POOLED] is None
+    sending_s = timeline.bin_s * len(timeline.bins) if timeline is not None and is_span else None
     unnamed = "imported, not named" if run.status == "imported" else "not known"
     return [
         ("Model", join_names(models, 4) or unnamed),

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from evalharness.report.section import ConsolePart, PageContext, PagePart, ReportData, Section
+from evalharness.report.sections.across.section import ACROSS
+from evalharness.report.sections.comparisons.across_words import none_detected
 from evalharness.report.sections.comparisons.differences import (
     Difference,
     slope_sentences,
@@ -18,6 +20,7 @@ from evalharness.report.sections.headline.caveat import Caveat
 from evalharness.report.sections.headline.caveats import caveats
 from evalharness.report.sections.headline.facts import run_facts
 from evalharness.report.sections.run import RUN
+from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.format_numbers import DASH
 from evalharness.report.words.markdown_text import bullet_list, escape_text
 
@@ -36,6 +39,7 @@ class Headline(msgspec.Struct, frozen=True):
         detected, undetected: sentences on comparisons.
         slopes: sentences on trends.
         error_rate: how often a report shows a difference where there is none, in words.
+        none_detected: what to say where nothing was detected.
     """
 
     answers: list[HeadlineAnswer]
@@ -44,6 +48,7 @@ class Headline(msgspec.Struct, frozen=True):
     undetected: list[Difference]
     slopes: list[str]
     error_rate: str
+    none_detected: str
 
 
 def headline(report: ReportData) -> Headline:
@@ -56,6 +61,7 @@ def headline(report: ReportData) -> Headline:
         undetected=undetected,
         slopes=slope_sentences(report[TRENDS]),
         error_rate=_error_rate_text(report),
+        none_detected=none_detected(report[ACROSS], len(report[SETTINGS])),
     )
 
 
@@ -91,7 +97,7 @@ def _difference_lines(report: ReportData, view: Headline) -> list[str]:
     texts = [*(difference.text for difference in view.detected), *view.slopes]
     lines = [f"Which differences were detected? ({view.error_rate})"]
     if not texts:
-        lines.append("  No difference was detected; that does not mean equal.")
+        lines.append(f"  {view.none_detected}")
     lines += [f"  {text}" for text in texts[:_MAX_DIFFERENCES]]
     rest = len(texts) - min(len(texts), _MAX_DIFFERENCES) + len(view.undetected)
     if rest:
@@ -173,7 +179,7 @@ _TEMPLATE = """\
 <div><h3>Detected differences</h3>
 {% if view.detected %}<ul class="plain">{% for d in view.detected[:6] %}<li><bdi>{{ d.text }}</bdi></li>
 {% endfor %}</ul>{% if view.detected | length > 6 %}<p class="note">and {{ view.detected | length - 6 }} more under <a href="#comparisons">Comparisons</a></p>{% endif %}
-{% else %}<p class="note">None was detected.</p>{% endif %}</div>
+{% else %}<p class="note">{{ view.none_detected }}</p>{% endif %}</div>
 <div><h3>Not detected</h3>
 {% if view.undetected %}<ul class="plain quiet">{% for d in view.undetected[:6] %}<li><bdi>{{ d.text }}</bdi></li>
 {% endfor %}</ul>{% if view.undetected | length > 6 %}<p class="note">and {{ view.undetected | length - 6 }} more under <a href="#comparisons">Comparisons</a></p>{% endif %}

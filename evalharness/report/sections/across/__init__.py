@@ -1,0 +1,1 @@
+"""Agreement across settings: sentences, table and heat map."""

@@ -1,0 +1,160 @@
+"""``compare --html``: one self-contained page about several runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalharness.analysis.across.agreement_across import AgreementAcross
+from evalharness.analysis.comparison.comparison import Comparison
+from evalharness.analysis.comparison.prompt_changes import PromptChange, PromptSide
+from evalharness.report.build.compared_runs import ComparedRuns
+from evalharness.report.html.excerpts import Piece, word_diff
+from evalharness.report.html.page import render_page
+from evalharness.report.sections.comparisons.across_tables import NOTE, across_table
+from evalharness.report.sections.comparisons.across_words import (
+    NOTHING_COMPARED,
+    across_lines,
+    is_anything_compared,
+    none_detected,
+)
+from evalharness.report.sections.comparisons.differences import split_differences
+from evalharness.report.sections.comparisons.run_text import (
+    change_cells,
+    change_lines,
+    differences_table,
+    kinds_text,
+    match_lines,
+    no_difference_line,
+    own_figures_table,
+)
+from evalharness.report.sections.comparisons.words import (
+    interval_text,
+    metric_noun,
+    metric_rank,
+    prompts_text,
+)
+from evalharness.report.words.format_numbers import (
+    metric_difference,
+    metric_value,
+    p_value,
+    parameter_text,
+)
+from evalharness.report.words.plain_table import PlainTable
+from evalharness.store.folder.durable_files import USER_FILE_MODE, write_bytes_durably
+
+MAX_CHANGES = 500  # on the page
+_UNFOLDED = 5
+
+
+class _ChangeView(NamedTuple):
+    prompt_id: str
+    kinds: str
+    label: str
+    cells: list[str]
+    before_run: str
+    after_run: str
+    before: str
+    after: str
+    pieces: list[Piece]
+    unfolded: bool
+
+
+def write_run_page(
+    runs: ComparedRuns,
+    rows: Sequence[Comparison],
+    changes: Sequence[PromptChange],
+    target: Path,
+    across: Sequence[AgreementAcross] = (),
+) -> None:
+    """Write the page about several runs as one HTML file.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    page = render_page(
+        "compare.html.j2",
+        title=" · ".join(runs.runs),
+        p=_view(runs, sorted((row for row in rows if row.n), key=metric_rank), changes, across),
+    )
+    write_bytes_durably(target, page.encode("utf-8"), mode=USER_FILE_MODE)
+
+
+def _view(
+    runs: ComparedRuns,
+    rows: Sequence[Comparison],
+    changes: Sequence[PromptChange],
+    across: Sequence[AgreementAcross],
+) -> dict[str, Any]:
+    detected, _ = split_differences(rows)
+    compared = is_anything_compared(rows, across)
+    none = none_detected(across) if compared else NOTHING_COMPARED
+    comparisons, differences = _comparison_table(rows), differences_table(runs)
+    return {
+        "obstacles": runs.obstacles,
+        "sentences": [difference.text for difference in detected] or [none],
+        "across_lines": across_lines(across),
+        "across": across_table(across, MAX_CHANGES) if across_lines(across) else None,
+        "across_note": NOTE,
+        "matched": match_lines(runs),
+        "same": "" if runs.differences else no_difference_line(runs),
+        "own_figures": own_figures_table(runs),
+        "comparisons": comparisons,
+        "differences": differences,
+        "change_lines": change_lines(changes, runs),
+        "changes": [_change_view(c, n < _UNFOLDED) for n, c in enumerate(changes[:MAX_CHANGES])],
+        "more": max(0, len(changes) - MAX_CHANGES),
+        "arguments": shlex.join(runs.runs),
+        "lists": [
+            (f"{word} in {match.run}", names)
+            for match in runs.prompts
+            for word, names in (("New", match.new_prompts), ("Gone", match.gone_prompts))
+            if names
+        ],
+    }
+
+
+def _comparison_table(rows: Sequence[Comparison]) -> PlainTable | None:
+    if not rows:
+        return None
+    cells = [
+        [
+            f"{metric_noun(row.metric)} at {parameter_text(row.a_value)}"
+            + "".join(f", {key} {parameter_text(value)}" for key, value in row.stratum.items()),
+            metric_value(row.metric, row.b_mean),
+            metric_value(row.metric, row.a_mean),
+            metric_difference(row.metric, row.difference, row.largest_figure),
+            "" if row.ci95 is None and row.unit != "search" else interval_text(row),
+            "" if row.p_adjusted is None else p_value(row.p_adjusted),
+            prompts_text(row),
+        ]
+        for row in rows
+    ]
+    base = parameter_text(rows[0].b_value)
+    headings = [f"against {base}", f"at {base}", "here", "difference", "95 % CI", "p", "of"]
+    return PlainTable("comparisons", headings, cells)
+
+
+def _change_view(change: PromptChange, unfolded: bool) -> _ChangeView:
+    before, after = change.before.text, change.after.text
+    both = before is not None and after is not None and before != after
+    return _ChangeView(
+        prompt_id=change.prompt_id,
+        kinds=kinds_text(change),
+        label=change.after.label,
+        cells=change_cells(change),
+        before_run=change.before.run,
+        after_run=change.after.run,
+        before=_shown(change.before),
+        after=_shown(change.after),
+        pieces=word_diff(before or "", after or "") if both else [],
+        unfolded=unfolded,
+    )
+
+
+def _shown(side: PromptSide) -> str:
+    if side.text is None:
+        return "no output" if side.errors == side.trials else "text not known"
+    return side.text or "(empty)"
