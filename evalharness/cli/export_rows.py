@@ -42,8 +42,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 _UNSEEN_CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp", "Zs", "Mn"))
 _UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # fillers and the empty braille cell
 
-# Characters that JSON has as they are and that many programs end a line at.
-_LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+#: Characters that JSON has as they are and that many programs end a line at.
+LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
 def export_records(
@@ -71,19 +71,19 @@ def export_records(
     columns = _with_labels(run, _with_cost(run, columns, store, report_overrides))
     extra_columns = _prompt_and_setting_columns(run, cells=form == "csv")
     names = [*columns.column_names, *extra_columns.names]
-    with _open_output(out) as file:
+    with open_output(out) as file:
         rows = ({**row, **extra_columns.of(row)} for row in _rows(columns))
         if form == "jsonl":
             for row in rows:
-                line = json.dumps(row, ensure_ascii=False, default=_json_value)
-                file.write(line.translate(_LINE_ENDS) + "\n")
+                line = json.dumps(row, ensure_ascii=False, default=json_value)
+                file.write(line.translate(LINE_ENDS) + "\n")
         else:
             # CR LF (RFC 4180): the module quotes only those line ends that are in this text, and a
             # carriage return in an answer must not begin a row.
             writer = csv.writer(file, lineterminator="\r\n")
             writer.writerow(names)
             for row in rows:
-                writer.writerow([_cell(row.get(name), raw=raw_cells) for name in names])
+                writer.writerow([cell_text(row.get(name), raw=raw_cells) for name in names])
     return len(table)
 
 
@@ -189,7 +189,8 @@ def _decode_json(text: str | None) -> Any:
 
 
 @contextmanager
-def _open_output(out: str | None) -> Generator[TextIO]:
+def open_output(out: str | None) -> Generator[TextIO]:
+    """A file that is written whole or not at all; stdout where ``out`` is None."""
     if out is None:
         yield data_output()
         return
@@ -210,7 +211,8 @@ def _rows(table: Any) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """A value that JSON has no type for, as ``import`` reads it."""
     if isinstance(value, Decimal):
         return float(value)  # a number, as import wants it; exact to 15 digits
     if isinstance(value, datetime):
@@ -220,7 +222,8 @@ def _json_value(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _cell(value: Any, *, raw: bool) -> Any:
+def cell_text(value: Any, *, raw: bool) -> Any:
+    """A value as a cell of CSV; ``raw`` keeps what a spreadsheet would run as a formula."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -231,7 +234,7 @@ def _cell(value: Any, *, raw: bool) -> Any:
         return json.dumps(value)
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
-    return value if isinstance(value, int | float) else _json_value(value)
+    return value if isinstance(value, int | float) else json_value(value)
 
 
 def _is_formula(text: str) -> bool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 
 from evalharness.analysis.summary import SettingSummary
+from evalharness.cli.figures import point_figures
 from evalharness.errors import ConfigError
 from evalharness.pricing.cost_columns import CostColumns, SettingCost
-from evalharness.process.text import closest, did_you_mean
+from evalharness.report.build.load_data import LoadData
 from evalharness.report.words.unknown_cost_text import add_reasons, unknown_cost_text
 
 
@@ -22,7 +23,9 @@ class Gate(msgspec.Struct, frozen=True):
     ``value`` and ``bounds`` read a setting; ``least`` says whether the limit
     is the least allowed (else the most). A ``share`` lies in 0..1. ``total`` computes the figure
     of all settings together from their costs; such a gate has neither a value of one setting nor
-    an interval. ``unknown`` says why there may be no value.
+    an interval. ``load`` reads the load point of a setting in place of both. ``unknown`` says why
+    there may be no value, ``no_bound`` why the worse end of its interval may be undefined; without
+    ``interval`` there is none, and the value is checked as it is.
     """
 
     flag: str
@@ -33,6 +36,9 @@ class Gate(msgspec.Struct, frozen=True):
     unknown: str
     share: bool = False
     total: Callable[[Sequence[SettingCost]], Decimal | None] | None = None
+    load: Callable[[LoadData, str], point_figures.Figure] | None = None
+    no_bound: str = "too few independent prompts"
+    interval: bool = True
 
     def value_text(self, value: float) -> str:
         """A value in four digits; a total, which is exact, in all of them."""
@@ -66,7 +72,7 @@ _ROUNDING = 1e-9
 _ONE_REPEAT = "no prompt has two usable repeats; repeats=3 would give it"
 _NO_LATENCY = "no delivered answer has a latency"
 
-GATES: tuple[Gate, ...] = (
+_RUN_GATES: tuple[Gate, ...] = (
     Gate(
         "min_agreement",
         "pairwise agreement of raw text",
@@ -131,6 +137,58 @@ GATES: tuple[Gate, ...] = (
 )
 
 
+def _load_gate(
+    flag: str,
+    what: str,
+    read: Callable[[LoadData, str], point_figures.Figure],
+    unknown: str,
+    *,
+    interval: bool = True,
+) -> Gate:
+    return Gate(
+        flag, what, lambda _r: None, lambda _r: None, flag.startswith("min"), unknown,
+        share=flag == "min_goodput", load=read, interval=interval,
+        no_bound="too few independent requests, or every stretch of time is alike,",
+    )  # fmt: skip
+
+
+_NO_POINT = "no valid load point has one (docs/benchmarking.md)"
+_of_point = point_figures.of_point
+GATES: tuple[Gate, ...] = (
+    *_RUN_GATES,
+    Gate(
+        "max_ttft_p95_s",
+        "95th percentile of the first token in seconds",
+        lambda r: r.ttft_s.p95,
+        lambda r: None if r.ttft_s.ci95 is None else r.ttft_s.ci95.p95,
+        least=False,
+        unknown="no answer was streamed",
+    ),
+    _load_gate(
+        "max_tpot_p95_s", "95th percentile of time per token in seconds",
+        _of_point(lambda p: point_figures.p95(p.tpot_s)), _NO_POINT,
+    ),
+    _load_gate(
+        "max_itl_p95_s", "95th percentile of gaps between chunks in seconds",
+        _of_point(lambda p: point_figures.p95(p.inter_chunk_s)), _NO_POINT,
+    ),
+    _load_gate("min_goodput", "goodput", _of_point(point_figures.goodput), _NO_POINT),
+    _load_gate(
+        "min_throughput_per_s", "answers per second",
+        _of_point(point_figures.throughput), _NO_POINT,
+    ),
+    _load_gate(
+        "min_output_tokens_per_s", "output tokens per second",
+        _of_point(point_figures.output_tokens), f"{_NO_POINT}, or an answer has no usage",
+    ),
+    _load_gate(
+        "min_saturation_per_s", "highest rate per second that met the SLO",
+        point_figures.saturation, "no search found a rate that holds (load=saturation)",
+        interval=False,
+    ),
+)  # fmt: skip
+
+
 class Verdict(NamedTuple):
     """Whether one gate held for one setting (or the whole run).
 
@@ -152,6 +210,11 @@ class Verdict(NamedTuple):
         return f"{self.label}: {self.gate.what}"
 
     @property
+    def detail(self) -> str:
+        """A limit of a whole setting names no prompts."""
+        return ""
+
+    @property
     def sentence(self) -> str:
         """The verdict in words, beginning with ``ok`` or ``FAIL``."""
         sign = "≥" if self.gate.least else "≤"
@@ -163,20 +226,6 @@ class Verdict(NamedTuple):
             f"{verdict} {self.label}: {self.gate.what} {shown}{bound}, "
             f"needed {sign} {self.limit:g}{reason}"
         )
-
-
-def refuse_unknown(names: Iterable[str]) -> None:
-    """Refuse names that are no gates.
-
-    Raises:
-        ConfigError: the first of them, with what was probably meant.
-    """
-    known = [gate.flag for gate in GATES]
-    for name in names:
-        if name not in known:
-            near = closest(name, known)
-            hint = did_you_mean(near) if near else f"gates: {', '.join(known)}"
-            raise ConfigError(f"there is no gate `{name}`", hint=hint)
 
 
 def check_limits(limits: Mapping[str, float]) -> None:
@@ -199,36 +248,6 @@ def check_limits(limits: Mapping[str, float]) -> None:
             raise ConfigError(f"{flag} {limit:g}: must be a number, not below 0")
 
 
-def select_settings(rows: list[SettingSummary], names: Sequence[str]) -> list[SettingSummary]:
-    """The settings named by id, label or part of it; all where none is named.
-
-    ``system=terse`` names every setting whose label says so.
-
-    Raises:
-        ConfigError: no setting is called so.
-    """
-    for name in names:
-        if not any(_is_called(row, name) for row in rows):
-            raise ConfigError(
-                f"--setting {name}: no setting is called so",
-                hint="one of: " + " · ".join(row.label for row in rows[:20]),
-            )
-    if not names:
-        return rows
-    return [row for row in rows if any(_is_called(row, name) for name in names)]
-
-
-def _is_called(row: SettingSummary, name: str) -> bool:
-    if name == row.setting_id or f", {name}, " in f", {row.label}, ":
-        return True
-    axis, separator, value = name.partition("=")
-    return bool(separator) and axis in row.axes and _axis_text(row.axes[axis]) == value
-
-
-def _axis_text(value: object) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def check_settings(
     rows: list[SettingSummary],
     costs: CostColumns,
@@ -236,6 +255,7 @@ def check_settings(
     *,
     confident: bool,
     selected: bool,
+    load: LoadData | None = None,
 ) -> Iterator[Verdict]:
     """The verdict of each gate that has a limit, on each setting or on all together.
 
@@ -245,6 +265,7 @@ def check_settings(
         limits: under the names of their gates.
         confident: the interval's worse bound must hold.
         selected: ``rows`` are not all settings of the run.
+        load: the load points of a benchmark; None in batch evaluation.
     """
     for gate in GATES:
         limit = limits.get(gate.flag)
@@ -260,8 +281,10 @@ def check_settings(
             yield verdict
             continue
         for row in rows:
-            bounds = gate.bounds(row)
-            yield check_gate(gate, row.label, limit, gate.value(row), bounds, confident=confident)
+            value, bounds = gate.value(row), gate.bounds(row)
+            if gate.load is not None and load is not None:
+                value, bounds = gate.load(load, row.setting_id)
+            yield check_gate(gate, row.label, limit, value, bounds, confident=confident)
 
 
 def _unknown_reason(rows: list[SettingSummary]) -> str:
@@ -283,11 +306,14 @@ def check_gate(
         return Verdict(gate, label, limit, None, None, holds=False, reason=gate.unknown)
     bound = None
     checked = value
+    if confident and not gate.interval:
+        reason = "a bound of verdicts, which has no 95 % interval"
+        return check_gate(gate, label, limit, value, None, confident=False)._replace(reason=reason)
     if confident:
         bound = None if bounds is None else bounds[0 if gate.least else 1]
         if bound is None:  # an interval that is undefined proves nothing
             end = "lower" if gate.least else "upper"
-            reason = f"too few independent prompts for the {end} end of a 95 % interval"
+            reason = f"{gate.no_bound} for the {end} end of a 95 % interval"
             return Verdict(gate, label, limit, value, None, holds=False, reason=reason)
         checked = bound = min(1.0, max(0.0, bound)) if gate.share else bound
     margin = checked - limit if gate.least else limit - checked

@@ -27,12 +27,18 @@ class CheckCase(Protocol):
         """The verdict in words."""
         ...
 
+    @property
+    def detail(self) -> str:
+        """Every prompt that it speaks of, one a line; empty without any."""
+        ...
+
 
 def junit_xml(run: str, cases: Sequence[CheckCase], unfinished: str | None) -> bytes:
     """One suite with a test case a verdict.
 
     Every attribute that the JUnit schemas of Ant and Jenkins ask for is there; nothing is timed, so
-    ``time`` is 0. ``unfinished`` is why the run as a whole fails, None when it does not.
+    ``time`` is 0. ``unfinished`` is why the run as a whole fails, None when it does not. What holds
+    may name prompts that got worse, too: the suite's output has every verdict with its prompts.
     """
     failures = sum(1 for case in cases if not case.holds) + (unfinished is not None)
     counts = {
@@ -46,17 +52,21 @@ def junit_xml(run: str, cases: Sequence[CheckCase], unfinished: str | None) -> b
     root = ET.Element("testsuites", {key: counts[key] for key in counts if key != "skipped"})
     suite = ET.SubElement(root, "testsuite", counts)
     for case in cases:
-        _case(suite, run, case.name, None if case.holds else case.sentence.removeprefix("FAIL "))
+        failure = None if case.holds else case.sentence.removeprefix("FAIL ")
+        _case(suite, run, case.name, failure, case.detail)
     if unfinished is not None:
         _case(suite, run, "the run: complete", unfinished)
+    lines = [line for case in cases for line in (case.sentence, *case.detail.splitlines())]
+    ET.SubElement(suite, "system-out").text = _xml("\n".join(lines))
     return ET.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _case(suite: ET.Element, run: str, name: str, failure: str | None) -> None:
+def _case(suite: ET.Element, run: str, name: str, failure: str | None, detail: str = "") -> None:
     case = ET.SubElement(suite, "testcase", classname=_xml(run), name=_xml(name), time="0")
     if failure is not None:
         text = _xml(failure)
-        ET.SubElement(case, "failure", message=text, type="gate").text = text
+        element = ET.SubElement(case, "failure", message=text, type="gate")
+        element.text = f"{text}\n{_xml(detail)}" if detail else text
 
 
 def _xml(text: str) -> str:

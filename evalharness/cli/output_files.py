@@ -55,3 +55,17 @@ def open_in_browser(page: Path) -> None:
     url = page.resolve().as_uri()
     if not webbrowser.open(url):
         print(f"no browser found; open {url} in one", file=sys.stderr)
+
+
+def write_page(typed: str, page: str) -> None:
+    """Write a page where the user wants it, and say so.
+
+    Raises:
+        ConfigError: it cannot be a file there.
+        StorageError: it cannot be written.
+    """
+    from evalharness.store.folder.durable_files import USER_FILE_MODE, write_bytes_durably
+
+    target = output_path(typed)
+    write_bytes_durably(target, page.encode("utf-8"), mode=USER_FILE_MODE)
+    print(f"written: {target}", file=sys.stderr)

@@ -39,11 +39,15 @@ class Positional(NamedTuple):
 
 
 class Option(NamedTuple):
-    """An argument with a flag, which is the name of its field unless ``flag`` is another."""
+    """An argument with a flag, which is the name of its field unless ``flag`` is another.
+
+    A sequence takes one value after each flag, or several where ``words`` is true.
+    """
 
     help: str | None = None
     metavar: str | None = None
     flag: str | None = None
+    words: bool = False
 
 
 Overrides: TypeAlias = Annotated[
@@ -103,7 +107,16 @@ class Parser(argparse.ArgumentParser):
         for word in self._typed:
             if word.startswith("--") and word != "--" and not self._is_known(word):
                 raise unknown_argument(self.prog, word, self.flags())
-        raise ConfigError(message, hint=f"{self.prog} --help")
+        raise ConfigError(message, hint=self._taken_words(message) or f"{self.prog} --help")
+
+    def _taken_words(self, message: str) -> str | None:
+        """What to do where a flag of several words took those that stand without a flag."""
+        missing = re.search(r"arguments are required: ([A-Z].*)", message)
+        flags = [f for a in self._actions if a.nargs == "+" for f in a.option_strings]
+        taking = [flag for flag in flags if flag in self._typed]
+        if missing is None or not taking:
+            return None
+        return f"{missing[1]} goes before {taking[0]}, which takes every word behind it"
 
     def _is_known(self, word: str) -> bool:
         """Whether this is a flag, or the beginning of one."""
@@ -175,10 +188,12 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
             continue
         if kind is bool:
             words = {"help": typed.help, "action": "store_true"}
+        elif several and typed.words:
+            words |= {"action": "extend", "nargs": "+", "default": []}
         elif several:
             words |= {"action": "append", "default": []}
-        elif get_origin(kind) is Literal:
-            words |= {"choices": get_args(kind)}
+        elif choices := _choices(kind):
+            words |= {"choices": choices}
         else:
             words |= {"type": _value_type(kind)}
         if name not in defaults:
@@ -204,8 +219,8 @@ def option_choices(options: type[Any], flag: str) -> list[str] | None:
     """The values of a flag that has a list of them; empty for one without a value, None for any."""
     for name, kind, typed in _typed_fields(options):
         if isinstance(typed, Option) and _flag(name, typed) == flag:
-            if get_origin(kind) is Literal:
-                return [str(value) for value in get_args(kind)]
+            if choices := _choices(kind):
+                return [str(value) for value in choices]
             return [] if kind is bool else None
     return []
 
@@ -231,6 +246,13 @@ def _typed_fields(options: type[Any]) -> list[tuple[str, Any, Positional | Optio
 
 def _is_annotated(hint: Any) -> bool:
     return get_origin(hint) is Annotated
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """The values of a ``Literal``, or of ``Literal | None``; empty for other types."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return next((get_args(k) for k in get_args(kind) if get_origin(k) is Literal), ())
 
 
 def _value_type(kind: Any) -> type | None:

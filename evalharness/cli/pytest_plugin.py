@@ -36,37 +36,41 @@ class SweepRun:
         return getattr(self.frames, name)
 
     def check(
-        self, *, confident: bool = False, setting: Sequence[str] = (), **limits: float
+        self,
+        *,
+        confident: bool = False,
+        setting: Sequence[str] = (),
+        tag: Sequence[str] = (),
+        baseline: str | None = None,
+        **limits: Any,
     ) -> None:
         """Fail the test unless every setting holds every gate.
 
         Args:
             confident: the worse bound of the 95 % interval must hold.
             setting: only these, by label or id; empty: all.
-            limits: the gates of ``evalharness check``: ``min_score``, ``min_agreement``,
-                ``min_answer_agreement``, ``max_error_share``, ``max_latency_p50_s``,
-                ``max_latency_p95_s``, ``max_cost_usd``.
+            tag: only prompts with these tags, each by itself; empty: all.
+            baseline: an earlier run that ``max_regression`` and the like compare with.
+            limits: the gates of ``evalharness check``, as a file of gates has them: ``min_score``,
+                ``max_cost_usd``, ``min_prompt_pass``, ``max_regression={"score": "2pp"}``, ….
 
         Raises:
             ConfigError: no gate, one that does not exist, or an unknown setting.
         """
         __tracebackhide__ = True
-        from evalharness.analysis.summary import summarise
-        from evalharness.cli.gates import (
-            check_limits,
-            check_settings,
-            refuse_unknown,
-            select_settings,
-        )
-        from evalharness.report.build.open_run import open_run
+        from evalharness.cli.check.baseline import open_baseline
+        from evalharness.cli.check.hold import hold_run
+        from evalharness.cli.check.rules import read_rules
+        from evalharness.report.build.open_run import DEFAULTS, open_run
 
-        refuse_unknown(limits)
-        check_limits(limits)
+        rules = read_rules(
+            {**limits, "confident": confident, "setting": [*setting], "tag": [*tag]}, baseline
+        )
         source = open_run(self.frames)
-        rows = select_settings(summarise(source.frame, source.costs), setting)
-        verdicts = [
-            *check_settings(rows, source.costs, limits, confident=confident, selected=bool(setting))
-        ]
+        earlier = None
+        if baseline is not None:
+            earlier = open_baseline(baseline, source, DEFAULTS, allow_incomplete=False)
+        verdicts = [*hold_run(source, [rules], earlier)]
         if all(verdict.holds for verdict in verdicts):
             return
         lines = [verdict.sentence for verdict in verdicts]

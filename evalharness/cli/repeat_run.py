@@ -111,7 +111,7 @@ def difference_lines(run: Run, jobs: Sequence[ComposedConfig], prepared: Prepare
     changed = [*dict.fromkeys(_config_changes(stored_configs(run), now))]
     facts = {
         "configuration": _listed(changed) or "as then",
-        "code": "; ".join(_code_changes(run)) or f"as then (evalharness {__version__})",
+        "code": "; ".join(_code_changes(run, prepared)) or f"as then (evalharness {__version__})",
         "data": _data(run, prepared),
         "settings": _settings(run, prepared),
         "prices": _prices(run, prepared),
@@ -149,7 +149,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _code_changes(run: Run) -> Iterator[str]:
+def _code_changes(run: Run, prepared: PreparedRun) -> Iterator[str]:
+    from evalharness.report.build.run_differences import function_codes
+
+    then_codes, now_codes = function_codes(run.setting_list), function_codes(prepared.plan.settings)
+    for function, code in now_codes.items():
+        if then_codes.get(function, code) != code:
+            yield f"{function} is other code"
     if run.manifest.code_version != __version__:
         yield f"evalharness {__version__} (then {run.manifest.code_version})"
     then, now = run.manifest.environment, environment()

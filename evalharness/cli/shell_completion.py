@@ -116,7 +116,7 @@ def _positionals(name: str, before: Sequence[str], current: str) -> list[str]:
         return ["local", "emulator"] if len(before) == 1 else []
     if name == "completion":
         return list(SCRIPTS)
-    if name in ("init", "import"):
+    if name in ("init", "import", "list"):
         return []
     keys = _keys(name, current)
     if name in ("run", "plan"):

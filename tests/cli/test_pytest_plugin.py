@@ -26,6 +26,8 @@ def test_good(sweep):
     run = run_it(sweep)
     run.check(min_agreement=0.9, max_error_share=0)
     run.check(min_score=0.9, setting=["T=0"])
+    run.check(min_prompt_pass=1, max_regression={"score": "2pp"}, setting=["T=0"],
+              baseline=str(run_it(sweep).root))
     assert len(run.records()) == 64
 
 def test_bad(sweep):

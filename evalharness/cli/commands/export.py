@@ -1,27 +1,47 @@
-"""``evalharness export RUN --format csv|jsonl``: records out, to stdout or a file."""
+"""``evalharness export RUN``: records, or a table of figures, to stdout or a file."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from evalharness.cli.parser import Command, Example, Option, Overrides, Positional, Pricing
-from evalharness.errors import EXIT_OK
+from evalharness.errors import EXIT_OK, ConfigError
+
+if TYPE_CHECKING:
+    from evalharness.report.build.scoring import ReportOverrides
+    from evalharness.store.folder.run import Run
 
 
 class ExportOptions(NamedTuple):
-    """The arguments of ``evalharness export``; ``out`` is a file, None is stdout."""
+    """The arguments of ``evalharness export``.
+
+    ``table`` None is the records; ``column`` are the only ones of a table, empty for all; ``out``
+    is a file, None is stdout.
+    """
 
     run: Annotated[str, Positional("RUN")]
-    format: Annotated[Literal["csv", "jsonl"], Option()]
+    format: Annotated[Literal["csv", "jsonl", "parquet", "latex", "md"], Option()]
     overrides: Overrides = ()
+    table: Annotated[
+        Literal["settings", "load", "comparisons", "prompts"] | None,
+        Option("figures of the report, one row each, instead of records"),
+    ] = None
+    column: Annotated[
+        Sequence[str], Option("only this column of the table; repeatable", "NAME")
+    ] = ()
     out: Annotated[str | None, Option("write here instead of stdout", "FILE")] = None
     raw_cells: Annotated[bool, Option("CSV: do not neutralise spreadsheet formulas")] = False
     pricing: Pricing = None
 
 
 def run(options: ExportOptions) -> int:
-    """Write every record, whole or not at all."""
+    """Write every record, or a table, whole or not at all.
+
+    Raises:
+        ConfigError: records in a format that is for tables, or a column without a table.
+    """
     from pathlib import Path
 
     from evalharness.cli.export_rows import export_records
@@ -31,27 +51,86 @@ def run(options: ExportOptions) -> int:
 
     pricing = None if options.pricing is None else Path(options.pricing)
     report_overrides = parse_overrides(options.overrides, pricing=pricing)
-    count = export_records(
-        Run.open(options.run),
-        report_overrides,
-        form=options.format,
-        out=options.out,
-        raw_cells=options.raw_cells,
-    )
+    run = Run.open(options.run)
+    if options.table is not None:
+        count, noun = _write_table(run, report_overrides, options), "row"
+    else:
+        noun = "record"
+        count = export_records(
+            run,
+            report_overrides,
+            form=_record_format(run, options),
+            out=options.out,
+            raw_cells=options.raw_cells,
+        )
     if options.out is not None:
-        print(f"{plural(count, 'record')} written to {options.out}", file=sys.stderr)
+        print(f"{plural(count, noun)} written to {options.out}", file=sys.stderr)
     return EXIT_OK
 
+
+def _write_table(run: Run, overrides: ReportOverrides, options: ExportOptions) -> int:
+    from evalharness.cli.figures.run_tables import TABLES
+    from evalharness.cli.figures.table_formats import write_table
+    from evalharness.report.build_report import build_report
+
+    assert options.table is not None
+    report = build_report(run, overrides)
+    table = TABLES[options.table](report)
+    if not table.rows:
+        single = len(report.frame.setting_ids) == 1 and options.table == "comparisons"
+        reason = _ONE_SETTING if single else _NO_ROWS[options.table]
+        print(f"run `{run.name}` has no {reason}", file=sys.stderr)
+    return write_table(
+        table,
+        form=options.format,
+        out=options.out,
+        columns=options.column,
+        raw_cells=options.raw_cells,
+    )
+
+
+def _record_format(run: Run, options: ExportOptions) -> str:
+    """The format of records.
+
+    Raises:
+        ConfigError: it is for tables, or a column is named.
+    """
+    typed = f"evalharness export {options.run} --table settings --format {options.format}"
+    if options.column:
+        raise ConfigError("--column is for a table", hint=f"{typed} --column {options.column[0]}")
+    if options.format == "parquet":
+        parts = run.root / "records"
+        raise ConfigError(
+            "records are Parquet already; --format parquet is for tables",
+            hint=f"{parts}/*.parquet holds them; a table: {typed} --out settings.parquet",
+        )
+    if options.format in ("latex", "md"):
+        raise ConfigError(f"--format {options.format} is for tables, not for records", hint=typed)
+    return options.format
+
+
+_ONE_SETTING = (
+    "comparisons: it has a single setting; evalharness compare RUN OTHER compares it with another"
+)
+_NO_ROWS = {
+    "settings": "settings",
+    "load": "load points: it is no benchmark (docs/benchmarking.md)",
+    "comparisons": "comparisons: no two of its settings differ in one axis alone",
+    "prompts": "prompts with trials",
+}
 
 COMMAND = Command(
     "export",
     description="Writes one row a record: what was asked, the output, its answer and score, usage, "
-    "times and cost. Columns: docs/schema.md. `evalharness import` makes the same run of it.",
+    "times and cost. Columns: docs/schema.md. `evalharness import` makes the same run of it. "
+    "--table writes figures of the report instead, for papers, spreadsheets and notebooks.",
     examples=(
         Example(
             "evalharness export quickstart --format csv --out records.csv", "for a spreadsheet"
         ),
-        Example("evalharness export quickstart --format jsonl scoring=exact", "scored anew"),
+        Example(
+            "evalharness export quickstart --table settings --format latex", "a table for a paper"
+        ),
     ),
     options=ExportOptions,
     run=run,

@@ -48,8 +48,18 @@ class PlanOptions(NamedTuple):
 
 
 def run(options: PlanOptions) -> int:
-    """Say what a run would send."""
+    """Say what a run would send.
+
+    Raises:
+        ConfigError: ``from_run`` without ``detect``, or what the configuration refuses.
+    """
     from evalharness.cli.hydra_main import hydra_command
+
+    if options.from_run is not None and options.detect is None:
+        raise ConfigError(
+            "--from is for --detect: how much scores vary is taken from that run",
+            hint=f"evalharness plan --detect 2pp --from {options.from_run}",
+        )
 
     return hydra_command([*options.overrides], _plan(options), command="plan")
 

@@ -14,6 +14,7 @@ from evalharness.process.stdio import data_output
 if TYPE_CHECKING:
     from evalharness.report.build_report import Report
     from evalharness.report.html.engine import Engine
+    from evalharness.report.several_runs.together import Together
 
 
 class ReportOptions(NamedTuple):
@@ -33,6 +34,7 @@ class ReportOptions(NamedTuple):
     group_by: Annotated[
         str | None, Option("scores and costs by a field of the prompts", "FIELD")
     ] = None
+    together: Annotated[bool, Option("runs of one plan as one; of others the money")] = False
     all: Annotated[bool, Option("also settings no longer in the plan")] = False
     pricing: Pricing = None
 
@@ -40,7 +42,6 @@ class ReportOptions(NamedTuple):
 def run(options: ReportOptions) -> int:
     """Print the report of runs; ``scoring=…`` and ``answer=…`` replace a run's own."""
     from evalharness.process.tuning import avoid_pandas_import
-    from evalharness.report.html_report import start_engine
     from evalharness.store.remote.locations import split_runs_and_overrides
 
     names, overrides = split_runs_and_overrides(options.run)
@@ -50,10 +51,12 @@ def run(options: ReportOptions) -> int:
         return _print_json_schema(options)
     if not names:
         raise ConfigError("report needs a run", hint="evalharness report quickstart")
+    if options.together:
+        return _report_together(names, overrides, options)
     if (options.html or options.plots or options.open_page) and len(names) > 1:
         raise ConfigError("--html, --plots and --open take one run at a time")
     avoid_pandas_import()
-    with closing(start_engine()) if options.html or options.open_page else nullcontext() as engine:
+    with closing(_start_engine()) if options.html or options.open_page else nullcontext() as engine:
         return _print_or_write(names, overrides, options, engine)
 
 
@@ -104,6 +107,74 @@ def _print_or_write(
         for each in reports:
             print_report(each.data)
     return EXIT_OK
+
+
+def _report_together(names: Sequence[str], overrides: Sequence[str], options: ReportOptions) -> int:
+    """The money of any runs, added up; runs of one plan also as one report."""
+    from pathlib import Path
+
+    from evalharness.cli.output_files import write_page
+    from evalharness.report.build.overrides import parse_overrides
+    from evalharness.report.several_runs.find_runs import open_runs
+    from evalharness.report.several_runs.page import render_money
+    from evalharness.report.several_runs.together import build_together
+
+    if options.open_page or options.all:
+        raise ConfigError("--together takes no --open and --all", hint="leave it out")
+    report_overrides = parse_overrides(
+        overrides,
+        pricing=None if options.pricing is None else Path(options.pricing),
+        volume=options.volume,
+        group_by=options.group_by,
+    )
+    runs = open_runs(names, command="evalharness report --together", alone="evalharness report")
+    together = build_together(runs, report_overrides)
+    if together.report is None and (options.plots or options.volume is not None):
+        raise ConfigError(
+            f"--plots and --volume need runs of one plan. {together.not_pooled}",
+            hint="leave them out",
+        )
+    if options.plots and together.report is not None:
+        _write_plots(together.report, options.plots)
+    if options.html and together.report is not None:
+        with closing(_start_engine()) as engine:
+            _write_page(together.report, options, engine)
+    elif options.html:
+        write_page(options.html, render_money(together.money, together.not_pooled))
+    _print_together(together, options)
+    return EXIT_OK
+
+
+def _start_engine() -> Engine:
+    from evalharness.report.html_report import start_engine
+
+    return start_engine()
+
+
+def _print_together(together: Together, options: ReportOptions) -> None:
+    """The report of the runs as one where there is one, then the money."""
+    from evalharness.report.several_runs.money_text import money_markdown, print_money
+
+    report, money, not_pooled = together.report, together.money, together.not_pooled
+    if options.json:
+        from evalharness.report.json import as_json_text
+
+        values = {} if report is None else report.data.to_json_values()
+        data_output().write(
+            as_json_text({**values, "money_together": money, "not_pooled": not_pooled})
+        )
+    elif options.markdown:
+        from evalharness.report.markdown import as_markdown
+
+        parts = [] if report is None else [as_markdown(report.data)]
+        data_output().write("\n".join([*parts, money_markdown(money, not_pooled)]))
+    else:
+        from evalharness.report.console_report import print_report
+
+        if report is not None:
+            print_report(report.data)
+            print()
+        print_money(money, not_pooled)
 
 
 def _write_page(run_report: Report, options: ReportOptions, engine: Engine | None) -> None:

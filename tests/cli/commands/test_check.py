@@ -164,10 +164,13 @@ def test_a_run_that_is_not_complete_fails(capsys: Said, work: Path) -> None:
     write_run(ROWS)
     manifest = work / "results/r/run.json"
     manifest.write_text(manifest.read_text().replace('"imported"', '"interrupted"'))
-    code, lines = _check(capsys, "--min-score", "0.5", "--junit", "j.xml")
-    assert code == 1
-    assert lines[-1].startswith("FAIL the run: it is interrupted, with 80")
-    assert (work / "j.xml").read_text().count("<failure") == 1
+    assert main(["check", "r", "--min-score", "0.5", "--junit", "j.xml"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1].startswith("FAIL the run: it is interrupted, with 80")
+    assert err.endswith("2 of 3 checks hold\n")
+    page = (work / "j.xml").read_text()
+    assert 'tests="3" failures="1"' in page
+    assert page.count("<failure") == 1
     assert _check(capsys, "--min-score", "0.5", "--partial")[0] == 0
 
 
@@ -201,7 +204,14 @@ def test_limits_that_mean_nothing_are_refused(
 def test_flags_of_the_command_line_are_the_gates() -> None:
     """A gate without a flag, or a flag without a gate, would never be checked."""
     limits = [name for name in CheckOptions._fields if name.startswith(("min_", "max_"))]
-    assert limits == [gate.flag for gate in GATES]
+    others = [
+        "max_regression",
+        "max_increase",
+        "min_prompt_pass",
+        "max_new_failures",
+        "max_new_errors",
+    ]
+    assert limits == [*(gate.flag for gate in GATES), *others]
 
 
 def test_a_bound_of_a_share_lies_within_0_and_1() -> None:

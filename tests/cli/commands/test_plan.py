@@ -186,6 +186,9 @@ def test_detect_says_what_a_difference_takes(in_process: Any, prompts: Path) -> 
     wrong = in_process("plan", "--detect", "lots", *arguments)
     assert wrong.returncode == 2
     assert "--detect" in wrong.stderr
+    alone = in_process("plan", "--from", "nowhere", *arguments)
+    assert alone.returncode == 2
+    assert "--from is for --detect" in alone.stderr
     missing = in_process("plan", "--detect", "2pp", "--from", "nowhere", *arguments)
     assert missing.returncode == 2
     assert "nowhere" in missing.stderr

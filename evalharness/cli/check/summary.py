@@ -1,0 +1,60 @@
+"""The verdicts of ``check`` as Markdown, for a pull request or the summary of a CI job.
+
+It has figures and names, but no texts of models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from evalharness.cli.junit import CheckCase
+from evalharness.report.words.sanitize import printable
+
+_MAX_PROMPTS = 200  # in all: GitHub takes no comment above 65,536 characters
+
+
+def check_markdown(
+    run: str, cases: Sequence[CheckCase], unfinished: str | None, baseline: str | None
+) -> str:
+    """A heading, a table with what fails first, and the prompts that are at fault.
+
+    ``unfinished`` is why the run as a whole fails, ``baseline`` what it was compared with; None
+    where there is nothing to say.
+    """
+    failed = [case for case in cases if not case.holds]
+    held = [case for case in cases if case.holds]
+    total, bad = len(cases) + (unfinished is not None), len(failed) + (unfinished is not None)
+    verdict = f"{bad} of {total} checks fail" if bad else f"all {total} checks hold"
+    lines = [f"### {_cell(run)}: {verdict}", ""]
+    if baseline is not None:
+        lines += [_cell(baseline), ""]
+    lines += ["| | Check |", "|---|---|"]
+    if unfinished is not None:
+        lines.append(f"| ❌ | the run: {_cell(unfinished)} |")
+    for mark, group in (("❌", failed), ("✅", held)):
+        lines += [f"| {mark} | {_cell(_without_verdict(case.sentence))} |" for case in group]
+    left = _MAX_PROMPTS
+    for case in (*failed, *held):
+        prompts_are, *prompts = case.detail.splitlines() or [""]
+        if not prompts or left <= 0:
+            continue
+        shown = prompts[:left]
+        left -= len(shown)
+        more = len(prompts) - len(shown)
+        lines += ["", f"<details><summary>{_cell(case.name)}: {_cell(prompts_are)}</summary>", ""]
+        lines += [f"- {_cell(prompt)}" for prompt in shown]
+        lines += [f"- and {more} more"] if more else []
+        lines += ["", "</details>"]
+    return "\n".join(lines) + "\n"
+
+
+def _without_verdict(sentence: str) -> str:
+    return sentence.removeprefix("FAIL ").removeprefix("ok").lstrip()
+
+
+def _cell(text: str) -> str:
+    """A text that neither a table, nor HTML, nor a mention of somebody can come out of."""
+    flat = " ".join(printable(text).split())
+    escaped = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", escaped).replace("@", "@\u200b")

@@ -1,0 +1,1 @@
+"""What `evalharness list` shows: a row a run, its filters and its table."""
