@@ -24,6 +24,7 @@ from typing import NamedTuple
 # As the commands do, before numpy is imported (evalharness/cli/__init__.py).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from benchmarks.calibration_across import across_cases
 from benchmarks.calibration_cells import COVERAGE, FALSE, NEVER, POWER, Case, Outcome, markdown
 from benchmarks.calibration_classes import class_cases
 from benchmarks.calibration_differences import (
@@ -31,11 +32,13 @@ from benchmarks.calibration_differences import (
     difference_cases,
     percentile_difference_cases,
 )
+from benchmarks.calibration_gates import gate_cases
 from benchmarks.calibration_intervals import amount_cases, percentile_cases, share_cases
 from benchmarks.calibration_plans import plan_cases
 from benchmarks.calibration_power import power_cases
 from benchmarks.calibration_reports import report_cases
 from benchmarks.calibration_scores import score_cases
+from benchmarks.calibration_trends import trend_cases
 
 PROCESSES = 2
 _MARKS = "<!-- calibration: begin -->\n", "<!-- calibration: end -->\n"
@@ -78,10 +81,25 @@ TABLES = {
         "power, 80 % promised (78 to 85)",
     ),
     "plans": Table(plan_cases, "Prompts that a plan asks for", "power, 80 % promised (78 to 85)"),
+    "across": Table(
+        across_cases,
+        "Agreement across settings that differ by their repeats alone",
+        "tests below .05, at most 5 % promised; last row: how often a difference is found",
+    ),
     "reports": Table(
         report_cases,
         "Reports of settings that do not differ",
         "share with any difference in the headline, at most 5 % promised",
+    ),
+    "gates": Table(
+        gate_cases,
+        "Gates against a run from which this one is as far as is allowed",
+        "share of wrong verdicts, at most 5 % promised",
+    ),
+    "trends": Table(
+        trend_cases,
+        "Thirty runs over time, looked at after each",
+        "share of series with an alarm at any look, at most 5 % promised",
     ),
 }
 

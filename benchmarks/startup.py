@@ -4,8 +4,9 @@
 
 ``--help``; ``plan`` of a million trials (10,000 prompts, 10 temperatures, 10 repeats); and the
 first request of the quickstart: from the start of the process to its arrival, by the clock of a
-server that stands in for the model and is up already, so that loading one is not counted. Beside
-the wall time stands the processor time of the command, which other load disturbs less.
+server that stands in for the model and is up already, so that loading one is not counted; and
+``list`` of a thousand runs. Beside the wall time stands the processor time of the command, which
+other load disturbs less.
 """
 
 from __future__ import annotations
@@ -50,6 +51,23 @@ def timed(arguments: list[str], cwd: Path) -> tuple[Took, str]:
         raise SystemExit(f"{' '.join(arguments)}: exit {done.returncode}\n{done.stderr}")
     used = after.children_user + after.children_system - before.children_user
     return Took(wall, used - before.children_system), done.stdout
+
+
+def list_once(cwd: Path, runs: int = 1_000) -> Took:
+    """``evalharness list`` of so many finished runs, each with its report."""
+    results = cwd / "results"
+    if not (results / "run-0").exists():
+        rows = [{"prompt_id": f"p{p}", "temperature": t, "text": "yes", "score": 1}
+                for p in range(30) for t in (0, 0.7, 1) for _ in range(5)]  # fmt: skip
+        (cwd / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        timed(["import", "rows.jsonl", "run-0"], cwd)
+        timed(["list", "--compute"], cwd)
+        for number in range(1, runs):
+            shutil.copytree(results / "run-0", results / f"run-{number}")
+    took, text = timed(["list", "--json"], cwd)
+    if sum(row["score"] is not None for row in json.loads(text)) != runs:
+        raise SystemExit("not every run is listed with its score")
+    return took
 
 
 def help_once(cwd: Path) -> Took:
@@ -109,6 +127,7 @@ def main() -> None:
             ("--help", help_once, 0.15),
             ("plan of 1,000,000 trials", plan_once, 2.0),
             ("first request of the quickstart", first_request_once, 1.5),
+            ("list of 1,000 runs", list_once, 1.0),
         ):
             took = [once(Path(name)) for _ in range(times)]
             walls, cpu = [t.wall_s for t in took], min(t.cpu_s for t in took)

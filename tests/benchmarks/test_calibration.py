@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from benchmarks.calibration_plans import plan_power
 from benchmarks.calibration_power import amount_power
 from benchmarks.calibration_reports import Sweep, headline
 from benchmarks.calibration_scores import Scores, log_odds_shift, score_power
+from benchmarks.calibration_trends import alarms, passes
 
 RUNS = 300
 ERRORS = 4  # binomial errors of 300 runs: 5.9 points of coverage, 9.2 of power
@@ -207,3 +209,11 @@ def test_pages_get_all_tables_and_a_summary(tmp_path) -> None:
     tables = (tmp_path / "calibration.md").read_text()
     assert "| score 50 %, prompts | **0.0 ± 0.7 fails** |" in tables
     assert "* shares: score 50 %, prompts, 6 units: 0.0" in tables
+
+
+def test_quiet_runs_over_time_have_few_alarms() -> None:
+    """Also where someone looks after each of them."""
+    outcome = alarms(rng(), 60, series=passes, prompts=20)
+    assert not Case("trends", "", "", alarms, FALSE).fails(outcome)
+    found = alarms(rng(), 30, series=partial(passes, drop=0.3), prompts=60, looks=range(30, 31))
+    assert found.share > 0.8

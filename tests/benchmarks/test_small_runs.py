@@ -88,7 +88,8 @@ def test_memory_is_measured_in_a_process_of_its_own(server: str) -> None:
 
 
 def test_commands_start_and_do_what_is_timed(tmp_path: Path) -> None:
-    """Help lists the commands, the plan has every trial, a first request reaches the server."""
+    """Help lists the commands, the plan has every trial, a request arrives, runs are listed."""
     assert startup.help_once(tmp_path).cpu_s > 0
     assert startup.plan_once(tmp_path, prompts=20).cpu_s > 0
     assert startup.first_request_once(tmp_path).wall_s > 0
+    assert startup.list_once(tmp_path, runs=3).cpu_s > 0
