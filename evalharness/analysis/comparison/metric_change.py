@@ -17,9 +17,6 @@ from evalharness.analysis.data.join_runs import Bools, Floats, Ints, JoinedRuns
 from evalharness.analysis.data.metrics import RATE_METRICS, is_share
 from evalharness.analysis.stats.intervals import is_constant
 
-#: The share of failed trials of each prompt, which is no metric of ``compare``.
-ERROR_SHARE = "error_share"
-
 _TOO_FEW = "too few independent prompts"
 _Ends = tuple[float, float]
 _STEPS = 60  # halvings, beyond the precision of a float
@@ -61,18 +58,18 @@ def metric_change(
     Args:
         joined: the runs.
         pair: one setting against its counterpart.
-        metric: of :func:`.cell_means.cell_means`, :data:`ERROR_SHARE`, or a rate of load points.
+        metric: of :func:`.cell_means.cell_means`, also a rate of load points.
         share: compares a percentile over trials (0.95) in place of the mean over prompts.
     """
     if metric in RATE_METRICS:
         return _rate_change(joined, pair, metric)
-    a, b = joined_sides(_values(joined, metric), pair)
+    a, b = joined_sides(joined.values(metric), pair)
     both = np.isfinite(a) & np.isfinite(b)
     if not both.any():
         return None
     if share is not None:
         return _percentile_change(joined, pair, metric, share, both)
-    bounded = is_share(metric) or metric == ERROR_SHARE
+    bounded = is_share(metric)
     value, baseline = float(a[both].mean()), float(b[both].mean())
     labels = joined.clusters
     units = None if labels is None else labels[both]
@@ -129,13 +126,6 @@ def _rate_change(joined: JoinedRuns, pair: SettingPair, metric: str) -> MetricCh
         no_interval=reason,
         no_ratio_interval=reason,
     )
-
-
-def _values(joined: JoinedRuns, metric: str) -> Floats:
-    if metric != ERROR_SHARE:
-        return joined.values(metric)
-    trials = joined.trials
-    return np.where(trials > 0, joined.errors / np.maximum(trials, 1), np.nan)
 
 
 def _ratio(value: float, baseline: float) -> float | None:

@@ -14,7 +14,7 @@ from evalharness.analysis import stats
 from evalharness.analysis.comparison.matching import SettingPair
 from evalharness.analysis.data.exact_sums import sums_of_rows
 from evalharness.analysis.data.join_runs import Floats, Ints, JoinedRuns, SettingColumn
-from evalharness.analysis.data.metrics import is_amount
+from evalharness.analysis.data.metrics import ERROR_SHARE, is_amount
 
 _TIE = 1e-12  # of the values: a difference within rounding is a tie
 
@@ -41,7 +41,7 @@ class MetricMatrix(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     @classmethod
     def of(cls, joined: JoinedRuns, metric: str) -> MetricMatrix | None:
         """The matrix of a metric; None when no prompt has a value."""
-        if metric == "error_share" and not joined.errors.any():
+        if metric == ERROR_SHARE and not joined.errors.any():
             return None  # 0 against 0 is no line worth reading
         values = joined.values(metric)
         if not np.isfinite(values).any():

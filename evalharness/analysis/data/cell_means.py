@@ -8,7 +8,7 @@ from evalharness.analysis.data import variants
 from evalharness.analysis.data.encode import Floats, Ints
 from evalharness.analysis.data.exact_sums import sums_by_group
 from evalharness.analysis.data.frame import RunFrame
-from evalharness.analysis.data.metrics import RATE_METRICS
+from evalharness.analysis.data.metrics import ERROR_SHARE, RATE_METRICS
 
 
 def cell_means(frame: RunFrame, metric: str) -> Floats:
@@ -55,7 +55,7 @@ def _average(frame: RunFrame, metric: str) -> tuple[Floats, Ints] | None:
         answers = metric == "agreement_answer"
         counts = frame.answer_variants if answers else frame.output_variants
         return None if counts is None else (variants.pairwise_agreement(counts), counts.n)
-    if metric == "error_share":
+    if metric == ERROR_SHARE:
         trials = np.bincount(frame.cell, minlength=frame.cells)
         errors = np.bincount(frame.cell[~frame.usable], minlength=frame.cells)
         return np.where(trials > 0, errors / np.maximum(trials, 1), np.nan), trials

@@ -8,7 +8,9 @@ SHARE_METRICS = ("score", "agreement", "agreement_answer")
 AMOUNT_METRICS = ("latency_s", "completion_tokens", "cost_usd")
 METRICS = SHARE_METRICS + AMOUNT_METRICS
 
-_LOAD_SHARES = ("goodput", "error_share")
+#: The share of failed trials, over all trials of a cell.
+ERROR_SHARE = "error_share"
+_LOAD_SHARES = ("goodput", ERROR_SHARE)
 _LOAD_AMOUNTS = ("ttft_s", "tpot_s", "itl_s")
 #: Metrics of streams, benchmarks and errors: ``compare`` has them, the headline of a report does
 #: not, which would have to allow for them in every other line.

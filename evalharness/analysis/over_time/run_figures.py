@@ -12,6 +12,7 @@ import numpy as np
 from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import UNKNOWN, Floats, Ints
 from evalharness.analysis.data.frame import RunFrame
+from evalharness.analysis.data.metrics import ERROR_SHARE
 from evalharness.analysis.data.output_texts import iter_joined_text
 from evalharness.analysis.over_time.first_tokens import (
     commonest_tokens,
@@ -25,7 +26,7 @@ SAME_TEXT = "same_text_across"
 FIRST_LOGPROB = "first_token_logprob_across"
 ACROSS = (SAME_TEXT, FIRST_LOGPROB)
 METRICS = (
-    "score", "agreement", "agreement_answer", SAME_TEXT, FIRST_LOGPROB, "error_share", "latency_s",
+    "score", "agreement", "agreement_answer", SAME_TEXT, FIRST_LOGPROB, ERROR_SHARE, "latency_s",
     "ttft_s", "completion_tokens", "cost_usd",
 )  # fmt: skip
 _TEXTS_AT_ONCE = 20_000

@@ -16,6 +16,7 @@ import numpy as np
 from evalharness.analysis import stats
 from evalharness.analysis.data import json_values
 from evalharness.analysis.data.encode import Floats
+from evalharness.analysis.data.metrics import ERROR_SHARE
 from evalharness.analysis.over_time.run_figures import (
     FIRST_LOGPROB,
     METRICS,
@@ -109,8 +110,8 @@ def trend_series(runs: Sequence[RunFigures], metrics: Sequence[str] = METRICS) -
     labels: dict[str, str] = {}
     for run in runs:
         labels |= run.settings
-    if not any(np.nansum(run.values.get("error_share", 0.0)) for run in runs):
-        metrics = [metric for metric in metrics if metric != "error_share"]
+    if not any(np.nansum(run.values.get(ERROR_SHARE, 0.0)) for run in runs):
+        metrics = [metric for metric in metrics if metric != ERROR_SHARE]
     owners = [
         (own, metric, key, label)
         for metric in metrics

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from evalharness.analysis.comparison.metric_change import ERROR_SHARE
+from evalharness.analysis.data.metrics import ERROR_SHARE
 from evalharness.errors import ConfigError
 from evalharness.process.text import closest, did_you_mean
 
