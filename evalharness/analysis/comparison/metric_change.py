@@ -12,6 +12,7 @@ from msgspec import structs
 from evalharness.analysis import stats
 from evalharness.analysis.comparison.matching import SettingPair
 from evalharness.analysis.comparison.paired_metric import joined_sides
+from evalharness.analysis.comparison.percentiles import trial_quantiles
 from evalharness.analysis.comparison.rate_difference import rate_difference
 from evalharness.analysis.data.join_runs import Bools, Floats, Ints, JoinedRuns
 from evalharness.analysis.data.metrics import RATE_METRICS, is_share
@@ -158,14 +159,11 @@ def _percentile_change(
     joined: JoinedRuns, pair: SettingPair, metric: str, share: float, both: Bools
 ) -> MetricChange | None:
     prompts = np.flatnonzero(both)
-    clusters = joined.clusters
-    labels = prompts if clusters is None else clusters[prompts]
-    codes = np.zeros(len(joined.prompt_ids), np.int64)
-    distinct, codes[prompts] = np.unique(labels, return_inverse=True)
-    sides: list[stats.Quantile] = []
-    for columns in (pair.compared, pair.baseline):
-        values, rows = joined.observations(metric, columns, prompts)
-        sides += stats.quantiles(values, codes[rows], len(distinct), [share])
+    sides = [
+        quantile
+        for columns in (pair.compared, pair.baseline)
+        for quantile in trial_quantiles(joined, metric, columns, prompts, [share])
+    ]
     if len(sides) < 2:
         return None
     a, b = sides

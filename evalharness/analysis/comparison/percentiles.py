@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from evalharness.analysis import stats
@@ -43,17 +45,26 @@ class Percentiles:
     def _side(self, columns: tuple[SettingColumn, ...], prompts: Ints, key: bytes) -> _Side:
         side_key = tuple(column.index for column in columns), key
         if side_key not in self._sides:
-            values, rows = self._joined.observations(self._metric, columns, prompts)
-            codes, count = self._units(prompts)
-            self._sides[side_key] = stats.quantiles(
-                values, codes[rows], count, tuple(_SHARES.values())
+            self._sides[side_key] = trial_quantiles(
+                self._joined, self._metric, columns, prompts, tuple(_SHARES.values())
             )
         return self._sides[side_key]
 
-    def _units(self, prompts: Ints) -> tuple[Ints, int]:
-        """The code of the unit (prompt or cluster) of each joined row, and how many there are."""
-        clusters = self._joined.clusters
-        codes = np.zeros(len(self._joined.prompt_ids), np.int64)
-        labels = prompts if clusters is None else clusters[prompts]
-        distinct, codes[prompts] = np.unique(labels, return_inverse=True)
-        return codes, len(distinct)
+
+def trial_quantiles(
+    joined: JoinedRuns,
+    metric: str,
+    columns: tuple[SettingColumn, ...],
+    prompts: Ints,
+    shares: Sequence[float],
+) -> list[stats.Quantile]:
+    """Quantiles of a metric over the trials of one side, of the given joined prompts alone.
+
+    The prompt, or its cluster, is taken as independent. Empty where no trial has a value.
+    """
+    clusters = joined.clusters
+    labels = prompts if clusters is None else clusters[prompts]
+    codes = np.zeros(len(joined.prompt_ids), np.int64)
+    distinct, codes[prompts] = np.unique(labels, return_inverse=True)
+    values, rows = joined.observations(metric, columns, prompts)
+    return stats.quantiles(values, codes[rows], len(distinct), shares)
