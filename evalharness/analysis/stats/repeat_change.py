@@ -7,19 +7,17 @@ from math import comb, isfinite, sqrt
 
 from evalharness.analysis.stats.distribution_functions import t_cdf
 
-_TIES = 1 + 1e-9
-
 
 @cache
 def pass_change_p(before: int, n_before: int, after: int, n_after: int) -> float:
     """Fisher's exact test, two-sided, of ``before`` of ``n_before`` passes against ``after``."""
     total, passes = n_before + n_after, before + after
-    ways = [
+    ways = [  # whole numbers, which may exceed any float
         comb(n_before, x) * comb(n_after, passes - x)
         for x in range(max(0, passes - n_after), min(passes, n_before) + 1)
     ]
     seen = comb(n_before, before) * comb(n_after, after)
-    return min(1.0, sum(w for w in ways if w <= seen * _TIES) / comb(total, passes))
+    return min(1.0, sum(w for w in ways if w <= seen) / comb(total, passes))
 
 
 def mean_change_p(

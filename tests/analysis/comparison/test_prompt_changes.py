@@ -49,6 +49,12 @@ def test_pass_changes_are_tested_as_fisher_does(a: int, b: int, more_a: int, mor
     assert stats.pass_change_p(a, a + more_a, b, b + more_b) == pytest.approx(known)
 
 
+def test_pass_changes_of_many_repeats_are_tested() -> None:
+    """The ways to draw so many repeats are more than a float can hold."""
+    known = fisher_exact([[300, 300], [360, 240]]).pvalue
+    assert stats.pass_change_p(300, 600, 360, 600) == pytest.approx(known)
+
+
 def test_mean_changes_are_tested_as_welch_does() -> None:
     """Against scipy's own test; without spread or repeats there is none."""
     one, other = [0.1, 0.4, 0.3], [0.9, 0.5, 0.8, 0.7]
