@@ -50,7 +50,7 @@ def find_run(run: str | Path, *, results: Path = RESULTS, without_manifest: bool
         ConfigError: a pattern matches several.
         StorageError: an object store refused.
     """
-    if is_pattern(str(run)) and not Path(run).exists() and not (results / run).exists():
+    if is_pattern(str(run)):
         run = match_one(str(run), results=results)
     if is_url(str(run)):
         from evalharness.store.remote.locations import fetch_run
