@@ -11,22 +11,19 @@ from evalharness.analysis.data.encode import Floats
 
 
 class RateSample(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A rate of one load point, or of a search.
+    """A rate of one load point, or of a search; settings that shared one have the same object.
 
     Attributes:
         value: per second.
         stretches: the rate in each of the stretches of time that are taken as independent; None of
             the outcome of a search, whose bounds are verdicts.
         n: answers that the rate counts; of a search its valid points.
-        measurement: the number of the load point; settings that shared one have one rate. None of a
-            search.
         high: of a search the lowest rate that did not hold; None where every rate held.
     """
 
     value: float
     stretches: Floats | None
     n: int
-    measurement: int | None = None
     high: float | None = None
 
 

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
-from evalharness.analysis.data import encode
+from evalharness.analysis.data import encode, json_values
 from evalharness.analysis.data.encode import Bools, Floats, Ints
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.load.load_metrics import DeliveredRequests
@@ -111,8 +111,7 @@ def rate_stretches(at_s: Floats, amounts: Floats, begin_s: float, end_s: float) 
 
 def rate_interval(stretches: Floats | None) -> list[float] | None:
     """The 95 % interval of a rate over its stretches, taken as independent; None if undefined."""
-    ends = None if stretches is None else stats.mean_ci(stretches, scale="amount")
-    return None if ends is None else [max(0.0, ends[0]), ends[1]]
+    return None if stretches is None else json_values.amount_interval(stretches, None)
 
 
 def request_cells(

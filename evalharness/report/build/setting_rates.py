@@ -36,9 +36,7 @@ def setting_rates(
             over_time = stretches[point.measurement].get(metric)
             if value is None or over_time is None:
                 continue
-            sample = RateSample(
-                value=value, stretches=over_time, n=point.completed, measurement=point.measurement
-            )
+            sample = RateSample(value=value, stretches=over_time, n=point.completed)
             rates.setdefault(metric, {}).update(dict.fromkeys(_ids(point), sample))
     for search in searches:
         if search.low is not None:

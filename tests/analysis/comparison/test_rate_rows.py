@@ -29,11 +29,9 @@ def _frame(metric: str, sample: RateSample) -> RunFrame:
     return structs.replace(frame, rates={metric: {frame.setting_ids[0]: sample}})
 
 
-def _stretches(values: Any, number: int = 1) -> RateSample:
+def _stretches(values: Any) -> RateSample:
     data = np.asarray(values, np.float64)
-    return RateSample(
-        value=float(data.mean()), stretches=data, n=int(data.sum()), measurement=number
-    )
+    return RateSample(value=float(data.mean()), stretches=data, n=int(data.sum()))
 
 
 def _search(low: float, high: float | None) -> RateSample:
@@ -102,7 +100,7 @@ def _two_points_of(settings: int, *points: RateSample) -> RunFrame:
 def test_a_load_point_counts_once_however_many_settings_share_it() -> None:
     """The mean of two points a side: errors add in squares, for one setting as for six."""
     rng = np.random.default_rng(3)
-    samples = [_stretches(rng.poisson(mean, 20), i) for i, mean in enumerate((4, 8, 4, 8))]
+    samples = [_stretches(rng.poisson(mean, 20)) for mean in (4, 8, 4, 8)]
     rows: list[Comparison] = []
     for settings in (1, 6):
         frames = {
@@ -124,7 +122,7 @@ def test_a_load_point_counts_once_however_many_settings_share_it() -> None:
 def test_a_point_against_several_weighs_as_often_as_it_is_used() -> None:
     """One shared point a, own points b: a's error is not divided by the number of settings."""
     rng = np.random.default_rng(4)
-    shared, *own = (_stretches(rng.poisson(6, 20), i) for i in range(4))
+    shared, *own = (_stretches(rng.poisson(6, 20)) for _ in range(4))
     frames = {"b": _two_points_of(1, *own), "a": _two_points_of(1, *[shared] * 3)}
     (row,) = [each for each in compare_runs(frames, metrics=[THROUGHPUT]) if each.pooled]
     assert shared.stretches is not None
