@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalharness.analysis.data.cell_means import cell_means
-from evalharness.analysis.data.encode import UNKNOWN, Floats, Ints
+from evalharness.analysis.data.encode import Floats
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.metrics import ERROR_SHARE
-from evalharness.analysis.data.output_texts import iter_joined_text
+from evalharness.analysis.data.output_texts import output_hashes
 from evalharness.analysis.over_time.first_tokens import (
     commonest_tokens,
     first_tokens,
@@ -29,10 +28,9 @@ METRICS = (
     "score", "agreement", "agreement_answer", SAME_TEXT, FIRST_LOGPROB, ERROR_SHARE, "latency_s",
     "ttft_s", "completion_tokens", "cost_usd",
 )  # fmt: skip
-_TEXTS_AT_ONCE = 20_000
 
 #: Outputs of each prompt and setting: how many there are of each text, by its hash.
-Outputs = dict[tuple[str, str], dict[bytes, int]]
+Outputs = dict[tuple[str, str], dict[int, int]]
 
 
 class Reference(NamedTuple):
@@ -88,11 +86,11 @@ def run_figures(
         clusters: of the prompts that name one, by id.
         reference: what is kept of the reference run; None for that run itself.
     """
-    keys = [_setting_key(frame, s) for s in range(len(frame.setting_ids))]
+    keys = _setting_keys(frame)
     prompts = [f"{name}\0{contents.get(name, '')}" for name in frame.prompt_ids]
     values = {metric: cell_means(frame, metric) for metric in METRICS if metric not in ACROSS}
     if reference is not None:
-        own = outputs(frame, prompts)
+        own = _outputs(frame, prompts, keys)
         values[SAME_TEXT] = _same_texts(own, reference, prompts, keys)
         if reference.tokens:
             values[FIRST_LOGPROB] = _first_tokens(frame, reference, prompts, keys)
@@ -110,40 +108,32 @@ def run_figures(
     )
 
 
-def _setting_key(frame: RunFrame, setting: int) -> str:
-    return json.dumps(frame.params(setting), sort_keys=True, ensure_ascii=False, default=str)
+def _setting_keys(frame: RunFrame) -> list[str]:
+    return [
+        json.dumps(frame.params(setting), sort_keys=True, ensure_ascii=False, default=str)
+        for setting in range(len(frame.setting_ids))
+    ]
 
 
 def reference_of(frame: RunFrame, prompts: Sequence[str]) -> Reference:
     """What is kept of the reference run; ``prompts`` are its prompt keys."""
-    keys = [_setting_key(frame, s) for s in range(len(frame.setting_ids))]
+    keys = _setting_keys(frame)
     commonest = commonest_tokens(first_tokens(frame), frame)
     tokens = {(prompts[p], keys[s]): token for (p, s), token in commonest.items()}
-    return Reference(keys, outputs(frame, prompts), tokens)
+    return Reference(keys, _outputs(frame, prompts, keys), tokens)
 
 
-def outputs(frame: RunFrame, prompts: Sequence[str]) -> Outputs:
+def _outputs(frame: RunFrame, prompts: Sequence[str], settings: Sequence[str]) -> Outputs:
     """The outputs of a run, errors left out, by prompt key and setting key."""
-    rows = np.flatnonzero(frame.known)
-    if not len(rows):
-        return {}
-    cells, codes = frame.cell[rows].astype(np.int64), frame.output[rows].astype(np.int64)
-    assert codes.min() > UNKNOWN
-    width = int(codes.max()) + 1
-    _, first, counts = np.unique(cells * width + codes, return_index=True, return_counts=True)
-    firsts: Ints = rows[first]
-    keys = [_setting_key(frame, s) for s in range(len(frame.setting_ids))]
-    variants_by_cell: Outputs = {}
-    starts = range(0, len(firsts), _TEXTS_AT_ONCE)
-    blocks = [firsts[start : start + _TEXTS_AT_ONCE] for start in starts]
-    for start, block, texts in zip(starts, blocks, iter_joined_text(frame, blocks), strict=True):
-        for offset, text in enumerate(texts):
-            row = block[offset]
-            cell = (prompts[int(frame.prompt[row])], keys[int(frame.setting[row])])
-            digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
-            variants = variants_by_cell.setdefault(cell, {})
-            variants[digest] = variants.get(digest, 0) + int(counts[start + offset])
-    return variants_by_cell
+    variants = frame.output_variants
+    hashes: list[int] = output_hashes(frame, variants.first).tolist()
+    cells: list[int] = variants.cell.tolist()
+    by_cell: Outputs = {}
+    for cell, text, count in zip(cells, hashes, variants.count.tolist(), strict=True):
+        setting, prompt = divmod(cell, len(prompts))
+        outputs = by_cell.setdefault((prompts[prompt], settings[setting]), {})
+        outputs[text] = outputs.get(text, 0) + count
+    return by_cell
 
 
 def _first_tokens(
@@ -176,8 +166,8 @@ def _same_texts(
     alone = _only_setting(reference, settings)
     for p, prompt in enumerate(prompts):
         for s, setting in enumerate(settings):
-            left: dict[bytes, int] = own.get((prompt, setting), {})
-            right: dict[bytes, int] = reference.outputs.get((prompt, alone or setting), {})
+            left: dict[int, int] = own.get((prompt, setting), {})
+            right: dict[int, int] = reference.outputs.get((prompt, alone or setting), {})
             pairs = sum(left.values()) * sum(right.values())
             if pairs:
                 equal = sum(count * right.get(text, 0) for text, count in left.items())
