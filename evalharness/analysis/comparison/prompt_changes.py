@@ -271,9 +271,10 @@ def _commonest(frame: RunFrame, setting: int, rows: Ints, joined_row: int) -> in
     """The first row that gave the commonest output of a prompt; None without a known output."""
     prompt = int(np.flatnonzero(rows == joined_row)[0])
     cell = setting * len(frame.prompt_ids) + prompt
-    start, stop = np.searchsorted(frame.cell, [cell, cell + 1]).tolist()
-    known = np.flatnonzero(frame.known[start:stop]) + start
-    if not len(known):
+    outputs = frame.output_variants  # those of a cell in the order of their first rows
+    # A bound of another type would have all cells converted each time.
+    ends = np.array([cell, cell + 1]).astype(outputs.cell.dtype)
+    start, stop = np.searchsorted(outputs.cell, ends).tolist()
+    if start == stop:
         return None
-    _, first, counts = np.unique(frame.output[known], return_index=True, return_counts=True)
-    return int(known[first[np.lexsort((first, -counts))[0]]])
+    return int(outputs.first[start + np.argmax(outputs.count[start:stop])])
