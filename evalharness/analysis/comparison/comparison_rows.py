@@ -42,28 +42,6 @@ class MetricContext(NamedTuple):
         return Equivalence(self.margin, p)
 
 
-class SideNames(NamedTuple):
-    """How a side of a comparison is called; ``run`` is None where a single run is compared."""
-
-    name: str
-    label: str
-    setting_ids: list[str]
-    run: str | None
-
-    @classmethod
-    def of(
-        cls, by: str, columns: tuple[SettingColumn, ...], value: Any, *, pooled: bool
-    ) -> SideNames:
-        """Name a side along an axis; a pooled one by its value there."""
-        first, shown = columns[0], f"{by}={'null' if value is None else value}"
-        return cls(
-            name=shown if pooled else first.setting_id,
-            label=shown if pooled else first.label,
-            setting_ids=[column.setting_id for column in columns],
-            run=first.run or None,
-        )
-
-
 class _Detectable(NamedTuple):
     """The smallest difference detected with 80 % chance, and what it is from."""
 
@@ -102,7 +80,6 @@ def untested_row(by: str, paired: PairedMetric, context: MetricContext) -> Untes
         test, discordant = "sign-flip permutation of clusters", None
     elif discordant is not None:
         p, test = stats.mcnemar_mid_p(*discordant), "McNemar mid-p"
-    a, b = both_sides(pair, by)
     detectable = _detectable_difference(paired, clusters)
     wins, losses, ties = paired.tally()
     missing_a, missing_b = joined_sides(paired.metric.missing, pair)
@@ -110,20 +87,7 @@ def untested_row(by: str, paired: PairedMetric, context: MetricContext) -> Untes
     log_ratios = _log_ratios(paired) if is_amount(metric) else None
     row = Comparison(
         metric=metric,
-        by=by,
-        a=a.name,
-        a_label=a.label,
-        a_value=pair.value,
-        a_settings=a.setting_ids,
-        a_run=a.run,
-        b=b.name,
-        b_label=b.label,
-        b_value=pair.baseline_value,
-        b_settings=b.setting_ids,
-        b_run=b.run,
-        pooled=pair.pooled,
-        stratum=pair.stratum,
-        also_differs=pair.also_differs(by),
+        **pair_fields(pair, by),
         difference=mean(paired.differences),
         ci95=None,
         p=p,
@@ -151,12 +115,30 @@ def untested_row(by: str, paired: PairedMetric, context: MetricContext) -> Untes
     return UntestedRow(row, paired.differences, missing_a - missing_b, strict, log_ratios)
 
 
-def both_sides(pair: SettingPair, by: str) -> tuple[SideNames, SideNames]:
-    """How the two sides of a pair along an axis are called."""
-    return (
-        SideNames.of(by, pair.compared, pair.value, pooled=pair.pooled),
-        SideNames.of(by, pair.baseline, pair.baseline_value, pooled=pair.pooled),
-    )
+def pair_fields(pair: SettingPair, by: str) -> dict[str, Any]:
+    """The fields of a comparison along an axis that name its two sides, whatever is compared."""
+    return {
+        "by": by,
+        **_side_fields("a", by, pair.compared, pair.value, pooled=pair.pooled),
+        **_side_fields("b", by, pair.baseline, pair.baseline_value, pooled=pair.pooled),
+        "pooled": pair.pooled,
+        "stratum": pair.stratum,
+        "also_differs": pair.also_differs(by),
+    }
+
+
+def _side_fields(
+    side: str, by: str, columns: tuple[SettingColumn, ...], value: Any, *, pooled: bool
+) -> dict[str, Any]:
+    """The fields of a side; a pooled one is called by its value on the axis."""
+    first, shown = columns[0], f"{by}={'null' if value is None else value}"
+    return {
+        side: shown if pooled else first.setting_id,
+        f"{side}_label": shown if pooled else first.label,
+        f"{side}_value": value,
+        f"{side}_settings": [column.setting_id for column in columns],
+        f"{side}_run": first.run or None,
+    }
 
 
 def _strict_differences(paired: PairedMetric) -> Floats | None:

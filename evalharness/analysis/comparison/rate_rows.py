@@ -10,7 +10,7 @@ from evalharness.analysis.comparison.comparison import (
     MissingShares,
     UnmatchedPrompts,
 )
-from evalharness.analysis.comparison.comparison_rows import both_sides
+from evalharness.analysis.comparison.comparison_rows import pair_fields
 from evalharness.analysis.comparison.matching import SettingPair
 from evalharness.analysis.comparison.rate_difference import rate_difference
 from evalharness.analysis.data.join_runs import JoinedRuns
@@ -37,26 +37,12 @@ def _row(joined: JoinedRuns, by: str, pair: SettingPair, metric: str) -> Compari
     change = rate_difference(joined, pair, metric)
     if change is None:
         return None
-    a, b = both_sides(pair, by)
     searched = change.bounds is not None
     ratio_ci95 = None if change.ratio_ci95 is None else interval(change.ratio_ci95)
     return Comparison(
         unit="search" if searched else "time",
         metric=metric,
-        by=by,
-        a=a.name,
-        a_label=a.label,
-        a_value=pair.value,
-        a_settings=a.setting_ids,
-        a_run=a.run,
-        b=b.name,
-        b_label=b.label,
-        b_value=pair.baseline_value,
-        b_settings=b.setting_ids,
-        b_run=b.run,
-        pooled=pair.pooled,
-        stratum=pair.stratum,
-        also_differs=pair.also_differs(by),
+        **pair_fields(pair, by),
         difference=change.difference,
         ci95=None if change.ci95 is None else interval(change.ci95),
         p=change.p,
