@@ -53,6 +53,7 @@ class RunFigures(NamedTuple):
     Attributes:
         run: its name.
         at: when its first request was sent, in seconds since the epoch; else when it was made.
+        dated: whether its records have a time, so that ``at`` is of them.
         settings: label by key; settings of two runs with equal parameters have equal keys.
         prompts: keys of the prompts: id and content, so that a changed prompt is another one.
         clusters: the cluster of each prompt, or its own key where it names none; None without any.
@@ -61,6 +62,7 @@ class RunFigures(NamedTuple):
 
     run: str
     at: float
+    dated: bool
     settings: dict[str, str]
     prompts: list[str]
     clusters: list[str] | None
@@ -99,6 +101,7 @@ def run_figures(
     return RunFigures(
         run=run,
         at=float(known.min()) if len(known) else made_at,
+        dated=len(known) > 0,
         settings={key: frame.label(s) for s, key in enumerate(keys)},
         prompts=prompts,
         clusters=[clusters.get(name, prompts[i]) for i, name in enumerate(frame.prompt_ids)]

@@ -22,7 +22,7 @@ from evalharness.errors import ConfigError
 from evalharness.process.text import first_names
 from evalharness.report.build.open_run import RunData, open_run
 from evalharness.report.build.scoring import ReportOverrides
-from evalharness.report.several_runs.find_runs import first_sent_at, in_order_of_time, made_at
+from evalharness.report.several_runs.find_runs import in_order_of_time, made_at
 from evalharness.store.folder.run import Run
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def build_trend(runs: Sequence[Run], reference: str | None, overrides: ReportOve
     remarks, left_out = _scoring_remarks(runs, overrides)
     remarks = [*_prompt_remarks(read), *remarks]
     series = trend_series(read, [metric for metric in METRICS if metric not in left_out])
-    remarks += [*_sharing_remarks(series), *_date_remarks(runs)]
+    remarks += [*_sharing_remarks(series), *_date_remarks(read)]
     ordered = sorted(read, key=lambda run: (run.at, run.run))
     return RunTrend(
         runs=[run.run for run in ordered], reference=base.name, remarks=remarks, series=series
@@ -139,9 +139,9 @@ def _sharing_remarks(series: Sequence[TrendSeries]) -> list[str]:
     ]
 
 
-def _date_remarks(runs: Sequence[Run]) -> list[str]:
+def _date_remarks(runs: Sequence[RunFigures]) -> list[str]:
     """A sentence on runs whose records have no time."""
-    undated = [run.name for run in runs if first_sent_at(run) is None]
+    undated = [run.run for run in runs if not run.dated]
     if not undated:
         return []
     return [
