@@ -91,7 +91,7 @@ def pool_table(runs: list[RunOfPool]) -> PlainTable:
         for each in runs
     ]
     headings = ["run", "date", "repeats", "records", "cost\nunknown", "cost"]
-    return PlainTable("runs", headings, rows)
+    return PlainTable("runs", headings, rows, text_headings=("date", "repeats"))
 
 
 def _repeats(each: RunOfPool) -> str:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalharness.errors import ConfigError
 from evalharness.process.text import first_names
@@ -15,6 +15,9 @@ from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import MANIFEST
 from evalharness.store.folder.run_patterns import RESULTS
 from evalharness.store.remote.sync import NOTES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def open_runs(
@@ -29,9 +32,10 @@ def open_runs(
         alone: what to type for a single run: ``evalharness report``.
 
     Raises:
-        ConfigError: there are fewer than two, or two are the same or have the same name.
+        ConfigError: there are fewer than two, or two are the same, have the same name or the same
+            records.
         RunNotFoundError: one of the names is no run.
-        StorageError: the notes of a run are damaged.
+        StorageError: the notes or the records of a run are damaged.
     """
     runs = [Run.open(name) for name in names]
     if tag is not None:
@@ -79,6 +83,39 @@ def _require_distinct(runs: Sequence[Run]) -> None:
                 f"`{run.name}` is a copy of `{other.name}`: all records are the same",
                 hint="leave one of them out",
             )
+    _require_other_records(runs)
+
+
+def _require_other_records(runs: Sequence[Run]) -> None:
+    """Refuse runs that hold the same records in other files, as one file imported twice.
+
+    A true repeat of a plan has the same trials at other times. Records without a time are not
+    compared: nothing tells a repeat with equal answers from a copy.
+
+    Raises:
+        ConfigError: two of them do.
+    """
+    alike: dict[tuple[int, float], list[Run]] = {}
+    for run in runs:
+        first = first_sent_at(run)
+        if first is None:
+            continue
+        others = alike.setdefault((run.snapshot("records").num_rows, first), [])
+        for other in others:
+            if _recorded(run).equals(_recorded(other)):
+                raise ConfigError(
+                    f"`{run.name}` has the records of `{other.name}`: trials, times and texts are "
+                    "the same",
+                    hint="leave one of them out",
+                )
+        others.append(run)
+
+
+def _recorded(run: Run) -> pa.Table:
+    """What tells records from those of a repeat; texts do where times are rough, as mere days."""
+    columns = ["trial_id", "sent_at", "latency_s", "text"]
+    records: Any = run.table("records", columns)
+    return records.sort_by("trial_id")
 
 
 def _tagged(tag: str) -> list[Path]:

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from evalharness.analysis.data.encode import Bools, Ints
+from evalharness.analysis.data.frame import RunFrame
 from evalharness.pricing.picodollars import pico_sum
 from evalharness.pricing.price import Price, PriceRates, to_usd
 from evalharness.process.text import plural
 from evalharness.report.build.field_groups import look_up_field, no_field_error
 from evalharness.report.build.open_run import RunData, open_run
 from evalharness.report.build.scoring import ReportOverrides
+from evalharness.report.several_runs.price_periods import PricePeriod, price_sentences
 from evalharness.store.folder.run import Run
 
 _DAY_S = 86_400
@@ -42,30 +44,6 @@ class MoneyRow(msgspec.Struct, frozen=True, kw_only=True):
     known: int
     total_usd: Decimal | None
     share: float | None
-
-
-class PricePeriod(msgspec.Struct, frozen=True, kw_only=True):
-    """One price of a model inside the span of the runs.
-
-    Attributes:
-        provider, model: of the records; null where they name none.
-        first_day, last_day: UTC days of the first and the last record at this price.
-        price_usd_per_mtok: US dollars a million tokens; null where the model has no price.
-        per_request_usd: fee of each request; null where the model has no price.
-        records: how many there are.
-        total_usd: US dollars of those of known cost; null where none has one.
-        changed: whether this price differs from the one before it of the same model.
-    """
-
-    provider: str | None
-    model: str | None
-    first_day: date
-    last_day: date
-    price_usd_per_mtok: PriceRates | None
-    per_request_usd: Decimal | None
-    records: int
-    total_usd: Decimal | None
-    changed: bool
 
 
 class MoneyTogether(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,12 +101,19 @@ class _Period(NamedTuple):
     price: Price | None
 
 
-def _brings_costs(run: Run) -> bool:
-    """Whether an import came with costs of its own, which no price has touched."""
-    if run.manifest.status != "imported":
-        return False
-    parts = run.snapshot("records").parts(["cost_usd_imported"])
-    return any(len(part) > part["cost_usd_imported"].null_count for part in parts)
+def _without_own_cost(frame: RunFrame) -> Bools:
+    """The records of a frame that came with no cost of their own, which no price touches."""
+    name = "cost_usd_imported"
+    if name not in frame.records.column_names:
+        return np.ones(len(frame.rows), np.bool_)
+    blocks = [block[name].is_null().to_numpy() for block in frame.records.tables([name])]
+    return np.concatenate(blocks)[frame.rows]
+
+
+def _sums_of(rows: Ints, known: Bools, pico: Ints) -> tuple[int, int, int]:
+    """How many records these are, how many of known cost, and the pico-dollars of those."""
+    paid = rows[known[rows]]
+    return len(rows), len(paid), pico_sum(pico[paid])
 
 
 class _Ledger:
@@ -157,7 +142,7 @@ class _Ledger:
             )
         )
         fields = self._field_values(data)
-        is_priced = not _brings_costs(data.run)
+        by_price = _without_own_cost(frame)
         day_codes, day = np.unique(days, return_inverse=True)
         cell = (frame.setting.astype(np.int64) * len(frame.prompt_ids) + frame.prompt) * len(
             day_codes
@@ -165,7 +150,7 @@ class _Ledger:
         order = np.argsort(cell, kind="stable")
         _, starts = np.unique(cell[order], return_index=True)
         for rows in np.split(order, starts[1:]):
-            sums = len(rows), int(known[rows].sum()), pico_sum(pico[rows][known[rows]])
+            sums = _sums_of(rows, known, pico)
             number = int(day_codes[day[rows[0]]])
             when = None if number < 0 else datetime.fromtimestamp(number * _DAY_S, UTC).date()
             prompt = frame.prompt_ids[int(frame.prompt[rows[0]])]
@@ -179,9 +164,11 @@ class _Ledger:
             self._add("tags", list(dict.fromkeys(tags.get(prompt) or [])) or [None], sums)
             if fields is not None:
                 self._add("fields", fields.get(prompt, [None]), sums)
-            if when is not None and is_priced:
+            priced = rows[by_price[rows]]
+            if when is not None and len(priced):
                 price = None if model is None else data.book.find(provider, model, when)
-                self.periods.setdefault(_Period(provider, model, when, price), _Sum()).add(*sums)
+                period = self.periods.setdefault(_Period(provider, model, when, price), _Sum())
+                period.add(*_sums_of(priced, known, pico))
 
     def _field_values(self, data: RunData) -> dict[str, list[str | None]] | None:
         if self._group_by is None:
@@ -298,29 +285,3 @@ def money_sentences(money: MoneyTogether, not_pooled: str | None = None) -> list
             "column `sent_at` in the file of evalharness import gives them one."
         )
     return [*sentences, *price_sentences(money.prices)]
-
-
-def price_sentences(prices: Sequence[PricePeriod]) -> list[str]:
-    """Each change of a price, with what it was and is."""
-    return [
-        f"The price of {after.model} changed on {after.first_day}: "
-        f"{rates_text(before)} until {before.last_day}, then {rates_text(after)}."
-        for before, after in pairwise(prices)
-        if after.changed
-    ]
-
-
-def rates_text(period: PricePeriod) -> str:
-    """``$0.4 prompt, $1.2 completion a million tokens``."""
-    from evalharness.pricing.price import usd_text
-
-    rates = period.price_usd_per_mtok
-    if rates is None:
-        return "no price"
-    parts = [
-        f"{usd_text(value)} {kind}"
-        for kind in ("prompt", "completion", "cached", "cache_write", "reasoning")
-        if (value := getattr(rates, kind)) is not None
-    ]
-    fee = f", {usd_text(period.per_request_usd)} a request" if period.per_request_usd else ""
-    return f"{', '.join(parts)} a million tokens{fee}"

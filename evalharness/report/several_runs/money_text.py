@@ -10,8 +10,8 @@ from evalharness.report.several_runs.money import (
     MoneyRow,
     MoneyTogether,
     money_sentences,
-    rates_text,
 )
+from evalharness.report.several_runs.price_periods import rates_text
 from evalharness.report.words.format_numbers import DASH, count_text, dollars, percent
 from evalharness.report.words.markdown_text import bullet_list, markdown_table
 from evalharness.report.words.plain_table import PlainTable

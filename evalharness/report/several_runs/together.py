@@ -9,7 +9,8 @@ from evalharness.report.build.field_groups import look_up_field
 from evalharness.report.build.scoring import ReportOverrides
 from evalharness.report.build_report import Report, build_report
 from evalharness.report.several_runs.find_runs import in_order_of_time
-from evalharness.report.several_runs.money import MoneyTogether, money_together, price_sentences
+from evalharness.report.several_runs.money import MoneyTogether, money_together
+from evalharness.report.several_runs.price_periods import price_sentences
 from evalharness.report.several_runs.same_plan import why_not_one_plan
 from evalharness.store.folder.pooled_run import PooledRun
 from evalharness.store.folder.run import Run

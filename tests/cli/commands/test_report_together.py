@@ -109,6 +109,56 @@ def test_a_price_that_changes_is_said(week: list[str], capsys: pytest.CaptureFix
     assert "| by day |" in capsys.readouterr().out
 
 
+def test_a_price_changes_nothing_for_records_with_a_cost_of_their_own(
+    week: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two days with a cost in the file, before and after a price changes: it is none of theirs."""
+    for name, day, own in (("o1", 1, 2), ("o2", 4, 2), ("half", 4, 1)):
+        rows: Rows = [
+            {
+                "prompt_id": f"p{prompt}", "model": "m", "text": "t", "prompt_tokens": 100,
+                "completion_tokens": 50, "sent_at": f"2026-11-0{day}T12:00:00Z",
+                **({"cost_usd": 0.5} if prompt < own else {}),
+            }
+            for prompt in range(2)
+        ]  # fmt: skip
+        write_run(rows, name)
+    money = together(capsys, "o1", "o2")
+    assert money["total"]["total_usd"] == 2
+    assert money["prices"] == []
+    assert main(["report", "o1", "o2", "--together", "--pricing", "prices.yaml"]) == 0
+    assert "The price of m changed" not in capsys.readouterr().out
+    (period,) = together(capsys, "o1", "half")["prices"]
+    assert (period["records"], period["total_usd"]) == (1, Decimal("0.0004"))
+
+
+def test_records_without_a_date_are_said_to_have_no_price_of_a_day(
+    week: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The costs of some come from their file, those of others are unknown: no price is told."""
+    own: Rows = [{"prompt_id": "p", "model": "none", "text": "t", "cost_usd": 0.5}]
+    write_run(own, "own")
+    assert main(["report", "own", "d1", "--together", "--pricing", "prices.yaml"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 record without a date, in no day and no span of a price" in said
+    assert "price of today" not in said
+
+
+def test_a_split_is_headed_by_its_field_and_words_stand_to_the_left(
+    week: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["report", *week, "--together", "--pricing", "prices.yaml"]
+    assert main([*arguments, "--group-by", "cluster", "--html", "m.html"]) == 0
+    said = capsys.readouterr().out
+    assert "by cluster" in said
+    assert "by field" not in said
+    page = Path("m.html").read_text("utf-8")
+    for heading in ("days", "price"):
+        assert f'<th scope="col">{heading}</th>' in page, heading
+    assert '<th scope="col" class="number">records</th>' in page
+    assert "<td>2026-11-01 to 2026-11-02</td>" in page
+
+
 def test_the_same_run_is_not_counted_twice(
     week: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,8 +230,15 @@ def test_one_report_names_its_runs_and_a_changed_price(
     for said in ("2 runs of one plan as one", "The price of m changed on 2026-11-03", "n0 + n1"):
         assert said in text, said
         assert said in page, said
+    assert "<td>2026-11-03</td><td>3–4</td>" in page
     assert main([*arguments, "--markdown"]) == 0
-    assert "| n1 | 2026-11-03 | 3–4 | 16 |" in capsys.readouterr().out
+    markdown = capsys.readouterr().out
+    assert "| n1 | 2026-11-03 | 3–4 | 16 |" in markdown
+    # The time between the nights is no time of sending.
+    assert main(["report", "n0", "--html", "one.html"]) == 0
+    assert "sending took" in Path("one.html").read_text("utf-8").lower()
+    for shown in (page, markdown):
+        assert "sending took" not in shown.lower()
 
 
 @pytest.mark.parametrize(
@@ -228,3 +285,24 @@ def test_a_copy_of_a_run_is_no_second_one(
     for command in (["report", "one", "copy", "--together"], ["trend", "one", "copy"]):
         assert main(command) == 2
         assert "`copy` is a copy of `one`: all records are the same" in capsys.readouterr().err
+
+
+def test_a_file_imported_twice_is_refused_and_a_repeat_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trials and times tell; a repeat has other times, or, by rough times, other texts."""
+    monkeypatch.chdir(tmp_path)
+    rows: Rows = [
+        {"prompt_id": f"p{n}", "text": "yes", "sent_at": "2026-11-01T12:00:00Z"} for n in range(2)
+    ]
+    write_run(rows, "one")
+    write_run(rows[::-1], "again")
+    write_run([{**row, "score": 1} for row in rows], "scored")
+    write_run([{**row, "sent_at": "2026-11-02T12:00:00Z"} for row in rows], "later")
+    write_run([{**row, "text": "no"} for row in rows], "other")
+    for name in ("again", "scored"):
+        for command in (["report", "one", name, "--together"], ["trend", "one", name]):
+            assert main(command) == 2
+            assert f"`{name}` has the records of `one`" in capsys.readouterr().err
+    for command in (["report", "--together"], ["trend"]):
+        assert main([command[0], "one", "later", "other", *command[1:]]) == 0

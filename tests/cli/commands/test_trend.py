@@ -91,7 +91,10 @@ def test_console_and_page_name_the_change(
     text = " ".join(capsys.readouterr().out.split())
     assert "Score: changed from n5 (2026-11-06) on" in text
     assert "Latency: no change shown over 8 runs" in text
-    assert "Score: changed from n5 (2026-11-06) on" in Path("t.html").read_text("utf-8")
+    page = Path("t.html").read_text("utf-8")
+    assert "Score: changed from n5 (2026-11-06) on" in page
+    assert '<th scope="col">date</th>' in page
+    assert "<td>2026-11-06</td>" in page
 
 
 def test_few_runs_have_figures_and_no_verdict(
