@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
+from evalharness.report.words.plain_table import PlainTable
 from evalharness.report.words.sanitize import one_line
 
 _MAX_LABEL = 60  # characters of a name
@@ -16,15 +17,25 @@ _GAP = 2  # between columns
 
 
 class TextColumn(NamedTuple):
-    """A heading of one or more lines, and a cell for each row."""
+    """A heading of one or more lines, and a cell for each row; words begin at the left."""
 
     heading: str
     cells: Sequence[str]
+    has_words: bool = False
 
     @property
     def width(self) -> int:
         """The number of characters of the widest line."""
         return max(map(len, [*self.heading.split("\n"), *self.cells]))
+
+
+def fit_plain_table(table: PlainTable, width: int) -> list[Table]:
+    """As :func:`fit_tables`, of a table whose first column names the rows."""
+    names, *columns = (
+        TextColumn(heading, [row[index] for row in table.rows], heading in table.text_headings)
+        for index, heading in enumerate(table.headings)
+    )
+    return fit_tables(names, columns, width)
 
 
 def fit_tables(names: TextColumn, columns: Sequence[TextColumn], width: int) -> list[Table]:
@@ -51,7 +62,8 @@ def _table(names: TextColumn, columns: Sequence[TextColumn], name_width: int) ->
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
     table.add_column(Text(names.heading), overflow="fold", width=name_width)
     for column in columns:
-        table.add_column(Text(column.heading), justify="right", no_wrap=True)
+        justify = "left" if column.has_words else "right"
+        table.add_column(Text(column.heading), justify=justify, no_wrap=True)
     for label, *cells in zip(names.cells, *(column.cells for column in columns), strict=True):
         table.add_row(Text(label), *(Text(cell) for cell in cells))
     return table

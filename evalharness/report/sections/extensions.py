@@ -8,7 +8,7 @@ Whatever it does wrong is a line of the report, never the end of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -150,23 +150,15 @@ def _title(extension: Extension) -> str:
 
 
 def _console(report: ReportData, width: int) -> ConsolePart:
-    from evalharness.report.console.table_layout import TextColumn, fit_tables
+    from evalharness.report.console.table_layout import fit_plain_table
 
     items: list[str | RenderableType] = []
     for extension in report[EXTENSIONS]:
         items += [_title(extension), *(f"  {line}" for line in _lines(extension))]
         table = _table(extension)
         if table is not None:
-            columns = [
-                TextColumn(heading, cells)
-                for heading, cells in zip(table.headings, _transposed(table.rows), strict=True)
-            ]
-            items += fit_tables(columns[0], columns[1:], width)
+            items += fit_plain_table(table, width)
     return ConsolePart(items)
-
-
-def _transposed(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [list(cells) for cells in zip(*rows, strict=True)]
 
 
 def _markdown(report: ReportData) -> list[str]:

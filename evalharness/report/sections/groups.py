@@ -76,14 +76,13 @@ def _name(value: str | None, field: str) -> str:
 
 
 def _console(report: ReportData, width: int) -> ConsolePart:
-    from evalharness.report.console.table_layout import TextColumn, fit_tables
+    from evalharness.report.console.table_layout import fit_plain_table
 
     groups = report[GROUPS]
     if groups is None:
         return ConsolePart([])
     table = group_table(groups, _MAX_CONSOLE_ROWS)
-    names, *columns = map(TextColumn, table.headings, list(zip(*table.rows, strict=True)))
-    items: list[str | RenderableType] = [*fit_tables(names, columns, width)]
+    items: list[str | RenderableType] = [*fit_plain_table(table, width)]
     if table.more:
         items.append(f"  and {table.more} more: evalharness report {report[RUN].name} --json")
     return ConsolePart(items, [f"by {one_line(groups.field, _MAX_VALUE)}: {_NOTE}"])

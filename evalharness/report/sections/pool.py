@@ -103,14 +103,13 @@ def _repeats(each: RunOfPool) -> str:
 
 
 def _console(report: ReportData, width: int) -> ConsolePart:
-    from evalharness.report.console.table_layout import TextColumn, fit_tables
+    from evalharness.report.console.table_layout import fit_plain_table
 
     runs = report[POOLED]
     if runs is None:
         return ConsolePart([])
     table = pool_table(runs)
-    names, *columns = map(TextColumn, table.headings, list(zip(*table.rows, strict=True)))
-    items: list[str | RenderableType] = [*fit_tables(names, columns, width)]
+    items: list[str | RenderableType] = [*fit_plain_table(table, width)]
     return ConsolePart(items, [_NOTE])
 
 
@@ -119,7 +118,7 @@ def _markdown(report: ReportData) -> list[str]:
     if runs is None:
         return []
     table = pool_table(runs)
-    return [markdown_table(table.headings, table.rows), _NOTE]
+    return [markdown_table(table.headings, table.rows, table.text_headings), _NOTE]
 
 
 def _view(context: PageContext) -> PlainTable | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalharness.report.console.printing import console_for_report, print_line
-from evalharness.report.console.table_layout import TextColumn, fit_tables
+from evalharness.report.console.table_layout import fit_plain_table
 from evalharness.report.several_runs.money import (
     MoneyRow,
     MoneyTogether,
@@ -70,8 +70,7 @@ def print_money(money: MoneyTogether, not_pooled: str | None = None) -> None:
         print_line(console, sentence)
     for table in money_tables(money):
         console.print()
-        names, *columns = map(TextColumn, table.headings, list(zip(*table.rows, strict=True)))
-        for part in fit_tables(names, columns, console.width):
+        for part in fit_plain_table(table, console.width):
             console.print(part)
     console.print()
     print_line(console, MONEY_NOTE, style="dim")
@@ -79,7 +78,10 @@ def print_money(money: MoneyTogether, not_pooled: str | None = None) -> None:
 
 def money_markdown(money: MoneyTogether, not_pooled: str | None = None) -> str:
     """The same for a pull request."""
-    tables = [markdown_table(table.headings, table.rows) for table in money_tables(money)]
+    tables = [
+        markdown_table(table.headings, table.rows, table.text_headings)
+        for table in money_tables(money)
+    ]
     return (
         "\n\n".join([bullet_list(money_sentences(money, not_pooled)), *tables, MONEY_NOTE]) + "\n"
     )

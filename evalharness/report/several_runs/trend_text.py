@@ -10,7 +10,7 @@ from evalharness.analysis.over_time.run_figures import FIRST_LOGPROB, SAME_TEXT
 from evalharness.analysis.over_time.series import TrendPoint, TrendSeries
 from evalharness.analysis.stats import MIN_RUNS
 from evalharness.report.console.printing import console_for_report, print_line
-from evalharness.report.console.table_layout import TextColumn, fit_tables
+from evalharness.report.console.table_layout import fit_plain_table
 from evalharness.report.several_runs.trend import METRIC_NAMES, RunTrend
 from evalharness.report.words.format_numbers import (
     DASH,
@@ -68,8 +68,7 @@ def print_trend(trend: RunTrend, console: Console | None = None) -> None:
         console.print()
         if table.title:
             print_line(console, table.title, style="bold")
-        names, *columns = map(TextColumn, table.headings, list(zip(*table.rows, strict=True)))
-        for part in fit_tables(names, columns, console.width):
+        for part in fit_plain_table(table, console.width):
             console.print(part)
     console.print()
     print_line(console, NOTE, style="dim")

@@ -24,11 +24,13 @@ def escape_text(text: str, width: int = 500) -> str:
     return flat.replace("://", "&#58;//").replace("www.", "www&#46;").replace("\u200b", "&#8203;")
 
 
-def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is a name; all others are right-aligned."""
+def markdown_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], text_headings: Sequence[str] = ()
+) -> str:
+    """A table whose first column is a name; all others but ``text_headings`` are right-aligned."""
     lines = [
         f"| {' | '.join(escape_text(heading.replace(chr(10), ' ')) for heading in headings)} |",
-        "|---|" + "---:|" * (len(headings) - 1),
+        "|---|" + "".join("---|" if h in text_headings else "---:|" for h in headings[1:]),
         *(f"| {' | '.join(escape_text(cell, 80) for cell in row)} |" for row in rows),
     ]
     return "\n".join(lines)

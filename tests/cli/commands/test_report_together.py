@@ -157,6 +157,13 @@ def test_a_split_is_headed_by_its_field_and_words_stand_to_the_left(
         assert f'<th scope="col">{heading}</th>' in page, heading
     assert '<th scope="col" class="number">records</th>' in page
     assert "<td>2026-11-01 to 2026-11-02</td>" in page
+    assert "table.money td:not(.number) { text-align: left; }" in page
+    lines = said.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("price of"))
+    assert lines[at].index("days") == lines[at + 1].index("2026-11-")
+    assert main([*arguments, "--markdown"]) == 0
+    said = capsys.readouterr().out
+    assert "| price of | days | price | records | cost |\n|---|---|---|---:|---:|\n" in said
 
 
 def test_the_same_run_is_not_counted_twice(

@@ -44,34 +44,26 @@ def _page_share(value: float | None, ci: Sequence[float] | None) -> str:
 
 
 def _console(report: ReportData, width: int) -> ConsolePart:
+    from evalharness.report.console.table_layout import fit_plain_table
+
     data = report[CLASSIFICATION]
     if data is None:
         return ConsolePart([])
     items: list[str | Table] = [f"Classification: {introduction(data)}"]
-    items += _rich_tables(overview(data, share_with_interval), width)
+    items += fit_plain_table(overview(data, share_with_interval), width)
     for entry in data.settings[:_MAX_SETTINGS]:
         shown = setting_tables(entry, share_with_interval)
         items.append("")
         items.append(one_line(shown.title, _MAX_LABEL))
         for table in (shown.confusion, shown.classes):
             if table is not None:
-                items += _rich_tables(table, width)
+                items += fit_plain_table(table, width)
                 items += [f"  {_more(table)}"] if table.more else []
         items += [f"  {line}" for line in shown.lines]
     left_out = len(data.settings) - _MAX_SETTINGS
     if left_out > 0:
         items.append(f"{left_out} more settings in the HTML report")
     return ConsolePart(items, _FOOTNOTES)
-
-
-def _rich_tables(table: PlainTable, width: int) -> list[Table]:
-    from evalharness.report.console.table_layout import TextColumn, fit_tables
-
-    names, *columns = (
-        TextColumn(heading, [row[index] for row in table.rows])
-        for index, heading in enumerate(table.headings)
-    )
-    return fit_tables(names, columns, width)
 
 
 def _more(table: PlainTable) -> str:

@@ -72,11 +72,10 @@ def _p(p: float | None) -> str:
 
 def console_tables(rows: Sequence[AgreementAcross], width: int) -> tuple[list[Table], int]:
     """The table of a terminal, and how many rows it leaves out."""
-    from evalharness.report.console.table_layout import TextColumn, fit_tables
+    from evalharness.report.console.table_layout import fit_plain_table
 
     table = across_table(rows)
-    names, *columns = map(TextColumn, table.headings, list(zip(*table.rows, strict=True)))
-    return fit_tables(names, columns, width), table.more
+    return fit_plain_table(table, width), table.more
 
 
 def across_chart(

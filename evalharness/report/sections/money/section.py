@@ -47,7 +47,7 @@ def _build(context: BuildContext) -> Money:
 
 def _console(report: ReportData, width: int) -> ConsolePart:
     """Sentences, then tables by setting, model, tag and prompt."""
-    from evalharness.report.console.table_layout import TextColumn, fit_tables
+    from evalharness.report.console.table_layout import fit_plain_table
 
     lines = money_lines(report[MONEY], report[PRICES])
     tables = money_tables(report[MONEY], brief=True, max_rows=_MAX_CONSOLE_ROWS)
@@ -55,9 +55,7 @@ def _console(report: ReportData, width: int) -> ConsolePart:
         return ConsolePart([])
     items: list[str | RenderableType] = ["Money", *(f"  {line}" for line in lines)]
     for table in tables:
-        cells = list(zip(*table.rows, strict=True))
-        names, *columns = map(TextColumn, table.headings, cells)
-        items += fit_tables(names, columns, width)
+        items += fit_plain_table(table, width)
         if table.more:
             items.append(
                 f"  and {table.more} more: evalharness report {report.run_argument} --json"
