@@ -213,6 +213,11 @@ def _dollars_without_sign(value: float) -> str:
     return dollars(value).removeprefix("$")
 
 
+def p_number(p: float | None) -> str:
+    """:func:`p_value` of a column headed ``p``: ``.28``; the dash when unknown."""
+    return DASH if p is None else p_value(p).removeprefix(f"p{_NBSP}").removeprefix(f"={_NBSP}")
+
+
 def p_value(p: float | None) -> str:
     """``p = .28``, ``p < .001``: :func:`p_text` with spaces that do not break."""
     return p_text(p).replace("=", f"{_NBSP}={_NBSP}").replace("<", f"{_NBSP}<{_NBSP}")

@@ -15,7 +15,12 @@ from evalharness.report.sections.comparisons.across_words import (
     share_text,
     side_names,
 )
-from evalharness.report.words.format_numbers import DASH, p_value, strict_hundredths, strict_percent
+from evalharness.report.words.format_numbers import (
+    DASH,
+    p_number,
+    strict_hundredths,
+    strict_percent,
+)
 from evalharness.report.words.plain_table import PlainTable
 
 if TYPE_CHECKING:
@@ -59,15 +64,11 @@ def _cells(row: AgreementAcross, with_runs: bool) -> list[str]:
         share_text(text),
         strict_percent(text.own_a),
         strict_percent(text.own_b),
-        _p(text.p_adjusted),
+        p_number(text.p_adjusted),
         DASH if answer is None else share_text(answer),
-        DASH if answer is None else _p(answer.p_adjusted),
+        DASH if answer is None else p_number(answer.p_adjusted),
         f"{mark}{strict_percent(row.similarity_across)}",
     ]
-
-
-def _p(p: float | None) -> str:
-    return DASH if p is None else p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0")
 
 
 def console_tables(rows: Sequence[AgreementAcross], width: int) -> tuple[list[Table], int]:

@@ -26,7 +26,6 @@ _COUNTED: dict[Verdict, tuple[str, str]] = {  # of one pair and of several, in t
     "equal": ("gives equal texts throughout", "give equal texts throughout"),
     "unknown": ("has no prompt with a text in both", "have no prompt with a text in both"),
 }  # fmt: skip
-_NOUNS = {"text": "text", "answer": "answer"}
 
 
 def are_of_several_runs(rows: Sequence[AgreementAcross]) -> bool:
@@ -58,8 +57,7 @@ def share_text(row: AcrossFigures) -> str:
     return f"{strict_percent(row.across)} {share_interval(row.ci95, strict=True)}".strip()
 
 
-def _figures_text(row: AcrossFigures, kind: str) -> str:
-    noun = _NOUNS[kind]
+def _figures_text(row: AcrossFigures, noun: str) -> str:
     if row.across is None:
         return f"no prompt has a usable {noun} in both"
     size = plural(row.prompts, "prompt")

@@ -11,29 +11,29 @@ from evalharness.analysis.comparison.comparison_text import (
     ONE_SIDE_ONLY,
     bounds_text,
     remarks,
-    stratum_text,
 )
 from evalharness.analysis.comparison.trend import Trend
-from evalharness.analysis.data.json_values import JsonValues
 from evalharness.process.text import plural
 from evalharness.report.sections.comparisons.across_tables import NOTE, console_tables
 from evalharness.report.sections.comparisons.across_words import none_detected
 from evalharness.report.sections.comparisons.differences import slope_sentences, split_differences
 from evalharness.report.sections.comparisons.words import (
-    REPORT,
     detectable_text,
     interval_text,
     metric_noun,
     metric_rank,
     prompts_text,
+    row_label,
     side_noun,
     slope_texts,
+    stratum_suffix,
     tally_text,
 )
 from evalharness.report.words.format_numbers import (
     DASH,
     metric_difference,
     metric_value,
+    p_number,
     p_value,
     parameter_text,
 )
@@ -143,13 +143,13 @@ def _comparisons(rows: Sequence[Comparison]) -> _Table:
         TextColumn(f"at\n{base}", [metric_value(row.metric, row.b_mean) for row in rows]),
         TextColumn("here", [metric_value(row.metric, row.a_mean) for row in rows]),
         TextColumn("difference\n[95% CI]", [_difference(row) for row in rows]),
-        TextColumn("p", [_p(row) for row in rows]),
+        TextColumn("p", [p_number(row.p_adjusted) for row in rows]),
         TextColumn("missed\nbelow", [detectable_text(row, none="any") for row in rows]),
         TextColumn("up/down\n/same", [tally_text(row, "/") for row in rows]),
     ]
     if any(row.equivalence for row in rows):
         columns.append(TextColumn("equal\nwithin", [_equivalence(row) for row in rows]))
-    return _Table(TextColumn(f"{by}\nagainst {base}", [_label(row) for row in rows]), columns)
+    return _Table(TextColumn(f"{by}\nagainst {base}", [row_label(row) for row in rows]), columns)
 
 
 def _trends(rows: Sequence[Trend]) -> _Table:
@@ -157,20 +157,11 @@ def _trends(rows: Sequence[Trend]) -> _Table:
 
     columns = [
         TextColumn("slope\n[95% CI]", [_slope(row) for row in rows]),
-        TextColumn("p", [_p(row) for row in rows]),
+        TextColumn("p", [p_number(row.p_adjusted) for row in rows]),
         TextColumn("prompts", [str(row.n) for row in rows]),
     ]
-    labels = [metric_noun(row.metric) + _stratum_suffix(row.stratum) for row in rows]
+    labels = [metric_noun(row.metric) + stratum_suffix(row.stratum) for row in rows]
     return _Table(TextColumn(f"per unit of\n{rows[0].by}", labels), columns)
-
-
-def _label(row: Comparison) -> str:
-    value, stratum = parameter_text(row.a_value), _stratum_suffix(row.stratum)
-    return f"{metric_noun(row.metric)} at {value}{stratum}"
-
-
-def _stratum_suffix(stratum: JsonValues) -> str:
-    return f", {stratum_text(stratum, REPORT)}" if stratum else ""
 
 
 def _difference(row: Comparison) -> str:
@@ -190,11 +181,6 @@ def _slope(row: Trend) -> str:
     return f"{size} {'[—]' if row.ci95 is None else ends}"
 
 
-def _p(row: Comparison | Trend) -> str:
-    p = row.p_adjusted
-    return DASH if p is None else p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0")
-
-
 def _equivalence(row: Comparison) -> str:
     test = row.equivalence
     if test is None or test.p is None:
@@ -207,7 +193,7 @@ def _footnotes(
 ) -> list[str]:
     """What the tables leave out, and how to read them."""
     lines = [_equal_line([row for row in known if row.metric == name]) for name in sorted(constant)]
-    lines += [f"{_label(row)}: {remark}" for row in shown for remark in _row_remarks(row)]
+    lines += [f"{row_label(row)}: {remark}" for row in shown for remark in _row_remarks(row)]
     family = max((row.family for row in known), default=0)
     if family > 1:
         lines.append(
@@ -221,7 +207,7 @@ def _footnotes(
     if _STEADY in missing:
         lines.append(f"{_STEADY}: every stretch of time has the same rate, so there is no interval")
     searched = [row for row in shown if row.unit == "search"]
-    lines += [f"{_VERDICTS} {_label(row)}: {bounds_text(row)}" for row in searched]
+    lines += [f"{_VERDICTS} {row_label(row)}: {bounds_text(row)}" for row in searched]
     timed = [row for row in shown if row.unit == "time"]
     if timed:
         lines.append(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from evalharness.analysis.across.agreement_across import AgreementAcross
 from evalharness.analysis.comparison.comparison import Comparison
-from evalharness.analysis.comparison.prompt_changes import PromptChange, PromptSide
+from evalharness.analysis.comparison.prompt_changes import PromptChange
 from evalharness.report.build.compared_runs import ComparedRuns
 from evalharness.report.html.excerpts import Piece, word_diff
 from evalharness.report.html.page import render_page
@@ -27,14 +27,16 @@ from evalharness.report.sections.comparisons.run_text import (
     differences_table,
     kinds_text,
     match_lines,
+    new_and_gone,
     no_difference_line,
+    output_text,
     own_figures_table,
 )
 from evalharness.report.sections.comparisons.words import (
     interval_text,
-    metric_noun,
     metric_rank,
     prompts_text,
+    row_label,
 )
 from evalharness.report.words.format_numbers import (
     metric_difference,
@@ -91,27 +93,24 @@ def _view(
     detected, _ = split_differences(rows)
     compared = is_anything_compared(rows, across)
     none = none_detected(across) if compared else NOTHING_COMPARED
-    comparisons, differences = _comparison_table(rows), differences_table(runs)
+    outputs = across_lines(across)
     return {
         "obstacles": runs.obstacles,
         "sentences": [difference.text for difference in detected] or [none],
-        "across_lines": across_lines(across),
-        "across": across_table(across, MAX_CHANGES) if across_lines(across) else None,
+        "across_lines": outputs,
+        "across": across_table(across, MAX_CHANGES) if outputs else None,
         "across_note": NOTE,
         "matched": match_lines(runs),
         "same": "" if runs.differences else no_difference_line(runs),
         "own_figures": own_figures_table(runs),
-        "comparisons": comparisons,
-        "differences": differences,
+        "comparisons": _comparison_table(rows),
+        "differences": differences_table(runs),
         "change_lines": change_lines(changes, runs),
         "changes": [_change_view(c, n < _UNFOLDED) for n, c in enumerate(changes[:MAX_CHANGES])],
         "more": max(0, len(changes) - MAX_CHANGES),
         "arguments": shlex.join(runs.runs),
         "lists": [
-            (f"{word} in {match.run}", names)
-            for match in runs.prompts
-            for word, names in (("New", match.new_prompts), ("Gone", match.gone_prompts))
-            if names
+            (heading[0].upper() + heading[1:], names) for heading, names in new_and_gone(runs)
         ],
     }
 
@@ -121,8 +120,7 @@ def _comparison_table(rows: Sequence[Comparison]) -> PlainTable | None:
         return None
     cells = [
         [
-            f"{metric_noun(row.metric)} at {parameter_text(row.a_value)}"
-            + "".join(f", {key} {parameter_text(value)}" for key, value in row.stratum.items()),
+            row_label(row),
             metric_value(row.metric, row.b_mean),
             metric_value(row.metric, row.a_mean),
             metric_difference(row.metric, row.difference, row.largest_figure),
@@ -147,14 +145,8 @@ def _change_view(change: PromptChange, unfolded: bool) -> _ChangeView:
         cells=change_cells(change),
         before_run=change.before.run,
         after_run=change.after.run,
-        before=_shown(change.before),
-        after=_shown(change.after),
+        before=output_text(change.before),
+        after=output_text(change.after),
         pieces=word_diff(before or "", after or "") if both else [],
         unfolded=unfolded,
     )
-
-
-def _shown(side: PromptSide) -> str:
-    if side.text is None:
-        return "no output" if side.errors == side.trials else "text not known"
-    return side.text or "(empty)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evalharness.analysis.comparison.prompt_changes import PromptChange, PromptSide
+from evalharness.analysis.comparison.prompt_changes import PromptChange
 from evalharness.report.build.compared_runs import ComparedRuns
 from evalharness.report.sections.comparisons.run_text import (
     CHANGE_HEADINGS,
@@ -16,6 +16,7 @@ from evalharness.report.sections.comparisons.run_text import (
     match_lines,
     new_and_gone_lines,
     no_difference_line,
+    output_text,
     own_figures_table,
 )
 from evalharness.report.words.plain_table import PlainTable
@@ -81,7 +82,8 @@ def print_changes(
         console.print()
         print_line(console, f"{name}: {kinds_text(change)}", style="bold")
         for word, side in (("before", change.before), ("after", change.after)):
-            print_line(console, f"  {word} ({side.run}): {_text(side)}")
+            text = one_line(output_text(side), _MAX_TEXT) or "(empty)"
+            print_line(console, f"  {word} ({side.run}): {text}")
     console.print()
     print_line(
         console,
@@ -100,12 +102,6 @@ def _names(changes: Sequence[PromptChange]) -> list[str]:
         )
         for c in changes
     ]
-
-
-def _text(side: PromptSide) -> str:
-    if side.text is None:
-        return "no output" if side.errors == side.trials else "text not known"
-    return one_line(side.text, _MAX_TEXT) or "(empty)"
 
 
 def _print_plain(table: PlainTable | None, console: Console) -> None:

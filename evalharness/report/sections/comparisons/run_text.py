@@ -10,7 +10,7 @@ from evalharness.process.text import plural
 from evalharness.report.build.compared_runs import ComparedRuns
 from evalharness.report.build.run_differences import listed
 from evalharness.report.sections.comparisons.words import metric_noun
-from evalharness.report.words.format_numbers import DASH, metric_value, p_value, percent
+from evalharness.report.words.format_numbers import metric_value, p_number, percent
 from evalharness.report.words.plain_table import PlainTable
 
 _MAX_IDS = 12  # prompts in a sentence
@@ -143,8 +143,13 @@ def _ids(changes: Sequence[PromptChange]) -> list[str]:
 
 def new_and_gone_lines(runs: ComparedRuns) -> list[str]:
     """The new and the gone prompts of each run."""
+    return [f"{heading}: {listed(names, _MAX_IDS)}" for heading, names in new_and_gone(runs)]
+
+
+def new_and_gone(runs: ComparedRuns) -> list[tuple[str, list[str]]]:
+    """``new in RUN`` and ``gone in RUN`` with the ids of the prompts, where there are any."""
     return [
-        f"{word} in {match.run}: {listed(names, _MAX_IDS)}"
+        (f"{word} in {match.run}", names)
         for match in runs.prompts
         for word, names in (("new", match.new_prompts), ("gone", match.gone_prompts))
         if names
@@ -157,13 +162,20 @@ def kinds_text(change: PromptChange) -> str:
     return ", ".join([*words, *(["beyond chance"] if change.beyond_chance else [])])
 
 
+def output_text(side: PromptSide) -> str:
+    """The commonest output of one side, or why there is none to show."""
+    if side.text is None:
+        return "no output" if side.errors == side.trials else "text not known"
+    return side.text or "(empty)"
+
+
 def change_cells(change: PromptChange) -> list[str]:
     """Score, agreement and errors of both sides, and p: cells of a table."""
     return [
         _pair(percent(change.before.score), percent(change.after.score)),
         _pair(percent(change.before.agreement), percent(change.after.agreement)),
         _pair(_errors(change.before), _errors(change.after)),
-        _p(change.p_adjusted),
+        p_number(change.p_adjusted),
     ]
 
 
@@ -172,10 +184,6 @@ CHANGE_HEADINGS = ["score", "same output", "errors", "p"]
 
 def _pair(before: str, after: str) -> str:
     return before if before == after else f"{before} → {after}"
-
-
-def _p(p: float | None) -> str:
-    return DASH if p is None else p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0")
 
 
 def _errors(side: PromptSide) -> str:

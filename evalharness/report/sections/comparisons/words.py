@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from evalharness.analysis.comparison.comparison import Comparison
-from evalharness.analysis.comparison.comparison_text import Spelling, bounds_text
+from evalharness.analysis.comparison.comparison_text import Spelling, bounds_text, stratum_text
 from evalharness.analysis.comparison.trend import Trend
+from evalharness.analysis.data.json_values import JsonValues
 from evalharness.analysis.data.metrics import RATE_METRICS
 from evalharness.process.text import plural
 from evalharness.report.words.format_numbers import (
@@ -60,6 +61,17 @@ def side_noun(metric: str) -> str:
     """
     within = " within each side" if metric.startswith("agreement") else ""
     return f"{metric_noun(metric)}{within}"
+
+
+def row_label(row: Comparison) -> str:
+    """``latency at 1, seed 42``: the row of a table of comparisons."""
+    where = f"{parameter_text(row.a_value)}{stratum_suffix(row.stratum)}"
+    return f"{metric_noun(row.metric)} at {where}"
+
+
+def stratum_suffix(stratum: JsonValues) -> str:
+    """The values of the other axes, to be appended; empty where there is none."""
+    return f", {stratum_text(stratum, REPORT)}" if stratum else ""
 
 
 def change_text(metric: str, difference: float, size: str) -> str:
