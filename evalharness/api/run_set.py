@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evalharness.api import figures
 from evalharness.api.run_frames import RunFrames
 from evalharness.errors import ConfigError
+from evalharness.store.folder.run_names import runs_by_name
 from evalharness.store.folder.run_patterns import expand_runs
 
 if TYPE_CHECKING:
@@ -38,19 +39,7 @@ class RunSetFrames:
         if not runs:
             raise ConfigError("no run to open", hint='evalharness.load(["quickstart", "mine"])')
         runs = expand_runs([str(run) for run in runs])
-        opened = [RunFrames.open(run) for run in runs]
-        folders = [run.root.resolve() for run in opened]
-        twice = [
-            str(run) for run, root in zip(runs, folders, strict=True) if folders.count(root) > 1
-        ]
-        if twice:
-            raise ConfigError(f"the same run is named twice: {', '.join(twice)}")
-        names = [run.name for run in opened]
-        unique = [
-            str(path) if names.count(name) > 1 else name
-            for path, name in zip(runs, names, strict=True)
-        ]
-        return cls(dict(zip(unique, opened, strict=True)))
+        return cls(runs_by_name([(run, RunFrames.open(run)) for run in runs]))
 
     def __getitem__(self, name: str) -> RunFrames:
         """One of the runs, by name."""
@@ -165,22 +154,22 @@ class RunSetFrames:
         from evalharness.analysis.comparison.matching import RUN, find_pairs
         from evalharness.analysis.comparison.prompt_changes import prompt_changes
         from evalharness.analysis.data.join_runs import JoinedRuns
+        from evalharness.report.build.run_differences import common_scorers
 
-        joined = JoinedRuns.of(self._matched_frames(baseline))
+        frames = self._matched_frames(baseline)
+        joined = JoinedRuns.of(frames)
         pairs = find_pairs(joined.columns, RUN, baseline or next(iter(self.runs)))
-        first = [next(iter(run.frame.scores), None) for run in self.runs.values()]
-        changes = prompt_changes(joined, pairs, scored=len(set(first)) == 1)
+        changes = prompt_changes(joined, pairs, scored=common_scorers(frames) is None)
         return figures.as_table(figures.change_rows(changes), figures.CHANGES)
 
     def _matched_frames(self, baseline: Any) -> dict[str, RunFrame]:
         """The runs' records, each prompt under its id in the baseline run."""
-        from evalharness.analysis.comparison.prompt_matching import match_prompts, with_matched_ids
-        from evalharness.report.build.compared_runs import contents_of
+        from evalharness.report.build.compared_runs import CONTENT_COLUMNS, match_runs
 
-        contents = {n: contents_of(run.table("prompts"), run.frame) for n, run in self.runs.items()}
-        base = baseline if baseline in contents else next(iter(contents))
-        renamed = {match.run: match.renamed for match in match_prompts(contents, base)}
-        return {n: with_matched_ids(r.frame, renamed.get(n, {})) for n, r in self.runs.items()}
+        frames = {name: run.frame for name, run in self.runs.items()}
+        prompts = {n: run.table("prompts", [*CONTENT_COLUMNS]) for n, run in self.runs.items()}
+        base = baseline if baseline in frames else next(iter(frames))
+        return match_runs(frames, prompts, base)[1]
 
     def across(self, *, by_prompt: bool = False) -> pd.DataFrame:
         """As :meth:`RunFrames.across`, of every two settings of all the runs, joined by prompt.

@@ -8,14 +8,12 @@ from typing import NamedTuple
 from evalharness.analysis.comparison.matching import RUN, SettingPair, find_pairs
 from evalharness.analysis.comparison.prompt_matching import (
     PromptMatch,
-    match_prompts,
-    with_matched_ids,
 )
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.join_runs import JoinedRuns
 from evalharness.errors import ConfigError
 from evalharness.process.text import plural
-from evalharness.report.build.compared_runs import contents_of
+from evalharness.report.build.compared_runs import match_runs
 from evalharness.report.build.open_run import RunData, open_run
 from evalharness.report.build.run_differences import listed
 from evalharness.report.build.scoring import ReportOverrides
@@ -88,10 +86,10 @@ def open_baseline(
         )
     key = _key(data, source)
     runs = {source.run.name: source, key: data}
-    contents = {run: contents_of(each.prompts, each.frame) for run, each in runs.items()}
-    (match,) = match_prompts(contents, source.run.name)
-    frame = with_matched_ids(data.frame, match.renamed)
-    baseline = Baseline(data, key, _other_scorers(data, source, overrides), frame, match)
+    frames = {run: each.frame for run, each in runs.items()}
+    prompts = {run: each.prompts for run, each in runs.items()}
+    (match,), frames = match_runs(frames, prompts, source.run.name)
+    baseline = Baseline(data, key, _other_scorers(data, source, overrides), frames[key], match)
     if not match.common:
         raise ConfigError(
             f"run `{source.run.name}` and the baseline `{name}` have no prompt in common, by id or "

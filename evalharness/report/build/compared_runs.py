@@ -33,10 +33,14 @@ from evalharness.report.build.run_differences import (
 )
 from evalharness.report.build.scoring import ReportOverrides
 from evalharness.store.folder.run import Run
+from evalharness.store.folder.run_names import runs_by_name
 from evalharness.store.folder.run_patterns import expand_runs
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+#: What tells which prompts of two runs are the same.
+CONTENT_COLUMNS = ("prompt_id", "content_hash", "messages_json", "fields_json")
 
 
 class OwnFigure(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,13 +125,9 @@ class RunComparison:
         self.sources = {name: open_run(run, overrides) for name, run in runs.items()}
         first = next(iter(runs))
         base = first if baseline is None else _baseline(runs, typed, baseline)
-        contents = {n: contents_of(s.prompts, s.frame) for n, s in self.sources.items()}
-        matches = match_prompts(contents, base)
-        renamed = {match.run: match.renamed for match in matches}
-        self.frames = {
-            name: with_matched_ids(source.frame, renamed.get(name, {}))
-            for name, source in self.sources.items()
-        }
+        frames = {name: source.frame for name, source in self.sources.items()}
+        prompts = {name: source.prompts for name, source in self.sources.items()}
+        matches, self.frames = match_runs(frames, prompts, base)
         self._joined = JoinedRuns.of(self.frames)
         unpaired = unpaired_runs(self._joined.columns, base)
         hindering = obstacles(
@@ -151,7 +151,7 @@ class RunComparison:
         self.metrics = self._metrics()
 
     def _metrics(self) -> list[str]:
-        common = common_scorers(self.sources)
+        common = common_scorers(self.frames)
         if common is None:
             return [*ALL_METRICS]
         scores = [f"score.{name}" for name in common]
@@ -185,13 +185,7 @@ def _open(typed: Sequence[str]) -> tuple[dict[str, Run], list[str]]:
             refused.append(error)
     if refused and len(opened) < 2:
         raise refused[0]
-    folders = [run.root.resolve() for _, run in opened]
-    twice = [w for (w, _), root in zip(opened, folders, strict=True) if folders.count(root) > 1]
-    if twice:
-        raise ConfigError(f"the same run is named twice: {', '.join(twice)}")
-    names = [run.name for _, run in opened]
-    runs = {word if names.count(run.name) > 1 else run.name: run for word, run in opened}
-    return runs, [f"Left out: {error.message}." for error in refused]
+    return runs_by_name(opened), [f"Left out: {error.message}." for error in refused]
 
 
 def _baseline(runs: Mapping[str, Run], typed: Sequence[str], baseline: str) -> str:
@@ -230,10 +224,25 @@ def _name(
     return roots.get(Path(word).resolve())
 
 
-def contents_of(prompts: pa.Table, frame: RunFrame) -> dict[str, str | None]:
+def match_runs(
+    frames: Mapping[str, RunFrame], prompts: Mapping[str, pa.Table], baseline: str
+) -> tuple[list[PromptMatch], dict[str, RunFrame]]:
+    """Match the prompts of runs with those of ``baseline``: how, and the records under its ids.
+
+    Args:
+        frames: the records of each run.
+        prompts: its prompts, with the columns :data:`CONTENT_COLUMNS` at least.
+        baseline: the name of one of the runs.
+    """
+    contents = {name: _contents(prompts[name], frame) for name, frame in frames.items()}
+    matches = match_prompts(contents, baseline)
+    renamed = {match.run: match.renamed for match in matches}
+    return matches, {n: with_matched_ids(f, renamed.get(n, {})) for n, f in frames.items()}
+
+
+def _contents(prompts: pa.Table, frame: RunFrame) -> dict[str, str | None]:
     """The prompts of a run with the hashes of their contents; None where it is not stored."""
-    columns = ("prompt_id", "content_hash", "messages_json", "fields_json")
-    rows = zip(*(_values(prompts, column) for column in columns), strict=True)
+    rows = zip(*(_values(prompts, column) for column in CONTENT_COLUMNS), strict=True)
     stored = {name: content for name, content, messages, fields in rows if messages or fields}
     return {name: stored.get(name) for name in frame.prompt_ids}
 

@@ -15,6 +15,7 @@ from evalharness.process.text import plural
 from evalharness.report.words.sanitize import common_prefix
 
 if TYPE_CHECKING:
+    from evalharness.analysis.data.frame import RunFrame
     from evalharness.records import Setting
     from evalharness.report.build.open_run import RunData
 
@@ -137,12 +138,12 @@ def _cut(text: str, shared: int) -> str:
 # ── what keeps runs from being compared ──────────────────────────────────────────────────────────
 
 
-def common_scorers(sources: Mapping[str, RunData]) -> list[str] | None:
+def common_scorers(frames: Mapping[str, RunFrame]) -> list[str] | None:
     """The scorers of all runs where their scores are by different ones; None where by the same.
 
     The score of a run is that by its first scorer; further ones may differ.
     """
-    names = [[*source.frame.scores] for source in sources.values()]
+    names = [[*frame.scores] for frame in frames.values()]
     if all(each[:1] == names[0][:1] for each in names):
         return None
     return [name for name in names[0] if all(name in each for each in names[1:])]
@@ -171,7 +172,7 @@ def obstacles(
     ]
     baselines = {match.run: match.baseline for match in matches if match.common}
     sentences += [_no_setting(run, baselines[run.run]) for run in unpaired if run.run in baselines]
-    common = common_scorers(sources)
+    common = common_scorers({name: source.frame for name, source in sources.items()})
     if common is not None:
         names = "; ".join(f"{name} by {_scorers(source)}" for name, source in sources.items())
         left = f"scores by {', '.join(common)}" if common else "everything but scores"
