@@ -11,6 +11,7 @@ import msgspec
 
 from evalharness.cli.compose import AXES_OBJECT, ComposedConfig
 from evalharness.config.package_version import __version__
+from evalharness.config.stored_config import flat_values
 from evalharness.config.strict_yaml import YamlError, parse_yaml, split_documents
 from evalharness.errors import ConfigError
 from evalharness.process.text import plural
@@ -129,19 +130,11 @@ def _config_changes(
     before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]
 ) -> Iterator[str]:
     for old, new in zip(before, now, strict=True):
-        flat_old, flat_new = dict(_flat(old)), dict(_flat(new))
+        flat_old, flat_new = dict(flat_values(old)), dict(flat_values(new))
         for key in dict.fromkeys([*flat_old, *flat_new]):
             pair = flat_old.get(key, _UNSET), flat_new.get(key, _UNSET)
             if key not in ("name", "claim_lost_copy") and pair[0] != pair[1]:
                 yield f"{key} {_shown(pair[1])} (then {_shown(pair[0])})"
-
-
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, dict):
-        yield key, value
-        return
-    for name, item in cast("dict[str, Any]", value).items():
-        yield from _flat(item, f"{key}.{name}" if key else str(name))
 
 
 def _shown(value: Any) -> str:

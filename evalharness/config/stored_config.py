@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -65,6 +65,15 @@ def parse_stored_configs(text: str) -> Iterator[StoredConfig]:
         if not isinstance(data, dict):
             raise unreadable_config("it holds no keys")
         yield convert_stored(data, StoredConfig)
+
+
+def flat_values(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The values below a key, each with its own key; an empty map has none."""
+    if not isinstance(value, dict):
+        yield key, value
+        return
+    for name, item in cast("dict[str, Any]", value).items():
+        yield from flat_values(item, f"{key}.{name}" if key else str(name))
 
 
 def convert_stored(data: Any, kind: type[T], where: str = "") -> T:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from evalharness.analysis.comparison.prompt_matching import PromptMatch
 from evalharness.analysis.comparison.unpaired_runs import UnpairedRun
+from evalharness.config.stored_config import flat_values
 from evalharness.config.strict_yaml import YamlError, parse_yaml, split_documents
 from evalharness.process.text import plural
 from evalharness.report.words.sanitize import common_prefix
@@ -92,18 +93,9 @@ def _config(source: RunData) -> Iterator[tuple[str, Any]]:
         return
     for number, job in enumerate(jobs, 1):
         where = "" if len(jobs) == 1 else f"job {number}: "
-        for key, value in _flat(job):
+        for key, value in flat_values(job):
             if key not in _NO_DIFFERENCE:
                 yield f"{where}{key}", value
-
-
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """The values below a key, each with its own key; an empty map has none."""
-    if not isinstance(value, dict):
-        yield key, value
-        return
-    for name, item in cast("dict[str, Any]", value).items():
-        yield from _flat(item, f"{key}.{name}" if key else str(name))
 
 
 def _setting_values(source: RunData) -> Iterator[tuple[str, Any]]:
