@@ -16,12 +16,9 @@ from evalharness.report.words.format_numbers import (
     DASH,
     MINUS,
     difference_interval,
-    dollars,
     metric_difference,
     metric_value,
     p_value,
-    percent,
-    seconds,
 )
 from evalharness.report.words.plain_table import PlainTable
 
@@ -32,13 +29,19 @@ NOTE = (
 
 
 def trend_sentences(trend: RunTrend) -> list[str]:
-    """What limits the comparison, then the verdict of each series; changes come first."""
-    ordered = sorted(trend.series, key=lambda series: series.verdict != "changed")
+    """What limits the comparison, then the verdict of each series; changes come first.
+
+    A figure of one run alone has none.
+    """
+    watched = [series for series in trend.series if len(series.points) > 1]
+    ordered = sorted(watched, key=lambda series: series.verdict != "changed")
     return [*trend.remarks, *(_verdict(series, several=_several(trend)) for series in ordered)]
 
 
 def trend_tables(trend: RunTrend) -> list[PlainTable]:
-    """A table a setting: a row a run, a column a metric."""
+    """A table a setting: a row a run, a column a metric; one of all where no two runs share any."""
+    if all(len(series.points) == 1 for series in trend.series):
+        return _table_of_lone_figures(trend)
     tables: list[PlainTable] = []
     for label in dict.fromkeys(series.label for series in trend.series):
         own = [series for series in trend.series if series.label == label]
@@ -57,6 +60,24 @@ def trend_tables(trend: RunTrend) -> list[PlainTable]:
         title = label if _several(trend) else ""
         tables.append(PlainTable(title, headings, rows, text_headings=("date",)))
     return tables
+
+
+def _table_of_lone_figures(trend: RunTrend) -> list[PlainTable]:
+    """A row a setting of a run, a column a metric."""
+    headings = {series.metric: _heading(series, trend) for series in trend.series}
+    figures: dict[tuple[str, str], dict[str, TrendSeries]] = {}
+    for series in trend.series:
+        figures.setdefault((series.points[0].run, series.label), {})[series.metric] = series
+    rows: list[list[str]] = []
+    for (run, label), own in sorted(figures.items(), key=lambda item: trend.runs.index(item[0][0])):
+        date = next(iter(own.values())).points[0].date[:10]
+        cells = [
+            DASH if (series := own.get(metric)) is None else _cell(series, series.points[0])
+            for metric in headings
+        ]
+        rows.append([label, run, date, *cells])
+    names = ["setting", "run", "date", *headings.values()]
+    return [PlainTable("", names, rows, text_headings=("run", "date"))] if rows else []
 
 
 def print_trend(trend: RunTrend, console: Console | None = None) -> None:
@@ -89,7 +110,7 @@ def _heading(series: TrendSeries, trend: RunTrend) -> str:
 
 def _cell(series: TrendSeries, point: TrendPoint | None) -> str:
     if point is None:
-        return "–"
+        return DASH
     show = _format(series.metric)
     is_new = series.verdict == "changed" and series.change is not None
     mark = " *" if is_new and series.change and series.change.run == point.run else ""
@@ -98,24 +119,16 @@ def _cell(series: TrendSeries, point: TrendPoint | None) -> str:
 
 
 def _format(metric: str) -> Callable[[float | None], str]:
-    if metric in ("latency_s", "ttft_s"):
-        return seconds
-    if metric == "cost_usd":
-        return dollars
-    if metric == "completion_tokens":
-        return lambda value: metric_value("completion_tokens", value)
     if metric == FIRST_LOGPROB:
         return lambda value: DASH if value is None else f"{value:.3f}".replace("-", MINUS)
-    return lambda value: percent(value, 1)
+    return lambda value: metric_value(_like(metric), value)
 
 
 def _verdict(series: TrendSeries, *, several: bool) -> str:
     name = METRIC_NAMES[series.metric]
     name = f"{series.label}: {name}" if several else name[0].upper() + name[1:]
     if series.verdict == "too few runs":
-        runs = len(series.points)
-        are = "1 run is" if runs == 1 else f"{runs} runs are"
-        return f"{name}: {are} too few for a verdict ({MIN_RUNS} needed)."
+        return f"{name}: {len(series.points)} runs are too few for a verdict ({MIN_RUNS} needed)."
     change = series.change
     if change is None:
         return f"{name}: too few prompts have values in two runs for a verdict."
@@ -134,6 +147,4 @@ def _verdict(series: TrendSeries, *, several: bool) -> str:
 
 def _like(metric: str) -> str:
     """A metric of comparisons that is written in the same way."""
-    return {SAME_TEXT: "agreement", FIRST_LOGPROB: "completion_tokens", "ttft_s": "latency_s"}.get(
-        metric, metric
-    )
+    return {SAME_TEXT: "agreement", FIRST_LOGPROB: "completion_tokens"}.get(metric, metric)

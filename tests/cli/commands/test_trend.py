@@ -249,7 +249,7 @@ def test_a_night_of_errors_stands_in_the_table(
     assert main(["trend", "n*"]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("n1")]
     assert any("100.0" in row for row in rows)
-    assert any("–" in row for row in rows)
+    assert any("—" in row for row in rows)
     series = trend(capsys, "n0", "n2")["series"]
     assert "error_share" not in {each["metric"] for each in series}
 
@@ -265,8 +265,11 @@ def test_runs_that_share_nothing_are_said_first(
     assert main(["trend", "n*"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("No two runs have a figure of the same setting: each stands for itself")
-    assert "1 run is too few" in text
-    assert all(f"n{number} " in text for number in range(3))
+    assert "too few for a verdict" not in text
+    rows = [line.split()[:3] for line in text.splitlines() if line.startswith("T=")]
+    lone = [[f"T={t}", f"n{t // 2}", f"2026-11-0{1 + t // 2}"] for t in range(6)]
+    assert rows[:6] == lone
+    assert all(row in lone for row in rows)
 
 
 def test_a_run_is_measured_against_a_reference_of_one_setting(
