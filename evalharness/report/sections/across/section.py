@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from evalharness.analysis.across.agreement_across import (
     AgreementAcross,
@@ -74,8 +74,7 @@ def _view(context: PageContext) -> _View | None:
 
 
 def _charts(context: PageContext) -> list[Chart]:
-    rows: list[Any] = context.report[ACROSS]
-    chart = across_chart(rows, context.report[SETTINGS])
+    chart = across_chart(context.report[ACROSS], context.report[SETTINGS])
     return [] if chart is None else [chart]
 
 
