@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rich.console import Console
-
 from evalharness.analysis.over_time.run_figures import FIRST_LOGPROB, SAME_TEXT
 from evalharness.analysis.over_time.series import TrendPoint, TrendSeries
 from evalharness.analysis.stats import MIN_RUNS
@@ -80,9 +78,9 @@ def _table_of_lone_figures(trend: RunTrend) -> list[PlainTable]:
     return [PlainTable("", names, rows, text_headings=("run", "date"))] if rows else []
 
 
-def print_trend(trend: RunTrend, console: Console | None = None) -> None:
+def print_trend(trend: RunTrend) -> None:
     """Print the verdicts, then the tables, in as many columns as fit."""
-    console = console or console_for_report()
+    console = console_for_report()
     for sentence in trend_sentences(trend):
         print_line(console, sentence)
     for table in trend_tables(trend):

@@ -30,11 +30,11 @@ _MAX_SHOWN_TEXTS = 6  # changes with texts
 _MAX_TEXT = 300
 
 
-def print_run_facts(runs: ComparedRuns, console: Console | None = None) -> None:
+def print_run_facts(runs: ComparedRuns) -> None:
     """Print what keeps runs from being compared, and how their prompts were matched."""
     from evalharness.report.console.printing import console_for_report, print_line
 
-    console = console or console_for_report()
+    console = console_for_report()
     for line in runs.obstacles:
         print_line(console, line, style="bold")
     for line in match_lines(runs):
@@ -43,11 +43,11 @@ def print_run_facts(runs: ComparedRuns, console: Console | None = None) -> None:
     console.print()
 
 
-def print_run_differences(runs: ComparedRuns, console: Console | None = None) -> None:
+def print_run_differences(runs: ComparedRuns) -> None:
     """Print what differs between the configurations of the runs, in one block."""
     from evalharness.report.console.printing import console_for_report, print_line
 
-    console = console or console_for_report()
+    console = console_for_report()
     table = differences_table(runs)
     if table is None:
         console.print()
@@ -55,14 +55,12 @@ def print_run_differences(runs: ComparedRuns, console: Console | None = None) ->
     _print_plain(table, console)
 
 
-def print_changes(
-    changes: Sequence[PromptChange], runs: ComparedRuns, console: Console | None = None
-) -> None:
+def print_changes(changes: Sequence[PromptChange], runs: ComparedRuns) -> None:
     """Print the prompts that changed: sentences, a table, and outputs before and after."""
     from evalharness.report.console.printing import console_for_report, print_line
-    from evalharness.report.console.table_layout import TextColumn, fit_tables
+    from evalharness.report.console.table_layout import fit_plain_table
 
-    console = console or console_for_report()
+    console = console_for_report()
     console.print()
     print_line(console, "Which prompts changed?")
     for line in [*change_lines(changes, runs), *new_and_gone_lines(runs)]:
@@ -70,15 +68,15 @@ def print_changes(
     shown = changes[:MAX_CHANGES]
     if not shown:
         return
-    cells = [*zip(*([kinds_text(c), *change_cells(c)] for c in shown), strict=True)]
-    headings = ["change", *CHANGE_HEADINGS]
-    columns = [TextColumn(h, each) for h, each in zip(headings, cells, strict=True)]
-    for part in fit_tables(TextColumn("prompt", _names(shown)), columns, console.width):
+    names = _names(shown)
+    rows = [[n, kinds_text(c), *change_cells(c)] for n, c in zip(names, shown, strict=True)]
+    table = PlainTable("", ["prompt", "change", *CHANGE_HEADINGS], rows)
+    for part in fit_plain_table(table, console.width):
         console.print()
         console.print(part)
     if len(changes) > len(shown):
         print_line(console, f"{len(changes) - len(shown):,} more: --json has all")
-    for name, change in zip(_names(shown), shown[:_MAX_SHOWN_TEXTS], strict=False):
+    for name, change in zip(names, shown[:_MAX_SHOWN_TEXTS], strict=False):
         console.print()
         print_line(console, f"{name}: {kinds_text(change)}", style="bold")
         for word, side in (("before", change.before), ("after", change.after)):
