@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
 from msgspec import structs
@@ -86,12 +86,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError(f"--{flag.replace('_', '-')} {most}: must not be below 0")
 
 
-class GatesFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file of gates says.
+class GivenRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What the flags of a command line say, a file of gates, or both together.
 
     Attributes:
-        rules: the gates of the file, then those of each entry of ``also``.
-        baseline: the run to compare with; None where it names none.
+        rules: of flags: one; of a file: its gates, then those of each entry of ``also``.
+        baseline: the run to compare with; None where none is named.
         allow_incomplete, partial: as the flags.
     """
 
@@ -121,7 +121,7 @@ class _FileKeys(msgspec.Struct, kw_only=True):
     also: list[dict[str, Any]] = []
 
 
-def read_gates_file(path: str) -> GatesFile:
+def read_gates_file(path: str) -> GivenRules:
     """Read a YAML file of gates, whose keys are the flags of ``check`` with underscores.
 
     Raises:
@@ -153,7 +153,7 @@ def read_gates_file(path: str) -> GatesFile:
     given = [rules for rules in (first, *others) if rules.has_gates]
     if not given or len(given) < len(others):
         raise ConfigError(f"--gates {path}: an entry without a gate", hint="min_score: 0.8")
-    return GatesFile(
+    return GivenRules(
         rules=given,
         baseline=own.baseline,
         allow_incomplete=own.allow_incomplete,
@@ -173,7 +173,7 @@ def read_rules(keys: Mapping[str, Any], baseline: str | None) -> Rules:
     Raises:
         ConfigError: there are none, one does not exist, or one needs a baseline.
     """
-    return merge_rules(_rules(keys, None), None, GatesFile(rules=[], baseline=baseline)).rules[0]
+    return merge_rules(GivenRules(rules=[_rules(keys, None)], baseline=baseline)).rules[0]
 
 
 def _rules(keys: Mapping[str, Any], where: str | None) -> Rules:
@@ -245,16 +245,7 @@ def _convert(data: Any, kind: Any, where: str | None) -> Any:
         raise ConfigError(f"{_place(where)}{named}{text}") from None
 
 
-class GivenRules(NamedTuple):
-    """All gates of a command line, with its file; see :class:`GatesFile`."""
-
-    rules: Sequence[Rules]
-    baseline: str | None
-    allow_incomplete: bool
-    partial: bool
-
-
-def merge_rules(typed: Rules, file: GatesFile | None, flags: GatesFile) -> GivenRules:
+def merge_rules(flags: GivenRules, file: GivenRules | None = None) -> GivenRules:
     """The gates of the flags over those of a file.
 
     ``--setting``, ``--tag`` and ``--confident`` are for the typed gates; without a typed gate they
@@ -263,6 +254,7 @@ def merge_rules(typed: Rules, file: GatesFile | None, flags: GatesFile) -> Given
     Raises:
         ConfigError: there is no gate at all, or one without the baseline that it needs.
     """
+    (typed,) = flags.rules
     rules = [*(file.rules if file else ())]
     if typed.has_gates or not rules:
         typed.check()
@@ -287,8 +279,8 @@ def merge_rules(typed: Rules, file: GatesFile | None, flags: GatesFile) -> Given
             hint="--max-regression score=2pp",
         )
     return GivenRules(
-        rules,
-        baseline,
-        flags.allow_incomplete or bool(file and file.allow_incomplete),
-        flags.partial or bool(file and file.partial),
+        rules=rules,
+        baseline=baseline,
+        allow_incomplete=flags.allow_incomplete or bool(file and file.allow_incomplete),
+        partial=flags.partial or bool(file and file.partial),
     )

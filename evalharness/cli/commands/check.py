@@ -153,7 +153,7 @@ def _given_rules(options: CheckOptions) -> tuple[list[str], GivenRules]:
     ``scoring=…`` behind the several words of a flag is no metric, and counts as typed before them.
     """
     from evalharness.cli.check.allowances import INCREASE, REGRESSION, read_allowances
-    from evalharness.cli.check.rules import LIMITS, GatesFile, Rules, merge_rules, read_gates_file
+    from evalharness.cli.check.rules import LIMITS, GivenRules, Rules, merge_rules, read_gates_file
 
     overrides = list(options.overrides)
     words: dict[str, list[str]] = {}
@@ -173,13 +173,13 @@ def _given_rules(options: CheckOptions) -> tuple[list[str], GivenRules]:
         tag=list(options.tag),
     )
     file = None if options.gates is None else read_gates_file(options.gates)
-    flags = GatesFile(
+    flags = GivenRules(
         rules=[rules],
         baseline=options.baseline,
         allow_incomplete=options.allow_incomplete,
         partial=options.partial,
     )
-    return overrides, merge_rules(rules, file, flags)
+    return overrides, merge_rules(flags, file)
 
 
 _OVERRIDES = ("scoring=", "answer=", "pricing.prices=")
