@@ -103,21 +103,21 @@ class JoinedRuns(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True)
 
     def values(self, metric: str) -> Floats:
         """Return the metric of each prompt under each column, NaN where unknown."""
-        return self._stack([cell_means(frame, metric) for frame in self.frames], np.nan)
+        return self.stack([cell_means(frame, metric) for frame in self.frames], np.nan)
 
     def repeats(self, metric: str) -> Ints:
         """Return how many usable repeats stand behind each value."""
-        return self._stack([cell_repeats(frame, metric) for frame in self.frames], 0)
+        return self.stack([cell_repeats(frame, metric) for frame in self.frames], 0)
 
     @cached_property
     def trials(self) -> Ints:
         """How many trials each prompt has under each column."""
-        return self._stack([frame.counts() for frame in self.frames], 0)
+        return self.stack([frame.counts() for frame in self.frames], 0)
 
     @cached_property
     def errors(self) -> Ints:
         """How many of the trials ended in an error."""
-        return self._stack([frame.counts("error") for frame in self.frames], 0)
+        return self.stack([frame.counts("error") for frame in self.frames], 0)
 
     def rate(self, metric: str, column: SettingColumn) -> RateSample | None:
         """A rate of the load point that stands for a column; None where it is unknown."""
@@ -177,8 +177,8 @@ class JoinedRuns(msgspec.Struct, frozen=True, eq=False, dict=True, kw_only=True)
             setting -= len(frame.setting_ids)
         raise IndexError(column.index)
 
-    def _stack(self, blocks: list[Any], empty: float) -> Any:
-        """Blocks of the frames as one matrix; prompts a frame lacks get ``empty``."""
+    def stack(self, blocks: list[Any], empty: float) -> Any:
+        """Matrices of the frames as one; prompts that a frame lacks get ``empty``."""
         if len(self.frames) == 1:
             return blocks[0]
         matrices: list[Any] = []

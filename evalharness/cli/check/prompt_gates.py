@@ -77,41 +77,29 @@ def check_new_failures(
     ``other_scorers`` says why the two runs' scores cannot be compared; None where they can.
     """
     what = "prompts that passed in the baseline and fail now"
-    sides = [_right_and_scored(frame) for frame in paired.joined.frames]
+    joined = paired.joined
+    counts = [_right_and_scored(frame) for frame in joined.frames]
+    right, scored = (joined.stack([each[kind] for each in counts], 0) for kind in (0, 1))
     for setting_id, label in settings:
         pair = paired.pairs.get(setting_id)
         if pair is None or other_scorers is not None:
             yield unknown_verdict(label, what, other_scorers or NO_COUNTERPART)
             continue
-        ids = (setting_id, pair.baseline[0].setting_id)
-        counts = [_joined_counts(paired, s, side, ids[s]) for s, side in enumerate(sides)]
-        (passes, n), (passes_before, n_before) = counts
-        joined = (n > 0) & (n_before > 0)
-        if not joined.any():
+        now, before = pair.compared[0].index, pair.baseline[0].index
+        passes, n = right[:, now], scored[:, now]
+        passes_before, n_before = right[:, before], scored[:, before]
+        both = (n > 0) & (n_before > 0)
+        if not both.any():
             yield unknown_verdict(label, what, "no prompt is scored in both runs")
             continue
         good = passes_before >= least * n_before - _ROUNDING
         bad = passes < least * n - _ROUNDING
         named = tuple(
-            f"{paired.joined.prompt_ids[i]} ({passes_before[i]} of {n_before[i]} → "
-            f"{passes[i]} of {n[i]})"
-            for i in np.flatnonzero(joined & good & bad)
+            f"{joined.prompt_ids[i]} ({passes_before[i]} of {n_before[i]} → {passes[i]} of {n[i]})"
+            for i in np.flatnonzero(both & good & bad)
         )
-        figures = f"{len(named)} of {plural(int(joined.sum()), 'prompt')}, needed ≤ {most}"
+        figures = f"{len(named)} of {plural(int(both.sum()), 'prompt')}, needed ≤ {most}"
         yield CheckVerdict(label, what, len(named) <= most, figures, named, "failing anew")
-
-
-def _joined_counts(
-    paired: PairedRuns, side: int, counts: tuple[Ints, Ints], setting_id: str
-) -> tuple[Ints, Ints]:
-    """Counts of a setting of one run in the rows of the joined prompts, 0 where it lacks one."""
-    index = paired.joined.frames[side].index(setting_id)
-    spread: list[Ints] = []
-    for count in counts:
-        rows = np.zeros(len(paired.joined.prompt_ids), np.int64)
-        rows[paired.joined.rows[side]] = count[:, index]
-        spread.append(rows)
-    return spread[0], spread[1]
 
 
 def check_new_errors(paired: PairedRuns, settings: Settings, most: int) -> Iterator[CheckVerdict]:
