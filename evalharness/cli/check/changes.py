@@ -34,32 +34,31 @@ class _Worsening(NamedTuple):
     ends: tuple[float, float] | None
 
 
-def check_changes(
-    limits: Sequence[ChangeLimit],
+def check_change(
+    limit: ChangeLimit,
     settings: Sequence[tuple[str, str]],
     paired: PairedRuns,
     baseline: Baseline,
     *,
     confident: bool,
 ) -> Iterator[CheckVerdict]:
-    """The verdict on each allowance and setting.
+    """The verdict on each setting.
 
     Args:
-        limits: how much worse each metric may be.
+        limit: how much worse a metric may be.
         settings: id and shown label of each setting that is checked.
         paired: the run joined with its baseline.
         baseline: the earlier run.
         confident: the whole interval must lie within the allowance; else the figure fails only
             where the whole interval lies beyond.
     """
-    for limit in limits:
-        for setting_id, label in settings:
-            reason = _unknown_reason(limit, setting_id, paired, baseline)
-            if reason is not None:
-                yield unknown_verdict(label, limit.metric.what, reason)
-                continue
-            pair = paired.pairs[setting_id]
-            yield limit_verdict(limit, label, paired.joined, pair, confident=confident)
+    for setting_id, label in settings:
+        reason = _unknown_reason(limit, setting_id, paired, baseline)
+        if reason is not None:
+            yield unknown_verdict(label, limit.metric.what, reason)
+            continue
+        pair = paired.pairs[setting_id]
+        yield limit_verdict(limit, label, paired.joined, pair, confident=confident)
 
 
 def limit_verdict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import TypeAlias
 
 from msgspec import structs
@@ -10,7 +11,7 @@ from msgspec import structs
 from evalharness.analysis.data.metrics import RATE_METRICS
 from evalharness.analysis.summary import SettingSummary, summarise
 from evalharness.cli.check.baseline import Baseline, PairedRuns
-from evalharness.cli.check.changes import check_changes
+from evalharness.cli.check.changes import check_change
 from evalharness.cli.check.prompt_gates import (
     PASS_SHARE,
     check_new_errors,
@@ -44,25 +45,50 @@ def hold_run(
     Raises:
         ConfigError: no setting or no prompt is called so, or the baseline has no such settings.
     """
+    parts: dict[str | None, _CheckedPart] = {}
     for each in rules:
         for tag in each.tag or [None]:
-            yield from _hold(source, each, baseline, tag)
+            if tag not in parts:
+                parts[tag] = _CheckedPart(source, baseline, tag)
+            yield from _hold(parts[tag], each, tag)
 
 
-def _hold(
-    source: RunData, rules: Rules, baseline: Baseline | None, tag: str | None
-) -> Iterator[AnyVerdict]:
-    frame = source.frame if tag is None else tagged_frame(source, tag)
+class _CheckedPart:
+    """A run, or its prompts with a tag: what every entry of gates on them reads.
+
+    Raises:
+        ConfigError: no prompt has the tag.
+    """
+
+    def __init__(self, source: RunData, baseline: Baseline | None, tag: str | None) -> None:
+        self.source = source
+        self.baseline = baseline
+        self.frame = source.frame if tag is None else tagged_frame(source, tag)
+        self._tag = tag
+
+    @cached_property
+    def summaries(self) -> list[SettingSummary]:
+        """Those of the settings; their labels name the tag."""
+        return [_tagged(row, self._tag) for row in summarise(self.frame, self.source.costs)]
+
+    @cached_property
+    def paired(self) -> PairedRuns | None:
+        """These records joined with the baseline; None without one."""
+        if self.baseline is None:
+            return None
+        return self.baseline.pair(self.frame, self.source.run.name)
+
+
+def _hold(part: _CheckedPart, rules: Rules, tag: str | None) -> Iterator[AnyVerdict]:
     if tag is not None:
         _refuse_of_whole(rules, tag)
-    summaries = [_tagged(row, tag) for row in summarise(frame, source.costs)]
-    rows_of = _rows_of(rules, summaries, tag)
-    yield from _limits(source, rules, rows_of)
+    rows_of = _rows_of(rules, part.summaries, tag)
+    yield from _limits(part.source, rules, rows_of)
     if rules.min_prompt_pass is not None:
         settings = _recorded(rows_of("min_prompt_pass"))
-        yield from check_prompt_pass(frame, settings, rules.min_prompt_pass)
-    if baseline is not None and rules.need_baseline is not None:
-        yield from _against(rules, rows_of, baseline.pair(frame, source.run.name), baseline)
+        yield from check_prompt_pass(part.frame, settings, rules.min_prompt_pass)
+    if rules.need_baseline is not None and part.baseline is not None and part.paired is not None:
+        yield from _against(rules, rows_of, part.paired, part.baseline)
 
 
 def _rows_of(rules: Rules, summaries: list[SettingSummary], tag: str | None) -> _RowsOf:
@@ -127,7 +153,7 @@ def _against(
 ) -> Iterator[CheckVerdict]:
     for limit in rules.allowances:
         settings = _recorded(rows_of(limit.name))
-        yield from check_changes([limit], settings, paired, baseline, confident=rules.confident)
+        yield from check_change(limit, settings, paired, baseline, confident=rules.confident)
     if rules.max_new_failures is not None:
         least = PASS_SHARE if rules.min_prompt_pass is None else rules.min_prompt_pass
         settings = _recorded(rows_of("max_new_failures"))
