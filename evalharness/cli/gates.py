@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from evalharness.analysis.summary import SettingSummary
+from evalharness.analysis.summary import Durations, SettingSummary
 from evalharness.cli.figures import point_figures
 from evalharness.errors import ConfigError
 from evalharness.pricing.cost_columns import CostColumns, SettingCost
@@ -72,6 +72,29 @@ _ROUNDING = 1e-9
 _ONE_REPEAT = "no prompt has two usable repeats; repeats=3 would give it"
 _NO_LATENCY = "no delivered answer has a latency"
 
+
+def _of_no_setting(_row: SettingSummary) -> None:
+    """Of a gate that reads the costs, or the load point, in place of a setting."""
+
+
+def _time_gate(
+    flag: str,
+    what: str,
+    times: Callable[[SettingSummary], Durations],
+    share: Literal["p50", "p95"],
+    unknown: str,
+) -> Gate:
+    """The most that a percentile of a time may be."""
+
+    def bounds(row: SettingSummary) -> Sequence[float | None] | None:
+        ends = times(row).ci95
+        return None if ends is None else getattr(ends, share)
+
+    return Gate(
+        flag, what, lambda row: getattr(times(row), share), bounds, least=False, unknown=unknown
+    )
+
+
 _RUN_GATES: tuple[Gate, ...] = (
     Gate(
         "min_agreement",
@@ -109,32 +132,24 @@ _RUN_GATES: tuple[Gate, ...] = (
         unknown="no trial is recorded",
         share=True,
     ),
-    Gate(
-        "max_latency_p50_s",
-        "median latency in seconds",
-        lambda r: r.latency_s.p50,
-        lambda r: None if r.latency_s.ci95 is None else r.latency_s.ci95.p50,
-        least=False,
-        unknown=_NO_LATENCY,
+    _time_gate(
+        "max_latency_p50_s", "median latency in seconds",
+        lambda r: r.latency_s, "p50", _NO_LATENCY,
     ),
-    Gate(
-        "max_latency_p95_s",
-        "95th percentile of latency in seconds",
-        lambda r: r.latency_s.p95,
-        lambda r: None if r.latency_s.ci95 is None else r.latency_s.ci95.p95,
-        least=False,
-        unknown=_NO_LATENCY,
+    _time_gate(
+        "max_latency_p95_s", "95th percentile of latency in seconds",
+        lambda r: r.latency_s, "p95", _NO_LATENCY,
     ),
     Gate(
         "max_cost_usd",
         "cost in US dollars",
-        lambda _r: None,
-        lambda _r: None,
+        _of_no_setting,
+        _of_no_setting,
         least=False,
         unknown="not every record has a known cost; --pricing FILE gives prices",
         total=_known_cost,
     ),
-)
+)  # fmt: skip
 
 
 def _load_gate(
@@ -146,7 +161,7 @@ def _load_gate(
     interval: bool = True,
 ) -> Gate:
     return Gate(
-        flag, what, lambda _r: None, lambda _r: None, flag.startswith("min"), unknown,
+        flag, what, _of_no_setting, _of_no_setting, flag.startswith("min"), unknown,
         share=flag == "min_goodput", load=read, interval=interval,
         no_bound="too few independent requests, or every stretch of time is alike,",
     )  # fmt: skip
@@ -156,13 +171,9 @@ _NO_POINT = "no valid load point has one (docs/benchmarking.md)"
 _of_point = point_figures.of_point
 GATES: tuple[Gate, ...] = (
     *_RUN_GATES,
-    Gate(
-        "max_ttft_p95_s",
-        "95th percentile of the first token in seconds",
-        lambda r: r.ttft_s.p95,
-        lambda r: None if r.ttft_s.ci95 is None else r.ttft_s.ci95.p95,
-        least=False,
-        unknown="no answer was streamed",
+    _time_gate(
+        "max_ttft_p95_s", "95th percentile of the first token in seconds",
+        lambda r: r.ttft_s, "p95", "no answer was streamed",
     ),
     _load_gate(
         "max_tpot_p95_s", "95th percentile of time per token in seconds",
