@@ -221,22 +221,28 @@ class Verdict(NamedTuple):
         return f"{self.label}: {self.gate.what}"
 
     @property
-    def detail(self) -> str:
+    def detail(self) -> tuple[str, ...]:
         """A limit of a whole setting names no prompts."""
-        return ""
+        return ()
 
     @property
-    def sentence(self) -> str:
-        """The verdict in words, beginning with ``ok`` or ``FAIL``."""
+    def finding(self) -> str:
+        """What was found and what is needed."""
         sign = "≥" if self.gate.least else "≤"
         shown = "unknown" if self.value is None else self.gate.value_text(self.value)
         bound = "" if self.bound is None else f" (95 % bound {self.bound:.4g})"
-        verdict = "ok  " if self.holds else "FAIL"
         reason = f": {self.reason}" if self.reason else ""
-        return (
-            f"{verdict} {self.label}: {self.gate.what} {shown}{bound}, "
-            f"needed {sign} {self.limit:g}{reason}"
-        )
+        return f"{self.name} {shown}{bound}, needed {sign} {self.limit:g}{reason}"
+
+    @property
+    def sentence(self) -> str:
+        """The finding, behind ``ok`` or ``FAIL``."""
+        return with_verdict(self.finding, holds=self.holds)
+
+
+def with_verdict(finding: str, *, holds: bool) -> str:
+    """A line of the console."""
+    return f"{'ok  ' if holds else 'FAIL'} {finding}"
 
 
 def check_limits(limits: Mapping[str, float]) -> None:

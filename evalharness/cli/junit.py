@@ -23,13 +23,18 @@ class CheckCase(Protocol):
         ...
 
     @property
-    def sentence(self) -> str:
-        """The verdict in words."""
+    def finding(self) -> str:
+        """What was found and what is needed."""
         ...
 
     @property
-    def detail(self) -> str:
-        """Every prompt that it speaks of, one a line; empty without any."""
+    def sentence(self) -> str:
+        """The finding, behind ``ok`` or ``FAIL``."""
+        ...
+
+    @property
+    def detail(self) -> Sequence[str]:
+        """What is said of prompts, then every one of them; empty without any."""
         ...
 
 
@@ -52,21 +57,22 @@ def junit_xml(run: str, cases: Sequence[CheckCase], unfinished: str | None) -> b
     root = ET.Element("testsuites", {key: counts[key] for key in counts if key != "skipped"})
     suite = ET.SubElement(root, "testsuite", counts)
     for case in cases:
-        failure = None if case.holds else case.sentence.removeprefix("FAIL ")
-        _case(suite, run, case.name, failure, case.detail)
+        _case(suite, run, case.name, None if case.holds else case.finding, case.detail)
     if unfinished is not None:
         _case(suite, run, "the run: complete", unfinished)
-    lines = [line for case in cases for line in (case.sentence, *case.detail.splitlines())]
+    lines = [line for case in cases for line in (case.sentence, *case.detail)]
     ET.SubElement(suite, "system-out").text = _xml("\n".join(lines))
     return ET.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _case(suite: ET.Element, run: str, name: str, failure: str | None, detail: str = "") -> None:
+def _case(
+    suite: ET.Element, run: str, name: str, failure: str | None, detail: Sequence[str] = ()
+) -> None:
     case = ET.SubElement(suite, "testcase", classname=_xml(run), name=_xml(name), time="0")
     if failure is not None:
         text = _xml(failure)
         element = ET.SubElement(case, "failure", message=text, type="gate")
-        element.text = f"{text}\n{_xml(detail)}" if detail else text
+        element.text = "\n".join([text, *map(_xml, detail)])
 
 
 def _xml(text: str) -> str:

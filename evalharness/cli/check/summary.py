@@ -33,12 +33,13 @@ def check_markdown(
     if unfinished is not None:
         lines.append(f"| ❌ | the run: {_cell(unfinished)} |")
     for mark, group in (("❌", failed), ("✅", held)):
-        lines += [f"| {mark} | {_cell(_without_verdict(case.sentence))} |" for case in group]
+        lines += [f"| {mark} | {_cell(case.finding)} |" for case in group]
     left = _MAX_PROMPTS
     for case in (*failed, *held):
-        prompts_are, *prompts = case.detail.splitlines() or [""]
-        if not prompts or left <= 0:
+        if not case.detail or left <= 0:
             continue
+        heading, *prompts = case.detail
+        prompts_are = heading.removesuffix(":")
         shown = prompts[:left]
         left -= len(shown)
         more = len(prompts) - len(shown)
@@ -47,10 +48,6 @@ def check_markdown(
         lines += [f"- and {more} more"] if more else []
         lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
-
-
-def _without_verdict(sentence: str) -> str:
-    return sentence.removeprefix("FAIL ").removeprefix("ok").lstrip()
 
 
 def _cell(text: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from evalharness.cli.gates import with_verdict
+
 _NAMED = 10  # prompts in a sentence; the JUnit file and the summary have all
 
 
@@ -27,20 +29,22 @@ class CheckVerdict(NamedTuple):
         return f"{self.label}: {self.what}"
 
     @property
-    def sentence(self) -> str:
-        """The verdict in words, beginning with ``ok`` or ``FAIL``; the first prompts are named."""
-        verdict = "ok  " if self.holds else "FAIL"
+    def finding(self) -> str:
+        """What was found and what is needed; the first prompts are named."""
         more = len(self.prompts) - _NAMED
         named = ", ".join(self.prompts[:_NAMED]) + (f" and {more} more" if more > 0 else "")
         prompts = f"; {self.prompts_are}: {named}" if self.prompts else ""
-        return f"{verdict} {self.label}: {self.what} {self.figures}{prompts}"
+        return f"{self.name} {self.figures}{prompts}"
 
     @property
-    def detail(self) -> str:
-        """Every prompt that the verdict speaks of, one a line; empty without any."""
-        if not self.prompts:
-            return ""
-        return "\n".join([f"{self.prompts_are}:", *self.prompts])
+    def sentence(self) -> str:
+        """The finding, behind ``ok`` or ``FAIL``."""
+        return with_verdict(self.finding, holds=self.holds)
+
+    @property
+    def detail(self) -> tuple[str, ...]:
+        """What is said of prompts, then every one of them; empty without any."""
+        return (f"{self.prompts_are}:", *self.prompts) if self.prompts else ()
 
 
 def unknown_verdict(label: str, what: str, reason: str) -> CheckVerdict:
