@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from html import escape
 
 from evalharness.cli.junit import CheckCase
 from evalharness.report.words.sanitize import printable
@@ -43,7 +44,7 @@ def check_markdown(
         shown = prompts[:left]
         left -= len(shown)
         more = len(prompts) - len(shown)
-        lines += ["", f"<details><summary>{_cell(case.name)}: {_cell(prompts_are)}</summary>", ""]
+        lines += ["", f"<details><summary>{_html(case.name)}: {_html(prompts_are)}</summary>", ""]
         lines += [f"- {_cell(prompt)}" for prompt in shown]
         lines += [f"- and {more} more"] if more else []
         lines += ["", "</details>"]
@@ -52,6 +53,10 @@ def check_markdown(
 
 def _cell(text: str) -> str:
     """A text that neither a table, nor HTML, nor a mention of somebody can come out of."""
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", _html(text))
+
+
+def _html(text: str) -> str:
+    """A text within HTML, where no Markdown is read, and a backslash would be shown."""
     flat = " ".join(printable(text).split())
-    escaped = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", escaped).replace("@", "@\u200b")
+    return escape(flat, quote=False).replace("@", "@\u200b")

@@ -12,6 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from evalharness.cli import main
+from evalharness.cli.check.summary import check_markdown
+from evalharness.cli.check.verdicts import CheckVerdict
 from tests.imported_run import Rows, write_run
 
 pytestmark = pytest.mark.usefixtures("work")
@@ -64,6 +66,15 @@ def test_a_planted_regression_is_found_and_its_prompts_are_named(capsys: Said, w
     summary = (work / "s.md").read_text()
     assert summary.startswith("### today: 2 of 3 checks fail")
     assert all(f"- {p} (5 of 5 → 0 of 5)" in summary for p in PLANTED)
+
+
+def test_a_summary_of_html_shows_names_as_they_are() -> None:
+    """Within HTML no Markdown is read: a backslash before an underscore would be shown."""
+    verdict = CheckVerdict("top_p=<1>", "score", False, "0", ("p_1",), "failing")
+    page = check_markdown("r", [verdict], None, None)
+    assert "<summary>top_p=&lt;1&gt;: score: failing</summary>" in page
+    assert "- p\\_1\n" in page
+    assert "| ❌ | top\\_p=&lt;1&gt;: score 0; failing: p\\_1 |" in page
 
 
 def test_each_end_of_the_interval_has_its_gate(capsys: Said) -> None:
