@@ -22,6 +22,7 @@ from evalharness.errors import ConfigError
 from evalharness.process.text import closest, did_you_mean
 from evalharness.report.words.markdown_text import escape_text
 from evalharness.report.words.sanitize import one_line
+from evalharness.store.folder.durable_files import write_durably
 
 TableFormat = Literal["csv", "jsonl", "parquet", "latex", "md"]
 
@@ -114,12 +115,8 @@ def _write_parquet(table: RunTable, names: Sequence[str], target: Path) -> None:
 
     parquet: Any = pyarrow.parquet
     columns = [_arrow_column([_value(row.get(name)) for row in table.rows]) for name in names]
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        parquet.write_table(pa.table(columns, names=list(names)), temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    rows = pa.table(columns, names=list(names))
+    write_durably(target, lambda path: parquet.write_table(rows, path))
 
 
 def _arrow_column(values: list[Any]) -> Any:
