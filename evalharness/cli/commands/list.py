@@ -44,7 +44,7 @@ def run(options: ListOptions) -> int:
     """
     from datetime import UTC, datetime
 
-    from evalharness.cli.listing.missing_reports import can_compute, compute_figures
+    from evalharness.cli.listing.missing_reports import can_compute, with_figures
     from evalharness.cli.listing.results_folder import list_run_files, map_runs
     from evalharness.cli.listing.run_row import read_row
     from evalharness.cli.listing.selection import parse_since, select_rows, sort_rows
@@ -56,8 +56,12 @@ def run(options: ListOptions) -> int:
     rows = [row for row in map_runs(read_row, files) if row is not None]
     selected = select_rows(rows, models=options.model, since=since, tags=options.tag)
     by_location = {each.location: each for each in files}
+    lacking = {row.run for row in selected if can_compute(by_location[row.run], row)}
     if options.compute:
-        selected = compute_figures(files, selected)
+        selected = [
+            with_figures(by_location[row.run], row) if row.run in lacking else row
+            for row in selected
+        ]
     selected = sort_rows(selected, options.sort, reverse=options.reverse)
     if options.json:
         import msgspec
@@ -66,7 +70,6 @@ def run(options: ListOptions) -> int:
         data_output().write(text + "\n")
     elif selected:
         print("\n".join(table_lines(selected, _width())))
-    lacking = [row for row in selected if can_compute(by_location[row.run], row)]
     _print_counts(options.place, rows, selected, 0 if options.compute else len(lacking))
     return EXIT_OK
 

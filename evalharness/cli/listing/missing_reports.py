@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 import msgspec
 
@@ -12,34 +11,17 @@ from evalharness.cli.listing.run_row import DAMAGED, ListedRun, read_row
 from evalharness.errors import EvalharnessError
 
 
-def lacks_figures(row: ListedRun) -> bool:
-    """Whether a run has records, and no report of them."""
-    return bool(row.records) and row.cost_unknown is None
-
-
 def can_compute(files: RunFiles, row: ListedRun) -> bool:
-    """Whether :func:`compute_figures` would write the missing report of a run."""
-    ends = row.status not in (DAMAGED, "running")
-    return lacks_figures(row) and files.root is not None and ends
-
-
-def compute_figures(files: Sequence[RunFiles], rows: Sequence[ListedRun]) -> list[ListedRun]:
-    """The rows, with figures where they were missing; their ``summary.json`` is written for it.
+    """Whether a run has records, no report of them, and :func:`with_figures` would write one.
 
     A run that goes on is left alone, and so is one in an object store.
-
-    Args:
-        files: of the runs, in any order.
-        rows: of the same runs.
     """
-    by_location = {each.location: each for each in files}
-    return [
-        _with_figures(by_location[row.run], row) if can_compute(by_location[row.run], row) else row
-        for row in rows
-    ]
+    lacks_figures = bool(row.records) and row.cost_unknown is None
+    return lacks_figures and files.root is not None and row.status not in (DAMAGED, "running")
 
 
-def _with_figures(files: RunFiles, row: ListedRun) -> ListedRun:
+def with_figures(files: RunFiles, row: ListedRun) -> ListedRun:
+    """The row with its missing figures; the ``summary.json`` of the run is written for it."""
     from evalharness.report.build_report import build_report
     from evalharness.report.json import write_summary
     from evalharness.store.folder.run import Run
