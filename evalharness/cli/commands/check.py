@@ -111,18 +111,22 @@ def run(options: CheckOptions) -> int:
 
     Raises:
         ConfigError: no gate, a limit that no figure could meet or miss, an unknown setting or tag,
-            a baseline that is missing, not complete, or has nothing in common with the run.
+            a baseline that is missing, not complete, or has nothing in common with the run, a file
+            to write in a folder that does not exist.
     """
     from pathlib import Path
 
     from evalharness.cli.check.baseline import baseline_line, incomplete_reason, open_baseline
     from evalharness.cli.check.hold import hold_run
+    from evalharness.cli.output_files import output_path
     from evalharness.report.build.open_run import open_run
     from evalharness.report.build.overrides import parse_overrides
     from evalharness.report.words.sanitize import printable
     from evalharness.store.folder.run import Run
 
     overrides, given = _given_rules(options)
+    for typed in filter(None, (options.junit, options.markdown)):
+        output_path(typed)  # before anything takes time
     pricing = None if options.pricing is None else Path(options.pricing)
     report_overrides = parse_overrides(overrides, pricing=pricing)
     source = open_run(Run.open(options.run), report_overrides)

@@ -222,3 +222,13 @@ def test_a_bound_of_a_share_lies_within_0_and_1() -> None:
     verdict = check_gate(gate, "T=1", 0.5, 0.2, [-0.07632, 0.4], confident=True)
     assert "95 % bound 0)" in verdict.sentence
     assert not verdict.holds
+
+
+@pytest.mark.parametrize("flag", ["--junit", "--markdown"])
+def test_a_file_in_a_folder_that_is_not_there_is_refused(capsys: Said, flag: str) -> None:
+    """Before anything is decided, with what makes the folder."""
+    write_run(ROWS)
+    assert main(["check", "r", "--min-score", "0.5", flag, "none/file"]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert "cannot write none/file: there is no folder none\n  → mkdir -p none" in err
