@@ -5,6 +5,7 @@
     EvalharnessError                exit code
     ├── ConfigError                 2    bad configuration; nothing was sent
     │   ├── DatasetError            2    bad data; names file and line
+    │   ├── UnknownIdError          2    a run has no such record or prompt
     │   └── RunNotFoundError        2    no such run folder, or nothing readable in it
     ├── ProviderError               2    an endpoint cannot be opened (no key, no weights)
     ├── AccountError                3    key or credit refused; resumable
@@ -63,12 +64,20 @@ class DatasetError(ConfigError):
     """A dataset cannot be read as written; the message names file and line."""
 
 
+class UnknownIdError(ConfigError):
+    """A run holds no record or prompt of this id."""
+
+
 class RunNotFoundError(ConfigError):
     """The named run folder does not exist or holds nothing readable."""
 
 
 class SchemaVersionError(RunNotFoundError):
     """A run folder was written with another storage schema."""
+
+
+class LostManifestError(RunNotFoundError):
+    """A run folder whose ``run.json`` is missing or cannot be read; the hint repairs it."""
 
 
 class ProviderError(EvalharnessError):

@@ -229,10 +229,14 @@ class OrderConfig(_ConfigPart, frozen=True):
     repeats: Literal["interleaved", "blocked"] = "interleaved"
 
 
+#: The largest value of ``limits.concurrency``.
+MAX_CONCURRENCY = 100_000
+
+
 class LimitsConfig(_ConfigPart, frozen=True):
     """What may not be exceeded. Seconds end in ``_s``; None is no limit."""
 
-    concurrency: Annotated[int, Meta(ge=1, le=100_000)] = 8
+    concurrency: Annotated[int, Meta(ge=1, le=MAX_CONCURRENCY)] = 8
     adaptive: bool = False
     rpm: Positive | None = None
     tpm: Positive | None = None

@@ -41,6 +41,9 @@ class ProgressCounters:
         """Note what is waited for."""
         self._counters.waiting = None if reason is None else (reason, left_s)
 
+    def set_paused(self, paused: bool) -> None:
+        """Nothing: a run on workers is not paused."""
+
     def show_workers(self, text: str) -> None:
         """Nothing: a worker has no workers."""
 

@@ -27,7 +27,8 @@ COLUMNS = (
     "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "billed_usd",
     "reserved_usd",
 )  # fmt: skip
-_FREE = (Outcome.REJECTED.value, Outcome.NOT_SENT.value)
+#: Outcomes of attempts that cost nothing unless they were billed.
+UNSERVED = (Outcome.REJECTED.value, Outcome.NOT_SENT.value)
 
 
 class AttemptCosts:
@@ -56,7 +57,7 @@ class AttemptCosts:
         billed, is_billed = picodollars.money_column(attempts, "billed_usd")
         priced_rows = _with_model_columns(attempts, models)
         computed, is_computed = row_costs(priced_rows, book)
-        unserved = _is_one_of(attempts, "outcome", _FREE)
+        unserved = _is_one_of(attempts, "outcome", UNSERVED)
         self.in_doubt: Bools = _is_one_of(attempts, "outcome", (Outcome.IN_DOUBT.value,))
         self.known: Bools = is_billed | unserved | is_computed
         priced = np.where(unserved, 0, computed)

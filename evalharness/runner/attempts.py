@@ -20,12 +20,13 @@ from evalharness.records import Intent, Reply
 from evalharness.runner.context import RunContext
 from evalharness.runner.endpoint import EndpointRuntime
 from evalharness.runner.loop_lag import LatencyHistogram
+from evalharness.runner.pause_times import PauseTimes
 from evalharness.runner.queue import Backlog, Job
 from evalharness.runner.recorder import AttemptRecorder
 from evalharness.runner.run_summary import StopReason
 from evalharness.throttle.permit import Permit
 from evalharness.throttle.retry_policy import Decision
-from evalharness.throttle.waiters import EndpointPaused, LimiterClosed
+from evalharness.throttle.waiters import EndpointPaused, LimiterClosed, RequestReturned
 
 
 class _ReadyAttempt(NamedTuple):
@@ -43,13 +44,19 @@ class AttemptSender:
         context: of the run.
         stopping: set once nothing new is to be sent.
         stop: stops the run.
+        pauses: when the user let nothing go.
 
     Attributes:
         commit_wait: how long intents took to become durable.
     """
 
     def __init__(
-        self, context: RunContext, *, stopping: asyncio.Event, stop: Callable[[StopReason], None]
+        self,
+        context: RunContext,
+        *,
+        stopping: asyncio.Event,
+        stop: Callable[[StopReason], None],
+        pauses: PauseTimes,
     ) -> None:
         self.commit_wait = LatencyHistogram()
         self._store = context.store
@@ -59,8 +66,14 @@ class AttemptSender:
         self._recorder = AttemptRecorder(context)
         self._stopping = stopping
         self._stop = stop
+        self._pauses = pauses
         self._keep_chunk_times = context.plan.config.keep_chunk_times
         self._in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests on the wire."""
+        return self._in_flight
 
     async def send_job(self, job: Job, backlog: Backlog) -> None:
         """Send one request, once limiter, budget and journal allow it.
@@ -92,7 +105,12 @@ class AttemptSender:
             )
             await self._commit(intent)
             ready: _ReadyAttempt | None = _ReadyAttempt(job, intent, permit)
-            waited = await self._wait_for_slot(ready)
+            waited = await self._wait_for_slot(ready, endpoint)
+        except RequestReturned:  # a pause, or a rate limit, that the user set
+            permit.release(None)
+            job.session_attempts -= 1
+            backlog.put_back(job, time.monotonic())
+            return
         except BaseException:
             if not permit.transferred:
                 permit.release(None)
@@ -113,13 +131,14 @@ class AttemptSender:
             raise
         self.commit_wait.add(time.perf_counter() - began)
 
-    async def _wait_for_slot(self, ready: _ReadyAttempt) -> bool:
+    async def _wait_for_slot(self, ready: _ReadyAttempt, endpoint: EndpointRuntime) -> bool:
         """Wait for a slot; False where it had one from the start.
 
         Another worker may have sent it meanwhile: then its permit is ``transferred``.
 
         Raises:
             LimiterClosed: the run stops, and the attempt is recorded as not sent.
+            RequestReturned: the user lets nothing go, and it is recorded as not sent.
         """
         permit = ready.permit
         try:
@@ -127,7 +146,9 @@ class AttemptSender:
             # The stop may have come while the intent was being written.
             if self._stopping.is_set() and not permit.transferred:
                 raise LimiterClosed
-        except (LimiterClosed, asyncio.CancelledError):
+            if endpoint.limiter.is_held and not permit.transferred:
+                raise RequestReturned
+        except (LimiterClosed, RequestReturned, asyncio.CancelledError):
             if not permit.transferred:
                 self._recorder.record_unsent(ready.intent)
             raise
@@ -187,6 +208,7 @@ class AttemptSender:
     ) -> None:
         """Record a reply, and finish the trial, put it back, or stop the run."""
         due_ns, sent_ns = job.scheduled_at_ns, reply.sent_at_ns or intent.admitted_at_ns
+        due_ns += self._pauses.overlap_ns(due_ns, sent_ns)
         self._recorder.settle(
             job, intent, reply, decision,
             scheduled_at_ns=due_ns, queue_s=max(0, sent_ns - due_ns) / 1e9,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from evalharness.chat_api.content_parts import media_parts, prompt_token_bound
 from evalharness.errors import BudgetReachedError, ConfigError
@@ -65,12 +65,50 @@ class RunBudget:
         self._budget = Budget(limit, spent_usd=spent, in_doubt_usd=in_doubt)
         self._prices = prices
         self._part_tokens = part_tokens
+        self._counts_earlier = limit is not None
         self.on_freed: Callable[[], None] = lambda: None
 
     @property
     def committed_usd(self) -> Decimal:
         """Spent so far, and in doubt at its worst case."""
         return self._budget.committed_usd
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """Charged so far; by earlier sessions, too, where there is a limit or was one."""
+        return self._budget.spent_usd
+
+    @property
+    def in_doubt_usd(self) -> Decimal:
+        """Worst cases of attempts that may have been charged."""
+        return self._budget.in_doubt_usd
+
+    @property
+    def counts_earlier(self) -> bool:
+        """Whether what earlier sessions spent is counted."""
+        return self._counts_earlier
+
+    def count_earlier(self, earlier: EarlierSpend) -> None:
+        """Count what earlier sessions spent: without a limit that was not necessary."""
+        if not self._counts_earlier:
+            self._counts_earlier = True
+            self._budget.add(spent_usd=earlier.spent, in_doubt_usd=earlier.in_doubt)
+
+    def change_limit(self, limit: Decimal | None) -> None:
+        """Let another limit hold from now on; what is reserved and spent stays."""
+        self._limit = self._budget.limit_usd = limit
+        self.on_freed()
+
+    def exceeded_error(self) -> BudgetReachedError | None:
+        """The error where more is spent than the limit allows, without what is in flight."""
+        budget = self._budget
+        if self._limit is None or budget.committed_usd <= self._limit:
+            return None
+        return BudgetReachedError(
+            f"limits.max_cost_usd={self._limit} is below what was spent: "
+            f"{usd_text(budget.spent_usd)}, and in doubt {usd_text(budget.in_doubt_usd)}",
+            hint="raise limits.max_cost_usd to go on",
+        )
 
     def worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
         """The most one attempt may cost, in US dollars; None without a price.
@@ -222,7 +260,7 @@ class EarlierSpend(NamedTuple):
     unknown: int
 
 
-def earlier_spend(run: Run, book: PriceBook) -> EarlierSpend:
+def earlier_spend(run: Run, book: PriceBook, *, before_ns: int | None = None) -> EarlierSpend:
     """Add up every attempt in a run folder, sealed or still in its journal.
 
     Call it once the folder is open for writing: recovery then has turned intents without a result
@@ -232,10 +270,23 @@ def earlier_spend(run: Run, book: PriceBook) -> EarlierSpend:
     Args:
         run: the folder.
         book: today's prices.
+        before_ns: only attempts admitted before that (Unix nanoseconds); None: all.
     """
     from evalharness.pricing.attempts import COLUMNS
 
-    return attempts_spend(run.table("attempts", list(COLUMNS)), run.setting_list, book)
+    if before_ns is None:
+        return attempts_spend(run.table("attempts", list(COLUMNS)), run.setting_list, book)
+    columns = list(dict.fromkeys([*COLUMNS, "admitted_at"]))
+    attempts = _admitted_before(run.table("attempts", columns), before_ns)
+    return attempts_spend(attempts, run.setting_list, book)
+
+
+def _admitted_before(attempts: pa.Table, before_ns: int) -> pa.Table:
+    import pyarrow as pa
+
+    moments = attempts["admitted_at"].cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
+    earlier: Any = pa.array(moments.to_numpy() < before_ns)
+    return attempts.filter(earlier)
 
 
 def attempts_spend(

@@ -35,11 +35,15 @@ class Client(Protocol):
 
 
 class EndpointRuntime(NamedTuple):
-    """One endpoint: how to call it, when, and how long its answers are."""
+    """One endpoint: how to call it, when, and how long its answers are.
+
+    ``concurrency_hint`` is how many requests it works on at once; None where that is not known.
+    """
 
     client: Client
     limiter: EndpointLimiter
     estimator: TokenEstimator
+    concurrency_hint: int | None = None
 
     def estimate_tokens(self, job: Job) -> int:
         """About how many tokens a job takes from the token budget; 0 where there is none."""

@@ -10,6 +10,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from msgspec import structs
+
 from evalharness.config.models import LimitsConfig
 from evalharness.errors import EvalharnessError, OutOfMemoryError, StorageError
 from evalharness.process import session_clock
@@ -18,11 +20,12 @@ from evalharness.records import Trial
 from evalharness.runner.attempts import AttemptSender
 from evalharness.runner.context import RunContext
 from evalharness.runner.loop_lag import LatencyHistogram, probe_loop
+from evalharness.runner.pause_times import PauseTimes
 from evalharness.runner.queue import Backlog, Job
 from evalharness.runner.resume_limits import restore_limits
 from evalharness.runner.run_summary import RunSummary, StopReason
 from evalharness.runner.throttle_history import append_history
-from evalharness.runner.wait_status import BackoffWaits, wait_status
+from evalharness.runner.wait_status import BackoffWaits, WaitStatus, wait_status
 from evalharness.store.journal.disk_reserve import expected_answer_bytes
 from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.waiters import LimiterClosed
@@ -55,7 +58,14 @@ class Runner:
         self._loop_lag = LatencyHistogram()
         self.summary = context.summary
         self.summary.planned = len(context.plan)
-        self._attempts = AttemptSender(context, stopping=self._stopping, stop=self.stop)
+        self._pauses = PauseTimes()
+        self._pause_text: str | None = None
+        self._active_workers = self._max_workers = 0
+        self._backlog: Backlog | None = None
+        self._began = time.monotonic()
+        self._attempts = AttemptSender(
+            context, stopping=self._stopping, stop=self.stop, pauses=self._pauses
+        )
         self._store.on_failure = self._storage_failed
         context.budget.on_freed = self._wake_limiters
         self._backoffs = BackoffWaits()
@@ -73,19 +83,20 @@ class Runner:
         if remaining:
             restore_limits(self._store.folder.root, self._limiters(), self._limits.max_wait_s)
         return await self.drain(
-            self._backlog(done if summary.already_recorded else None), remaining
+            self._make_backlog(done if summary.already_recorded else None), remaining
         )
 
     async def drain(self, backlog: Backlog, limit: int) -> RunSummary:
         """Send everything in a backlog, at most ``limit`` at once; see :meth:`run`."""
-        summary, began, cpu_began = self.summary, time.monotonic(), time.process_time()
+        summary, cpu_began = self.summary, time.process_time()
+        self._began = time.monotonic()
         self._store.start(
             in_flight=self._limits.concurrency,
             answer_bytes=expected_answer_bytes(self._plan.settings),
         )
         if limit:
             await self._drain(backlog, limit)
-        summary.seconds = time.monotonic() - began
+        summary.seconds = self.seconds
         summary.cpu_s = time.process_time() - cpu_began
         self._store.note_session(self.session_entry())
         self._finished = True
@@ -108,7 +119,7 @@ class Runner:
         for worker in self._workers:
             worker.cancel()
 
-    def _backlog(self, done: NDArray[np.bool_] | None) -> Backlog:
+    def _make_backlog(self, done: NDArray[np.bool_] | None) -> Backlog:
         """What is left of the plan, by endpoint, plus what an earlier process already tried."""
         single = len(self._endpoints) == 1
         return Backlog(
@@ -118,12 +129,77 @@ class Runner:
             blocked_for_s=lambda name: self._endpoints[name].limiter.blocked_for_s(),
         )
 
+    # ── changes while it runs ────────────────────────────────────────────────────────────────
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, in seconds, without pauses."""
+        return time.monotonic() - self._began - self._paused_s()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests on the wire."""
+        return self._attempts.in_flight
+
+    @property
+    def paused_since_ns(self) -> int | None:
+        """Since when it is paused (Unix nanoseconds); None where it is not."""
+        return self._pauses.since_ns
+
+    def pause(self, text: str) -> None:
+        """From this call on nothing is sent, until :meth:`resume`; what is in flight goes on.
+
+        ``text`` is what progress shows meanwhile.
+        """
+        self._pause_text = text
+        self._pauses.begin(session_clock.now_ns())
+        for limiter in self._limiters().values():
+            limiter.hold(text)
+        self._progress.set_paused(True)
+        self._progress.show_wait(text)
+
+    def resume(self) -> None:
+        """Send again."""
+        self._pause_text = None
+        self._pauses.end(session_clock.now_ns())
+        for limiter in self._limiters().values():
+            limiter.end_hold()
+        self._progress.set_paused(False)
+        self._progress.show_wait(None)
+
+    def change_limits(self, limits: LimitsConfig, reason: str) -> None:
+        """Let ``concurrency`` and ``rpm`` of other limits hold from now on.
+
+        With a lower concurrency, requests in flight above it end before others are sent.
+        """
+        for endpoint in self._endpoints.values():
+            hint = endpoint.concurrency_hint or limits.concurrency
+            most = min(limits.concurrency, hint)
+            endpoint.limiter.change_limits(structs.replace(limits, concurrency=most), reason)
+        self._max_workers = limits.concurrency + self._spare()
+        self._start_workers(self._max_workers - self._active_workers)
+
+    def waiting(self) -> WaitStatus | None:
+        """What requests wait for; None where they do not."""
+        if self._pause_text is not None:
+            return WaitStatus(self._pause_text)
+        return wait_status(self._limiters().values(), self._backoffs, time.monotonic())
+
+    def in_flight_limits(self) -> dict[str, int]:
+        """Requests that may be in flight now, by endpoint."""
+        return {name: limiter.limit for name, limiter in self._limiters().items()}
+
+    def _paused_s(self) -> float:
+        now_ns = session_clock.now_ns()
+        return self._pauses.overlap_ns(0, now_ns) / 1e9
+
     # ── workers ──────────────────────────────────────────────────────────────────────────────
 
     async def _drain(self, backlog: Backlog, remaining: int) -> None:
-        count = min(self._limits.concurrency + self._spare(), remaining)
-        self._workers = [asyncio.create_task(self._work(backlog)) for _ in range(count)]
-        all_workers = asyncio.gather(*self._workers, return_exceptions=True)
+        self._backlog = backlog
+        self._max_workers = self._limits.concurrency + self._spare()
+        self._start_workers(min(self._max_workers, remaining))
+        all_workers = asyncio.create_task(self._wait_for_workers())
         stopping = asyncio.create_task(self._stopping.wait())
         watch = asyncio.create_task(self._show_status())
         probe = asyncio.create_task(probe_loop(self._loop_lag))
@@ -144,6 +220,21 @@ class Runner:
             if isinstance(outcome, Exception):
                 raise outcome
 
+    def _start_workers(self, count: int) -> None:
+        if self._backlog is None or self._stopping.is_set():
+            return
+        for _ in range(count):
+            self._active_workers += 1
+            self._workers.append(asyncio.create_task(self._work(self._backlog)))
+
+    async def _wait_for_workers(self) -> list[BaseException | None]:
+        """Wait for all workers, those that are started later too; how each has ended."""
+        outcomes: list[BaseException | None] = []
+        while len(outcomes) < len(self._workers):
+            later = self._workers[len(outcomes) :]
+            outcomes += await asyncio.gather(*later, return_exceptions=True)
+        return outcomes
+
     def _spare(self) -> int:
         """How many more workers prepare requests while those of others are in flight.
 
@@ -154,7 +245,8 @@ class Runner:
 
     async def _work(self, backlog: Backlog) -> None:
         try:
-            while not self._stopping.is_set():
+            # With a lower concurrency there are too many: one after the other ends.
+            while not self._stopping.is_set() and self._active_workers <= self._max_workers:
                 entry = backlog.take(time.monotonic())
                 if entry is None:
                     if not await backlog.wait_for_more():
@@ -176,6 +268,8 @@ class Runner:
             # An unexpected error in one worker must stop the others, too.
             self._stopping.set()
             raise
+        finally:
+            self._active_workers -= 1
 
     async def _pause(self, job: Job | Trial, seconds: float) -> bool:
         """Sleep until a job is due unless the run stops meanwhile; False when it does."""
@@ -194,6 +288,7 @@ class Runner:
         summary = self.summary
         return {
             "seconds": round(summary.seconds, 3),
+            "paused_s": round(self._paused_s(), 3),
             "cpu_s": round(summary.cpu_s, 3),
             "sent": summary.sent,
             "recorded": summary.recorded,
@@ -205,9 +300,7 @@ class Runner:
         """Once a second, show what is waited for, and update the throttle history."""
         while True:
             await asyncio.sleep(_STATUS_EVERY_S)
-            limiters = self._limiters().values()
-            wait = wait_status(limiters, self._backoffs, time.monotonic())
-            self._progress.show_wait(*(wait or (None, None)))
+            self._progress.show_wait(*(self.waiting() or (None, None)))
             self._save_throttle_history()
 
     def _save_throttle_history(self) -> None:

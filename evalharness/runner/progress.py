@@ -54,6 +54,10 @@ class Progress(Protocol):
         """
         ...
 
+    def set_paused(self, paused: bool) -> None:
+        """The user has paused the run, or it goes on: that time is no part of rates."""
+        ...
+
     def print_line(self, text: str) -> None:
         """Print a line without breaking the bar."""
         ...
@@ -74,6 +78,15 @@ class _Counts:
         self.reason: str | None = None
         self.workers: str | None = None
         self.began = time.monotonic()
+        self.paused_at: float | None = None
+
+    def set_paused(self, paused: bool) -> float:
+        """Begin or end a pause; seconds of the pause that has ended."""
+        now, before = time.monotonic(), self.paused_at
+        self.paused_at = (now if before is None else before) if paused else None
+        ended_s = 0.0 if paused or before is None else now - before
+        self.began += ended_s
+        return ended_s
 
     def add(self, reply: Reply, cost_usd: Decimal | None) -> None:
         usage = reply.usage
@@ -100,7 +113,8 @@ class _Counts:
     @property
     def rate(self) -> float:
         """Trials finished per second of this session."""
-        return (self.done - self.earlier) / max(1e-9, time.monotonic() - self.began)
+        now = time.monotonic() if self.paused_at is None else self.paused_at
+        return (self.done - self.earlier) / max(1e-9, now - self.began)
 
     @property
     def projected(self) -> Decimal | None:
@@ -203,6 +217,13 @@ class BarProgress:
         self._counts.reason = shown
         self._bar.set_postfix_str(self._counts.details())
 
+    def set_paused(self, paused: bool) -> None:
+        """The bar counts no time of the pause."""
+        ended_s = self._counts.set_paused(paused)
+        if self._bar is not None:
+            self._bar.start_t += ended_s
+            self._bar.last_print_t += ended_s
+
     def print_line(self, text: str) -> None:
         """Print above the bar."""
         if self._bar is None:
@@ -274,6 +295,10 @@ class LineProgress:
         }
         self._waits_printed[reason] = now
         self.print_line(f"{self._label}: {self._counts.reason}")
+
+    def set_paused(self, paused: bool) -> None:
+        """The rate counts no time of the pause."""
+        self._counts.set_paused(paused)
 
     def print_line(self, text: str) -> None:
         """Print a line."""

@@ -41,6 +41,11 @@ class Budget:
         self._in_doubt = in_doubt_usd
         self._reserved = _ZERO
 
+    def add(self, *, spent_usd: Decimal, in_doubt_usd: Decimal) -> None:
+        """Count what earlier sessions spent, and left in doubt."""
+        self._spent = _EXACT.add(self._spent, spent_usd)
+        self._in_doubt = _EXACT.add(self._in_doubt, in_doubt_usd)
+
     @property
     def spent_usd(self) -> Decimal:
         """Charged so far; where the provider did not say, the worst case stands for it."""

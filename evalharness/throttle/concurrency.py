@@ -125,6 +125,10 @@ class Concurrency(Protocol):
         """
         ...
 
+    def set_most(self, most: int, now: float, reason: str) -> None:
+        """The user allows ``most`` requests in flight, at least 1, from ``now`` on."""
+        ...
+
 
 class FixedConcurrency:
     """Always the same limit: for measurements, and the default."""
@@ -135,6 +139,12 @@ class FixedConcurrency:
 
     def observe(self, signal: Signal, now: float, in_use: int, sent_at: float) -> None:
         """Change nothing."""
+
+    def set_most(self, most: int, now: float, reason: str) -> None:
+        """That is the limit."""
+        if most != self.limit:
+            self.limit = most
+            self.history.add(LimitChange(now, most, reason))
 
 
 class AdaptiveConcurrency:
@@ -185,6 +195,13 @@ class AdaptiveConcurrency:
             if now - self._cut_at >= self.EPISODE_S and sent_at >= self._cut_at:
                 self._cut_at = now
                 self._set(now, math.floor(self.limit * self.CUT), "429")
+
+    def set_most(self, most: int, now: float, reason: str) -> None:
+        """Never above that; where the limit is higher, it falls to it."""
+        self._highest = most
+        self._lowest = min(self._lowest, most)
+        if self.limit > most:
+            self._set(now, most, reason)
 
     def _end_of_round(self, now: float) -> None:
         used = self._peak >= self.IN_USE * self.limit

@@ -28,16 +28,32 @@ class EndpointRates:
         counts_tokens: whether there is one of tokens.
     """
 
-    __slots__ = ("_requests", "_tokens", "counts_tokens", "limited")
+    __slots__ = ("_profile", "_requests", "_tokens", "counts_tokens", "limited")
 
     def __init__(self, limits: LimitsConfig, profile: Profile) -> None:
-        self._requests = (
-            None
-            if limits.rpm is None
-            else RequestLimiter(limits.rpm, per_second_caps=profile.per_second_caps)
-        )
+        self._profile = profile
+        self._requests = self._request_limiter(limits.rpm)
         self._tokens = None if limits.tpm is None else TokenLimiter(limits.tpm)
         self.counts_tokens = self._tokens is not None
+        self.limited = self.counts_tokens or self._requests is not None
+
+    def _request_limiter(self, rpm: float | None) -> RequestLimiter | None:
+        if rpm is None:
+            return None
+        return RequestLimiter(rpm, per_second_caps=self._profile.per_second_caps)
+
+    def set_rpm(self, rpm: float | None, sent: Iterable[float], now: float) -> None:
+        """Change the requests per minute; None is no limit.
+
+        Args:
+            rpm: the new limit, from ``now`` (monotonic seconds) on.
+            sent: when requests were sent lately, ascending: they count.
+            now: monotonic seconds.
+        """
+        self._requests = self._request_limiter(rpm)
+        if self._requests is not None:
+            first = now - self._requests.window_s
+            self._requests.restore([at for at in sent if at > first], now)
         self.limited = self.counts_tokens or self._requests is not None
 
     @property

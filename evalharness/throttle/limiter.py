@@ -63,6 +63,7 @@ class EndpointLimiter:
         self._clock = clock
         self._epoch_ns = clock.now_ns() - round(now * 1e9)
         self._rates = EndpointRates(limits, profile)
+        self._rpm = limits.rpm
         self._blocking = EndpointBlocking(self.policy.outage)
         self._slots = Slots(make_concurrency(limits, now), self._blocking)
         # Rates count a request from its admission, which must then be the moment it is sent.
@@ -117,8 +118,10 @@ class EndpointLimiter:
         Call it before the first :meth:`admit`. A moment in the future (a clock that was set back)
         counts as now.
         """
-        moments = (((s.at_ns - self._epoch_ns) / 1e9, s.tokens) for s in sent)
-        self._rates.restore(moments, self._clock.monotonic())
+        now = self._clock.monotonic()
+        moments = [((s.at_ns - self._epoch_ns) / 1e9, s.tokens) for s in sent]
+        self._rates.restore(moments, now)
+        self._slots.sent.restore([at for at, _ in moments], now)
 
     async def admit(
         self,
@@ -161,6 +164,43 @@ class EndpointLimiter:
     def pause(self, seconds: float, reason: str) -> None:
         """Admit nobody for ``seconds`` from now; a longer pause that holds already stays."""
         self._blocking.pause.begin(self._clock.monotonic(), seconds, reason)
+        self.wake()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the user lets nothing go."""
+        return self._blocking.held is not None
+
+    def hold(self, reason: str) -> None:
+        """Let nothing go until :meth:`end_hold`; requests in flight go on.
+
+        Those that are ready to be sent go back to where they came from: from this call on nothing
+        is sent, and nothing stays that was to be sent.
+        """
+        self._blocking.held = reason
+        self.ready_queue.return_requests()
+        self.wake()
+
+    def end_hold(self) -> None:
+        """Let requests go again."""
+        self._blocking.held = None
+        self.wake()
+
+    def change_limits(self, limits: LimitsConfig, reason: str) -> None:
+        """Let ``concurrency`` and ``rpm`` of other limits hold from now on.
+
+        Requests that were sent within the last minute count towards a new rate.
+
+        Args:
+            limits: the others of its values are not looked at.
+            reason: of a new concurrency, for its history.
+        """
+        now = self._clock.monotonic()
+        self._slots.concurrency.set_most(limits.concurrency, now, reason)
+        if limits.rpm != self._rpm:
+            self._rpm = limits.rpm
+            self._rates.set_rpm(limits.rpm, self._slots.sent.moments(), now)
+            self.ready_queue.set_enabled(not self._rates.limited)
         self.wake()
 
     def mark_reached(self) -> None:

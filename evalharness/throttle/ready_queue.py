@@ -15,7 +15,7 @@ from evalharness.throttle.blocking import EndpointBlock, EndpointBlocking
 from evalharness.throttle.clock import Clock
 from evalharness.throttle.permit import Permit
 from evalharness.throttle.slots import Slots
-from evalharness.throttle.waiters import BlockReason, LimiterClosed
+from evalharness.throttle.waiters import BlockReason, LimiterClosed, RequestReturned
 
 _SHARE = 8
 _MAX_PREFETCH = 128
@@ -45,7 +45,7 @@ class ReadyQueue:
         slots: what they wait for.
         blocking: what blocks the whole endpoint.
         clock: where time comes from.
-        enabled: whether there may be any.
+        enabled: whether there may be any (see :meth:`set_enabled`).
 
     Attributes:
         count: how many there are, those whose intent is still being written included.
@@ -68,6 +68,20 @@ class ReadyQueue:
         """How many there may be while all slots are taken."""
         return prefetch_size(self._slots.concurrency.limit) if self._enabled else 0
 
+    def set_enabled(self, enabled: bool) -> None:
+        """Whether there may be any from now on; where not, those there are go back."""
+        self._enabled = enabled
+        self.return_requests()
+
+    def return_requests(self) -> None:
+        """While none may be here, or a user holds the endpoint: let them all go back."""
+        if self._is_returning():
+            for request in self.requests:
+                request.event.set()
+
+    def _is_returning(self) -> bool:
+        return not self._enabled or self._blocking.held is not None
+
     @property
     def is_full(self) -> bool:
         """Whether there is no room for one more, free slots included."""
@@ -82,8 +96,15 @@ class ReadyQueue:
         return now >= self._blocking.pause.slot_at(limit, limit)
 
     async def wait_for_slot(self, permit: Permit, payload: Any = None) -> None:
-        """Wait for a slot: see :meth:`Permit.wait_for_slot`."""
+        """Wait for a slot: see :meth:`Permit.wait_for_slot`.
+
+        Raises:
+            LimiterClosed: nothing is sent any more.
+            RequestReturned: nothing is sent now.
+        """
         requests, now = self.requests, self._clock.monotonic()
+        if self._closed is None and self._is_returning():
+            raise RequestReturned
         if not requests and self._closed is None and self._slots.block_reason(now) is None:
             self.count -= 1
             self._slots.assign(permit, now)
@@ -94,6 +115,11 @@ class ReadyQueue:
             while not permit.transferred:
                 if self._closed is not None:
                     raise LimiterClosed(self._closed.decision)
+                if self._is_returning():
+                    if permit.in_flight:
+                        self._slots.withdraw(permit)
+                        self.count += 1
+                    raise RequestReturned
                 if permit.in_flight and self._clock.monotonic() < self._blocking.pause.until:
                     # A pause began after the slot was assigned.
                     self._slots.withdraw(permit)

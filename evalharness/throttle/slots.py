@@ -5,6 +5,7 @@ from __future__ import annotations
 from evalharness.throttle.blocking import EndpointBlock, EndpointBlocking
 from evalharness.throttle.concurrency import Concurrency, FixedConcurrency
 from evalharness.throttle.permit import Permit
+from evalharness.throttle.sent_counts import SentCounts
 from evalharness.throttle.waiters import NO_SLOT, BlockReason
 
 
@@ -18,14 +19,16 @@ class Slots:
     Attributes:
         in_flight: slots that are taken.
         adaptive: whether the limit learns from replies.
+        sent: how many were taken lately, for a rate limit that is set while the run goes on.
     """
 
-    __slots__ = ("_blocking", "adaptive", "concurrency", "in_flight")
+    __slots__ = ("_blocking", "adaptive", "concurrency", "in_flight", "sent")
 
     def __init__(self, concurrency: Concurrency, blocking: EndpointBlocking) -> None:
         self.concurrency = concurrency
         self.in_flight: int = 0
         self.adaptive = not isinstance(concurrency, FixedConcurrency)
+        self.sent = SentCounts()
         self._blocking = blocking
 
     def block_reason(self, now: float) -> BlockReason | EndpointBlock | None:
@@ -43,6 +46,7 @@ class Slots:
     def take(self, now: float) -> int:
         """Take one; how many are taken then."""
         self.in_flight += 1
+        self.sent.add(now)
         self._blocking.outage.record_request(now)
         return self.in_flight
 

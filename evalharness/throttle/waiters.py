@@ -22,6 +22,10 @@ class LimiterClosed(Exception):  # noqa: N818 - not an error: the run is being d
         self.decision = decision
 
 
+class RequestReturned(Exception):  # noqa: N818 - nothing went wrong: it is sent later
+    """A request that was admitted is not sent now; its intent is to be recorded as not sent."""
+
+
 class EndpointPaused(Exception):  # noqa: N818 - nothing went wrong: the caller may do something else
     """The endpoint admits nobody for a while.
 

@@ -188,6 +188,26 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(
     assert f"{doubts} {noun} of this run in doubt ({doubts} new)" in done.err or not doubts
 
 
+def test_a_run_on_ray_takes_no_changes_and_says_so(
+    fork_server: ForkServer, slow: Slow, cluster: str, tmp_path: Path
+) -> None:
+    """A pause and a limit are refused at once and not recorded; the status says what can be done."""
+    command = begin(fork_server, tmp_path, *on_ray(cluster, slow, "repeats=400"))
+    slow.wait_for_more(40)
+    for words in (["pause"], ["set", "limits.rpm=60"]):
+        refused = fork_server.run(tmp_path, "control", "r", *words)
+        assert refused.code == 2, refused.out
+        assert "a run on Ray takes no changes while it goes on" in refused.err
+        assert "the same command goes on" in refused.err
+    told = fork_server.run(tmp_path, "control", "r", "status")
+    assert told.code == 0, told.err
+    assert re.search(rf"^  [1-9]\d* of {PLANNED * 40:,} trials recorded$", told.out, re.MULTILINE)
+    assert "it cannot be paused or given other limits: a run on Ray takes no changes" in told.out
+    command.signal(signal.SIGTERM)
+    assert command.wait().code == errors.EXIT_INTERRUPTED
+    assert json.loads((tmp_path / "results" / "r" / "run.json").read_bytes())["control"] == []
+
+
 @pytest.mark.long
 def test_a_lost_coordinator_is_replaced(
     fork_server: ForkServer, slow: Slow, cluster: str, tmp_path: Path, expected: Any

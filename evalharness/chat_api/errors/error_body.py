@@ -37,6 +37,7 @@ _PLACES = ("loc", "path", "field", "property", "param")
 _CODES = ("code", "type", "statusCode", "status")
 # Keys that say nothing in words: an object of these alone has no message.
 _WORDLESS = frozenset({*_CODES, "param", "object", "request_id", "requestId", "id"})
+_NO_TYPE = "about:blank"  # RFC 9457: the problem is no more than its HTTP status
 _NO_ERROR_CODES = frozenset({"", "ok", "success", "none", "null"})
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]{0,2000}>", re.IGNORECASE | re.DOTALL)
 # Lines of a body that may be an error outside any event: a field `error`, or bare JSON.
@@ -86,7 +87,7 @@ def read_error(value: Any) -> ServerError:
     upstream = _upstream_words(inner, message or "")
     if upstream is not None:
         message = f"{message}: {upstream}" if message else upstream
-    code = _first_text(inner, *_CODES) or _first_text(envelope, "code", "statusCode", "status")
+    code = _code(inner, *_CODES) or _code(envelope, "code", "statusCode", "status")
     return ServerError(one_line(message), one_line(code), tuple(_all_codes(envelope)), wait_s)
 
 
@@ -279,6 +280,11 @@ def _first_text(fields: dict[str, Any], *names: str) -> str | None:
     return None
 
 
+def _code(fields: dict[str, Any], *names: str) -> str | None:
+    """The first code; of a problem of no type only ``code``: its status is that of HTTP again."""
+    return _first_text(fields, *(["code"] if fields.get("type") == _NO_TYPE else names))
+
+
 def _codes(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: fields[name] for name in _CODES if name in fields}
 
@@ -290,7 +296,7 @@ def _all_codes(fields: dict[str, Any], depth: int = 0) -> Iterator[str]:
             yield from _all_codes(as_object(fields[name]), depth + 1)
     for name in (*_CODES, "__type", "error_code", "err_code"):
         text = _first_text(fields, name)
-        if text is not None:
+        if text not in (None, _NO_TYPE):
             yield text.casefold()
 
 

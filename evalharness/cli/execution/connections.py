@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from evalharness.chat_api.client import ChatClient
-from evalharness.config.models import LimitsConfig
+from evalharness.config.models import MAX_CONCURRENCY, LimitsConfig
 from evalharness.config.package_version import __version__
 from evalharness.http import Transports
+from evalharness.process import session_clock
 from evalharness.providers import Endpoint, open_endpoint
 from evalharness.runner import EndpointRuntime
-from evalharness.runner.budget import RunBudget, check_bounded, earlier_spend
+from evalharness.runner.budget import EarlierSpend, RunBudget, check_bounded, earlier_spend
 from evalharness.runner.endpoint import Client
 from evalharness.store.folder.run import Run
 from evalharness.throttle.clock import SystemClock
@@ -50,7 +52,9 @@ async def open_endpoints(
     """
     config = prepared.plan.config
     run_limits = config.limits if exact_limits is None else exact_limits
-    transports = Transports(config.transport, run_limits, stack)
+    # What is in flight, the limiter limits; a running run may be given a higher concurrency.
+    connections = structs.replace(run_limits, concurrency=MAX_CONCURRENCY)
+    transports = Transports(config.transport, connections, stack)
     runtimes: dict[str, EndpointRuntime] = {}
     for name, provider in prepared.providers.items():
         endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.print_line))
@@ -62,7 +66,7 @@ async def open_endpoints(
         limiter = EndpointLimiter(
             name, limits, endpoint.profile, SystemClock(), seed, address=address
         )
-        runtimes[name] = EndpointRuntime(client, limiter, TokenEstimator())
+        runtimes[name] = EndpointRuntime(client, limiter, TokenEstimator(), hint)
     return runtimes
 
 
@@ -114,3 +118,25 @@ def open_budget(prepared: PreparedRun, store: RunStore) -> RunBudget:
     return RunBudget(
         limit, prices, part_tokens=part_tokens, spent=before.spent, in_doubt=before.in_doubt
     )
+
+
+def cost_limit_check(prepared: PreparedRun, store: RunStore) -> Callable[[], EarlierSpend]:
+    """What is to be done before a run that began without a cost limit gets one.
+
+    What is returned checks that a limit can hold, and sums up what earlier sessions spent: attempts
+    that were admitted before this call. The budget has counted this session.
+    """
+    began_ns = session_clock.now_ns()
+
+    def check() -> EarlierSpend:
+        settings = prepared.plan.settings
+        check_bounded(
+            settings,
+            {s.setting_id: prepared.price(s) for s in settings},
+            prepared.book,
+            prompts=prepared.plan.prompts,
+            part_tokens={name: p.profile.part_tokens for name, p in prepared.providers.items()},
+        )
+        return earlier_spend(Run.open(store.folder.root), prepared.book, before_ns=began_ns)
+
+    return check

@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from evalharness.cli.compose import CommandResult, ComposedConfig
-from evalharness.cli.execution.connections import config_yaml, open_budget, open_endpoints
+from evalharness.cli.execution.connections import (
+    config_yaml,
+    cost_limit_check,
+    open_budget,
+    open_endpoints,
+)
 from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
 from evalharness.cli.execution.event_loop import run_on_loop
 from evalharness.cli.execution.prepare import PreparedRun, prepare
 from evalharness.cli.execution.run_distributed import fetches_journals, run_distributed
 from evalharness.cli.execution.run_summary import closing_lines
 from evalharness.cli.execution.signals import stop_on_signals
+from evalharness.config.models import LimitsConfig
 from evalharness.config.package_version import __version__
 from evalharness.distributed.leases import has_open_leases, refuse_open_leases
 from evalharness.errors import (
@@ -34,7 +40,11 @@ from evalharness.providers.tls import unverified
 from evalharness.records import Setting
 from evalharness.runner import Runner, RunSummary, StopReason
 from evalharness.runner.context import RunContext
+from evalharness.runner.control.changes import begin_session
+from evalharness.runner.control.run_control import RunControl
+from evalharness.runner.control.watch import ControlWatch, UncontrolledRun
 from evalharness.runner.progress import Progress, progress_for_terminal
+from evalharness.store.folder.control_client import user_name
 from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.writer import RunStore
@@ -44,6 +54,13 @@ from evalharness.store.remote.locations import acquire_lock, run_root, upload_ru
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_STOP_HINT = "Ctrl-C stops the run; the same command goes on, with other limits too"
+_ON_RAY = UncontrolledRun("a run on Ray takes no changes while it goes on", _STOP_HINT)
+_LOAD = UncontrolledRun(
+    "a load point is measured as one piece: a pause or another limit would falsify it",
+    "Ctrl-C stops the run; the same command measures what is left",
+)
 
 
 class SendOptions(NamedTuple):
@@ -144,12 +161,23 @@ def _open_plan(
     )
     if options.retry_errors:
         _reopen_errors(store, prepared.plan)
+    _begin_session(store, prepared.plan.config.limits)
     keys = store.done_keys()
     drop_duplicate_attempts(store, keys)
     done = prepared.plan.done_map(keys)
     if len(keys):  # a first run has no orphans, and need not import what finds them
         _print_orphans(orphaned, len(keys) - len(PlanFilter.of(Run.open(root)).select(keys)))
     return done
+
+
+def _begin_session(store: RunStore, limits: LimitsConfig) -> None:
+    """Say what users had changed while an earlier session ran, and that it does not hold now."""
+    before = store.folder.manifest.control
+    control, sentences = begin_session(before, limits, user_name())
+    if len(control) > len(before):
+        store.folder.save_manifest(control=control)
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
 
 
 def _reopen_errors(store: RunStore, plan: Plan) -> None:
@@ -181,20 +209,24 @@ async def _finish_without_sending(store: RunStore, plan: Plan) -> RunSummary:
 async def _run(
     prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_], progress: Progress
 ) -> RunSummary:
-    plan = prepared.plan
+    plan, watch = prepared.plan, ControlWatch(store.folder.root)
     async with AsyncExitStack() as stack:
         stack.callback(progress.close)
         try:
             if plan.config.execution.engine == "ray":
-                summary = await run_distributed(prepared, store, done, progress)
+                async with watch.serving(_ON_RAY):
+                    summary = await run_distributed(prepared, store, done, progress)
                 await _finish(store, summary)
                 return summary
+            check_cost_limit = cost_limit_check(prepared, store)
             endpoints = await open_endpoints(prepared, stack, progress)
             budget = open_budget(prepared, store)
-            runner = Runner(RunContext(plan, store, endpoints, budget, progress))
+            context = RunContext(plan, store, endpoints, budget, progress)
+            runner = Runner(context)
             progress.start(total=len(plan), done=int(done.sum()), label=plan.config.name)
             with stop_on_signals(runner, progress):
-                summary = await runner.run(done)
+                async with watch.serving(RunControl(context, runner, check_cost_limit)):
+                    summary = await runner.run(done)
                 await _finish(store, summary)
         except BaseException:
             store.close()
@@ -206,7 +238,8 @@ async def _run_benchmark(prepared: PreparedRun, store: RunStore) -> RunSummary:
     from evalharness.cli.execution.run_benchmark import run_benchmark
 
     try:
-        summary = await run_benchmark(prepared, store)
+        async with ControlWatch(store.folder.root).serving(_LOAD):
+            summary = await run_benchmark(prepared, store)
         store.folder.save_manifest(planned=summary.planned)
         await _finish(store, summary)
     except BaseException:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evalharness.chat_api.params import check_params
-from evalharness.cli.execution.connections import open_budget, open_endpoints
+from evalharness.cli.execution.connections import cost_limit_check, open_budget, open_endpoints
 from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
 from evalharness.cli.execution.event_loop import run_on_loop
 from evalharness.cli.execution.prepare import PreparedRun
@@ -49,6 +49,8 @@ from evalharness.report.sections.judges.judge_text import judge_lines
 from evalharness.report.sections.judges.judging_summary import summarise_judging
 from evalharness.runner import Runner, RunSummary
 from evalharness.runner.context import RunContext
+from evalharness.runner.control.run_control import RunControl
+from evalharness.runner.control.watch import ControlWatch
 from evalharness.runner.progress import progress_for_terminal
 from evalharness.scoring.config_parsing import convert
 from evalharness.store.folder.durable_files import write_bytes_durably
@@ -194,12 +196,15 @@ async def _send(prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_])
         try:
             endpoints = await open_endpoints(prepared, stack, progress)
             budget = open_budget(prepared, store)
-            runner = Runner(RunContext(plan, store, endpoints, budget, progress))
+            context = RunContext(plan, store, endpoints, budget, progress)
+            runner = Runner(context)
+            control = RunControl(context, runner, cost_limit_check(prepared, store))
             progress.start(
                 total=len(plan), done=int(done.sum()), label=f"judge {store.folder.root.name}"
             )
             with stop_on_signals(runner, progress):
-                summary = await runner.run(done)
+                async with ControlWatch(store.folder.root).serving(control):
+                    summary = await runner.run(done)
         except BaseException:
             store.close()
             raise

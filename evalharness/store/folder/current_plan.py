@@ -1,8 +1,8 @@
-"""Filters for the rows of a run folder that belong to its newest plan; every command uses them."""
+"""Filters for the rows of a run folder: those of its newest plan, and those of some settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +55,15 @@ class PlanFilter:
 
         compute: Any = pyarrow.compute
         return table.filter(compute.less(table["repeat"], self.repeats))
+
+
+def only_settings(table: pa.Table, setting_ids: Sequence[str]) -> pa.Table:
+    """The rows of these settings; all where none is named."""
+    if not setting_ids:
+        return table
+    import pyarrow as pa
+
+    return where_in(table, "setting_id", pa.chunked_array([list(setting_ids)], pa.string()))
 
 
 def _has_load(settings: pa.Table) -> bool:

@@ -1,11 +1,13 @@
 """Rebuilds a missing or damaged ``run.json`` from the files beside it: parts, journals, plan.
 
-Counts and the list of parts are read from the parts. What only the manifest held (sessions, notes,
-versions) is lost; it stays empty and is named in a note, which every report shows.
+Counts and the list of parts are read from the parts. Changes of the running run are kept where the
+damaged file still has them. What else only the manifest held (sessions, notes, versions) is lost;
+it stays empty and is named in a note, which every report shows.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -15,10 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from evalharness.columnar.arrow_ops import read_parquet, where_not_in
 from evalharness.config.stored_config import StoredConfig, parse_stored_configs
 from evalharness.errors import ConfigError, EvalharnessError, StorageError
 from evalharness.records import Outcome
+from evalharness.store.folder.control import ControlChange
 from evalharness.store.folder.current_plan import PlanFilter
 from evalharness.store.folder.lock import take_lock
 from evalharness.store.folder.run_folder import CONFIG, MANIFEST, Manifest, RunFolder, now_iso
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 _CELL = ["prompt_id", "setting_id", "repeat"]
 _UNKNOWN = "unknown"
 # They stand at the beginning of the file, and are whole where only its end is lost.
+_CONTROL = re.compile(r'^ "control": ', re.MULTILINE)
 _FIRST_FIELD = rb'^ "%s": "([ -!#-\[\]-~]+)",?$'
 
 
@@ -185,7 +191,11 @@ def _manifest(root: Path, damaged: bytes, parts: _Parts) -> tuple[Manifest, list
     if fields["created_at"] is None:
         source = "its first request" if parts.first else "its oldest file"
         unknown.append(f"when it was begun (taken from {source})")
+    control = _control(damaged)
+    if control is None:
+        unknown.append("what users changed while it ran")
     manifest = Manifest(
+        control=control or [],
         code_version=fields["code_version"] or _UNKNOWN,
         name=root.name,
         status="imported",
@@ -213,6 +223,19 @@ def _is_empty(root: Path) -> bool:
 def _first_field(damaged: bytes, name: str) -> str | None:
     match = re.search(_FIRST_FIELD % name.encode(), damaged, re.MULTILINE)
     return None if match is None else match[1].decode()
+
+
+def _control(damaged: bytes) -> list[ControlChange] | None:
+    """The changes of the running run, where all of them can be read; None where they cannot."""
+    text = damaged.decode("utf-8", "replace")
+    match = _CONTROL.search(text)
+    try:
+        if match is None:
+            return None
+        value, _ = json.JSONDecoder().raw_decode(text, match.end())
+        return msgspec.convert(value, list[ControlChange])
+    except (ValueError, RecursionError):  # a msgspec.ValidationError is a ValueError
+        return None
 
 
 def _oldest(root: Path) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalharness.columnar.arrow_ops import conform, read_batches, select_schema, where_not_in
 from evalharness.config.stored_config import StoredConfig, parse_stored_configs, unreadable_config
-from evalharness.errors import RunNotFoundError, StorageError
+from evalharness.errors import LostManifestError, RunNotFoundError, StorageError
 from evalharness.process.text import closest, did_you_mean
 from evalharness.records import AttemptResult, Setting
 from evalharness.schema import arrow_schema
@@ -64,7 +64,7 @@ def find_run(run: str | Path, *, results: Path = RESULTS, without_manifest: bool
         if holds_run(candidate):
             if without_manifest:
                 return candidate
-            raise RunNotFoundError(
+            raise LostManifestError(
                 f"{candidate} has no {MANIFEST}",
                 hint=f"evalharness verify {shlex.quote(str(run))} --repair rebuilds it",
             )
@@ -175,7 +175,7 @@ class Run:
     def snapshot(self, name: str) -> Snapshot:
         """``records`` or ``attempts`` at this moment, to be read part by part."""
         # The journal first: see _parts_and_journal.
-        unsealed = self._unsealed(name)
+        unsealed = self.unsealed(name)
         paths = sorted((self.root / name).glob(PATTERN))
         if unsealed is not None and len(unsealed):
             unsealed = where_not_in(unsealed, "trial_id", self._sealed_ids(name))
@@ -188,7 +188,7 @@ class Run:
         """
         import pyarrow as pa
 
-        unsealed = self._unsealed(name)
+        unsealed = self.unsealed(name)
         parts = sorted((self.root / name).glob(PATTERN))
         tables = [unsealed.select(columns)] if unsealed is not None else []
         tables += [_first_rows(path, columns, limit) for path in parts[-1:]]
@@ -238,7 +238,7 @@ class Run:
         import pyarrow as pa
 
         # The journal first: a seal finishing in between then shows a trial twice, never zero times.
-        unsealed = self._unsealed(name)
+        unsealed = self.unsealed(name)
         schema = arrow_schema(name)
         if columns is not None:
             schema = select_schema(schema, columns)
@@ -278,7 +278,11 @@ class Run:
             self.damage += read_quarantine(db)
         return True
 
-    def _unsealed(self, name: str) -> pa.Table | None:
+    def unsealed(self, name: str) -> pa.Table | None:
+        """The ``records`` or ``attempts`` of the journal; those just sealed are in a part as well.
+
+        None where there is no journal.
+        """
         self.damage = []
         by_attempt: dict[tuple[str, int], AttemptResult] = {}
         were_read = [self._read_journal(path, by_attempt) for path in journal_paths(self.root)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 
 import msgspec
 
-from evalharness.errors import RunNotFoundError, SchemaVersionError, StorageError
+from evalharness.errors import LostManifestError, SchemaVersionError, StorageError
 from evalharness.records import SCHEMA_VERSION
 from evalharness.store.folder import durable_files
+from evalharness.store.folder.control import ControlChange
 from evalharness.store.folder.lock import take_lock
 from evalharness.store.parts import parts_log
 from evalharness.store.parts.part_files import Part
@@ -45,7 +47,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     is an unparsed answer); None for runs. ``rewriting`` names parts whose content is being
     replaced, and ``reopened`` says that records were removed from parts (see
     :mod:`~evalharness.store.parts.retry_errors`). ``parts_log`` is the number of the log that holds
-    newer parts (see :mod:`.parts_log`).
+    newer parts (see :mod:`.parts_log`). ``control`` lists what users changed while the run went on
+    (see :class:`.control.ControlChange`).
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -69,6 +72,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     rewriting: list[str] = []
     reopened: bool = False
     parts_log: int = 0
+    control: list[ControlChange] = []
 
     @property
     def is_only_begun(self) -> bool:
@@ -105,6 +109,7 @@ class RunFolder:
         self.manifest = manifest
         self._lock = lock
         self._sync: RunSync | None = None
+        self._saving = threading.RLock()  # seals and changes by users save in threads of their own
         log = parts_log.log_path(root, manifest.parts_log)
         self._logged = sum(len(line.parts) for line in parts_log.read(log))
 
@@ -169,17 +174,18 @@ class RunFolder:
         Raises:
             StorageError: the disk or the object store refused; parts may not be uploaded then.
         """
-        for key, value in changes.items():
-            setattr(self.manifest, key, value)
-        self.manifest.updated_at = now_iso()
-        if self._logged:
-            self.manifest.parts_log += 1
-            self._logged = 0
-        durable_files.write_bytes_durably(self.root / MANIFEST, self._manifest_bytes())
-        for log in self.root.glob(parts_log.PATTERN):
-            log.unlink()
-        if self._sync is not None:
-            self._sync.push(self.manifest.parts)
+        with self._saving:
+            for key, value in changes.items():
+                setattr(self.manifest, key, value)
+            self.manifest.updated_at = now_iso()
+            if self._logged:
+                self.manifest.parts_log += 1
+                self._logged = 0
+            durable_files.write_bytes_durably(self.root / MANIFEST, self._manifest_bytes())
+            for log in self.root.glob(parts_log.PATTERN):
+                log.unlink()
+            if self._sync is not None:
+                self._sync.push(self.manifest.parts)
 
     def _manifest_bytes(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self.manifest), indent=1)
@@ -192,6 +198,12 @@ class RunFolder:
         Raises:
             StorageError: as :meth:`save_manifest`.
         """
+        with self._saving:
+            self._save_parts(added, parts, by_status, in_doubt)
+
+    def _save_parts(
+        self, added: list[Part], parts: list[Part], by_status: dict[str, int], in_doubt: int
+    ) -> None:
         manifest = self.manifest
         manifest.parts, manifest.by_status, manifest.in_doubt = parts, by_status, in_doubt
         manifest.recorded = sum(p.rows for p in parts if p.path.startswith("records/"))
@@ -238,7 +250,8 @@ def read_manifest(root: Path) -> Manifest | None:
     """The manifest of a folder with what its log adds, or None when it has none.
 
     Raises:
-        RunNotFoundError: ``run.json`` is there and cannot be read.
+        LostManifestError: ``run.json`` is there and cannot be read.
+        SchemaVersionError: it was written with another schema.
     """
     while True:
         try:
@@ -270,7 +283,7 @@ def _decode_manifest(root: Path, content: bytes) -> Manifest:
         manifest = msgspec.json.decode(content, type=Manifest)
     except msgspec.MsgspecError as error:
         what = f"is damaged: {error}" if content.strip(b"\0 \n") else "is empty"
-        raise RunNotFoundError(
+        raise LostManifestError(
             f"{root / MANIFEST} {what}",
             hint=f"evalharness verify {shlex.quote(str(root))} --repair rebuilds it",
         ) from None

@@ -140,14 +140,21 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def read_entries(
-    db: sqlite3.Connection, *, damage: list[Damage], last_seq: int | None = None
+    db: sqlite3.Connection,
+    *,
+    damage: list[Damage],
+    last_seq: int | None = None,
+    first_seq: int = 0,
 ) -> Iterator[JournalEntry]:
-    """Yield every sound entry in order, up to ``last_seq``; damage is appended to ``damage``.
+    """Yield every sound entry in order, from ``first_seq`` up to ``last_seq``.
+
+    Damage is appended to ``damage``.
 
     Raises:
         StorageError: the journal cannot be read for another reason than damage.
     """
-    for seq, kind, payload, crc in read_rows(db, damage=damage, last_seq=last_seq):
+    rows = read_rows(db, damage=damage, last_seq=last_seq, first_seq=first_seq)
+    for seq, kind, payload, crc in rows:
         problem = _problem(kind, payload, crc)
         if problem is None:
             try:
@@ -162,14 +169,18 @@ def read_entries(
 
 
 def read_rows(
-    db: sqlite3.Connection, *, damage: list[Damage], last_seq: int | None = None
+    db: sqlite3.Connection,
+    *,
+    damage: list[Damage],
+    last_seq: int | None = None,
+    first_seq: int = 0,
 ) -> Iterator[StoredRow]:
     """Yield rows as they are stored, unchecked, also past pages that cannot be read.
 
     A damaged page may lead to another one twice; each row is given once.
     """
     seen: set[int] = set()
-    for row in _rows(db, damage, 2**62 if last_seq is None else last_seq):
+    for row in _rows(db, damage, first_seq, 2**62 if last_seq is None else last_seq):
         if row[0] not in seen:
             seen.add(row[0])
             yield row
@@ -177,11 +188,14 @@ def read_rows(
             damage.append(Damage(0, _READ_TWICE))
 
 
-def _rows(db: sqlite3.Connection, damage: list[Damage], last_seq: int) -> Iterator[StoredRow]:
+def _rows(
+    db: sqlite3.Connection, damage: list[Damage], first_seq: int, last_seq: int
+) -> Iterator[StoredRow]:
     """Read forwards up to the damage, backwards from the end to it, and row by row within it."""
-    last = 0
+    last = max(0, first_seq - 1)
+    bounds = (first_seq, last_seq)
     try:
-        for row in db.execute(f"{_COLUMNS} WHERE seq <= ? ORDER BY seq", (last_seq,)):
+        for row in db.execute(f"{_COLUMNS} WHERE seq BETWEEN ? AND ? ORDER BY seq", bounds):
             last = row[0]
             yield row
         return

@@ -36,13 +36,13 @@ class Snapshot:
 
     def __init__(self, name: str, paths: Sequence[Path], unsealed: pa.Table | None) -> None:
         self._name = name
-        self._paths = paths
-        self._unsealed = arrow_schema(name).empty_table() if unsealed is None else unsealed
+        self.paths = paths
+        self.unsealed = arrow_schema(name).empty_table() if unsealed is None else unsealed
 
     @property
     def num_parts(self) -> int:
         """How many tables :meth:`parts` gives: the unsealed rows are the last."""
-        return len(self._paths) + 1
+        return len(self.paths) + 1
 
     @property
     def num_rows(self) -> int:
@@ -51,7 +51,7 @@ class Snapshot:
         Raises:
             StorageError: a file is damaged.
         """
-        return sum(count for count, _ in self._footers) + len(self._unsealed)
+        return sum(count for count, _ in self._footers) + len(self.unsealed)
 
     def parts(
         self,
@@ -76,12 +76,12 @@ class Snapshot:
 
         wanted = list(columns)
         keys = key_columns(self._name, columns)
-        paths = [p for n, p in enumerate(self._paths) if part_numbers is None or n in part_numbers]
+        paths = [p for n, p in enumerate(self.paths) if part_numbers is None or n in part_numbers]
         parts = _prefetch(
             paths, lambda path: read_sealed(path, wanted, dictionaries=keys, threads=False)
         )
         start = 0
-        for rows in chain(parts, (_dictionary_encode(self._unsealed.select(wanted), keys),)):
+        for rows in chain(parts, (_dictionary_encode(self.unsealed.select(wanted), keys),)):
             if numbered:
                 rows = rows.append_column(ROW, pa.array(np.arange(start, start + len(rows))))
             start += len(rows)
@@ -94,7 +94,7 @@ class Snapshot:
             StorageError: a file is damaged.
         """
         in_journal = {
-            name for name in columns if self._unsealed[name].null_count < len(self._unsealed)
+            name for name in columns if self.unsealed[name].null_count < len(self.unsealed)
         }
         return in_journal.union(*(names.intersection(columns) for _, names in self._footers))
 
@@ -107,13 +107,13 @@ class Snapshot:
         if not self.columns_with_values(columns):
             return None
         rows = [count for count, _ in self._footers]
-        return LazyColumns(self._paths, rows, self._unsealed.select(list(columns)))
+        return LazyColumns(self.paths, rows, self.unsealed.select(list(columns)))
 
     @cached_property
     def _footers(self) -> list[tuple[int, frozenset[str]]]:
         """The number of rows of each part, and its columns that may hold a value."""
         footers: list[tuple[int, frozenset[str]]] = []
-        for path in self._paths:
+        for path in self.paths:
             with reading(path):
                 footers.append(columns_with_values(path))
         return footers
@@ -129,14 +129,14 @@ class LazyColumns:
     """
 
     def __init__(self, paths: Sequence[Path], rows: Sequence[int], unsealed: pa.Table) -> None:
-        self._paths = paths
+        self.paths = paths
         self._starts = np.cumsum([0, *rows])
-        self._unsealed = unsealed
+        self.unsealed = unsealed
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns."""
-        return self._unsealed.column_names
+        return self.unsealed.column_names
 
     def take(self, column: str, rows: NDArray[np.int64]) -> list[Any]:
         """The values of a column in the given rows, in their order."""
@@ -147,8 +147,8 @@ class LazyColumns:
         numbers: list[int] = np.unique(part).tolist()
         for number in numbers:
             positions = np.flatnonzero(part == number)
-            last = number == len(self._paths)
-            table: Any = self._unsealed if last else read_sealed(self._paths[number], [column])
+            last = number == len(self.paths)
+            table: Any = self.unsealed if last else read_sealed(self.paths[number], [column])
             taken = table[column].take(pa.array(rows[positions] - self._starts[number]))
             for position, value in zip(positions.tolist(), taken.to_pylist(), strict=True):
                 values[position] = value

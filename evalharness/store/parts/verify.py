@@ -15,6 +15,7 @@ from evalharness.config.stored_config import parse_stored_configs
 from evalharness.errors import EvalharnessError, SchemaVersionError
 from evalharness.process.memory import raise_if_out_of_memory
 from evalharness.records import AttemptResult, Intent, Outcome
+from evalharness.store.folder.annotations import find_damage
 from evalharness.store.folder.run_folder import (
     CONFIG,
     MANIFEST,
@@ -32,6 +33,7 @@ from evalharness.store.journal.repair import commits_lost
 from evalharness.store.journal.worker_journals import journal_paths
 from evalharness.store.parts.part_files import PATTERN, describe, part_name
 from evalharness.store.parts.totals import Totals
+from evalharness.store.remote.sync import ANNOTATIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,6 +115,9 @@ def verify_folder(root: Path) -> VerificationReport:
     _check_rows(root, manifest, totals, report)
     _check_config(root, manifest, report)
     _check_journal(root, manifest, totals, report)
+    damage = find_damage(root)
+    if damage is not None:
+        report.findings.append(Finding(ANNOTATIONS, damage))
     return report
 
 

@@ -33,9 +33,11 @@ from evalharness.store.remote.object_store import RemoteFolder
 from evalharness.store.remote.upload_ledger import UploadLedger
 
 OWNER = "owner.json"
-NOTES = (
-    "notes.json"  # changed in the store itself (store.folder.notes); a copy never uploads its own
-)
+# Changed in the store itself (store.folder.notes, store.folder.annotations): a copy never uploads
+# its own.
+NOTES = "notes.json"
+ANNOTATIONS = "annotations.parquet"
+_PEOPLES = (NOTES, ANNOTATIONS)
 MARKER = ".evalharness-remote.json"
 _MANIFEST = "run.json"
 _PARTS = ("records", "attempts")
@@ -132,8 +134,8 @@ class RunSync:
             if not writing:
                 names = self.remote.list_names()
                 self._fetch_nested(names)
-                if NOTES in names:
-                    self._fetch(NOTES, None)
+                for name in {*_PEOPLES} & {*names}:
+                    self._fetch(name, None)
             return None
         names = self.remote.list_names()
         open_owner = owner if owner is not None and owner.open else None
@@ -274,7 +276,7 @@ class RunSync:
     def _other_files(self) -> Iterator[str]:
         """Files to upload that are no parts and do not belong to nested runs."""
         for path in sorted(self._root.iterdir()):
-            if path.is_file() and path.name not in (_MANIFEST, "run.lock", OWNER, NOTES):
+            if path.is_file() and path.name not in (_MANIFEST, "run.lock", OWNER, *_PEOPLES):
                 if not path.name.startswith(".") and not path.match(parts_log.PATTERN):
                     yield path.name
             elif path.is_dir() and path.name not in (*_PARTS, *_LOCAL):

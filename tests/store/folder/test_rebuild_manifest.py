@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from evalharness.errors import RunInUseError, RunNotFoundError
+from evalharness.store.folder.control import ControlChange
 from evalharness.store.folder.rebuild_manifest import rebuild_manifest
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import RunFolder, read_manifest
@@ -70,6 +71,33 @@ def test_the_manifest_of_a_complete_run(tmp_path: Path, damage: str) -> None:
     assert "whether the Parquet files are as they were sealed" in run.manifest.notes[0]
     kept = root / "run.json.damaged"
     assert (kept.read_bytes() if kept.exists() else b"") == content.get(damage, b"")
+
+
+@pytest.mark.parametrize("part", ["head", "end", "control"])
+def test_changes_of_the_running_run_are_kept(tmp_path: Path, part: str) -> None:
+    """Where the damage is elsewhere; where it is there, they are among the unknown."""
+    root = tmp_path / "run"
+    asyncio.run(_complete_run(root))
+    changes = [
+        ControlChange(at="2026-01-01T00:00:00.000Z", who="anna", command="set", key="rpm", old=None,
+                      new=60, reason='"too ä fast"'),
+        ControlChange(at="2026-01-01T00:00:01.000Z", who="anna", command="pause"),
+    ]  # fmt: skip
+    folder = RunFolder.open(root, code_version="test")
+    folder.save_manifest(control=changes)
+    folder.close()
+    content = (root / "run.json").read_bytes()
+    damaged = {
+        "head": content.replace(b'"status"', b'"sta\xff', 1),
+        "end": content[: content.rindex(b"]") + 1],
+        "control": content.replace(b'"pause"', b'"stop"', 1),
+    }[part]
+    (root / "run.json").write_bytes(damaged)
+    rebuilt = rebuild_manifest(root)
+    assert rebuilt.manifest.control == ([] if part == "control" else changes)
+    is_unknown = "what users changed while it ran" in rebuilt.unknown
+    assert is_unknown == (part == "control")
+    assert Run.open(root).manifest.control == rebuilt.manifest.control
 
 
 async def test_a_run_that_was_killed(tmp_path: Path) -> None:

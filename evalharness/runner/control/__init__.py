@@ -1,0 +1,1 @@
+"""Changes of a running run: pause, resume, other limits; and what it does at the moment."""
