@@ -34,6 +34,7 @@ from benchmarks.calibration_differences import (
 )
 from benchmarks.calibration_gates import gate_cases
 from benchmarks.calibration_intervals import amount_cases, percentile_cases, share_cases
+from benchmarks.calibration_kappa import kappa_cases
 from benchmarks.calibration_plans import plan_cases
 from benchmarks.calibration_power import power_cases
 from benchmarks.calibration_reports import report_cases
@@ -68,6 +69,11 @@ TABLES = {
         class_cases,
         "Precision, recall and F1 of classes, three trials a prompt",
         "coverage, 95 % promised (93 to 97) from 6 expected units of the rarest class on",
+    ),
+    "kappa": Table(
+        kappa_cases,
+        "Cohen's kappa of two raters",
+        "coverage, 95 % promised (93 to 97) from 50 prompts on",
     ),
     "differences": Table(
         difference_cases, "Paired differences", "coverage, 95 % promised (93 to 97)"

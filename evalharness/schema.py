@@ -189,11 +189,23 @@ SETTINGS: tuple[Column, ...] = (
     ),
 )
 
+ANNOTATIONS: tuple[Column, ...] = (
+    Column("trial_id", "text", "the record; a row each reader that says something of it"),
+    Column("prompt_id", "key", "row of prompts.parquet"),
+    Column("setting_id", "key", "row of settings.parquet"),
+    Column("repeat", "int", "repeat of the trial"),
+    Column("mark", "key", "pass or fail", "only a note"),
+    Column("note", "text", "what the reader says of it", "none"),
+    Column("reader", "key", "EVALHARNESS_READER, else the user's name"),
+    Column("marked_at", "time", "when mark or note last changed (UTC)"),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "records": RECORDS,
     "attempts": ATTEMPTS,
     "prompts": PROMPTS,
     "settings": SETTINGS,
+    "annotations": ANNOTATIONS,
 }
 
 
@@ -219,7 +231,7 @@ def arrow_type(name: str) -> pa.DataType:
 
 @cache
 def arrow_schema(table: str) -> pa.Schema:
-    """The fixed Arrow schema of ``records``, ``attempts``, ``prompts`` or ``settings``."""
+    """The fixed Arrow schema of one of :data:`TABLES`."""
     import pyarrow as pa
 
     fields = [

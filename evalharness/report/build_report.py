@@ -59,7 +59,8 @@ def build_reports(names: Sequence[str], overrides: ReportOverrides) -> list[Repo
 
 def _attempts(source: RunSource) -> AttemptStats:
     stored = source.run.snapshot("attempts")
-    return read_attempts(stored, source.plan_filter, source.settings, source.book)
+    only = source.overrides.settings
+    return read_attempts(stored, source.plan_filter, source.settings, source.book, only)
 
 
 def _of_stage(stage: str) -> list[Section[Any]]:

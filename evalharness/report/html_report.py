@@ -10,6 +10,8 @@ from evalharness.report.section import PageContext, PagePart, ReportData
 from evalharness.store.folder.durable_files import FILE_MODE, write_bytes_durably
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from evalharness.report.build_report import Report
     from evalharness.report.html.charts.chart_parts import Chart
     from evalharness.report.html.engine import Engine
@@ -54,14 +56,26 @@ class PartContent(NamedTuple):
 
 def render_report(report: ReportData, engine: Engine | None = None) -> str:
     """Render the page: the parts of all sections in the registry's order."""
-    from evalharness.report.html.page import render_page, render_part
+    from evalharness.report.html.page import render_page
     from evalharness.report.sections.headline.facts import run_facts
     from evalharness.report.sections.run import RUN
+
+    return render_page(
+        "report.html.j2",
+        title=report[RUN].name,
+        facts=run_facts(report),
+        parts=render_parts(report, engine),
+    )
+
+
+def render_parts(report: ReportData, engine: Engine | None = None) -> list[tuple[PagePart, Markup]]:
+    """The parts of the page that have something to show, in the registry's order."""
+    from evalharness.report.html.page import render_part
 
     context = page_context(report)
     contents = part_contents(context)
     drawings = _draw(contents, engine or start_engine())
-    parts = [
+    return [
         (
             content.part,
             render_part(
@@ -75,9 +89,6 @@ def render_report(report: ReportData, engine: Engine | None = None) -> str:
         )
         for content, charts in zip(contents, drawings, strict=True)
     ]
-    return render_page(
-        "report.html.j2", title=report[RUN].name, facts=run_facts(report), parts=parts
-    )
 
 
 def page_context(report: ReportData) -> PageContext:

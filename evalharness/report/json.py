@@ -39,6 +39,26 @@ def write_summary(root: Path, data: Any) -> None:
     )
 
 
+def read_summary(content: bytes, *, location: str | None = None) -> ReportData | None:
+    """The report of a ``summary.json``; None where another version wrote it, or it is damaged.
+
+    Args:
+        content: of the file.
+        location: what commands take for the run.
+    """
+    from evalharness.report.registry import SECTIONS
+
+    sections = {section.key: section for section in SECTIONS if section.build is not None}
+    try:
+        raw = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        if raw.keys() != sections.keys():
+            return None
+        data = {key: msgspec.json.decode(raw[key], type=sections[key].type) for key in sections}
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return ReportData(data, location=location)
+
+
 def _plain(data: Any) -> Any:
     if isinstance(data, ReportData):
         return data.to_json_values()

@@ -29,6 +29,7 @@ from evalharness.report.sections.distributions.section import DISTRIBUTIONS
 from evalharness.report.sections.headline.section import HEADLINE
 from evalharness.report.sections.judges.section import JUDGES
 from evalharness.report.sections.load.section import LOAD
+from evalharness.report.sections.marks.section import MARKS
 from evalharness.report.sections.money.section import MONEY, PRICES
 from evalharness.report.sections.prompts.section import LEAST_STABLE, UNSTABLE_PROMPTS
 from evalharness.report.sections.run import RUN
@@ -61,6 +62,7 @@ SECTIONS: tuple[Section[Any], ...] = (
     HEADLINE_LINES,
     effects.EFFECTS,
     JUDGES,
+    MARKS,
     LEAST_STABLE,
     UNSTABLE_PROMPTS,
     ERRORS,

@@ -23,6 +23,7 @@ from evalharness.scoring.scorers.checks import ChecksScorer
 from evalharness.scoring.scorers.choice import ChoiceScorer
 from evalharness.scoring.scorers.exact import ExactScorer
 from evalharness.scoring.scorers.f1 import F1Scorer
+from evalharness.scoring.scorers.human import HumanScorer
 from evalharness.scoring.scorers.includes import IncludesScorer
 from evalharness.scoring.scorers.json_equal import JsonEqualScorer
 from evalharness.scoring.scorers.json_schema import JsonSchemaScorer
@@ -53,6 +54,7 @@ TABLE: dict[str, type[Scorer]] = {
     "bleu": BleuScorer,
     "python": PythonScorer,
     "judge": JudgeScorer,
+    "human": HumanScorer,
     "checks": ChecksScorer,
 }
 

@@ -18,6 +18,8 @@ from evalharness.scoring.answer_extraction import Extractor
 from evalharness.scoring.base import REASON_ERROR_RECORD, Score, Scorer
 from evalharness.scoring.isolation.limited_scorer import score_in_full
 from evalharness.scoring.label_classes import LabelSet, RunLabels, find_label_set
+from evalharness.scoring.marks.marked_records import MarkedScores, score_marked
+from evalharness.scoring.marks.stored_marks import StoredMarksScorer
 from evalharness.scoring.reasoning import ReasoningMode, scored_text
 from evalharness.scoring.reasoning_counts import ReasoningTotals
 from evalharness.scoring.row_checks.column import explain_checks
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 IMPORTED = "imported"  # name of the scores that came with an import
 #: The columns of records that are read here.
-COLUMNS = (*KEY_COLUMNS, *TEXT_COLUMNS, "score")
+COLUMNS = (*KEY_COLUMNS, *TEXT_COLUMNS, "score", "trial_id")
 
 
 class RunScores:
@@ -74,6 +76,12 @@ class RunScores:
         self._scorers = scorers
         self._table = table
         self._imported_nulls: dict[str, int] = {}
+        self._marked: dict[str, MarkedScores] = {}
+
+    @property
+    def scorers(self) -> Mapping[str, Scorer]:
+        """The scorers by label; none of the scores of an import."""
+        return self._scorers
 
     def warning(self, label: str) -> str | None:
         """What is likely a mistake in the arguments of a scorer, mostly nothing."""
@@ -99,6 +107,11 @@ class RunScores:
         reasons = {REASON_ERROR_RECORD: errors, "the import gave no score": nulls - errors}
         self._imported_nulls = {reason: count for reason, count in reasons.items() if count}
 
+    def add_marked(self, label: str, marked: MarkedScores) -> None:
+        """Put in the scores by the marks of records, which no output has."""
+        self.scores[label] = marked.values
+        self._marked[label] = marked
+
     def explain(self, label: str, row: int) -> Score:
         """Compute the full score of one record again, with its explanation.
 
@@ -107,6 +120,8 @@ class RunScores:
 
         """
         value = float(self.scores[label][row])
+        if label in self._marked:
+            return self._marked[label].of(row)
         if label not in self._scorers:
             return Score(None if math.isnan(value) else value, None, "came with the import")
         output = int(self._index[row])
@@ -126,6 +141,8 @@ class RunScores:
         """How many records this scorer left without a score, by reason, most frequent first."""
         if label not in self._scorers:
             return self._imported_nulls
+        if label in self._marked:
+            return dict(self._marked[label].why_null.most_common())
         uses = np.bincount(self._index, minlength=len(self._outputs))
         counts: Counter[str] = Counter()
         for output, reason in self._table.scores[label].reasons.items():
@@ -263,6 +280,9 @@ class RunScorer:
         table = self._batch_scorer.table() if self._fork is None else self._fork.result()
         scorers = self._batch_scorer.scorers
         scores = RunScores(self._outputs, scorers, table, self._labels, self._checks)
+        for label, scorer in scorers.items():
+            if isinstance(scorer, StoredMarksScorer):
+                scores.add_marked(label, score_marked(self._records, scorer))
         if "score" in self._records.column_names and IMPORTED not in scores.scores:
             values = _imported_scores(self._records, self._prompts)
             scores.add_imported(values, _count_errors(self._records))

@@ -15,7 +15,7 @@ from evalharness.schema import arrow_schema
 from evalharness.store.folder.imported_run import write_imported_run
 from evalharness.store.folder.run import Run
 
-DEFAULTS = {"records": {"in_doubt": False, "text_sanitized": False, "status": "ok"},
+DEFAULTS: dict[str, dict[str, Any]] = {"attempts": {}, "records": {"in_doubt": False, "text_sanitized": False, "status": "ok"},
             "prompts": {"content_hash": "d", "tags": [], "in_current_plan": True},
             "settings": {"in_current_plan": True}}  # fmt: skip
 

@@ -12,7 +12,7 @@ from evalharness.records import Status
 from evalharness.scoring import TABLE, Extractor, Sample, parse_answer_spec, parse_scoring
 from evalharness.scoring.text_options import TextOptions
 
-NAMES = [name for name in TABLE if name not in ("python", "judge", "checks")]
+NAMES = [name for name in TABLE if name not in ("python", "judge", "human", "checks")]
 
 
 @pytest.mark.parametrize("name", NAMES)

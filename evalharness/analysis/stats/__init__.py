@@ -39,6 +39,7 @@ from evalharness.analysis.stats.joint_flips import (
     RankedSettings,
     joint_tests,
 )
+from evalharness.analysis.stats.kappa import RaterAgreement, rater_agreement
 from evalharness.analysis.stats.label_shuffle import label_permutation
 from evalharness.analysis.stats.paired import (
     benjamini_hochberg,
@@ -96,6 +97,7 @@ __all__ = [
     "Interval",
     "Quantile",
     "RankedSettings",
+    "RaterAgreement",
     "ShareEstimate",
     "SignFlips",
     "UnitDifferences",
@@ -134,6 +136,7 @@ __all__ = [
     "prompts_needed",
     "quantile_difference",
     "quantiles",
+    "rater_agreement",
     "ratio_ci",
     "share_of",
     "sign_flip",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.analysis.cost.wasted_spend import COLUMNS, AttemptSpending, WastedSpend
 from evalharness.pricing import PriceBook
 from evalharness.pricing.attempts import AttemptCosts
 from evalharness.report.build import errors
-from evalharness.store.folder.current_plan import BlockFilter, PlanFilter
+from evalharness.store.folder.current_plan import BlockFilter, PlanFilter, only_settings
 from evalharness.store.parts.streaming_read import Snapshot, concat_parts
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ class AttemptStats(NamedTuple):
 
 
 def read_attempts(
-    stored: Snapshot, plan_filter: PlanFilter | None, settings: pa.Table, book: PriceBook
+    stored: Snapshot,
+    plan_filter: PlanFilter | None,
+    settings: pa.Table,
+    book: PriceBook,
+    only: Sequence[str] = (),
 ) -> AttemptStats:
     """Read the attempts of a run.
 
@@ -46,6 +50,7 @@ def read_attempts(
         plan_filter: selects the rows of the newest plan; None takes all.
         settings: the reported ones, with the names that prices are looked up by.
         book: the prices.
+        only: ids of the only settings that are reported; empty for all.
 
     Raises:
         StorageError: a file is damaged.
@@ -63,6 +68,7 @@ def read_attempts(
 
     def parts() -> Iterator[pa.Table]:
         for number, part in enumerate(stored.parts(_COLUMNS)):
+            part = only_settings(part, only)
             if len(_not_final(part)):
                 retried_parts.add(number)
             yield part
@@ -73,7 +79,9 @@ def read_attempts(
         planned = rows if mask is None or mask.all() else rows.filter(mask)
         waste.add(planned, AttemptCosts(planned, model_names, book))
     parts_again = stored.parts(errors.RETRIED_COLUMNS, part_numbers=retried_parts)
-    (retried,) = concat_parts([_not_final(part) for part in parts_again], rows=None)
+    (retried,) = concat_parts(
+        [_not_final(only_settings(part, only)) for part in parts_again], rows=None
+    )
     return AttemptStats(counter.total, counter.in_doubt, counter.counts(retried), waste.spending())
 
 

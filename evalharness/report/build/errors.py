@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 ERROR_COLUMNS = ("http_status", "error_kind", "error_message")
 ATTEMPT_COLUMNS = ("final", "outcome", "queue_s", "backoff_s", "in_flight")
 #: Columns of the attempts that were not the last of their trial.
-RETRIED_COLUMNS = ("trial_id", "final", "outcome", "http_status", "error_kind", "error_message")
+RETRIED_COLUMNS = (
+    "trial_id", "setting_id", "final", "outcome", "http_status", "error_kind", "error_message",
+)  # fmt: skip
 _MAX_ROWS = 50
 _MESSAGE_CHARS = 300
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import structs
@@ -27,8 +29,10 @@ from evalharness.report.build.scoring import (
     read_price_book,
     scoring_counts,
 )
+from evalharness.scoring import Scorer
 from evalharness.scoring.label_classes import RunLabels
-from evalharness.store.folder.current_plan import PlanFilter
+from evalharness.store.folder.annotations import Annotations, read_annotations
+from evalharness.store.folder.current_plan import PlanFilter, only_settings
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import CONFIG
 
@@ -59,6 +63,8 @@ class RunData(NamedTuple):
         book, costs: the prices, and what the records cost by them.
         frame: the records encoded.
         labels: the classes that targets name; None where they are no labels.
+        annotations: the marks and notes of people.
+        scorers: those of ``scores`` of the frame, by label.
     """
 
     run: Run
@@ -73,6 +79,8 @@ class RunData(NamedTuple):
     costs: CostColumns
     frame: RunFrame
     labels: RunLabels | None = None
+    annotations: Annotations = Annotations([])
+    scorers: Mapping[str, Scorer] = MappingProxyType({})
 
 
 class RunSource(NamedTuple):
@@ -104,13 +112,15 @@ def open_source(run: Run, overrides: ReportOverrides = DEFAULTS) -> RunSource:
             prompt has the field that the report is grouped by.
     """
     settings, prompts = run.table("settings"), run.table("prompts")
+    settings = only_settings(settings, overrides.settings)
     config = next(run.configs())
     load, book = load_section(run, settings, config.load), read_price_book(overrides, config)
     if run.manifest.recorded and not len(prompts):
         raise _not_listed_error(run, run.manifest.recorded)
     plan_filter = None
     if not overrides.include_inactive:
-        plan_filter = PlanFilter(settings, prompts, run.manifest)
+        plan_filter = PlanFilter(run.table("settings"), prompts, run.manifest)
+        plan_filter.settings = only_settings(plan_filter.settings, overrides.settings)
         settings, prompts = plan_filter.settings, plan_filter.prompts
     use_forks = run.manifest.recorded >= FORK_FROM_RECORDS and can_fork()
     group_by = overrides.group_by
@@ -127,8 +137,12 @@ def open_run(run: Run, overrides: ReportOverrides = DEFAULTS) -> RunData:
     return read_source(open_source(run, overrides))
 
 
-def read_source(source: RunSource) -> RunData:
+def read_source(source: RunSource, *, numbered: bool = False) -> RunData:
     """Read, score and price the records of a run.
+
+    Args:
+        source: the run.
+        numbered: the frame has the column ``row``, the number of each record in the snapshot.
 
     Raises:
         ConfigError: there are none, or the run's scoring cannot be read.
@@ -136,13 +150,16 @@ def read_source(source: RunSource) -> RunData:
     run, settings, prompts, load = source.run, source.settings, source.prompts, source.load
     stored = run.snapshot("records")
     lazy_columns = stored.lazy_columns(LAZY_COLUMNS)
-    reader = RecordReader(load, source.plan_filter, _record_columns())
+    annotations = read_annotations(run.root)
+    columns = _record_columns(marked=bool(annotations.rows))
+    only = source.overrides.settings
+    reader = RecordReader(load, source.plan_filter, columns, only)
     records = reader.records
     with open_scorer(
-        run, prompts, source.overrides, records, stored, use_fork=source.use_forks
+        run, prompts, source.overrides, records, stored, annotations, use_fork=source.use_forks
     ) as scorer:
-        reader.read(stored, scorer, numbered=lazy_columns is not None)
-        _require_records(run, records, load, reader.outside)
+        reader.read(stored, scorer, numbered=numbered or lazy_columns is not None)
+        _require_records(run, records, load, reader.outside, only)
         records.texts.close()
         costs = cost_columns(records, source.book)
         scores = scorer.finish()
@@ -163,11 +180,14 @@ def read_source(source: RunSource) -> RunData:
     release_free_memory()
     return RunData(
         run, settings, prompts, records, source.plan_filter, reader.outside, load,
-        scoring_counts(scores), source.book, costs, frame, scores.labels,
+        scoring_counts(scores), source.book, costs, frame, scores.labels, annotations,
+        scores.scorers,
     )  # fmt: skip
 
 
-def _require_records(run: Run, records: RecordStore, load: LoadSection, outside: int) -> None:
+def _require_records(
+    run: Run, records: RecordStore, load: LoadSection, outside: int, only: Sequence[str]
+) -> None:
     """Refuse a run without records.
 
     Raises:
@@ -175,13 +195,18 @@ def _require_records(run: Run, records: RecordStore, load: LoadSection, outside:
     """
     if len(records):
         return
-    if load.data is not None:
+    if load.data is not None and not only:
         raise ConfigError(
             f"no load point of run `{run.name}` was measured to its end",
             hint="the same evalharness run measures what is left",
         )
     if outside:
         raise _not_listed_error(run, outside)
+    if only:
+        raise ConfigError(
+            f"the chosen settings of run `{run.name}` have no records yet",
+            hint="without a choice of settings the report is of all of them",
+        )
     configured = (run.root / CONFIG).exists()
     raise ConfigError(
         f"run `{run.name}` holds no records yet",
@@ -221,6 +246,8 @@ def _way_back(run: Run) -> str:
     return f"evalharness report {shlex.quote(run.location)} --all shows them"
 
 
-def _record_columns() -> list[str]:
+def _record_columns(*, marked: bool) -> list[str]:
+    """The columns to read; ``marked``: trials are to be known one by one, which takes memory."""
     columns = (*COLUMNS, *_SCORING_COLUMNS, *_PRICE_COLUMNS, *_LOAD_COLUMNS, *errors.ERROR_COLUMNS)
+    columns = (*columns, "trial_id") if marked else columns
     return [name for name in dict.fromkeys(columns) if name not in LAZY_COLUMNS]

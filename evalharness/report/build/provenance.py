@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from evalharness.errors import StorageError
+from evalharness.store.folder.control import ControlChange
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import MANIFEST
 
@@ -51,7 +52,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         ended_at: when, ISO 8601 in UTC.
-        seconds: how long it took.
+        seconds: how long it took, without pauses.
+        paused_s: how long its user had paused it, in seconds.
         cpu_s: processor time of the process, in seconds; of several workers that of the busiest.
         sent: requests.
         recorded: trials.
@@ -62,6 +64,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     ended_at: str | None = None
     seconds: float | None = None
+    paused_s: float | None = None
     cpu_s: float | None = None
     sent: int | None = None
     recorded: int | None = None
@@ -90,7 +93,7 @@ class EndpointThrottle(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         endpoint: its provider.
         adaptive: whether the concurrency followed the answers.
-        rpm, tpm: requests and tokens a minute; null is no limit.
+        rpm, tpm: requests and tokens a minute as the session began; null is no limit.
         changes: limits of concurrency, oldest first.
         omitted: changes in the middle of a long list that were left out.
     """
@@ -128,6 +131,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
         config: the resolved YAML, which holds no secret; null for an import.
         sessions: one for each time the run was started or resumed.
         throttle: limits of each session and endpoint.
+        control: pauses and other limits that users set while it ran, oldest first.
     """
 
     environment: RunEnvironment
@@ -137,6 +141,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     config: str | None
     sessions: list[Session]
     throttle: list[EndpointThrottle]
+    control: list[ControlChange] = []
 
 
 def provenance(run: Run, settings: pa.Table) -> Provenance:
@@ -155,6 +160,7 @@ def provenance(run: Run, settings: pa.Table) -> Provenance:
         config=run.config_yaml,
         sessions=_convert(run, manifest.sessions, list[Session]),
         throttle=_convert(run, manifest.throttle, list[EndpointThrottle]),
+        control=manifest.control,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalharness.columnar.record_store import RecordStore
 from evalharness.process.tuning import short_switch_interval
 from evalharness.report.build.load_points import LoadSection
 from evalharness.scoring.run_scores import RunScorer
-from evalharness.store.folder.current_plan import BlockFilter, PlanFilter
+from evalharness.store.folder.current_plan import BlockFilter, PlanFilter, only_settings
 from evalharness.store.parts.streaming_read import Snapshot
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class RecordReader:
         load: selects the records of a benchmark that count.
         plan_filter: selects the rows of the newest plan; None takes all.
         columns: the columns to read.
+        settings: ids of the only settings that are reported; empty for all.
 
     Attributes:
         records: the records read.
@@ -29,9 +31,14 @@ class RecordReader:
     """
 
     def __init__(
-        self, load: LoadSection, plan_filter: PlanFilter | None, columns: list[str]
+        self,
+        load: LoadSection,
+        plan_filter: PlanFilter | None,
+        columns: list[str],
+        settings: Sequence[str] = (),
     ) -> None:
         self._load = load
+        self._settings = settings
         self._block_filter = None if plan_filter is None else BlockFilter(plan_filter)
         self._columns = columns
         self.records = RecordStore()
@@ -49,6 +56,7 @@ class RecordReader:
 
         with short_switch_interval():
             for part in stored.parts(self._columns, numbered=numbered):
+                part = only_settings(part, self._settings)
                 mask = self._load.reported_mask(part, has_phases)
                 if mask is not None:
                     part = part.filter(mask)

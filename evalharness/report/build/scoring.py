@@ -14,6 +14,7 @@ import numpy as np
 from evalharness.config.stored_config import StoredConfig
 from evalharness.judging import attach_grades
 from evalharness.pricing import PriceBook
+from evalharness.report.build.marks import attach_marks
 from evalharness.scoring import (
     Extractor,
     Scorer,
@@ -24,6 +25,7 @@ from evalharness.scoring import (
 from evalharness.scoring.reasoning import ReasoningMode
 from evalharness.scoring.row_checks.parsing import RowChecks, read_row_checks, with_checks
 from evalharness.scoring.run_scores import RunScorer, RunScores, score_records
+from evalharness.store.folder.annotations import Annotations, read_annotations
 from evalharness.store.folder.run import Run
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class ReportOverrides(NamedTuple):
             run's own prices and the shipped ones.
         volume: a number of requests to project the cost to.
         group_by: a field of the prompts that scores and costs are split by.
+        settings: ids of the only settings to report; empty for all.
     """
 
     include_inactive: bool = False
@@ -54,6 +57,7 @@ class ReportOverrides(NamedTuple):
     pricing: Path | None = None
     volume: float | None = None
     group_by: str | None = None
+    settings: tuple[str, ...] = ()
 
 
 def read_price_book(overrides: ReportOverrides, config: StoredConfig) -> PriceBook:
@@ -81,7 +85,8 @@ def score_run(
     Raises:
         ConfigError: the scoring cannot be read.
     """
-    configured = _configured_scoring(run, prompts, overrides)
+    annotations = read_annotations(run.root)
+    configured = _configured_scoring(run, prompts, overrides, annotations)
     return score_records(
         records,
         prompts,
@@ -99,6 +104,7 @@ def open_scorer(
     overrides: ReportOverrides,
     records: RecordStore,
     stored: Snapshot,
+    annotations: Annotations,
     *,
     use_fork: bool,
 ) -> RunScorer:
@@ -110,12 +116,13 @@ def open_scorer(
         overrides: may replace the run's scoring.
         records: to which they are added.
         stored: the records, to find out whether they were imported with answers.
+        annotations: the marks of the run.
         use_fork: score in a fork of this process.
 
     Raises:
         ConfigError: the scoring cannot be read.
     """
-    configured = _configured_scoring(run, prompts, overrides)
+    configured = _configured_scoring(run, prompts, overrides, annotations)
     extractor = configured.extractor
     supplied = run.manifest.answers_supplied
     if supplied is None:
@@ -142,7 +149,7 @@ class _ConfiguredScoring(NamedTuple):
 
 
 def _configured_scoring(
-    run: Run, prompts: pa.Table, overrides: ReportOverrides
+    run: Run, prompts: pa.Table, overrides: ReportOverrides, annotations: Annotations
 ) -> _ConfiguredScoring:
     config = next(run.configs())
     scoring = config.scoring if overrides.scoring is None else overrides.scoring
@@ -151,7 +158,10 @@ def _configured_scoring(
     scorers = parse_scoring(with_checks(scoring) if len(checks) else scoring)
     answer = config.answer if overrides.answer is None else overrides.answer or None
     return _ConfiguredScoring(
-        attach_grades(scorers, run), checks, parse_answer_spec(answer), parse_reasoning(answer)
+        attach_marks(attach_grades(scorers, run), annotations),
+        checks,
+        parse_answer_spec(answer),
+        parse_reasoning(answer),
     )
 
 

@@ -12,7 +12,7 @@ import base64
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalharness.report.html import palette
 from evalharness.report.words.sanitize import printable
@@ -26,7 +26,7 @@ def render_page(template: str, **values: Any) -> str:
     """Fill one of the package's templates."""
     from markupsafe import Markup
 
-    style, script = _style(), _source("script.js")
+    style, script = _style(), page_sources().script
     page = _environment().get_template(template)
     return page.render(
         style=Markup(style),  # noqa: S704 — our own style sheet
@@ -36,6 +36,14 @@ def render_page(template: str, **values: Any) -> str:
     )
 
 
+def render_fragment(template: str, **values: Any) -> Markup:
+    """Fill one of the package's templates that is a part of a page."""
+    from markupsafe import Markup
+
+    content = _environment().get_template(template).render(**values)
+    return Markup(content)  # noqa: S704 — our own template, whose values are escaped
+
+
 def render_part(template: str, **values: Any) -> Markup:
     """Fill the template of one part of a page, which may use the macros as ``m``."""
     from markupsafe import Markup
@@ -43,6 +51,24 @@ def render_part(template: str, **values: Any) -> Markup:
     source = '{% import "macros.html.j2" as m %}' + template
     content = _environment().from_string(source).render(**values)
     return Markup(content)  # noqa: S704 — our own template, whose values are escaped
+
+
+class PageSources(NamedTuple):
+    """The style sheets and the script of the page, for a server that serves them as files.
+
+    ``dark`` redraws ``light`` and the plots for a dark page; ``print`` comes after both.
+    """
+
+    light: str
+    dark: str
+    print: str
+    script: str
+
+
+def page_sources() -> PageSources:
+    """What every page has within it."""
+    dark = _source("dark.css") + palette.dark_rules()
+    return PageSources(_source("style.css"), dark, _source("print.css"), _source("script.js"))
 
 
 def _policy(style: str, script: str) -> str:
@@ -63,9 +89,9 @@ def _hash(text: str) -> str:
 
 @cache
 def _style() -> str:
-    dark = _source("dark.css") + palette.dark_rules()
-    screen_dark = f"@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
-    return _source("style.css") + screen_dark + _source("print.css")
+    sources = page_sources()
+    screen_dark = f"@media screen and (prefers-color-scheme: dark) {{\n{sources.dark}\n}}\n"
+    return sources.light + screen_dark + sources.print
 
 
 @cache

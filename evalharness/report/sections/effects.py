@@ -125,7 +125,7 @@ def _row(effect: ParameterEffect) -> VerdictRow:
 
 _TEMPLATE = """\
 <p class="lead">What the outputs say about each parameter, not what the provider says.</p>
-<div class="scroll"><table class="text"><tbody>
+<div class="scroll" tabindex="0"><table class="text"><tbody>
 {% for row in view.rows %}<tr><td><code>{{ row.parameter }}</code></td><td><span class="badge {{ row.badge }}">{{ row.verdict }}</span></td><td><bdi>{{ row.text }}</bdi></td></tr>
 {% endfor %}</tbody></table></div>
 {% if view.routine %}<p class="note">As asked: {{ view.routine | join('; ') }}.</p>{% endif %}

@@ -188,7 +188,7 @@ def _view(context: PageContext) -> list[ExtensionView] | None:
 _TEMPLATE = """\
 {% for e in view %}<h3><bdi>{{ e.title }}</bdi></h3>
 {% if e.lines %}<ul class="plain">{% for line in e.lines %}<li><bdi>{{ line }}</bdi></li>{% endfor %}</ul>{% endif %}
-{% if e.table %}<div class="scroll"><table class="text">
+{% if e.table %}<div class="scroll" tabindex="0"><table class="text">
 <thead><tr>{% for heading in e.table.headings %}<th{% if not loop.first %} class="number"{% endif %}>{{ heading }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in e.table.rows %}<tr>{% for cell in row %}<td{% if not loop.first %} class="number"{% endif %}><bdi>{{ cell }}</bdi></td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>{% endif %}

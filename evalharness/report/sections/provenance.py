@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from evalharness.config.limit_changes import value_text
 from evalharness.process.text import plural
 from evalharness.report.build.context import BuildContext
 from evalharness.report.build.provenance import (
@@ -23,9 +24,11 @@ from evalharness.report.sections.run import RUN
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.format_numbers import duration, instant, percent
 from evalharness.report.words.sanitize import printable
+from evalharness.store.folder.control import ControlChange
 
 _CONSOLE_SESSIONS = 3  # the newest ones, whose concurrency is shown; the JSON has all
 _PAGE_SESSIONS = 6
+_CONSOLE_CHANGES = 6
 _MAX_NAMES = 12  # served models or fingerprints listed
 
 
@@ -54,9 +57,34 @@ def _concurrency(entry: EndpointThrottle) -> str:
     )
 
 
+# ── changes while it ran ─────────────────────────────────────────────────────────────────────────
+
+
+def change_lines(changes: Iterable[ControlChange]) -> list[str]:
+    """What users changed while the run went on, one line for each change."""
+    return [_change(change) for change in changes]
+
+
+def _change(change: ControlChange) -> str:
+    if change.command == "set":
+        what = f"limits.{change.key} {value_text(change.old)} → {value_text(change.new)}"
+    elif change.command == "restart":
+        what = "started again, with the limits of the configuration"
+    else:
+        what = "paused" if change.command == "pause" else "resumed"
+    reason = f" ({change.reason})" if change.reason else ""
+    at = change.at[:19].replace("T", " ")
+    return f"{at} UTC {what} by {change.who}{reason}"
+
+
 def _console(report: ReportData, _: int) -> ConsolePart:
     lines = concurrency_lines(report[PROVENANCE].throttle)[-_CONSOLE_SESSIONS:]
-    return ConsolePart([], [printable(f"adaptive concurrency, {line}") for line in lines])
+    changes = change_lines(report[PROVENANCE].control)
+    shown = [f"adaptive concurrency, {line}" for line in lines]
+    shown += [f"changed while it ran: {line}" for line in changes[-_CONSOLE_CHANGES:]]
+    if len(changes) > _CONSOLE_CHANGES:
+        shown.append(f"and {len(changes) - _CONSOLE_CHANGES} earlier changes (--json has all)")
+    return ConsolePart([], [printable(line) for line in shown])
 
 
 # ── page ─────────────────────────────────────────────────────────────────────────────────────────
@@ -72,11 +100,12 @@ class PriceOrigin(NamedTuple):
 
 
 class ProvenanceView(NamedTuple):
-    """What the page shows: facts by name, prices, and the resolved YAML."""
+    """What the page shows: facts by name, prices, the resolved YAML, and whether limits changed."""
 
     facts: list[tuple[str, str]]
     prices: list[PriceOrigin]
     config: str | None
+    changed: bool
 
 
 def _view(context: PageContext) -> ProvenanceView:
@@ -84,7 +113,9 @@ def _view(context: PageContext) -> ProvenanceView:
         PriceOrigin(p.model, p.provider or "any provider", p.free, price_origin(p))
         for p in context.report[PRICES].used
     ]
-    return ProvenanceView(_facts(context.report), prices, context.report[PROVENANCE].config)
+    made_by = context.report[PROVENANCE]
+    changed = any(change.command == "set" for change in made_by.control)
+    return ProvenanceView(_facts(context.report), prices, made_by.config, changed)
 
 
 def _facts(report: ReportData) -> list[tuple[str, str]]:
@@ -105,6 +136,7 @@ def _facts(report: ReportData) -> list[tuple[str, str]]:
         ("Served models", _names_with_counts(row.response_models for row in settings)),
         ("System fingerprints", _names_with_counts(row.system_fingerprints for row in settings)),
         ("Adaptive concurrency", "; ".join(concurrency)),
+        ("Limits changed while it ran", "; ".join(change_lines(made_by.control))),
         ("Files", _files(made_by.files)),
     ]
     return [(name, value) for name, value in facts if value]
@@ -149,7 +181,7 @@ _TEMPLATE = """\
 <dl class="list">{% for name, value in view.facts %}<dt>{{ name }}</dt><dd><bdi>{{ value }}</bdi></dd>{% endfor %}
 {% for p in view.prices %}<dt>Price</dt><dd><bdi>{{ p.model }}</bdi> ({{ p.provider }}): {% if p.free %}free, {% endif %}<bdi>{{ p.origin }}</bdi></dd>{% endfor %}
 <dt>The same as data</dt><dd><code>evalharness report {{ run_argument }} --json</code></dd></dl>
-{% if view.config %}<details><summary>Resolved configuration</summary><pre class="config">{{ view.config }}</pre></details>{% endif %}
+{% if view.config %}<details><summary>Resolved configuration{% if view.changed %}, as the run began; limits were changed while it ran (above){% endif %}</summary><pre class="config">{{ view.config }}</pre></details>{% endif %}
 """  # noqa: E501 — an entry is one line of the page
 
 PROVENANCE: Section[Provenance] = Section(

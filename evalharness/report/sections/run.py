@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
 from evalharness.analysis import stats
 from evalharness.report.build.context import BuildContext
+from evalharness.report.build.open_run import RunData
 from evalharness.report.section import Section
 from evalharness.report.words.format_numbers import count_text
 
@@ -76,7 +79,7 @@ def _build(context: BuildContext) -> RunFacts:
         updated_at=manifest.updated_at,
         code_version=manifest.code_version,
         schema_version=manifest.schema_version,
-        planned=manifest.planned,
+        planned=_planned(run_data, context.source.overrides.settings),
         records=len(run_data.records),
         settings=len(run_data.settings),
         prompts=len(run_data.prompts),
@@ -89,6 +92,16 @@ def _build(context: BuildContext) -> RunFacts:
         notes=manifest.notes,
         records_outside_plan=run_data.outside,
     )
+
+
+def _planned(run_data: RunData, only: Sequence[str]) -> int | None:
+    """The planned trials of what is reported; of some settings the plan says it where it can."""
+    if not only:
+        return run_data.run.manifest.planned
+    plan = run_data.plan_filter
+    if plan is None or plan.repeats is None:
+        return None
+    return plan.repeats * len(plan.settings) * len(plan.prompts)
 
 
 RUN: Section[RunFacts] = Section("run", RunFacts, _build, title="what was run, and how far it came")

@@ -116,7 +116,7 @@ def dollars(value: Decimal | float | None) -> str:
     if value == 0:
         return "$0"
     sign, size = (MINUS if value < 0 else ""), abs(value)
-    if size >= 1:
+    if size >= 0.9995:  # what rounds to a dollar is one
         return f"{sign}${size:,.2f}"
     places = 2 - math.floor(math.log10(size))
     return f"{sign}${size:.{places}f}".rstrip("0")
@@ -242,6 +242,11 @@ def parameter_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def plain_number(value: float) -> str:
+    """Four significant digits, never in powers of ten; a dash where there is no number."""
+    return f"{Decimal(f'{value:.4g}'):f}" if math.isfinite(value) else DASH
 
 
 def _significant(value: float) -> str:

@@ -62,10 +62,10 @@ def _charts(context: PageContext) -> list[Chart]:
 
 _TEMPLATE = """\
 {% if view.facts %}<dl class="list">{% for name, value in view.facts %}<dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl>{% else %}<p class="lead">No HTTP attempts are known: this run was imported.</p>{% endif %}
-{% if view.errors %}<h3 class="spaced">Trials that ended in an error</h3><div class="scroll"><table class="text"><thead><tr><th>setting</th><th>cause</th><th>HTTP</th><th class="number">trials</th><th>for instance</th></tr></thead><tbody>
+{% if view.errors %}<h3 class="spaced">Trials that ended in an error</h3><div class="scroll" tabindex="0"><table class="text"><thead><tr><th>setting</th><th>cause</th><th>HTTP</th><th class="number">trials</th><th>for instance</th></tr></thead><tbody>
 {% for label, e in view.errors %}<tr><td><bdi>{{ label }}</bdi></td><td>{{ e.error_kind or 'unknown' }}</td><td>{{ e.http_status or '—' }}</td><td class="number">{{ e.count }}</td><td><bdi>{{ e.example or '—' }}</bdi></td></tr>
 {% endfor %}</tbody></table></div>{% else %}<p class="note">No trial ended in an error.</p>{% endif %}
-{% if view.retries %}<h3 class="spaced">Attempts that were tried again</h3><div class="scroll"><table class="text"><thead><tr><th>cause</th><th>HTTP</th><th>outcome</th><th class="number">attempts</th><th>for instance</th></tr></thead><tbody>
+{% if view.retries %}<h3 class="spaced">Attempts that were tried again</h3><div class="scroll" tabindex="0"><table class="text"><thead><tr><th>cause</th><th>HTTP</th><th>outcome</th><th class="number">attempts</th><th>for instance</th></tr></thead><tbody>
 {% for e in view.retries %}<tr><td>{{ e.error_kind or 'unknown' }}</td><td>{{ e.http_status or '—' }}</td><td>{{ e.outcome }}</td><td class="number">{{ e.count }}</td><td><bdi>{{ e.example or '—' }}</bdi></td></tr>
 {% endfor %}</tbody></table></div>{% endif %}
 {% if charts %}<div class="spaced">{{ m.figures(charts) }}</div>{% endif %}"""  # noqa: E501 — a row of a table is one line of the page

@@ -128,7 +128,7 @@ _TEMPLATE = """\
 <p class="lead"><bdi>{{ view.introduction }}</bdi>. A label that is no class (<i>outside</i>) and no label at all (<i>unparsed</i>) count as wrong, and are no class. Brackets are 95 % intervals over prompts.</p>
 {{ m.plain([view.overview], run_argument) }}
 {% for s in view.settings %}<h3 class="spaced"><bdi>{{ s.title }}</bdi></h3>
-{% if s.confusion %}<div class="scroll sideways"><table class="wide"><thead><tr>{% for h in s.confusion.headings %}<th scope="col"><bdi>{{ h }}</bdi></th>{% endfor %}</tr></thead><tbody>
+{% if s.confusion %}<div class="scroll sideways" tabindex="0"><table class="wide"><thead><tr>{% for h in s.confusion.headings %}<th scope="col"><bdi>{{ h }}</bdi></th>{% endfor %}</tr></thead><tbody>
 {% for row in s.confusion.rows %}{% set diagonal = loop.index %}<tr><th scope="row"><bdi>{{ row[0] }}</bdi></th>{% for cell in row[1:] %}<td>{% if loop.index == diagonal %}<b>{{ cell }}</b>{% else %}{{ cell }}{% endif %}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
 {% endif %}{{ m.plain([s.classes], run_argument) }}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from evalharness.analysis.across.agreement_across import AgreementAcross
 from evalharness.analysis.comparison.comparison import Comparison
 from evalharness.analysis.comparison.prompt_changes import PromptChange
 from evalharness.report.build.compared_runs import ComparedRuns
 from evalharness.report.html.excerpts import Piece, word_diff
-from evalharness.report.html.page import render_page
+from evalharness.report.html.page import render_fragment, render_page
 from evalharness.report.sections.comparisons.across_tables import NOTE, across_table
 from evalharness.report.sections.comparisons.across_words import (
     NOTHING_COMPARED,
@@ -34,9 +34,11 @@ from evalharness.report.sections.comparisons.run_text import (
 )
 from evalharness.report.sections.comparisons.words import (
     interval_text,
+    metric_noun,
     metric_rank,
     prompts_text,
     row_label,
+    stratum_suffix,
 )
 from evalharness.report.words.format_numbers import (
     metric_difference,
@@ -47,8 +49,27 @@ from evalharness.report.words.format_numbers import (
 from evalharness.report.words.plain_table import PlainTable
 from evalharness.store.folder.durable_files import USER_FILE_MODE, write_bytes_durably
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 MAX_CHANGES = 500  # on the page
 _UNFOLDED = 5
+
+
+class CompareLinks(Protocol):
+    """The addresses that a page with links leads to; runs are called as in the comparison."""
+
+    def prompt(self, prompt_id: str, before: str, after: str) -> str:
+        """All outputs of a prompt, as the run ``before`` calls it, in both runs."""
+        ...
+
+    def records(self, prompt_id: str, run: str) -> str:
+        """The records of a prompt in one run."""
+        ...
+
+    def regressed(self, run: str, baseline: str) -> str:
+        """The records of a run whose prompts scored higher in the baseline run."""
+        ...
 
 
 class _ChangeView(NamedTuple):
@@ -79,9 +100,22 @@ def write_run_page(
     page = render_page(
         "compare.html.j2",
         title=" · ".join(runs.runs),
-        p=_view(runs, sorted((row for row in rows if row.n), key=metric_rank), changes, across),
+        content=run_page_content(runs, rows, changes, across),
     )
     write_bytes_durably(target, page.encode("utf-8"), mode=USER_FILE_MODE)
+
+
+def run_page_content(
+    runs: ComparedRuns,
+    rows: Sequence[Comparison],
+    changes: Sequence[PromptChange],
+    across: Sequence[AgreementAcross],
+    links: CompareLinks | None = None,
+) -> Markup:
+    """What the page shows below its title; with links where there are pages to lead to."""
+    shown = sorted((row for row in rows if row.n), key=metric_rank)
+    view = _view(runs, shown, changes, across)
+    return render_fragment("compare_content.html.j2", p=view, links=links)
 
 
 def _view(
@@ -94,6 +128,7 @@ def _view(
     compared = is_anything_compared(rows, across)
     none = none_detected(across) if compared else NOTHING_COMPARED
     outputs = across_lines(across)
+    views = [_change_view(c, n < _UNFOLDED) for n, c in enumerate(changes[:MAX_CHANGES])]
     return {
         "obstacles": runs.obstacles,
         "sentences": [difference.text for difference in detected] or [none],
@@ -106,7 +141,9 @@ def _view(
         "comparisons": _comparison_table(rows),
         "differences": differences_table(runs),
         "change_lines": change_lines(changes, runs),
-        "changes": [_change_view(c, n < _UNFOLDED) for n, c in enumerate(changes[:MAX_CHANGES])],
+        "changes": views,
+        "are_words_marked": any(view.pieces for view in views),
+        "matches": [match for match in runs.prompts if match.common],
         "more": max(0, len(changes) - MAX_CHANGES),
         "arguments": shlex.join(runs.runs),
         "lists": [
@@ -118,9 +155,12 @@ def _view(
 def _comparison_table(rows: Sequence[Comparison]) -> PlainTable | None:
     if not rows:
         return None
+    base, others = parameter_text(rows[0].b_value), {parameter_text(row.a_value) for row in rows}
     cells = [
         [
-            row_label(row),
+            metric_noun(row.metric) + stratum_suffix(row.stratum)
+            if len(others) == 1
+            else row_label(row),
             metric_value(row.metric, row.b_mean),
             metric_value(row.metric, row.a_mean),
             metric_difference(row.metric, row.difference, row.largest_figure),
@@ -130,8 +170,10 @@ def _comparison_table(rows: Sequence[Comparison]) -> PlainTable | None:
         ]
         for row in rows
     ]
-    base = parameter_text(rows[0].b_value)
-    headings = [f"against {base}", f"at {base}", "here", "difference", "95 % CI", "p", "of"]
+    # Of several runs each row says which one it is about.
+    other = others.pop() if len(others) == 1 else "the run"
+    figures = [f"in {base}", f"in {other}"]
+    headings = ["figure", *figures, "difference", "95 % CI", "p", "of"]
     return PlainTable("comparisons", headings, cells)
 
 

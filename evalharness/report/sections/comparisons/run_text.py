@@ -57,7 +57,7 @@ def differences_table(runs: ComparedRuns) -> PlainTable | None:
         [row.key, *("not set" if value is None else value for value in row.values)]
         for row in runs.differences
     ]
-    return PlainTable("What differs between the runs?", ["", *runs.runs], rows)
+    return PlainTable("What differs between the runs?", ["key", *runs.runs], rows)
 
 
 def no_difference_line(runs: ComparedRuns) -> str:

@@ -72,14 +72,14 @@ _COMPARISONS_TEMPLATE = """\
 <p class="lead">Each setting against its counterpart at the lowest or first value of an axis, everything else equal, paired by prompt. p is adjusted for all lines of the headline; of comparisons that are not in it, within each metric. Intervals are not adjusted.</p>
 {{ m.figures(charts) }}
 <details><summary>All figures ({{ view.rows | length }} comparisons)</summary>
-<div class="scroll sideways"><table class="sortable"><thead><tr><th><button type="button">comparison</button></th><th><button type="button">metric</button></th><th><button type="button">difference</button></th><th>95 % interval</th><th><button type="button">adjusted p</button></th><th><button type="button">n</button></th><th title="prompts where the first is higher, lower, equal">up / down / tied</th><th title="the smallest difference that 80 % of such runs would find">detectable</th></tr></thead><tbody>
+<div class="scroll sideways" tabindex="0"><table class="sortable"><thead><tr><th><button type="button">comparison</button></th><th><button type="button">metric</button></th><th><button type="button">difference</button></th><th>95 % interval</th><th><button type="button">adjusted p</button></th><th><button type="button">n</button></th><th title="prompts where the first is higher, lower, equal">up / down / tied</th><th title="the smallest difference that 80 % of such runs would find">detectable</th></tr></thead><tbody>
 {% for c in view.rows %}<tr><td data-s="{{ c.what }}"><bdi>{{ c.what }}</bdi><small><bdi>{{ c.where }}</bdi></small></td><td data-s="{{ c.metric }}">{{ c.metric }}</td><td data-s="{{ '' if c.sort is none else c.sort }}"{% if c.detected %} class="leading"{% endif %}>{{ c.size }}</td><td>{{ c.interval }}</td><td data-s="{{ '' if c.p_sort is none else c.p_sort }}">{{ c.p }}</td><td data-s="{{ c.n }}">{{ c.n }}</td><td>{{ c.tally }}</td><td>{{ c.detectable }}</td></tr>
 {% endfor %}</tbody></table></div>
 {% if view.left_out %}<p class="note">{{ view.left_out }} more: <code>evalharness report {{ run_argument }} --json</code></p>{% endif %}</details>"""  # noqa: E501
 
 _TRENDS_TEMPLATE = """\
 <p class="lead">The mean over prompts of each prompt's slope along a numeric axis of three or more values.</p>
-<div class="scroll sideways"><table class="sortable"><thead><tr><th><button type="button">trend</button></th><th><button type="button">slope</button></th><th>95 % interval</th><th><button type="button">adjusted p</button></th><th><button type="button">n</button></th></tr></thead><tbody>
+<div class="scroll sideways" tabindex="0"><table class="sortable"><thead><tr><th><button type="button">trend</button></th><th><button type="button">slope</button></th><th>95 % interval</th><th><button type="button">adjusted p</button></th><th><button type="button">n</button></th></tr></thead><tbody>
 {% for t in view.rows %}<tr><td data-s="{{ t.what }}"><bdi>{{ t.what }}</bdi><small><bdi>{{ t.where }}</bdi></small></td><td data-s="{{ '' if t.sort is none else t.sort }}"{% if t.detected %} class="leading"{% endif %}>{{ t.size }}</td><td>{{ t.interval }}</td><td data-s="{{ '' if t.p_sort is none else t.p_sort }}">{{ t.p }}</td><td data-s="{{ t.n }}">{{ t.n }}</td></tr>
 {% endfor %}</tbody></table></div>"""  # noqa: E501
 

@@ -75,7 +75,7 @@ def _charts(context: PageContext) -> list[Chart]:
 
 _TEMPLATE = """\
 <p class="lead">One load point after the other, errors in no latency, warm-up in no figure. <em>From scheduled</em> is what a user waits, our own queue included; <em>from sent</em> is what the server took.</p>
-{% for table in view.tables %}<div class="scroll"><table class="text">
+{% for table in view.tables %}<div class="scroll" tabindex="0"><table class="text">
 <thead><tr>{% for heading in table.headings %}<th{% if not loop.first %} class="number"{% endif %}>{{ heading }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in table.rows %}<tr>{% for cell in row %}<td{% if not loop.first %} class="number"{% endif %}><bdi>{{ cell }}</bdi></td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>

@@ -38,9 +38,9 @@ def _table(report: ReportData) -> SettingsTable:
 
 _TEMPLATE = """\
 <p class="lead">One row a setting; a heading sorts. Brackets are 95 % intervals over prompts.{% if view.marks %} ● marks the best, and whatever cannot be told from it: every setting without the mark is detectably worse.{% endif %}</p>
-<div class="scroll sideways"><table class="wide sortable">
+<div class="scroll sideways" tabindex="0"><table class="wide sortable">
 <thead>
-<tr class="groups"><th></th>{% for name, span in view.groups %}<th colspan="{{ span }}" scope="colgroup">{{ name }}</th>{% endfor %}</tr>
+<tr class="groups"><td></td>{% for name, span in view.groups %}<th colspan="{{ span }}" scope="colgroup">{{ name }}</th>{% endfor %}</tr>
 <tr><th scope="col"><button type="button">setting</button></th>
 {%- for c in view.columns %}<th scope="col" title="{{ c.help }}"{% if loop.first or c.group != loop.previtem.group %} class="start"{% endif %}><button type="button">{{ c.heading }}</button></th>{% endfor %}</tr>
 </thead>

@@ -1,0 +1,1 @@
+"""Marks of people in files: read from, and written into."""

@@ -1,0 +1,1 @@
+"""Marks that people gave single records, as scores of these records."""
