@@ -11,7 +11,7 @@ from evalharness.errors import EXIT_OK
 from evalharness.process.stdio import data_output
 
 if TYPE_CHECKING:
-    from evalharness.cli.listing.run_row import ListedRun
+    from evalharness.listing.run_row import ListedRun
 
 
 class ListOptions(NamedTuple):
@@ -44,11 +44,11 @@ def run(options: ListOptions) -> int:
     """
     from datetime import UTC, datetime
 
-    from evalharness.cli.listing.missing_reports import can_compute, with_figures
-    from evalharness.cli.listing.results_folder import list_run_files, map_runs
-    from evalharness.cli.listing.run_row import read_row
-    from evalharness.cli.listing.selection import parse_since, select_rows, sort_rows
-    from evalharness.cli.listing.table import table_lines
+    from evalharness.listing.missing_reports import can_compute, with_figures
+    from evalharness.listing.results_folder import list_run_files, map_runs
+    from evalharness.listing.run_row import read_row
+    from evalharness.listing.selection import parse_since, select_rows, sort_rows
+    from evalharness.listing.table import table_lines
 
     now = datetime.now(UTC)
     since = None if options.since is None else parse_since(options.since, now)
@@ -88,7 +88,7 @@ def _print_counts(
 ) -> None:
     import shlex
 
-    from evalharness.cli.listing.run_row import DAMAGED
+    from evalharness.listing.run_row import DAMAGED
     from evalharness.process.text import plural
 
     words = "no runs yet; evalharness run makes one"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
-from evalharness.cli.listing.run_row import FigureRange, ListedRun
+from evalharness.listing.run_row import FigureRange, ListedRun
+from evalharness.report.words.format_numbers import dollars
 from evalharness.report.words.sanitize import one_line, printable
 
 _UNKNOWN = "—"
@@ -70,16 +70,17 @@ def _cells(row: ListedRun) -> list[str]:
         printable(row.status),
         one_line(", ".join(row.models), _MAX_MODELS_WIDTH) or _UNKNOWN,
         " × ".join(_UNKNOWN if size is None else f"{size:,}" for size in sizes),
-        _records(row),
-        _share(row.score),
-        _share(row.agreement),
-        _cost(row),
+        records_text(row),
+        share_text(row.score),
+        share_text(row.agreement),
+        cost_text(row),
         one_line(", ".join(row.tags), _MAX_NOTE_WIDTH) or missing,
         "" if row.note is None else one_line(row.note, _MAX_NOTE_WIDTH),
     ]
 
 
-def _records(row: ListedRun) -> str:
+def records_text(row: ListedRun) -> str:
+    """``216``, or ``100 of 216`` where some are still missing."""
     if row.records is None:
         return _UNKNOWN
     if row.planned is None or row.planned == row.records:
@@ -87,7 +88,7 @@ def _records(row: ListedRun) -> str:
     return f"{row.records:,} of {row.planned:,}"
 
 
-def _share(values: FigureRange | None) -> str:
+def share_text(values: FigureRange | None) -> str:
     """``81 %``, or ``62–81 %`` where settings differ."""
     if values is None:
         return _UNKNOWN
@@ -95,9 +96,9 @@ def _share(values: FigureRange | None) -> str:
     return f"{high} %" if low == high else f"{low}–{high} %"
 
 
-def _cost(row: ListedRun) -> str:
+def cost_text(row: ListedRun) -> str:
+    """US dollars; ``≥`` where some trials have no known cost."""
     if row.cost_usd is None:
         return _UNKNOWN
     least = "≥ " if row.cost_unknown else ""
-    amount = f"{row.cost_usd:,.2f}" if row.cost_usd >= 1 else f"{Decimal(f'{row.cost_usd:.3g}'):f}"
-    return f"{least}${amount}"
+    return f"{least}{dollars(row.cost_usd)}"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from evalharness.cli.listing.report_figures import ReportFigures, decode_figures
-from evalharness.cli.listing.results_folder import RunFiles
 from evalharness.errors import EvalharnessError, StorageError
+from evalharness.listing.report_figures import ReportFigures, decode_figures
+from evalharness.listing.results_folder import RunFiles
 from evalharness.records import SCHEMA_VERSION
 from evalharness.store.folder.lock import holder_has_ended
 from evalharness.store.folder.notes import RunNotes, decode_notes
@@ -17,6 +17,8 @@ from evalharness.store.folder.run_folder import UNFINISHED, Manifest, read_manif
 from evalharness.store.remote.sync import NOTES
 
 DAMAGED = "damaged"
+#: What the status of a run can be.
+STATUSES = ("complete", "running", "interrupted", "stopped", "imported", DAMAGED)
 
 
 class FigureRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
         score, agreement, agreement_answer: as in the report, 0–1; over the settings.
         cost_usd: US dollars, with the prices of the run's newest report; None without a price.
         cost_unknown: trials whose cost is not in ``cost_usd``.
+        setting_scores: mean scores of the settings, in the order of the report; empty without one.
+        setting_costs_usd: what each of them came to, US dollars.
         tags, note: as given with ``evalharness note``.
     """
 
@@ -66,6 +70,8 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     agreement_answer: FigureRange | None = None
     cost_usd: float | None = None
     cost_unknown: int | None = None
+    setting_scores: list[float | None] = []
+    setting_costs_usd: list[float | None] = []
     tags: list[str] = []
     note: str | None = None
 
@@ -110,6 +116,8 @@ def read_row(files: RunFiles) -> ListedRun | None:
         agreement_answer=_range(figures.answer_agreements),
         cost_usd=figures.cost_usd,
         cost_unknown=figures.cost_unknown,
+        setting_scores=figures.setting_scores if figures.scores else [],
+        setting_costs_usd=figures.setting_costs if figures.cost_usd is not None else [],
         tags=notes.tags,
         note=notes.note,
     )

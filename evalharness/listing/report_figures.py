@@ -45,6 +45,7 @@ class _Total(msgspec.Struct, frozen=True):
 
 class _Money(msgspec.Struct, frozen=True):
     total: _Total | None = None
+    settings: list[_Total] = []
 
 
 class _LoadPoints(msgspec.Struct, frozen=True):
@@ -118,6 +119,16 @@ class ReportFigures(msgspec.Struct, frozen=True):
         """Agreements of answers of the settings that have one."""
         values = [s.agreement.answer.pairwise for s in self.settings]
         return [value for value in values if value is not None]
+
+    @property
+    def setting_scores(self) -> list[float | None]:
+        """Mean scores of all settings, in the order of the report."""
+        return [s.score.mean for s in self.settings]
+
+    @property
+    def setting_costs(self) -> list[float | None]:
+        """What the trials of each setting with a known cost came to, US dollars."""
+        return [total.total_usd if total.known else None for total in self.money.settings]
 
     @property
     def cost_usd(self) -> float | None:

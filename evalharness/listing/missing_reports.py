@@ -6,9 +6,9 @@ import sys
 
 import msgspec
 
-from evalharness.cli.listing.results_folder import RunFiles
-from evalharness.cli.listing.run_row import DAMAGED, ListedRun, read_row
 from evalharness.errors import EvalharnessError
+from evalharness.listing.results_folder import RunFiles
+from evalharness.listing.run_row import DAMAGED, ListedRun, read_row
 
 
 def can_compute(files: RunFiles, row: ListedRun) -> bool:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from evalharness.cli.listing.run_row import DAMAGED, ListedRun
 from evalharness.errors import ConfigError
+from evalharness.listing.run_row import DAMAGED, ListedRun
 
 _AGO = re.compile(r"(\d{1,6})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-_KEYS: dict[str, Callable[[ListedRun], Any]] = {
+SORT_KEYS: dict[str, Callable[[ListedRun], Any]] = {
     "date": lambda row: _instant(row.created_at),
     "name": lambda row: row.name,
     "status": lambda row: row.status,
@@ -67,19 +67,20 @@ def select_rows(
         row
         for row in rows
         if set(tags) <= set(row.tags)
-        and (row.status == DAMAGED or (_has_model(row, models) and _is_since(row, since)))
+        and (row.status == DAMAGED or (has_model(row, models) and _is_since(row, since)))
     ]
 
 
 def sort_rows(rows: Sequence[ListedRun], key: str, *, reverse: bool = False) -> list[ListedRun]:
     """Newest and highest first, names and statuses from A to Z; unknown values come last."""
-    value = _KEYS[key]
+    value = SORT_KEYS[key]
     known = sorted((r for r in rows if value(r) is not None), key=lambda row: row.name)
     known.sort(key=value, reverse=(key not in _ASCENDING) != reverse)
     return known + [row for row in rows if value(row) is None]
 
 
-def _has_model(row: ListedRun, models: Sequence[str]) -> bool:
+def has_model(row: ListedRun, models: Sequence[str]) -> bool:
+    """Whether one of the models of a run is one of these; every run where there are none."""
     names = [model.casefold() for model in row.models]
     wanted = [model.casefold() for model in models]
     return not wanted or any(w in name or fnmatchcase(name, w) for w in wanted for name in names)

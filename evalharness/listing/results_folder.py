@@ -52,11 +52,11 @@ class LocalFiles:
     """Of a folder on a path."""
 
     def __init__(self, root: Path) -> None:
-        self.name = root.resolve().name
+        # A link is typed by its own name, whatever it leads to.
+        self.name = root.resolve().name if root.name in ("", "..") else root.name
         self.root: Path | None = root
         self._folder = root
-        # A link is typed by its own name, whatever it leads to.
-        self.location = root.name if root.parent == RESULTS else str(root)
+        self.location = self.name if root == RESULTS / self.name else str(root)
 
     def read(self, name: str) -> bytes | None:
         """As :meth:`RunFiles.read`."""

@@ -1,1 +1,0 @@
-"""What `evalharness list` shows: a row a run, its filters and its table."""
