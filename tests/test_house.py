@@ -49,6 +49,7 @@ TRAFFIC = {
 }  # fmt: skip
 # The only modules that may import a library; what is in `http` may import HTTP libraries.
 FENCES = {
+    "duckdb": {"evalharness.view.queries"},
     "hydra": {"evalharness.cli.compose", "evalharness.cli.hydra_main"},
     "omegaconf": {"evalharness.cli.compose", "evalharness.cli.hydra_main"},
     "httptools": {"evalharness.http"},

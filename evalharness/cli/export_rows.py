@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
-from unicodedata import category
 
+from evalharness.cli.marks.columns import with_marks
 from evalharness.cli.output_files import output_path
 from evalharness.columnar.record_store import RecordStore
 from evalharness.parameters import COLUMN_PARAMS
@@ -25,6 +22,7 @@ from evalharness.report.build.scoring import (
     read_price_book,
     score_run,
 )
+from evalharness.report.words.cells import LINE_ENDS, cell_text, json_value
 from evalharness.schema import RECORDS
 from evalharness.scoring import run_scores
 from evalharness.store.folder.run import Run
@@ -34,17 +32,6 @@ if TYPE_CHECKING:
 
 _RECORDED_PARAMS = frozenset(p.name for p in COLUMN_PARAMS)  # parameters that every record holds
 
-# A spreadsheet takes a cell that begins like this for a formula (OWASP, CSV injection); the last
-# four are the full-width forms, which some take for the plain ones.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-
-# Some skip what cannot be seen before it: blanks, and these categories and characters.
-_UNSEEN_CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp", "Zs", "Mn"))
-_UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # fillers and the empty braille cell
-
-#: Characters that JSON has as they are and that many programs end a line at.
-LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
-
 
 def export_records(
     run: Run, report_overrides: ReportOverrides, *, form: str, out: str | None, raw_cells: bool
@@ -52,6 +39,9 @@ def export_records(
     """Write every record with its answer, its score and what it was asked; their number.
 
     ``form`` is csv or jsonl; ``out`` a file, which is written whole or not at all, None is stdout.
+
+    A record that a person marked has ``human_mark`` (pass or fail by most of its readers, null
+    where they are split), ``human_note`` and ``reader``, of several readers a line each.
 
     The columns are those of the records table, with the ``label`` of the setting and ``cost_usd``,
     and what ``import`` needs to make the same run of it (:func:`_prompt_and_setting_columns`).
@@ -69,6 +59,7 @@ def export_records(
     store = RecordStore.of_table(table.select(list(used)))
     columns = _with_scores(run, table, store, report_overrides)
     columns = _with_labels(run, _with_cost(run, columns, store, report_overrides))
+    columns = with_marks(run, columns)
     extra_columns = _prompt_and_setting_columns(run, cells=form == "csv")
     names = [*columns.column_names, *extra_columns.names]
     with open_output(out) as file:
@@ -209,40 +200,3 @@ def open_output(out: str | None) -> Generator[TextIO]:
 def _rows(table: Any) -> Iterator[dict[str, Any]]:
     for batch in table.to_batches(max_chunksize=1_000):
         yield from batch.to_pylist()
-
-
-def json_value(value: Any) -> Any:
-    """A value that JSON has no type for, as ``import`` reads it."""
-    if isinstance(value, Decimal):
-        return float(value)  # a number, as import wants it; exact to 15 digits
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()  # as import reads it
-    raise TypeError(type(value).__name__)
-
-
-def cell_text(value: Any, *, raw: bool) -> Any:
-    """A value as a cell of CSV; ``raw`` keeps what a spreadsheet would run as a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if not raw and _is_formula(value) else value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | dict):
-        return json.dumps(value)
-    if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
-    return value if isinstance(value, int | float) else json_value(value)
-
-
-def _is_formula(text: str) -> bool:
-    if text.startswith(_FORMULA_STARTS):
-        return True
-    first = next((character for character in text if not _is_unseen(character)), "")
-    return first != "" and first in _FORMULA_STARTS
-
-
-def _is_unseen(character: str) -> bool:
-    return category(character) in _UNSEEN_CATEGORIES or character in _UNSEEN

@@ -13,17 +13,13 @@ from typing import Any, NamedTuple
 
 from evalharness.cli.output_files import output_path
 from evalharness.columnar.arrow_ops import where_equal
-from evalharness.columnar.record_store import RecordStore
 from evalharness.errors import ConfigError
 from evalharness.process.text import closest_few, plural
 from evalharness.records import shown_content
-from evalharness.report.build.scoring import ReportOverrides, score_run
+from evalharness.report.build.prompt_outputs import COLUMNS, ShownOutput, score_outputs
+from evalharness.report.build.scoring import ReportOverrides
 from evalharness.report.words.sanitize import common_prefix, one_line, printable
-from evalharness.scoring.run_scores import RunScores
 from evalharness.store.folder.run import Run
-
-_COLUMNS = ["prompt_id", "setting_id", "repeat", "status", "text", "refusal", "finish_reason",
-            "error_kind", "error_message", "tool_calls_json", "answer", "score"]  # fmt: skip
 
 
 class OutputGroup(NamedTuple):
@@ -43,7 +39,7 @@ def print_outputs(
     from rich.console import Console
     from rich.text import Text
 
-    rows = _rows(run, prompt["prompt_id"], report_overrides)
+    outputs = _outputs(run, prompt["prompt_id"], report_overrides)
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"prompt {printable(prompt['prompt_id'])}", style="bold"))
     for line in _prompt_lines(prompt):
@@ -52,16 +48,16 @@ def print_outputs(
         console.print(Text(f"  target: {printable(prompt['target_json'])}"))
     if prompt.get("scoring_json") is not None:
         console.print(Text(f"  checks: {printable(prompt['scoring_json'])}"))
-    all_texts = Counter(row["text"] for row in rows if row["text"] is not None)
+    all_texts = Counter(output.text for output in outputs if output.text is not None)
     reference = all_texts.most_common(1)[0][0] if all_texts else None
     for setting in run.setting_list:
-        setting_rows = [row for row in rows if row["setting_id"] == setting.setting_id]
-        if not setting_rows:
+        own = [output for output in outputs if output.setting_id == setting.setting_id]
+        if not own:
             continue
-        variants = _group_outputs(setting_rows)
+        variants = _group_outputs(own)
         label = printable(setting.label)
         distinct = len({(v.shown, v.status, v.is_text) for v in variants})
-        heading = f"\n{label}: {plural(len(setting_rows), 'repeat')}, {distinct} different"
+        heading = f"\n{label}: {plural(len(own), 'repeat')}, {distinct} different"
         console.print(Text(heading, style="bold"))
         for variant in variants:
             repeats = ",".join(map(str, variant.repeats))
@@ -114,32 +110,23 @@ def read_prompt(run: Run, prompt_id: str) -> dict[str, Any]:
     )
 
 
-def _rows(run: Run, prompt_id: str, report_overrides: ReportOverrides) -> list[dict[str, Any]]:
-    table = where_equal(run.table("records", [*_COLUMNS]), "prompt_id", prompt_id)
+def _outputs(run: Run, prompt_id: str, report_overrides: ReportOverrides) -> list[ShownOutput]:
+    table = where_equal(run.table("records", [*COLUMNS]), "prompt_id", prompt_id)
     prompts = where_equal(run.table("prompts"), "prompt_id", prompt_id)
-    scored = score_run(run, RecordStore.of_table(table), prompts, report_overrides)
-    rows = table.to_pylist()
-    for position, row in enumerate(rows):
-        row["verdicts"] = _verdict_lines(scored, position, row)
-    return sorted(rows, key=lambda row: row["repeat"])
+    outputs = score_outputs(run, table, prompts, report_overrides)
+    return sorted(outputs, key=lambda output: output.repeat)
 
 
-def _verdict_lines(scored: RunScores, position: int, row: dict[str, Any]) -> list[str]:
+def _verdict_lines(output: ShownOutput) -> list[str]:
     """The answer, then a line for each scorer: score, judged text, reason. Errors have none."""
-    if row["status"] == "error":
-        return []
-    whole = (row["text"] or "").strip()
     lines: list[str] = []
-    if scored.answers is not None:
-        answer = scored.answers[position].as_py()
+    if output.has_answers:
+        answer = output.answer
         lines.append("no answer found" if answer is None else f"answer: {one_line(answer, 200)}")
-    for name in scored.scores:
-        score = scored.explain(name, position)
-        value = "not scored" if score.value is None else f"{score.value:.4g}"
-        # The whole text is printed above; a judged part of it is repeated here.
-        part = score.answer if score.answer and score.answer.strip() != whole else None
-        read = "" if part is None else f" [{one_line(part, 80)}]"
-        lines.append(f"{one_line(name, 60)} {value}{read}: {one_line(score.explanation, 300)}")
+    for name, score, judged, reason in output.verdicts:
+        value = "not scored" if score is None else f"{score:.4g}"
+        read = "" if judged is None else f" [{one_line(judged, 80)}]"
+        lines.append(f"{one_line(name, 60)} {value}{read}: {one_line(reason, 300)}")
     return lines
 
 
@@ -154,20 +141,13 @@ def _prompt_lines(prompt: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _group_outputs(rows: list[dict[str, Any]]) -> list[OutputGroup]:
+def _group_outputs(outputs: list[ShownOutput]) -> list[OutputGroup]:
     grouped: dict[tuple[str, str, bool, tuple[str, ...]], list[int]] = {}
-    for row in rows:
-        text, status = row["text"], row["status"]
-        if status == "error":
-            shown = f"{row['error_kind']}: {row['error_message'] or ''}"
-        elif text is None or (not text and row["tool_calls_json"]):
-            shown = row["refusal"] or row["tool_calls_json"] or row["error_message"] or ""
-        else:
-            shown = text
-        is_text = status != "error" and shown is text
+    for output in outputs:
         # Equal outputs have equal verdicts, except where an import says otherwise.
-        key = (shown, status, is_text, tuple(row["verdicts"]))
-        grouped.setdefault(key, []).append(row["repeat"])
+        verdicts = tuple(_verdict_lines(output))
+        key = (output.shown, output.status, output.is_text, verdicts)
+        grouped.setdefault(key, []).append(output.repeat)
     variants = [
         OutputGroup(shown, status, repeats, is_text, list(verdicts))
         for (shown, status, is_text, verdicts), repeats in grouped.items()

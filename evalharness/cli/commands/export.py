@@ -25,7 +25,7 @@ class ExportOptions(NamedTuple):
     format: Annotated[Literal["csv", "jsonl", "parquet", "latex", "md"], Option()]
     overrides: Overrides = ()
     table: Annotated[
-        Literal["settings", "load", "comparisons", "prompts"] | None,
+        Literal["settings", "load", "comparisons", "prompts", "marks"] | None,
         Option("figures of the report, one row each, instead of records"),
     ] = None
     column: Annotated[
@@ -69,16 +69,21 @@ def run(options: ExportOptions) -> int:
 
 
 def _write_table(run: Run, overrides: ReportOverrides, options: ExportOptions) -> int:
+    from evalharness.cli.figures.marks_table import marks_table
     from evalharness.cli.figures.run_tables import TABLES
     from evalharness.cli.figures.table_formats import write_table
     from evalharness.report.build_report import build_report
 
     assert options.table is not None
-    report = build_report(run, overrides)
-    table = TABLES[options.table](report)
+    reason = _NO_ROWS[options.table]
+    if options.table == "marks":
+        table = marks_table(run)
+    else:
+        report = build_report(run, overrides)
+        table = TABLES[options.table](report)
+        if options.table == "comparisons" and len(report.frame.setting_ids) == 1:
+            reason = _ONE_SETTING
     if not table.rows:
-        single = len(report.frame.setting_ids) == 1 and options.table == "comparisons"
-        reason = _ONE_SETTING if single else _NO_ROWS[options.table]
         print(f"run `{run.name}` has no {reason}", file=sys.stderr)
     return write_table(
         table,
@@ -117,6 +122,7 @@ _NO_ROWS = {
     "load": "load points: it is no benchmark (docs/benchmarking.md)",
     "comparisons": "comparisons: no two of its settings differ in one axis alone",
     "prompts": "prompts with trials",
+    "marks": "marks: evalharness mark and evalharness view make them",
 }
 
 COMMAND = Command(

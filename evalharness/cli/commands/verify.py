@@ -116,6 +116,8 @@ def _ways_on(report: VerificationReport, root: Path, run: str) -> dict[str, None
             way = f"{away}the same evalharness run, once more, writes {where} again"
         elif where == "config.yaml" or problem == "not listed in run.json":
             way = f"the same evalharness run, once more, puts {where} right"
+        elif where == "annotations.parquet":
+            way = f"put a copy of {where} back; else the next mark renames it and begins a new one"
         elif where.endswith(".parquet"):
             next_run = _GOES_ON if where.startswith("attempts/") else _ASKS_AGAIN
             way = f"put a copy of {where} back if you have one; else {away}{next_run}"

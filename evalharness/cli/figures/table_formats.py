@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from evalharness.cli.export_rows import LINE_ENDS, cell_text, json_value, open_output
+from evalharness.cli.export_rows import open_output
 from evalharness.cli.figures.table_rows import RunTable
 from evalharness.cli.output_files import output_path
 from evalharness.errors import ConfigError
 from evalharness.process.text import closest, did_you_mean
+from evalharness.report.words.cells import LINE_ENDS, cell_text, json_value
 from evalharness.report.words.markdown_text import escape_text
 from evalharness.report.words.sanitize import one_line
 from evalharness.store.folder.durable_files import write_durably

@@ -1,0 +1,1 @@
+"""``evalharness view``: the runs of a project as pages in a browser."""

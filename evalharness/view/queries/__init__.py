@@ -1,0 +1,1 @@
+"""Queries over the Parquet parts of runs: the only package that imports DuckDB."""
