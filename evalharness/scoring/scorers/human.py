@@ -11,9 +11,12 @@ from evalharness.scoring.bounds import Bounds
 class HumanScorer(Scorer, frozen=True, kw_only=True):
     """1 where most readers marked the record as passed, 0 where most marked it as failed.
 
-    A record without marks, or with as many of one as of the other, has no score. ``reader`` counts
-    the marks of one reader alone. Marks are of single records, also of equal outputs, so that
-    a report fills them in; alone, nothing is marked. A refused record has the score of its marks.
+    A record without marks, or with as many of one as of the other, has no score. Marks are of
+    single records, also of equal outputs, so that a report fills them in; alone, nothing is marked.
+    A refused record has the score of its marks.
+
+    Attributes:
+        reader: count the marks of this reader alone; None: of all.
     """
 
     reader: str | None = None
