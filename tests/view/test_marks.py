@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from evalharness.store.folder.annotations import (
     READER,
@@ -155,6 +155,32 @@ def test_the_records_of_others_by_keyboard(
     expect(rows.nth(2)).to_contain_text("fail")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/run/r/record/{trial}")
+
+
+def test_what_is_said_is_of_the_last_mark(view_server: Serve, browser_page: Tab) -> None:
+    """Also where an earlier one, of another record, is answered after it."""
+    page = browser_page().page
+    page.goto(f"{view_server(marks=True).url}/run/r/records")
+    held: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/run/r/marks", hold_first)
+    rows = page.locator("#records tbody tr")
+    status = page.locator(".marks-status")
+    rows.nth(0).focus()
+    page.keyboard.press("p")
+    rows.nth(1).focus()
+    with page.expect_response("**/run/r/marks"):
+        page.keyboard.press("f")
+    expect(status).to_have_text("saving …")
+    with page.expect_response("**/run/r/marks"):
+        held[0].continue_()
+    expect(status).to_have_text("saved: fail")
 
 
 def test_ten_records_by_keyboard(view_server: Serve, browser_page: Tab) -> None:

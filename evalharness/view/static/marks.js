@@ -48,6 +48,26 @@ function show(record, { mark, note }) {
   }
 }
 
+// What is to be said once nothing is being saved any more: a failure, else of the change made last,
+// since changes of several records may be answered in another order.
+let asked = 0;
+let pending = 0;
+let last = { order: 0, words: "", isBad: false };
+
+function begin() {
+  if (!pending) last = { order: 0, words: "", isBad: false };
+  pending += 1;
+  asked += 1;
+  say("saving …");
+  return asked;
+}
+
+function end(order, words, isBad = false) {
+  pending -= 1;
+  if (isBad || (!last.isBad && order > last.order)) last = { order, words, isBad };
+  if (last.isBad || !pending) say(last.words, last.isBad);
+}
+
 /** Shown at once, saved behind it; what was not saved is taken back and said. */
 function change(record, wanted) {
   const id = record.dataset.trialId;
@@ -57,7 +77,7 @@ function change(record, wanted) {
   const saved = latest.get(id)?.saved || before;
   latest.set(id, { number, saved });
   show(record, { ...before, ...wanted });
-  say("saving …");
+  const order = begin();
   const earlier = queues.get(id) || Promise.resolve();
   const done = earlier.then(async () => {
     try {
@@ -66,12 +86,13 @@ function change(record, wanted) {
       newest.saved = { mark: answer.mark, note: answer.note };
       if (newest.number === number) show(record, newest.saved);
       const what = answer.mark || (answer.note ? "note" : "no mark");
-      say(answer.set_aside ? `saved: ${what}; the damaged file is ${answer.set_aside} now` : `saved: ${what}`);
+      if (answer.set_aside) end(Infinity, `saved: ${what}; the damaged file is ${answer.set_aside} now`);
+      else end(order, `saved: ${what}`);
       document.dispatchEvent(new CustomEvent("marked", { detail: answer }));
     } catch (error) {
       const newest = latest.get(id);
       if (newest.number === number) show(record, newest.saved);
-      say(`not saved: ${error.message.trim()}`, true);
+      end(order, `not saved: ${error.message.trim()}`, true);
     }
   });
   queues.set(id, done);
