@@ -43,7 +43,7 @@ class Parameter(NamedTuple):
     in_imports: bool = True
     in_extra: bool = False
     label: str | None = None
-    doc: str = "as sent"
+    doc: str = "as asked for; in the body as the protocol has it"
 
 
 PARAMETERS: tuple[Parameter, ...] = (
@@ -113,6 +113,15 @@ def merge_params(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
     merged: dict[str, Any] = {**base, **overrides}
     merged["extra"] = {key: value for key, value in extra.items() if value is not None}
     return {key: value for key, value in merged.items() if value is not None}
+
+
+def column_values(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the parameters that have a column, of those that are set, ``extra`` included.
+
+    They are what was asked for, whatever a protocol calls them in its bodies.
+    """
+    stated: dict[str, Any] = {**(params.get("extra") or {}), **params}
+    return {p.name: stated[p.name] for p in COLUMN_PARAMS if stated.get(p.name) is not None}
 
 
 def markdown() -> str:

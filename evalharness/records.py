@@ -9,7 +9,6 @@ are the API's own. The Parquet columns made from these values are in :mod:`evalh
 from __future__ import annotations
 
 import hashlib
-import re
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, cast
@@ -77,46 +76,8 @@ class ErrorKind(StrEnum):
     STREAM_ERROR = "stream_error"
     # The process stopped after sending and before the answer.
     INTERRUPTED = "interrupted"
-
-
-class FinishKind(StrEnum):
-    """What a finish_reason says about an answer, whatever word a server has for it."""
-
-    ORDINARY = "ordinary"  # the model ended by itself, or at a stop sequence
-    CUT = "cut"  # a limit of tokens or of the context
-    FILTERED = "filtered"  # a filter, or the model's refusal
-    BROKEN = "broken"  # the server gave up: no answer
-    UNKNOWN = "unknown"  # a word that is not known here
-
-
-# Words of servers in lower case, without punctuation and the prefix of an enumeration.
-_FINISH_WORDS: dict[FinishKind, str] = {
-    FinishKind.ORDINARY: """
-        stop stopped stopsequence eos eostoken endoftext endturn end complete completed done
-        finish finished success toolcall toolcalls tooluse functioncall""",
-    FinishKind.CUT: """
-        length maxlength modellength maxtoken maxtokens maxnewtokens maxoutputtokens
-        maxcompletiontokens tokenlimit lengthlimit errorlimit limit contextlength
-        contextlengthexceeded contextwindowexceeded modelcontextwindowexceeded incomplete
-        truncated""",
-    FinishKind.FILTERED: """
-        contentfilter contentfiltered safety recitation blocklist prohibitedcontent spii
-        imagesafety sensitive refusal guardrailintervened errortoxic moderation""",
-    FinishKind.BROKEN: """
-        error errorfinish servererror internalerror networkerror abort aborted cancel canceled
-        cancelled usercancel failed failure interrupted timeout insufficientsystemresource
-        malformedfunctioncall malformedtoolcall""",
-}
-_FINISH_KINDS = {word: kind for kind, words in _FINISH_WORDS.items() for word in words.split()}
-_NO_LETTERS = re.compile(r"[^a-z]+")
-
-
-def finish_kind(finish_reason: str | None) -> FinishKind:
-    """The meaning of a finish_reason; one that was not delivered is ordinary."""
-    if finish_reason is None or finish_reason == "stop":
-        return FinishKind.ORDINARY
-    word = _NO_LETTERS.sub("", finish_reason[:80].casefold()).removeprefix("finishreason")
-    return _FINISH_KINDS.get(word, FinishKind.UNKNOWN)
+    EXPIRED = "expired"  # its batch ended before it was served
+    CANCELLED = "cancelled"  # its batch was cancelled before
 
 
 class Phase(StrEnum):
@@ -129,8 +90,9 @@ class Phase(StrEnum):
 class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tokens as the provider counted them; None where it did not say.
 
-    ``prompt_tokens`` includes ``cached_tokens`` and ``cache_write_tokens``; ``completion_tokens``
-    includes ``reasoning_tokens``. Not all providers count so: where ``total_tokens`` says
+    ``prompt_tokens`` includes ``cached_tokens`` and ``cache_write_tokens``, which includes
+    ``cache_write_1h_tokens`` (kept for an hour); ``completion_tokens`` includes
+    ``reasoning_tokens``. Not all providers count so: where ``total_tokens`` says
     otherwise, :mod:`evalharness.pricing.usage_rules` decides what is billed.
     """
 
@@ -144,6 +106,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     accepted_prediction_tokens: int | None = None
     rejected_prediction_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False):
@@ -168,9 +131,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False
     finish_reason: str | None = None
     tool_calls_json: str | None = None
     annotations_json: str | None = None
-    audio_json: str | None = (
-        None  # id, transcript, expires_at; the audio itself stays in response_json
-    )
+    audio_json: str | None = None  # id, transcript, expires_at; the audio is in response_json
     logprobs_json: str | None = None
     choices_json: str | None = None
     # Which model answered.
@@ -288,6 +249,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     # Benchmarks only: which measurement of a load point, and whether it is warm-up (see Phase).
     measurement: int | None = None
     phase: Phase | None = None
+    batch_file: str | None = None  # the file of requests that it waits in; None: sent alone
 
 
 class AttemptResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -307,6 +269,11 @@ class AttemptResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     backoff_s: float | None = None  # pause decided before the next attempt, None when final
     # Whether the body has the setting's parameters; False where its prompt has its own, or unknown.
     params_of_setting: bool = False
+    batch_id: str | None = None  # batches only, as the next two: the columns of these names
+    batch_submitted_at_ns: int | None = None
+    batch_finished_at_ns: int | None = None
+    # Where its prompt has its own: those of both that have a column; None: see params_of_setting.
+    merged_params: dict[str, Any] | None = None
 
 
 def digest(*parts: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,12 +11,14 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from evalharness.chat_api.errors.refused_parameter import with_remedy
+from evalharness.chat_api.errors.refused_parameter import with_other_protocol, with_remedy
 from evalharness.chat_api.lenient_json import as_count
+from evalharness.chat_api.protocol import ApiProtocol
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.chat_api.response import interpret
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
-from evalharness.http.exchange import REQUEST_ID_HEADER, STREAM_FLAG, Transport
+from evalharness.http.exchange import REQUEST_ID_HEADER, STREAM_FLAG, Exchange, Transport
 from evalharness.http.loopback import is_loopback
 from evalharness.http.redaction import Redactor, Secret
 from evalharness.http.unix_url import is_unix_url
@@ -24,6 +27,7 @@ from evalharness.records import Prompt, Reply
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # How a request body (canonical JSON) asks for several choices.
 _CHOICES_FLAG = b'"n":'
+_NO_SUCH_METHOD = (404, 405)
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 # Set by the client itself, or by the HTTP library from what is really sent.
@@ -40,7 +44,7 @@ _OWN_HEADERS = frozenset(
     }
 )
 
-_PATH = "/chat/completions"
+_CHAT = get_protocol("chat")
 
 
 #: Stands for the model's name in a base URL, for endpoints that have one address a model.
@@ -57,11 +61,11 @@ _form = msgspec.json.Decoder(_RequestForm)
 
 
 class ChatClient:
-    """Posts chat completions to one endpoint.
+    """Posts requests to one endpoint.
 
     Args:
         transport: an open transport.
-        base_url: what ``/chat/completions`` is appended to, e.g. ``https://api.aimlapi.com/v1``;
+        base_url: what the protocol's path is appended to, e.g. ``https://api.aimlapi.com/v1``;
             ``{model}`` in it is the model's name.
         key: None sends none.
         headers: more headers, for every request.
@@ -70,6 +74,7 @@ class ChatClient:
         query: of every request's address, by name.
         allow_plain_http: secrets may travel unencrypted to another machine.
         profile: how the provider's errors are classified.
+        protocol: that the endpoint speaks.
 
     Raises:
         ConfigError: a URL that cannot be used, a key that would travel unencrypted to another
@@ -88,13 +93,17 @@ class ChatClient:
         secret_headers: Mapping[str, Secret] = MappingProxyType({}),
         query: Mapping[str, str] = MappingProxyType({}),
         allow_plain_http: bool = False,
+        protocol: ApiProtocol = _CHAT,
     ) -> None:
         self._transport = transport
-        exposed = (key is not None or bool(secret_headers)) and not allow_plain_http
-        self._url = _completions_url(base_url, query, exposed=exposed)
+        self._base_url, self._query = base_url, query
+        self._exposed = (key is not None or bool(secret_headers)) and not allow_plain_http
+        self._url = self.address(protocol.path)
         self._model_in_path = MODEL_IN_PATH in self._url
         self._profile = profile
+        self._protocol = protocol
         self._headers = {
+            **protocol.headers,
             **_check_headers(headers, has_key=key is not None),
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
@@ -117,6 +126,37 @@ class ChatClient:
             self._headers[name.lower()] = secret.reveal()
         everything = [part for s in (key, *secrets.values()) if s for part in s.parts()]
         self._redactor = Redactor(everything) if everything else None
+        self._secrets = everything
+
+    @property
+    def protocol(self) -> ApiProtocol:
+        """That the endpoint speaks."""
+        return self._protocol
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those of every request, the key among them."""
+        return self._headers
+
+    def key_fingerprint(self, salt: str) -> str | None:
+        """Tells one key from another, and shows nothing of it; None without a key.
+
+        Args:
+            salt: a random text that is kept beside it.
+        """
+        if not self._secrets:
+            return None
+        text = "\0".join([salt, *sorted(secret.reveal() for secret in self._secrets)])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def redactor(self) -> Redactor | None:
+        """Removes the key from what a server says; None without a key."""
+        return self._redactor
+
+    def address(self, path: str) -> str:
+        """The address of another method of the endpoint, such as ``/batches``."""
+        return _request_url(self._base_url, path, self._query, exposed=self._exposed)
 
     async def complete(
         self,
@@ -147,6 +187,20 @@ class ChatClient:
         if self._model_in_path:
             url = url.replace(MODEL_IN_PATH, quote(form.model, safe=""))
         exchange = await self._transport.post(url, self._headers, body, client_request_id)
+        return self._read(exchange, body, form, keep_chunk_times=keep_chunk_times)
+
+    def read(self, exchange: Exchange, body: bytes) -> Reply:
+        """Classify an exchange that another way brought, such as a line of a batch's results.
+
+        Args:
+            exchange: its status and its body.
+            body: of the request that it answers.
+        """
+        return self._read(exchange, body, _form.decode(body), keep_chunk_times=False)
+
+    def _read(
+        self, exchange: Exchange, body: bytes, form: _RequestForm, *, keep_chunk_times: bool
+    ) -> Reply:
         reply = interpret(
             exchange,
             streamed=form.stream is True,
@@ -154,8 +208,11 @@ class ChatClient:
             keep_chunk_times=keep_chunk_times,
             redactor=self._redactor,
             profile=self._profile,
+            protocol=self._protocol,
         )
-        return with_remedy(reply, body)
+        if reply.http_status in _NO_SUCH_METHOD and not self._protocol.is_chat:
+            return with_other_protocol(reply, self._protocol.title)
+        return with_remedy(reply, body, self._protocol.parameter_names, self._protocol.lacks)
 
 
 def _check_value(secret: Secret) -> None:
@@ -166,9 +223,9 @@ def _check_value(secret: Secret) -> None:
         )
 
 
-def _completions_url(base_url: str, query: Mapping[str, str], *, exposed: bool) -> str:
+def _request_url(base_url: str, path: str, query: Mapping[str, str], *, exposed: bool) -> str:
     if is_unix_url(base_url):  # no key leaves the machine
-        return _with_query(base_url + _PATH, query)
+        return _with_query(base_url + path, query)
     try:
         parts = urlsplit(base_url)
         host = parts.hostname
@@ -194,7 +251,7 @@ def _completions_url(base_url: str, query: Mapping[str, str], *, exposed: bool) 
             hint="use https, or no key (provider.api_key_env=null), or "
             "provider.allow_plain_http=true where the network between is trusted",
         )
-    return _with_query(base_url.rstrip("/") + _PATH, query)
+    return _with_query(base_url.rstrip("/") + path, query)
 
 
 def _with_query(url: str, query: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from evalharness.chat_api import json_checks
+from evalharness.chat_api.cache_control import KEY, check_cache_control
 from evalharness.chat_api.json_checks import ShapeError, array, object_with, one_of, type_mismatch
 from evalharness.config.models import MEDIA_PARTS
 
@@ -42,21 +43,24 @@ _file_fields = object_with(
         "filename": json_checks.string,
     },
 )
+_MAY_HAVE = {KEY: check_cache_control}
 _PARTS = {
-    "text": object_with({"type": one_of("text"), "text": json_checks.string}),
+    "text": object_with({"type": one_of("text"), "text": json_checks.string}, _MAY_HAVE),
     "image_url": object_with(
         {
             "type": one_of("image_url"),
             "image_url": object_with({"url": _image_address}, {"detail": json_checks.string}),
-        }
+        },
+        _MAY_HAVE,
     ),
     "input_audio": object_with(
         {
             "type": one_of("input_audio"),
             "input_audio": object_with({"data": json_checks.string, "format": json_checks.string}),
-        }
+        },
+        _MAY_HAVE,
     ),
-    "file": object_with({"type": one_of("file"), "file": _file}),
+    "file": object_with({"type": one_of("file"), "file": _file}, _MAY_HAVE),
 }
 _kind = one_of(*_PARTS)
 

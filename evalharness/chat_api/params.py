@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, cast
 
-from evalharness.chat_api import json_checks
+from evalharness.chat_api import cache_control, json_checks
 from evalharness.chat_api.json_checks import (
     Check,
     ShapeError,
@@ -19,6 +19,7 @@ from evalharness.chat_api.json_checks import (
     optional,
     type_mismatch,
 )
+from evalharness.chat_api.protocol import ApiProtocol
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
 from evalharness.parameters import (
@@ -40,10 +41,12 @@ def check_params(
     params: dict[str, Any],
     profile: Profile,
     *,
+    protocol: ApiProtocol | None = None,
     model: str | None = None,
     where: str = "params",
     swept: Collection[str] = (),
     partial: bool = False,
+    lacks: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """Check types, shapes and ranges; return the same parameters without the null ones.
 
@@ -51,17 +54,20 @@ def check_params(
         params: parameters by name. None means "not sent". ``extra`` is an object of provider
             specific fields that go into the body as they are.
         profile: the provider's ranges and limits.
+        protocol: of the endpoint; None says everything that is a parameter.
         model: its own rules in the profile hold too; None: only those of all models.
         where: how the parameters are called in messages, e.g. ``params``.
         swept: names of parameters that are axes, which messages call ``sweep.NAME``.
         partial: leave out conditions between parameters, for overrides that only make sense
             together with a setting.
+        lacks: without a ``protocol``: parameters that ``extra`` may hold, as some protocol of the
+            run has no field for them.
 
     Raises:
         ConfigError: names the parameter, the range and the value.
     """
     profile = profile.for_model(model)
-    checks = _checks(profile)
+    checks = _checks(profile, NOT_EXTRA - (lacks if protocol is None else protocol.lacks))
     sent: dict[str, Any] = {}
     try:
         for name, value in params.items():
@@ -75,9 +81,23 @@ def check_params(
             sent[name] = _without_nulls(value) if name == "extra" else value
         if not partial:
             check_together(sent, where)
+        if protocol is not None:
+            cache_control.refuse_in_tools(sent.get("tools"), f"{where}.tools", protocol)
+            protocol.check(sent, where, partial=partial)
     except ShapeError as error:
-        raise ConfigError(f"`{error.path}` {error.problem}", hint=error.hint) from None
+        raise _config_error(error, where, swept) from None
     return sent
+
+
+def _config_error(error: ShapeError, where: str, swept: Collection[str]) -> ConfigError:
+    """The error, which calls an axis by what was typed."""
+    path, hint = error.path, error.hint
+    name = path.removeprefix(f"{where}.").split(".")[0].split("[")[0]
+    if name in swept and path.startswith(f"{where}."):
+        path = path.replace(where, "sweep", 1)
+        for typed in (f".{name}=", f".extra.{name}"):
+            hint = hint and hint.replace(f"{where}{typed}", f"sweep{typed}")
+    return ConfigError(f"`{path}` {error.problem}", hint=hint)
 
 
 def _check_accepted(name: str, value: Any, profile: Profile, model: str | None, where: str) -> None:
@@ -131,7 +151,7 @@ def _without_nulls(extra: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in extra.items() if value is not None}
 
 
-def _checks(profile: Profile) -> dict[str, Check]:
+def _checks(profile: Profile, not_extra: frozenset[str]) -> dict[str, Check]:
     """A check for each parameter: by its form, or its own where the form is any other JSON."""
     own: dict[str, Check] = {
         "stop": _stop(profile.max_stop),
@@ -144,7 +164,7 @@ def _checks(profile: Profile) -> dict[str, Check]:
         "metadata": json_checks.json_object,
     }
     checks = {p.name: own.get(p.name) or _by_form(p, profile.range_of(p)) for p in PARAMETERS}
-    return {**checks, "extra": _extra(checks)}
+    return {**checks, "extra": _extra(checks, not_extra)}
 
 
 def _by_form(parameter: Parameter, ends: Range) -> Check:
@@ -192,11 +212,11 @@ def _response_format(value: Any, path: str) -> None:
 _FREE_IN_EXTRA = frozenset(p.name for p in PARAMETERS if p.form == "json")
 
 
-def _extra(checks: dict[str, Check]) -> Check:
+def _extra(checks: dict[str, Check], not_extra: frozenset[str]) -> Check:
     def check(value: Any, path: str) -> None:
         json_checks.json_object(value, path)
         for key, item in cast("dict[str, Any]", value).items():
-            if key in NOT_EXTRA or key in RESERVED:
+            if key in not_extra or key in RESERVED:
                 correct = key if key in RESERVED else f"{path.rpartition('.')[0]}.{key}"
                 raise ShapeError(f"{path}.{key}", "would overwrite a known field", f"set {correct}")
             # Servers differ in the form of what is an object elsewhere: `thinking: true` is one.
@@ -211,7 +231,10 @@ _function = object_with(
     {"description": json_checks.string, "strict": optional(boolean)},
 )
 _tools = array(
-    object_with({"type": one_of("function"), "function": _function}),
+    object_with(
+        {"type": one_of("function"), "function": _function},
+        {cache_control.KEY: cache_control.check_cache_control},
+    ),
     what="tools",
     max_items=MAX_TOOLS,
 )

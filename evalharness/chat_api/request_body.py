@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from evalharness.chat_api.json_checks import ShapeError
 from evalharness.chat_api.params import RESERVED, check_together
+from evalharness.chat_api.protocol import ApiProtocol
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.config.models import Profile
 from evalharness.errors import ConfigError
 from evalharness.parameters import NOT_EXTRA, merge_params
 from evalharness.records import Prompt, Setting, canonical_json
 
+_CHAT = get_protocol("chat")
+
 
 def build_body(
-    setting: Setting, prompt: Prompt, messages: list[dict[str, Any]], profile: Profile
+    setting: Setting,
+    prompt: Prompt,
+    messages: list[dict[str, Any]],
+    profile: Profile,
+    protocol: ApiProtocol = _CHAT,
 ) -> bytes:
     """The request body as canonical JSON: equal requests are equal bytes.
 
@@ -26,13 +34,14 @@ def build_body(
         messages: the final messages, system prompt included.
         profile: says whether ``stream_options.include_usage`` is added to a streamed request that
             does not set ``stream_options`` itself.
+        protocol: of the endpoint.
 
     Raises:
-        ConfigError: an ``extra`` field has the name of a known one, or parameters that are
-            valid alone do not go together.
+        ConfigError: an ``extra`` field has the name of a known one, parameters that are valid
+            alone do not go together, or the protocol cannot say one.
     """
-    fields = _fields(setting, prompt.params, profile, prompt.prompt_id)
-    return canonical_json({**fields, "messages": messages})
+    fields = _fields(setting, prompt.params, profile, protocol, prompt.prompt_id)
+    return canonical_json(fields | protocol.conversation(messages))
 
 
 class BodyTemplate(NamedTuple):
@@ -50,35 +59,54 @@ class BodyTemplate(NamedTuple):
 _PLACEHOLDER = b"\0"
 
 
-def body_template(setting: Setting, profile: Profile) -> BodyTemplate:
+def body_template(
+    setting: Setting, profile: Profile, protocol: ApiProtocol = _CHAT
+) -> BodyTemplate:
     """The part of a setting's bodies that does not depend on the prompt.
+
+    The ``protocol`` must have the messages in one list.
 
     Raises:
         ConfigError: as :func:`build_body`.
     """
-    fields = _fields(setting, {}, profile, "")
-    prefix, _, suffix = canonical_json({**fields, "messages": msgspec.Raw(_PLACEHOLDER)}).partition(
-        _PLACEHOLDER
-    )
+    fields = _fields(setting, {}, profile, protocol, "")
+    whole: Any = fields | protocol.conversation(cast("Any", msgspec.Raw(_PLACEHOLDER)))
+    prefix, _, suffix = canonical_json(whole).partition(_PLACEHOLDER)
     return BodyTemplate(prefix, suffix)
 
 
 def _fields(
-    setting: Setting, overrides: dict[str, Any], profile: Profile, prompt_id: str
+    setting: Setting,
+    overrides: dict[str, Any],
+    profile: Profile,
+    protocol: ApiProtocol,
+    prompt_id: str,
 ) -> dict[str, Any]:
     """The body without its messages; ``overrides`` are the parameters of a prompt, if any."""
-    body = merge_params(setting.params, overrides)
-    extra: dict[str, Any] = body.pop("extra", {})
-    if body.get("stream") is True and profile.stream_usage and "stream_options" not in body:
-        body["stream_options"] = {"include_usage": True}
+    params = merge_params(setting.params, overrides)
+    extra: dict[str, Any] = params.pop("extra", {})
     where = "params" if not overrides else f"params (with those of prompt {prompt_id})"
     try:
-        check_together(body, where)
+        check_together(params, where)
+        if overrides:
+            protocol.check(params | {"extra": extra}, where, partial=False)
     except ShapeError as error:
         raise ConfigError(f"`{error.path}` {error.problem}", hint=error.hint) from None
+    body = protocol.fields(params, profile)
     for key, value in extra.items():
-        if key in RESERVED or key in NOT_EXTRA or key in body:
+        if key in body and key in protocol.shared_fields:
+            body[key] = _joined(body[key], value)
+        elif key in RESERVED or key in NOT_EXTRA - protocol.lacks or key in body:
             raise ConfigError(f"`params.extra.{key}` would overwrite a known field")
-        body[key] = value
+        else:
+            body[key] = value
     body["model"] = setting.model
-    return body
+    return {**protocol.defaults, **body}
+
+
+def _joined(field: Any, more: Any) -> Any:
+    """An object with further keys, or a list with further items; the protocol checked both."""
+    if isinstance(field, dict):
+        return {**more, **cast("dict[str, Any]", field)}
+    items = cast("list[Any]", field)
+    return [*items, *(item for item in more if item not in items)]

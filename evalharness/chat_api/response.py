@@ -19,6 +19,8 @@ from evalharness.chat_api.errors.error_classification import (
     network_failure,
 )
 from evalharness.chat_api.lenient_json import JsonDocument, as_object, is_object, parse_json
+from evalharness.chat_api.protocol import ApiProtocol
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.chat_api.response_fast_path import read_fast_path
 from evalharness.chat_api.response_fields import (
     NoAnswerError,
@@ -42,6 +44,7 @@ from evalharness.records import ErrorKind, Outcome, Reply
 
 # Servers send blank lines to keep a connection alive, before JSON too.
 _BLANK = re.compile(rb"(?:\xef\xbb\xbf)?\s*")
+_CHAT = get_protocol("chat")
 _SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
 
 
@@ -53,6 +56,7 @@ def interpret(
     keep_chunk_times: bool = False,
     redactor: Redactor | None = None,
     profile: Profile | None = None,
+    protocol: ApiProtocol = _CHAT,
 ) -> Reply:
     """Classify one exchange; never raises.
 
@@ -64,10 +68,11 @@ def interpret(
         keep_chunk_times: keep the arrival time of every content chunk.
         redactor: removes secrets from everything that is stored.
         profile: how the provider's errors are classified.
+        protocol: in which the request was made.
     """
     body = b"".join(exchange.chunks)
     try:
-        reply = _interpret(exchange, body, streamed, n, keep_chunk_times, profile)
+        reply = _interpret(exchange, body, streamed, n, keep_chunk_times, profile, protocol)
         return redact_reply(reply, redactor) if redactor is not None else reply
     except Exception as error:  # an answer that was paid for must not be lost to a bug in here
         what = "nested too deeply" if isinstance(error, RecursionError) else type(error).__name__
@@ -90,6 +95,7 @@ def _interpret(
     n: int | None,
     keep_chunk_times: bool,
     profile: Profile | None,
+    protocol: ApiProtocol,
 ) -> Reply:
     fields: dict[str, Any] = {
         "http_status": exchange.status,
@@ -114,17 +120,16 @@ def _interpret(
     if not 200 <= exchange.status < 300:
         failure = http_failure(exchange.status, exchange.headers, body, profile)
         return Reply(**fields | failure_fields(failure) | body_fields(body))
-    completion = (
-        read_fast_path(body, profile) if exchange.failure is None and body[:1] == b"{" else None
-    )
+    is_plain = protocol.is_chat and exchange.failure is None and body[:1] == b"{"
+    completion = read_fast_path(body, profile) if is_plain else None
     if completion is None:
         if exchange.failure is ErrorKind.TOO_LARGE or exchange.failure is ErrorKind.BAD_ENCODING:
             failure = network_failure(exchange.failure, exchange.message, reached=True)
             return Reply(**fields | failure_fields(failure) | raw_body_fields(body))
         if is_stream:
-            completion = read_stream(exchange, body, n, keep_chunk_times, profile)
+            completion = read_stream(exchange, body, n, keep_chunk_times, profile, protocol)
         else:
-            completion = _read_json(exchange, body, profile)
+            completion = _read_json(exchange, body, profile, protocol)
     # A cost in the body replaces that of the headers; without one the headers' stays.
     for key in ("billed_usd", "billed_credits"):
         if completion.get(key) is None:
@@ -161,7 +166,9 @@ def _no_object(
     return ResponseFailure(ErrorKind.NOT_JSON, Outcome.IN_DOUBT, shorten(message))
 
 
-def _read_json(exchange: Exchange, body: bytes, profile: Profile | None) -> dict[str, Any]:
+def _read_json(
+    exchange: Exchange, body: bytes, profile: Profile | None, protocol: ApiProtocol
+) -> dict[str, Any]:
     document = parse_json(body)
     if document is None or not is_object(document.value):
         if exchange.failure is not None:
@@ -174,13 +181,14 @@ def _read_json(exchange: Exchange, body: bytes, profile: Profile | None) -> dict
         stored: dict[str, Any] = {"response_json": body.decode()}
     else:
         top, stored = clean_completion(document, body)
+    completion = protocol.as_completion(top)
     try:
-        fields = read_completion(top, profile)
+        fields = read_completion(completion, profile)
     except NoAnswerError as error:
         failure = error.failure
         if exchange.failure is not None and failure.outcome is Outcome.IN_DOUBT:
             failure = network_failure(exchange.failure, exchange.message, reached=True)
-        fields = metadata_fields(top, profile) | {"finish_reason": error.finish_reason}
+        fields = metadata_fields(completion, profile) | {"finish_reason": error.finish_reason}
         return fields | failure_fields(failure) | body_fields(body)
     if exchange.failure is not None:
         # The JSON text is whole, so the answer is: only the end of the connection failed.

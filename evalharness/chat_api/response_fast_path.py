@@ -17,7 +17,8 @@ from evalharness.chat_api.bill import bill_forms
 from evalharness.chat_api.lenient_json import INT_LIMIT, as_count, as_usd
 from evalharness.chat_api.response_fields import answer_status
 from evalharness.config.models import Profile
-from evalharness.records import FinishKind, Outcome, Usage, finish_kind
+from evalharness.finish_reasons import FinishKind, finish_kind
+from evalharness.records import Outcome, Usage
 
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=INT_LIMIT)]
 _EmptyList = Annotated[list[msgspec.Raw], msgspec.Meta(max_length=0)] | None

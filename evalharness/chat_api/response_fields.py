@@ -25,7 +25,8 @@ from evalharness.chat_api.lenient_json import (
 )
 from evalharness.chat_api.usage import find_usage, read_usage
 from evalharness.config.models import Profile
-from evalharness.records import ErrorKind, FinishKind, Outcome, Status, Usage, finish_kind
+from evalharness.finish_reasons import FinishKind, finish_kind
+from evalharness.records import ErrorKind, Outcome, Status, Usage
 
 _ANSWER_KEYS = ("content", "tool_calls", "function_call", "refusal", "audio")
 
@@ -55,6 +56,10 @@ def read_completion(top: dict[str, Any], profile: Profile | None) -> dict[str, A
             error_in_answer(error, ErrorKind.BAD_RESPONSE, profile, before_content=True)
         )
     metadata = metadata_fields(top, profile)
+    if not choices and (other := _other_protocol(top)) is not None:
+        raise _bad_response(
+            f"the response has the form of another API: provider.protocol={other} reads it"
+        )
     if not choices and (top.get("choices") or not has_usage(metadata)):
         raise _bad_response("the response has no choices")
     # Without a choice tokens were counted: an answer that was paid for, and is empty.
@@ -116,6 +121,14 @@ def _has_answer(choice: dict[str, Any]) -> bool:
     """Whether a choice holds any part of an answer."""
     message = as_object(choice.get("message"))
     return any(message.get(key) for key in _ANSWER_KEYS) or _has_other_form(choice)
+
+
+def _other_protocol(top: dict[str, Any]) -> str | None:
+    """The protocol of an answer that is not in the form of the one that was asked in."""
+    if top.get("type") == "message" and isinstance(top.get("content"), list | str):
+        return "messages"
+    is_response = top.get("object") == "response" and isinstance(top.get("output"), list)
+    return "responses" if is_response else None
 
 
 def _has_other_form(choice: dict[str, Any]) -> bool:

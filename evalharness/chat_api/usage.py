@@ -33,9 +33,15 @@ _CACHE_WRITES: tuple[_Path, ...] = (
     ("cache_write_tokens",), ("cache_creation_input_tokens",),
 )  # fmt: skip
 # Cache writes by how long they are kept, which add up.
-_CACHE_WRITES_BY_LIFE = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_AN_HOUR = "ephemeral_1h_input_tokens"
+_CACHE_WRITES_BY_LIFE = ("ephemeral_5m_input_tokens", _AN_HOUR)
 _REASONING: tuple[_Path, ...] = (
-    *((details, "reasoning_tokens") for details in _COMPLETION_DETAILS), ("reasoning_tokens",),
+    *(
+        (details, name)
+        for details in _COMPLETION_DETAILS
+        for name in ("reasoning_tokens", "thinking_tokens")
+    ),
+    ("reasoning_tokens",),
 )  # fmt: skip
 
 
@@ -76,6 +82,7 @@ def read_usage(usage: dict[str, Any]) -> Usage:
         audio_completion_tokens=_first(usage, [(d, "audio_tokens") for d in _COMPLETION_DETAILS]),
         accepted_prediction_tokens=_completion_detail(usage, "accepted_prediction_tokens"),
         rejected_prediction_tokens=_completion_detail(usage, "rejected_prediction_tokens"),
+        cache_write_1h_tokens=max(_written_for(usage, _AN_HOUR), default=None),
     )
 
 
@@ -104,15 +111,16 @@ def merge_usage(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cache_writes(usage: dict[str, Any]) -> int | None:
-    places = [usage, *(as_object(usage.get(details)) for details in _PROMPT_DETAILS)]
-    by_life = [
-        count
-        for place in places
-        for name in _CACHE_WRITES_BY_LIFE
-        if (count := as_count(as_object(place.get("cache_creation")).get(name))) is not None
-    ]
+    by_life = [count for name in _CACHE_WRITES_BY_LIFE for count in _written_for(usage, name)]
     counts = [*_counts(usage, _CACHE_WRITES), *([sum(by_life)] if by_life else [])]
     return max(counts, default=None)
+
+
+def _written_for(usage: dict[str, Any], name: str) -> list[int]:
+    """The counts of tokens that were written to a cache for one length of time."""
+    places = [usage, *(as_object(usage.get(details)) for details in _PROMPT_DETAILS)]
+    counts = [as_count(as_object(place.get("cache_creation")).get(name)) for place in places]
+    return [count for count in counts if count is not None]
 
 
 def _completion_detail(usage: dict[str, Any], name: str) -> int | None:

@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from evalharness.config.batch import BatchRules as BatchRules
 from evalharness.config.benchmark import LoadConfig as LoadConfig
 from evalharness.config.benchmark import SearchConfig as SearchConfig
 from evalharness.config.benchmark import SloConfig as SloConfig
+from evalharness.config.execution import ExecutionConfig as ExecutionConfig
 from evalharness.config.number_types import Count, NonNegative, Positive
 from evalharness.config.validation import convert, suggest_name
 from evalharness.parameters import BY_NAME, RANGED, Parameter, Range
@@ -43,6 +46,14 @@ _BILL_FORMS: tuple[BillForm, ...] = (
 class _ConfigPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every part: an unknown key is an error."""
 
+
+#: Which API of chats a server speaks: see evalharness/chat_api/protocols.
+ProtocolName = Literal["chat", "responses", "messages"]
+
+#: APIs whose requests can have no seed, and what messages call them.
+APIS_WITHOUT_SEED: Mapping[str, str] = MappingProxyType(
+    {"responses": "the Responses API", "messages": "the Messages API"}
+)
 
 #: Types of content parts that are no text.
 MEDIA_PARTS = ("image_url", "input_audio", "file")
@@ -101,6 +112,7 @@ class Profile(_ConfigPart, frozen=True):
             ``meta.usage``), ``usage_cost`` (a number or an object), ``usage_cost_ticks``
             (``usage.cost_in_usd_ticks``, 10⁻¹⁰ dollars), ``usage_estimated_cost``,
             ``litellm_header`` (``x-litellm-response-cost``).
+        batch: its batch endpoint; None: it has none.
     """
 
     ranges: dict[str, Range] = {}
@@ -116,6 +128,7 @@ class Profile(_ConfigPart, frozen=True):
     stream_usage: bool = True
     usage_rule: UsageRule | None = None
     bill: tuple[BillForm, ...] = _BILL_FORMS
+    batch: BatchRules | None = None
 
     def __post_init__(self) -> None:
         """Refuse what names no parameter, or no type of part."""
@@ -162,7 +175,10 @@ class ProviderConfig(_ConfigPart, frozen=True):
     key.
 
     Attributes:
-        base_url: what ``/chat/completions`` is appended to; ``{model}`` in it is the model's name.
+        base_url: what the protocol's path (``/chat/completions``) is appended to; ``{model}`` in it
+            is the model's name.
+        protocol: ``chat`` (chat completions), ``responses`` (OpenAI's Responses) or ``messages``
+            (Anthropic's Messages).
         auth: how the key is sent: ``bearer``, ``header:NAME``, or ``none`` where none is needed.
         headers: further request headers, stored with the results.
         secret_headers: further ones that are secret: header to *name* of environment variable.
@@ -178,6 +194,7 @@ class ProviderConfig(_ConfigPart, frozen=True):
     name: str
     model: str
     base_url: str | None = None
+    protocol: ProtocolName = "chat"
     api_key_env: str | None = None
     auth: str = "bearer"
     headers: dict[str, str] = {}
@@ -259,26 +276,6 @@ class LimitsConfig(_ConfigPart, frozen=True):
             value: Decimal | None = getattr(self, name)
             if value is not None and not (value.is_finite() and value >= 0):
                 raise ValueError(f"`{name}` must be 0 or more (US dollars), got {value}")
-
-
-class ExecutionConfig(_ConfigPart, frozen=True):
-    """Where the run's requests are sent from.
-
-    Attributes:
-        engine: ``local`` is this process; ``ray`` is ``workers`` processes that Ray starts.
-        workers: how many; no more than ``limits.concurrency``, which is their total.
-        address: of a Ray cluster (``auto``: the one this machine belongs to; ``ray://…``: one it
-            does not); None starts a Ray of our own on this machine, for the length of the run.
-        journal_dir: absolute path of a folder on each node's own disk for its workers' journals;
-            None keeps them in the run folder.
-        shard_trials: how many trials a worker takes at a time; None: by the size of the plan.
-    """
-
-    engine: Literal["local", "ray"] = "local"
-    workers: Annotated[int, Meta(ge=1, le=10_000)] = 2
-    address: str | None = None
-    journal_dir: str | None = None
-    shard_trials: Count | None = None
 
 
 class RunConfig(_ConfigPart, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from evalharness.config.models import UsageRule
+from evalharness.config.models import APIS_WITHOUT_SEED, UsageRule
 from evalharness.config.strict_yaml import YamlError, parse_yaml, split_documents
 from evalharness.config.validation import convert
 from evalharness.errors import ConfigError
@@ -49,6 +49,19 @@ class StoredConfig(msgspec.Struct):
             p.get("name", ""): p.get("profile", {}).get("usage_rule") for p in self.all_providers()
         }
         return {name: rule for name, rule in rules.items() if rule}
+
+    def without_seed(self) -> dict[str, str]:
+        """Map the name of a provider whose API has no seed to what messages call that API."""
+        apis = {p.get("name", ""): p.get("protocol", "chat") for p in self.all_providers()}
+        return {n: APIS_WITHOUT_SEED[api] for n, api in apis.items() if api in APIS_WITHOUT_SEED}
+
+    def batch_discounts(self) -> dict[str, float]:
+        """Map a provider's name to the share that a batch costs less there, where it is known."""
+        shares: dict[str, Any] = {}
+        for provider in self.all_providers():
+            batch: dict[str, Any] = provider.get("profile", {}).get("batch") or {}
+            shares[provider.get("name", "")] = batch.get("discount")
+        return {name: share for name, share in shares.items() if share is not None}
 
 
 def parse_stored_configs(text: str) -> Iterator[StoredConfig]:

@@ -41,7 +41,7 @@ from evalharness.records import ErrorKind
 
 E = TypeVar("E", bound=BaseException)
 
-_REQUEST_SENT = "http11.send_request_body.complete"
+REQUEST_SENT = "http11.send_request_body.complete"
 _URL_ERRORS = (
     httpx.InvalidURL,
     httpx.UnsupportedProtocol,
@@ -181,7 +181,7 @@ class HttpxTransport:
         except ResponseRefusedError as error:
             return recorder.finish(error.kind, error.message)
         except Exception as error:
-            return _failed_exchange(recorder, error, sent=progress.sent)
+            return failed_exchange(recorder, error, sent=progress.sent)
         timer.absorb_cancellation()  # a deadline that passed at the moment of completion
         timer.raise_if_cancelled()
         return recorder.finish()
@@ -228,7 +228,7 @@ class _Progress:
 
     async def event(self, name: str, info: dict[str, Any]) -> None:
         """Take one trace event of the connection."""
-        if name == _REQUEST_SENT:
+        if name == REQUEST_SENT:
             self.sent = True
             self.timer.start_phase(ErrorKind.FIRST_BYTE_TIMEOUT, self._first_byte_s)
         elif name in _CONNECTING:
@@ -273,7 +273,7 @@ def _said_more(response: httpx.Response) -> bool:
         return True
 
 
-def _failed_exchange(recorder: ExchangeRecorder, error: Exception, *, sent: bool) -> Exchange:
+def failed_exchange(recorder: ExchangeRecorder, error: Exception, *, sent: bool) -> Exchange:
     """The Exchange for an error of the library."""
     answered = recorder.status is not None
     tls = None if answered else _cause(error, ssl.SSLError)

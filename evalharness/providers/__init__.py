@@ -26,6 +26,7 @@ __all__ = ["Endpoint", "check_provider", "open_endpoint", "provider_identity"]
 # Keys that mean something to some kinds only. A key that would be ignored is refused.
 _ONLY_FOR = {
     "base_url": ("remote",),
+    "protocol": ("remote", "emulator"),
     "api_key_env": ("remote", "emulator"),
     "headers": ("remote", "emulator"),
     "auth": ("remote",),
@@ -76,14 +77,19 @@ def provider_identity(config: ProviderConfig) -> str:
         ConfigError: the base URL or the model file cannot be used as written.
     """
     if config.kind == "remote":
-        return remote.identity(config)
+        return remote.identity(config) + _protocol_suffix(config)
     if config.kind == "local":
         from evalharness.providers.local import weights
 
         return weights.identity(config.model_path)
     if config.kind == "python":
         return python_provider.identity(config)
-    return "emulator"
+    return "emulator" + _protocol_suffix(config)
+
+
+def _protocol_suffix(config: ProviderConfig) -> str:
+    """Another protocol is another way of asking: its trials are not those of chat completions."""
+    return "" if config.protocol == "chat" else f" ({config.protocol})"
 
 
 @contextlib.asynccontextmanager
@@ -133,6 +139,7 @@ def _endpoint(config: ProviderConfig, base_url: str, **fields: Any) -> Endpoint:
         name=config.name,
         base_url=base_url,
         identity=provider_identity(config),
+        protocol=config.protocol,
         headers=config.headers,
         tls=tls_settings(config),
         profile=config.profile,
@@ -149,8 +156,8 @@ def _check_keys(config: ProviderConfig) -> None:
             default = field.default_factory()
         if config.kind not in kinds and getattr(config, field.name) != default:
             raise ConfigError(
-                f"provider.{field.name} is for providers of kind {kinds[0]}, and {config.name!r} "
-                f"is of kind {config.kind}",
+                f"provider.{field.name} is for providers of kind {' or '.join(kinds)}, "
+                f"and {config.name!r} is of kind {config.kind}",
                 hint=f"remove provider.{field.name}",
             )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from evalharness.config.models import Profile
+from evalharness.config.models import Profile, ProtocolName
 from evalharness.http.certificates import SYSTEM_TRUST, TlsSettings
 from evalharness.http.redaction import Secret
 
@@ -20,6 +20,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         base_url: address including its version part (``/v1``), without a slash at the end.
         identity: names the endpoint in ids and comparisons: ``local:`` and 16 hex digits of the
             weights' SHA-256, ``emulator``, or the normalised base URL.
+        protocol: that it speaks.
         key: the API key, or None when none is sent.
         auth: how the key is sent: ``bearer``, or ``header:NAME``.
         headers: further request headers.
@@ -36,6 +37,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     base_url: str
     identity: str
+    protocol: ProtocolName = "chat"
     key: Secret | None = None
     auth: str = "bearer"
     headers: dict[str, str] = {}

@@ -9,14 +9,19 @@ import re
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from evalharness.chat_api.client import MODEL_IN_PATH
-from evalharness.config.models import ProviderConfig
+from evalharness.config.models import ProtocolName, ProviderConfig
 from evalharness.errors import ConfigError
 from evalharness.http.loopback import is_loopback, is_this_machine
 from evalharness.http.unix_url import is_unix_url, split_unix_url
 from evalharness.providers.credentials import check_credentials, sends_secrets
 from evalharness.providers.tls import check_tls
 
-_ENDPOINT_PATH = "/chat/completions"
+# By protocol: what a base URL must not end in.
+_METHOD_PATHS: dict[ProtocolName, str] = {
+    "chat": "/chat/completions",
+    "responses": "/responses",
+    "messages": "/messages",
+}
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -73,11 +78,13 @@ def normalised_base_url(config: ProviderConfig) -> str:
             "network between is trusted; provider.api_key_env=null where no key is needed",
         )
     path = parts.path.rstrip("/")
-    if path.endswith(_ENDPOINT_PATH):
-        raise ConfigError(
-            f"provider.base_url: {text!r} is the address of one method",
-            hint=f"provider.base_url={text.rstrip('/').removesuffix(_ENDPOINT_PATH)}",
-        )
+    for protocol, method in _METHOD_PATHS.items():
+        if path.endswith(method):
+            raise ConfigError(
+                f"provider.base_url: {text!r} is the address of one method",
+                hint=f"provider.base_url={text.rstrip('/').removesuffix(method)}"
+                + ("" if protocol == config.protocol else f" provider.protocol={protocol}"),
+            )
     shown = f"[{host}]" if ":" in host else host
     port = parts.port
     at_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"

@@ -102,6 +102,12 @@ class Budget:
         self._open[key] = worst_case
         return True
 
+    def hold(self, key: Hashable, worst_case: Decimal | None) -> None:
+        """Reserve without asking: an earlier session has sent it."""
+        if worst_case is not None:
+            self._reserved = _EXACT.add(self._reserved, worst_case)
+        self._open[key] = worst_case
+
     def is_exhausted(self, worst_case: Decimal) -> bool:
         """Whether there is no room for ``worst_case`` even if all that is in flight were free."""
         return self.limit_usd is not None and self._total(_ZERO, worst_case) > self.limit_usd

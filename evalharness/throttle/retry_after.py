@@ -26,8 +26,9 @@ def parse_retry_after(headers: Mapping[str, str], now_ns: int) -> float | None:
     9110 §10.2.3), the date read against the response's own ``date`` so that clocks need not
     agree, and as servers write it besides (``30s``, ``1m30s``, a Unix time; of several values the
     longest); ``x-ratelimit-reset*`` (``6m0s``, ``20ms``, seconds, or a Unix time) where the
-    matching ``x-ratelimit-remaining*`` is 0, the longest of them. A value that is zero or less,
-    not finite, unreadable or longer than 31 days counts as absent.
+    matching ``x-ratelimit-remaining*`` is 0, and Anthropic's ``anthropic-ratelimit-*-reset`` (RFC
+    3339, read against ``date`` too) where its ``…-remaining`` is, the longest of them. A value that
+    is zero or less, not finite, unreadable or longer than 31 days counts as absent.
 
     Args:
         headers: response headers with lower-case names.
@@ -40,7 +41,7 @@ def parse_retry_after(headers: Mapping[str, str], now_ns: int) -> float | None:
     waits = [_duration(value.strip(), now_ns) for value in stated.split(",")]
     seconds = max((wait for wait in waits if wait is not None), default=None)
     if seconds is None:
-        seconds = _until(stated, headers.get("date", ""), now_ns)
+        seconds = _until(_http_date(stated), headers.get("date", ""), now_ns)
     if seconds is not None and (wait := _plausible(seconds)) is not None:
         return wait
     return _reset(headers, now_ns)
@@ -68,8 +69,19 @@ def _http_date(text: str) -> float | None:
         return None
 
 
-def _until(when: str, date: str, now_ns: int) -> float | None:
-    target = _http_date(when)
+def _rfc3339(text: str) -> float | None:
+    """A moment of RFC 3339 as Unix seconds; one without a zone is none."""
+    if len(text) > 64:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return None if moment.tzinfo is None else moment.timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _until(target: float | None, date: str, now_ns: int) -> float | None:
+    """Seconds until a moment, from the response's own date where it has one."""
     if target is None:
         return None
     sent = _http_date(date)
@@ -79,10 +91,14 @@ def _until(when: str, date: str, now_ns: int) -> float | None:
 def _reset(headers: Mapping[str, str], now_ns: int) -> float | None:
     waits: list[float] = []
     for name, value in headers.items():
-        if not name.startswith("x-ratelimit-reset"):
+        if name.startswith("x-ratelimit-reset"):
+            remaining = _number(headers.get(name.replace("-reset", "-remaining", 1), ""))
+            wait = _duration(value.strip(), now_ns)
+        elif name.startswith("anthropic-ratelimit-") and name.endswith("-reset"):
+            remaining = _number(headers.get(f"{name.removesuffix('reset')}remaining", ""))
+            wait = _until(_rfc3339(value), headers.get("date", ""), now_ns)
+        else:
             continue
-        remaining = _number(headers.get(name.replace("-reset", "-remaining", 1), ""))
-        wait = _duration(value.strip(), now_ns)
         if remaining == 0 and wait is not None and (plausible := _plausible(wait)) is not None:
             waits.append(plausible)
     return max(waits, default=None)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.chat_api.response import _read_json  # pyright: ignore[reportPrivateUsage]
 from evalharness.chat_api.response_fast_path import read_fast_path
 from evalharness.http.exchange import Exchange
@@ -73,7 +74,7 @@ def by_both(body: bytes) -> tuple[Reply | None, Reply]:
     """The reply of the typed decoder, None where it declines, and that of the other reader."""
     exchange = Exchange(sent_at_ns=1, status=200, chunks=[body], times_ns=[1], latency_s=1e-9)
     typed = read_fast_path(body)
-    forgiving = Reply(**_read_json(exchange, body, None))
+    forgiving = Reply(**_read_json(exchange, body, None, get_protocol("chat")))
     return None if typed is None else Reply(**typed), forgiving
 
 

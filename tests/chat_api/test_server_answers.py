@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalharness.chat_api.response import interpret
+from evalharness.finish_reasons import FinishKind, finish_kind
 from evalharness.http import Exchange
-from evalharness.records import ErrorKind, FinishKind, Outcome, Reply, Status, finish_kind
+from evalharness.records import ErrorKind, Outcome, Reply, Status
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
 Delta = dict[str, Any]

@@ -36,6 +36,7 @@ def test_the_shipped_providers_are_the_ones_promised() -> None:
     assert names >= {"local", "aimlapi", "openai", "openrouter", "dashscope", "openai_compatible"}
     assert names >= {"azure", "mistral", "deepseek", "groq", "xai", "gemini", "anthropic"}
     assert names >= {"together", "fireworks", "ollama", "vllm", "lmstudio", "litellm"}
+    assert names >= {"anthropic_messages"}
     page = (ROOT / "docs" / "providers.md").read_text("utf-8")
     assert {name for name in names if f"`{name}`" not in page} == set()
 
@@ -65,6 +66,7 @@ def test_a_profile_names_what_can_be_typed_instead(path: Path) -> None:
         ("gemini", "m", {"frequency_penalty": 1}, "params.frequency_penalty=null"),
         ("deepseek", "deepseek-reasoner", {"logprobs": True}, "params.logprobs=null"),
         ("ollama", "m", {"max_completion_tokens": 9}, "params.max_tokens"),
+        ("anthropic_messages", "claude-sonnet-5-5", {"top_k": 3}, "params.top_k=null"),
         ("lmstudio", "m", {"repetition_penalty": 1.1}, "params.extra.repeat_penalty"),
     ],
 )
@@ -100,6 +102,7 @@ def test_models_that_take_everything_are_not_refused() -> None:
         "xai",
         "gemini",
         "anthropic",
+        "anthropic_messages",
         "together",
         "fireworks",
         "litellm",
@@ -111,7 +114,8 @@ def test_a_paid_provider_needs_only_its_key(name: str, monkeypatch: pytest.Monke
     variable = str(config.api_key_env)
     monkeypatch.setenv(variable, "a-key-of-some-length")
     check_provider(config)
-    assert provider_identity(config) == config.base_url
+    spoken = "" if config.protocol == "chat" else f" ({config.protocol})"
+    assert provider_identity(config) == f"{config.base_url}{spoken}"
     monkeypatch.delenv(variable)
     with pytest.raises(ProviderError, match=variable):
         check_provider(config)

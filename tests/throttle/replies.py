@@ -11,6 +11,8 @@ NOT_SENT = {
     ErrorKind.TLS,
     ErrorKind.POOL_TIMEOUT,
     ErrorKind.BAD_URL,
+    ErrorKind.EXPIRED,
+    ErrorKind.CANCELLED,
 }
 HTTP_STATUS = {
     ErrorKind.BAD_REQUEST: 400,

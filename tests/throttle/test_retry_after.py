@@ -1,6 +1,7 @@
 """The wait that the headers of a reply ask for."""
 
 import math
+from datetime import UTC, datetime
 from email.utils import formatdate
 
 import pytest
@@ -15,6 +16,17 @@ NOW_NS = NOW * 10**9
 
 def http_date(seconds: float) -> str:
     return formatdate(seconds, usegmt=True)
+
+
+def rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _spent(**resets: str) -> dict[str, str]:
+    """Headers of Anthropic with nothing left of some limits until they are reset."""
+    headers = {f"anthropic-ratelimit-{name}-reset": at for name, at in resets.items()}
+    left = {f"anthropic-ratelimit-{name}-remaining": "0" for name in resets}
+    return {**headers, **left, "anthropic-ratelimit-requests-limit": "50"}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +60,23 @@ def http_date(seconds: float) -> str:
             },
             5.0,
         ),
+        # Anthropic's: the moment at which what is used up is whole again.
+        (_spent(requests=rfc3339(NOW + 40)), 40.0),
+        (_spent(requests=rfc3339(NOW + 40), **{"input-tokens": rfc3339(NOW + 50)}), 50.0),
+        (_spent(**{"output-tokens": rfc3339(NOW + 9), "tokens": rfc3339(NOW + 8)}), 9.0),
+        (_spent(requests="2027-01-15T03:00:20-05:00"), 20.0),
+        ({**_spent(requests=rfc3339(NOW + 3630)), "date": http_date(NOW + 3600)}, 30.0),
+        ({**_spent(requests=rfc3339(NOW + 40)), "retry-after": "7"}, 7.0),
         # What counts as absent.
+        (
+            {**_spent(requests=rfc3339(NOW + 40)), "anthropic-ratelimit-requests-remaining": "1"},
+            None,
+        ),
+        ({"anthropic-ratelimit-requests-reset": rfc3339(NOW + 40)}, None),
+        (_spent(requests="2027-01-15T08:00:20"), None),
+        (_spent(requests="soon"), None),
+        (_spent(requests=rfc3339(NOW - 1)), None),
+        (_spent(requests="9999-12-31T23:59:59-23:59"), None),
         ({}, None),
         ({"retry-after": "0"}, None),
         ({"retry-after": "-1"}, None),

@@ -67,6 +67,9 @@ TABLE: dict[ErrorKind, Row] = {
     ErrorKind.STREAM_ERROR: Row(R, 1, in_doubt=True),
     ErrorKind.INTERRUPTED: Row(R, 1, in_doubt=True),
     ErrorKind.TOO_LARGE: Row(F, in_doubt=True),
+    # of batches, which decide about them by themselves (evalharness.batch.settling)
+    ErrorKind.EXPIRED: Row(R, MANY),
+    ErrorKind.CANCELLED: Row(R, MANY),
 }
 
 

@@ -89,10 +89,12 @@ _TOO_LARGE = re.compile(r"\brequest (?:body |is )?too large\b", re.IGNORECASE)
 
 _CONTENT_CODES = frozenset(
     {
-        "content_filter", "content_filtered", "content_filter_error", "content_moderation",
-        "content_policy_violation", "contentpolicyviolationerror", "data_inspection_failed",
-        "datainspectionfailed", "guardrail_intervened", "input_guardrail_triggered",
-        "moderation_blocked", "moderation_error", "output_guardrail_triggered", "prompt_blocked",
+        "bio_policy", "content_filter", "content_filtered", "content_filter_error",
+        "content_moderation", "content_policy_violation", "contentpolicyviolationerror",
+        "data_inspection_failed", "datainspectionfailed", "guardrail_intervened",
+        "image_content_policy_violation", "input_guardrail_triggered",
+        "misalignment_policy_violation", "moderation_blocked", "moderation_error",
+        "output_guardrail_triggered", "prompt_blocked",
         "prohibited_content", "responsibleaipolicyviolation", "safety_violation",
         "sensitive_content", "sensitive_words_detected",
     }

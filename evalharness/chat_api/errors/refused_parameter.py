@@ -7,6 +7,8 @@ a phrase that refuses it. The server's message stays, the remedy stands behind i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -32,37 +34,71 @@ _INSTEAD = re.compile(
 _ANNOUNCED = r"(?:parameter|argument|property|field|name|supplied|body)[s:.]*\s*"
 
 
-def with_remedy(reply: Reply, body: bytes) -> Reply:
-    """The reply, with what to type added to a message that refuses a parameter of the body."""
+def with_remedy(
+    reply: Reply,
+    body: bytes,
+    names: Mapping[str, str] = MappingProxyType({}),
+    lacks: frozenset[str] = frozenset(),
+) -> Reply:
+    """The reply, with what to type added to a message that refuses a parameter of the body.
+
+    For ``names`` and ``lacks`` see :func:`find_remedy`.
+    """
     refused = reply.http_status in _STATUSES or reply.error_kind is ErrorKind.BAD_REQUEST
     if not refused or not reply.error_message:
         return reply
-    advice = find_remedy(reply.error_message, msgspec.json.decode(body))
+    advice = find_remedy(reply.error_message, msgspec.json.decode(body), names, lacks)
     if advice is None:
         return reply
     return msgspec.structs.replace(reply, error_message=f"{reply.error_message} → {advice}")
 
 
-def find_remedy(message: str, sent: dict[str, Any]) -> str | None:
+def with_other_protocol(reply: Reply, title: str) -> Reply:
+    """The reply to an address that a server does not know, with what may be the reason.
+
+    Where its message is of a model, it knows the address. ``title`` is what the API is called.
+    """
+    message = reply.error_message
+    if not message or "model" in message.lower():
+        return reply
+    advice = (
+        f"the server may not have {title}: provider.protocol=chat asks for chat completions, and "
+        "provider.base_url is what the path is appended to"
+    )
+    return msgspec.structs.replace(reply, error_message=f"{message} → {advice}")
+
+
+def find_remedy(
+    message: str,
+    sent: dict[str, Any],
+    names: Mapping[str, str] = MappingProxyType({}),
+    lacks: frozenset[str] = frozenset(),
+) -> str | None:
     """What to type instead; None where the message refuses no parameter that was sent.
 
     Args:
         message: the server's words.
         sent: the request's body.
+        names: fields of it that a parameter of another name becomes, by path; empty for none.
+        lacks: parameters that are in a body from ``params.extra`` alone.
     """
     if _REFUSES.search(message) is None:
         return None
+    nested = [path for path in names if "." in path and path.partition(".")[0] in sent]
     places = [
         (match.start(), name)
-        for name in sent
-        if name not in RESERVED and (match := _mention(name, message)) is not None
+        for name in (*sent, *nested)
+        if name not in RESERVED
+        and names.get(name) != ""
+        and (match := _mention(name, message)) is not None
     ]
     if not places:
         return None
     name = min(places)[1]
+    name = names.get(name, name)
     if name == "stream_options":
         return "provider.profile.stream_usage=false sends none, and then no usage is streamed"
-    if name not in BY_NAME:
+    if name not in BY_NAME or name in lacks:
         return f"leave it out: params.extra.{name}=null"
     match = _INSTEAD.search(message)
     instead = match["name"] if match else None
@@ -75,4 +111,5 @@ def _mention(name: str, message: str) -> re.Match[str] | None:
     spellings = "|".join({re.escape(name), first + "".join(word.title() for word in others)})
     if others:
         return re.search(rf"(?<![\w]){'(?:' + spellings + ')'}(?![\w])", message)
-    return re.search(rf"['\"`]{name}['\"`]|{_ANNOUNCED}{name}\b", message, re.IGNORECASE)
+    spelled = rf"['\"`]{name}['\"`]|{_ANNOUNCED}{name}\b|(?:^|: ){name}: "
+    return re.search(spelled, message, re.IGNORECASE)

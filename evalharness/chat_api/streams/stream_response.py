@@ -11,12 +11,14 @@ from evalharness.chat_api.errors.error_classification import (
     network_failure,
 )
 from evalharness.chat_api.lenient_json import (
+    JsonDocument,
     UnicodeCleaner,
     as_object,
     encode_json,
     is_object,
     parse_json,
 )
+from evalharness.chat_api.protocol import ApiProtocol
 from evalharness.chat_api.response_fields import (
     NoAnswerError,
     has_usage,
@@ -26,7 +28,6 @@ from evalharness.chat_api.response_fields import (
 from evalharness.chat_api.retention import failure_fields, raw_body_fields
 from evalharness.chat_api.streams.sse import EventTooLongError, SseDecoder
 from evalharness.chat_api.streams.stream_fast_path import ChunkTemplate
-from evalharness.chat_api.streams.stream_merge import ChunkMerger
 from evalharness.config.models import Profile
 from evalharness.http.exchange import Exchange
 from evalharness.records import ErrorKind, Outcome
@@ -35,8 +36,11 @@ from evalharness.records import ErrorKind, Outcome
 class _StreamReader:
     """One pass over the events of a stream: what was merged and how it ended."""
 
-    def __init__(self, exchange: Exchange, n: int | None, profile: Profile | None) -> None:
-        self.merger = ChunkMerger(n)
+    def __init__(
+        self, exchange: Exchange, n: int | None, profile: Profile | None, protocol: ApiProtocol
+    ) -> None:
+        self.merger = protocol.merger(n)
+        self._protocol = protocol
         self.failure: ResponseFailure | None = None
         self.done = False
         self.exact = True
@@ -85,6 +89,12 @@ class _StreamReader:
         document = parse_json(data)
         value = None if document is None else document.value
         error = error_in_event(data, value, is_error=kind == b"error")
+        if document is not None and error is None and is_object(value):
+            error = self._protocol.stream_error(as_object(value))
+            if error is not None and not self.merger.finished:
+                self._merge(document, at_ns)
+                self._error(error, is_counted=self.merger.is_counted)
+                return False
         is_answer = error is None and is_object(value)
         if not is_answer and self.merger.finished and (error is None or self.merger.is_counted):
             return False  # the answer is whole and counted, whatever is said after it
@@ -97,12 +107,15 @@ class _StreamReader:
                 ErrorKind.BAD_RESPONSE, Outcome.IN_DOUBT, shorten(message)
             )
             return False
+        repeats = self._merge(document, at_ns) and document.exact and self._protocol.is_chat
+        self._template = ChunkTemplate.from_chunk(data, as_object(value), raw) if repeats else None
+        return True
+
+    def _merge(self, document: JsonDocument, at_ns: int) -> bool:
+        """Merge an event; whether it has content that counts."""
         self.exact &= document.exact
         self.replaced |= document.replaced
-        chunk = as_object(value)
-        repeats = self.merger.add(chunk, at_ns) and document.exact
-        self._template = ChunkTemplate.from_chunk(data, chunk, raw) if repeats else None
-        return True
+        return self.merger.add(as_object(document.value), at_ns)
 
     def read_loose_error(self, body: bytes) -> None:
         """Look for an error outside the events, where these end without an answer."""
@@ -111,12 +124,13 @@ class _StreamReader:
             if error is not None:
                 self._error(error)
 
-    def _error(self, error: Any) -> None:
+    def _error(self, error: Any, *, is_counted: bool = False) -> None:
+        """Take an error; ``is_counted``: it says itself that tokens were generated before it."""
         self.failure = error_in_answer(
             error,
             ErrorKind.STREAM_ERROR,
             self._profile,
-            before_content=self.merger.first_ns is None,
+            before_content=self.merger.first_ns is None and not is_counted,
         )
 
 
@@ -126,6 +140,7 @@ def read_stream(
     n: int | None,
     keep_chunk_times: bool,
     profile: Profile | None,
+    protocol: ApiProtocol,
 ) -> dict[str, Any]:
     """The fields of a Reply that come from a stream of events.
 
@@ -134,7 +149,7 @@ def read_stream(
     no finish_reason it is one when usage and ``[DONE]`` came. Otherwise it is a failure, and what
     had come is kept in ``response_json``, never as a text.
     """
-    reader = _StreamReader(exchange, n, profile)
+    reader = _StreamReader(exchange, n, profile, protocol)
     reader.read_loose_error(body)
     merger = reader.merger
     fields: dict[str, Any] = {
@@ -154,15 +169,16 @@ def read_stream(
         fields["response_bytes"] = body
     if top is not None:
         fields["response_json"] = encode_json(top).decode()
-    failure = reader.failure or _unfinished(exchange, reader, top)
-    if failure is None and top is not None:
+    completion = None if top is None else protocol.as_completion(top)
+    failure = reader.failure or _unfinished(exchange, reader, completion, protocol)
+    if failure is None and completion is not None:
         try:
-            fields |= read_completion(top, profile) | {"outcome": Outcome.DELIVERED}
+            fields |= read_completion(completion, profile) | {"outcome": Outcome.DELIVERED}
         except NoAnswerError as error:
             failure = error.failure
             fields["finish_reason"] = error.finish_reason
     if failure is not None:
-        fields |= metadata_fields(top or {}, profile) | failure_fields(failure)
+        fields |= metadata_fields(completion or {}, profile) | failure_fields(failure)
         if top is None or failure.kind is ErrorKind.BAD_RESPONSE or not reader.exact:
             fields |= raw_body_fields(body)
     elif exchange.failure is not None:
@@ -171,16 +187,19 @@ def read_stream(
 
 
 def _unfinished(
-    exchange: Exchange, reader: _StreamReader, top: dict[str, Any] | None
+    exchange: Exchange,
+    reader: _StreamReader,
+    completion: dict[str, Any] | None,
+    protocol: ApiProtocol,
 ) -> ResponseFailure | None:
     """Why the stream is no complete answer; None when it is one."""
     if reader.merger.finished:
         return None
-    if reader.done and top is not None and has_usage(metadata_fields(top)):
+    if reader.done and completion is not None and has_usage(metadata_fields(completion)):
         return None
     if exchange.failure is not None and not reader.done:
         return network_failure(exchange.failure, exchange.message, reached=True)
-    message = "the stream ended without a finish_reason"
+    message = f"the stream ended without {protocol.last_event}"
     return ResponseFailure(ErrorKind.STREAM_CUT, Outcome.IN_DOUBT, message)
 
 

@@ -6,8 +6,9 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
+from evalharness.finish_reasons import FinishKind, finish_kind
 from evalharness.providers.python.call import CallReply
-from evalharness.records import FinishKind, Outcome, Reply, Status, Usage, finish_kind
+from evalharness.records import Outcome, Reply, Status, Usage
 
 
 class UnusableResultError(Exception):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from evalharness.chat_api.errors.refused_parameter import find_remedy, with_remedy
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.records import Outcome, Reply, Status
 
 SENT: dict[str, Any] = {
@@ -44,6 +45,7 @@ INSTEAD = "use params.max_completion_tokens in its place, with params.max_tokens
         ("property 'logprobs' is unsupported", "leave it out: params.logprobs=null"),
         ("Unrecognized request argument supplied: stop", "leave it out: params.stop=null"),
         ("body.seed: Extra inputs are not permitted", "leave it out: params.seed=null"),
+        ("HTTP 400: seed: Extra inputs are not permitted", "leave it out: params.seed=null"),
         (
             "Unknown parameter: 'enable_thinking'.",
             "leave it out: params.extra.enable_thinking=null",
@@ -79,3 +81,17 @@ def test_the_remedy_stands_behind_the_words_of_the_server() -> None:
         error_message=refused.error_message,
     )  # fmt: skip
     assert with_remedy(limited, body) is limited
+
+
+def test_a_field_of_another_protocol_is_called_by_its_parameter() -> None:
+    """Also one inside an object, which the server names by its path."""
+    names = get_protocol("responses").parameter_names
+    sent = {"model": "m", "max_output_tokens": 5, "reasoning": {"effort": "low"}, "input": []}
+    refused = "Unsupported parameter: 'reasoning.effort' is not supported with this model."
+    assert find_remedy(refused, sent, names) == "leave it out: params.reasoning_effort=null"
+    refused = "Unsupported parameter: 'max_output_tokens' is not supported with this model."
+    assert find_remedy(refused, sent, names) == "leave it out: params.max_tokens=null"
+    assert find_remedy("'text.verbosity' is not supported", sent, names) is None
+    refused, lacks = "Unknown parameter: 'seed'.", get_protocol("responses").lacks
+    remedy = find_remedy(refused, sent | {"seed": 1}, names, lacks)
+    assert remedy == "leave it out: params.extra.seed=null"
