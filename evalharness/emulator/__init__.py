@@ -1,6 +1,6 @@
-"""The emulator: an OpenAI-compatible server to rehearse against, without spending.
+"""The emulator: a server of three protocols, to rehearse against without spending.
 
-It validates requests by the OpenAPI of the first target, samples text from real distributions
+It validates requests by the references of their APIs, samples text from real distributions
 (temperature, ``top_p``, seed), bills exactly, and misbehaves on demand. ``docs/emulator.md`` lists
 every option. Importing this package is cheap: the server itself is imported when it is started.
 
@@ -12,9 +12,11 @@ every option. Importing this package is cheap: the server itself is imported whe
 
     text/         what it says: grammar, sampling, known answers, values for a JSON Schema
     validation/   what it accepts: the OpenAPI document, OpenAI's further rules, error bodies
-    delivery/     how an answer goes out: bodies, event streams, timing, broken connections
+    batches/      files and batches, OpenAI's and Anthropic's
+    dialects/     how each protocol writes requests, answers, streams and errors
+    delivery/     how an answer goes out: framing, timing, broken bodies and connections
     faults.py     what can go wrong, by name
-    chat.py       one request from its bytes to an answer, a refusal or a fault
+    pipeline.py   one request from its bytes to an answer, a refusal or a fault
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the command line and serve; the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m evalharness.emulator",
-        description="An OpenAI-compatible server to rehearse against, without spending.",
+        description="A server of three protocols to rehearse against, without spending.",
     )
     add_arguments(parser)
     try:

@@ -1,4 +1,4 @@
-"""The emulator as one ASGI application: chat completions, and everything around them."""
+"""The emulator as one ASGI application: three protocols, and everything around them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,31 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from evalharness.emulator import logs
-from evalharness.emulator.chat import PATH, ChatEndpoint
+from evalharness.emulator.batches.batch_service import BatchService
 from evalharness.emulator.delivery.connection import Connections
+from evalharness.emulator.dialects import dialects_by_path
+from evalharness.emulator.dialects.dialect import Dialect
 from evalharness.emulator.ledger import Ledger
 from evalharness.emulator.limiter import SlidingWindowLimiter
 from evalharness.emulator.options import EmulatorOptions
+from evalharness.emulator.pipeline import AnswerPipeline
 from evalharness.emulator.request_intake import is_authorised
 from evalharness.emulator.validation.error_bodies import Problem, error_response, retry_headers
 from evalharness.emulator.validation.openapi_schema import request_schema
 from evalharness.emulator.validation.validation_hints import Hint
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Endpoint:
+    """The route of a protocol, as the router takes it."""
+
+    def __init__(self, pipeline: AnswerPipeline, dialect: Dialect) -> None:
+        self._pipeline = pipeline
+        self._dialect = dialect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._pipeline.serve(self._dialect, scope, receive, send)
 
 
 class Emulator:
@@ -39,15 +53,21 @@ class Emulator:
         self.ledger = Ledger(options.ledger)
         self.connections = Connections()
         self._options = options
-        self._chat = ChatEndpoint(options, self.ledger, self.connections)
+        self._pipeline = AnswerPipeline(options, self.ledger, self.connections)
+        self._dialects = dialects_by_path(options)
         self._logs_limiter = SlidingWindowLimiter(options.logs_rpm, None)
         self._ids = random.Random(f"evalharness emulator requests {options.seed}")
+        batches = BatchService(self, options, self.connections)
         self._rest = Starlette(
             routes=[
-                Route(PATH, self._chat, methods=["POST"]),
+                *(
+                    Route(path, _Endpoint(self._pipeline, dialect), methods=["POST"])
+                    for path, dialect in self._dialects.items()
+                ),
                 Route("/v1/models", self._require_key(self._models)),
                 Route("/v1/models/{model:path}", self._require_key(self._model)),
                 Route("/v2/logs", self._require_key(self._logs)),
+                *batches.routes,
                 Route("/healthz", _healthz),
                 Route("/_emulator/ledger", self._show_ledger),
                 Route("/_emulator/stats", self._show_stats),
@@ -56,9 +76,10 @@ class Emulator:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; chat completions skip the router, for speed."""
-        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
-            await self._chat(scope, receive, send)
+        """Serve one request; those for answers skip the router, for speed."""
+        dialect = self._dialects.get(scope["path"]) if scope["type"] == "http" else None
+        if dialect is not None and scope["method"] == "POST":
+            await self._pipeline.serve(dialect, scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 
@@ -67,7 +88,7 @@ class Emulator:
 
         async def with_key(request: Request) -> Response:
             headers: dict[bytes, bytes] = dict(request.scope["headers"])
-            if not is_authorised(headers, self._options.require_key):
+            if not is_authorised(headers, self._options.require_key, in_own=True):
                 return self._problem(request, Problem(status=401, code="invalid_api_key"))
             return await handler(request)
 
@@ -116,7 +137,11 @@ class Emulator:
 
     def _problem(self, request: Request, problem: Problem) -> Response:
         request_id = str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
-        headers, body = error_response(problem, self._options, request.url.path, request_id)
+        dialect = self._dialects.get(request.url.path)
+        if dialect is None:
+            headers, body = error_response(problem, self._options, request.url.path, request_id)
+        else:
+            headers, body = dialect.error(problem, request_id)
         return Response(
             body, problem.status, {name.decode(): value.decode() for name, value in headers}
         )

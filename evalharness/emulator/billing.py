@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import msgspec
 
+from evalharness.emulator.batch_context import current_batch_request
 from evalharness.emulator.completion import ChatChoice
 from evalharness.emulator.options import EmulatorOptions
 from evalharness.emulator.text.answer_sampler import split_tokens
@@ -17,7 +18,11 @@ _MAX_CACHED_PREFIXES = 200_000
 
 
 class RequestTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of a request. ``prompt`` includes ``cached``; ``completion`` all the others."""
+    """Tokens of a request.
+
+    ``prompt`` includes ``cached`` and those written to the cache at the request's own marks, for
+    five minutes or an hour; ``completion`` includes all the others.
+    """
 
     prompt: int
     cached: int
@@ -25,6 +30,8 @@ class RequestTokens(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: int
     accepted_prediction: int = 0
     rejected_prediction: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
 
     @property
     def total(self) -> int:
@@ -63,9 +70,13 @@ class Biller:
                     break
                 accepted += 1
             rejected = len(predicted) - accepted
+        cached = self._cached_tokens(request)
+        written, written_1h = self._written_tokens(request, cached)
         return RequestTokens(
             prompt=request.prompt_tokens,
-            cached=self._cached_tokens(request),
+            cached=cached,
+            cache_write=written,
+            cache_write_1h=written_1h,
             # Rejected predictions are billed as completion, as the OpenAPI says.
             completion=sum(choice.completion_tokens for choice in choices) + rejected,
             reasoning=sum(len(choice.reasoning) for choice in choices),
@@ -87,14 +98,30 @@ class Biller:
             del self._cached_prefixes[next(iter(self._cached_prefixes))]
         return cached if cached >= shortest else 0
 
+    def _written_tokens(self, request: ParsedRequest, cached: int) -> tuple[int, int]:
+        """What the request's marks put into the cache, for five minutes and for an hour."""
+        shortest = self._options.cache_min_tokens
+        written, at = [0, 0], cached
+        for mark in request.cache_marks:
+            end = request.tokens_until(mark)
+            if shortest is not None and end > at and end >= shortest:
+                written[mark.hour] += end - at
+                at = end
+        return written[0], written[1]
+
     def bill(self, tokens: RequestTokens) -> Bill:
-        """Each kind of token at its price; the dollars rounded half up to the billionth."""
+        """Each kind of token at its price, less a batch's discount; half up to the billionth."""
         prices = self._options
         usd = (
-            (tokens.prompt - tokens.cached) * prices.price_prompt
+            (tokens.prompt - tokens.cached - tokens.cache_write - tokens.cache_write_1h)
+            * prices.price_prompt
+            + tokens.cache_write * prices.price_cache_write
+            + tokens.cache_write_1h * prices.price_cache_write_1h
             + tokens.cached * prices.price_cached
             + (tokens.completion - tokens.reasoning) * prices.price_completion
             + tokens.reasoning * prices.price_reasoning
         ) / _MEGA
+        if current_batch_request() is not None:
+            usd *= 1 - Decimal(str(prices.batch_discount))
         usd = usd.quantize(_NANO_USD, ROUND_HALF_UP)
         return Bill(usd, int((usd * prices.credits_per_usd).to_integral_value(ROUND_HALF_UP)))

@@ -38,7 +38,10 @@ class EmulatedToolCall(msgspec.Struct, frozen=True):
 
 
 class ChatChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer. ``pieces`` are the tokens that make up ``text``, in order."""
+    """One answer. ``pieces`` are the tokens that make up ``text``, in order.
+
+    ``stop_sequence`` is the one that ended the text; None where none did.
+    """
 
     pieces: list[str]
     finish_reason: str
@@ -46,6 +49,7 @@ class ChatChoice(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: list[str] = []
     tool_calls: list[EmulatedToolCall] = []
     refusal: str | None = None
+    stop_sequence: str | None = None
 
     @property
     def text(self) -> str:
@@ -216,13 +220,16 @@ def _draw_text(
     )
 
 
-def _cut_at_stop(pieces: list[str], stops: list[str]) -> tuple[list[str], bool]:
-    """The pieces before the first stop sequence, and whether there was one."""
+def _cut_at_stop(pieces: list[str], stops: list[str]) -> tuple[list[str], str | None]:
+    """The pieces before the first stop sequence, and which one it was."""
     if not stops:
-        return pieces, False
+        return pieces, None
     text = "".join(pieces)
-    ends = [at for at in map(text.find, stops) if at >= 0]
-    return (cut_tokens(pieces, min(ends)), True) if ends else (pieces, False)
+    ends = [(at, stop) for stop in stops if (at := text.find(stop)) >= 0]
+    if not ends:
+        return pieces, None
+    at, stop = min(ends)
+    return cut_tokens(pieces, at), stop
 
 
 def _apply_limits(
@@ -230,7 +237,7 @@ def _apply_limits(
 ) -> ChatChoice:
     """Apply the token limit and the stop sequences, and say how the text ended."""
     pieces, complete = draft.pieces[:max_tokens], draft.finished and len(draft.pieces) <= max_tokens
-    pieces, stopped = _cut_at_stop(pieces, request.stops)
+    pieces, stop = _cut_at_stop(pieces, request.stops)
     logprobs: list[Token] | None = None
     if request.top_logprobs is not None:
         tokens = draft.tokens(request.top_logprobs)[: len(pieces)]
@@ -240,7 +247,8 @@ def _apply_limits(
         ]
     return ChatChoice(
         pieces=pieces,
-        finish_reason="stop" if stopped or complete else "length",
+        finish_reason="stop" if stop is not None or complete else "length",
         logprobs=logprobs,
         reasoning=reasoning,
+        stop_sequence=stop,
     )

@@ -76,12 +76,15 @@ FAULT_KINDS: dict[str, FaultKind] = {
     "json_array": FaultKind(FaultStage.BODY, "a list where an object belongs"),
     "error_object": FaultKind(FaultStage.BODY, "an error object with status 200"),
     "empty_text": FaultKind(FaultStage.ANSWER, "an answer with no text"),
-    "refusal": FaultKind(FaultStage.ANSWER, "a refusal in the message's refusal field"),
+    "refusal": FaultKind(FaultStage.ANSWER, "a refusal, in the protocol's own form"),
     "content_filter": FaultKind(FaultStage.ANSWER, "half the text, stopped by a content filter"),
     "stream_error": FaultKind(FaultStage.STREAM, "an error object in the middle of the stream"),
+    "stream_failed": FaultKind(
+        FaultStage.STREAM, "the answer failed: response.failed, elsewhere as stream_error"
+    ),
     "cut_utf8": FaultKind(FaultStage.STREAM, "closed in the middle of a character"),
-    "no_finish": FaultKind(FaultStage.STREAM, "ended in good order without a finish_reason"),
-    "no_done": FaultKind(FaultStage.STREAM, "ended without [DONE]"),
+    "no_finish": FaultKind(FaultStage.STREAM, "ended in good order without saying how"),
+    "no_done": FaultKind(FaultStage.STREAM, "ended without [DONE] or message_stop"),
     "sse_cr": FaultKind(FaultStage.STREAM, "lines that end in CR"),
     "sse_crlf": FaultKind(FaultStage.STREAM, "lines that end in CR LF"),
     "sse_bom": FaultKind(FaultStage.STREAM, "a byte order mark first"),

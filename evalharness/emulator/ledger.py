@@ -13,21 +13,27 @@ from typing import Any
 
 import msgspec
 
+from evalharness.emulator.batch_context import current_batch_request
 from evalharness.errors import ConfigError
 
 
 class LedgerEntry(msgspec.Struct, kw_only=True, gc=False):
     """One request as it was received, and what became of it.
 
-    ``status`` is the HTTP status sent; None until then, and for good when none was sent.
-    ``billed_usd`` is what it cost; ``delivered`` tells whether the whole answer was handed to the
-    connection.
+    ``protocol`` is ``chat``, ``responses`` or ``messages``. ``status`` is the HTTP status sent;
+    None until then, and for good when none was sent. ``billed_usd`` is what it cost;
+    ``cache_write_tokens`` are those that its own marks put into the cache; ``delivered`` tells
+    whether the whole answer was handed to the connection. ``batch_id`` and
+    ``batch_custom_id`` name the line of a batch that it is, None for a request of its own.
     """
 
     arrival: int  # from 1
     received_at_ns: int
     body_sha256: str
+    protocol: str = "chat"
     client_request_id: str | None = None
+    batch_id: str | None = None
+    batch_custom_id: str | None = None
     inference_id: str | None = None
     model: str | None = None
     stream: bool | None = None
@@ -38,6 +44,7 @@ class LedgerEntry(msgspec.Struct, kw_only=True, gc=False):
     billed_credits: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     completion_tokens: int = 0
     delivered: bool = False
     finished: bool = False
@@ -66,13 +73,19 @@ class Ledger:
             except OSError as error:
                 raise ConfigError(f"provider.emulator.ledger: {path}: {error.strerror}") from None
 
-    def record_arrival(self, body: bytes, client_request_id: str | None) -> LedgerEntry:
+    def record_arrival(
+        self, body: bytes, client_request_id: str | None, protocol: str = "chat"
+    ) -> LedgerEntry:
         """Record a request as soon as its body is complete."""
+        line = current_batch_request()
         entry = LedgerEntry(
             arrival=len(self.entries) + 1,
             received_at_ns=time.time_ns(),
             body_sha256=hashlib.sha256(body).hexdigest(),
+            protocol=protocol,
             client_request_id=client_request_id,
+            batch_id=None if line is None else line.batch_id,
+            batch_custom_id=None if line is None else line.custom_id,
         )
         self.entries.append(entry)
         self.in_flight += 1

@@ -14,6 +14,15 @@ class LimitRefusal(msgspec.Struct, frozen=True):
     retry_after_s: float
 
 
+class LimitState(msgspec.Struct, frozen=True):
+    """How much of a limit is left, and the seconds until all of it is."""
+
+    limit: str  # "requests" or "tokens"
+    maximum: int
+    remaining: int
+    reset_s: float
+
+
 class _Window:
     """At most ``maximum`` units in any window of ``length_s`` seconds."""
 
@@ -26,8 +35,7 @@ class _Window:
 
     def wait_s(self, now: float, units: int) -> float:
         """Seconds until ``units`` more fit; 0 when they do now."""
-        while self._spent and self._spent[0][0] <= now - self._length_s:
-            self._sum -= self._spent.popleft()[1]
+        self._forget(now)
         if self._sum + units <= self.maximum:
             return 0.0
         over = self._sum + units - self.maximum
@@ -37,6 +45,17 @@ class _Window:
                 # Rounding may make the wait 0 a moment too early, and 0 would admit the request.
                 return min(max(at + self._length_s - now, 1e-9), self._length_s)
         return self._length_s  # more than a whole window allows
+
+    def state(self, now: float) -> LimitState:
+        """What is left of it."""
+        self._forget(now)
+        reset_s = max(0.0, self._spent[-1][0] + self._length_s - now) if self._spent else 0.0
+        left = max(0, int(self.maximum - self._sum))
+        return LimitState(self.limit, int(self.maximum), left, reset_s)
+
+    def _forget(self, now: float) -> None:
+        while self._spent and self._spent[0][0] <= now - self._length_s:
+            self._sum -= self._spent.popleft()[1]
 
     def spend(self, now: float, units: int) -> None:
         self._spent.append((now, units))
@@ -74,6 +93,11 @@ class SlidingWindowLimiter:
     def active(self) -> bool:
         """Whether anything is limited at all."""
         return bool(self._requests or self._tokens)
+
+    def states(self, now: float) -> list[LimitState]:
+        """What is left of the limits of a whole window."""
+        windows = (*self._requests, *self._tokens)
+        return [window.state(now) for window in windows if window.limit != "burst"]
 
     def admit(self, now: float, tokens: int) -> LimitRefusal | None:
         """Let a request of so many tokens through and count it, or say why not."""

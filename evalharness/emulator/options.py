@@ -53,6 +53,8 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     # What it costs.
     price_prompt: Price = Decimal("0.4")
     price_cached: Price = Decimal("0.16")
+    price_cache_write: Price = Decimal("0.5")
+    price_cache_write_1h: Price = Decimal("0.8")
     price_completion: Price = Decimal("1.2")
     price_reasoning: Price = Decimal(4)
     credits_per_usd: Count = 2_000_000
@@ -74,6 +76,18 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     limit_window_s: Positive = 60.0
     per_second_caps: bool = False
     limit_retry_after: RetryAfter = "none"
+    # What it does with batches.
+    batch_delay_s: NonNegative = 0.0
+    batch_discount: Share = 0.5
+    batch_fail: Share = 0.0
+    batch_expire: Share = 0.0
+    batch_duplicate: Share = 0.0
+    batch_shuffle: bool = False
+    batch_unknown: bool = False
+    batch_lost_create: Share = 0.0
+    batch_max_requests: Count | None = None
+    batch_max_bytes: Count | None = None
+    batch_max_enqueued_tokens: Count | None = None
     # What it remembers.
     ledger: str | None = None
     logs_delay_s: NonNegative = 0.0
@@ -96,7 +110,9 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     def _check(self) -> None:
         """What types alone cannot say."""
-        for name in ("price_prompt", "price_cached", "price_completion", "price_reasoning"):
+        for name in self.__struct_fields__:
+            if not name.startswith("price_"):
+                continue
             price: Decimal = getattr(self, name)
             if not price.is_finite() or price < 0:
                 raise ConfigError(
@@ -136,7 +152,7 @@ HELP: dict[str, str] = {
     "profile": "whose manners: generic (any model, AI/ML API billing), aimlapi, openai",
     "any_model": "accept any model name (default: yes, except under profile aimlapi)",
     "envelope": "shape of errors: problem+json, the older one, OpenAI's (default: the profile's)",
-    "require_key": "answer 401 unless this bearer key is sent; '*' takes any, but wants one",
+    "require_key": "answer 401 unless this key is sent; '*' takes any, but wants one",
     "seed": "where the server's own random generators start",
     "fingerprints": "values of system_fingerprint, taken in turn; null names none",
     "fingerprint_every": "requests before the next fingerprint's turn",
@@ -151,6 +167,8 @@ HELP: dict[str, str] = {
     "max_choices": "most choices a request can have (n)",
     "price_prompt": "US dollars per million prompt tokens",
     "price_cached": "US dollars per million cached prompt tokens",
+    "price_cache_write": "US dollars per million prompt tokens cached on request, for 5 minutes",
+    "price_cache_write_1h": "and for an hour",
     "price_completion": "US dollars per million completion tokens",
     "price_reasoning": "US dollars per million reasoning tokens",
     "credits_per_usd": "credits in a US dollar",
@@ -169,6 +187,17 @@ HELP: dict[str, str] = {
     "limit_window_s": "length of the sliding window of rpm and tpm, in seconds",
     "per_second_caps": "hold a second's share of rpm and tpm second by second, too",
     "limit_retry_after": "how a 429 says when to come back",
+    "batch_delay_s": "seconds from a batch's creation to its end, over which its lines are served",
+    "batch_discount": "share of the price that a batch's request does not cost",
+    "batch_fail": "probability that a line of a batch is answered with status 500, unbilled",
+    "batch_expire": "probability that a line expires unserved; its batch expires, too",
+    "batch_duplicate": "probability that a line of a batch's output is written twice",
+    "batch_shuffle": "write the output in another order than the input",
+    "batch_unknown": "add an output line with an id that was never sent",
+    "batch_lost_create": "probability of creating a batch and resetting the connection unanswered",
+    "batch_max_requests": "requests allowed in a batch (default: 50000, of messages 100000)",
+    "batch_max_bytes": "bytes allowed in a batch (default: 200 MiB, of messages 256 MiB)",
+    "batch_max_enqueued_tokens": "tokens an account may have in OpenAI batches at once, by size",
     "ledger": "append a line of JSON for each finished request to this file",
     "logs_delay_s": "seconds until a request appears in /v2/logs",
     "logs_rpm": "requests to /v2/logs allowed per 60 s",

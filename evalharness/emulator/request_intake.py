@@ -12,7 +12,12 @@ from evalharness.emulator.limiter import LimitRefusal
 from evalharness.emulator.options import EmulatorOptions
 from evalharness.emulator.validation import openai_rules, openapi_schema
 from evalharness.emulator.validation.error_bodies import Problem, retry_headers
-from evalharness.emulator.validation.validation_hints import Hint, hints_text, request_hints
+from evalharness.emulator.validation.validation_hints import (
+    Hint,
+    HintKind,
+    hints_text,
+    request_hints,
+)
 
 MAX_BODY_BYTES = 64 << 20
 
@@ -30,21 +35,16 @@ class RequestValidator:
 
     def __init__(self, options: EmulatorOptions) -> None:
         self._options = options
-        any_model = options.any_model
-        self._any_model = options.profile != "aimlapi" if any_model is None else any_model
+        self._any_model = takes_any_model(options)
         self._valid = openapi_schema.request_check(any_model=self._any_model)
 
     def valid_body(self, raw: bytes) -> dict[str, Any]:
         """The decoded body of a valid request.
 
         Raises:
-            RefusedError: it is not valid; a 400 in the API's words.
+            RequestRefusedError: it is not valid; a 400 in the API's words.
         """
-        try:
-            body: Any = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            problem = _invalid_request([Hint("", f"Invalid JSON: {error}")])
-            raise RequestRefusedError(problem) from None
+        body = decode_body(raw)
         # The first target's OpenAPI has neither images nor developer messages; other servers do.
         checked = body if self._options.profile == "aimlapi" else _as_first_target(body)
         if not self._valid(checked):
@@ -57,6 +57,32 @@ class RequestValidator:
             if violations:
                 raise RequestRefusedError(_invalid_request(violations))
         return valid
+
+
+def takes_any_model(options: EmulatorOptions) -> bool:
+    """Whether any name of a model is served."""
+    return options.profile != "aimlapi" if options.any_model is None else options.any_model
+
+
+def served_models(options: EmulatorOptions) -> set[str] | None:
+    """The names of the models that are served; None: any."""
+    if takes_any_model(options):
+        return None
+    schema = openapi_schema.effective_schema(any_model=False)
+    return set(schema["properties"]["model"]["enum"])
+
+
+def decode_body(raw: bytes) -> Any:
+    """The JSON of a request.
+
+    Raises:
+        RequestRefusedError: it is none.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        problem = _invalid_request([Hint("", f"Invalid JSON: {error}", HintKind.JSON)])
+        raise RequestRefusedError(problem) from None
 
 
 def _as_first_target(body: Any) -> Any:
@@ -92,7 +118,7 @@ def requested_fault(
     """The fault that the header ``x-emulator-fault`` or the field ``emulator_fault`` asks for.
 
     Raises:
-        RefusedError: it is not written as it should be, or does not suit the request.
+        RequestRefusedError: it is not written as it should be, or does not suit the request.
     """
     spec: Any = headers.get(b"x-emulator-fault", b"").decode("latin-1")
     spec = spec or body.get("emulator_fault")
@@ -108,14 +134,19 @@ def requested_fault(
     return fault
 
 
-def is_authorised(headers: dict[bytes, bytes], required: str | None) -> bool:
-    """Whether a request carries the key; ``*`` wants any, None wants none."""
+def is_authorised(
+    headers: dict[bytes, bytes], required: str | None, *, in_own: bool = False
+) -> bool:
+    """Whether a request carries the key; ``*`` wants any, None wants none.
+
+    ``in_own``: it may stand in ``x-api-key``, too, which counts where both are sent.
+    """
     if required is None:
         return True
-    scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        return False
-    return required == "*" or key.strip() == required
+    own = headers.get(b"x-api-key", b"").decode("latin-1").strip() if in_own else ""
+    scheme, _, sent = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    key = own or (sent.strip() if scheme.lower() == "bearer" else "")
+    return bool(key) and required in ("*", key)
 
 
 async def read_body(receive: Receive) -> bytes | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import NamedTuple
 
 from evalharness.emulator.faults import Fault
 
-DONE = b"data: [DONE]\n\n"
-_ERROR = msgspec.json.encode(
-    {"error": {"message": "The model stopped unexpectedly.", "type": "server_error", "code": 500}}
-)
+# Four bytes of UTF-8, of which a fault sends three.
+CUT_CHARACTER = "🙂"
+
+
+class StreamEvent(NamedTuple):
+    """One event: its data, and its name where the protocol names events."""
+
+    data: bytes
+    name: bytes = b""
 
 
 class Framing:
@@ -19,21 +24,28 @@ class Framing:
         self._form = fault.name if fault is not None and fault.name.startswith("sse_") else ""
         self._first = True
 
-    def frame(self, event: bytes) -> bytes:
+    def frame(self, event: StreamEvent) -> bytes:
         """One event, with the blank line that ends it."""
+        name = b"event: " + event.name + b"\n" if event.name else b""
         if not self._form:
-            return b"data: " + event + b"\n\n"
+            return name + b"data: " + event.data + b"\n\n"
         if self._form == "sse_multiline":
             # A line break between two members of the object is blank space to JSON.
-            head, _, rest = event.partition(b",")
-            framed = b"data: " + head + b",\ndata: " + rest + b"\n\n"
+            head, _, rest = event.data.partition(b",")
+            framed = name + b"data: " + head + b",\ndata: " + rest + b"\n\n"
         else:
-            framed = b"data: " + event + b"\n\n"
+            framed = name + b"data: " + event.data + b"\n\n"
         if self._form == "sse_comments":
-            framed = b": keep-alive\n\n" + b"event: message\nid: 1\nretry: 10\n" + framed
-        return self._first_bytes() + self.lines(framed)
+            extra = b"" if name else b"event: message\n"
+            framed = b": keep-alive\n\n" + extra + b"id: 1\nretry: 10\n" + framed
+        return self._first_bytes() + self._lines(framed)
 
-    def lines(self, framed: bytes) -> bytes:
+    def last_frame(self, event: StreamEvent) -> bytes:
+        """The event that only says that a stream is over: never split, never commented."""
+        name = b"event: " + event.name + b"\n" if event.name else b""
+        return self._lines(name + b"data: " + event.data + b"\n\n")
+
+    def _lines(self, framed: bytes) -> bytes:
         """The same lines with the line ends in use."""
         ends = {"sse_cr": b"\r", "sse_crlf": b"\r\n"}
         return framed.replace(b"\n", ends.get(self._form, b"\n"))
@@ -43,26 +55,7 @@ class Framing:
         return b"\xef\xbb\xbf" if first and self._form == "sse_bom" else b""
 
 
-def closing_frames(fault: Fault | None, events: list[bytes], framing: Framing) -> list[bytes]:
-    """The last frames of a stream, ``[DONE]`` included, changed by a fault."""
-    name = "" if fault is None else fault.name
-    if name == "no_finish":
-        return []
-    frames = [framing.frame(event) for event in events]
-    return frames if name == "no_done" else [*frames, framing.lines(DONE)]
-
-
-def break_off_at_fault(
-    fault: Fault | None, steps: list[list[bytes]]
-) -> tuple[list[list[bytes]], bytes | None]:
-    """The steps that are still sent whole, and the last bytes of a stream that breaks off.
-
-    None for the last bytes means that the stream goes on to its end.
-    """
-    if fault is None or fault.name not in ("stream_error", "cut_utf8"):
-        return steps, None
-    first_half = steps[: (len(steps) + 1) // 2]
-    if fault.name == "stream_error":
-        return first_half, b"data: " + _ERROR + b"\n\n"
-    # The first three of the four bytes of a character.
-    return first_half, b'data: {"choices":[{"index":0,"delta":{"content":"' + "🙂".encode()[:3]
+def cut_frame(event: StreamEvent) -> bytes:
+    """The frame of an event that holds :data:`CUT_CHARACTER`, up to the middle of it."""
+    frame = Framing(None).frame(event)
+    return frame[: frame.index(CUT_CHARACTER.encode()) + 3]

@@ -67,7 +67,7 @@ def error_response(
     message = problem.message or _MESSAGES.get(problem.status, f"{status_phrase(problem.status)}.")
     form = options.envelope or _DEFAULT_ENVELOPE[options.profile]
     kind = "application/problem+json" if form == "problem" else "application/json"
-    make = {"problem": _problem_json, "legacy": _legacy, "openai": _openai}[form]
+    make = {"problem": _problem_json, "legacy": _legacy, "openai": openai_error}[form]
     body = msgspec.json.encode(make(problem, message, path, request_id))
     return [(b"content-type", kind.encode()), *problem.headers], body
 
@@ -105,7 +105,8 @@ def _legacy(problem: Problem, message: str, path: str, request_id: str) -> dict[
     return body
 
 
-def _openai(problem: Problem, message: str, path: str, request_id: str) -> dict[str, Any]:
+def openai_error(problem: Problem, message: str, path: str, request_id: str) -> dict[str, Any]:
+    """OpenAI's error object."""
     del path, request_id
     kind = _TYPES.get(problem.status, "server_error" if problem.status >= 500 else "api_error")
     param = problem.hints[0].path if problem.hints else None

@@ -22,6 +22,7 @@ Check = Callable[[Any], bool]
 _KNOWN = {
     *("type", "enum", "nullable", "properties", "required", "additionalProperties", "items"),
     *("anyOf", "oneOf", "minimum", "maximum", "description", "title", "default"),
+    "discriminator",
 }
 
 

@@ -8,9 +8,30 @@ from typing import Any, cast
 import msgspec
 
 from evalharness.emulator.text.text_generator import SamplingParams
+from evalharness.emulator.validation.canonical_messages import (
+    canonical_format,
+    canonical_messages,
+    canonical_tools,
+    message_text,
+)
 
 _PER_MESSAGE = 4  # tokens that frame a message
 _PER_PROMPT = 2  # tokens that prime the answer
+# How long the reasoning of an effort is at most, in tokens; other efforts know no bound.
+_EFFORT_BUDGETS = {"minimal": 16, "low": 64}
+_BEFORE_MESSAGES = -1
+
+
+class CacheMark(msgspec.Struct, frozen=True):
+    """A place in a prompt up to which it shall be cached.
+
+    Attributes:
+        message: index of the last message that is cached; -1 caches the tools alone.
+        hour: kept for an hour instead of five minutes.
+    """
+
+    message: int
+    hour: bool
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -28,7 +49,9 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
             response format.
         limit: maximum of completion tokens of a choice; None where the request names none.
         prefixes: hash and token count of each run of messages from the first, the shortest first.
+        head_tokens: tokens before the first message.
         question: text of the last user message.
+        cache_marks: in the order of the prompt; none where the protocol has no such thing.
     """
 
     model: str
@@ -51,16 +74,28 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     question: str
     prompt_tokens: int
     prefixes: list[tuple[int, int]]
+    head_tokens: int
+    cache_marks: tuple[CacheMark, ...] = ()
+
+    def tokens_until(self, mark: CacheMark) -> int:
+        """Prompt tokens up to the place of a mark."""
+        if mark.message == _BEFORE_MESSAGES:
+            return self.head_tokens
+        return self.prefixes[min(mark.message, len(self.prefixes) - 1)][1]
 
 
 def parse_request(body: dict[str, Any], max_choices: int) -> ParsedRequest:
     """What a valid body asks for. Fields beyond the OpenAPI are read where they make sense."""
-    messages: list[dict[str, Any]] = body["messages"]
+    messages = canonical_messages(body["messages"])
     tools, must_call = _tools(body, messages)
     form = body.get("response_format")
-    shape = msgspec.json.encode([body["model"], messages, body.get("tools"), form])
-    prefixes, question = _prefixes(body, messages)
-    budget: Any = body.get("thinking_budget")
+    functions = canonical_tools(body.get("tools"))
+    shape = msgspec.json.encode(
+        [body["model"], messages, functions, canonical_format(form)], order="sorted"
+    )
+    head = msgspec.json.encode(functions, order="sorted") if functions else b""
+    prefixes, question = _prefixes(body["model"], head, messages)
+    thinking, budget = _thinking(body)
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     streaming: dict[str, Any] = body.get("stream_options") or {}
     return ParsedRequest(
@@ -83,37 +118,45 @@ def parse_request(body: dict[str, Any], max_choices: int) -> ParsedRequest:
         parallel_calls=body.get("parallel_tool_calls") is True,
         response_schema=_response_schema(form),
         top_logprobs=int(body.get("top_logprobs") or 0) if body.get("logprobs") else None,
-        thinking=body.get("enable_thinking") is True,
-        thinking_budget=budget if type(budget) is int and budget >= 0 else None,
-        prediction=_content(body["prediction"]["content"]) if "prediction" in body else None,
+        thinking=thinking,
+        thinking_budget=budget,
+        prediction=message_text(body["prediction"]["content"]) if "prediction" in body else None,
         question=question,
         prompt_tokens=prefixes[-1][1],
         prefixes=prefixes,
+        head_tokens=_PER_PROMPT + _token_count(len(head)),
     )
 
 
-def _content(content: Any) -> str:
-    """The text of a message's content, parts joined."""
-    if isinstance(content, str):
-        return content
-    parts = cast("list[dict[str, Any]]", content or [])
-    return "".join(str(part.get("text", part.get("refusal", ""))) for part in parts)
+def _thinking(body: dict[str, Any]) -> tuple[bool, int | None]:
+    """Whether the model reasons before it answers, and for how many tokens at most.
+
+    It does where ``enable_thinking`` is true, where ``thinking`` says so, or where
+    ``reasoning_effort`` is another than ``none``; the first of them that is set decides.
+    """
+    effort, config = body.get("reasoning_effort"), body.get("thinking")
+    wanted = effort is not None and effort != "none"
+    budget: Any = _EFFORT_BUDGETS.get(str(effort))
+    if isinstance(config, dict):
+        thinking = cast("dict[str, Any]", config)
+        wanted = thinking.get("type") != "disabled"
+        budget = thinking.get("budget_tokens", budget)
+    if body.get("enable_thinking") is not None:
+        wanted = body["enable_thinking"] is True
+    budget = body.get("thinking_budget", budget)
+    return wanted, budget if type(budget) is int and budget >= 0 else None
 
 
 def _prefixes(
-    body: dict[str, Any], messages: list[dict[str, Any]]
+    model: str, head: bytes, messages: list[dict[str, Any]]
 ) -> tuple[list[tuple[int, int]], str]:
-    """Each run of messages with its size, and the last user text."""
-    head = body.get("tools")
-    state, tokens = 0, _PER_PROMPT
-    if head:
-        encoded = msgspec.json.encode(head)
-        state, tokens = hash(encoded), tokens + _token_count(len(encoded))
-    state = hash((state, body["model"]))
+    """Each run of messages with its size, and the last user text; ``head`` are the tools."""
+    tokens = _PER_PROMPT + _token_count(len(head))
+    state = hash((hash(head) if head else 0, model))
     prefixes: list[tuple[int, int]] = []
     question = ""
     for message in messages:
-        text = _content(message.get("content"))
+        text = message_text(message["content"])
         if message["role"] == "user":
             question = text
         calls = message.get("tool_calls")

@@ -1,4 +1,4 @@
-"""The body of an answer: one JSON object, or the events of a stream."""
+"""The chunks of a streamed chat completion."""
 
 from __future__ import annotations
 
@@ -7,109 +7,23 @@ from typing import Any
 
 import msgspec
 
-from evalharness.emulator.billing import Bill, RequestTokens
 from evalharness.emulator.completion import ChatChoice, EmulatedToolCall
+from evalharness.emulator.delivery.framing import StreamEvent
+from evalharness.emulator.dialects.chat.completion_body import (
+    completion_id,
+    logprobs_object,
+    usage_object,
+)
+from evalharness.emulator.dialects.dialect import AnswerStream, EmulatedAnswer
 from evalharness.emulator.text.answer_sampler import split_tokens
-from evalharness.emulator.text.sampling import NEVER
 from evalharness.emulator.text.text_generator import Token
-from evalharness.emulator.validation.parsed_request import ParsedRequest
 
-Event = bytes  # the JSON of one server-sent event
-
-
-class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that goes into a response."""
-
-    request: ParsedRequest
-    choices: list[ChatChoice]
-    tokens: RequestTokens
-    bill: Bill
-    response_id: str
-    created: int  # Unix seconds
-    fingerprint: str | None
-    profile: str
-
-    @property
-    def shows_bill(self) -> bool:
-        """Whether the profile's responses say what a request cost."""
-        return self.profile != "openai"
+STREAM_ERROR = {
+    "error": {"message": "The model stopped unexpectedly.", "type": "server_error", "code": 500}
+}
 
 
-def usage_object(tokens: RequestTokens) -> dict[str, Any]:
-    """The usage object."""
-    return {
-        "prompt_tokens": tokens.prompt,
-        "completion_tokens": tokens.completion,
-        "total_tokens": tokens.total,
-        "prompt_tokens_details": {"cached_tokens": tokens.cached, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": tokens.reasoning,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": tokens.accepted_prediction,
-            "rejected_prediction_tokens": tokens.rejected_prediction,
-        },
-    }
-
-
-def completion_object(answer: ChatAnswer) -> dict[str, Any]:
-    """The response in one piece."""
-    return {
-        "id": answer.response_id,
-        "object": "chat.completion",
-        "created": answer.created,
-        "model": answer.request.model,
-        "choices": [
-            {
-                "index": i,
-                "message": _message(choice),
-                "finish_reason": choice.finish_reason,
-                "logprobs": _logprobs(choice.logprobs),
-            }
-            for i, choice in enumerate(answer.choices)
-        ],
-        "usage": usage_object(answer.tokens),
-        "system_fingerprint": answer.fingerprint,
-    }
-
-
-def _message(choice: ChatChoice) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": choice.text,
-        "refusal": choice.refusal,
-    }
-    if choice.reasoning:
-        message["reasoning_content"] = "".join(choice.reasoning)
-    if choice.tool_calls:
-        message["tool_calls"] = [
-            {
-                "id": call.call_id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in choice.tool_calls
-        ]
-    return message
-
-
-def _logprobs(tokens: list[Token] | None) -> dict[str, Any] | None:
-    if tokens is None:
-        return None
-    return {"content": [_logprob(token) for token in tokens], "refusal": []}
-
-
-def _logprob(token: Token) -> dict[str, Any]:
-    return {
-        **_entry(token.text, token.logprob),
-        "top_logprobs": [_entry(text, logprob) for text, logprob in token.top],
-    }
-
-
-def _entry(text: str, logprob: float) -> dict[str, Any]:
-    return {"token": text, "logprob": max(logprob, NEVER), "bytes": list(text.encode())}
-
-
-class StreamEvents:
+class CompletionChunks(AnswerStream):
     """The events of a streamed answer, step by step: a step is one token of every choice.
 
     Under the profiles ``generic`` and ``aimlapi`` each delta has ``content`` and ``role`` and each
@@ -119,7 +33,7 @@ class StreamEvents:
     which cannot be meant: every piece would then be the last.
     """
 
-    def __init__(self, answer: ChatAnswer) -> None:
+    def __init__(self, answer: EmulatedAnswer) -> None:
         self._answer = answer
         self._complete = answer.profile != "openai"
         # What is the same in every event is encoded once. A quote inside a text is escaped, so the
@@ -129,19 +43,19 @@ class StreamEvents:
         self._head += b'"choices":['
         self._tail = b"]" + self._tail
 
-    def opening(self) -> list[Event]:
+    def opening(self) -> list[StreamEvent]:
         """The role of each choice, before any token."""
         return [
             self._event(i, {"role": "assistant", "content": ""})
             for i in range(len(self._answer.choices))
         ]
 
-    def steps(self) -> list[list[Event]]:
+    def steps(self) -> list[list[StreamEvent]]:
         """The tokens, choices side by side."""
         lines = [self._pieces(i, choice) for i, choice in enumerate(self._answer.choices)]
         return [[event for event in step if event is not None] for step in zip_longest(*lines)]
 
-    def closing(self) -> list[Event]:
+    def closing(self) -> list[StreamEvent]:
         """The finish reasons, then usage where it was asked for; the bill is in the last event."""
         answer = self._answer
         ends = [
@@ -151,12 +65,26 @@ class StreamEvents:
         if answer.request.include_usage:
             ends.append(self._chunk([]) | {"usage": usage_object(answer.tokens)})
         if answer.shows_bill:
-            # Exact digits, as a number.
-            usd = msgspec.Raw(answer.bill.usd_text().encode())
-            ends[-1]["meta"] = {"usage": {"credits_used": answer.bill.credits, "usd_spent": usd}}
-        return [msgspec.json.encode(end) for end in ends]
+            ends[-1]["meta"] = answer.bill_object
+        return [StreamEvent(msgspec.json.encode(end)) for end in ends]
 
-    def _pieces(self, i: int, choice: ChatChoice) -> list[Event]:
+    def done(self) -> list[StreamEvent]:
+        """``[DONE]``."""
+        return [StreamEvent(b"[DONE]")]
+
+    def error(self, sent: int) -> StreamEvent:
+        """An error object in place of a chunk."""
+        return StreamEvent(msgspec.json.encode(STREAM_ERROR))
+
+    def failure(self, sent: int) -> StreamEvent:
+        """The error: chat completions have no answers that failed."""
+        return self.error(sent)
+
+    def text(self, text: str) -> StreamEvent:
+        """A chunk with content."""
+        return self._event(0, {"content": text})
+
+    def _pieces(self, i: int, choice: ChatChoice) -> list[StreamEvent]:
         events = [self._event(i, {"content": "", "reasoning_content": r}) for r in choice.reasoning]
         logprobs = choice.logprobs or [None] * len(choice.pieces)
         for piece, token in zip(choice.pieces, logprobs, strict=True):
@@ -192,11 +120,11 @@ class StreamEvents:
     def _empty(self) -> dict[str, Any]:
         return {"role": "assistant", "content": ""} if self._complete else {}
 
-    def _event(self, i: int, delta: dict[str, Any], token: Token | None = None) -> Event:
+    def _event(self, i: int, delta: dict[str, Any], token: Token | None = None) -> StreamEvent:
         if self._complete:
             delta.setdefault("role", "assistant")
         choice = msgspec.json.encode(self._choice(i, delta, token=token))
-        return self._head + choice + self._tail
+        return StreamEvent(self._head + choice + self._tail)
 
     def _choice(
         self,
@@ -206,13 +134,13 @@ class StreamEvents:
         token: Token | None = None,
         finish: str | None = None,
     ) -> dict[str, Any]:
-        logprobs = None if token is None else _logprobs([token])
+        logprobs = None if token is None else logprobs_object([token])
         return {"index": i, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         answer = self._answer
         chunk: dict[str, Any] = {
-            "id": answer.response_id,
+            "id": completion_id(answer),
             "object": "chat.completion.chunk",
             "created": answer.created,
             "model": answer.request.model,

@@ -1,0 +1,1 @@
+"""The Messages API of Anthropic: ``POST /v1/messages``."""
