@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from evalharness.analysis.data.batches import in_batch
 from evalharness.analysis.data.cell_means import cell_means
 from evalharness.analysis.data.encode import Floats, narrow
 from evalharness.analysis.data.frame import RunFrame
@@ -173,8 +174,11 @@ def ecdf(values: Floats) -> Ecdf:
 
 
 def timeline(frame: RunFrame) -> Timeline | None:
-    """Describe the run over time; None when no sending time is known."""
-    sent = frame.values("sent_at")
+    """Describe the run over time; None when no sending time is known.
+
+    Requests in batches are left out: nobody knows when each was served.
+    """
+    sent = np.where(in_batch(frame), np.nan, frame.values("sent_at"))
     known = np.isfinite(sent)
     if not known.any():
         return None

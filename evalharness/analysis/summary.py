@@ -24,8 +24,8 @@ from evalharness.analysis.data.json_values import JsonValues
 from evalharness.analysis.data.statuses import ERROR, STATUSES
 from evalharness.analysis.latency import Durations, latency
 from evalharness.analysis.quality import ScoreSummary, quality
+from evalharness.finish_reasons import FinishKind, finish_kind
 from evalharness.pricing.cost_columns import CostColumns
-from evalharness.records import FinishKind, finish_kind
 
 FINGERPRINTS = 20  # names listed; more are only counted
 

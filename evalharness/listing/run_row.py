@@ -14,6 +14,7 @@ from evalharness.store.folder.lock import holder_has_ended
 from evalharness.store.folder.notes import RunNotes, decode_notes
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import UNFINISHED, Manifest, read_manifest
+from evalharness.store.journal.batch_files import waiting_batches
 from evalharness.store.remote.sync import NOTES
 
 DAMAGED = "damaged"
@@ -28,6 +29,18 @@ class FigureRange(msgspec.Struct, frozen=True, kw_only=True):
     max: float
 
 
+class WaitingBatches(msgspec.Struct, frozen=True, kw_only=True):
+    """The batches of a run that its provider has, or may have, by the run's own folder.
+
+    Attributes:
+        batches: how many.
+        requests: in them.
+    """
+
+    batches: int
+    requests: int
+
+
 class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run in ``evalharness list``; None is unknown.
 
@@ -35,12 +48,15 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
         run: what a command takes for it: name, path or URL.
         name: of the folder.
         created_at, updated_at: ISO 8601, in UTC: when it was begun, and last written.
-        status: ``complete``, ``running``, ``interrupted``, ``stopped``, ``imported``, or
-            ``damaged``. A run whose process was killed is ``interrupted``.
+        status: ``complete``, ``running``, ``interrupted``, ``stopped``, ``waiting`` (batches are
+            under way at the provider), ``imported``, or ``damaged``. A run whose process was killed
+            is ``interrupted``, or ``waiting``.
         problem: what is damaged, or None.
         models: of the settings of the newest plan.
         settings, prompts: of the newest plan.
         repeats: trials of each prompt under each setting; None also for a benchmark.
+        waiting: the batches that its provider has, or may have; None where it has none, or where
+            only its own folder tells (a run in an object store).
         records: trials recorded so far.
         planned: trials of the newest plan.
         errors: records whose status is ``error``; None while records are only in the journal.
@@ -62,6 +78,7 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     settings: int | None = None
     prompts: int | None = None
     repeats: int | None = None
+    waiting: WaitingBatches | None = None
     records: int | None = None
     planned: int | None = None
     errors: int | None = None
@@ -95,19 +112,20 @@ def read_row(files: RunFiles) -> ListedRun | None:
         return _damaged(files, "run.json is missing", notes)
     if files.root is not None and _has_lost_records(files.root, manifest):
         return _damaged(files, "every file of records is missing", notes)
-    figures = _figures(files, manifest, problems)
+    figures, waiting = _figures(files, manifest, problems), _waiting(files)
     records, is_exact = _count_records(files, manifest)
     return ListedRun(
         run=files.location,
         name=files.name,
         created_at=manifest.created_at,
         updated_at=manifest.updated_at,
-        status=_status(files, manifest),
+        status=_status(files, manifest, waiting),
         problem="; ".join(problems) or None,
         models=figures.models,
         settings=figures.n_settings,
         prompts=figures.n_prompts,
         repeats=figures.repeats(manifest.planned),
+        waiting=waiting,
         records=records,
         planned=manifest.planned,
         errors=manifest.by_status.get("error", 0) if is_exact else None,
@@ -193,9 +211,16 @@ def _count_records(files: RunFiles, manifest: Manifest) -> tuple[int, bool]:
     return manifest.recorded + unsealed, unsealed == 0
 
 
-def _status(files: RunFiles, manifest: Manifest) -> str:
+def _waiting(files: RunFiles) -> WaitingBatches | None:
+    states = [] if files.root is None else waiting_batches(files.root)
+    if not states:
+        return None
+    return WaitingBatches(batches=len(states), requests=sum(s.requests for s in states))
+
+
+def _status(files: RunFiles, manifest: Manifest, waiting: WaitingBatches | None) -> str:
     if manifest.status == "running" and files.root is not None and holder_has_ended(files.root):
-        return "interrupted"
+        return "waiting" if waiting is not None else "interrupted"
     return manifest.status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalharness.listing.run_row import FigureRange, ListedRun
+from evalharness.process.text import plural
 from evalharness.report.words.format_numbers import dollars
 from evalharness.report.words.sanitize import one_line, printable
 
@@ -67,7 +68,7 @@ def _cells(row: ListedRun) -> list[str]:
     return [
         printable(row.run),
         _UNKNOWN if row.created_at is None else printable(row.created_at[:16].replace("T", " ")),
-        printable(row.status),
+        _status_text(row),
         one_line(", ".join(row.models), _MAX_MODELS_WIDTH) or _UNKNOWN,
         " × ".join(_UNKNOWN if size is None else f"{size:,}" for size in sizes),
         records_text(row),
@@ -77,6 +78,15 @@ def _cells(row: ListedRun) -> list[str]:
         one_line(", ".join(row.tags), _MAX_NOTE_WIDTH) or missing,
         "" if row.note is None else one_line(row.note, _MAX_NOTE_WIDTH),
     ]
+
+
+def _status_text(row: ListedRun) -> str:
+    """``complete``, or ``waiting: 2 batches, 1,200 requests``."""
+    status, waiting = printable(row.status), row.waiting
+    if waiting is None:
+        return status
+    batches = plural(waiting.batches, "batch", "batches")
+    return f"{status}: {batches}, {plural(waiting.requests, 'request')}"
 
 
 def records_text(row: ListedRun) -> str:

@@ -1,8 +1,9 @@
 """The cost of HTTP attempts, for the money limit and for wasted spend.
 
-An attempt costs what the provider billed for it, else the price of the usage it reported; a
-rejected or unsent attempt without either cost nothing. For all others the cost is unknown; known is
-only the worst case that was reserved for them, if any.
+An attempt costs what the provider billed for it, else the price of the usage it reported (that of
+requests in batches, where it has a ``batch_id``); a rejected or unsent attempt without either cost
+nothing. For all others the cost is unknown; known is only the worst case that was reserved for
+them, if any.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 #: Columns of the attempts table that are read here.
 COLUMNS = (
     "setting_id", "outcome", "status", "sent_at", "prompt_tokens", "completion_tokens",
-    "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "billed_usd",
-    "reserved_usd",
+    "total_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+    "reasoning_tokens", "billed_usd", "reserved_usd", "batch_id",
 )  # fmt: skip
 #: Outcomes of attempts that cost nothing unless they were billed.
 UNSERVED = (Outcome.REJECTED.value, Outcome.NOT_SENT.value)

@@ -21,6 +21,7 @@ import msgspec
 from evalharness.config.models import ProviderConfig, UsageRule
 from evalharness.config.package_data import package_data_dir
 from evalharness.pricing import genai
+from evalharness.pricing.batch_price import batch_price
 from evalharness.pricing.price import Price
 from evalharness.pricing.price_files import parse_prices, read_prices
 
@@ -32,6 +33,8 @@ class PriceBook:
         layers: price lists, strongest first.
         aliases: provider name → the name it is priced under (``profile.price_source``).
         usage_rules: provider name → how its usage is read (``profile.usage_rule``).
+        batch_discounts: provider name → the share that a batch costs less there
+            (``profile.batch.discount``), for prices that say nothing of batches.
         use_genai: ask ``genai-prices`` where no layer knows the model.
     """
 
@@ -41,13 +44,15 @@ class PriceBook:
         *,
         aliases: Mapping[str, str] | None = None,
         usage_rules: Mapping[str, UsageRule] | None = None,
+        batch_discounts: Mapping[str, float] | None = None,
         use_genai: bool = False,
     ) -> None:
         self._layers = [list(layer) for layer in layers]
         self._aliases = dict(aliases or {})
         self._usage_rules = dict(usage_rules or {})
+        self._batch_discounts = dict(batch_discounts or {})
         self._use_genai = use_genai
-        self._prices_by_model: dict[tuple[str | None, str, date], Price | None] = {}
+        self._prices_by_model: dict[tuple[str | None, str, date, bool], Price | None] = {}
 
     @classmethod
     def read(
@@ -58,6 +63,7 @@ class PriceBook:
         overrides: Mapping[str, Any] | None = None,
         aliases: Mapping[str, str] | None = None,
         usage_rules: Mapping[str, UsageRule] | None = None,
+        batch_discounts: Mapping[str, float] | None = None,
     ) -> PriceBook:
         """The book of a run or a report.
 
@@ -68,6 +74,7 @@ class PriceBook:
                 ``files`` key may name further price files.
             aliases: provider name → the name it is priced under.
             usage_rules: provider name → how its usage is read.
+            batch_discounts: provider name → the share that a batch costs less there.
 
         Raises:
             ConfigError: a file that cannot be read or is not a price table, naming file and key.
@@ -84,32 +91,50 @@ class PriceBook:
         # The shipped files are one layer: together they are the project's own table.
         paths = sorted(package_data_dir("configs").glob("pricing/*.yaml"))
         layers.append([price for path in paths for price in read_prices(path)])
-        return cls(layers, aliases=aliases, usage_rules=usage_rules, use_genai=True)
+        return cls(
+            layers,
+            aliases=aliases,
+            usage_rules=usage_rules,
+            batch_discounts=batch_discounts,
+            use_genai=True,
+        )
 
-    def find(self, provider: str | None, model: str, at: date | None = None) -> Price | None:
+    def find(
+        self,
+        provider: str | None,
+        model: str,
+        at: date | None = None,
+        *,
+        in_batch: bool = False,
+    ) -> Price | None:
         """The price of a model on a day; None when no layer knows it.
 
         Args:
             provider: name of the provider configuration; None matches entries for any provider.
             model: the name as sent.
             at: the day of the request (UTC); None is today.
+            in_batch: of a request in a batch: never the price of one that is sent alone.
         """
         day = at or datetime.now(UTC).date()
-        key = (provider, model, day)
+        key = (provider, model, day, in_batch)
         if key not in self._prices_by_model:
             price = self._search(provider, model, day)
             rule = None if provider is None else self._usage_rules.get(provider)
             if price is not None and rule is not None:
                 price = msgspec.structs.replace(price, usage_rule=rule)
+            if price is not None and in_batch:
+                discount = None if provider is None else self._batch_discounts.get(provider)
+                price = batch_price(price, discount)
             self._prices_by_model[key] = price
         return self._prices_by_model[key]
 
-    def missing_hint(self, provider: str | None, model: str) -> str:
+    def missing_hint(self, provider: str | None, model: str, *, in_batch: bool = False) -> str:
         """The line of a price file that would give a model its price (with made-up amounts)."""
         name = "" if provider is None else f"provider: {_yaml_quoted(provider)}, "
+        discount = ", batch_discount: 0.5" if in_batch else ""
         return (
             f"prices: [{{{name}model: {_yaml_quoted(model)}, "
-            "price_usd_per_mtok: {prompt: 0.40, completion: 1.20}}]"
+            f"price_usd_per_mtok: {{prompt: 0.40, completion: 1.20}}{discount}}}]"
         )
 
     def _search(self, provider: str | None, model: str, day: date) -> Price | None:
@@ -137,7 +162,18 @@ def provider_prices(provider: ProviderConfig, overrides: Mapping[str, Any]) -> P
         overrides=overrides,
         aliases={name: profile.price_source} if profile.price_source else {},
         usage_rules={name: profile.usage_rule} if profile.usage_rule else {},
+        batch_discounts=batch_discounts([provider]),
     )
+
+
+def batch_discounts(providers: Iterable[ProviderConfig]) -> dict[str, float]:
+    """Map a provider's name to the share that a batch costs less there, where it is known."""
+    rules = {provider.name: provider.profile.batch for provider in providers}
+    return {
+        name: batch.discount
+        for name, batch in rules.items()
+        if batch is not None and batch.discount is not None
+    }
 
 
 def _applies(price: Price, provider: str | None, model: str, day: date) -> bool:

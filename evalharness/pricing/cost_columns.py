@@ -100,7 +100,7 @@ class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         settings: by setting_id; those without records are absent.
         prices: those used.
         unpriced: the (provider, model) pairs without one.
-
+        unpriced_in_batch: those that have none for requests in batches.
     """
 
     pico: Ints
@@ -111,6 +111,7 @@ class CostColumns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     settings: dict[str, SettingCost]
     prices: list[Price]
     unpriced: list[tuple[str | None, str | None]]
+    unpriced_in_batch: list[tuple[str | None, str | None]]
 
     @property
     def known(self) -> Bools:
@@ -251,6 +252,7 @@ class _PricedRows:
             settings=settings,
             prices=self._lookup.prices(),
             unpriced=self._lookup.unpriced(),
+            unpriced_in_batch=self._lookup.unpriced(in_batch=True),
         )
 
     def _estimates(self, rows: _Rows) -> tuple[Ints, Ints]:

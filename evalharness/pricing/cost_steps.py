@@ -12,8 +12,9 @@ from evalharness.pricing.cost_formula import (
     TokenKinds,
     is_contradictory,
     is_count_missing,
+    is_rate_missing,
 )
-from evalharness.pricing.price import Price, to_usd
+from evalharness.pricing.price import Price, reported_counts, to_usd
 from evalharness.pricing.usage_rules import billed_counts
 from evalharness.records import Usage
 
@@ -58,13 +59,7 @@ def cost_steps(price: Price | None, usage: Usage) -> CostSteps:
     """The steps to :meth:`~.price.Price.cost`; their sum is the same, exactly."""
     if price is None:
         return CostSteps([], Decimal(0), None, NO_PRICE)
-    reported = TokenKinds(
-        prompt=usage.prompt_tokens,
-        cached=usage.cached_tokens,
-        cache_write=usage.cache_write_tokens,
-        completion=usage.completion_tokens,
-        reasoning=usage.reasoning_tokens,
-    )
+    reported = reported_counts(usage)
     counts, contradicts, by_rule = billed_counts(
         TokenKinds(*(count or 0 for count in reported)),
         usage.total_tokens or 0,
@@ -75,24 +70,29 @@ def cost_steps(price: Price | None, usage: Usage) -> CostSteps:
     total = price.cost(usage)
     if total is None:
         missing = TokenKinds(*(count is None for count in reported))
-        return CostSteps([], Decimal(0), None, _why(usage, missing, rates))
+        return CostSteps([], Decimal(0), None, _why(usage, missing, counts, rates))
     fee = to_usd(price.fee_pico())
     if price.is_free() or contradicts or is_contradictory(counts):
         return CostSteps([], fee, total)  # free, whatever the counts say
     return CostSteps(_steps(counts, rates), fee, total, by_rule=bool(by_rule))
 
 
-def _why(usage: Usage, missing: TokenKinds[bool], rates: TokenKinds[int]) -> str:
+def _why(
+    usage: Usage, missing: TokenKinds[bool], counts: TokenKinds[int], rates: TokenKinds[int]
+) -> str:
     if usage.audio_prompt_tokens or usage.audio_completion_tokens:
         return NO_PRICE
-    return COUNT_MISSING if is_count_missing(missing, rates) else USAGE_CONTRADICTS
+    if is_rate_missing(counts, rates):
+        return NO_PRICE
+    return COUNT_MISSING if is_count_missing(missing, counts, rates) else USAGE_CONTRADICTS
 
 
 def _steps(counts: TokenKinds[int], rates: TokenKinds[int]) -> list[CostStep]:
     kinds = [
         ("prompt", counts.prompt - counts.cached - counts.cache_write, rates.prompt),
         ("read from a cache", counts.cached, rates.cached),
-        ("written to a cache", counts.cache_write, rates.cache_write),
+        ("written to a cache", counts.cache_write - counts.cache_write_1h, rates.cache_write),
+        ("written to a cache for an hour", counts.cache_write_1h, rates.cache_write_1h),
         ("completion", counts.completion - counts.reasoning, rates.completion),
         ("reasoning", counts.reasoning, rates.reasoning),
     ]

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evalharness.pricing.price import Price, PriceRates, PriceTier, is_exact
+from evalharness.pricing.price import BatchRates, Price, PriceRates, PriceTier, is_exact
 
 # The rates that are read. A model with other positive rates for tokens of these kinds is still
 # right for text; rates of other kinds (audio, images, searches) concern requests whose cost stays
@@ -28,6 +28,7 @@ _RATE_FIELDS = {
     "cache_write": "cache_write_mtok",
     "reasoning": "output_reasoning_mtok",
 }
+_BATCH = {"processing": "batch"}  # the package's name of requests in batches
 
 
 def find(provider: str, model: str, day: date) -> Price | None:
@@ -36,7 +37,41 @@ def find(provider: str, model: str, day: date) -> Price | None:
     info = None if known is None else known.find_model(model)
     if known is None or info is None:
         return None
-    prices = info.get_prices(datetime.combine(day, time(12), UTC))
+    moment = datetime.combine(day, time(12), UTC)
+    table = _read(info.get_prices(moment))
+    if table is None:
+        return None
+    from importlib.metadata import version  # takes longer to import than all of this package
+
+    urls: list[str] = known.pricing_urls or []
+    return Price(
+        model=model,
+        provider=provider,
+        rates=table.rates,
+        tiers=table.tiers,
+        per_request_usd=table.per_request_usd,
+        source=urls[0] if urls else None,
+        table=f"genai-prices {version('genai-prices')}",
+        batch=_batch(info, moment, has_fee=bool(table.per_request_usd)),
+    )
+
+
+def _batch(info: Any, moment: datetime, *, has_fee: bool) -> BatchRates | None:
+    """What requests in a batch cost, by the prices that the package gives for them alone.
+
+    The package takes a price that it does not give for batches from those of single requests; here
+    tokens of such a kind cost what prompt or completion tokens of a batch do, as in price files.
+    """
+    for variant in getattr(info, "price_variants", None) or ():
+        constraint = variant.constraint
+        if variant.when == _BATCH and (constraint is None or constraint.active(moment)):
+            batch = _read(variant.prices)
+            return None if batch is None or (has_fee and not batch.per_request_usd) else batch
+    return None
+
+
+def _read(prices: Any) -> BatchRates | None:
+    """The rates of a price of the package; None where they are incomplete, or not exact."""
     values = {name: getattr(prices, key, None) for name, key in _RATE_FIELDS.items()}
     if values["prompt"] is None or values["completion"] is None:
         return None
@@ -48,20 +83,14 @@ def find(provider: str, model: str, day: date) -> Price | None:
     if any(rate is None for rate in rates) or not isinstance(fee, Decimal | None):
         return None
     base, *rest = [rate for rate in rates if rate is not None]
-    from importlib.metadata import version  # takes longer to import than all of this package
-
-    urls: list[str] = known.pricing_urls or []
-    return Price(
-        model=model,
-        provider=provider,
+    return BatchRates(
         rates=base,
         tiers=tuple(
             PriceTier(above_prompt_tokens=start, rates=rate)
             for start, rate in zip(starts, rest, strict=True)
         ),
         per_request_usd=Decimal(0) if fee is None else fee / 1000,
-        source=urls[0] if urls else None,
-        table=f"genai-prices {version('genai-prices')}",
+        basis="batch rates of the table",
     )
 
 

@@ -14,9 +14,11 @@ import msgspec
 from evalharness.config.models import UsageRule
 from evalharness.pricing.cost_formula import (
     MAX_TOKENS,
+    NO_RATE,
     TokenKinds,
     is_contradictory,
     is_count_missing,
+    is_rate_missing,
     request_pico,
 )
 from evalharness.pricing.usage_rules import billed_counts, highest_readings
@@ -38,6 +40,8 @@ class PriceRates(msgspec.Struct, frozen=True, kw_only=True):
         cached: of prompt tokens read from a cache; null means the prompt price.
         cache_write: of prompt tokens written to a cache; null means the prompt price.
         reasoning: of reasoning tokens; null means the completion price.
+        cache_write_1h: of prompt tokens written to a cache for an hour; null means the prompt price
+            where ``cache_write`` is null too, else unknown, and so is the cost of such tokens.
     """
 
     prompt: Decimal
@@ -45,16 +49,21 @@ class PriceRates(msgspec.Struct, frozen=True, kw_only=True):
     cached: Decimal | None = None
     cache_write: Decimal | None = None
     reasoning: Decimal | None = None
+    cache_write_1h: Decimal | None = None
 
     def per_token(self) -> TokenKinds[int]:
-        """The same in whole pico-dollars per token, every rate given."""
+        """The same in whole pico-dollars per token, every rate given; one may be ``NO_RATE``."""
         prompt, completion = _pico_per_token(self.prompt), _pico_per_token(self.completion)
+        an_hour = prompt if self.cache_write is None else NO_RATE
         return TokenKinds(
             prompt=prompt,
             cached=prompt if self.cached is None else _pico_per_token(self.cached),
             cache_write=prompt if self.cache_write is None else _pico_per_token(self.cache_write),
             completion=completion,
             reasoning=completion if self.reasoning is None else _pico_per_token(self.reasoning),
+            cache_write_1h=(
+                an_hour if self.cache_write_1h is None else _pico_per_token(self.cache_write_1h)
+            ),
         )
 
 
@@ -63,6 +72,19 @@ class PriceTier(msgspec.Struct, frozen=True, kw_only=True):
 
     above_prompt_tokens: int
     rates: PriceRates
+
+
+class BatchRates(msgspec.Struct, frozen=True, kw_only=True):
+    """What requests in a batch cost; the attributes are as in :class:`Price`.
+
+    Attributes:
+        basis: where the rates come from, in words.
+    """
+
+    rates: PriceRates
+    tiers: tuple[PriceTier, ...] = ()
+    per_request_usd: Decimal = Decimal(0)
+    basis: str
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +103,9 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         as_of: the day the table was read; None is unknown.
         usage_rule: how the provider's usage is read where it does not add up to its own total;
             None: such a request has no known cost. It comes from the provider's profile.
+        batch: what requests in a batch cost; None is unknown.
+        batch_basis: of the price of requests in a batch (:func:`~.batch_price.batch_price`): where
+            its rates come from; None: it is the price of requests that are sent alone.
     """
 
     model: str
@@ -93,12 +118,16 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     table: str = "override"
     as_of: date | None = None
     usage_rule: UsageRule | None = None
+    batch: BatchRates | None = None
+    batch_basis: str | None = None
 
     def is_free(self) -> bool:
         """Whether every request costs nothing, whatever its usage."""
         all_rates = [self.rates, *(tier.rates for tier in self.tiers)]
         return not self.per_request_usd and all(
-            not any((r.prompt, r.completion, r.cached, r.cache_write, r.reasoning))
+            not any(
+                (r.prompt, r.completion, r.cached, r.cache_write, r.reasoning, r.cache_write_1h)
+            )
             for r in all_rates
         )
 
@@ -123,7 +152,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.is_free():
             return Decimal(0)
-        reported = _reported(usage)
+        reported = reported_counts(usage)
         counts, contradicts, _ = billed_counts(
             TokenKinds(*(count or 0 for count in reported)),
             usage.total_tokens or 0,
@@ -132,7 +161,9 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         )
         rates = self.rates_at(counts.prompt).per_token()
         missing = TokenKinds(*(count is None for count in reported))
-        if _has_audio(usage) or is_count_missing(missing, rates):
+        if _has_audio(usage) or is_rate_missing(counts, rates):
+            return None
+        if is_count_missing(missing, counts, rates):
             return None
         if contradicts or is_contradictory(counts):
             return None
@@ -143,15 +174,17 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
         It is the cost where that is known. Where the usage contradicts itself, it is the dearest
         of its readings, every token at the dearest rate of its kind. None where a count is missing
-        or beyond belief.
+        or beyond belief, or a rate unknown.
         """
         cost = self.cost(usage)
         if cost is not None or _has_audio(usage):
             return cost
-        reported = _reported(usage)
+        reported = reported_counts(usage)
         if reported.prompt is None or reported.completion is None:
             return None
         counts = TokenKinds(*(count or 0 for count in reported))
+        if is_rate_missing(counts, self.rates_at(counts.prompt).per_token()):
+            return None
         readings = highest_readings(counts, usage.total_tokens or 0)
         if max(map(max, readings)) > MAX_TOKENS:
             return None
@@ -223,18 +256,19 @@ def _exact_int(value: Decimal) -> int:
 
 def _dearest(rates: TokenKinds[int]) -> tuple[int, int]:
     """The dearest rate of a prompt token, and of a completion token."""
-    return max(rates.prompt, rates.cached, rates.cache_write), max(
-        rates.completion, rates.reasoning
-    )
+    prompt = max(rates.prompt, rates.cached, rates.cache_write, rates.cache_write_1h)
+    return prompt, max(rates.completion, rates.reasoning)
 
 
-def _reported(usage: Usage) -> TokenKinds[int | None]:
+def reported_counts(usage: Usage) -> TokenKinds[int | None]:
+    """The counts that have a price; None where the provider did not say."""
     return TokenKinds(
         prompt=usage.prompt_tokens,
         cached=usage.cached_tokens,
         cache_write=usage.cache_write_tokens,
         completion=usage.completion_tokens,
         reasoning=usage.reasoning_tokens,
+        cache_write_1h=usage.cache_write_1h_tokens,
     )
 
 

@@ -9,11 +9,15 @@
         model: qwen-plus         # a name, a pattern (qwen-plus*), or a list of them
         valid_from: 2025-04-22   # optional: since ever
         price_usd_per_mtok: {prompt: 0.4, cached: 0.08, completion: 1.2, reasoning: 4}
-                                 # also cache_write: of prompt tokens written to a cache
+                                 # also cache_write: of prompt tokens written to a cache, and
+                                 # cache_write_1h: of those written for an hour
         tiers:                   # optional; the whole request is priced at its tier
           - above_prompt_tokens: 256000
             price_usd_per_mtok: {prompt: 1.2, completion: 3.6}
         per_request_usd: 0       # optional
+        batch_discount: 0.5      # optional: the share of all above that a batch costs less, or
+        batch:                   # its own rates; also tiers and per_request_usd
+          price_usd_per_mtok: {prompt: 0.2, completion: 0.6}
         currency: USD            # optional; nothing else is read
         source: https://…        # optional
 """
@@ -30,9 +34,11 @@ import msgspec
 
 from evalharness.config import strict_yaml
 from evalharness.errors import ConfigError
+from evalharness.pricing.batch_price import discounted
 from evalharness.pricing.price import (
     MAX_FEE_USD,
     MAX_USD_PER_MTOK,
+    BatchRates,
     Price,
     PriceRates,
     PriceTier,
@@ -43,10 +49,11 @@ from evalharness.pricing.price import (
 _TABLE_KEYS = {"prices", "source", "as_of"}
 _PRICE_KEYS = {
     "provider", "model", "valid_from", "price_usd_per_mtok", "tiers", "per_request_usd",
-    "currency", "source",
+    "batch", "batch_discount", "currency", "source",
 }  # fmt: skip
+_BATCH_KEYS = {"price_usd_per_mtok", "tiers", "per_request_usd"}
 _TIER_KEYS = {"above_prompt_tokens", "price_usd_per_mtok"}
-_RATE_KEYS = {"prompt", "cached", "cache_write", "completion", "reasoning"}
+_RATE_KEYS = {"prompt", "cached", "cache_write", "cache_write_1h", "completion", "reasoning"}
 _EXAMPLE = "prices: [{model: NAME, price_usd_per_mtok: {prompt: 0.4, completion: 1.2}}]"
 
 
@@ -119,11 +126,45 @@ def _parse_entry(
         table=table,
         as_of=as_of,
     )
+    price = msgspec.structs.replace(price, batch=_batch(entry, price, at))
     for item in models:
         name = _text(item, f"{at}.model")
         if not name:
             raise ConfigError(f"{at}.model: a model name is empty")
         yield msgspec.structs.replace(price, model=name)
+
+
+def _batch(entry: dict[str, Any], price: Price, at: str) -> BatchRates | None:
+    """What requests in a batch cost, as an entry says it."""
+    given, discount = entry.get("batch"), entry.get("batch_discount")
+    if given is not None and discount is not None:
+        raise ConfigError(f"{at}: batch and batch_discount exclude each other")
+    if discount is not None:
+        share = _decimal(discount, f"{at}.batch_discount")
+        if not 0 <= share <= 1:
+            raise ConfigError(
+                f"{at}.batch_discount: expected a share from 0 to 1, got {share}",
+                hint="batch_discount: 0.5 is half the price",
+            )
+        basis = f"batch_discount: {share:f}"
+        batch = discounted(price.rates, price.tiers, price.per_request_usd, share, basis)
+        if batch is None:
+            raise ConfigError(
+                f"{at}.batch_discount: {share} off leaves a price with more than six decimals",
+                hint="batch: {price_usd_per_mtok: {…}} gives the prices themselves",
+            )
+        return batch
+    if given is None:
+        return None
+    rates = _mapping(given, f"{at}.batch", _BATCH_KEYS)
+    if rates.get("price_usd_per_mtok") is None:
+        raise ConfigError(f"{at}.batch: the key price_usd_per_mtok is missing", hint=_EXAMPLE)
+    return BatchRates(
+        rates=_rates(rates["price_usd_per_mtok"], f"{at}.batch.price_usd_per_mtok"),
+        tiers=_tiers(rates.get("tiers"), f"{at}.batch.tiers"),
+        per_request_usd=_fee(rates.get("per_request_usd"), f"{at}.batch.per_request_usd"),
+        basis="batch rates of the table",
+    )
 
 
 def _rates(data: Any, at: str) -> PriceRates:
@@ -143,6 +184,7 @@ def _rates(data: Any, at: str) -> PriceRates:
         cached=values["cached"],
         cache_write=values["cache_write"],
         reasoning=values["reasoning"],
+        cache_write_1h=values["cache_write_1h"],
     )
 
 

@@ -22,14 +22,16 @@ from evalharness.pricing.cost_formula import (
     TokenKinds,
     is_contradictory,
     is_count_missing,
+    is_rate_missing,
     request_pico,
 )
 from evalharness.pricing.price import PICO, Price
 from evalharness.pricing.usage_columns import (
     Bools,
     Ints,
+    PriceKey,
     UsageColumns,
-    group_by_model_and_day,
+    group_by_price_key,
     read_money,
     read_usage,
 )
@@ -99,6 +101,13 @@ def highest_row_costs(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
     return pico, known
 
 
+def row_costs_as_live(records: pa.Table, book: PriceBook) -> tuple[Ints, Bools]:
+    """The cost of each record in pico-dollars if it had been sent alone, and where it is known."""
+    by_price = PriceLookup(book, None, as_live=True).group_by_price(records)
+    costs = row_costs_by_price(records, read_usage(records), by_price)
+    return costs.pico, costs.reasons == KNOWN
+
+
 def count_reasons(codes: ReasonCodes) -> dict[str, int]:
     """How many rows have an unknown cost, by reason; reasons that no row has are left out."""
     counts = np.bincount(codes, minlength=len(REASONS) + 1).tolist()[1:]
@@ -119,23 +128,29 @@ def reason_rows(codes: ReasonCodes) -> Iterator[tuple[str, Bools]]:
 class PriceLookup:
     """Looks prices up by provider, model and day, each once.
 
+    With ``as_live``, requests in a batch are priced as such that were sent alone.
+
     Attributes:
-        prices_by_key: by provider, model and day; None where there is no price.
+        prices_by_key: None where there is no price.
     """
 
-    def __init__(self, book: PriceBook, at: date | None) -> None:
+    def __init__(self, book: PriceBook, at: date | None, *, as_live: bool = False) -> None:
         self._book = book
         self._at = at
-        self.prices_by_key: dict[tuple[str | None, str | None, date | None], Price | None] = {}
+        self._as_live = as_live
+        self.prices_by_key: dict[PriceKey, Price | None] = {}
 
     def group_by_price(self, records: pa.Table) -> list[tuple[Price, Ints]]:
         """Row numbers of the records that share a price."""
         groups: list[tuple[Price, Ints]] = []
-        for key, rows in group_by_model_and_day(records, self._at):
-            provider, model, day = key
+        for key, rows in group_by_price_key(records, self._at, as_live=self._as_live):
             if key not in self.prices_by_key:
-                price = None if model is None else self._book.find(provider, model, day)
-                self.prices_by_key[key] = price
+                provider, model, day, in_batch = key
+                self.prices_by_key[key] = (
+                    None
+                    if model is None
+                    else self._book.find(provider, model, day, in_batch=in_batch)
+                )
             price = self.prices_by_key[key]
             if price is not None:
                 groups.append((price, rows))
@@ -145,13 +160,12 @@ class PriceLookup:
         """The prices used, each once: in the order of providers, models and days."""
         return list(dict.fromkeys(p for _, p in self._sorted_items() if p is not None))
 
-    def unpriced(self) -> list[tuple[str | None, str | None]]:
-        """Provider and model where there is no price."""
-        return list(dict.fromkeys((key[0], key[1]) for key, p in self._sorted_items() if p is None))
+    def unpriced(self, *, in_batch: bool = False) -> list[tuple[str | None, str | None]]:
+        """Provider and model where there is no price for requests in a batch, or sent alone."""
+        missing = [key for key, p in self._sorted_items() if p is None]
+        return list(dict.fromkeys(key[:2] for key in missing if key.in_batch == in_batch))
 
-    def _sorted_items(
-        self,
-    ) -> list[tuple[tuple[str | None, str | None, date | None], Price | None]]:
+    def _sorted_items(self) -> list[tuple[PriceKey, Price | None]]:
         providers, models = (
             {
                 value: i
@@ -161,7 +175,12 @@ class PriceLookup:
         )
         return sorted(
             self.prices_by_key.items(),
-            key=lambda item: (providers[item[0][0]], models[item[0][1]], item[0][2] or date.min),
+            key=lambda item: (
+                providers[item[0].provider],
+                models[item[0].model],
+                item[0].day or date.min,
+                item[0].in_batch,
+            ),
         )
 
 
@@ -213,8 +232,8 @@ def _costs_at_price(
     reason = np.zeros(size, np.uint8)
     # The first reason of the list stands, so it is written last.
     reason[contradicts | is_contradictory(counts)] = _REASON_CODES[USAGE_CONTRADICTS]
-    reason[is_count_missing(missing, rates)] = _REASON_CODES[COUNT_MISSING]
-    reason[usage.audio] = _REASON_CODES[NO_PRICE]
+    reason[is_count_missing(missing, counts, rates)] = _REASON_CODES[COUNT_MISSING]
+    reason[usage.audio | is_rate_missing(counts, rates)] = _REASON_CODES[NO_PRICE]
     known = reason == KNOWN
     pico = _pico_where(known, counts, rates, price)
     return RowCosts(pico, reason, by_rule & known, counts.prompt)
@@ -222,13 +241,16 @@ def _costs_at_price(
 
 def _without_own_price(rates: TokenKinds[Ints], kinds: Collection[OwnPrice]) -> TokenKinds[Ints]:
     full = {"cached": rates.prompt, "cache_write": rates.prompt, "reasoning": rates.completion}
-    return rates._replace(**{kind: full[kind] for kind in kinds})
+    replaced: dict[str, Ints] = {kind: full[kind] for kind in kinds}
+    if "cache_write" in kinds:
+        replaced["cache_write_1h"] = rates.prompt
+    return rates._replace(**replaced)
 
 
 def costs_without_details(price: Price, usage: UsageColumns) -> tuple[Ints, Bools]:
     """Row costs as if nothing had been cached and nothing reasoned, and where they are known."""
     zeros = np.zeros(len(usage.audio), np.int64)
-    counts = TokenKinds(usage.prompt.value, zeros, zeros, usage.completion.value, zeros)
+    counts = TokenKinds(usage.prompt.value, zeros, zeros, usage.completion.value, zeros, zeros)
     known = usage.prompt.known & usage.completion.known & ~is_contradictory(counts)
     # What contradicts its own total is not estimated: nobody knows by how much it is wrong.
     known &= ~usage.total.known | (usage.total.value == counts.prompt + counts.completion)

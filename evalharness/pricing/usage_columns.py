@@ -22,8 +22,9 @@ Bools = NDArray[np.bool_]
 #: Columns of a records table that are read here. Absent ones count as null.
 COLUMNS = (
     "setting_id", "provider", "model", "status", "sent_at", "prompt_tokens", "completion_tokens",
-    "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
-    "audio_prompt_tokens", "audio_completion_tokens", "billed_usd", "cost_usd_imported",
+    "total_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+    "reasoning_tokens", "audio_prompt_tokens", "audio_completion_tokens", "billed_usd",
+    "cost_usd_imported", "batch_id",
 )  # fmt: skip
 _DAY_NS = 86_400 * 10**9
 _EPOCH = date(1970, 1, 1)
@@ -45,12 +46,18 @@ class UsageColumns(NamedTuple):
     cached: CountColumn
     cache_write: CountColumn
     reasoning: CountColumn
+    cache_write_1h: CountColumn
     audio: Bools
 
     def kinds(self) -> TokenKinds[CountColumn]:
         """The counts that have a price."""
         return TokenKinds(
-            self.prompt, self.cached, self.cache_write, self.completion, self.reasoning
+            prompt=self.prompt,
+            cached=self.cached,
+            cache_write=self.cache_write,
+            completion=self.completion,
+            reasoning=self.reasoning,
+            cache_write_1h=self.cache_write_1h,
         )
 
     def row(self, row: int) -> Usage:
@@ -65,10 +72,7 @@ class UsageColumns(NamedTuple):
     def take(self, rows: Ints) -> UsageColumns:
         """The counts of the given row numbers."""
         counts = (CountColumn(count.value[rows], count.known[rows]) for count in self[:-1])
-        prompt, completion, total, cached, cache_write, reasoning = counts
-        return UsageColumns(
-            prompt, completion, total, cached, cache_write, reasoning, self.audio[rows]
-        )
+        return UsageColumns(*counts, audio=self.audio[rows])
 
 
 class MoneyColumn(NamedTuple):
@@ -110,6 +114,7 @@ def read_usage(records: pa.Table) -> UsageColumns:
         cached=_counts(records, "cached_tokens"),
         cache_write=_counts(records, "cache_write_tokens"),
         reasoning=_counts(records, "reasoning_tokens"),
+        cache_write_1h=_counts(records, "cache_write_1h_tokens"),
         audio=audio[0] | audio[1],
     )
 
@@ -153,10 +158,30 @@ def is_delivered(records: pa.Table) -> Bools:
     return np.array([value != "error" for value in values], np.bool_)[codes]
 
 
-def group_by_model_and_day(
-    records: pa.Table, at: date | None
-) -> list[tuple[tuple[str | None, str | None, date | None], Ints]]:
-    """Row numbers by (provider, model, day), the key that prices are looked up by."""
+class PriceKey(NamedTuple):
+    """What prices are looked up by; ``day`` None is unknown."""
+
+    provider: str | None
+    model: str | None
+    day: date | None
+    in_batch: bool
+
+
+def is_in_batch(records: pa.Table) -> Bools:
+    """Which rows are of requests in a batch."""
+    column = _column(records, "batch_id")
+    if column is None:
+        return np.zeros(records.num_rows, np.bool_)
+    return column.is_valid().to_numpy(zero_copy_only=False)
+
+
+def group_by_price_key(
+    records: pa.Table, at: date | None, *, as_live: bool = False
+) -> list[tuple[PriceKey, Ints]]:
+    """Row numbers by the key that prices are looked up by; ``at`` is the day where it is unknown.
+
+    With ``as_live``, requests in a batch count as such that were sent alone.
+    """
     providers, provider = read_codes(records, "provider")
     models, model = read_codes(records, "model")
     days = _day_numbers(records)
@@ -164,13 +189,15 @@ def group_by_model_and_day(
         return []
     first_day = int(days.min())
     span = int(days.max()) - first_day + 1
-    code = (provider * len(models) + model) * span + (days - first_day)
-    groups: list[tuple[tuple[str | None, str | None, date | None], Ints]] = []
+    in_batch = np.zeros(records.num_rows, np.bool_) if as_live else is_in_batch(records)
+    code = 2 * ((provider * len(models) + model) * span + (days - first_day)) + in_batch
+    groups: list[tuple[PriceKey, Ints]] = []
     for rows in _rows_by_code(code):
         row = rows[0]
         number = int(days[row])
         day = at if number < 0 else _EPOCH + timedelta(days=number)
-        groups.append(((providers[provider[row]], models[model[row]], day), rows))
+        key = PriceKey(providers[provider[row]], models[model[row]], day, bool(in_batch[row]))
+        groups.append((key, rows))
     return groups
 
 

@@ -18,6 +18,7 @@ RATES = st.builds(
     completion=st.integers(0, 10**7).map(lambda n: Decimal(n) / 10**4),
     cached=st.none() | st.just(Decimal("0.07")),
     cache_write=st.none() | st.just(Decimal("3.75")),
+    cache_write_1h=st.none() | st.just(Decimal(6)),
     reasoning=st.none() | st.just(Decimal(9)),
 )
 PRICES = st.builds(
@@ -38,6 +39,7 @@ USAGES = st.builds(
     total_tokens=st.none() | st.integers(0, 500),
     cached_tokens=st.none() | st.integers(0, 50),
     cache_write_tokens=st.none() | st.integers(0, 50),
+    cache_write_1h_tokens=st.none() | st.integers(0, 50),
     reasoning_tokens=st.none() | st.integers(0, 50),
     audio_prompt_tokens=st.sampled_from([None, None, 1]),
 )

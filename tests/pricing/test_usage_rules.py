@@ -120,7 +120,7 @@ usages = st.builds(
 def _readable(draw: st.DrawFn) -> Usage:
     """Usage whose total is one of the sums that a rule makes of it, or any."""
     usage = draw(usages)
-    p, c, _, cached, reasoning, *_, written = msgspec.structs.astuple(usage)
+    p, c, _, cached, reasoning, *_, written, _ = msgspec.structs.astuple(usage)
     sums = [
         p + c,
         p + c + reasoning,

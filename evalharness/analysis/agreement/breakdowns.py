@@ -20,6 +20,7 @@ from evalharness.analysis.agreement.within_prompt_contrasts import (
     groups_to_compare,
 )
 from evalharness.analysis.data import json_values
+from evalharness.analysis.data.batches import in_batch
 from evalharness.analysis.data.encode import UNKNOWN, Floats, Ints, take
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.output_texts import text_lengths
@@ -163,7 +164,8 @@ def _shared_value(frame: RunFrame, pairs: RepeatPairs, column: str) -> list[Grou
 
 
 def _time_gap(frame: RunFrame, pairs: RepeatPairs) -> Groups:
-    sent = frame.values("sent_at")
+    # When a request in a batch was served, nobody knows.
+    sent = np.where(in_batch(frame), np.nan, frame.values("sent_at"))
     group = np.empty(len(pairs.left), np.int8)
     for start in range(
         0, len(group), BLOCK_PAIRS

@@ -31,8 +31,9 @@ COLUMNS = (
     "prompt_id", "setting_id", "repeat", "status", "text", "refusal", "tool_calls_json",
     "finish_reason", "logprobs_json", "seed", "response_model", "system_fingerprint",
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
-    "reasoning_tokens", "audio_prompt_tokens", "audio_completion_tokens", "billed_usd", "sent_at",
-    "latency_s", "ttft_s", "last_content_s", "in_flight", "answer", "score", "cost_usd_imported",
+    "cache_write_1h_tokens", "reasoning_tokens", "audio_prompt_tokens", "audio_completion_tokens",
+    "billed_usd", "sent_at", "latency_s", "ttft_s", "last_content_s", "in_flight", "answer",
+    "score", "cost_usd_imported", "batch_id",
 )  # fmt: skip
 
 #: Those of them that stay on disk, and are read for a few records only.

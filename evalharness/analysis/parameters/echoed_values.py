@@ -14,6 +14,11 @@ import numpy as np
 
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.analysis.data.json_values import JsonValues
+from evalharness.analysis.parameters.body_values import (
+    body_form,
+    echoed_value,
+    sent_value,
+)
 from evalharness.analysis.parameters.effect import (
     EffectEvidence,
     ParameterEffect,
@@ -75,6 +80,8 @@ def _is_same(name: str, value: Any, requested: Any) -> bool:
     if name == "model" and isinstance(value, str) and isinstance(requested, str):
         # A dated snapshot of the requested model is that model.
         return value == requested or value.startswith(f"{requested}-")
+    if name == "stop" and isinstance(requested, str):
+        return value in (requested, [requested])  # a list is all that some APIs take
     return value == requested
 
 
@@ -82,13 +89,13 @@ def _row(
     frame: RunFrame, index: int, name: str, samples: dict[str, list[_Bodies]]
 ) -> ParameterValues:
     bodies = samples.get(frame.setting_ids[index], [])
-    key = name.removeprefix("extra.")  # in a body
+    form = body_form(bodies)
     return ParameterValues(
         setting_id=frame.setting_ids[index],
         requested=frame.params(index).get(name),
         # Absent from a request counts as sent (null); absent from a response is no echo.
-        sent=_tally([request.get(key) for request, _ in bodies if request is not None]),
-        echoed=_tally([r[key] for _, r in bodies if r is not None and key in r]),
+        sent=_tally([v for s, _ in bodies if s is not None for v in sent_value(s, name, form)]),
+        echoed=_tally([v for _, r in bodies if r is not None for v in echoed_value(r, name, form)]),
     )
 
 

@@ -161,7 +161,8 @@ class ParameterEffect(msgspec.Struct, frozen=True, kw_only=True):
         verdict: ``honoured``, ``partly honoured``, ``ignored`` or ``reversed`` for what shapes the
             outputs; ``obeyed`` or ``not obeyed`` for limits; ``no divergence seen`` or ``diverges``
             for repeats at temperature 0; ``as asked`` or ``changed`` for values sent and echoed;
-            ``undetectable`` where these data cannot tell.
+            ``undetectable`` where these data cannot tell; ``not offered`` for a ``seed`` that no
+            provider of the run could be given.
         evidence: what the verdict rests on.
         sentence: the verdict in words, with its figures or the reason why there is none.
     """

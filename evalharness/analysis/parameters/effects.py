@@ -8,6 +8,8 @@ equal.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -37,7 +39,7 @@ from evalharness.analysis.parameters.pooled_outputs import (
     pooled_variants,
 )
 from evalharness.analysis.parameters.same_seed_texts import compare_across_values
-from evalharness.analysis.parameters.seeds import seed_effect
+from evalharness.analysis.parameters.seeds import seed_effect, seed_not_offered
 from evalharness.analysis.parameters.zero_temperature import zero_temperature_verdicts
 from evalharness.config.parameter_values import comparison_key
 
@@ -47,7 +49,13 @@ SECOND_TEST = 0.01  # p: below .05, because the number of outputs was tested fir
 ENOUGH = 20  # prompts (effective clusters): with fewer, equal figures at both ends are no evidence
 
 
-def effects(frame: RunFrame, *, seed: int = 0, bodies: Any = None) -> list[ParameterEffect]:
+def effects(
+    frame: RunFrame,
+    *,
+    seed: int = 0,
+    bodies: Any = None,
+    without_seed: Mapping[str, str] = MappingProxyType({}),
+) -> list[ParameterEffect]:
     """Judge each parameter on which the run gives evidence.
 
     Args:
@@ -56,12 +64,13 @@ def effects(frame: RunFrame, *, seed: int = 0, bodies: Any = None) -> list[Param
         bodies: a table with ``setting_id``, ``request_json``, ``response_json`` and
             ``choices_json`` (any of the last three) for what was sent and echoed; a sample is
             enough. None where none were kept.
+        without_seed: providers whose API has no seed, each with what its API is called.
 
     Returns:
         One verdict a parameter (``temperature=0`` has one a setting).
 
     """
-    candidates = [seed_effect(frame, seed=seed)]
+    candidates = [seed_not_offered(frame, without_seed) or seed_effect(frame, seed=seed)]
     candidates += [spread_effect(frame, axis, seed=seed) for axis in ("temperature", "top_p")]
     verdicts = [effect for effect in candidates if effect is not None]
     verdicts += zero_temperature_verdicts(frame) + limits_respected(frame, bodies)

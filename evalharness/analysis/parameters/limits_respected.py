@@ -201,8 +201,10 @@ def _response_format(frame: RunFrame) -> ParameterEffect | None:
         rows = rows[frame.status[rows] == OK]
         fits = _format_check(value)
         for text, count in _texts_with_counts(frame, rows):
+            if not text:  # an answer without text that is ok is a tool call
+                continue
             n += count
-            broken += 0 if text is not None and fits(text) else count
+            broken += 0 if fits(text) else count
     return _verdict("response_format", broken, n, n, "fail to be the JSON asked for")
 
 

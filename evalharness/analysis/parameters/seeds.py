@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,28 @@ def seed_effect(
         f"different seeds {100 * between:.1f} % ({p_text(p)}, n={n}){why}"
     )
     return ParameterEffect(parameter="seed", verdict=verdict, evidence=evidence, sentence=sentence)
+
+
+def seed_not_offered(frame: RunFrame, without_seed: Mapping[str, str]) -> ParameterEffect | None:
+    """The verdict on a run none of whose providers can be given a seed; None on any other.
+
+    Args:
+        frame: the run.
+        without_seed: providers whose API has no seed, each with what its API is called.
+    """
+    providers = {str(row.get("provider")) for row in frame.setting_rows}
+    apis = sorted({without_seed[name] for name in providers if name in without_seed})
+    if not apis or not providers <= without_seed.keys():
+        return None
+    if any("extra.seed" in frame.params(index) for index in range(len(frame.setting_ids))):
+        return None  # a server that knows one all the same
+    has = "has" if len(apis) == 1 else "have"
+    return ParameterEffect(
+        parameter="seed",
+        verdict="not offered",
+        evidence=EffectEvidence(n=0),
+        sentence=f"seed not offered: {' and '.join(apis)} {has} none",
+    )
 
 
 def _verdict(followed: FollowedShare | None, p: float | None) -> tuple[str, str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evalharness.analysis.cost import billing, cost_tables
+from evalharness.analysis.cost.batch_savings import BatchSavings, batch_savings
 from evalharness.analysis.cost.billing import BilledRecords, SettingBill
 from evalharness.analysis.cost.cell_costs import CellCosts
 from evalharness.analysis.cost.cost_figures import CostFigures
@@ -58,6 +59,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
         attempts: what the HTTP attempts cost, and what was spent on nothing; null for a run without
             attempts (an import).
         billed: the provider's bill by setting, compared with the computed cost.
+        batch: what requests in batches cost, and would have cost alone; null where none was in one.
         frontier: the settings that no other beats on cost, score and agreement; null where fewer
             than two settings, or fewer than two of these figures, can be weighed.
         projection: to the volume that ``--volume`` asks for; null without it.
@@ -70,6 +72,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     prompts: PromptCosts
     attempts: AttemptSpending | None
     billed: list[SettingBill]
+    batch: BatchSavings | None
     frontier: Frontier | None
     projection: Projection | None
 
@@ -105,6 +108,7 @@ def run_money(
         prompts=cost_tables.by_prompt(cell_costs),
         attempts=attempts,
         billed=billing.by_setting(BilledRecords(cell_costs, book)),
+        batch=batch_savings(frame, costs, book),
         frontier=frontier(settings, by_setting),
         projection=None
         if volume is None
@@ -140,6 +144,8 @@ class PriceEntry(msgspec.Struct, frozen=True, kw_only=True):
         as_of: the day the table was read; null is unknown.
         usage_rule: how the provider's usage is read where it does not add up to its own total;
             null: the cost of such a record is unknown.
+        batch_basis: of the price of requests in batches: where its rates come from; null: it is
+            the price of requests that are sent alone.
     """
 
     provider: str | None
@@ -153,6 +159,7 @@ class PriceEntry(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     as_of: date | None
     usage_rule: UsageRule | None = None
+    batch_basis: str | None = None
 
 
 class UnpricedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,11 +169,13 @@ class UnpricedModel(msgspec.Struct, frozen=True, kw_only=True):
         provider: its name; null where the records name none.
         model: its name; null where the records name none.
         add: the entry of a price file that it needs.
+        in_batch: whether the price of requests in batches is missing.
     """
 
     provider: str | None
     model: str | None
     add: str
+    in_batch: bool = False
 
 
 class SettingPrices(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,9 +232,13 @@ def prices_used(costs: CostColumns, book: PriceBook) -> PricesUsed:
         used=[_price_entry(price) for price in costs.prices],
         unpriced=[
             UnpricedModel(
-                provider=provider, model=model, add=book.missing_hint(provider, model or "…")
+                provider=provider,
+                model=model,
+                add=book.missing_hint(provider, model or "…", in_batch=in_batch),
+                in_batch=in_batch,
             )
-            for provider, model in costs.unpriced
+            for in_batch, pairs in ((False, costs.unpriced), (True, costs.unpriced_in_batch))
+            for provider, model in pairs
         ],
         settings={name: _setting_prices(cost) for name, cost in costs.settings.items()},
     )
@@ -244,6 +257,7 @@ def _price_entry(price: Price) -> PriceEntry:
         table=price.table,
         as_of=price.as_of,
         usage_rule=price.usage_rule,
+        batch_basis=price.batch_basis,
     )
 
 

@@ -17,6 +17,7 @@ from evalharness.errors import ConfigError
 from evalharness.pricing import PriceBook
 from evalharness.pricing.cost_columns import CostColumns, cost_columns
 from evalharness.process.fork import can_fork
+from evalharness.process.text import plural
 from evalharness.process.tuning import release_free_memory
 from evalharness.report.build import errors
 from evalharness.report.build.field_groups import field_values
@@ -35,6 +36,7 @@ from evalharness.store.folder.annotations import Annotations, read_annotations
 from evalharness.store.folder.current_plan import PlanFilter, only_settings
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import CONFIG
+from evalharness.store.journal.batch_files import waiting_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -206,6 +208,12 @@ def _require_records(
         raise ConfigError(
             f"the chosen settings of run `{run.name}` have no records yet",
             hint="without a choice of settings the report is of all of them",
+        )
+    if waiting := waiting_batches(run.root):
+        raise ConfigError(
+            f"run `{run.name}` holds no records yet: its requests are in "
+            f"{plural(len(waiting), 'batch', 'batches')} at the provider",
+            hint="the command that sent them, once more, fetches the answers",
         )
     configured = (run.root / CONFIG).exists()
     raise ConfigError(

@@ -72,6 +72,7 @@ def read_price_book(overrides: ReportOverrides, config: StoredConfig) -> PriceBo
         overrides=config.pricing,
         aliases=config.price_aliases(),
         usage_rules=config.usage_rules(),
+        batch_discounts=config.batch_discounts(),
     )
 
 

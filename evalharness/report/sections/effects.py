@@ -26,7 +26,9 @@ _BAD_VERDICTS = ("ignored", "partly honoured", "reversed", "not obeyed", "change
 
 
 def _build(context: BuildContext) -> list[ParameterEffect]:
-    return effects(context.run_data.frame, bodies=_bodies(context.run_data.run))
+    run = context.run_data.run
+    without_seed = {k: api for config in run.configs() for k, api in config.without_seed().items()}
+    return effects(context.run_data.frame, bodies=_bodies(run), without_seed=without_seed)
 
 
 def _bodies(run: Run) -> pa.Table:

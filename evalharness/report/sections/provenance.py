@@ -110,7 +110,12 @@ class ProvenanceView(NamedTuple):
 
 def _view(context: PageContext) -> ProvenanceView:
     prices = [
-        PriceOrigin(p.model, p.provider or "any provider", p.free, price_origin(p))
+        PriceOrigin(
+            p.model,
+            f"{p.provider or 'any provider'}{', in batches' if p.batch_basis else ''}",
+            p.free,
+            price_origin(p),
+        )
         for p in context.report[PRICES].used
     ]
     made_by = context.report[PROVENANCE]

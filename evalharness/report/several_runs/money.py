@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from evalharness.analysis.data.batches import in_batch
 from evalharness.analysis.data.encode import Bools, Ints
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.pricing.picodollars import pico_sum
@@ -99,6 +100,7 @@ class _Period(NamedTuple):
     model: str | None
     day: date
     price: Price | None
+    in_batch: bool
 
 
 def _without_own_cost(frame: RunFrame) -> Bools:
@@ -142,7 +144,7 @@ class _Ledger:
             )
         )
         fields = self._field_values(data)
-        by_price = _without_own_cost(frame)
+        by_price, batches = _without_own_cost(frame), in_batch(frame)
         day_codes, day = np.unique(days, return_inverse=True)
         cell = (frame.setting.astype(np.int64) * len(frame.prompt_ids) + frame.prompt) * len(
             day_codes
@@ -165,10 +167,15 @@ class _Ledger:
             if fields is not None:
                 self._add("fields", fields.get(prompt, [None]), sums)
             priced = rows[by_price[rows]]
-            if when is not None and len(priced):
-                price = None if model is None else data.book.find(provider, model, when)
-                period = self.periods.setdefault(_Period(provider, model, when, price), _Sum())
-                period.add(*_sums_of(priced, known, pico))
+            for batch in (False, True):
+                part = priced[batches[priced] == batch]
+                if when is None or not len(part):
+                    continue
+                price = (
+                    None if model is None else data.book.find(provider, model, when, in_batch=batch)
+                )
+                key = _Period(provider, model, when, price, batch)
+                self.periods.setdefault(key, _Sum()).add(*_sums_of(part, known, pico))
 
     def _field_values(self, data: RunData) -> dict[str, list[str | None]] | None:
         if self._group_by is None:
@@ -233,12 +240,16 @@ def _periods(sums: dict[_Period, _Sum]) -> list[PricePeriod]:
     periods: list[PricePeriod] = []
     rates: tuple[PriceRates | None, Decimal | None]
     pico = 0
-    order = sorted(sums.items(), key=lambda i: (i[0].provider or "", i[0].model or "", i[0].day))
+    order = sorted(
+        sums.items(),
+        key=lambda i: (i[0].provider or "", i[0].model or "", i[0].in_batch, i[0].day),
+    )
     for key, each in order:
         price = key.price
         rates = (None, None) if price is None else (price.rates, price.per_request_usd)
         last = periods[-1] if periods else None
-        same = last is not None and (last.provider, last.model) == (key.provider, key.model)
+        whose = (key.provider, key.model, key.in_batch)
+        same = last is not None and (last.provider, last.model, last.in_batch) == whose
         if last is not None and same and (last.price_usd_per_mtok, last.per_request_usd) == rates:
             pico += each.pico
             paid = last.total_usd is not None or each.known
@@ -261,6 +272,7 @@ def _periods(sums: dict[_Period, _Sum]) -> list[PricePeriod]:
                 records=each.records,
                 total_usd=to_usd(pico) if each.known else None,
                 changed=same,
+                in_batch=key.in_batch,
             )
         )
     return periods

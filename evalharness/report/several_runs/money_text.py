@@ -36,7 +36,7 @@ def money_tables(money: MoneyTogether) -> list[PlainTable]:
     ]
     prices = [
         [
-            each.model or "(no model)",
+            f"{each.model or '(no model)'}{' in batches' if each.in_batch else ''}",
             f"{each.first_day} to {each.last_day}",
             f"{rates_text(each)}{' (changed)' if each.changed else ''}",
             count_text(each.records),

@@ -25,6 +25,7 @@ class PricePeriod(msgspec.Struct, frozen=True, kw_only=True):
         records: how many there are.
         total_usd: US dollars of those of known cost; null where none has one.
         changed: whether this price differs from the one before it of the same model.
+        in_batch: whether it is the price of requests in batches.
     """
 
     provider: str | None
@@ -36,16 +37,21 @@ class PricePeriod(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     total_usd: Decimal | None
     changed: bool
+    in_batch: bool = False
 
 
 def price_sentences(prices: Sequence[PricePeriod]) -> list[str]:
     """Each change of a price, with what it was and is."""
     return [
-        f"The price of {after.model} changed on {after.first_day}: "
-        f"{rates_text(before)} until {before.last_day}, then {rates_text(after)}."
+        f"The price of {after.model}{' in batches' if after.in_batch else ''} changed on "
+        f"{after.first_day}: {rates_text(before)} until {before.last_day}, then "
+        f"{rates_text(after)}."
         for before, after in pairwise(prices)
         if after.changed
     ]
+
+
+_RATES = ("prompt", "completion", "cached", "cache_write", "cache_write_1h", "reasoning")
 
 
 def rates_text(period: PricePeriod) -> str:
@@ -55,7 +61,7 @@ def rates_text(period: PricePeriod) -> str:
         return "no price"
     parts = [
         f"{usd_text(value)} {kind}"
-        for kind in ("prompt", "completion", "cached", "cache_write", "reasoning")
+        for kind in _RATES
         if (value := getattr(rates, kind)) is not None
     ]
     fee = f", {usd_text(period.per_request_usd)} a request" if period.per_request_usd else ""

@@ -110,5 +110,7 @@ def _unlike_prices(runs: Sequence[Run], overrides: ReportOverrides) -> str | Non
 
 def _price_text(run: Run) -> str:
     config = next(run.configs())
-    parts = (config.pricing, config.price_aliases(), config.usage_rules())
+    parts = (
+        config.pricing, config.price_aliases(), config.usage_rules(), config.batch_discounts(),
+    )  # fmt: skip
     return json.dumps(parts, sort_keys=True, default=str)

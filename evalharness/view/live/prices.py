@@ -29,7 +29,7 @@ class RunPrices:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._settings: dict[str, Setting] = {}
-        self._prices: dict[str, Price | None] = {}
+        self._prices: dict[tuple[str, bool], Price | None] = {}
         self._book: PriceBook | None = None
 
     def cost(self, value: AttemptResult) -> tuple[Decimal, Decimal]:
@@ -42,7 +42,7 @@ class RunPrices:
             return Decimal(0), reserved
         if reply.outcome in (Outcome.REJECTED, Outcome.NOT_SENT):
             return Decimal(0), Decimal(0)
-        price = self._price(value.intent.setting_id)
+        price = self._price(value.intent.setting_id, in_batch=value.batch_id is not None)
         cost = None if price is None else price.highest_cost(reply.usage)
         return reserved if cost is None else cost, Decimal(0)
 
@@ -56,17 +56,21 @@ class RunPrices:
             self._read_settings()
         return attempts_spend(attempts, list(self._settings.values()), self._price_book())
 
-    def _price(self, setting_id: str) -> Price | None:
-        if setting_id not in self._prices:
+    def _price(self, setting_id: str, *, in_batch: bool) -> Price | None:
+        key = (setting_id, in_batch)
+        if key not in self._prices:
             setting = self._setting(setting_id)
-            self._prices[setting_id] = (
+            self._prices[key] = (
                 None
                 if setting is None
                 else self._price_book().find(
-                    setting.provider, setting.model, at=datetime.now(UTC).date()
+                    setting.provider,
+                    setting.model,
+                    at=datetime.now(UTC).date(),
+                    in_batch=in_batch,
                 )
             )
-        return self._prices[setting_id]
+        return self._prices[key]
 
     def _setting(self, setting_id: str) -> Setting | None:
         if setting_id not in self._settings:
@@ -88,6 +92,7 @@ class RunPrices:
                     overrides=config.pricing,
                     aliases=config.price_aliases(),
                     usage_rules=config.usage_rules(),
+                    batch_discounts=config.batch_discounts(),
                 )
             )
         return self._book

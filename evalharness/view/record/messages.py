@@ -68,8 +68,12 @@ def shown_prompt(request_json: str | None, prompt: Mapping[str, Any] | None) -> 
         prompt: its row of ``prompts.parquet``; None where there is none.
     """
     request = _object(request_json)
-    sent = _messages(request.get("messages"))
+    sent = _messages(request.get("messages")) or _input_messages(request.get("input"))
     if sent:
+        # Of the Messages API and of the Responses API: texts before the conversation.
+        for name, role in (("system", "system"), ("instructions", "instructions")):
+            if request.get(name):
+                sent = [*_messages([{"role": role, "content": request[name]}]), *sent]
         return ShownPrompt(sent, _tools(request.get("tools")), True)
     return ShownPrompt(dataset_messages(prompt), [], False)
 
@@ -119,10 +123,32 @@ def _messages(value: Any) -> list[Message]:
             role=_text(message.get("role")) or "no role",
             about=_text(message.get("name")) or _text(message.get("tool_call_id")),
             parts=_parts(message),
-            tool_calls=_calls(message.get("tool_calls")),
+            tool_calls=_calls(message.get("tool_calls")) + _calls(_tool_uses(message)),
         )
         for message in _items(value)
     ]
+
+
+def _input_messages(value: Any) -> list[Message]:
+    """The input of the Responses API; items of other types as they are."""
+    if isinstance(value, str) and value:
+        return _messages([{"role": "user", "content": value}])
+    shown: list[Message] = []
+    for item in _items(value):
+        kind, call_id = _text(item.get("type")) or "message", _text(item.get("call_id"))
+        if kind == "message":
+            shown += _messages([item])
+        elif kind.endswith("_call"):
+            calls = _calls([{**item, "id": call_id}])
+            if shown and shown[-1].role == "assistant":  # a turn's calls are items behind its text
+                shown[-1] = shown[-1]._replace(tool_calls=[*shown[-1].tool_calls, *calls])
+            else:
+                shown.append(Message("assistant", None, [], calls))
+        elif kind.endswith("_call_output"):
+            shown.append(Message("tool", call_id, _parts({"content": item.get("output")}), []))
+        else:
+            shown.append(Message(kind, None, [MessagePart(cut(laid_out(_json(item))))], []))
+    return shown
 
 
 def _parts(message: dict[str, Any]) -> list[MessagePart]:
@@ -133,7 +159,22 @@ def _parts(message: dict[str, Any]) -> list[MessagePart]:
         return []
     if not isinstance(content, list):
         return [MessagePart(cut(_json(content)))]
-    return [_part(part) for part in cast("list[Any]", content)]
+    calls = _tool_uses(message)
+    shown: list[MessagePart] = []
+    for part in cast("list[Any]", content):
+        if isinstance(part, dict) and part.get("type") == "tool_result":  # pyright: ignore[reportUnknownMemberType]
+            result = cast("dict[str, Any]", part)
+            call_id = _text(result.get("tool_use_id")) or "a call without an id"
+            shown.append(MessagePart(cut(f"result of {call_id}"), is_note=True))
+            shown += _parts({"content": result.get("content")})
+        elif part not in calls:
+            shown.append(_part(part))
+    return shown
+
+
+def _tool_uses(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The calls among the content blocks of a message of the Messages API."""
+    return [block for block in _items(message.get("content")) if block.get("type") == "tool_use"]
 
 
 def _part(part: Any) -> MessagePart:
@@ -145,9 +186,24 @@ def _part(part: Any) -> MessagePart:
     kind, value = fields.get("type"), fields.get(str(fields.get("type")))
     if kind in ("text", "input_text", "output_text") and isinstance(fields.get("text"), str):
         return MessagePart(cut(fields["text"]))
+    if kind == "input_image" and isinstance(fields.get("image_url"), str):
+        return MessagePart(cut(_note("image_url", {"url": fields["image_url"]})), is_note=True)
+    if kind == "input_file":
+        return MessagePart(cut(_note("file", fields)), is_note=True)
     if kind in ("image_url", "input_audio", "file") and isinstance(value, dict):
         return MessagePart(cut(_note(kind, cast("dict[str, Any]", value))), is_note=True)
+    source = fields.get("source")
+    if kind in ("image", "document") and isinstance(source, dict):
+        return MessagePart(cut(_source_note(kind, cast("dict[str, Any]", source))), is_note=True)
     return MessagePart(cut(_json(shown_content([fields]))), is_note=True)
+
+
+def _source_note(kind: str, source: dict[str, Any]) -> str:
+    """What stands for the source of an image or document of the Messages API."""
+    data = _text(source.get("data"))
+    if data is None:
+        return f"{kind} at {_text(source.get('url')) or _text(source.get('file_id')) or 'unknown'}"
+    return f"{kind} {_text(source.get('media_type')) or 'data'}, {_size(data)}"
 
 
 def _note(kind: str, value: dict[str, Any]) -> str:
@@ -177,7 +233,7 @@ def _calls(value: Any) -> list[ToolCall]:
     for item in _items(value):
         function = item.get("function")
         fields = cast("dict[str, Any]", function) if isinstance(function, dict) else item
-        arguments = fields.get("arguments")
+        arguments = fields.get("arguments", fields.get("input"))
         text = arguments if isinstance(arguments, str) else _json(arguments)
         name = _text(fields.get("name")) or "without a name"
         calls.append(ToolCall(name, _text(item.get("id")), cut(laid_out(text))))
@@ -190,7 +246,7 @@ def _tools(value: Any) -> list[OfferedTool]:
         function = item.get("function")
         fields = cast("dict[str, Any]", function) if isinstance(function, dict) else item
         name = _text(fields.get("name")) or _text(item.get("type")) or "without a name"
-        schema = fields.get("parameters")
+        schema = fields.get("parameters", fields.get("input_schema"))
         shown = None if schema is None else cut(laid_out(_json(schema)))
         tools.append(OfferedTool(name, _text(fields.get("description")), shown))
     return tools

@@ -65,6 +65,8 @@ def record_cost(
         return RecordCost([], None, "$0 by rule", _UNSERVED, [])
     if steps.total_usd is None:
         why = unknown_reasons_text({str(steps.unknown): 1})
+        if price is None and row["batch_id"] is not None:
+            why += " of requests in batches"
         return RecordCost([], None, None, why, [*_price_notes(price, row), *_bill(billed, None)])
     notes = _price_notes(price, row)
     if steps.by_rule:
@@ -114,7 +116,7 @@ def _price(row: Mapping[str, Any], book: PriceBook) -> Price | None:
         return None
     sent_at: int | None = row["sent_at"]
     day = None if sent_at is None else datetime.fromtimestamp(sent_at / 1e9, UTC).date()
-    return book.find(row["provider"], row["model"], day)
+    return book.find(row["provider"], row["model"], day, in_batch=row["batch_id"] is not None)
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:
@@ -139,7 +141,10 @@ def _price_notes(price: Price | None, row: Mapping[str, Any]) -> list[str]:
     ]
     whose = f" of {price.provider}" if price.provider else ""
     models = f"all models{whose}" if price.model == "*" else price.model
+    models += "" if price.batch_basis is None else " in batches"
     notes = [f"price of {models}: {', '.join([price.table, *dates])}"]
+    if price.batch_basis is not None:
+        notes.append(f"a batch's price: {price.batch_basis}")
     above = [tier.above_prompt_tokens for tier in price.tiers]
     passed = [tokens for tokens in above if (row["prompt_tokens"] or 0) > tokens]
     if passed:

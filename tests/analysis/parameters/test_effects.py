@@ -304,6 +304,8 @@ def test_response_format() -> None:
     assert good.verdict == "obeyed"
     bad = _verdict(_run(settings, {"s": {"a": ['{"x": 1}', "Sure! {}"]}}), "response_format")
     assert bad.evidence.violations == 1
+    calls = _verdict(_run(settings, {"s": {"a": ['{"x": 1}', ""]}}), "response_format")
+    assert (calls.verdict, calls.evidence.n) == ("obeyed", 1), "tool calls have no text"
 
 
 def _bodies(request: str, response: str, choices: str | None = None) -> pa.Table:
@@ -399,3 +401,49 @@ def test_both_ends_of_temperature_are_cut_to_equal_numbers_of_outputs() -> None:
     assert effect.evidence.n == 8
     assert effect.evidence.effective_outputs_high == pytest.approx(3.0)
     assert effect.verdict == "honoured"
+
+
+def test_names_of_the_messages_api_are_no_change() -> None:
+    """The same of the Messages API, whose requests are known by their answers."""
+    sent = {"reasoning_effort": "low", "stop": "END", "user": "me", "max_completion_tokens": 9}
+    request = {
+        "messages": [],
+        "max_tokens": 9,
+        "stop_sequences": ["END"],
+        "metadata": {"user_id": "me"},
+        "output_config": {"effort": "high"},
+    }
+    unsent = {"n": 1, "logprobs": False, "parallel_tool_calls": False, "response_format": {}}
+    settings = {"s": {**sent, **unsent, "temperature": 1}}
+    bodies = _bodies(json.dumps(request), json.dumps({"type": "message", "stop_reason": "x"}))
+    run = _run(settings, {"s": {"a": ["x"]}})
+    found = {e.parameter: e for e in effects(run, bodies=bodies) if e.evidence.rows}
+    changed = {name: e.sentence for name, e in found.items() if e.verdict == "changed"}
+    assert changed == {
+        "reasoning_effort": "reasoning_effort changed: sent as 'high' instead of 'low'",
+        "temperature": "temperature changed: sent as None instead of 1",
+    }
+    assert sent.keys() <= found.keys()
+    assert not unsent.keys() & found.keys()
+    plain = {"messages": [], "max_tokens": 9}
+    answered = _bodies(json.dumps(plain), json.dumps({"type": "message"}))
+    limit = _run({"s": {"max_completion_tokens": 9}}, {"s": {"a": ["x"]}})
+    assert _verdict(limit, "max_completion_tokens", bodies=answered).verdict != "changed"
+    chat = _bodies(json.dumps(plain), json.dumps({"object": "chat.completion"}))
+    assert _verdict(limit, "max_completion_tokens", bodies=chat).verdict == "changed"
+
+
+def test_names_of_the_responses_api_are_no_change() -> None:
+    """What a request has elsewhere was sent; what it has in another form is not judged."""
+    settings = {"s": {"verbosity": "low", "reasoning_effort": "low", "tool_choice": {"type": "t"}}}
+    request = {"input": [], "text": {"verbosity": "low"}, "reasoning": {"effort": "low"}}
+    response = {"object": "response", "text": {}, "reasoning": {"effort": "high"}}
+    bodies = _bodies(json.dumps(request), json.dumps(response))
+    run = _run(settings, {"s": {"a": ["x"]}})
+    assert _verdict(run, "verbosity", bodies=bodies).sentence == (
+        "verbosity as asked: sent as requested"
+    )
+    assert _verdict(run, "reasoning_effort", bodies=bodies).sentence == (
+        "reasoning_effort changed: echoed as 'high' instead of 'low'"
+    )
+    assert "tool_choice" not in {effect.parameter for effect in effects(run, bodies=bodies)}

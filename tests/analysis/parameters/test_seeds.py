@@ -48,3 +48,25 @@ def test_requests_without_a_seed_are_pairs_of_neither_kind() -> None:
         run = frame(settings, [*text_rows("none", none), *text_rows("one", one)])
         (effect,) = [e for e in effects(run) if e.parameter == "seed"]
         assert effect.verdict == verdict, effect
+
+
+def test_seed_is_not_offered_where_no_api_of_the_run_has_one() -> None:
+    """That is said whatever was swept; with one provider that has seeds there is no such verdict."""
+    names = {"claude": "the Messages API", "gpt": "the Responses API"}
+    rows = [row for s in ("a", "b") for row in text_rows(s, {"q": ["x", "y"]})]
+    run = frame({"a": {"temperature": 1}, "b": {"temperature": 0.5}}, rows)
+    for providers, expected in (
+        (("claude", "claude"), "seed not offered: the Messages API has none"),
+        (
+            ("claude", "gpt"),
+            "seed not offered: the Messages API and the Responses API have none",
+        ),
+        (("claude", "other"), None),
+        (("other", "other"), None),
+    ):
+        for row, provider in zip(run.setting_rows, providers, strict=True):
+            row["provider"] = provider
+        found = [e for e in effects(run, without_seed=names) if e.parameter == "seed"]
+        assert [(e.verdict, e.sentence) for e in found] == (
+            [] if expected is None else [("not offered", expected)]
+        )

@@ -14,6 +14,7 @@ from evalharness.process.text import plural
 from evalharness.report.section import ReportData
 from evalharness.report.sections.distributions.section import DISTRIBUTIONS
 from evalharness.report.sections.leaders import LEADERS
+from evalharness.report.sections.money.section import MONEY, PRICES
 from evalharness.report.sections.run import RUN
 from evalharness.report.sections.scoring import SCORERS, unscored_text
 from evalharness.report.sections.settings.section import SETTINGS
@@ -205,6 +206,7 @@ def _unranked_answer(report: ReportData, question: str, metric: str) -> Headline
 
 _UNKNOWN = "Not known"
 _ALL_FAILED = "Every trial ended in an error: there is nothing to compare."
+_BATCH_LATENCY = "No latencies: batch."  # nobody measured how long a request took there
 _WHY_NONE = {
     "agreement": "No prompt has two usable repeats: repeatability needs repeats=2 or more.",
     "latency_s": "No latency is known.",
@@ -220,6 +222,8 @@ def _why_none(report: ReportData, metric: str) -> str:
         return "Not yet: no prompt has two usable repeats; finish the run."
     if metric == "cost_usd":
         return _no_cost_text(report)
+    if metric == "latency_s" and report[MONEY].batch is not None:
+        return _BATCH_LATENCY
     return _unscored_text(report) if metric == "score" else _WHY_NONE[metric]
 
 
@@ -227,7 +231,8 @@ def _no_cost_text(report: ReportData) -> str:
     """Why no cost is known."""
     reasons = add_reasons(row.cost_usd.unknown_reasons for row in report[SETTINGS])
     if reasons.keys() <= {NO_PRICE}:
-        return "No price is known for these models."
+        in_batches = all(entry.in_batch for entry in report[PRICES].unpriced)
+        return f"No price is known for these models{' in batches' if in_batches else ''}."
     text = unknown_cost_text(reasons)
     return f"{text[0].upper()}{text[1:]}."
 

@@ -146,6 +146,7 @@ def unknown_costs(report: ReportData) -> Iterator[Caveat]:
     for entry in report[PRICES].unpriced if unknown else []:
         names = [name for name in (entry.model, entry.provider) if name is not None]
         model = " of ".join(names) or "a model without a name"
+        model += " in batches" if entry.in_batch else ""
         yield Caveat(f"No price for {model}: its cost is unknown.", False)
     gaps = [
         (setting.computed_minus_billed_usd, setting.billed_total_usd)

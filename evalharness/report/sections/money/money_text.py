@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evalharness.analysis.cost.batch_savings import BatchSavings
 from evalharness.analysis.cost.billing import SettingBill
 from evalharness.analysis.cost.cost_figures import CacheSavings, CostFigures
 from evalharness.analysis.cost.cost_tables import SettingMoney
@@ -29,6 +30,7 @@ def money_lines(money: Money, prices: PricesUsed) -> list[str]:
         *_usage_lines(money.total, prices),
         *_wasted_lines(money.attempts),
         *_bill_lines(money.billed),
+        *_batch_lines(money.batch),
     ]
     if money.total.total_usd:
         lines += _cheapest_answer_lines(money.settings)
@@ -116,6 +118,26 @@ def _difference_line(rows: Sequence[SettingBill], reason: str) -> str:
         f"computed {dollars(abs(gap))} {'above' if gap > 0 else 'below'} the bill{where}, "
         f"{why} {reason}"
     )
+
+
+def _batch_lines(batch: BatchSavings | None) -> list[str]:
+    """What batches saved, over the records of which both costs are known."""
+    if batch is None:
+        return []
+    lines: list[str] = []
+    if batch.saved_usd is not None and batch.live_usd:
+        saved = batch.saved_usd
+        word = "less" if saved >= 0 else "more"
+        lines.append(
+            f"batches: {plural(batch.compared, 'record')} for {dollars(batch.batch_usd)}, "
+            f"{dollars(abs(saved))} {word} than the {dollars(batch.live_usd)} of single requests"
+        )
+    if batch.unknown:
+        lines.append(
+            f"what batches saved is unknown for {plural(batch.unknown, 'record')}: the cost in a "
+            "batch, or alone, is not known"
+        )
+    return lines
 
 
 def _cheapest_answer_lines(settings: Sequence[SettingMoney]) -> list[str]:

@@ -41,7 +41,9 @@ def setting_figures(rows: Sequence[SettingSummary]) -> list[Figure]:
 
 
 _OTHER_STATUSES = ConsoleColumn(heading="{parts} %")
-_LATENCY = ConsoleColumn(heading="latency {unit}\np50/p95")
+_LATENCY = ConsoleColumn(
+    heading="latency {unit}\np50/p95", show_if=lambda rows: any(row.latency_s.n for row in rows)
+)
 _TOKENS = ConsoleColumn(heading="tokens\nin/out")
 
 
