@@ -60,7 +60,7 @@ FENCES = {
 }
 # What analysis and report may import: values, stored data and its prices, and load points by name.
 STORED_DATA = {
-    "analysis", "columnar", "config", "errors", "judging", "parameters", "planning.load_points",
+    "analysis", "columnar", "config", "errors", "finish_reasons", "judging", "parameters", "planning.load_points",
     "planning.rate_search", "plugins", "pricing", "process", "records", "report", "schema", "scoring", "store",
 }  # fmt: skip
 

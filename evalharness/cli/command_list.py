@@ -27,7 +27,7 @@ COMMANDS = {
     "export": "records, or tables of figures, to a file",
     "verify": "check the integrity of a run folder",
     "reconcile": "the provider's own log (/v2/logs) against what a run recorded",
-    "serve": "an OpenAI-compatible endpoint on loopback",
+    "serve": "the local model or an emulator, as an endpoint on loopback",
     "plugins": "what other installed packages add, and what of it fails to load",
     "init": "a starter project: configs, a dataset, a CI workflow",
     "schema": "the JSON Schema of configuration files, for editors",

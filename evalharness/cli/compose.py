@@ -184,6 +184,11 @@ def _axis_providers(raw: dict[str, Any], stored: dict[str, Any]) -> dict[str, An
     names: list[Any] = sweep.get("provider") or []
     configs: dict[str, Any] = {}
     for name in names if isinstance(names, list) else []:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(name, str):
+            raise ConfigError(
+                "`sweep.provider` holds names of providers, and one value is none",
+                hint="a file configs/provider/NAME.yaml for each, then sweep.provider=[NAME,…]",
+            )
         if name == raw["provider"]["name"]:
             continue
         if name in stored:

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evalharness.cli.execution.cost_prompt import recorded_trials, worst_case_usd
+from evalharness.cli.execution.cost_prompt import (
+    recorded_trials,
+    waiting_trials,
+    worst_case_usd,
+)
 from evalharness.cli.execution.prepare import PreparedRun
+from evalharness.cli.plan_batch import batch_facts
 from evalharness.store.folder.run import Run
 from evalharness.store.remote.locations import results_root
 
@@ -22,7 +27,9 @@ def plan_facts(prepared: PreparedRun) -> dict[str, Any]:
     from evalharness.planning.estimate.output_tokens import recorded_output_tokens
 
     plan, config = prepared.plan, prepared.plan.config
-    done, records = recorded_trials(prepared)
+    recorded, records = recorded_trials(prepared)
+    waiting = waiting_trials(prepared) & ~recorded
+    done = recorded | waiting
     models = dict.fromkeys((s.provider, s.model) for s in plan.settings)
     histories, unreadable = read_model_histories(
         results_root(config.results_dir, config.staging_dir), models, first=[config.name]
@@ -34,33 +41,41 @@ def plan_facts(prepared: PreparedRun) -> dict[str, Any]:
         histories,
         recorded_output_tokens(plan, records),
         max_in_flight=_max_in_flight(prepared),
+        batch_price=prepared.batch_price,
     )
     facts = msgspec.to_builtins(result)
     cost, worst = facts.pop("cost_usd"), worst_case_usd(prepared, done)
+    in_batches, batch = facts.pop("batch_cost_usd"), batch_facts(prepared, done)
     return {
         "name": config.name,
         "prompts": len(plan.prompts),
         "settings": [s.label for s in plan.settings],
         "repeats": plan.repeats,
         "trials": len(plan),
-        "recorded": len(plan) - result.to_send,
+        "recorded": int(recorded.sum()),
+        "waiting": int(waiting.sum()),
         "to_send": facts.pop("to_send"),
         "concurrency": config.limits.concurrency,
         "rpm": config.limits.rpm,
         "tpm": config.limits.tpm,
-        "cost_usd": None
-        if cost is None
-        else {"least": cost["low"], "expected": cost["expected"], "most": cost["high"]},
+        "cost_usd": _cost_range(cost),
         "worst_case_usd": None if worst is None else float(worst),
         "by_setting": facts.pop("settings"),
         "load_points": load_point_facts(prepared),
+        "batch": None if batch is None else {**batch, "cost_usd": _cost_range(in_batches)},
         **facts,
         "unpriced": [
-            {"provider": p, "model": m, "add": prepared.book.missing_hint(p, m)}
+            {"provider": p, "model": m, "add": prepared.missing_price_hint(p, m)}
             for p, m in result.unpriced
         ],
         "unreadable_runs": unreadable,
     }
+
+
+def _cost_range(cost: dict[str, Any] | None) -> dict[str, Any] | None:
+    if cost is None:
+        return None
+    return {"least": cost["low"], "expected": cost["expected"], "most": cost["high"]}
 
 
 def _max_in_flight(prepared: PreparedRun) -> int:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from evalharness.cli.plan_batch import chosen_lines, offer_line
 from evalharness.process.text import plural
 
 _MAX_SHOWN = 20
@@ -29,10 +30,13 @@ def plan_lines(
         *shown,
         f"recorded already, and free: {facts['recorded']} · to send: {facts['to_send']}",
     ]
+    if facts["waiting"]:
+        out.append(f"in batches at the provider: {plural(facts['waiting'], 'trial')}")
     if facts["to_send"]:
-        out += [_tokens_line(facts), f"cost: {_cost_text(facts)}", f"time: {_time_text(facts)}"]
+        out += [_tokens_line(facts), *_cost_and_time_lines(facts)]
+    batches = " in batches" if _is_in_batches(facts) else ""
     out += [
-        f"no price for {entry['model']} at {entry['provider']}; to be added to a file for "
+        f"no price for {entry['model']} at {entry['provider']}{batches}; to be added to a file for "
         f"pricing.files=[FILE], or as pricing.prices=[…]: {entry['add']}"
         for entry in facts["unpriced"]
     ]
@@ -43,9 +47,27 @@ def plan_lines(
     if guessed and facts["to_send"] and not piloted:
         pilot = shlex.join(["evalharness", "plan", "--pilot", "5", *arguments])
         out.append(f"a few trials first narrow this down: {pilot}")
+    if not facts["to_send"] and facts["waiting"]:
+        return [*out, f"to fetch the answers of its batches: {run}"]
     if not facts["to_send"]:
         return [*out, "nothing is left to send"]
     return [*out, f"to send what is left: {run}"]
+
+
+def _is_in_batches(facts: dict[str, Any]) -> bool:
+    return facts["batch"] is not None and facts["batch"]["chosen"]
+
+
+def _cost_and_time_lines(facts: dict[str, Any]) -> list[str]:
+    """Cost and time as configured, and those in batches where the provider takes some."""
+    batch = facts["batch"]
+    if _is_in_batches(facts):
+        return [f"cost, in batches: {_cost_text(facts)}", *chosen_lines(batch)]
+    lines = [f"cost: {_cost_text(facts)}", f"time: {_time_text(facts)}"]
+    if batch is not None:
+        in_batches = {**facts, "cost_usd": batch["cost_usd"], "worst_case_usd": None}
+        lines.append(offer_line(batch, _cost_text(in_batches)))
+    return lines
 
 
 def _load_lines(facts: dict[str, Any]) -> list[str]:

@@ -57,6 +57,7 @@ def _attempts(run: Run, table: pa.Table, log_sources: list[LogSource]) -> list[R
     book = PriceBook.read(
         overrides=configs[0].pricing,
         aliases={name: alias for c in configs for name, alias in c.price_aliases().items()},
+        batch_discounts={k: share for c in configs for k, share in c.batch_discounts().items()},
     )
     costs = AttemptCosts(table.drop_columns(["billed_usd"]), named, book)
     billed, is_billed = picodollars.money_column(table, "billed_usd")

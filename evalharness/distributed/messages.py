@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evalharness.config.models import LimitsConfig, Profile, RunConfig
+from evalharness.config.models import LimitsConfig, Profile, ProtocolName, RunConfig
 from evalharness.distributed.limits.slot_messages import Broadcast
 from evalharness.distributed.shard_board import Shard
 from evalharness.errors import StorageError
@@ -42,6 +42,7 @@ class EndpointSpec(NamedTuple):
     secret_headers: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
     allow_plain_http: bool = False
+    protocol: ProtocolName = "chat"
 
 
 class UploadTarget(NamedTuple):
@@ -55,7 +56,8 @@ class WorkerSetup(NamedTuple):
     """What every worker is sent once: the plan and how to carry it out.
 
     Attributes:
-        config: of the run; with ``prompts``, ``settings`` and ``profiles`` it is the plan.
+        config: of the run; with ``prompts``, ``settings``, ``profiles`` and ``protocols`` it is the
+            plan.
         done: flags as of :meth:`~evalharness.planning.plan.Plan.done_map`, packed eight a byte.
         prices: by setting_id.
         has_cost_limit: whether ``limits.max_cost_usd`` is set.
@@ -81,6 +83,7 @@ class WorkerSetup(NamedTuple):
     needs_grant: Mapping[str, bool]
     upload: UploadTarget | None = None
     holder: str = ""
+    protocols: Mapping[str, ProtocolName] = {}
 
 
 class EndpointHistory(NamedTuple):

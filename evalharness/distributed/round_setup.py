@@ -110,6 +110,7 @@ def worker_setup(
         prompts=plan.prompts,
         settings=plan.settings,
         profiles=task.profiles,
+        protocols=plan.protocols,
         endpoints=task.endpoints,
         done=np.packbits(done).tobytes(),
         prices=task.prices,

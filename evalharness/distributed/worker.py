@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evalharness.chat_api.client import ChatClient
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.distributed.backlog import ShardBacklog, ShardSource
 from evalharness.distributed.limits.budget_client import BudgetClient, SharedBudget
 from evalharness.distributed.limits.limiter import SharedLimiter
@@ -130,7 +131,9 @@ class ShardWorker:
         self._setup = setup
         self._coordinator = coordinator
         self._journal = journal
-        self._plan = Plan(setup.config, setup.prompts, setup.settings, setup.profiles)
+        self._plan = Plan(
+            setup.config, setup.prompts, setup.settings, setup.profiles, setup.protocols
+        )
         self._done = _unpack_flags(setup.done, len(self._plan))
         self._runner: ShardRunner | None = None
 
@@ -298,6 +301,7 @@ def worker_endpoint(
         query=endpoint.query,
         allow_plain_http=endpoint.allow_plain_http,
         profile=endpoint.profile,
+        protocol=get_protocol(endpoint.protocol),
     )
     return EndpointRuntime(client, limiter, TokenEstimator())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ from msgspec import structs
 
 from evalharness.chat_api.messages import check_messages
 from evalharness.chat_api.params import check_params
-from evalharness.config.models import DatasetConfig, Profile, RunConfig
+from evalharness.chat_api.protocol import ApiProtocol
+from evalharness.chat_api.protocols import get_protocol
+from evalharness.config.models import DatasetConfig, Profile, ProtocolName, RunConfig
 from evalharness.datasets import read_prompts
 from evalharness.errors import ConfigError, DatasetError
 from evalharness.planning.load_points import check_replay_times
@@ -33,20 +36,27 @@ def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, r
     """
     config = _common_config(configs)
     profiles: dict[str, Profile] = {}
+    protocols: dict[str, ProtocolName] = {}
     for job in configs:
-        profiles |= {p.name: p.profile for p in (job.provider, *job.providers.values())}
+        providers = (job.provider, *job.providers.values())
+        profiles |= {p.name: p.profile for p in providers}
+        protocols |= {p.name: p.protocol for p in providers}
     jobs = [_with_files(job, root) for job in configs]
+    lacks = frozenset(chain.from_iterable(get_protocol(p).lacks for p in protocols.values()))
     for job, _ in jobs:
-        check_params(job.params, job.provider.profile)
+        check_params(job.params, job.provider.profile, lacks=lacks)
     expanded = [
         setting for job, files in jobs for setting in expand_sweep(job, identities, root, files)
     ]
     settings = label_settings(expanded)
-    checked = [_check_setting(s, profiles[s.provider]) for s in settings]
+    checked = [
+        _check_setting(s, profiles[s.provider], get_protocol(protocols[s.provider]))
+        for s in settings
+    ]
     templates = list(dict.fromkeys(s.template for s in settings if s.template is not None))
     read = read_prompts(config.dataset, root=root, templates=templates)
     prompts = expand_row_checks(read, answers_known=config.answer is not None)
-    plan = Plan(config, prompts, checked, profiles)
+    plan = Plan(config, prompts, checked, profiles, protocols)
     check_replay_times(config, checked, prompts)
     _check_prompts(plan, profiles)
     return plan
@@ -117,20 +127,22 @@ def _row_selection(dataset: DatasetConfig) -> DatasetConfig:
     return structs.replace(dataset, system=None, template=None)
 
 
-def _check_setting(setting: Setting, profile: Profile) -> Setting:
-    params = check_params(setting.params, profile, model=setting.model, swept=setting.axes)
+def _check_setting(setting: Setting, profile: Profile, protocol: ApiProtocol) -> Setting:
+    params = check_params(
+        setting.params, profile, protocol=protocol, model=setting.model, swept=setting.axes
+    )
     return structs.replace(setting, params=params)
 
 
 def _check_prompts(plan: Plan, profiles: Mapping[str, Profile]) -> None:
     """Render and check every prompt once per distinct template and system prompt."""
-    by_template = {(s.system, s.template): s for s in plan.settings}
-    for setting in by_template.values():
+    by_form = {(s.system, s.template, plan.protocol(s.provider)): s for s in plan.settings}
+    for (_, _, protocol), setting in by_form.items():
         renderer = plan.renderer(setting)
         renderer.prepare(plan.prompts)
         for prompt in plan.prompts:
             where = prompt.source or f"prompt {prompt.prompt_id}"
-            check_messages(renderer.messages(prompt), where=where)
+            check_messages(renderer.messages(prompt), where=where, protocol=protocol)
     models = {(s.provider, s.model) for s in plan.settings}
     for prompt in plan.prompts:
         if not prompt.params:
@@ -138,6 +150,12 @@ def _check_prompts(plan: Plan, profiles: Mapping[str, Profile]) -> None:
         where = prompt.source or f"prompt {prompt.prompt_id}"
         for provider, model in sorted(models):
             try:
-                check_params(prompt.params, profiles[provider], model=model, partial=True)
+                check_params(
+                    prompt.params,
+                    profiles[provider],
+                    protocol=plan.protocol(provider),
+                    model=model,
+                    partial=True,
+                )
             except ConfigError as error:
                 raise DatasetError(f"{where}: {error.message}", hint=error.hint) from None

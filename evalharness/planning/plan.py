@@ -7,11 +7,14 @@ start at once, and a server that drifts over time does not look like an effect o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from evalharness.chat_api.protocol import ApiProtocol
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.chat_api.request_body import BodyTemplate, body_template, build_body
 from evalharness.columnar.arrow_ops import index_in
-from evalharness.config.models import Profile, RunConfig
+from evalharness.config.models import Profile, ProtocolName, RunConfig
 from evalharness.datasets import Renderer, prompt_digest
 from evalharness.planning.load_points import max_repeats
 from evalharness.planning.shuffle import FeistelPermutation
@@ -32,6 +35,7 @@ class Plan:
         prompts: the statistical units, in dataset order.
         digests: for each prompt, a hash of everything that shapes its requests.
         settings: the columns of the comparison.
+        protocols: by provider; one that is not named speaks chat completions.
         repeats: K, how often each prompt is sent under each setting; in a benchmark the largest
             number, as far as that is known before.
     """
@@ -42,6 +46,7 @@ class Plan:
         prompts: list[Prompt],
         settings: list[Setting],
         profiles: Mapping[str, Profile],
+        protocols: Mapping[str, ProtocolName] = MappingProxyType({}),
     ) -> None:
         self.config = config
         self.prompts = prompts
@@ -49,6 +54,7 @@ class Plan:
         self.settings = settings
         self.repeats = max_repeats(config, settings, len(prompts))
         self._profiles = profiles
+        self.protocols = protocols
         self._renderers = _renderers(settings)
         self._body_templates: dict[str, BodyTemplate] = {}
 
@@ -63,15 +69,20 @@ class Plan:
         """The profile of a provider, by its name."""
         return self._profiles[provider]
 
+    def protocol(self, provider: str) -> ApiProtocol:
+        """The protocol of a provider, by its name."""
+        return get_protocol(self.protocols.get(provider, "chat"))
+
     def body(self, trial: Trial) -> bytes:
         """The request body of a trial, as canonical JSON."""
         setting, prompt = trial.setting, trial.prompt
         messages = self._renderers[setting.setting_id].messages(prompt)
-        if prompt.params:
-            return build_body(setting, prompt, messages, self._profiles[setting.provider])
+        profile, protocol = self._profiles[setting.provider], self.protocol(setting.provider)
+        if prompt.params or not protocol.one_list:
+            return build_body(setting, prompt, messages, profile, protocol)
         template = self._body_templates.get(setting.setting_id)
         if template is None:
-            template = body_template(setting, self._profiles[setting.provider])
+            template = body_template(setting, profile, protocol)
             self._body_templates[setting.setting_id] = template
         return template.body(messages)
 
@@ -123,14 +134,17 @@ class Plan:
             yield self._trial(row, setting, repeat, repeat * len(self.prompts) + row)
 
     def _trial(self, row: int, setting: Setting, repeat: int, position: int) -> Trial:
-        prompt = self.prompts[row]
-        trial_id = digest(
+        trial_id = self.trial_id(row, setting, repeat)
+        return Trial(trial_id, self.prompts[row], setting, repeat, position)
+
+    def trial_id(self, row: int, setting: Setting, repeat: int) -> str:
+        """The id of the trial of a prompt, given by its place in :attr:`prompts`."""
+        return digest(
             setting.setting_id.encode(),
             self.digests[row].encode(),
-            prompt.prompt_id.encode(),
+            self.prompts[row].prompt_id.encode(),
             repeat.to_bytes(4, "little"),
         )
-        return Trial(trial_id, prompt, setting, repeat, position)
 
     def recorded_at(self, done: NDArray[np.bool_], start: int, stop: int) -> NDArray[np.bool_]:
         """Whether the trial at each position ``start`` ≤ p < ``stop`` of the order is ``done``."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def plural(number: int, noun: str) -> str:
-    """``1 prompt``, ``12 prompts``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def plural(number: int, noun: str, several: str | None = None) -> str:
+    """``1 prompt``, ``12 prompts``; ``several`` is a plural that is not formed with an s."""
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def first_names(names: Iterable[str], limit: int = 50) -> str:

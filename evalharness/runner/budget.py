@@ -44,6 +44,7 @@ class RunBudget:
     Args:
         limit: ``limits.max_cost_usd``; None is no limit.
         prices: by setting_id; None where no price is known.
+        batch_prices: the same of requests in a batch.
         part_tokens: the most tokens of an image, recording or file, by provider and type of part.
         spent: what earlier sessions of the run spent.
         in_doubt: worst cases of their attempts of unknown outcome.
@@ -57,13 +58,14 @@ class RunBudget:
         limit: Decimal | None,
         prices: Mapping[str, RequestPrice | None],
         *,
+        batch_prices: Mapping[str, RequestPrice | None] = MappingProxyType({}),
         part_tokens: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
         spent: Decimal = Decimal(0),
         in_doubt: Decimal = Decimal(0),
     ) -> None:
         self._limit = limit
         self._budget = Budget(limit, spent_usd=spent, in_doubt_usd=in_doubt)
-        self._prices = prices
+        self._prices, self._batch_prices = prices, batch_prices
         self._part_tokens = part_tokens
         self._counts_earlier = limit is not None
         self.on_freed: Callable[[], None] = lambda: None
@@ -110,7 +112,7 @@ class RunBudget:
             hint="raise limits.max_cost_usd to go on",
         )
 
-    def worst_case(self, trial: Trial, body: bytes) -> Decimal | None:
+    def worst_case(self, trial: Trial, body: bytes, *, in_batch: bool = False) -> Decimal | None:
         """The most one attempt may cost, in US dollars; None without a price.
 
         A text cannot have more tokens than bytes, so the body's length bounds them; what an image
@@ -119,7 +121,7 @@ class RunBudget:
         Raises:
             ConfigError: there is a limit, and nothing bounds what this request may cost.
         """
-        price = self._prices.get(trial.setting.setting_id)
+        price = self._price(trial, in_batch=in_batch)
         if price is None:
             return None
         params = merge_params(trial.setting.params, trial.prompt.params)
@@ -151,17 +153,23 @@ class RunBudget:
             raise self._reached_error(worst)
         return False
 
+    def hold(self, key: str, worst: Decimal | None) -> None:
+        """Reserve for an attempt that an earlier session has sent, whatever the limit is now."""
+        self._budget.hold(key, worst)
+
     def cancel(self, key: str) -> None:
         """Release a reservation: nothing was sent."""
         self._budget.settle(key, Decimal(0))
         self._notify_freed()
 
-    def settle(self, key: str, trial: Trial, reply: Reply) -> Decimal | None:
+    def settle(
+        self, key: str, trial: Trial, reply: Reply, *, in_batch: bool = False
+    ) -> Decimal | None:
         """Replace a reservation by what the attempt really cost; None when that is unknown.
 
         Rejected and unsent attempts cost nothing; an attempt in doubt keeps its reservation.
         """
-        cost = self._cost(trial, reply)
+        cost = self._cost(trial, reply, in_batch=in_batch)
         if reply.outcome is Outcome.IN_DOUBT:
             self._budget.settle_in_doubt(key)
         else:
@@ -173,12 +181,16 @@ class RunBudget:
         if self._limit is not None:
             self.on_freed()
 
-    def _cost(self, trial: Trial, reply: Reply) -> Decimal | None:
+    def _price(self, trial: Trial, *, in_batch: bool) -> RequestPrice | None:
+        prices = self._batch_prices if in_batch else self._prices
+        return prices.get(trial.setting.setting_id)
+
+    def _cost(self, trial: Trial, reply: Reply, *, in_batch: bool) -> Decimal | None:
         if reply.billed_usd is not None:
             return reply.billed_usd
         if reply.outcome in (Outcome.REJECTED, Outcome.NOT_SENT):
             return Decimal(0)
-        price = self._prices.get(trial.setting.setting_id)
+        price = self._price(trial, in_batch=in_batch)
         return None if price is None else price.highest_cost(reply.usage)
 
     def _reached_error(self, worst: Decimal) -> BudgetReachedError:
@@ -220,10 +232,11 @@ def check_bounded(
     *,
     prompts: Sequence[Prompt] = (),
     part_tokens: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
+    in_batch: bool = False,
 ) -> None:
     """Check before anything is sent that a cost limit can hold at all.
 
-    ``part_tokens`` is as in :class:`RunBudget`.
+    ``part_tokens`` is as in :class:`RunBudget`; ``in_batch``: the prices are those of batches.
 
     Raises:
         ConfigError: a setting has no price, or a price and no ``max_tokens``; or a prompt holds an
@@ -234,8 +247,8 @@ def check_bounded(
         if price is None:
             raise ConfigError(
                 f"limits.max_cost_usd is set, and the price of {setting.model} at "
-                f"{setting.provider} is unknown",
-                hint=book.missing_hint(setting.provider, setting.model),
+                f"{setting.provider}{' in batches' if in_batch else ''} is unknown",
+                hint=book.missing_hint(setting.provider, setting.model, in_batch=in_batch),
             )
         params = setting.params
         if price.worst_case(1, output_limit(params), params.get("n") or 1) is None:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
 from evalharness.errors import StorageError
-from evalharness.records import AttemptResult, Intent, Outcome, Reply
+from evalharness.parameters import column_values, merge_params
+from evalharness.records import AttemptResult, Intent, Outcome, Reply, Trial
 from evalharness.runner.context import RunContext
 from evalharness.runner.queue import Job, attempt_key
 from evalharness.store.journal.crash_recovery import interrupted_attempt
 from evalharness.throttle.retry_policy import Decision
+
+
+class BatchStamp(NamedTuple):
+    """The batch of an attempt, as in :class:`~evalharness.records.AttemptResult`."""
+
+    batch_id: str | None
+    batch_submitted_at_ns: int | None
+    batch_finished_at_ns: int | None
 
 
 class AttemptRecorder:
@@ -38,14 +48,16 @@ class AttemptRecorder:
         *,
         scheduled_at_ns: int,
         queue_s: float,
+        batch: BatchStamp | None = None,
     ) -> None:
-        """Record a reply, and the decision about the trial.
+        """Record a reply, and the decision about the trial; ``batch`` is the one it was in.
 
         Raises:
             StorageError: the disk refuses; the attempt stays in doubt.
         """
         summary = self._summary
-        cost = self._budget.settle(attempt_key(intent.trial_id, intent.attempt), job.trial, reply)
+        key = attempt_key(intent.trial_id, intent.attempt)
+        cost = self._budget.settle(key, job.trial, reply, in_batch=batch is not None)
         result = AttemptResult(
             intent=intent,
             reply=reply,
@@ -56,6 +68,8 @@ class AttemptRecorder:
             in_doubt_before=job.in_doubt,
             backoff_s=decision.wait_s,
             params_of_setting=not job.trial.prompt.params,
+            **({} if batch is None else batch._asdict()),
+            merged_params=_merged_params(job.trial) if decision.final else None,
         )
         job.sent = summary.count_attempt(reply.outcome, job.sent)
         try:
@@ -109,3 +123,8 @@ class AttemptRecorder:
         """Record an attempt nobody waits for; where that fails, the journal has its intent."""
         with suppress(StorageError):
             self._store.put(result)
+
+
+def _merged_params(trial: Trial) -> dict[str, Any] | None:
+    own = trial.prompt.params
+    return column_values(merge_params(trial.setting.params, own)) if own else None

@@ -38,7 +38,8 @@ class RunSummary:
     have been billed without an answer, of this session and found at its start. ``unsaved`` counts
     answers that arrived and that a failing disk did not take: their attempts are in doubt, too.
     ``sent`` counts attempts that were sent (all but those known not to be), ``retried`` those
-    of them whose trial had sent one before. ``invalid_points`` counts load points that did not
+    of them whose trial had sent one before; ``waiting`` are in batches at the provider, and in
+    neither. ``invalid_points`` counts load points that did not
     produce the load that was configured.
     """
 
@@ -47,6 +48,7 @@ class RunSummary:
     recorded: int = 0
     sent: int = 0
     retried: int = 0
+    waiting: int = 0
     by_status: Counter[str] = field(default_factory=Counter[str])
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -71,6 +71,7 @@ def test_messages_name_only_keys_that_exist() -> None:
             ["provider=ollama", "provider.model=m", "sweep.provider=[ollama,vllm]"],
             "sweep.model=[NAME] names the models",
         ),
+        (["provider=emulator", "sweep.provider=[{name: a}]"], "then sweep.provider=[NAME,…]"),
         (
             ["provider=openai_compatible", "provider.base_url=http://10.0.0.5:8000/v1",
              "provider.model=m", "provider.api_key_env=SOME_KEY"],

@@ -166,6 +166,19 @@ def test_several_workers_make_one_run(
     assert (session["workers"], session["sent"], session["recorded"]) == (3, PLANNED, PLANNED)
 
 
+def test_workers_speak_the_protocol_of_the_provider(
+    fork_server: ForkServer, emulator: Emulator, cluster: str, tmp_path: Path
+) -> None:
+    """Requests and answers are those of the Messages API in every worker."""
+    more = ("provider.protocol=messages", "sweep.seed=null", "repeats=2", "execution.workers=2")
+    done = run(fork_server, tmp_path, *on_ray(cluster, emulator, *more))
+    assert done.code == 0, done.err
+    records = package.load(str(tmp_path / "results" / "r")).records()
+    assert len(records) == 6 * 2 * 2
+    assert set(records["finish_reason"]) <= {"max_tokens", "end_turn"}
+    assert all('"type":"message"' in answer for answer in records["response_json"])
+
+
 def test_killed_workers_are_replaced_and_nothing_is_lost(
     fork_server: ForkServer, slow: Slow, cluster: str, tmp_path: Path, expected: Any
 ) -> None:

@@ -18,6 +18,7 @@ from evalharness.planning.estimate.estimate import estimate_plan, remaining_tria
 from evalharness.planning.estimate.output_tokens import COLUMNS, recorded_output_tokens
 from evalharness.planning.estimate.worst_case import worst_case
 from evalharness.pricing import PriceBook
+from evalharness.pricing.batch_price import batch_price
 from evalharness.pricing.price_files import parse_prices
 from evalharness.records import AttemptResult, Intent, Outcome, Reply, Status, Usage
 from evalharness.runner.budget import RunBudget, check_bounded, earlier_spend
@@ -104,6 +105,31 @@ async def test_either_output_limit_is_the_worst_case(prompts: Path) -> None:
         prices = {trial.setting.setting_id: _BOOK.find("", trial.setting.model)}
         worst.add(RunBudget(Decimal(1), prices).worst_case(trial, b"x" * 100))
     assert worst == {Decimal("0.0002")}
+
+
+async def test_requests_in_batches_are_reserved_and_settled_at_their_own_price(
+    prompts: Path,
+) -> None:
+    """Those sent alone in the same run are not; a batch price that is missing refuses the limit."""
+    plan = _plan(prompts, max_tokens=50)
+    trial = next(iter(plan.trials()))
+    name, price = trial.setting.setting_id, _BOOK.find("", trial.setting.model)
+    assert price is not None
+    half = batch_price(price, 0.5)
+    budget = RunBudget(Decimal(1), {name: price}, batch_prices={name: half})
+    worst = budget.worst_case(trial, b"x" * 100)
+    assert worst is not None
+    assert budget.worst_case(trial, b"x" * 100, in_batch=True) == worst / 2
+    usage = Usage(prompt_tokens=100, completion_tokens=50)
+    reply = Reply(outcome=Outcome.DELIVERED, status=Status.OK, text="x", usage=usage)
+    for key in ("a", "b"):
+        assert budget.reserve(key, worst, model="qwen-plus")
+    paid = budget.settle("a", trial, reply)
+    assert paid is not None
+    assert budget.settle("b", trial, reply, in_batch=True) == paid / 2
+    with pytest.raises(ConfigError, match="in batches is unknown") as caught:
+        check_bounded(plan.settings, {name: None}, _BOOK, in_batch=True)
+    assert "batch_discount" in (caught.value.hint or "")
 
 
 def test_a_limit_that_could_not_hold_is_refused_before_anything_is_sent(prompts: Path) -> None:

@@ -22,6 +22,7 @@ class RunOptions(NamedTuple):
     overrides: Sequence[str] = ()
     yes: Annotated[bool, Option("send without asking, however expensive")] = False
     retry_errors: Annotated[bool, Option("also send again what ended in an error")] = False
+    cancel: Annotated[bool, Option("cancel the run's batches, and keep what they answered")] = False
     resume: Sequence[str] = ()
     from_run: str | None = None
 
@@ -51,7 +52,12 @@ def _repeat(options: RunOptions, run: str) -> int:
         for line in difference_lines(source, jobs, prepared):
             print(line, file=sys.stderr)
 
-    send = SendOptions(yes=options.yes, retry_errors=options.retry_errors, prepared=say_differences)
+    send = SendOptions(
+        yes=options.yes,
+        retry_errors=options.retry_errors,
+        prepared=say_differences,
+        cancel=options.cancel,
+    )
     return execute_run(jobs, arguments=options.resume, options=send).exit_code
 
 
@@ -68,7 +74,12 @@ def _lock_and_run(options: RunOptions) -> Callable[[list[ComposedConfig]], Comma
         lock = acquire_lock(jobs[0].config)
         from evalharness.cli.execution.execute_run import SendOptions, execute_run
 
-        send = SendOptions(yes=options.yes, retry_errors=options.retry_errors, lock=lock)
+        send = SendOptions(
+            yes=options.yes,
+            retry_errors=options.retry_errors,
+            lock=lock,
+            cancel=options.cancel,
+        )
         return execute_run(jobs, arguments=options.resume, options=send)
 
     return execute
@@ -82,11 +93,12 @@ def _parse(arguments: list[str]) -> RunOptions:
     """
     overrides, from_run = _take_from(arguments)
     return RunOptions(
-        [a for a in overrides if a not in ("--yes", "--retry-errors")],
+        [a for a in overrides if a not in ("--yes", "--retry-errors", "--cancel")],
         yes="--yes" in arguments,
         retry_errors="--retry-errors" in arguments,
-        # It must not send again the errors that this session records.
-        resume=[a for a in arguments if a != "--retry-errors"],
+        cancel="--cancel" in arguments,
+        # It must not send again the errors that this session records, nor cancel anything.
+        resume=[a for a in arguments if a not in ("--retry-errors", "--cancel")],
         from_run=from_run,
     )
 

@@ -1,4 +1,4 @@
-"""``evalharness serve local|emulator``: an OpenAI-compatible endpoint for other programs."""
+"""``evalharness serve local|emulator``: an endpoint for other programs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ _LOCAL_EXAMPLES = (
     Example("evalharness serve local --model-path mine.gguf --parallel 8", "a model of your own"),
 )
 _EMULATOR = (
-    "Serves an OpenAI-compatible emulator at 127.0.0.1 until Ctrl-C. It costs nothing, and fails "
-    "as often as it is told to."
+    "Serves an emulator at 127.0.0.1 until Ctrl-C: of chat completions, OpenAI's Responses, "
+    "Anthropic's Messages and batch endpoints. It costs nothing, and "
+    "fails as often as it is told to."
 )
 _EMULATOR_EXAMPLES = (
     Example("evalharness serve emulator --port 8081", "answers at once, without faults"),

@@ -82,6 +82,8 @@ def _print_report(report: VerificationReport, root: Path, options: VerifyOptions
         f"{report.parts} sealed files, {report.unsealed} records still in the journal, "
         f"{report.in_doubt} attempts in doubt"
     )
+    if report.waiting:
+        print(f"  {report.waiting} requests in batches wait at the provider")
     if report.sealing:
         print(
             f"  {report.sealing} parts are being sealed; if nothing runs, the next run lists them"

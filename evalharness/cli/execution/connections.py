@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from evalharness.chat_api.client import ChatClient
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.config.models import MAX_CONCURRENCY, LimitsConfig
 from evalharness.config.package_version import __version__
 from evalharness.http import Transports
@@ -85,6 +86,7 @@ async def _client(endpoint: Endpoint, transports: Transports, limits: LimitsConf
         query=endpoint.query,
         allow_plain_http=endpoint.allow_plain_http,
         profile=endpoint.profile,
+        protocol=get_protocol(endpoint.protocol),
     )
 
 
@@ -97,17 +99,24 @@ def open_budget(prepared: PreparedRun, store: RunStore) -> RunBudget:
         ConfigError: there is a limit that could not hold: no price, or no ``max_tokens``.
     """
     limit = prepared.plan.config.limits.max_cost_usd
-    prices = {s.setting_id: prepared.price(s) for s in prepared.plan.settings}
+    settings, execution = prepared.plan.settings, prepared.plan.config.execution
+    prices = {s.setting_id: prepared.live_price(s) for s in settings}
+    in_batch = {s.setting_id: prepared.batch_price(s) for s in settings if prepared.in_batches}
     part_tokens = {name: p.profile.part_tokens for name, p in prepared.providers.items()}
     if limit is None:
-        return RunBudget(None, prices, part_tokens=part_tokens)
-    check_bounded(
-        prepared.plan.settings,
-        prices,
-        prepared.book,
-        prompts=prepared.plan.prompts,
-        part_tokens=part_tokens,
-    )
+        return RunBudget(None, prices, batch_prices=in_batch, part_tokens=part_tokens)
+    # What a batch does not answer may be sent alone, at the price of that.
+    sends_alone = not prepared.in_batches or execution.on_expired == "live"
+    for is_batch, used in ((False, sends_alone), (True, prepared.in_batches)):
+        if used:
+            check_bounded(
+                settings,
+                in_batch if is_batch else prices,
+                prepared.book,
+                prompts=prepared.plan.prompts,
+                part_tokens=part_tokens,
+                in_batch=is_batch,
+            )
     before = earlier_spend(Run.open(store.folder.root), prepared.book)
     if before.unknown:
         print(
@@ -116,7 +125,12 @@ def open_budget(prepared: PreparedRun, store: RunStore) -> RunBudget:
             file=sys.stderr,
         )
     return RunBudget(
-        limit, prices, part_tokens=part_tokens, spent=before.spent, in_doubt=before.in_doubt
+        limit,
+        prices,
+        batch_prices=in_batch,
+        part_tokens=part_tokens,
+        spent=before.spent,
+        in_doubt=before.in_doubt,
     )
 
 

@@ -10,6 +10,7 @@ from evalharness.errors import ConfigError
 from evalharness.http.loopback import is_this_machine
 from evalharness.store.folder.run import Run
 from evalharness.store.folder.run_folder import MANIFEST, refuse_lost_manifest
+from evalharness.store.journal.batch_files import FOLDER
 from evalharness.store.remote.locations import readable_root
 
 if TYPE_CHECKING:
@@ -42,14 +43,33 @@ def recorded_trials(prepared: PreparedRun) -> tuple[NDArray[np.bool_], Any]:
     return plan.done_map(table), table
 
 
-def worst_case_usd(prepared: PreparedRun, done: NDArray[np.bool_]) -> Decimal | None:
-    """The highest cost of the trials not ``done``, each sent once.
+def waiting_trials(prepared: PreparedRun) -> NDArray[np.bool_]:
+    """Which trials are in batches at the provider: they are sent, and not recorded yet."""
+    from evalharness.store.journal.waiting import waiting_keys
 
-    None where a price or a bound is missing.
+    root = readable_root(prepared.plan.config)
+    if not (root / FOLDER).is_dir():
+        import numpy as np
+
+        return np.zeros(len(prepared.plan), np.bool_)
+    return prepared.plan.done_map(waiting_keys(root))
+
+
+def worst_case_usd(prepared: PreparedRun, done: NDArray[np.bool_]) -> Decimal | None:
+    """The highest cost of the trials not ``done``, each paid for once.
+
+    What a batch does not answer may be sent as single requests, which cost more
+    (``execution.on_expired=live``). None where a price or a bound is missing.
     """
     from evalharness.planning.estimate import remaining_trials, worst_case
 
-    return worst_case(prepared.plan, remaining_trials(prepared.plan, done), prepared.price)
+    ways = [prepared.price]
+    if prepared.in_batches and prepared.plan.config.execution.on_expired == "live":
+        ways.append(prepared.live_price)
+    remaining = remaining_trials(prepared.plan, done)
+    amounts = [worst_case(prepared.plan, remaining, price) for price in ways]
+    known = [amount for amount in amounts if amount is not None]
+    return max(known) if len(known) == len(amounts) else None
 
 
 def needs_confirmation(prepared: PreparedRun, *, yes: bool) -> bool:
@@ -116,5 +136,6 @@ def _amount_text(prepared: PreparedRun, worst: Decimal | None) -> str:
         return f"up to {dollars(worst)}"
     unpriced = [s.model for s in prepared.plan.settings if prepared.price(s) is None]
     if unpriced:
-        return f"an unknown amount: no price for {unpriced[0]}"
+        batches = " in batches" if prepared.in_batches else ""
+        return f"an unknown amount: no price for {unpriced[0]}{batches}"
     return "an unknown amount: without params.max_tokens nothing bounds an answer"

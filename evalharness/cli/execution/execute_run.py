@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from evalharness.batch.resuming import settle_recorded
 from evalharness.cli.compose import CommandResult, ComposedConfig
 from evalharness.cli.execution.connections import (
     config_yaml,
@@ -16,9 +17,15 @@ from evalharness.cli.execution.connections import (
     open_budget,
     open_endpoints,
 )
-from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
+from evalharness.cli.execution.cost_prompt import (
+    confirm,
+    needs_confirmation,
+    recorded_trials,
+    waiting_trials,
+)
 from evalharness.cli.execution.event_loop import run_on_loop
 from evalharness.cli.execution.prepare import PreparedRun, prepare
+from evalharness.cli.execution.run_batch import IN_BATCHES, refuse_waiting_batches, run_batch
 from evalharness.cli.execution.run_distributed import fetches_journals, run_distributed
 from evalharness.cli.execution.run_summary import closing_lines
 from evalharness.cli.execution.signals import stop_on_signals
@@ -72,6 +79,7 @@ class SendOptions(NamedTuple):
         lock: of the run folder, where the caller holds it already.
         progress: shows the counts; None chooses by the terminal.
         prepared: is called with what was checked, before anything is asked or sent; None: nothing.
+        cancel: the run's batches are cancelled, and nothing is sent.
     """
 
     yes: bool = False
@@ -79,6 +87,7 @@ class SendOptions(NamedTuple):
     lock: int | None = None
     progress: Progress | None = None
     prepared: Callable[[PreparedRun], None] | None = None
+    cancel: bool = False
 
 
 def execute_run(
@@ -110,6 +119,8 @@ def send_run(jobs: list[ComposedConfig], options: SendOptions) -> tuple[Path, Ru
             "--retry-errors would take errors out of load points that were measured",
             hint="another name=… measures them anew",
         )
+    if options.cancel and config.execution.engine != "batch":
+        raise ConfigError("--cancel is for the batches of a run", hint="with execution=batch")
     root = run_root(config)
     prepared, lock = _prepare_locked(jobs, options)
     store = RunStore(root, code_version=__version__, lock=lock)
@@ -120,10 +131,10 @@ def send_run(jobs: list[ComposedConfig], options: SendOptions) -> tuple[Path, Ru
         raise
     if config.load is not None:
         return root, run_on_loop(lambda: _run_benchmark(prepared, store))
-    if done.all() and not has_open_leases(root):
+    if done.all() and not has_open_leases(root) and not store.recovery.waiting:
         return root, run_on_loop(lambda: _finish_without_sending(store, prepared.plan))
     progress = options.progress or progress_for_terminal()
-    return root, run_on_loop(lambda: _run(prepared, store, done, progress))
+    return root, run_on_loop(lambda: _run(prepared, store, done, progress, options.cancel))
 
 
 def _prepare_locked(
@@ -135,8 +146,9 @@ def _prepare_locked(
         prepared = prepare([job.config for job in jobs])
         if options.prepared is not None:
             options.prepared(prepared)
-        if needs_confirmation(prepared, yes=options.yes):
-            confirm(prepared, recorded_trials(prepared)[0], what="This run")
+        if needs_confirmation(prepared, yes=options.yes or options.cancel):
+            sent = recorded_trials(prepared)[0] | waiting_trials(prepared)
+            confirm(prepared, sent, what="This run")
     except BaseException:
         if lock is not None:
             os.close(lock)
@@ -151,6 +163,8 @@ def _open_plan(
     root = store.folder.root
     if not fetches_journals(prepared.plan.config.execution):
         refuse_open_leases(root)
+    if prepared.plan.config.execution.engine != "batch":
+        refuse_waiting_batches(store)
     orphaned = store.save_plan(
         config_yaml=config_yaml(jobs),
         prompts=prepared.plan.prompts,
@@ -167,6 +181,8 @@ def _open_plan(
     done = prepared.plan.done_map(keys)
     if len(keys):  # a first run has no orphans, and need not import what finds them
         _print_orphans(orphaned, len(keys) - len(PlanFilter.of(Run.open(root)).select(keys)))
+    if not store.recovery.waiting:
+        settle_recorded(root)
     return done
 
 
@@ -207,7 +223,11 @@ async def _finish_without_sending(store: RunStore, plan: Plan) -> RunSummary:
 
 
 async def _run(
-    prepared: PreparedRun, store: RunStore, done: NDArray[np.bool_], progress: Progress
+    prepared: PreparedRun,
+    store: RunStore,
+    done: NDArray[np.bool_],
+    progress: Progress,
+    cancel: bool,
 ) -> RunSummary:
     plan, watch = prepared.plan, ControlWatch(store.folder.root)
     async with AsyncExitStack() as stack:
@@ -216,6 +236,11 @@ async def _run(
             if plan.config.execution.engine == "ray":
                 async with watch.serving(_ON_RAY):
                     summary = await run_distributed(prepared, store, done, progress)
+                await _finish(store, summary)
+                return summary
+            if plan.config.execution.engine == "batch":
+                async with watch.serving(IN_BATCHES):
+                    summary = await run_batch(prepared, store, done, progress, cancel=cancel)
                 await _finish(store, summary)
                 return summary
             check_cost_limit = cost_limit_check(prepared, store)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evalharness.chat_api.params import check_params
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.cli.execution.connections import cost_limit_check, open_budget, open_endpoints
 from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
 from evalharness.cli.execution.event_loop import run_on_loop
@@ -139,7 +140,7 @@ def _prepare(config: JudgeConfig, prompts: list[Prompt], root: Path) -> Prepared
     form = response_format(config)
     if form is not None:
         params.setdefault("response_format", form)
-    params = check_params(params, provider.profile)
+    params = check_params(params, provider.profile, protocol=get_protocol(provider.protocol))
     # The dataset's path is only shown to people: the prompts are the outputs of the judged run.
     raw = {
         "name": root.name,
@@ -156,7 +157,13 @@ def _prepare(config: JudgeConfig, prompts: list[Prompt], root: Path) -> Prepared
     run_config = convert(raw, RunConfig, "judge")
     identities = {provider.name: provider_identity(provider)}
     settings = label_settings(expand_sweep(run_config, identities))
-    plan = Plan(run_config, prompts, settings, {provider.name: provider.profile})
+    plan = Plan(
+        run_config,
+        prompts,
+        settings,
+        {provider.name: provider.profile},
+        {provider.name: provider.protocol},
+    )
     book = provider_prices(provider, config.pricing)
     return PreparedRun(plan, {provider.name: provider}, book)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from evalharness.cli.compose import ComposedConfig
 from evalharness.cli.execution.connections import config_yaml, open_budget, open_endpoints
 from evalharness.cli.execution.cost_prompt import confirm, needs_confirmation, recorded_trials
+from evalharness.cli.execution.run_batch import refuse_waiting_batches
 from evalharness.cli.execution.signals import stop_on_signals
 from evalharness.config.package_version import __version__
 from evalharness.distributed.leases import refuse_open_leases
@@ -42,7 +43,7 @@ async def send_pilot(
     """
     if size < 1:
         raise ConfigError(f"--pilot {size}: at least one trial a setting", hint="--pilot 5")
-    plan = prepared.plan
+    prepared, plan = prepared.sent_alone(), prepared.plan
     if needs_confirmation(prepared, yes=yes):
         confirm(prepared, choose_pilot(plan, recorded_trials(prepared)[0], size), what="This pilot")
     store = RunStore(
@@ -50,6 +51,7 @@ async def send_pilot(
     )
     try:
         refuse_open_leases(store.folder.root)
+        refuse_waiting_batches(store)
         store.save_plan(
             config_yaml=config_yaml(jobs),
             prompts=plan.prompts,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from evalharness.batch.checks import check_batch_requests, check_batch_run
 from evalharness.config.models import ExecutionConfig, ProviderConfig, RunConfig, UsageRule
 from evalharness.config.secret_scan import refuse_secrets_in_prompts
 from evalharness.errors import ConfigError
@@ -22,18 +23,50 @@ if TYPE_CHECKING:
 
 
 class PreparedRun:
-    """A plan that may be sent, with everything checked that can be checked before."""
+    """A plan that may be sent, with everything checked that can be checked before.
 
-    def __init__(self, plan: Plan, providers: dict[str, ProviderConfig], book: PriceBook) -> None:
+    Attributes:
+        in_batches: whether its requests are sent in batches, and cost what a batch does.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        providers: dict[str, ProviderConfig],
+        book: PriceBook,
+        *,
+        in_batches: bool = False,
+    ) -> None:
         self.plan = plan
         self.providers = providers
         self.book = book
+        self.in_batches = in_batches
+
+    def sent_alone(self) -> PreparedRun:
+        """The same with single requests, whatever ``execution`` says."""
+        return PreparedRun(self.plan, self.providers, self.book)
 
     def price(self, setting: Setting) -> Price | None:
-        """The price of a setting's requests today, None when unknown."""
+        """The price of a setting's requests today as they are sent, None when unknown."""
+        return self._find(setting, in_batch=self.in_batches)
+
+    def live_price(self, setting: Setting) -> Price | None:
+        """The price of a setting's requests today if they are sent alone, None when unknown."""
+        return self._find(setting, in_batch=False)
+
+    def batch_price(self, setting: Setting) -> Price | None:
+        """The price of a setting's requests today if they are in batches, None when unknown."""
+        return self._find(setting, in_batch=True)
+
+    def missing_price_hint(self, provider: str, model: str) -> str:
+        """The line of a price file that would give a model the price that is needed."""
+        return self.book.missing_hint(provider, model, in_batch=self.in_batches)
+
+    def _find(self, setting: Setting, *, in_batch: bool) -> Price | None:
         from datetime import UTC, datetime
 
-        return self.book.find(setting.provider, setting.model, at=datetime.now(UTC).date())
+        today = datetime.now(UTC).date()
+        return self.book.find(setting.provider, setting.model, at=today, in_batch=in_batch)
 
 
 def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
@@ -46,7 +79,7 @@ def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
     Raises:
         ConfigError, ProviderError: what is wrong, and what to type.
     """
-    from evalharness.pricing import PriceBook
+    from evalharness.pricing.book import PriceBook, batch_discounts
 
     config = configs[0]
     providers: dict[str, ProviderConfig] = {}
@@ -64,14 +97,21 @@ def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
     scorers = parse_scoring(config.scoring)
     parse_answer_spec(config.answer)
     plan = build_plan(configs, identities, root=Path.cwd())
+    if config.execution.engine == "batch":
+        check_batch_requests(plan, providers)
     _warn_of_scorers(scorers, plan)
     refuse_secrets_in_prompts(plan.prompts, plan.settings)
     aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
     rules: dict[str, UsageRule] = {
         n: p.profile.usage_rule for n, p in providers.items() if p.profile.usage_rule
     }
-    book = PriceBook.read(overrides=config.pricing, aliases=aliases, usage_rules=rules)
-    return PreparedRun(plan, providers, book)
+    book = PriceBook.read(
+        overrides=config.pricing,
+        aliases=aliases,
+        usage_rules=rules,
+        batch_discounts=batch_discounts(providers.values()),
+    )
+    return PreparedRun(plan, providers, book, in_batches=config.execution.engine == "batch")
 
 
 def _warn_of_scorers(scorers: Sequence[Scorer], plan: Plan) -> None:
@@ -109,6 +149,10 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
     execution = config.execution
     if execution.engine == "local":
         _refuse_ray_keys(execution)
+        return
+    if execution.engine == "batch":
+        _refuse_ray_keys(execution)
+        check_batch_run(config, providers)
         return
     if importlib.util.find_spec("ray") is None:
         raise ConfigError(

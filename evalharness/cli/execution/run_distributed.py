@@ -167,4 +167,5 @@ async def _endpoint_spec(
         secret_headers=provider.secret_headers,
         query=provider.query,
         allow_plain_http=provider.allow_plain_http,
+        protocol=provider.protocol,
     )

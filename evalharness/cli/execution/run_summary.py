@@ -28,9 +28,11 @@ def closing_lines(root: Path, summary: RunSummary, arguments: Sequence[str]) -> 
         )
     else:
         rate = summary.recorded / summary.seconds if summary.seconds else 0.0
+        waiting = f", {summary.waiting} wait in batches" if summary.waiting else ""
+        answered = "requests answered or lost" if summary.waiting else "requests sent"
         lines.append(
             f"{summary.recorded} trials recorded in {summary.seconds:.1f} s ({rate:.1f}/s), "
-            f"{summary.sent} requests sent, {summary.retried} of them retries, "
+            f"{summary.sent} {answered}, {summary.retried} of them retries{waiting}, "
             f"{summary.failed} trials failed; {summary.already_recorded} were recorded before"
         )
     in_doubt = _attempts_in_doubt(root)

@@ -27,8 +27,10 @@ class Stoppable(Protocol):
 
 
 @contextmanager
-def stop_on_signals(runner: Stoppable, progress: Progress) -> Generator[None]:
-    """Inside, signals stop the runner instead of the process.
+def stop_on_signals(
+    runner: Stoppable, progress: Progress, *, what: str = "finishing what is in flight"
+) -> Generator[None]:
+    """Inside, signals stop the runner instead of the process; ``what`` says how it ends.
 
     Raises:
         asyncio.CancelledError: a signal came before, and nothing is to be sent; or it came as the
@@ -41,9 +43,7 @@ def stop_on_signals(runner: Stoppable, progress: Progress) -> Generator[None]:
         nonlocal handled
         handled += 1
         if handled == 1:
-            progress.print_line(
-                f"{number.name}: finishing what is in flight; once more stops at once"
-            )
+            progress.print_line(f"{number.name}: {what}; once more stops at once")
             runner.stop(StopReason(f"{number.name} received", EXIT_INTERRUPTED, "interrupted"))
         else:
             runner.abandon()

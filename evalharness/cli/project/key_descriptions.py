@@ -30,7 +30,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "results_dir": "Where run folders are: a path, or s3://bucket/folder.",
         "staging_dir": "Where a run is written before it is uploaded; null: the state folder.",
         "claim_lost_copy": "Name of a copy that is lost for good, as the message says that asks.",
-        "execution": "Where requests are sent from: this process, or workers that Ray starts.",
+        "execution": "How requests are sent: from this process, from Ray workers, or in batches.",
     },
     "ProviderConfig": {
         "kind": "remote: any base URL; local: the embedded model; emulator: the rehearsal server; "

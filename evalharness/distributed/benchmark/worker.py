@@ -98,7 +98,9 @@ class LoadWorker:
         self._setup = setup
         self._coordinator = coordinator
         self._journal = journal
-        self._plan = Plan(setup.config, setup.prompts, setup.settings, setup.profiles)
+        self._plan = Plan(
+            setup.config, setup.prompts, setup.settings, setup.profiles, setup.protocols
+        )
         self._closing = asyncio.Event()
         self._opened = asyncio.Event()
         self._runner: LoadRunner | None = None

@@ -44,7 +44,8 @@ class ModelEstimate(msgspec.Struct, frozen=True, kw_only=True):
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """The remaining trials, and the tokens, dollars and time they take.
 
-    ``cost_usd`` is None where a price is missing (``unpriced``: provider and model). Intervals are
+    ``cost_usd`` is None where a price is missing (``unpriced``: provider and model); so is
+    ``batch_cost_usd``, what the same trials would cost in batches. Intervals are
     of 95 % where settings are extrapolated from their own answers, and bounds (no answer … every
     answer of full length) for settings without any.
     """
@@ -53,6 +54,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens: EstimateRange
     completion_tokens: EstimateRange
     cost_usd: EstimateRange | None
+    batch_cost_usd: EstimateRange | None
     unpriced: list[tuple[str, str]]
     time_s: Duration
     models: list[ModelEstimate]
@@ -73,6 +75,7 @@ def estimate_plan(
     outputs: OutputTokens,
     *,
     max_in_flight: int,
+    batch_price: Callable[[Setting], Price | None] = lambda _: None,
 ) -> Estimate:
     """Estimate the remaining trials of a plan.
 
@@ -83,6 +86,7 @@ def estimate_plan(
         histories: of the plan's models, from recorded runs.
         outputs: tokens of the recorded answers of the plan's own trials.
         max_in_flight: requests in flight at most.
+        batch_price: of a setting's requests in batches, None unknown.
     """
     remaining = remaining_trials(plan, done)
     shapes = RequestShapes(plan)
@@ -97,9 +101,8 @@ def estimate_plan(
             EstimateRange(total["low"], total["expected"], total["high"]), prompts
         ),
         completion_tokens=tokens,
-        cost_usd=None
-        if unpriced
-        else _dollars(plan, remaining, prompts, answers, price, histories),
+        cost_usd=_dollars(plan, remaining, prompts, answers, price, histories),
+        batch_cost_usd=_dollars(plan, remaining, prompts, answers, batch_price, histories),
         unpriced=unpriced,
         time_s=duration(
             plan,
@@ -153,8 +156,10 @@ def _dollars(
     answers: PlanOutputTokens,
     price: Callable[[Setting], Price | None],
     histories: Mapping[ModelKey, ModelHistory],
-) -> EstimateRange:
-    """Dollars of the remaining trials; every setting has a price."""
+) -> EstimateRange | None:
+    """Dollars of the remaining trials; None where a setting has no price."""
+    if any(price(setting) is None for setting in plan.settings):
+        return None
     outputs = answers.outputs
     usd = np.zeros(len(outputs.completion))
     maximum = np.zeros(remaining.shape)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
 
 from evalharness.chat_api.content_parts import media_parts
+from evalharness.chat_api.lenient_json import as_list, as_object, as_text
 from evalharness.records import digest
 
 _PER_MESSAGE = 4.0  # tokens of role and separators in a chat template
@@ -33,8 +35,13 @@ class RequestText(msgspec.Struct, frozen=True):
 class _Body(msgspec.Struct):
     # Not `Raw | None`, of which msgspec takes null alone.
     messages: msgspec.Raw = msgspec.Raw(b"[]")
+    input: msgspec.Raw = msgspec.Raw(b"[]")  # in their place in the Responses API
+    system: msgspec.Raw = msgspec.Raw(b"null")
+    instructions: msgspec.Raw = msgspec.Raw(b"null")
     tools: msgspec.Raw = msgspec.Raw()
     response_format: msgspec.Raw = msgspec.Raw()
+    text: msgspec.Raw = msgspec.Raw()  # the response format of the Responses API
+    output_config: msgspec.Raw = msgspec.Raw()  # that of the Messages API
 
 
 _ABSENT = (msgspec.Raw(), msgspec.Raw(b"null"))
@@ -48,21 +55,42 @@ def read_request_text(body: bytes) -> RequestText:
         msgspec.MsgspecError: it is no such body.
     """
     parts = _body.decode(body)
-    messages: list[Any] = msgspec.json.decode(parts.messages)
-    text = "".join(_texts(messages))
-    rest = [bytes(part) for part in (parts.tools, parts.response_format) if part not in _ABSENT]
+    messages: list[Any] = [
+        *msgspec.json.decode(parts.messages, type=list[Any]),
+        *msgspec.json.decode(parts.input, type=list[Any]),
+    ]
+    before = [part for part in (parts.system, parts.instructions) if part not in _ABSENT]
+    text = "".join(_texts([*(msgspec.json.decode(part) for part in before), *messages]))
+    others = (parts.tools, parts.response_format, parts.text, parts.output_config)
+    rest = [bytes(part) for part in others if part not in _ABSENT]
     chars = len(text) + sum(len(part.decode()) for part in rest)
     guess = _guess(text) + sum(len(part) for part in rest) / _ASCII
+    conversation = (*map(bytes, before), bytes(parts.messages), bytes(parts.input))
     return RequestText(
-        key=digest(bytes(parts.messages), *rest),
+        key=digest(*conversation, *rest),
         chars=chars,
         guess=guess + _PER_MESSAGE * len(messages) + _PER_REQUEST,
-        media=dict(media_parts(messages)),
+        media=dict(media_parts(messages) + _media_blocks(messages)),
     )
 
 
+# What parts are called in other APIs than chat completions.
+_BLOCKS = {
+    "input_image": "image_url", "input_file": "file", "image": "image_url", "document": "file",
+}  # fmt: skip
+
+
+def _media_blocks(messages: list[Any]) -> Counter[str]:
+    parts = [part for m in messages for part in as_list(as_object(m).get("content"))]
+    kinds = [as_text(as_object(part).get("type")) or "" for part in parts]
+    return Counter(_BLOCKS[kind] for kind in kinds if kind in _BLOCKS)
+
+
 # No text: the tokens of an image or a recording do not depend on its length.
-_SKIPPED = ("role", "type", "image_url", "input_audio", "file")
+_SKIPPED = (
+    "role", "type", "image_url", "input_audio", "file", "file_data", "file_id", "filename",
+    "detail", "source", "cache_control", "tool_use_id", "media_type",
+)  # fmt: skip
 
 
 def _texts(value: Any) -> list[str]:

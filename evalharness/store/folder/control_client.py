@@ -168,7 +168,7 @@ def _ended(manifest: Manifest | None) -> str:
 
 
 def _go_on(manifest: Manifest | None) -> str | None:
-    unfinished = manifest is not None and manifest.status in ("interrupted", "stopped")
+    unfinished = manifest is not None and manifest.status in ("interrupted", "stopped", "waiting")
     return "its evalharness run, once more, goes on, with other limits too" if unfinished else None
 
 

@@ -28,13 +28,14 @@ from evalharness.store.remote.sync import RunSync, find_sync
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
 # Statuses of a run whose journal may hold answers that no part holds.
-UNFINISHED = ("running", "interrupted", "stopped")
+UNFINISHED = ("running", "interrupted", "stopped", "waiting")
 
 
 class Manifest(msgspec.Struct, kw_only=True):
     """``run.json``: what a reader needs before opening any Parquet.
 
-    ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped`` or ``imported``;
+    ``status`` is ``running``, ``complete``, ``interrupted``, ``stopped``, ``waiting`` (batches are
+    under way at the provider) or ``imported``;
     ``planned`` counts the trials of the newest plan, None before there is one and of an import;
     ``recorded`` the rows in sealed record parts.
     ``sessions`` has one entry for each time the run was started or resumed: ``ended_at``,

@@ -48,12 +48,15 @@ class CrashRecovery:
         finals: results that are the last of their trial.
         unfinished: trials without such a result, by trial_id.
         newly_in_doubt: intents that had no result.
+        waiting: intents without a result whose requests are in a file of a batch, which the
+            provider may still be working on (see :mod:`evalharness.store.journal.batch_files`).
         damage: what was damaged in the journal.
     """
 
     finals: list[AttemptResult] = field(default_factory=list[AttemptResult])
     unfinished: dict[str, UnfinishedTrial] = field(default_factory=dict[str, UnfinishedTrial])
     newly_in_doubt: list[Intent] = field(default_factory=list[Intent])
+    waiting: list[Intent] = field(default_factory=list[Intent])
     damage: list[Damage] = field(default_factory=list[Damage])
 
 
@@ -91,7 +94,9 @@ def recover_entries(
             done.add(value.intent.trial_id)
         else:
             _count(state.unfinished, value)
-    lost = [intent for intent in intents.values() if intent.trial_id not in done]
+    unanswered = [intent for intent in intents.values() if intent.trial_id not in done]
+    state.waiting = [intent for intent in unanswered if intent.batch_file is not None]
+    lost = [intent for intent in unanswered if intent.batch_file is None]
     in_doubt = [interrupted_attempt(intent) for intent in lost]
     for result in in_doubt:
         _count(state.unfinished, result)

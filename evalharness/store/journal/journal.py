@@ -94,6 +94,8 @@ class Journal:
             StorageError: the disk has no room to reserve for them.
         """
         self._reserve.expect(in_flight, answer_bytes)
+        if self._thread is not None:  # with more in flight from now on
+            return
         self._loop, self._wakeups = asyncio.get_running_loop(), BatchedWakeups()
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()

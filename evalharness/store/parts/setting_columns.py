@@ -1,7 +1,8 @@
 """The record columns that follow from the setting: provider, model, and parameters as sent.
 
-They are read from the setting once. The body of a record is read only where its prompt has
-parameters of its own, or where its setting is not known.
+They are read from the setting once; where a prompt has parameters of its own, the runner has merged
+both. The body of a record is read only where neither is known, as in earlier journals: then as that
+of a chat completion.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from msgspec.structs import astuple
 
-from evalharness.parameters import COLUMN_PARAMS
+from evalharness.parameters import COLUMN_PARAMS, column_values
 from evalharness.records import AttemptResult, Setting, canonical_json
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ SentParams = msgspec.defstruct(
     [("model", str | None, None), *((p.name, _TYPES[p.form] | None, None) for p in COLUMN_PARAMS)],
 )
 _decode = msgspec.json.Decoder(SentParams).decode
+_MODEL = SentParams.__struct_fields__.index("model")
 _NOTHING_SENT: tuple[Any, ...] = astuple(SentParams())
 
 
@@ -47,10 +49,13 @@ def columns_by_setting(settings: Iterable[Setting]) -> dict[str, SettingColumns]
 
 
 def _sent_values(setting: Setting) -> tuple[Any, ...]:
+    """The model of a setting, and its parameters."""
+    return _typed_values(setting.model, column_values(setting.params))
+
+
+def _typed_values(model: str | None, params: Mapping[str, Any]) -> tuple[Any, ...]:
     """Through JSON, so that values have the types that they would have when read from a body."""
-    stated: dict[str, Any] = {**(setting.params.get("extra") or {}), **setting.params}
-    params = {p.name: stated.get(p.name) for p in COLUMN_PARAMS}
-    return astuple(_decode(canonical_json({**params, "model": setting.model})))
+    return astuple(_decode(canonical_json({**params, "model": model})))
 
 
 def sent_columns(
@@ -68,8 +73,12 @@ def _sent_rows(
         body = result.body
         if body is None:
             yield _NOTHING_SENT
-        elif result.params_of_setting and (known := settings.get(result.intent.setting_id)):
+            continue
+        known = settings.get(result.intent.setting_id)
+        if known is not None and result.params_of_setting:
             yield known.sent
+        elif known is not None and result.merged_params is not None:
+            yield _typed_values(known.sent[_MODEL], result.merged_params)
         else:
             yield astuple(_decode(body))
 

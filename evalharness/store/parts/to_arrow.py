@@ -23,6 +23,7 @@ _BLOCK = 1_024  # rows
 _SOURCE_FIELDS = {
     "scheduled_at": "scheduled_at_ns", "sent_at": "sent_at_ns", "admitted_at": "admitted_at_ns",
     "attempts": "attempt", "reasoning_text": "reasoning",
+    "batch_submitted_at": "batch_submitted_at_ns", "batch_finished_at": "batch_finished_at_ns",
 }  # fmt: skip
 
 
@@ -82,6 +83,10 @@ def _field_columns(results: Sequence[AttemptResult]) -> dict[str, Sequence[Any]]
     replies = [r.reply for r in results]
     values = _transpose(results) | _transpose([r.intent for r in results]) | _transpose(replies)
     values |= _transpose([reply.usage for reply in replies])
+    if any(values["batch_file"]):  # how long it waited there, and beside what, nobody knows
+        for name in ("queue_s", "in_flight"):
+            known = zip(values[name], values["batch_file"], strict=True)
+            values[name] = [None if file is not None else value for value, file in known]
     values["headers_json"] = [
         canonical_json(headers).decode() if headers else None for headers in values["headers"]
     ]

@@ -49,7 +49,8 @@ class Finding(msgspec.Struct, frozen=True):
 class VerificationReport(msgspec.Struct, kw_only=True):
     """What verification found; sound when ``findings`` is empty.
 
-    ``unsealed``, ``in_doubt``, ``quarantined`` and ``sealing`` are counts, not problems.
+    ``unsealed``, ``in_doubt``, ``waiting`` (requests in batches), ``quarantined`` and ``sealing``
+    are counts, not problems.
     ``quarantined`` counts damaged entries, whose trials are sent again; ``sealing`` counts parts
     that are not listed yet because their seal is running or was interrupted. ``has_manifest`` says
     whether ``run.json`` can be read, ``lost`` what a ``run.json`` that was rebuilt does not know;
@@ -62,6 +63,7 @@ class VerificationReport(msgspec.Struct, kw_only=True):
     attempts: int = 0
     unsealed: int = 0
     in_doubt: int = 0
+    waiting: int = 0
     quarantined: int = 0
     sealing: int = 0
     planned: int | None = None
@@ -252,11 +254,14 @@ class _UnsealedEntries:
 
     def __init__(self) -> None:
         self.intents: set[tuple[str, int]] = set()
+        self.in_batches: set[tuple[str, int]] = set()
         self.results: dict[tuple[str, int], tuple[bool, bool]] = {}  # final, in doubt
 
     def add(self, value: Intent | AttemptResult) -> None:
         if isinstance(value, Intent):
             self.intents.add((value.trial_id, value.attempt))
+            if value.batch_file is not None:
+                self.in_batches.add((value.trial_id, value.attempt))
         else:
             key = value.intent.trial_id, value.intent.attempt
             self.results[key] = value.final, value.reply.outcome is Outcome.IN_DOUBT
@@ -268,8 +273,9 @@ class _UnsealedEntries:
         unsealed = [flags for (trial, _), flags in self.results.items() if trial not in sealed]
         report.unsealed += sum(final for final, _ in unsealed)
         report.in_doubt += sum(in_doubt for _, in_doubt in unsealed)
-        without_result = self.intents - self.results.keys()
-        report.in_doubt += sum(trial not in sealed for trial, _ in without_result)
+        open_keys = {key for key in self.intents - self.results.keys() if key[0] not in sealed}
+        report.waiting += len(open_keys & self.in_batches)
+        report.in_doubt += len(open_keys - self.in_batches)
 
 
 def _check_journal(

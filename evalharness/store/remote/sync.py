@@ -41,7 +41,7 @@ _PEOPLES = (NOTES, ANNOTATIONS)
 MARKER = ".evalharness-remote.json"
 _MANIFEST = "run.json"
 _PARTS = ("records", "attempts")
-_LOCAL = ("journal",)
+_LOCAL = ("journal", "batches")
 _LEASES = "leases.jsonl"  # exists while workers have journals on other machines
 _THREADS = 8
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from evalharness.analysis.stats.prediction import line_total, predict_total
+from evalharness.chat_api.protocols import get_protocol
 from evalharness.config.models import (
     DatasetConfig,
     LimitsConfig,
@@ -31,7 +32,7 @@ from evalharness.planning.estimate.request_sizes import RequestShapes
 from evalharness.planning.estimate.request_text import read_request_text
 from evalharness.planning.plan import Plan
 from evalharness.pricing import Price, PriceRates
-from evalharness.records import Setting, Trial
+from evalharness.records import Setting, Trial, canonical_json
 from evalharness.schema import arrow_schema
 
 PRICE = Price(
@@ -414,3 +415,33 @@ def test_tools_and_a_response_format_are_text_of_the_request(key: str) -> None:
     with_key = read_request_text(json.dumps(body | {key: {"type": "json_object"}}).encode())
     assert with_key.chars > plain.chars
     assert with_key.key != plain.key
+
+
+def test_requests_of_other_protocols_are_told_apart() -> None:
+    """Their text stands elsewhere; two of them are not one prompt, and an image is no text."""
+    short, long = ({"input": [{"role": "user", "content": "word " * n}]} for n in (5, 50))
+    texts = [read_request_text(json.dumps(body).encode()) for body in (short, long)]
+    assert [text.chars for text in texts] == [25, 250]
+    assert texts[0].key != texts[1].key
+    system = {"system": "word", "messages": short["input"]}
+    assert read_request_text(json.dumps(system).encode()).chars > 25
+    image = {"type": "input_image", "image_url": "https://e.org/a.png", "detail": "auto"}
+    parts = [{"type": "input_text", "text": "word"}, image]
+    text = read_request_text(json.dumps({"input": [{"role": "user", "content": parts}]}).encode())
+    assert (text.chars, text.media) == (4, {"image_url": 1})
+
+
+def test_a_request_of_the_messages_api_is_as_long_as_that_of_chat_completions() -> None:
+    """The same conversation has the same text, and the same images and files, in either form."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 999}}
+    file = {"type": "file", "file": {"file_data": "data:application/pdf;base64," + "A" * 999}}
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Look"}, image, file]},
+    ]
+    body = canonical_json({"messages": messages})
+    chat = read_request_text(body)
+    said = read_request_text(canonical_json(get_protocol("messages").conversation(messages)))
+    assert (said.chars, said.media) == (chat.chars, chat.media)
+    assert said.media == {"image_url": 1, "file": 1}
+    assert said.key != read_request_text(canonical_json({"messages": messages[1:]})).key

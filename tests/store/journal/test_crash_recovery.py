@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec import structs
+
 from evalharness.store.folder.run import Run
+from evalharness.store.journal.waiting import waiting_keys
+from evalharness.store.parts.verify import verify_folder
 from tests.store.sample_run import intent, open_store, result
 
 
@@ -41,3 +45,22 @@ async def test_attempts_of_an_unfinished_trial_stay_in_the_journal(tmp_path: Pat
     assert again.done_keys()["prompt_id"].to_pylist() == ["p1"]
     again.close()
     assert len(Run.open(tmp_path / "run").attempts()) == 2
+
+
+async def test_an_intent_in_a_batch_waits(tmp_path: Path) -> None:
+    """Its request is in a file that the provider may have: neither in doubt nor tried again."""
+    store = open_store(tmp_path / "run")
+    store.start()
+    await store.append(structs.replace(intent(0), batch_file="0001"))
+    store.close()
+    report = verify_folder(tmp_path / "run")
+    assert (report.waiting, report.in_doubt, report.is_sound) == (1, 0, True)
+    assert waiting_keys(tmp_path / "run")["prompt_id"].to_pylist() == ["p0"]
+    again = open_store(tmp_path / "run")
+    assert [i.prompt_id for i in again.recovery.waiting] == ["p0"]
+    assert not again.recovery.newly_in_doubt
+    assert not again.recovery.unfinished
+    again.start()
+    await again.append(result(0))
+    await again.finish(status="complete", reason=None)
+    assert len(waiting_keys(tmp_path / "run")) == 0

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from evalharness.chat_api.request_body import build_body
 from evalharness.config.models import Profile
-from evalharness.parameters import COLUMN_PARAMS
+from evalharness.parameters import COLUMN_PARAMS, column_values, merge_params
 from evalharness.records import AttemptResult, Prompt, Setting
 from evalharness.store.parts.seal_process import SealRequest
 from evalharness.store.parts.setting_columns import (
@@ -61,11 +61,13 @@ def final(number: int, setting: Setting, own: dict[str, Any]) -> AttemptResult:
         intent=structs.replace(value.intent, setting_id=setting.setting_id),
         body=body,
         params_of_setting=not own,
+        merged_params=column_values(merge_params(setting.params, own)) if own else None,
     )
 
 
 def read_from_bodies(finals: list[AttemptResult]) -> list[AttemptResult]:
-    return [structs.replace(value, params_of_setting=False) for value in finals]
+    unknown: dict[str, Any] = {"params_of_setting": False, "merged_params": None}
+    return [structs.replace(value, **unknown) for value in finals]
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -103,14 +105,17 @@ def test_columns_reach_the_helper_process(params: dict[str, Any]) -> None:
 
 
 def test_a_body_is_not_read_without_need() -> None:
-    """Only a record whose prompt has its own parameters has its body decoded."""
+    """What was asked is known without it, also under a protocol that has other names for it."""
     (setting,) = settings_of({"temperature": 1})
     columns = columns_by_setting([setting])
-    unreadable = structs.replace(final(0, setting, {}), body=b"{")
-    (row,) = rows(record_table([unreadable], columns))
-    assert (row["model"], row["temperature"], row["seed"]) == ('m"0', 1.0, None)
+    finals = [final(0, setting, {}), final(1, setting, {"max_tokens": 5, "temperature": None})]
+    unreadable = [structs.replace(value, body=b"{") for value in finals]
+    found = rows(record_table(unreadable, columns))
+    assert [(row["model"], row["temperature"], row["max_tokens"]) for row in found] == [
+        ('m"0', 1.0, None), ('m"0', None, 5),
+    ]  # fmt: skip
     with pytest.raises(msgspec.DecodeError):
-        record_table(read_from_bodies([unreadable]), columns)
+        record_table(read_from_bodies(unreadable[:1]), columns)
 
 
 @pytest.mark.parametrize("known", [False, True])
