@@ -45,6 +45,9 @@ def _add(parser: argparse.ArgumentParser, name: str, kind: Any, default: Any) ->
         parser.add_argument("--fingerprint", dest=dest, action="append", metavar="FP", help=text)
     elif name == "faults":
         parser.add_argument("--fault", dest=dest, action="append", metavar="NAME=RATE", help=text)
+    elif name in ("ignores", "refuses"):
+        flag = flag.removesuffix("s")
+        parser.add_argument(flag, dest=dest, action="append", metavar="FIELD", help=text)
     elif name in _VALUE_OF_BARE_FLAG:
         parser.add_argument(flag, dest=dest, nargs="?", const=_VALUE_OF_BARE_FLAG[name], help=text)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from decimal import ROUND_HALF_UP, Decimal
 
 import msgspec
@@ -56,6 +57,7 @@ class Biller:
     def __init__(self, options: EmulatorOptions) -> None:
         self._options = options
         self._cached_prefixes: dict[int, None] = {}
+        self._random = random.Random(f"evalharness emulator usage {options.seed}")
 
     def count_tokens(self, request: ParsedRequest, choices: list[ChatChoice]) -> RequestTokens:
         """The tokens of a request, whose prompt is put into the cache.
@@ -72,13 +74,15 @@ class Biller:
             rejected = len(predicted) - accepted
         cached = self._cached_tokens(request)
         written, written_1h = self._written_tokens(request, cached)
+        wrong = self._random.random() < self._options.usage_noise
+        more = self._random.randint(1, 1000) if wrong else 0
         return RequestTokens(
-            prompt=request.prompt_tokens,
+            prompt=request.prompt_tokens + more,
             cached=cached,
             cache_write=written,
             cache_write_1h=written_1h,
             # Rejected predictions are billed as completion, as the OpenAPI says.
-            completion=sum(choice.completion_tokens for choice in choices) + rejected,
+            completion=sum(choice.completion_tokens for choice in choices) + rejected + more,
             reasoning=sum(len(choice.reasoning) for choice in choices),
             accepted_prediction=accepted,
             rejected_prediction=rejected,

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 import msgspec
+from msgspec import structs
 
 from evalharness.emulator.options import EmulatorOptions
 from evalharness.emulator.text.answer_sampler import (
@@ -15,6 +16,7 @@ from evalharness.emulator.text.answer_sampler import (
     split_tokens,
 )
 from evalharness.emulator.text.known_answers import KnownAnswers
+from evalharness.emulator.text.logprob_errors import LogprobErrors
 from evalharness.emulator.text.sampling import distribution
 from evalharness.emulator.text.schema_sampler import Unsatisfiable, sample_instance
 from evalharness.emulator.text.text_generator import (
@@ -23,6 +25,7 @@ from evalharness.emulator.text.text_generator import (
     Token,
     seeded_random,
 )
+from evalharness.emulator.text.tool_faults import FaultRates, ToolFaults
 from evalharness.emulator.validation.parsed_request import ParsedRequest, Tool
 
 CANDIDATES = 12  # values of a schema to choose between
@@ -80,9 +83,16 @@ class ChoiceGenerator:
         self._answers = answers
         self._texts = TextGenerator()
         self._random = random.Random(f"evalharness emulator text {options.seed}")
+        rates = FaultRates(
+            options.tool_bad_arguments, options.tool_unknown_name, options.tool_finish_stop
+        )
+        self._tool_faults = ToolFaults(rates, options.seed)
+        self._errors = LogprobErrors(options.logprob_noise, options.logprob_shift, options.seed)
 
-    def choices(self, request: ParsedRequest, fingerprint: str | None) -> list[ChatChoice]:
-        """The choices of a request."""
+    def choices(
+        self, request: ParsedRequest, fingerprint: str | None, others_in_flight: int = 0
+    ) -> list[ChatChoice]:
+        """The choices of a request that arrives while so many others are in flight."""
         topic = request.topic
         if self._options.fingerprint_changes_text and fingerprint is not None:
             topic ^= seeded_random(fingerprint).getrandbits(64)
@@ -96,12 +106,37 @@ class ChoiceGenerator:
             rng = random.Random(own)
         # Only temperature 0 and the ids of tool calls need noise.
         noise = random.Random(own) if request.tools or not request.sampling.temperature else rng
-        return [self._choice(request, topic, rng, noise) for _ in range(request.n)]
+        noise_rate = self._options.t0_noise + self._options.load_noise * others_in_flight
+        noise_rate += self._options.stream_noise if request.stream else 0.0
+        choices = [self._choice(request, topic, rng, noise, noise_rate) for _ in range(request.n)]
+        return [self._with_errors(choice, own + index) for index, choice in enumerate(choices)]
+
+    def _with_errors(self, choice: ChatChoice, answer: int) -> ChatChoice:
+        if choice.tool_calls and self._tool_faults:
+            return self._with_tool_faults(choice, answer)
+        if not choice.logprobs or not self._errors:
+            return choice
+        return structs.replace(choice, logprobs=self._errors.add(choice.logprobs, answer))
+
+    def _with_tool_faults(self, choice: ChatChoice, answer: int) -> ChatChoice:
+        plain = [(call.name, call.arguments) for call in choice.tool_calls]
+        faulty = self._tool_faults.spoil(plain, answer)
+        calls = [
+            structs.replace(call, name=name, arguments=arguments)
+            for call, (name, arguments) in zip(choice.tool_calls, faulty.calls, strict=True)
+        ]
+        reason = "stop" if faulty.is_stop else choice.finish_reason
+        return structs.replace(choice, tool_calls=calls, finish_reason=reason)
 
     def _choice(
-        self, request: ParsedRequest, topic: int, rng: random.Random, noise: random.Random
+        self,
+        request: ParsedRequest,
+        topic: int,
+        rng: random.Random,
+        noise: random.Random,
+        noise_rate: float,
     ) -> ChatChoice:
-        diverges = not request.sampling.temperature and noise.random() < self._options.t0_noise
+        diverges = not request.sampling.temperature and noise.random() < noise_rate
         chance = rng.random() if request.sampling.temperature else (topic & 0xFFFF) / 0x10000
         if request.tools and (request.must_call or chance < self._options.tool_call_rate):
             return self._tool_calls(request, topic, rng, noise, diverges=diverges)

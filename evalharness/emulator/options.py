@@ -44,11 +44,21 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     # What it says.
     seed_honoured: Share = 1.0
     t0_noise: Share = 0.0
+    load_noise: Share = 0.0
+    stream_noise: Share = 0.0
+    ignores: tuple[str, ...] = ()
+    refuses: tuple[str, ...] = ()
+    usage_noise: Share = 0.0
+    logprob_noise: NonNegative = 0.0
+    logprob_shift: NonNegative = 0.0
     output_tokens: Count | None = None
     answers: str | None = None
     accuracy: Share = 1.0
     accuracy_drop: NonNegative = 0.0
     tool_call_rate: Share = 1.0
+    tool_bad_arguments: Share = 0.0
+    tool_unknown_name: Share = 0.0
+    tool_finish_stop: Share = 0.0
     max_choices: Count = 128
     # What it costs.
     price_prompt: Price = Decimal("0.4")
@@ -124,6 +134,11 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
                 "configuration key `provider.emulator.fingerprints`: at least one is needed",
                 hint="write [null] for a server that names none",
             )
+        for name in _NEEDED.intersection(self.ignores):
+            raise ConfigError(
+                "configuration key `provider.emulator.ignores`: there is no answer without "
+                f"`{name}`"
+            )
         for text in (*self.faults, *self.error_fault()):
             try:
                 parse_fault(text)
@@ -145,6 +160,7 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         return {**self.error_fault(), **in_doubt, **self.faults}
 
 
+_NEEDED = frozenset({"model", "messages", "input"})
 _HINT = "`python -m evalharness.emulator --help` lists the options"
 _FAULTS_HINT = "docs/emulator.md lists the faults"
 
@@ -159,11 +175,21 @@ HELP: dict[str, str] = {
     "fingerprint_changes_text": "another fingerprint speaks otherwise, as another backend would",
     "seed_honoured": "probability that a request's seed decides its text",
     "t0_noise": "probability that a request at temperature 0 diverges at some token",
+    "load_noise": "and by how much that probability grows with each other request in flight",
+    "stream_noise": "and by how much it grows in a stream",
+    "ignores": "fields of requests that do nothing, such as seed or temperature; repeatable",
+    "refuses": "fields of requests that are answered with 400; repeatable",
+    "usage_noise": "probability that a response reports wrong prompt and completion tokens",
+    "logprob_noise": "standard deviation of an error of each log probability, new in every answer",
+    "logprob_shift": "the same of an error that belongs to the token: nearly another model",
     "output_tokens": "every text has exactly this many tokens (max_tokens still holds)",
     "answers": "JSONL file of known questions: prompt (or messages) and answer (or target)",
     "accuracy": "probability that a known question is answered rightly",
     "accuracy_drop": "how much accuracy falls per unit of temperature",
     "tool_call_rate": "probability of calling a tool when tool_choice leaves it open",
+    "tool_bad_arguments": "probability that the arguments of a call end too early",
+    "tool_unknown_name": "probability that a call names a function that was not offered",
+    "tool_finish_stop": "probability that an answer with calls has the finish reason stop",
     "max_choices": "most choices a request can have (n)",
     "price_prompt": "US dollars per million prompt tokens",
     "price_cached": "US dollars per million cached prompt tokens",

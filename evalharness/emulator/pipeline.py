@@ -91,7 +91,7 @@ class AnswerPipeline:
     ) -> None:
         if not is_authorised(headers, self._options.require_key, in_own=dialect.takes_key_header):
             raise RequestRefusedError(Problem(status=401, code="invalid_api_key"))
-        body = dialect.read(raw, headers)
+        body = self._with_dials(dialect.read(raw, headers))
         request = dialect.parse(body)
         entry.model, entry.stream = request.model, request.stream
         random_fault = self._faults.draw(streamed=request.stream)
@@ -101,7 +101,7 @@ class AnswerPipeline:
             await self._apply_early_fault(fault, writer)
             return
         fingerprint = self._fingerprint()
-        choices = self._generator.choices(request, fingerprint)
+        choices = self._generator.choices(request, fingerprint, self._ledger.in_flight - 1)
         self._admit(request, choices)
         if fault is not None and fault.stage is FaultStage.ANSWER:
             choices = [_alter_choice(choice, fault.name) for choice in choices]
@@ -118,6 +118,19 @@ class AnswerPipeline:
         else:
             async with self._workers:
                 await self._answer(request, body, choices, fingerprint, delivery)
+
+    def _with_dials(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A valid body without the fields that are ignored.
+
+        Raises:
+            RequestRefusedError: it has a field that is refused.
+        """
+        for name in self._options.refuses:
+            if name in body:
+                message = f"Unsupported parameter: '{name}' is not supported with this model."
+                problem = Problem(status=400, code="unsupported_parameter", message=message)
+                raise RequestRefusedError(problem)
+        return {name: value for name, value in body.items() if name not in self._options.ignores}
 
     def _new_id(self) -> str:
         """A random id, written as a UUID of version 4 (RFC 9562)."""

@@ -85,6 +85,17 @@ def test_t0_noise_is_the_share_of_divergent_texts() -> None:
     assert len(places) > len(usual) // 3
 
 
+def test_load_noise_grows_with_the_other_requests_in_flight() -> None:
+    """A request alone never diverges by it; among ten others, ten times as often as among one."""
+    usual = one(made(), temperature=0).pieces
+    generator = made(load_noise=0.04)
+    for others in (0, 1, 10):
+        request = ask(temperature=0)
+        drawn = [generator.choices(request, None, others)[0].pieces for _ in range(500)]
+        share = sum(pieces != usual for pieces in drawn) / 500
+        assert share == pytest.approx(0.04 * others, abs=0.07 if others else 0)
+
+
 def test_unseeded_answers_repeat_with_the_server() -> None:
     """Two servers with one seed answer the same requests alike; with another seed, otherwise."""
     runs = [

@@ -20,7 +20,7 @@ def chat_body(body: Body) -> tuple[Body, tuple[CacheMark, ...]]:
     chat: Body = {
         "model": body["model"],
         "messages": messages,
-        "max_tokens": body["max_tokens"],
+        "max_tokens": body.get("max_tokens"),
         "stream": body.get("stream") is True,
     }
     for name, chat_name in (
