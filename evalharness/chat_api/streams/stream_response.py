@@ -28,9 +28,16 @@ from evalharness.chat_api.response_fields import (
 from evalharness.chat_api.retention import failure_fields, raw_body_fields
 from evalharness.chat_api.streams.sse import EventTooLongError, SseDecoder
 from evalharness.chat_api.streams.stream_fast_path import ChunkTemplate
-from evalharness.config.models import Profile
+from evalharness.config.models import Profile, ProtocolName
 from evalharness.http.exchange import Exchange
 from evalharness.records import ErrorKind, Outcome
+
+# What is in every stream of a protocol, and in none of the others.
+_SIGNS: dict[ProtocolName, bytes] = {
+    "chat": b'"chat.completion.chunk"',
+    "responses": b'"response.created"',
+    "messages": b'"message_start"',
+}
 
 
 class _StreamReader:
@@ -170,7 +177,7 @@ def read_stream(
     if top is not None:
         fields["response_json"] = encode_json(top).decode()
     completion = None if top is None else protocol.as_completion(top)
-    failure = reader.failure or _unfinished(exchange, reader, completion, protocol)
+    failure = reader.failure or _unfinished(exchange, reader, completion, protocol, body)
     if failure is None and completion is not None:
         try:
             fields |= read_completion(completion, profile) | {"outcome": Outcome.DELIVERED}
@@ -191,6 +198,7 @@ def _unfinished(
     reader: _StreamReader,
     completion: dict[str, Any] | None,
     protocol: ApiProtocol,
+    body: bytes,
 ) -> ResponseFailure | None:
     """Why the stream is no complete answer; None when it is one."""
     if reader.merger.finished:
@@ -200,6 +208,9 @@ def _unfinished(
     if exchange.failure is not None and not reader.done:
         return network_failure(exchange.failure, exchange.message, reached=True)
     message = f"the stream ended without {protocol.last_event}"
+    other = next((n for n, sign in _SIGNS.items() if n != protocol.name and sign in body), None)
+    if other is not None and reader.merger.first_ns is None:
+        message += f"; its events are those of provider.protocol={other}"
     return ResponseFailure(ErrorKind.STREAM_CUT, Outcome.IN_DOUBT, message)
 
 

@@ -13,8 +13,11 @@ from evalharness.chat_api.response import interpret
 from evalharness.config.models import Profile, ProtocolName
 from evalharness.http import Exchange, Transport
 from evalharness.records import ErrorKind, Outcome, Usage
+from tests.chat_api.protocols.messages.samples import events as message_events
 from tests.chat_api.protocols.messages.samples import message
-from tests.chat_api.protocols.responses.samples import response
+from tests.chat_api.protocols.messages.samples import sse as message_stream
+from tests.chat_api.protocols.responses.samples import ALL_EVENTS, response
+from tests.chat_api.protocols.responses.samples import events as response_events
 from tests.chat_api.test_client import BODY, Opened
 from tests.http.raw_server import Peer, serving
 from tests.http.raw_server import response as http_response
@@ -40,6 +43,32 @@ def test_an_answer_in_the_form_of_another_protocol(
     assert reply.text is None
     assert json.loads(reply.response_json or "") == body
     assert reply.usage not in (None, Usage())
+
+
+CHAT_STREAM = (
+    b'data: {"id":"1","object":"chat.completion.chunk","choices":[{"index":0,"delta":'
+    b'{"content":"Paris"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
+FOREIGN_STREAMS: list[tuple[ProtocolName, bytes, str]] = [
+    ("responses", CHAT_STREAM, "chat"),
+    ("messages", CHAT_STREAM, "chat"),
+    ("chat", message_stream(message_events(message())), "messages"),
+    ("chat", b"".join(response_events(*ALL_EVENTS)), "responses"),
+    ("messages", b"".join(response_events(*ALL_EVENTS)), "responses"),
+]
+
+
+@pytest.mark.parametrize(("asked", "body", "other"), FOREIGN_STREAMS)
+def test_a_stream_in_the_form_of_another_protocol(
+    asked: ProtocolName, body: bytes, other: str
+) -> None:
+    """No answer, and the word to type."""
+    exchange = Exchange(sent_at_ns=1, status=200, chunks=[body], times_ns=[5], latency_s=0.1)
+    exchange.headers["content-type"] = "text/event-stream"
+    reply = interpret(exchange, streamed=True, protocol=get_protocol(asked))
+    assert reply.outcome is Outcome.IN_DOUBT
+    assert f"its events are those of provider.protocol={other}" in (reply.error_message or "")
+    assert reply.text is None
 
 
 @pytest.mark.parametrize(
