@@ -85,6 +85,7 @@ class Phase(StrEnum):
 
     WARMUP = "warmup"  # the load comes up; in no figure
     MEASURED = "measured"
+    BACKGROUND = "background"  # traffic beside the measured requests; in no figure
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -115,7 +115,7 @@ RECORDS: tuple[Column, ...] = (
     ),
     # load (benchmarks)
     Column("measurement", "int", "which measurement of load.json it belongs to", "no load run"),
-    Column("phase", "key", "warmup (in no figure) or measured", "no load run"),
+    Column("phase", "key", "measured; warmup or background (in no figure)", "no load run"),
     # batch endpoints
     Column("batch_id", "key", "the provider's batch that it was in", "sent alone, or old"),
     Column("batch_submitted_at", "time", "when the provider took the batch", "sent alone, or old"),
@@ -158,7 +158,7 @@ ATTEMPTS: tuple[Column, ...] = (
     Column("backoff_s", "float", "pause decided before the next attempt", "there was none"),
     Column("in_flight", "int", "requests on the wire when it went, itself included", "in a batch"),
     Column("measurement", "int", "which measurement of load.json it belongs to", "no load run"),
-    Column("phase", "key", "warmup or measured", "no load run, or never sent"),
+    Column("phase", "key", "measured, warmup or background", "no load run, or never sent"),
     Column("batch_id", "key", "the provider's batch that it was in", "sent alone, or old"),
     Column("batch_submitted_at", "time", "when the provider took the batch", "sent alone, or old"),
     Column("batch_finished_at", "time", "when the batch had ended (UTC)", "sent alone, or old"),

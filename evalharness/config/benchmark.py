@@ -49,6 +49,9 @@ class LoadConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         column: dataset column with seconds, for ``replay``.
         speed: how many times faster than recorded a replay runs.
         concurrency: requests in flight (closed), or the most there may be (open, default 1024).
+        background: further requests that a closed loop keeps in flight, of the dataset's rows with
+            ``background: true``; recorded, and in no figure.
+        block: which of several measurements of one load this is, in a sweep that measures it again.
         seed: of the random gaps.
         requests: measured requests of a load point; null is prompts × settings × repeats, or as
             many as ``duration_s`` holds.
@@ -72,6 +75,8 @@ class LoadConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     column: str | None = None
     speed: Positive = 1.0
     concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    background: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    block: Count = 1
     seed: Annotated[int, Meta(ge=0)] = 0
     requests: Count | None = None
     duration_s: Positive | None = None

@@ -2,8 +2,8 @@
 
 ``sweep`` maps axis names to a list of values, to an object that gives each value a name, or to a
 range ``{min, max}`` for the sampling methods. Axis names are parameter names, ``extra.<key>``,
-``extra``, ``load.<key>``, ``model``, ``provider``, ``system`` and ``template`` (also written
-``dataset.system``, ``dataset.template``).
+``extra``, ``load.<key>``, ``load``, ``model``, ``provider``, ``system`` and ``template`` (also
+written ``dataset.system``, ``dataset.template``).
 """
 
 from __future__ import annotations
@@ -78,28 +78,31 @@ def _flatten(sweep: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
         if key in SWEEP_OPTIONS:
             continue
         is_group = isinstance(value, Mapping) and key in ("extra", "dataset", "params", "load")
-        if is_group and not (key == "extra" and _names_extras(cast("Mapping[str, Any]", value))):
+        if is_group and not (
+            key in ("extra", "load") and _names_objects(key, cast("Mapping[str, Any]", value))
+        ):
             for inner, item in cast("Mapping[str, Any]", value).items():
                 yield f"{key}.{inner}", item
         else:
             yield key, value
 
 
-def _names_extras(value: Mapping[str, Any]) -> bool:
-    """Whether ``sweep.extra`` names whole objects of fields, rather than lists for single fields.
+def _names_objects(key: str, value: Mapping[str, Any]) -> bool:
+    """Whether ``sweep.extra`` or ``sweep.load`` names whole objects, rather than lists for fields.
 
     Raises:
         ConfigError: some entries are objects and others lists.
     """
-    objects = [name for name, item in value.items() if isinstance(item, Mapping)
+    given = {name: item for name, item in value.items() if key == "extra" or item is not None}
+    objects = [name for name, item in given.items() if isinstance(item, Mapping)
                and (not item or not item.keys() <= _RANGE_KEYS)]  # fmt: skip
     if not objects:
         return False
-    if len(objects) < len(value):
+    if len(objects) < len(given):
         raise ConfigError(
-            f"`sweep.extra`: `{objects[0]}` is an object of fields, and others are lists of values",
-            hint="sweep.extra.FIELD=[…] sweeps one field; sweep.extra={NAME: {FIELD: …}, …} names "
-            "whole objects of fields",
+            f"`sweep.{key}`: `{objects[0]}` is an object of fields, and others are lists of values",
+            hint=f"sweep.{key}.FIELD=[…] sweeps one field; sweep.{key}={{NAME: {{FIELD: …}}, …}} "
+            "names whole objects of fields",
         )
     return True
 
@@ -147,6 +150,8 @@ def _fixed_key(name: str) -> str:
 def _named_values(
     key: str, name: str, named: Mapping[str, Any], root: Path | None
 ) -> list[AxisValue]:
+    if name == "load":  # a preset load that an override takes away
+        named = {given: value for given, value in named.items() if value is not None}
     names = [str(given).strip() for given in named]
     _refuse_none(key, names)
     for given in names:

@@ -16,7 +16,8 @@ from evalharness.chat_api.protocols import get_protocol
 from evalharness.config.models import DatasetConfig, Profile, ProtocolName, RunConfig
 from evalharness.datasets import read_prompts
 from evalharness.errors import ConfigError, DatasetError
-from evalharness.planning.load_points import check_replay_times
+from evalharness.planning.load_points import check_background_rows, check_replay_times
+from evalharness.planning.optional_rows import split_optional_rows
 from evalharness.planning.plan import Plan
 from evalharness.planning.setting_labels import label_settings
 from evalharness.planning.sweep import expand_sweep
@@ -56,8 +57,10 @@ def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, r
     templates = list(dict.fromkeys(s.template for s in settings if s.template is not None))
     read = read_prompts(config.dataset, root=root, templates=templates)
     prompts = expand_row_checks(read, answers_known=config.answer is not None)
-    plan = Plan(config, prompts, checked, profiles, protocols)
+    prompts, left_out = split_optional_rows(prompts, checked, profiles, protocols)
+    plan = Plan(config, prompts, checked, profiles, protocols, left_out)
     check_replay_times(config, checked, prompts)
+    check_background_rows(config, checked, prompts)
     _check_prompts(plan, profiles)
     return plan
 

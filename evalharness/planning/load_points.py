@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -19,8 +19,12 @@ from evalharness.errors import ConfigError
 from evalharness.records import Prompt, Setting
 
 OPEN_LOOP_CONCURRENCY = 1024  # the largest number of requests in flight of an open loop
-_SWEPT = ("arrival", "rate", "start_rate", "burstiness", "speed", "concurrency", "seed")
-LOAD_AXES = frozenset(f"load.{name}" for name in _SWEPT)
+_SWEPT = (
+    "arrival", "rate", "start_rate", "burstiness", "speed", "concurrency", "background", "block",
+    "seed",
+)  # fmt: skip
+#: Keys of a load, and ``load``, whose values are whole loads with a name each.
+LOAD_AXES = frozenset(("load", *(f"load.{name}" for name in _SWEPT)))
 # Keys that only judge a measurement, and change none of its requests.
 _JUDGING_KEYS = ("slo", "max_delay_s", "min_rate_share")
 # The arrivals that use a key; with others it would be ignored, and is refused.
@@ -29,6 +33,7 @@ _ONLY_FOR: dict[str, tuple[str, ...]] = {
     "rate": _RATE_ARRIVALS,
     "start_rate": ("ramp",),
     "burstiness": ("gamma",),
+    "background": ("closed",),
     "column": ("replay",),
     "speed": ("replay",),
     "max_behind_s": (*_RATE_ARRIVALS, "replay"),
@@ -45,7 +50,18 @@ def load_identity(config: RunConfig, row: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: a key is missing, out of range, or means nothing to this arrival.
     """
-    swept = {key.removeprefix("load."): value for key, value in row.items() if key in LOAD_AXES}
+    whole = _whole_load(row)
+    swept = {
+        key.removeprefix("load."): value
+        for key, value in row.items()
+        if key in LOAD_AXES and key != "load"
+    }
+    if both := sorted(whole.keys() & swept.keys()):
+        raise ConfigError(
+            f"`sweep.load` has `{both[0]}` in a named load and as an axis of its own",
+            hint="leave one of them out",
+        )
+    swept = {**whole, **swept}
     if config.load is None:
         if swept:
             key = next(iter(swept))
@@ -64,6 +80,23 @@ def load_identity(config: RunConfig, row: Mapping[str, Any]) -> dict[str, Any]:
         "arrival": load.arrival,
         **{k: v for k, v in keys.items() if k not in _keys_outside_identity(load)},
     }
+
+
+def _whole_load(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of the named load of a combination; empty without one.
+
+    Raises:
+        ConfigError: a value of the axis is no object.
+    """
+    value = row.get("load")
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"`sweep.load` names whole loads, and one of them is {value!r:.60}",
+            hint="sweep.load={alone: {concurrency: 1}, busy: {concurrency: 8}}",
+        )
+    return dict(cast("Mapping[str, Any]", value))
 
 
 def _keys_outside_identity(load: LoadConfig) -> tuple[str, ...]:
@@ -171,6 +204,9 @@ def expected_requests(load: LoadConfig, *, cells: int, repeats: int) -> int | No
     known = [count for count in (counted, timed) if count is not None]
     if not known or (load.warmup_s and rate is None):
         return None
+    if load.background:  # as many as there are places for, if all take the same time
+        share = load.background / (load.concurrency or 1)
+        return math.ceil(min(known) * (1 + share)) + load.warmup_requests
     return min(known) + load.warmup_requests + math.ceil(load.warmup_s * (rate or 0.0))
 
 
@@ -202,6 +238,33 @@ def max_repeats(config: RunConfig, settings: Sequence[Setting], prompts: int) ->
         if count is not None:
             counts.append(math.ceil(count / cells))
     return max(counts[1:], default=config.repeats)
+
+
+def check_background_rows(
+    config: RunConfig, settings: Sequence[Setting], prompts: Sequence[Prompt]
+) -> None:
+    """Check, before anything is sent, that there are rows for the background, and others.
+
+    Raises:
+        ConfigError: a load has a background, and no row is for it; or every row is.
+    """
+    rows = sum(map(is_background, prompts))
+    if config.load is not None and prompts and rows == len(prompts):
+        raise ConfigError(
+            "every row of the dataset has `background: true`, so that none is measured",
+            hint="background rows are the traffic beside those that are measured",
+        )
+    if rows == 0 and any(setting.load.get("background") for setting in settings):
+        raise ConfigError(
+            "`load.background` needs rows for the other requests, and the dataset has none",
+            hint="give some rows `background: true`; they are sent beside the others, and in no "
+            "figure",
+        )
+
+
+def is_background(prompt: Prompt) -> bool:
+    """Whether a row is traffic beside the measured ones, in a benchmark."""
+    return prompt.fields.get("background") is True
 
 
 def check_replay_times(

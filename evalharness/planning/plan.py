@@ -16,7 +16,8 @@ from evalharness.chat_api.request_body import BodyTemplate, body_template, build
 from evalharness.columnar.arrow_ops import index_in
 from evalharness.config.models import Profile, ProtocolName, RunConfig
 from evalharness.datasets import Renderer, prompt_digest
-from evalharness.planning.load_points import max_repeats
+from evalharness.planning.load_points import is_background, max_repeats
+from evalharness.planning.optional_rows import LeftOutRow
 from evalharness.planning.shuffle import FeistelPermutation
 from evalharness.records import Prompt, Setting, Trial, digest
 
@@ -36,6 +37,10 @@ class Plan:
         digests: for each prompt, a hash of everything that shapes its requests.
         settings: the columns of the comparison.
         protocols: by provider; one that is not named speaks chat completions.
+        measured_rows: the rows of ``prompts`` that are measured: of a benchmark those that are no
+            background.
+        background_rows: the others.
+        left_out: optional rows of the dataset that the providers cannot be sent.
         repeats: K, how often each prompt is sent under each setting; in a benchmark the largest
             number, as far as that is known before.
     """
@@ -47,12 +52,18 @@ class Plan:
         settings: list[Setting],
         profiles: Mapping[str, Profile],
         protocols: Mapping[str, ProtocolName] = MappingProxyType({}),
+        left_out: Sequence[LeftOutRow] = (),
     ) -> None:
         self.config = config
+        self.left_out = left_out
         self.prompts = prompts
         self.digests = [prompt_digest(p) for p in prompts]
         self.settings = settings
-        self.repeats = max_repeats(config, settings, len(prompts))
+        apart = config.load is not None
+        rows = [apart and is_background(prompt) for prompt in prompts]
+        self.measured_rows = [row for row, background in enumerate(rows) if not background]
+        self.background_rows = [row for row, background in enumerate(rows) if background]
+        self.repeats = max_repeats(config, settings, len(self.measured_rows))
         self._profiles = profiles
         self.protocols = protocols
         self._renderers = _renderers(settings)
@@ -114,19 +125,24 @@ class Plan:
                     continue
                 yield self._trial(row, settings[column], repeat, position + offset)
 
-    def round_trials(self, settings: Sequence[Setting], repeat: int) -> Iterator[Trial]:
+    def round_trials(
+        self, settings: Sequence[Setting], repeat: int, *, background: bool = False
+    ) -> Iterator[Trial]:
         """Every prompt under each of these settings once, shuffled anew for every ``repeat``.
+
+        Of the measured rows, or of those that are ``background``.
 
         A benchmark asks for further rounds for as long as it needs requests, so ``repeat`` has no
         upper end there. Positions count from ``repeat`` × the size of a round.
         """
+        rows = self.background_rows if background else self.measured_rows
         width = len(settings)
-        cells = len(self.prompts) * width
+        cells = len(rows) * width
         seed = self.config.order.shuffle_seed * 1_000_003 + repeat
         order: list[int] = FeistelPermutation(cells, seed).take(0, cells).tolist()
         for offset, cell in enumerate(order):
             row, column = divmod(cell, width)
-            yield self._trial(row, settings[column], repeat, repeat * cells + offset)
+            yield self._trial(rows[row], settings[column], repeat, repeat * cells + offset)
 
     def dataset_trials(self, setting: Setting, repeat: int) -> Iterator[Trial]:
         """Every prompt under one setting once, in the order of the dataset."""

@@ -131,6 +131,7 @@ def _description(setting: Setting) -> dict[str, Any]:
         **{f"load.{k}": v for k, v in setting.load.items()},
     }
     names = {key: variant.name for key, variant in setting.variants.items()}
-    if "extra" in names:  # one name for all of the provider's own fields
-        values = {k: v for k, v in values.items() if not k.startswith("extra.")}
+    for key in ("extra", "load"):  # one name for all of their fields
+        if key in names:
+            values = {k: v for k, v in values.items() if not k.startswith(f"{key}.")}
     return {**{k: values.get(k) for k in order}, **values, **names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from evalharness.process.pauses import wait_at_most
 from evalharness.records import Reply, Status, Trial
 from evalharness.runner.benchmark.arrivals import arrivals
 from evalharness.runner.benchmark.attempts import BenchmarkSender, DueTime, PreparedAttempt
+from evalharness.runner.benchmark.background import BackgroundTraffic
 from evalharness.runner.benchmark.prefetch import Prefetcher
 from evalharness.runner.benchmark.window import MeasurementWindow
 from evalharness.runner.run_summary import StopReason
@@ -50,7 +51,7 @@ class LoadPointPlan(NamedTuple):
     ``trials`` never end (a replay's do); ``measured`` is the maximum of requests to measure, None
     where only time ends it; ``trace`` holds a replay's due times. Of several workers each has the
     whole schedule of an open loop, but only its share of the trials, and of a closed loop its share
-    of everything.
+    of everything. ``background`` are the trials of ``load.background``, which never end either.
     """
 
     load: LoadConfig
@@ -58,6 +59,7 @@ class LoadPointPlan(NamedTuple):
     measured: int | None
     trace: Sequence[float] = ()
     share: LoadShare = LoadShare()
+    background: Iterable[Trial] = ()
 
 
 class LoadPointRunner:
@@ -100,6 +102,9 @@ class LoadPointRunner:
             places = max(1, plan.share.of(load.concurrency or 1))
             load = structs.replace(load, rate=rate, concurrency=places)
         self._prefetcher = Prefetcher(attempts, plan.trials, most, load, measurement.number)
+        self._background = BackgroundTraffic(
+            attempts, plan.background, plan.load, measurement.number, clock
+        )
         self._slots = asyncio.Semaphore(load.concurrency or 1)
         self._ended = asyncio.Event()  # no request becomes due any more
         self._halted = asyncio.Event()  # and requests that are due are not sent any more
@@ -124,6 +129,7 @@ class LoadPointRunner:
             with suppress(asyncio.CancelledError):
                 await producer
             self._prefetcher.discard()
+            self._background.discard()
         if self._unexpected_error is not None:
             raise self._unexpected_error
         self._conclude()
@@ -148,6 +154,8 @@ class LoadPointRunner:
         self._measurement.anchor_ns = self._attempts.start_schedule(self._load, self._anchor)
         if self._load.arrival == "closed":
             await self._wait_until(self._anchor)  # before it, requests would count as warm-up
+            for work in self._background.workers(self._anchor, self._ended, self._stop):
+                self._start(work)
             await self._send_closed_loop(first)
         else:
             await self._send_open_loop(first)

@@ -43,14 +43,26 @@ def load_point_plan(
         trials = itertools.chain.from_iterable(
             plan.round_trials(settings, repeat) for repeat in itertools.count(point.first_repeat)
         )
-        cells = len(plan.prompts) * len(settings)
+        cells = len(plan.measured_rows) * len(settings)
         measured = measured_requests(load, cells=cells, repeats=plan.config.repeats)
     trials = itertools.islice(trials, share.worker, None, share.workers)
+    background = itertools.islice(
+        _background_trials(plan, point), share.worker, None, share.workers
+    )
     if load.arrival == "closed" and share.workers > 1:
         load = structs.replace(
             load,
             concurrency=share.of(load.concurrency or 1),
             warmup_requests=share.of(load.warmup_requests),
+            background=share.of(load.background),
         )
         measured = None if measured is None else share.of(measured)
-    return LoadPointPlan(load, trials, measured, trace, share)
+    return LoadPointPlan(load, trials, measured, trace, share, background)
+
+
+def _background_trials(plan: Plan, point: LoadPointTask) -> Iterator[Trial]:
+    """The trials of the background rows, without an end; none without such rows."""
+    if not point.load.background:
+        return
+    for repeat in itertools.count(point.first_repeat):
+        yield from plan.round_trials(point.settings, repeat, background=True)
