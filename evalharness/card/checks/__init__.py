@@ -1,0 +1,1 @@
+"""The checks of the support card, each from the answers of its requests to a verdict."""
