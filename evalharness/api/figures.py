@@ -128,8 +128,8 @@ def record_scores(frame: RunFrame) -> pd.DataFrame:
 def agreement_rows(settings: Sequence[SettingSummary], *, answers: bool) -> Rows:
     """Two rows a setting, of texts and of answers; the second where there are any."""
     for setting, of, figures in _agreements(settings, answers=answers):
-        lo, hi = _bounds(figures.ci95)
-        tar_lo, tar_hi = _bounds(figures.tar_at_n_ci95)
+        lo, hi = interval_ends(figures.ci95)
+        tar_lo, tar_hi = interval_ends(figures.tar_at_n_ci95)
         bounds = {"lo": lo, "hi": hi, "tar_at_n_lo": tar_lo, "tar_at_n_hi": tar_hi}
         yield {**_setting_key(setting), "of": of, **asdict(figures), **bounds}
 
@@ -145,7 +145,7 @@ def tar_rows(settings: Sequence[SettingSummary], *, answers: bool) -> Rows:
 def score_rows(settings: Sequence[SettingSummary], scorers: Sequence[str]) -> Rows:
     """One row a setting and scorer."""
     for setting, name, figures in _scores(settings, scorers):
-        lo, hi = _bounds(figures.ci95)
+        lo, hi = interval_ends(figures.ci95)
         yield {**_setting_key(setting), "scorer": name, **asdict(figures), "lo": lo, "hi": hi}
 
 
@@ -182,7 +182,7 @@ def cost_rows(settings: Sequence[SettingSummary]) -> Rows:
 def comparison_rows(comparisons: Sequence[Comparison]) -> Rows:
     """One row a comparison."""
     for row in comparisons:
-        lo, hi = _bounds(row.ci95)
+        lo, hi = interval_ends(row.ci95)
         yield {**asdict(row), "lo": lo, "hi": hi, "detected": row.is_detected}
 
 
@@ -192,8 +192,8 @@ def across_rows(pairs: Sequence[AgreementAcross]) -> Rows:
         for of, row in (("text", pair.text), ("answer", pair.answer)):
             if row is None:
                 continue
-            lo, hi = _bounds(row.ci95)
-            apart_lo, apart_hi = _bounds(row.own_minus_across_ci95)
+            lo, hi = interval_ends(row.ci95)
+            apart_lo, apart_hi = interval_ends(row.own_minus_across_ci95)
             yield {
                 **asdict(pair), **asdict(row), "of": of, "lo": lo, "hi": hi,
                 "own_minus_across_lo": apart_lo, "own_minus_across_hi": apart_hi,
@@ -286,14 +286,14 @@ def _percentiles(durations: Durations) -> dict[str, Any]:
     ends: dict[str, Any] = {}
     for share in ("p50", "p95", "p99"):
         interval = None if durations.ci95 is None else getattr(durations.ci95, share)
-        ends[f"{share}_lo"], ends[f"{share}_hi"] = _bounds(interval)
+        ends[f"{share}_lo"], ends[f"{share}_hi"] = interval_ends(interval)
     return {**asdict(durations), **ends}
 
 
 def _summary(summary: MetricSummary) -> dict[str, Any]:
     ends: dict[str, Any] = {}
     for share in ("p50", "p90", "p95", "p99"):
-        ends[f"{share}_lo"], ends[f"{share}_hi"] = _bounds(summary.ci95.get(share))
+        ends[f"{share}_lo"], ends[f"{share}_hi"] = interval_ends(summary.ci95.get(share))
     return {**asdict(summary), **ends}
 
 
@@ -305,5 +305,6 @@ def _float(amount: Decimal | None) -> float | None:
     return None if amount is None else float(amount)
 
 
-def _bounds(ci95: Sequence[float | None] | None) -> tuple[float | None, float | None]:
+def interval_ends(ci95: Sequence[float | None] | None) -> tuple[float | None, float | None]:
+    """The two ends of an interval; None, None where it is undefined."""
     return (None, None) if ci95 is None else (ci95[0], ci95[1])

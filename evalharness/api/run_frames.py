@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalharness.api import figures
 from evalharness.api.figures import as_table
+from evalharness.api.identity_tables import IdentityTables
 from evalharness.errors import StorageError
 from evalharness.store.folder.run import Run
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from evalharness.report.build_report import Report
 
 
-class RunFrames(Run):
+class RunFrames(IdentityTables, Run):
     """A run, with its report's figures as DataFrames.
 
     ``records()``, ``attempts()``, ``prompts()`` and ``settings()`` are the stored tables

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.api import figures
+from evalharness.api import figures, identity_figures
 from evalharness.api.run_frames import RunFrames
 from evalharness.errors import ConfigError
 from evalharness.store.folder.run_names import runs_by_name
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evalharness.analysis.data.frame import RunFrame
+    from evalharness.analysis.equality.kernel import Unit
 
 
 class RunSetFrames:
@@ -185,6 +186,61 @@ class RunSetFrames:
             return figures.as_table(rows, figures.ACROSS_PROMPTS)
         rows = figures.across_rows(agreement_across(joined, all_pairs(joined)))
         return figures.as_table(rows, figures.ACROSS)
+
+    def equality(
+        self,
+        *,
+        by: str = "run",
+        baseline: Any = None,
+        unit: Unit = "character",
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """As :meth:`RunFrames.equality`, of runs, or along an axis of the settings of all runs.
+
+        Args:
+            by: ``run`` tests runs against each other; else an axis.
+            baseline: the value to compare with; of runs a name, None is the first.
+            unit: as of :meth:`RunFrames.equality`.
+            seed: of the permutations.
+        """
+        from evalharness.analysis.comparison.compare import equality_by
+        from evalharness.analysis.data.join_runs import JoinedRuns
+
+        joined = JoinedRuns.of(self._matched_frames(baseline if by == "run" else None))
+        rows = equality_by(joined, by, baseline, unit=unit, seed=seed)
+        return figures.as_table(identity_figures.equality_rows(rows), identity_figures.EQUALITY)
+
+    def logprob_distance(
+        self, *, by: str = "run", baseline: Any = None, seed: int = 0
+    ) -> pd.DataFrame:
+        """As :meth:`RunFrames.logprob_distance`, of runs, or along an axis of all settings.
+
+        Args:
+            by: ``run`` compares runs with each other; else an axis.
+            baseline: the value to compare with; of runs a name, None is the first.
+            seed: of the permutations.
+        """
+        from evalharness.analysis.comparison.compare import logprob_distance_by
+        from evalharness.analysis.data.join_runs import JoinedRuns
+
+        joined = JoinedRuns.of(self._matched_frames(baseline if by == "run" else None))
+        rows = logprob_distance_by(joined, by, baseline, seed=seed)
+        return figures.as_table(identity_figures.logprob_rows(rows), identity_figures.LOGPROBS)
+
+    def tool_calls(self, *, by: str = "run", baseline: Any = None, seed: int = 0) -> pd.DataFrame:
+        """As :meth:`RunFrames.tool_calls`, of runs, or along an axis of all settings.
+
+        Args:
+            by: ``run`` checks runs against each other; else an axis.
+            baseline: the reference; of runs a name, None is the first.
+            seed: of the permutations.
+        """
+        from evalharness.analysis.comparison.compare import tool_call_check_by
+        from evalharness.analysis.data.join_runs import JoinedRuns
+
+        joined = JoinedRuns.of(self._matched_frames(baseline if by == "run" else None))
+        rows = tool_call_check_by(joined, by, baseline, seed=seed)
+        return figures.as_table(identity_figures.tool_call_rows(rows), identity_figures.TOOL_CALLS)
 
     def plots(self, folder: str | Path | None = None, **options: Any) -> list[Path]:
         """As :meth:`RunFrames.plots`, each run's in a folder of its name."""

@@ -19,6 +19,7 @@ COMMANDS = {
     "mark": "a person's pass, fail or note for single records",
     "report": "tables of one or more runs",
     "compare": "settings against a baseline, paired by prompt",
+    "card": "which parameters a server honours, from runs of experiment=card",
     "trend": "figures of runs over dates, and whether they changed",
     "show": "all outputs of one prompt, side by side",
     "view": "the runs in a browser",

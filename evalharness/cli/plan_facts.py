@@ -18,6 +18,7 @@ from evalharness.store.remote.locations import results_root
 
 if TYPE_CHECKING:
     from evalharness.analysis.comparison.power import DetectionPlan
+    from evalharness.analysis.equality.plan import EqualityPlan
 
 
 def plan_facts(prepared: PreparedRun) -> dict[str, Any]:
@@ -69,6 +70,9 @@ def plan_facts(prepared: PreparedRun) -> dict[str, Any]:
             for p, m in result.unpriced
         ],
         "unreadable_runs": unreadable,
+        "left_out": [
+            {"prompt_id": row.prompt.prompt_id, "reason": row.reason} for row in plan.left_out
+        ],
     }
 
 
@@ -103,16 +107,44 @@ def detection_facts(
         from evalharness.report.build.open_run import open_run
 
         pilot = open_run(Run.open(from_run)).frame
-    cost = facts["cost_usd"]
-    expected = None if cost is None else cost["expected"]
-    each = expected / facts["to_send"] if expected is not None and facts["to_send"] else None
     return plan_detection(
         wanted,
         pilot=pilot,
         pilot_name=f"run `{from_run}`",
-        cost_per_trial_usd=each,
+        cost_per_trial_usd=_cost_per_trial(facts),
         prompts=len(prepared.plan.prompts),
     )
+
+
+def equality_facts(
+    prepared: PreparedRun, facts: dict[str, Any], share: str, from_run: str | None
+) -> EqualityPlan:
+    """What it takes to find a share of outputs from elsewhere by the model equality test.
+
+    Raises:
+        ConfigError: ``share`` is none, or the run has no four repeats.
+    """
+    from evalharness.analysis.equality.plan import parse_share, plan_equality
+
+    wanted, pilot = parse_share(share), None
+    if from_run is not None:
+        from evalharness.report.build.open_run import open_run
+
+        pilot = open_run(Run.open(from_run)).frame
+    return plan_equality(
+        wanted,
+        prompts=len(prepared.plan.prompts),
+        pilot=pilot,
+        pilot_name=f"run `{from_run}`",
+        cost_per_trial_usd=_cost_per_trial(facts),
+    )
+
+
+def _cost_per_trial(facts: dict[str, Any]) -> float | None:
+    """Expected cost of a trial that is to be sent, US dollars; None is unknown."""
+    cost = facts["cost_usd"]
+    expected = None if cost is None else cost["expected"]
+    return expected / facts["to_send"] if expected is not None and facts["to_send"] else None
 
 
 def load_point_facts(prepared: PreparedRun) -> list[dict[str, Any]]:
@@ -133,7 +165,7 @@ def load_point_facts(prepared: PreparedRun) -> list[dict[str, Any]]:
     for settings in group_by_load_point(plan.settings) if config.load is not None else []:
         assert config.load is not None
         load = load_from_identity(settings[0].load, config.load)
-        cells = len(plan.prompts) * len(settings)
+        cells = len(plan.measured_rows) * len(settings)
         requests = expected_requests(load, cells=cells, repeats=config.repeats)
         points.append(
             {

@@ -43,6 +43,8 @@ def plan_lines(
     out += [f"run `{name}` cannot be read and was left out" for name in facts["unreadable_runs"]]
     if "detect" in facts:
         out += facts["detect"].lines
+    if "equality" in facts:
+        out += facts["equality"].lines
     guessed = any(not s["extrapolated"] and s["to_send"] for s in facts["by_setting"])
     if guessed and facts["to_send"] and not piloted:
         pilot = shlex.join(["evalharness", "plan", "--pilot", "5", *arguments])

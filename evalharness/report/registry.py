@@ -26,15 +26,21 @@ from evalharness.report.sections.comparisons.section import (
     TRENDS,
 )
 from evalharness.report.sections.distributions.section import DISTRIBUTIONS
+from evalharness.report.sections.equality.section import EQUALITY
 from evalharness.report.sections.headline.section import HEADLINE
+from evalharness.report.sections.invariance.quality import QUALITY
+from evalharness.report.sections.invariance.section import INVARIANCE
 from evalharness.report.sections.judges.section import JUDGES
 from evalharness.report.sections.load.section import LOAD
+from evalharness.report.sections.logprobs.section import LOGPROB_DISTANCE
 from evalharness.report.sections.marks.section import MARKS
 from evalharness.report.sections.money.section import MONEY, PRICES
 from evalharness.report.sections.prompts.section import LEAST_STABLE, UNSTABLE_PROMPTS
+from evalharness.report.sections.repeats.section import REPEAT_DIVERGENCE, REPEAT_NOISE
 from evalharness.report.sections.run import RUN
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.sections.sweep.section import SWEEP
+from evalharness.report.sections.tool_calls.section import TOOL_CALLS
 
 SECTIONS: tuple[Section[Any], ...] = (
     RUN,
@@ -51,10 +57,17 @@ SECTIONS: tuple[Section[Any], ...] = (
     BREAKDOWNS,
     DISTRIBUTIONS,
     LOAD,
+    INVARIANCE,
+    QUALITY,
     PRICES,
     MONEY,
     groups.GROUPS,
     ACROSS,
+    EQUALITY,
+    LOGPROB_DISTANCE,
+    TOOL_CALLS,
+    REPEAT_DIVERGENCE,
+    REPEAT_NOISE,
     leaders.LEADERS,
     COMPARISONS,
     NOT_COMPARABLE,

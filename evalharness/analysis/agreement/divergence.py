@@ -142,7 +142,7 @@ def _describe_pairs(
     pairs: list[tuple[int, int]] = list(zip(firsts.tolist(), seconds.tolist(), strict=True))
     chars = [common_prefix(texts[a], texts[b]) for a, b in pairs]
     edits = _edit_similarities([(texts[a], texts[b]) for a, b in pairs], work)
-    tokens = _token_prefixes(frame, rows, pairs)
+    _, tokens = token_prefixes(frame, rows, pairs)
     return Divergence(
         first_difference_chars=float(np.median(chars)),
         first_difference_tokens=float(np.median(tokens)) if len(tokens) else None,
@@ -177,16 +177,29 @@ class _Logprobs(msgspec.Struct):
     content: list[_Token] | None = None
 
 
-def _token_prefixes(frame: RunFrame, rows: Ints, pairs: list[tuple[int, int]]) -> Ints:
-    """The common prefix in tokens of the pairs that both carry readable logprobs."""
+def token_prefixes(
+    frame: RunFrame, rows: Ints, pairs: list[tuple[int, int]]
+) -> tuple[list[int], Ints]:
+    """The common prefix in tokens of the pairs that both carry readable logprobs.
+
+    Args:
+        frame: the run.
+        rows: positions in the frame.
+        pairs: of places in ``rows``.
+
+    Returns:
+        Which pairs those are, and the lengths.
+    """
     tokens = [_tokens(text) for text in read_texts(frame, rows, "logprobs_json")]
+    known: list[int] = []
     lengths: list[int] = []
-    for a, b in pairs:
+    for index, (a, b) in enumerate(pairs):
         left, right = tokens[a], tokens[b]
         if left is not None and right is not None:
             same = (i for i, (x, y) in enumerate(zip(left, right, strict=False)) if x != y)
             lengths.append(next(same, min(len(left), len(right))))
-    return np.array(lengths, dtype=np.int64)
+            known.append(index)
+    return known, np.array(lengths, dtype=np.int64)
 
 
 def _tokens(logprobs: str | None) -> list[str] | None:

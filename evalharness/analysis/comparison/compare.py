@@ -26,9 +26,13 @@ from evalharness.analysis.comparison.paired_metric import MetricMatrix, PairedMe
 from evalharness.analysis.comparison.percentiles import Percentiles
 from evalharness.analysis.comparison.rate_rows import rate_rows
 from evalharness.analysis.data.frame import RunFrame
-from evalharness.analysis.data.join_runs import JoinedRuns
+from evalharness.analysis.data.join_runs import JoinedRuns, SettingColumn
 from evalharness.analysis.data.json_values import interval, number
 from evalharness.analysis.data.metrics import METRICS, is_amount
+from evalharness.analysis.equality.kernel import Unit
+from evalharness.analysis.equality.model_equality import ModelEquality, model_equality
+from evalharness.analysis.logprobs.logprob_distance import LogprobDistance, logprob_distance
+from evalharness.analysis.tool_calls.tool_call_check import ToolCallCheck, tool_call_check
 
 HOLM_UP_TO = 20
 
@@ -94,11 +98,66 @@ def across_by(joined: JoinedRuns, by: str, baseline: Any = None) -> list[Agreeme
         by: the axis.
         baseline: as of :func:`compare`; of runs, None is the first.
     """
+    return agreement_across(joined, single_pairs(joined, by, baseline))
+
+
+def equality_by(
+    joined: JoinedRuns, by: str, baseline: Any = None, *, unit: Unit = "character", seed: int = 0
+) -> list[ModelEquality]:
+    """The model equality test of the same settings; arguments as of :func:`across_by`.
+
+    Args:
+        joined: the runs.
+        by: the axis.
+        baseline: as of :func:`compare`; of runs, None is the first.
+        unit: what has a position in an output.
+        seed: of the permutations.
+    """
+    return model_equality(joined, single_pairs(joined, by, baseline), unit=unit, seed=seed)
+
+
+def logprob_distance_by(
+    joined: JoinedRuns, by: str, baseline: Any = None, *, seed: int = 0
+) -> list[LogprobDistance]:
+    """The distance of log probabilities of the same settings; arguments as of :func:`equality_by`.
+
+    Args:
+        joined: the runs.
+        by: the axis.
+        baseline: as of :func:`compare`; of runs, None is the first.
+        seed: of the permutations.
+    """
+    return logprob_distance(joined, single_pairs(joined, by, baseline), seed=seed)
+
+
+def tool_call_check_by(
+    joined: JoinedRuns, by: str, baseline: Any = None, *, seed: int = 0
+) -> list[ToolCallCheck]:
+    """The tool calls of the same settings against the baseline's; arguments as of the others.
+
+    Args:
+        joined: the runs.
+        by: the axis.
+        baseline: the reference; as of :func:`compare`; of runs, None is the first.
+        seed: of the permutations.
+    """
+    return tool_call_check(joined, single_pairs(joined, by, baseline), seed=seed)
+
+
+def single_pairs(
+    joined: JoinedRuns, by: str, baseline: Any
+) -> list[tuple[SettingColumn, SettingColumn]]:
+    """The pairs along an axis that are of single settings, the compared one first.
+
+    Args:
+        joined: the runs.
+        by: the axis, or ``run``.
+        baseline: as of :func:`compare`; of runs, None is the first.
+    """
     if by == RUN and baseline is None:
         baseline = joined.columns[0].run
     pairs = find_pairs(joined.columns, by, baseline)
-    single = [(pair.compared[0], pair.baseline[0]) for pair in pairs if not pair.pooled]
-    return agreement_across(joined, single)
+    return [(pair.compared[0], pair.baseline[0]) for pair in pairs if not pair.pooled]
 
 
 class _PendingRow(NamedTuple):

@@ -33,11 +33,11 @@ COLUMNS = (
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
     "cache_write_1h_tokens", "reasoning_tokens", "audio_prompt_tokens", "audio_completion_tokens",
     "billed_usd", "sent_at", "latency_s", "ttft_s", "last_content_s", "in_flight", "answer",
-    "score", "cost_usd_imported", "batch_id",
+    "score", "cost_usd_imported", "batch_id", "request_json",
 )  # fmt: skip
 
 #: Those of them that stay on disk, and are read for a few records only.
-LAZY_COLUMNS = ("logprobs_json",)
+LAZY_COLUMNS = ("logprobs_json", "request_json")
 
 _CACHE_BYTES = 64 * 2**20  # of decoded columns of numbers
 

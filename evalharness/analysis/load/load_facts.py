@@ -24,6 +24,7 @@ class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
         retries: further attempts of measured requests.
         warmup: requests sent before the measured ones; in no figure.
         not_sent: attempts that were given up before they were sent.
+        background: requests of ``load.background`` beside the measured ones; in no figure.
     """
 
     scheduled: int
@@ -33,13 +34,15 @@ class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
     retries: int
     warmup: int
     not_sent: int
+    background: int = 0
 
 
 class InFlight(msgspec.Struct, frozen=True, kw_only=True):
     """Requests in flight.
 
     Attributes:
-        requested: those to keep in flight, of a closed loop; null of an open one.
+        requested: those to keep in flight, of a closed loop, its background included; null of an
+            open one.
         mean: ∫ requests in flight dt / T over the window, from sending to the end of the response,
             failed ones included; null where the load was never held.
         most: the most at any moment, warm-up included.
@@ -188,7 +191,7 @@ def invalid_reasons(facts: LoadFacts, load: LoadConfig) -> list[str]:
         )
     requested, achieved, unit = facts.requested_rate, facts.achieved_rate, "requests/s"
     if load.arrival == "closed":
-        requested, achieved, unit = load.concurrency, facts.concurrency.mean, "in flight"
+        requested, achieved, unit = facts.concurrency.requested, facts.concurrency.mean, "in flight"
     if requested and facts.window_s and (achieved or 0.0) < load.min_rate_share * requested:
         reasons.append(
             f"{achieved or 0:.3g} {unit} of {requested:.3g} asked for; "

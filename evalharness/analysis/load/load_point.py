@@ -89,7 +89,8 @@ def describe_load_point(
         delivered=len(delivered),
         failed=len(measured) - len(delivered),
         retries=int((~sent.first & sent.measured).sum()),
-        warmup=int((sent.first & ~sent.measured).sum()),
+        warmup=int((sent.first & ~sent.measured & ~sent.background).sum()),
+        background=int((sent.first & sent.background).sum()),
         not_sent=len(attempts) - len(sent.at),
     )
     completed = _completed(measurement, records)
@@ -151,7 +152,7 @@ def _facts(
         output_tokens_per_s=_rate(float(tokens.sum()), window) if tokens_known else None,
         output_tokens_ci95=rate_interval(rates.get("output_tokens_per_s")),
         concurrency=InFlight(
-            requested=load.concurrency if closed else None,
+            requested=(load.concurrency or 1) + load.background if closed else None,
             mean=mean_in_flight(sent, measurement, window),
             most=max_in_flight(sent),
         ),

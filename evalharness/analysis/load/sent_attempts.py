@@ -24,6 +24,7 @@ class SentAttempts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         due, admitted: when it was due, and when all limits admitted it.
         late: seconds from due to sent.
         measured: whether it belongs to the measured phase.
+        background: whether it is traffic beside the measured ones.
         first: whether it is the first attempt of its trial.
         failed: whether it ended in an error.
     """
@@ -34,6 +35,7 @@ class SentAttempts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     admitted: Floats
     late: Floats
     measured: Bools
+    background: Bools
     first: Bools
     failed: Bools
 
@@ -60,6 +62,7 @@ class SentAttempts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
             admitted=column["admitted_at"] - anchor,
             late=column["queue_s"],
             measured=phase == Phase.MEASURED.value,
+            background=phase == Phase.BACKGROUND.value,
             first=column["attempt"] == 1,
             failed=status == Status.ERROR.value,
         )

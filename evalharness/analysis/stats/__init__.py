@@ -29,6 +29,7 @@ from evalharness.analysis.stats.design import (
 from evalharness.analysis.stats.intervals import (
     ENOUGH_FOR_AMOUNTS,
     Interval,
+    deviation_ci,
     divergence_bound,
     mean_ci,
     ratio_ci,
@@ -40,7 +41,7 @@ from evalharness.analysis.stats.joint_flips import (
     joint_tests,
 )
 from evalharness.analysis.stats.kappa import RaterAgreement, rater_agreement
-from evalharness.analysis.stats.label_shuffle import label_permutation
+from evalharness.analysis.stats.label_shuffle import label_permutation, shuffle_labels
 from evalharness.analysis.stats.paired import (
     benjamini_hochberg,
     cochran_q,
@@ -110,6 +111,7 @@ __all__ = [
     "cochran_q",
     "detectable",
     "detectable_mean",
+    "deviation_ci",
     "difference_test",
     "divergence_bound",
     "effective_clusters",
@@ -139,6 +141,7 @@ __all__ = [
     "rater_agreement",
     "ratio_ci",
     "share_of",
+    "shuffle_labels",
     "sign_flip",
     "standard_error",
     "tar_at_k",

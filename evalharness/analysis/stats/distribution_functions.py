@@ -66,6 +66,11 @@ def chi2_sf(x: float, df: float) -> float:
     return float(_functions().chdtrc(df, x))
 
 
+def chi2_quantile(p: float, df: float) -> float:
+    """The value that a chi-square with ``df`` degrees of freedom is below with chance ``p``."""
+    return float(_functions().chdtri(df, 1.0 - p))
+
+
 def binomial_cdf(k: int, n: int, p: float) -> float:
     """P(X <= k) for X ~ Binomial(n, p); 0 for k < 0."""
     return 0.0 if k < 0 else float(_functions().bdtr(k, n, p))

@@ -19,7 +19,11 @@ from evalharness.analysis.stats.cluster_robust import (
     estimate_mean,
     unit_sums,
 )
-from evalharness.analysis.stats.distribution_functions import normal_quantile, t_quantile
+from evalharness.analysis.stats.distribution_functions import (
+    chi2_quantile,
+    normal_quantile,
+    t_quantile,
+)
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -56,6 +60,24 @@ def wilson(
     lo = 0.0 if successes == 0 else (centre - half) / scale
     hi = 1.0 if successes == n else (centre + half) / scale
     return lo, hi
+
+
+def deviation_ci(deviation: float, count: int, level: float = LEVEL) -> Interval | None:
+    """Interval of the standard deviation of ``count`` normal values; None without any spread.
+
+    Source: ``(count - 1) s² / σ²`` is chi-square distributed (Cochran's theorem).
+
+    Args:
+        deviation: their sample standard deviation, with ``count - 1``.
+        count: at least two.
+        level: the confidence level.
+    """
+    if count < 2 or deviation <= 0.0:
+        return None
+    df, tail = count - 1, (1.0 - level) / 2.0
+    ends = (math.sqrt(df / chi2_quantile(p, df)) for p in (1.0 - tail, tail))
+    low, high = (deviation * factor for factor in ends)
+    return low, high
 
 
 def mean_ci(

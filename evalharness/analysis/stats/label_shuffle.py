@@ -55,13 +55,13 @@ def label_permutation(
     block = max(1, _BLOCK // max(cell.size, weights.size))
     for start in range(0, draws, block):
         rows = min(block, draws - start)
-        shuffled = _shuffle(rng, cell, label, rows)
+        shuffled = shuffle_labels(rng, cell, label, rows)
         large += int((_statistic(variant, shuffled, weights) >= observed - slack).sum())
     return (1.0 + large) / (1.0 + draws)
 
 
-def _shuffle(rng: np.random.Generator, cell: Ints, label: Ints, rows: int) -> Ints:
-    """The labels shuffled within their cells, several times; ``cell`` is ascending.
+def shuffle_labels(rng: np.random.Generator, cell: Ints, label: Ints, rows: int) -> Ints:
+    """The labels shuffled within their cells, once a row of the result; ``cell`` is ascending.
 
     Sorting by cell, then by random bits, shuffles every cell at once. The label is in the lowest
     bits of what is sorted: integers are sorted several times as fast as their order is found.

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from evalharness.analysis.comparison.trend import Trend
     from evalharness.analysis.data.frame import RunFrame
     from evalharness.analysis.data.join_runs import JoinedRuns
+    from evalharness.analysis.equality.model_equality import ModelEquality
+    from evalharness.analysis.logprobs.logprob_distance import LogprobDistance
+    from evalharness.analysis.tool_calls.tool_call_check import ToolCallCheck
     from evalharness.report.build.compared_runs import RunComparison
     from evalharness.report.build.named_texts import NamedTexts
     from evalharness.report.build.open_run import RunData
@@ -39,6 +42,15 @@ class CompareOptions(NamedTuple):
     ] = None
     strata: Annotated[bool, Option("also within each value of the other axes")] = False
     prompts: Annotated[bool, Option("the prompts that changed between runs")] = False
+    equality: Annotated[
+        bool, Option("also test whether the outputs come from one distribution")
+    ] = False
+    logprobs: Annotated[
+        bool, Option("also compare log probabilities, beyond the noise of repeats")
+    ] = False
+    tool_calls: Annotated[
+        bool, Option("also check tool calls against those of the baseline, the reference")
+    ] = False
     html: Annotated[str | None, Option("runs and changed prompts as a page", "FILE")] = None
     json: Annotated[bool, Option("all comparisons as JSON on stdout")] = False
 
@@ -99,14 +111,15 @@ def _compare(
         raise ConfigError("compare needs an axis", hint=f"--by {_axis_names(sources)[0]}")
     frames = {sources[0].run.name: sources[0].frame} if runs is None else runs.frames
     joined = JoinedRuns.of(frames)
-    rows, slopes, across = _computed(options, by, joined, frames, runs)
+    figures = _computed(options, by, joined, frames, runs)
+    rows, slopes, across, equality, logprobs, tool_calls = figures
     changes = runs.changes() if runs is not None and (options.prompts or options.html) else []
     texts = named_texts(joined, by)
     mark = mark_of_all(
         (cost.from_bill, cost.known) for s in sources for cost in s.costs.settings.values()
     )
     if runs is not None and options.html:
-        _write_page(options.html, runs, rows, changes, across)
+        _write_page(options.html, runs, figures, changes)
     if options.json:
         for sentence in runs.facts.obstacles if runs is not None else ():
             print(sentence, file=sys.stderr)
@@ -118,11 +131,17 @@ def _compare(
         }
         content |= {"runs": runs.facts} if runs is not None else {}
         content |= {"prompt_changes": changes} if options.prompts else {}
+        content |= {} if equality is None else {"model_equality": equality}
+        content |= {} if logprobs is None else {"logprob_distance": logprobs}
+        content |= {} if tool_calls is None else {"tool_call_check": tool_calls}
         data_output().write(as_json_text(content | ({"cost": mark} if mark else {})))
     else:
         command = _command_line(options, by)
         lines = across_lines(across)
-        view = ComparisonView(rows, slopes, command, options.strata, mark, across, lines)
+        view = ComparisonView(
+            rows, slopes, command, options.strata, mark, across, lines, equality or (),
+            logprobs or (), tool_calls or (),
+        )  # fmt: skip
         _print(view, texts, runs, changes if options.prompts else None)
     return EXIT_OK
 
@@ -131,6 +150,9 @@ class _Figures(NamedTuple):
     rows: list[Comparison]
     slopes: list[Trend]
     across: list[AgreementAcross]
+    equality: list[ModelEquality] | None  # None where it was not asked for
+    logprobs: list[LogprobDistance] | None  # the same
+    tool_calls: list[ToolCallCheck] | None  # the same
 
 
 def _computed(
@@ -141,21 +163,50 @@ def _computed(
     runs: RunComparison | None,
 ) -> _Figures:
     """Everything that is compared along the axis; nothing where no run shares a setting."""
-    from evalharness.analysis.comparison.compare import across_by, compare, compare_runs
+    from evalharness.analysis.comparison.compare import (
+        across_by,
+        compare,
+        compare_runs,
+    )
     from evalharness.analysis.comparison.trends import trends
     from evalharness.analysis.data.metrics import ALL_METRICS
 
     metrics = ALL_METRICS if runs is None else runs.metrics
     if by == "run" and runs is not None:
         if not runs.have_common_settings:
-            return _Figures([], [], [])
+            return _Figures(
+                [], [], [],
+                [] if options.equality else None,
+                [] if options.logprobs else None,
+                [] if options.tool_calls else None,
+            )  # fmt: skip
         base = runs.facts.baseline
         rows = compare_runs(frames, baseline=base, margin=options.margin, metrics=metrics)
-        return _Figures(rows, [], across_by(joined, by, base))
+        return _Figures(
+            rows, [], across_by(joined, by, base), *_identity(options, joined, by, base)
+        )
     data = frames if len(frames) > 1 else next(iter(frames.values()))
     rows = compare(data, by=by, baseline=options.baseline, margin=options.margin, metrics=metrics)
     slopes = trends(data, by=by, metrics=metrics)
-    return _Figures(rows, slopes, across_by(joined, by, options.baseline))
+    across = across_by(joined, by, options.baseline)
+    return _Figures(rows, slopes, across, *_identity(options, joined, by, options.baseline))
+
+
+def _identity(
+    options: CompareOptions, joined: JoinedRuns, by: str, baseline: str | None
+) -> tuple[list[ModelEquality] | None, list[LogprobDistance] | None, list[ToolCallCheck] | None]:
+    """Whether both sides are the same model, in each way that is asked for; None: it is not."""
+    from evalharness.analysis.comparison.compare import (
+        equality_by,
+        logprob_distance_by,
+        tool_call_check_by,
+    )
+
+    return (
+        equality_by(joined, by, baseline) if options.equality else None,
+        logprob_distance_by(joined, by, baseline) if options.logprobs else None,
+        tool_call_check_by(joined, by, baseline) if options.tool_calls else None,
+    )
 
 
 def _print(
@@ -197,15 +248,18 @@ def _print(
 def _write_page(
     typed: str,
     runs: RunComparison,
-    rows: Sequence[Comparison],
+    figures: _Figures,
     changes: Sequence[PromptChange],
-    across: Sequence[AgreementAcross],
 ) -> None:
     from evalharness.cli.output_files import output_path
     from evalharness.report.sections.comparisons.run_page import write_run_page
 
     target = output_path(typed)
-    write_run_page(runs.facts, rows, changes, target, across)
+    write_run_page(
+        runs.facts, figures.rows, changes, target, figures.across,
+        equality=figures.equality or (), logprobs=figures.logprobs or (),
+        tool_calls=figures.tool_calls or (),
+    )  # fmt: skip
     print(f"written: {target}", file=sys.stderr)
 
 
@@ -230,6 +284,9 @@ def _command_line(options: CompareOptions, by: str) -> str:
     words = ["evalharness", "compare", *options.run, "--by", by]
     words += [] if options.baseline is None else ["--baseline", options.baseline]
     words += [] if options.margin is None else ["--margin", f"{options.margin:g}"]
+    words += ["--equality"] if options.equality else []
+    words += ["--logprobs"] if options.logprobs else []
+    words += ["--tool-calls"] if options.tool_calls else []
     return shlex.join(words)
 
 

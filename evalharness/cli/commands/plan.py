@@ -27,7 +27,8 @@ class PlanOptions(NamedTuple):
     """The arguments of ``evalharness plan``; ``overrides`` are Hydra's, with its flags.
 
     ``pilot`` are the trials of each setting to send and record first, None sends nothing;
-    ``from_run`` is the scored run that planning for ``detect`` rests on, None makes assumptions.
+    ``from_run`` is the run that planning for ``detect`` (scored) and ``equality`` rests on, None
+    makes assumptions.
     """
 
     overrides: Sequence[str] = ()
@@ -42,8 +43,15 @@ class PlanOptions(NamedTuple):
     detect: Annotated[
         str | None, Option("how many prompts and repeats show such a score difference", "2pp")
     ] = None
+    equality: Annotated[
+        str | None,
+        Option("how many show that such a share of outputs is not of the same model", "20%"),
+    ] = None
     from_run: Annotated[
-        str | None, Option("for --detect: take from this run how much scores vary", "RUN", "--from")
+        str | None,
+        Option(
+            "for --detect, --equality: take from this run how much outputs vary", "RUN", "--from"
+        ),
     ] = None
 
 
@@ -51,13 +59,14 @@ def run(options: PlanOptions) -> int:
     """Say what a run would send.
 
     Raises:
-        ConfigError: ``from_run`` without ``detect``, or what the configuration refuses.
+        ConfigError: ``from_run`` without ``detect`` and ``equality``, or what the configuration
+            refuses.
     """
     from evalharness.cli.hydra_main import hydra_command
 
-    if options.from_run is not None and options.detect is None:
+    if options.from_run is not None and options.detect is None and options.equality is None:
         raise ConfigError(
-            "--from is for --detect: how much scores vary is taken from that run",
+            "--from is for --detect and --equality: how much outputs vary is taken from that run",
             hint=f"evalharness plan --detect 2pp --from {options.from_run}",
         )
 
@@ -70,7 +79,7 @@ def _plan(options: PlanOptions) -> Callable[[list[ComposedConfig]], CommandResul
     def execute(jobs: list[ComposedConfig]) -> CommandResult:
         from evalharness.cli.compose import CommandResult
         from evalharness.cli.execution.prepare import prepare
-        from evalharness.cli.plan_facts import detection_facts, plan_facts
+        from evalharness.cli.plan_facts import detection_facts, equality_facts, plan_facts
 
         pilot = options.pilot
         prepared = prepare([job.config for job in jobs], sends=pilot is not None)
@@ -81,6 +90,8 @@ def _plan(options: PlanOptions) -> Callable[[list[ComposedConfig]], CommandResul
         facts = plan_facts(prepared)
         if options.detect is not None:
             facts["detect"] = detection_facts(prepared, facts, options.detect, options.from_run)
+        if options.equality is not None:
+            facts["equality"] = equality_facts(prepared, facts, options.equality, options.from_run)
         if options.json:
             from evalharness.report.json import as_json_text
 

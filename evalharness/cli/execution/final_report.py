@@ -36,7 +36,17 @@ def write_report(root: Path, show: Callable[[ReportData], None] | None = None) -
         finally:
             if show is not None:
                 show(run_report.data)
+    _write_card(Run.open(root))
     return run_report
+
+
+def _write_card(run: Run) -> None:
+    """Of a run of ``experiment=card``: its card, beside the report."""
+    from evalharness.card.files import write_card
+    from evalharness.card.read_answers import is_card_run
+
+    if is_card_run(run):
+        print(f"which parameters are honoured: {write_card(run)}")
 
 
 def objective(run_report: Report) -> float | None:

@@ -13,6 +13,7 @@ from evalharness.config.models import ExecutionConfig, ProviderConfig, RunConfig
 from evalharness.config.secret_scan import refuse_secrets_in_prompts
 from evalharness.errors import ConfigError
 from evalharness.planning.build import build_plan
+from evalharness.planning.optional_rows import left_out_lines
 from evalharness.planning.plan import Plan
 from evalharness.providers import check_provider, provider_identity
 from evalharness.records import Setting
@@ -100,6 +101,8 @@ def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
     if config.execution.engine == "batch":
         check_batch_requests(plan, providers)
     _warn_of_scorers(scorers, plan)
+    for line in left_out_lines(plan.left_out):
+        print(line, file=sys.stderr)
     refuse_secrets_in_prompts(plan.prompts, plan.settings)
     aliases = {n: p.profile.price_source for n, p in providers.items() if p.profile.price_source}
     rules: dict[str, UsageRule] = {

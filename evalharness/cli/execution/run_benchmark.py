@@ -196,7 +196,7 @@ class _Benchmark:
     def _expected_requests(self, settings: Sequence[Setting]) -> int | None:
         return expected_requests(
             load_from_identity(settings[0].load, self._load),
-            cells=len(self._plan.prompts) * len(settings),
+            cells=len(self._plan.measured_rows) * len(settings),
             repeats=self._plan.config.repeats,
         )
 

@@ -211,7 +211,9 @@ def _label(measurement: Measurement) -> str:
     load = measurement.load
     arrival = load.get("arrival", "closed")
     if arrival == "closed":
-        return f"closed, {load.get('concurrency', 1)} in flight"
+        others = f", {load['background']} beside" if load.get("background") else ""
+        block = f", block {load['block']}" if load.get("block") else ""
+        return f"closed, {load.get('concurrency', 1)} in flight{others}{block}"
     if arrival == "replay":
         return f"replay of {load.get('column')}, {load.get('speed', 1):g}×"
     if arrival == "ramp":

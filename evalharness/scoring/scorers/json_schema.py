@@ -80,6 +80,14 @@ class JsonSchemaScorer(Scorer, frozen=True, kw_only=True):
         return binary_score(False, text, f"at {problem.json_path}: {problem.message[:300]}")
 
 
+def fits_schema(schema: Any, value: Any) -> bool | None:
+    """Whether a JSON value fits a JSON Schema; None where the schema is none, or leads nowhere."""
+    try:
+        return _first_problem(_validator(canonical_json(schema)), value) is None
+    except (ValueError, UnscorableError):
+        return None
+
+
 _DEEP = 100  # levels of a value; beyond it, Python's stack may end before the value does
 
 

@@ -13,6 +13,9 @@ from evalharness.analysis.comparison.comparison_text import (
     remarks,
 )
 from evalharness.analysis.comparison.trend import Trend
+from evalharness.analysis.equality.model_equality import ModelEquality
+from evalharness.analysis.logprobs.logprob_distance import LogprobDistance
+from evalharness.analysis.tool_calls.tool_call_check import ToolCallCheck
 from evalharness.process.text import plural
 from evalharness.report.sections.comparisons.across_tables import NOTE, console_tables
 from evalharness.report.sections.comparisons.across_words import none_detected
@@ -29,6 +32,19 @@ from evalharness.report.sections.comparisons.words import (
     stratum_suffix,
     tally_text,
 )
+from evalharness.report.sections.equality.words import NOTE as EQUALITY_NOTE
+from evalharness.report.sections.equality.words import (
+    console_tables_of_equality,
+    equality_lines,
+)
+from evalharness.report.sections.logprobs.words import NOTE as LOGPROB_NOTE
+from evalharness.report.sections.logprobs.words import (
+    console_tables_of_distances,
+    distance_lines,
+)
+from evalharness.report.sections.tool_calls.words import NOTE as CHECK_NOTE
+from evalharness.report.sections.tool_calls.words import QUESTION as CHECK_QUESTION
+from evalharness.report.sections.tool_calls.words import check_lines, console_tables_of_checks
 from evalharness.report.words.format_numbers import (
     DASH,
     metric_difference,
@@ -51,7 +67,9 @@ class ComparisonView(NamedTuple):
 
     ``command`` is the command line that computed them. With ``strata``, the comparisons within
     each value of the other axes are shown too. ``cost_mark`` says where costs come from if not from
-    prices alone. ``across`` is the agreement across the sides, with ``across_lines`` in words.
+    prices alone. ``across`` is the agreement across the sides, with ``across_lines`` in words;
+    ``equality`` are the model equality tests, if asked for, and ``logprobs`` the distances of log
+    probabilities, ``tool_calls`` the checks of tool calls.
     """
 
     rows: Sequence[Comparison]
@@ -61,6 +79,9 @@ class ComparisonView(NamedTuple):
     cost_mark: str = ""
     across: Sequence[AgreementAcross] = ()
     across_lines: Sequence[str] = ()
+    equality: Sequence[ModelEquality] = ()
+    logprobs: Sequence[LogprobDistance] = ()
+    tool_calls: Sequence[ToolCallCheck] = ()
 
 
 def print_comparisons(comparisons: ComparisonView, console: Console | None = None) -> None:
@@ -88,11 +109,10 @@ def print_comparisons(comparisons: ComparisonView, console: Console | None = Non
             _print_table(_trends(sorted(trends, key=metric_rank)), console)
     if comparisons.across_lines:
         _print_across(comparisons, console)
+    _print_equality(comparisons, console)
     console.print()
-    for line in _footnotes(known, shown, constant):
+    for line in (*_footnotes(known, shown, constant), *_notes(comparisons)):
         print_line(console, line, style="dim")
-    if comparisons.across_lines:
-        print_line(console, NOTE, style="dim")
     if comparisons.cost_mark and any(row.metric == "cost_usd" for row in known):
         why = "what the provider billed where no price is known"
         print_line(console, f"cost: {comparisons.cost_mark} ({why})", style="dim")
@@ -100,6 +120,17 @@ def print_comparisons(comparisons: ComparisonView, console: Console | None = Non
     if hidden:
         within = plural(hidden, "comparison") + " within single settings of the other axes"
         print_line(console, f"{within}: {comparisons.command} --strata")
+
+
+def _notes(view: ComparisonView) -> list[str]:
+    """What the words of the parts mean that are shown."""
+    parts = (
+        (view.across_lines, NOTE),
+        (view.equality, EQUALITY_NOTE),
+        (view.logprobs, LOGPROB_NOTE),
+        (view.tool_calls, CHECK_NOTE),
+    )
+    return [note for rows, note in parts if rows]
 
 
 def _conclusion(rows: Sequence[Comparison], view: ComparisonView) -> list[str]:
@@ -110,6 +141,13 @@ def _conclusion(rows: Sequence[Comparison], view: ComparisonView) -> list[str]:
     lines = ["Which differences were detected?", *(f"  {sentence}" for sentence in sentences)]
     if view.across_lines:
         lines += ["Do both give the same output?", *(f"  {line}" for line in view.across_lines)]
+    if view.equality:
+        lines += ["Is it the same model?", *(f"  {line}" for line in equality_lines(view.equality))]
+    if view.logprobs:
+        heading = "How far apart are the log probabilities?"
+        lines += [heading, *(f"  {line}" for line in distance_lines(view.logprobs))]
+    if view.tool_calls:
+        lines += [CHECK_QUESTION, *(f"  {line}" for line in check_lines(view.tool_calls))]
     return lines
 
 
@@ -120,6 +158,16 @@ def _print_across(comparisons: ComparisonView, console: Console) -> None:
         console.print(table)
     if more:
         console.print(f"  and {more} more: {comparisons.command} --json", soft_wrap=True)
+
+
+def _print_equality(view: ComparisonView, console: Console) -> None:
+    for table in (
+        *console_tables_of_equality(view.equality, console.width),
+        *console_tables_of_distances(view.logprobs, console.width),
+        *console_tables_of_checks(view.tool_calls, console.width),
+    ):
+        console.print()
+        console.print(table)
 
 
 class _Table(NamedTuple):

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from evalharness.analysis.across.agreement_across import AgreementAcross
 from evalharness.analysis.comparison.comparison import Comparison
 from evalharness.analysis.comparison.prompt_changes import PromptChange
+from evalharness.analysis.equality.model_equality import ModelEquality
+from evalharness.analysis.logprobs.logprob_distance import LogprobDistance
+from evalharness.analysis.tool_calls.tool_call_check import ToolCallCheck
 from evalharness.report.build.compared_runs import ComparedRuns
 from evalharness.report.html.excerpts import Piece, word_diff
 from evalharness.report.html.page import render_fragment, render_page
@@ -40,6 +43,13 @@ from evalharness.report.sections.comparisons.words import (
     row_label,
     stratum_suffix,
 )
+from evalharness.report.sections.equality.words import NOTE as EQUALITY_NOTE
+from evalharness.report.sections.equality.words import equality_lines, equality_table
+from evalharness.report.sections.logprobs.words import NOTE as LOGPROB_NOTE
+from evalharness.report.sections.logprobs.words import distance_lines, distance_table
+from evalharness.report.sections.tool_calls.words import NOTE as CHECK_NOTE
+from evalharness.report.sections.tool_calls.words import QUESTION as CHECK_QUESTION
+from evalharness.report.sections.tool_calls.words import check_lines, check_table
 from evalharness.report.words.format_numbers import (
     metric_difference,
     metric_value,
@@ -91,6 +101,10 @@ def write_run_page(
     changes: Sequence[PromptChange],
     target: Path,
     across: Sequence[AgreementAcross] = (),
+    *,
+    equality: Sequence[ModelEquality] = (),
+    logprobs: Sequence[LogprobDistance] = (),
+    tool_calls: Sequence[ToolCallCheck] = (),
 ) -> None:
     """Write the page about several runs as one HTML file.
 
@@ -100,7 +114,15 @@ def write_run_page(
     page = render_page(
         "compare.html.j2",
         title=" · ".join(runs.runs),
-        content=run_page_content(runs, rows, changes, across),
+        content=run_page_content(
+            runs,
+            rows,
+            changes,
+            across,
+            equality=equality,
+            logprobs=logprobs,
+            tool_calls=tool_calls,
+        ),
     )
     write_bytes_durably(target, page.encode("utf-8"), mode=USER_FILE_MODE)
 
@@ -111,11 +133,24 @@ def run_page_content(
     changes: Sequence[PromptChange],
     across: Sequence[AgreementAcross],
     links: CompareLinks | None = None,
+    *,
+    equality: Sequence[ModelEquality] = (),
+    logprobs: Sequence[LogprobDistance] = (),
+    tool_calls: Sequence[ToolCallCheck] = (),
 ) -> Markup:
     """What the page shows below its title; with links where there are pages to lead to."""
     shown = sorted((row for row in rows if row.n), key=metric_rank)
     view = _view(runs, shown, changes, across)
-    return render_fragment("compare_content.html.j2", p=view, links=links)
+    return render_fragment(
+        "compare_content.html.j2",
+        p=view,
+        parts=[
+            *_equality_parts(equality),
+            *_logprob_parts(logprobs),
+            *_tool_call_parts(tool_calls),
+        ],
+        links=links,
+    )
 
 
 def _view(
@@ -150,6 +185,38 @@ def _view(
             (heading[0].upper() + heading[1:], names) for heading, names in new_and_gone(runs)
         ],
     }
+
+
+class _PartView(NamedTuple):
+    """A part of the page that was asked for."""
+
+    anchor: str
+    heading: str
+    lines: list[str]
+    table: PlainTable
+    note: str
+
+
+def _equality_parts(rows: Sequence[ModelEquality]) -> list[_PartView]:
+    if not rows:
+        return []
+    lines, table = equality_lines(rows), equality_table(rows, MAX_CHANGES)
+    return [_PartView("equality", "Is it the same model?", lines, table, EQUALITY_NOTE)]
+
+
+def _logprob_parts(rows: Sequence[LogprobDistance]) -> list[_PartView]:
+    if not rows:
+        return []
+    heading = "How far apart are the log probabilities?"
+    lines, table = distance_lines(rows), distance_table(rows, MAX_CHANGES)
+    return [_PartView("logprobs", heading, lines, table, LOGPROB_NOTE)]
+
+
+def _tool_call_parts(rows: Sequence[ToolCallCheck]) -> list[_PartView]:
+    if not rows:
+        return []
+    lines, table = check_lines(rows), check_table(rows, MAX_CHANGES)
+    return [_PartView("tool-calls", CHECK_QUESTION, lines, table, CHECK_NOTE)]
 
 
 def _comparison_table(rows: Sequence[Comparison]) -> PlainTable | None:

@@ -19,6 +19,7 @@ from evalharness.report.sections.headline.answers import HeadlineAnswer, headlin
 from evalharness.report.sections.headline.caveat import Caveat
 from evalharness.report.sections.headline.caveats import caveats
 from evalharness.report.sections.headline.facts import run_facts
+from evalharness.report.sections.headline.quality_answers import quality_answers
 from evalharness.report.sections.run import RUN
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.format_numbers import DASH
@@ -55,7 +56,7 @@ def headline(report: ReportData) -> Headline:
     """Summarise one run in sentences."""
     detected, undetected = split_differences(report[COMPARISONS])
     return Headline(
-        answers=headline_answers(report),
+        answers=[*headline_answers(report), *quality_answers(report)],
         caveats=caveats(report),
         detected=detected,
         undetected=undetected,

@@ -1,0 +1,1 @@
+"""The model equality test: do the outputs of two sides come from one distribution?"""

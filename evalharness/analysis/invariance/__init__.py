@@ -1,0 +1,1 @@
+"""Does the same request get the same answer alone and under load?"""

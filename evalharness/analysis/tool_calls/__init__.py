@@ -1,0 +1,1 @@
+"""Tool calls of one endpoint against those of a reference."""

@@ -1,0 +1,1 @@
+"""How far the log probabilities of settings, runs and providers are apart."""

@@ -1,0 +1,1 @@
+"""How soon repeats part, and the noise of their log probabilities."""

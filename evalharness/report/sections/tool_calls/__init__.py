@@ -1,0 +1,1 @@
+"""Tool calls against a reference: sentences, tables, the part of the report."""

@@ -1,0 +1,1 @@
+"""Whether outputs come from one model."""

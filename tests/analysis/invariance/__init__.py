@@ -1,0 +1,1 @@
+"""Batch invariance: the same answer alone and under load."""

@@ -1,0 +1,1 @@
+"""Tool calls against a reference."""

@@ -1,0 +1,1 @@
+"""The model equality test as it is shown."""
