@@ -18,6 +18,7 @@ from benchmarks.calibration_differences import (
     percentile_difference_coverage,
 )
 from benchmarks.calibration_intervals import Layout, mean_coverage, percentile_coverage
+from benchmarks.calibration_pages import write_pages
 from benchmarks.calibration_plans import plan_power
 from benchmarks.calibration_power import amount_power
 from benchmarks.calibration_reports import Sweep, headline
@@ -201,7 +202,7 @@ def test_pages_get_all_tables_and_a_summary(tmp_path) -> None:
     page = tmp_path / "statistics.md"
     page.write_text("before\n<!-- calibration: begin -->\nold\n<!-- calibration: end -->\nafter\n")
     cells = [(c, Outcome(0, 100)) for c in calibration.TABLES["shares"].cases()]
-    calibration.write_pages(tmp_path, cells, "command")
+    write_pages(tmp_path, calibration.computed(cells, ["shares"]), "command")
     text = page.read_text()
     assert text.startswith("before\n<!-- calibration: begin -->\n\n| figure")
     assert text.endswith("<!-- calibration: end -->\nafter\n")
