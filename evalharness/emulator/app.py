@@ -23,6 +23,7 @@ from evalharness.emulator.ledger import Ledger
 from evalharness.emulator.limiter import SlidingWindowLimiter
 from evalharness.emulator.options import EmulatorOptions
 from evalharness.emulator.pipeline import AnswerPipeline
+from evalharness.emulator.prometheus import prometheus_text
 from evalharness.emulator.request_intake import is_authorised
 from evalharness.emulator.validation.error_bodies import Problem, error_response, retry_headers
 from evalharness.emulator.validation.openapi_schema import request_schema
@@ -69,6 +70,8 @@ class Emulator:
                 Route("/v2/logs", self._require_key(self._logs)),
                 *batches.routes,
                 Route("/healthz", _healthz),
+                Route("/health", _healthz),
+                Route("/metrics", self._metrics),
                 Route("/_emulator/ledger", self._show_ledger),
                 Route("/_emulator/stats", self._show_stats),
             ],
@@ -124,6 +127,11 @@ class Emulator:
 
     async def _show_ledger(self, _: Request) -> Response:
         return Response(self.ledger.jsonl(), media_type="application/jsonl")
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(
+            prometheus_text(self.ledger), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
     async def _show_stats(self, _: Request) -> Response:
         self.ledger.connections = len(self.connections)

@@ -173,9 +173,12 @@ class ChoiceGenerator:
         if right is not None:
             return self._known_answer(request, topic, right, rng, diverges=diverges)
         wanted = self._options.output_tokens
-        limit = min(max_tokens, DEFAULT_MAX_TOKENS if wanted is None else wanted)
+        most = max(DEFAULT_MAX_TOKENS, request.shortest) if wanted is None else wanted
+        limit = min(max_tokens, most)
         exactly = wanted is not None
-        text = self._texts.sample(topic, request.sampling, rng.random, limit, exactly=exactly)
+        text = self._texts.sample(
+            topic, request.sampling, rng.random, limit, exactly=exactly, at_least=request.shortest
+        )
         if diverges:
             length = len(_cut_at_stop(text.words, request.stops)[0])
             text = self._texts.sample(
@@ -184,6 +187,7 @@ class ChoiceGenerator:
                 rng.random,
                 limit,
                 exactly=exactly,
+                at_least=request.shortest,
                 diverge_at=int(noise.random() * length),
             )
         finished = text.finished if wanted is None else wanted <= max_tokens

@@ -65,6 +65,8 @@ class Ledger:
         self.max_generating = 0
         self.connections = 0
         self.max_connections = 0
+        self.prompt_tokens = 0  # of the requests that were billed
+        self.completion_tokens = 0
         self._statuses: Counter[str] = Counter()
         self._file: TextIOWrapper | None = None
         if path is not None:
@@ -96,6 +98,9 @@ class Ledger:
         """Record that a request is over; its line is written and flushed."""
         entry.finished = True
         self.in_flight -= 1
+        if entry.billed:
+            self.prompt_tokens += entry.prompt_tokens
+            self.completion_tokens += entry.completion_tokens
         self._statuses[str(entry.status) if entry.status is not None else "none"] += 1
         if self._file is not None:
             self._file.write(msgspec.json.encode(entry).decode() + "\n")

@@ -69,6 +69,7 @@ class EmulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     price_reasoning: Price = Decimal(4)
     credits_per_usd: Count = 2_000_000
     cache_min_tokens: Annotated[int, Meta(ge=0)] | None = 1
+    cache_block_tokens: Count | None = None
     # How long it takes.
     ttft_ms: NonNegative = 0.0
     itl_ms: NonNegative = 0.0
@@ -199,6 +200,8 @@ HELP: dict[str, str] = {
     "price_reasoning": "US dollars per million reasoning tokens",
     "credits_per_usd": "credits in a US dollar",
     "cache_min_tokens": "shortest cached prefix, in tokens; null caches nothing",
+    "cache_block_tokens": "also cache beginnings of messages, in blocks of so many tokens; null: "
+    "whole messages",
     "ttft_ms": "milliseconds from a free worker to the first token",
     "itl_ms": "milliseconds between tokens",
     "delay_sigma": "spread of both delays: lognormal around them, 0 is fixed",

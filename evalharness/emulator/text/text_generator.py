@@ -96,6 +96,7 @@ class TextGenerator:
         limit: int,
         *,
         exactly: bool = False,
+        at_least: int = 0,
         diverge_at: int | None = None,
     ) -> SampledText:
         """Sample a text of at most ``limit`` tokens.
@@ -106,6 +107,7 @@ class TextGenerator:
             draw: uniform numbers in [0, 1); not called at temperature 0.
             limit: maximum of tokens.
             exactly: go on until the limit, starting a new sentence where the text would end.
+            at_least: the same until so many tokens.
             diverge_at: position at which the second most likely word replaces the word drawn, where
                 there is a second.
         """
@@ -128,7 +130,7 @@ class TextGenerator:
             if i == diverge_at:
                 rank = 1 if rank == 0 and len(node.words) > 1 else 0
             if node.next_states[rank] == END:
-                if not exactly:
+                if not exactly and i >= at_least:
                     return SampledText(words, steps, finished=True)
                 rank = next(r for r, after in enumerate(node.next_states) if after != END)
             word = node.words[rank]

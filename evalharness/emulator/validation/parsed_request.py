@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -41,6 +41,14 @@ class Tool(msgspec.Struct, frozen=True):
     parameters: Any
 
 
+class MessageText(NamedTuple):
+    """The text of a message: the hash of all before it, and how many tokens that is."""
+
+    before: int
+    tokens_before: int
+    text: str
+
+
 class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request.
 
@@ -49,6 +57,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
             response format.
         limit: maximum of completion tokens of a choice; None where the request names none.
         prefixes: hash and token count of each run of messages from the first, the shortest first.
+        texts: of the messages, in their order.
         head_tokens: tokens before the first message.
         question: text of the last user message.
         cache_marks: in the order of the prompt; none where the protocol has no such thing.
@@ -60,6 +69,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None
     n: int
     limit: int | None
+    shortest: int
     stops: list[str]
     stream: bool
     include_usage: bool
@@ -74,6 +84,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     question: str
     prompt_tokens: int
     prefixes: list[tuple[int, int]]
+    texts: list[MessageText]
     head_tokens: int
     cache_marks: tuple[CacheMark, ...] = ()
 
@@ -94,7 +105,7 @@ def parse_request(body: dict[str, Any], max_choices: int) -> ParsedRequest:
         [body["model"], messages, functions, canonical_format(form)], order="sorted"
     )
     head = msgspec.json.encode(functions, order="sorted") if functions else b""
-    prefixes, question = _prefixes(body["model"], head, messages)
+    prefixes, texts = _prefixes(body["model"], head, messages)
     thinking, budget = _thinking(body)
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     streaming: dict[str, Any] = body.get("stream_options") or {}
@@ -110,6 +121,7 @@ def parse_request(body: dict[str, Any], max_choices: int) -> ParsedRequest:
         seed=body.get("seed"),
         n=min(body.get("n") or 1, max_choices),
         limit=None if limit is None else int(min(limit, 1e9)),
+        shortest=_shortest(body, limit),
         stops=_stop_sequences(body.get("stop")),
         stream=body.get("stream") is True,
         include_usage=streaming.get("include_usage") is True,
@@ -121,11 +133,22 @@ def parse_request(body: dict[str, Any], max_choices: int) -> ParsedRequest:
         thinking=thinking,
         thinking_budget=budget,
         prediction=message_text(body["prediction"]["content"]) if "prediction" in body else None,
-        question=question,
+        question=_question(messages),
         prompt_tokens=prefixes[-1][1],
         prefixes=prefixes,
+        texts=texts,
         head_tokens=_PER_PROMPT + _token_count(len(head)),
     )
+
+
+def _shortest(body: dict[str, Any], limit: float | None) -> int:
+    """Tokens before which no text ends: ``min_tokens`` and ``ignore_eos``, as vLLM takes them."""
+    least: Any = body.get("min_tokens")
+    known = isinstance(least, int) and not isinstance(least, bool) and least > 0
+    shortest = least if known else 0
+    if body.get("ignore_eos") is True and limit is not None:
+        shortest = max(shortest, limit)
+    return int(min(shortest, 1e9))
 
 
 def _thinking(body: dict[str, Any]) -> tuple[bool, int | None]:
@@ -149,23 +172,29 @@ def _thinking(body: dict[str, Any]) -> tuple[bool, int | None]:
 
 def _prefixes(
     model: str, head: bytes, messages: list[dict[str, Any]]
-) -> tuple[list[tuple[int, int]], str]:
-    """Each run of messages with its size, and the last user text; ``head`` are the tools."""
+) -> tuple[list[tuple[int, int]], list[MessageText]]:
+    """Each run of messages with its size, and their texts; ``head`` are the tools."""
     tokens = _PER_PROMPT + _token_count(len(head))
     state = hash((hash(head) if head else 0, model))
     prefixes: list[tuple[int, int]] = []
-    question = ""
+    texts: list[MessageText] = []
     for message in messages:
         text = message_text(message["content"])
-        if message["role"] == "user":
-            question = text
         calls = message.get("tool_calls")
         if calls:
             text += msgspec.json.encode(calls).decode()
+        before = hash((state, message["role"], message.get("name")))
+        texts.append(MessageText(before, tokens + _PER_MESSAGE, text))
         tokens += _PER_MESSAGE + _token_count(len(text.encode()))
-        state = hash((state, message["role"], message.get("name"), text))
+        state = hash((before, text))
         prefixes.append((state, tokens))
-    return prefixes or [(state, tokens)], question
+    return prefixes or [(state, tokens)], texts
+
+
+def _question(messages: list[dict[str, Any]]) -> str:
+    """The last user text; empty where there is none."""
+    texts = (message_text(m["content"]) for m in reversed(messages) if m["role"] == "user")
+    return next(texts, "")
 
 
 def _token_count(length: int) -> int:

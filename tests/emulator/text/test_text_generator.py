@@ -167,6 +167,16 @@ def test_output_tokens_fixes_the_length() -> None:
     assert (len(short.pieces), short.finish_reason) == (5, "length")
 
 
+def test_an_output_can_be_kept_from_ending() -> None:
+    """``ignore_eos`` goes on until the limit, ``min_tokens`` until there are so many."""
+    generator = made()
+    full = one(generator, temperature=1, max_tokens=900, ignore_eos=True)
+    assert (len(full.pieces), full.finish_reason) == (900, "length")
+    free = [len(one(generator, temperature=1).pieces) for _ in range(20)]
+    kept = [len(one(generator, temperature=1, min_tokens=90).pieces) for _ in range(20)]
+    assert min(free) < 90 <= min(kept)
+
+
 def test_fingerprints_can_speak_otherwise() -> None:
     """With ``fingerprint_changes_text`` the same request differs by fingerprint, and only then."""
     for changes in (False, True):
