@@ -13,8 +13,8 @@ from evalharness.process.text import closest, did_you_mean, first_names
 #: What templates do not see: it judges or groups, and must not reach the model.
 JUDGING = ("target", "tags", "cluster", "scoring")
 
-# Only one of these can be there: where one is mapped, the file's own other one is a field.
-_ALTERNATIVES = {"id": "prompt_id", "prompt_id": "id", "prompt": "messages", "messages": "prompt"}
+# Only one of these can be there: where one is mapped, the file's own others are fields.
+_ALTERNATIVES = (("id", "prompt_id"), ("prompt", "messages", "turns"))
 
 
 def map_columns(
@@ -49,7 +49,10 @@ def map_columns(
                 f"dataset.template uses `{column}`, which dataset.columns reads as {meaning}",
                 hint="it is for judging and must not reach the model",
             )
-    given_away = {*columns, *(_ALTERNATIVES.get(meaning) for meaning in columns)}
+    given_away = {*columns}
+    for names in _ALTERNATIVES:
+        if not given_away.isdisjoint(names):
+            given_away.update(names)
     named_fields = (template_names - set(COLUMNS)) & set(columns.values())
     return [Row(row.location, _mapped(row, columns, given_away, named_fields)) for row in rows]
 
@@ -57,7 +60,7 @@ def map_columns(
 def _mapped(
     row: Row,
     columns: Mapping[str, str],
-    given_away: Container[str | None],
+    given_away: Container[str],
     named_fields: Container[str],
 ) -> dict[str, Any]:
     taken = set(columns.values())

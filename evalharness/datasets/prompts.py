@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, cast
 
-import msgspec
+from msgspec.structs import replace
 
 from evalharness.datasets.content_files import NO_FILES, ContentFiles
+from evalharness.datasets.conversations import Turn, expand_turns, read_turns
 from evalharness.datasets.rows import Row
 from evalharness.datasets.strict_json import parse_strict_json
 from evalharness.errors import DatasetError
@@ -18,7 +19,7 @@ from evalharness.records import Prompt, canonical_json, digest
 #: Columns with a meaning. Every other column is a field for templates.
 COLUMNS = (
     "id", "prompt_id", "prompt", "messages", "target", "tags", "cluster", "params", "fields",
-    "scoring",
+    "scoring", "turns",
 )  # fmt: skip
 ID_LENGTH = 12  # hex characters of a content hash: 48 bits
 
@@ -29,7 +30,11 @@ def prompt_digest(prompt: Prompt) -> str:
     That is messages, fields and params. Target, scoring, tags and cluster only judge and group, so
     that correcting a target does not make a recorded answer obsolete.
     """
-    shape = {"messages": prompt.messages, "fields": prompt.fields, "params": prompt.params}
+    shape: dict[str, Any] = {
+        "messages": prompt.messages, "fields": prompt.fields, "params": prompt.params,
+    }  # fmt: skip
+    if prompt.turn is not None:  # answers come between its messages
+        shape["turn"] = prompt.turn
     return digest(canonical_json(shape))
 
 
@@ -56,38 +61,71 @@ def rows_to_prompts(
     locations: dict[str, str] = {}
     repeats: dict[str, int] = {}
     for row in rows:
-        prompt = _prompt(row, template_names, cells, files)
+        prompt, turns = _prompt(row, template_names, cells, files)
         prompt_id = prompt.prompt_id
         if not prompt_id:
-            content = prompt_digest(prompt)[:ID_LENGTH]
+            whole = prompt
+            if turns is not None:
+                whole = replace(prompt, messages=[turn.message for turn in turns])
+            content = prompt_digest(whole)[:ID_LENGTH]
             repeats[content] = repeats.get(content, 0) + 1
             prompt_id = content if repeats[content] == 1 else f"{content}-{repeats[content]}"
-            prompt = msgspec.structs.replace(prompt, prompt_id=prompt_id)
-        if prompt_id in locations:
-            raise DatasetError(
-                f"{row.location}: id {prompt_id!r} is already used at {locations[prompt_id]}",
-                hint="give every row its own id, or leave ids out to have them made from the text",
-            )
-        locations[prompt_id] = row.location
-        prompts.append(prompt)
+            prompt = replace(prompt, prompt_id=prompt_id)
+        expanded = [prompt] if turns is None else _expand(prompt, turns, row.location)
+        for item in expanded:
+            _claim_id(item.prompt_id, row.location, locations)
+        prompts += expanded
     return prompts
 
 
-def _prompt(row: Row, template_names: set[str] | None, cells: bool, files: ContentFiles) -> Prompt:
+def _claim_id(prompt_id: str, location: str, locations: dict[str, str]) -> None:
+    if prompt_id in locations:
+        raise DatasetError(
+            f"{location}: id {prompt_id!r} is already used at {locations[prompt_id]}",
+            hint="give every row its own id, or leave ids out to have them made from the text",
+        )
+    locations[prompt_id] = location
+
+
+def _expand(row: Prompt, turns: list[Turn], location: str) -> list[Prompt]:
+    """The prompts of a conversation's turns, with their own tags and scoring."""
+    places = [f"{location}: turn {number}" for number in range(1, len(turns) + 1)]
+    read = [
+        (turn, _tags(turn.tags, place), _scoring(turn.scoring, place))
+        for turn, place in zip(turns, places, strict=True)
+    ]
+    return expand_turns(row, read, row.prompt_id)
+
+
+def _prompt(
+    row: Row, template_names: set[str] | None, cells: bool, files: ContentFiles
+) -> tuple[Prompt, list[Turn] | None]:
+    """The row as one prompt, and its turns where it is a conversation."""
     location, columns = row
+    if "turns" in columns and template_names is not None and "turns" in template_names:
+        columns = {k: v for k, v in columns.items() if k != "turns"}
+        own = object_column(columns.get("fields"), "fields", location)
+        columns["fields"] = {"turns": row.columns["turns"], **own}
     if cells:
         columns = {k: v for k, v in columns.items() if v != "" or k not in COLUMNS}
     fields = _fields(columns, location)
     messages = _messages(columns, location)
+    turns = read_turns(columns, location, files)
+    if turns is not None and template_names is not None:
+        raise DatasetError(
+            f"{location}: the row has turns, and dataset.template makes one message",
+            hint="set dataset.template=null, or name `turns` in the template, which makes it a "
+            "field",
+        )
     if messages is not None:
         messages = [files.embed(message, location) for message in messages]
-    if messages is None:
+    if messages is None and turns is None:
         if cells and template_names is None and row.columns.get("prompt") == "":
             raise DatasetError(
                 f"{location}: the prompt cell is empty", hint="fill it or drop the row"
             )
         _check_fields(fields, template_names, location)
-    return Prompt(
+    prompt = Prompt(
         prompt_id=_id(columns, location),
         messages=messages,
         target=columns.get("target"),
@@ -98,6 +136,7 @@ def _prompt(row: Row, template_names: set[str] | None, cells: bool, files: Conte
         source=location,
         scoring=_scoring(columns.get("scoring"), location),
     )
+    return prompt, turns
 
 
 def _id(columns: dict[str, Any], location: str) -> str:

@@ -8,20 +8,30 @@ from typing import Any
 
 from evalharness.config.models import DatasetConfig
 from evalharness.config.package_data import package_data_dir
+from evalharness.config.workload import ExactOutputField
 from evalharness.datasets import hub, template
 from evalharness.datasets.content_files import ContentFiles
+from evalharness.datasets.conversations import group_rows
 from evalharness.datasets.mapped_columns import map_columns
 from evalharness.datasets.plugin_rows import find_reader, read_plugin_rows, suggest_reader
 from evalharness.datasets.prompts import COLUMNS, rows_to_prompts
 from evalharness.datasets.rows import SUFFIXES, Row, read_rows
 from evalharness.datasets.sandbox_client import shared_sandbox
+from evalharness.datasets.workload import generate
+from evalharness.datasets.workload.token_counts import LinearCounts
+from evalharness.datasets.workload.traces import prompt_lengths, trace_rows
 from evalharness.errors import DatasetError
 from evalharness.process.text import closest, closest_few, did_you_mean, first_names
 from evalharness.records import Prompt, digest
 
 
 def read_prompts(
-    config: DatasetConfig, *, root: Path, templates: Sequence[str] = ()
+    config: DatasetConfig,
+    *,
+    root: Path,
+    templates: Sequence[str] = (),
+    counts: LinearCounts | None = None,
+    exact_output: Sequence[ExactOutputField] = (),
 ) -> list[Prompt]:
     """The prompts of a dataset, in the file's order, checked and selected.
 
@@ -33,6 +43,9 @@ def read_prompts(
         config: path, selection, and the template that rows with fields alone need.
         root: folder relative paths start from; the shipped datasets come after it.
         templates: further templates that may use the rows, such as those of a sweep.
+        counts: how many tokens words are on the server, for a synthetic workload; None guesses.
+        exact_output: the fields with which an output ends at its limit and not before; they are
+            sent where the workload says so.
 
     Raises:
         DatasetError: naming file and line, and what to do.
@@ -42,8 +55,10 @@ def read_prompts(
     names = {name for text in resolved if text for name in template.template_variables(text)}
     cells = False
     folder: Path | None = None
-    if config.path.startswith(hub.PREFIX):
-        rows: Iterator[Row] = hub.read_hub(config.path, root)
+    if config.workload is not None or config.path.startswith(generate.PREFIX):
+        rows: Iterator[Row] = _workload(config, root, counts, exact_output)
+    elif config.path.startswith(hub.PREFIX):
+        rows = hub.read_hub(config.path, root)
     elif (plugin := find_reader(config.path, root)) is not None:
         rows = read_plugin_rows(plugin, config.path, root)
     else:
@@ -62,11 +77,51 @@ def read_prompts(
             f"{config.path}: the dataset has no rows",
             hint="add at least one row, or check the path",
         )
+    selected = group_rows(prompts)
     if config.where is not None:
-        prompts = _filter(config.where, prompts, config.columns)
+        selected = _filter(config.where, selected, config.columns)
     if config.sample is not None:
-        prompts = _sample(prompts, config.sample, config.sample_seed)
-    return prompts[: config.limit]
+        selected = _sample(selected, config.sample, config.sample_seed)
+    return [prompt for row in selected[: config.limit] for prompt in row]
+
+
+def _workload(
+    config: DatasetConfig,
+    root: Path,
+    counts: LinearCounts | None,
+    exact_output: Sequence[ExactOutputField],
+) -> Iterator[Row]:
+    """The rows of a synthetic workload.
+
+    Raises:
+        DatasetError: path or workload is missing.
+    """
+    if config.workload is None:
+        raise DatasetError(
+            f"dataset.path: {config.path} needs dataset.workload",
+            hint="dataset=chat has one; or dataset.workload={requests: 200, prompt_tokens: "
+            "512, output_tokens: 128}",
+        )
+    if not config.path.startswith(generate.PREFIX):
+        raise DatasetError(
+            f"dataset.workload makes prompts, and dataset.path={config.path} names a file",
+            hint=f"dataset.path={generate.PREFIX}mine, or dataset.workload=null",
+        )
+    trace = config.workload.trace
+    if config.path == generate.WORDS_NAME:
+        lengths = None if trace is None else prompt_lengths(config.workload, trace, root)
+        return generate.word_rows(config.workload, config.path, lengths)
+    if trace is not None:
+        for key in ("where", "sample"):
+            if (value := getattr(config, key)) is not None:
+                raise DatasetError(
+                    f"dataset.{key}={value} takes requests out of the middle of a trace, whose "
+                    "load would be another one",
+                    hint=f"dataset.{key}=null; a window: dataset.workload.trace.from_s=60 "
+                    "dataset.workload.trace.to_s=120",
+                )
+        return trace_rows(config.workload, trace, root, counts, exact_output, limit=config.limit)
+    return generate.workload_rows(config.workload, config.path, root, counts, exact_output)
 
 
 def _find_file(text: str, root: Path) -> tuple[Path, str]:
@@ -107,8 +162,14 @@ def _choices(what: str, names: list[str]) -> str:
     return f"{what}: {', '.join(names[:10])}" if names else ""
 
 
-def _filter(condition: str, prompts: list[Prompt], columns: Mapping[str, str]) -> list[Prompt]:
-    """The prompts for which the condition is true; a mapped column has its own name, too."""
+def _filter(
+    condition: str, selected: list[list[Prompt]], columns: Mapping[str, str]
+) -> list[list[Prompt]]:
+    """The rows for which the condition is true; a mapped column has its own name, too.
+
+    Of a conversation the condition sees the last turn, whose messages are those of all.
+    """
+    prompts = [row[-1] for row in selected]
     rows = [_condition_variables(prompt) for prompt in prompts]
     for row in rows:
         row |= {c: row[meaning] for meaning, c in columns.items() if c not in COLUMNS}
@@ -124,20 +185,20 @@ def _filter(condition: str, prompts: list[Prompt], columns: Mapping[str, str]) -
         if failure.kind == "undefined":
             hint = f"rows have: {first_names(sorted(rows[len(values)]))}; ask `x is defined` first"
         raise DatasetError(f"dataset.where: {failure.message} ({location})", hint=hint)
-    selected = [prompt for prompt, keep in zip(prompts, values, strict=True) if keep]
-    if not selected:
+    chosen = [row for row, keep in zip(selected, values, strict=True) if keep]
+    if not chosen:
         raise DatasetError(
             f"dataset.where: none of {len(prompts)} rows meets {condition!r}",
             hint="loosen the condition, or leave dataset.where out",
         )
-    return selected
+    return chosen
 
 
 def _condition_variables(prompt: Prompt) -> dict[str, Any]:
     return {
         **prompt.fields,
-        "id": prompt.prompt_id,
-        "prompt_id": prompt.prompt_id,
+        "id": _row_id(prompt),
+        "prompt_id": _row_id(prompt),
         "prompt": template.last_user_text(prompt),
         "messages": prompt.messages,
         "target": prompt.target,
@@ -149,9 +210,13 @@ def _condition_variables(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _sample(prompts: list[Prompt], size: int, seed: int) -> list[Prompt]:
-    """At most ``size`` prompts: those with the smallest hash of seed and id, in file order."""
+def _sample(rows: list[list[Prompt]], size: int, seed: int) -> list[list[Prompt]]:
+    """At most ``size`` rows: those with the smallest hash of seed and id, in file order."""
     salt = str(seed).encode()
-    ranked = sorted(prompts, key=lambda prompt: digest(salt, prompt.prompt_id.encode()))
-    chosen = {prompt.prompt_id for prompt in ranked[:size]}
-    return [prompt for prompt in prompts if prompt.prompt_id in chosen]
+    ranked = sorted(rows, key=lambda row: digest(salt, _row_id(row[0]).encode()))
+    chosen = {_row_id(row[0]) for row in ranked[:size]}
+    return [row for row in rows if _row_id(row[0]) in chosen]
+
+
+def _row_id(prompt: Prompt) -> str:
+    return prompt.conversation or prompt.prompt_id

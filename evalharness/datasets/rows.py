@@ -213,6 +213,9 @@ def arrow_row(location: str, columns: dict[str, Any]) -> Row:
         # Arrow gives every struct of a list the same keys. A null key was absent, save `content`,
         # which an assistant message with tool calls has as null.
         value["messages"] = [_without_nulls(message) for message in cast("list[Any]", messages)]
+    turns = value.get("turns")
+    if isinstance(turns, list):
+        value["turns"] = [_without_nulls(turn) for turn in cast("list[Any]", turns)]
     scoring = value.get("scoring")
     if isinstance(scoring, list):
         value["scoring"] = [_part_without_nulls(entry) for entry in cast("list[Any]", scoring)]
