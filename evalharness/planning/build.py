@@ -14,27 +14,48 @@ from evalharness.chat_api.params import check_params
 from evalharness.chat_api.protocol import ApiProtocol
 from evalharness.chat_api.protocols import get_protocol
 from evalharness.config.models import DatasetConfig, Profile, ProtocolName, RunConfig
-from evalharness.datasets import read_prompts
+from evalharness.config.workload import RUN_ROWS
+from evalharness.datasets import prompt_digest, read_prompts
+from evalharness.datasets.workload.token_counts import LinearCounts
 from evalharness.errors import ConfigError, DatasetError
-from evalharness.planning.load_points import check_background_rows, check_replay_times
+from evalharness.planning.conversation_rows import check_conversations
+from evalharness.planning.load_points import check_background_rows
 from evalharness.planning.optional_rows import split_optional_rows
 from evalharness.planning.plan import Plan
+from evalharness.planning.replay_times import check_replay_times
+from evalharness.planning.replayed_run import (
+    read_replayed_run,
+    replay_schedule,
+    with_its_texts,
+)
+from evalharness.planning.replayed_trace import replayed_trace
 from evalharness.planning.setting_labels import label_settings
 from evalharness.planning.sweep import expand_sweep
+from evalharness.planning.sweep_steps import check_swept_rows
 from evalharness.planning.value_files import OBJECT_KEYS, TEXT_KEYS, read_value
-from evalharness.records import Setting, Variant
+from evalharness.planning.workload_fields import exact_output_fields, with_context
+from evalharness.records import Setting, Variant, with_answers
 from evalharness.scoring.row_checks.parsing import expand_row_checks
 
 
-def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, root: Path) -> Plan:
+def build_plan(
+    configs: Sequence[RunConfig],
+    identities: Mapping[str, str],
+    *,
+    root: Path,
+    counts: LinearCounts | None = None,
+) -> Plan:
     """Read the dataset, expand the sweep and check every request before any is sent.
 
     Several configurations (the jobs of a multirun) give one plan with the settings of all;
-    ``identities`` maps provider names to who answers; relative dataset paths start at ``root``.
+    ``identities`` maps provider names to who answers; relative dataset paths start at ``root``;
+    ``counts`` says how many tokens words are, for a synthetic workload.
 
     Raises:
         ConfigError: a parameter, an axis or a dataset row cannot be sent as written.
     """
+    replayed = read_replayed_run(configs[0])
+    configs = [with_its_texts(config, replayed) for config in configs]
     config = _common_config(configs)
     profiles: dict[str, Profile] = {}
     protocols: dict[str, ProtocolName] = {}
@@ -55,12 +76,26 @@ def build_plan(configs: Sequence[RunConfig], identities: Mapping[str, str], *, r
         for s in settings
     ]
     templates = list(dict.fromkeys(s.template for s in settings if s.template is not None))
-    read = read_prompts(config.dataset, root=root, templates=templates)
-    prompts = expand_row_checks(read, answers_known=config.answer is not None)
+    exact_output = exact_output_fields(config.dataset, settings, profiles, protocols)
+    dataset = with_context(config.dataset, configs)
+    if replayed is not None and dataset.path == RUN_ROWS:
+        prompts = replayed.prompts
+    else:
+        read = read_prompts(
+            dataset, root=root, templates=templates, counts=counts, exact_output=exact_output
+        )
+        prompts = expand_row_checks(read, answers_known=config.answer is not None)
     prompts, left_out = split_optional_rows(prompts, checked, profiles, protocols)
-    plan = Plan(config, prompts, checked, profiles, protocols, left_out)
-    check_replay_times(config, checked, prompts)
+    check_conversations(config, checked, prompts)
+    schedule, source = None, replayed_trace(dataset, root, counts)
+    if replayed is not None:
+        digests = [prompt_digest(prompt) for prompt in prompts]
+        schedule = replay_schedule(replayed, prompts, digests, dataset.path)
+        source = replayed.source
+    plan = Plan(config, prompts, checked, profiles, protocols, left_out, schedule, source)
+    check_replay_times(checked, prompts)
     check_background_rows(config, checked, prompts)
+    check_swept_rows(checked, prompts)
     _check_prompts(plan, profiles)
     return plan
 
@@ -145,7 +180,10 @@ def _check_prompts(plan: Plan, profiles: Mapping[str, Profile]) -> None:
         renderer.prepare(plan.prompts)
         for prompt in plan.prompts:
             where = prompt.source or f"prompt {prompt.prompt_id}"
-            check_messages(renderer.messages(prompt), where=where, protocol=protocol)
+            messages = renderer.messages(prompt)
+            if prompt.turn is not None:
+                messages = with_answers(messages, ["…"] * (prompt.turn - 1))
+            check_messages(messages, where=where, protocol=protocol)
     models = {(s.provider, s.model) for s in plan.settings}
     for prompt in plan.prompts:
         if not prompt.params:

@@ -12,10 +12,12 @@ from typing import Any, cast
 
 import msgspec
 
-from evalharness.config.models import LoadConfig, RunConfig
+from evalharness.config.models import LoadConfig, RunConfig, ThinkConfig
 from evalharness.config.parameter_values import plain_number
 from evalharness.config.validation import convert
+from evalharness.config.workload import TRACE_DUE
 from evalharness.errors import ConfigError
+from evalharness.planning.sweep_steps import check_load_sweep
 from evalharness.records import Prompt, Setting
 
 OPEN_LOOP_CONCURRENCY = 1024  # the largest number of requests in flight of an open loop
@@ -35,8 +37,10 @@ _ONLY_FOR: dict[str, tuple[str, ...]] = {
     "burstiness": ("gamma",),
     "background": ("closed",),
     "column": ("replay",),
+    "from": ("replay",),
     "speed": ("replay",),
     "max_behind_s": (*_RATE_ARRIVALS, "replay"),
+    "stop_when_oversaturated": ("constant", "poisson", "gamma"),
     "search": ("constant", "poisson", "gamma"),
 }
 _FIELDS = {field.name: field for field in msgspec.structs.fields(LoadConfig)}
@@ -71,6 +75,9 @@ def load_identity(config: RunConfig, row: Mapping[str, Any]) -> dict[str, Any]:
             )
         return {}
     values = {**_keys_set(config.load), **{k: v for k, v in swept.items() if v is not None}}
+    workload = config.dataset.workload
+    if workload is not None and workload.trace is not None and values.get("arrival") == "replay":
+        values.setdefault("column", TRACE_DUE)  # a trace has its times
     load = _check_load(values, config)
     concurrency = load.concurrency or (
         config.limits.concurrency if load.arrival == "closed" else OPEN_LOOP_CONCURRENCY
@@ -100,8 +107,8 @@ def _whole_load(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _keys_outside_identity(load: LoadConfig) -> tuple[str, ...]:
-    """Keys outside the identity. A search depends on its SLO, so there all keys are part of it."""
-    return _JUDGING_KEYS if load.search is None else ()
+    """Keys outside the identity. What a search or a sweep tries depends on all keys."""
+    return _JUDGING_KEYS if load.search is None and load.sweep is None else ()
 
 
 def _keys_set(load: LoadConfig) -> dict[str, Any]:
@@ -113,14 +120,31 @@ def _keys_set(load: LoadConfig) -> dict[str, Any]:
 
 def _check_load(raw: dict[str, Any], config: RunConfig) -> LoadConfig:
     load = convert(raw, LoadConfig, "sweep.load")
+    check_load_sweep(load)
     for key in raw:
         if load.arrival not in _ONLY_FOR.get(key, (load.arrival,)):
             raise ConfigError(
                 f"`load.{key}` means nothing to load.arrival={load.arrival}",
-                hint=f"load.{key}=null, or load.arrival={_ONLY_FOR[key][0]}",
+                hint=f"load.{key}={_none_text(key)}, or load.arrival={_ONLY_FOR[key][0]}",
             )
     _check_required(load, config)
+    _check_think_time(load)
     return load
+
+
+def _none_text(key: str) -> str:
+    """What to type for not having a key."""
+    return "false" if _FIELDS[key].default is False else "null"
+
+
+def _check_think_time(load: LoadConfig) -> None:
+    think = load.think_s
+    if not isinstance(think, ThinkConfig) or think.distribution == "lognormal" or think.cv is None:
+        return
+    raise ConfigError(
+        f"`load.think_s.cv` means nothing to distribution={think.distribution}",
+        hint="load.think_s={distribution: lognormal, mean_s: 5, cv: 0.5}",
+    )
 
 
 def _check_required(load: LoadConfig, config: RunConfig) -> None:
@@ -129,7 +153,7 @@ def _check_required(load: LoadConfig, config: RunConfig) -> None:
     Raises:
         ConfigError: naming the key to type.
     """
-    if load.arrival in _RATE_ARRIVALS and load.rate is None:
+    if load.arrival in _RATE_ARRIVALS and load.rate is None and load.sweep is None:
         raise ConfigError(f"load.arrival={load.arrival} needs `load.rate`", hint="load.rate=2")
     if load.arrival == "ramp" and (load.start_rate is None or load.duration_s is None):
         raise ConfigError(
@@ -143,11 +167,8 @@ def _check_required(load: LoadConfig, config: RunConfig) -> None:
         )
     if load.warmup_requests and load.warmup_s:
         raise ConfigError("give `load.warmup_requests` or `load.warmup_s`, not both")
-    if load.arrival == "replay" and (load.column is None or config.repeats != 1):
-        raise ConfigError(
-            "load.arrival=replay needs `load.column`, and sends each row once",
-            hint="load.column=arrived_s repeats=1",
-        )
+    if load.arrival == "replay":
+        _check_replay(load, config)
     slo = load.slo
     if (slo.ttft_s is not None or slo.tpot_s is not None) and not config.params.get("stream"):
         raise ConfigError(
@@ -162,6 +183,31 @@ def _check_required(load: LoadConfig, config: RunConfig) -> None:
     if config.limits.adaptive:
         raise ConfigError(
             "limits.adaptive changes the load that is to be measured", hint="limits.adaptive=false"
+        )
+
+
+def _check_replay(load: LoadConfig, config: RunConfig) -> None:
+    """Refuse a replay without times, or with two kinds of them.
+
+    Raises:
+        ConfigError: naming the key to type.
+    """
+    if load.from_run is not None and load.column is not None:
+        raise ConfigError(
+            f"load.from={load.from_run} has times, and so has `load.column` or the trace",
+            hint="load.from=null, or another dataset and load.column=null",
+        )
+    if load.from_run is not None and config.execution.engine == "ray":
+        raise ConfigError(
+            "a run is replayed from one process, and execution=ray has several",
+            hint="execution=local",
+        )
+    if (load.from_run is None and load.column is None) or config.repeats != 1:
+        raise ConfigError(
+            "load.arrival=replay needs `load.column`, a trace or `load.from`, and sends each "
+            "request once",
+            hint="load.column=arrived_s repeats=1, or dataset=trace repeats=1, or load.from=RUN "
+            "repeats=1",
         )
 
 
@@ -183,17 +229,33 @@ def group_by_load_point(settings: Sequence[Setting]) -> list[list[Setting]]:
 
 
 def measured_requests(load: LoadConfig, *, cells: int, repeats: int) -> int | None:
-    """The largest number of requests that a load point measures; None where only time ends it."""
-    if load.requests is not None or load.duration_s is not None:
-        return load.requests
-    return cells * repeats
+    """The largest number of requests that a load point measures; None where only time ends it.
+
+    Of a dataset with conversations these are what it counts.
+    """
+    most = load.requests if load.sessions is None else load.sessions
+    return most if most is not None or load.duration_s is not None else cells * repeats
 
 
-def expected_requests(load: LoadConfig, *, cells: int, repeats: int) -> int | None:
+def expected_requests(
+    load: LoadConfig, *, cells: int, repeats: int, turns: float = 1.0
+) -> int | None:
     """Requests of a load point, warm-up included; their expectation where chance or time decides.
 
     None where it cannot be known before: in a closed loop that is ended by time.
+
+    Args:
+        load: the load.
+        cells: measured rows × settings.
+        repeats: of the run.
+        turns: the mean number of requests of a row.
     """
+    sessions = _expected_sessions(load, cells=cells, repeats=repeats)
+    return None if sessions is None else math.ceil(sessions * turns)
+
+
+def _expected_sessions(load: LoadConfig, *, cells: int, repeats: int) -> int | None:
+    """The same in conversations, and in requests that are no turns."""
     rate = load.rate
     if load.arrival == "ramp" and rate is not None:
         rate = (rate + (load.start_rate or 0.0)) / 2
@@ -210,19 +272,20 @@ def expected_requests(load: LoadConfig, *, cells: int, repeats: int) -> int | No
     return min(known) + load.warmup_requests + math.ceil(load.warmup_s * (rate or 0.0))
 
 
-def expected_seconds(load: LoadConfig, requests: int | None) -> float | None:
+def expected_seconds(load: LoadConfig, requests: int | None, turns: float = 1.0) -> float | None:
     """The length of an open loop's schedule; None for a closed loop, where the server decides.
 
     Args:
         load: the load.
         requests: of the load point, from :func:`expected_requests`.
+        turns: the mean number of requests of a row.
     """
-    if load.duration_s is not None and load.requests is None:
+    if load.duration_s is not None and load.requests is None and load.sessions is None:
         warm = load.warmup_requests / load.rate if load.rate else 0.0
         return load.warmup_s + warm + load.duration_s
     if load.rate is None or requests is None:
         return None
-    return requests / load.rate
+    return requests / turns / load.rate
 
 
 def max_repeats(config: RunConfig, settings: Sequence[Setting], prompts: int) -> int:
@@ -232,7 +295,7 @@ def max_repeats(config: RunConfig, settings: Sequence[Setting], prompts: int) ->
     counts = [config.repeats]
     for point in group_by_load_point(settings):
         cells = max(1, prompts * len(point))
-        count = expected_requests(
+        count = _expected_sessions(
             load_from_identity(point[0].load, config.load), cells=cells, repeats=config.repeats
         )
         if count is not None:
@@ -265,40 +328,3 @@ def check_background_rows(
 def is_background(prompt: Prompt) -> bool:
     """Whether a row is traffic beside the measured ones, in a benchmark."""
     return prompt.fields.get("background") is True
-
-
-def check_replay_times(
-    config: RunConfig, settings: Sequence[Setting], prompts: Sequence[Prompt]
-) -> None:
-    """Check, before anything is sent, that the rows of every replay have their times.
-
-    Raises:
-        ConfigError: a row without a time, or rows out of order.
-    """
-    for column in {s.load["column"] for s in settings if "column" in s.load}:
-        replay_times(prompts, column)
-
-
-def replay_times(prompts: Sequence[Prompt], column: str) -> list[float]:
-    """The seconds in a dataset column, from the first row's on.
-
-    Raises:
-        ConfigError: a row without a number, or one earlier than the row before.
-    """
-    times: list[float] = []
-    for prompt in prompts:
-        value = prompt.fields.get(column)
-        where = prompt.source or f"prompt {prompt.prompt_id}"
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            raise ConfigError(f"{where}: column `{column}` must hold seconds, got {value!r}")
-        if times and value < times[-1]:
-            raise ConfigError(
-                f"{where}: column `{column}` goes back in time ({value} after {times[-1]})",
-                hint="sort the rows by that column",
-            )
-        times.append(float(value))
-    return [at - times[0] for at in times]

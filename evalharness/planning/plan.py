@@ -6,9 +6,12 @@ start at once, and a server that drifts over time does not look like an effect o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from evalharness.chat_api.protocol import ApiProtocol
 from evalharness.chat_api.protocols import get_protocol
@@ -16,10 +19,14 @@ from evalharness.chat_api.request_body import BodyTemplate, body_template, build
 from evalharness.columnar.arrow_ops import index_in
 from evalharness.config.models import Profile, ProtocolName, RunConfig
 from evalharness.datasets import Renderer, prompt_digest
+from evalharness.datasets.workload.salts import row_salt, salted_together, with_salt
+from evalharness.planning.conversation_rows import ConversationRows, is_first
 from evalharness.planning.load_points import is_background, max_repeats
 from evalharness.planning.optional_rows import LeftOutRow
+from evalharness.planning.replayed_run import ReplaySchedule
 from evalharness.planning.shuffle import FeistelPermutation
-from evalharness.records import Prompt, Setting, Trial, digest
+from evalharness.records import Prompt, Setting, Trial, digest, with_answers
+from evalharness.store.parts.replay_file import ReplaySource
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +47,10 @@ class Plan:
         measured_rows: the rows of ``prompts`` that are measured: of a benchmark those that are no
             background.
         background_rows: the others.
+        conversations: the rows by conversation.
         left_out: optional rows of the dataset that the providers cannot be sent.
+        schedule: the requests of a run that is replayed; None where there is none.
+        replay: what a replay of a trace or a run sends; None without one.
         repeats: K, how often each prompt is sent under each setting; in a benchmark the largest
             number, as far as that is known before.
     """
@@ -53,6 +63,8 @@ class Plan:
         profiles: Mapping[str, Profile],
         protocols: Mapping[str, ProtocolName] = MappingProxyType({}),
         left_out: Sequence[LeftOutRow] = (),
+        schedule: ReplaySchedule | None = None,
+        replay: ReplaySource | None = None,
     ) -> None:
         self.config = config
         self.left_out = left_out
@@ -63,11 +75,29 @@ class Plan:
         rows = [apart and is_background(prompt) for prompt in prompts]
         self.measured_rows = [row for row, background in enumerate(rows) if not background]
         self.background_rows = [row for row, background in enumerate(rows) if background]
-        self.repeats = max_repeats(config, settings, len(self.measured_rows))
+        self.conversations = ConversationRows(prompts)
+        self.schedule, self.replay = schedule, replay
+        self.repeats = (
+            max_repeats(config, settings, len(self.session_rows))
+            if schedule is None
+            else schedule.most_repeats
+        )
         self._profiles = profiles
         self.protocols = protocols
         self._renderers = _renderers(settings)
         self._body_templates: dict[str, BodyTemplate] = {}
+
+    @property
+    def session_rows(self) -> list[int]:
+        """The measured rows that are sent by themselves: all but later turns of conversations."""
+        if not self.conversations.exist:
+            return self.measured_rows
+        return [row for row in self.measured_rows if is_first(self.prompts[row])]
+
+    @property
+    def turns_per_session(self) -> float:
+        """The mean number of requests of a measured row; 1 without conversations."""
+        return len(self.measured_rows) / max(1, len(self.session_rows))
 
     def __len__(self) -> int:
         return len(self.prompts) * len(self.settings) * self.repeats
@@ -88,6 +118,11 @@ class Plan:
         """The request body of a trial, as canonical JSON."""
         setting, prompt = trial.setting, trial.prompt
         messages = self._renderers[setting.setting_id].messages(prompt)
+        if trial.earlier:
+            messages = with_answers(messages, trial.earlier)
+        if salt := row_salt(self.config.dataset, prompt):
+            scope = salted_together(trial)
+            messages = with_salt(messages, salt, f"{self.config.name} {scope}")
         profile, protocol = self._profiles[setting.provider], self.protocol(setting.provider)
         if prompt.params or not protocol.one_list:
             return build_body(setting, prompt, messages, profile, protocol)
@@ -125,17 +160,46 @@ class Plan:
                     continue
                 yield self._trial(row, settings[column], repeat, position + offset)
 
+    def first_trials(
+        self, done: NDArray[np.bool_] | None = None, *, provider: str | None = None
+    ) -> Iterator[Trial]:
+        """The first turns of conversations that are not all ``done``, and trials that are no turns.
+
+        Arguments and order are those of :meth:`trials`; :meth:`next_turn` gives the later turns.
+        """
+        import numpy as np
+
+        flags = np.zeros(len(self), dtype=np.bool_) if done is None else done
+        shape = (self.repeats, len(self.prompts), len(self.settings))
+        return self.trials(self.conversations.opening_map(flags, shape), provider=provider)
+
+    def answered_turns(self, done: NDArray[np.bool_] | None) -> list[str]:
+        """The ids of the trials that are ``done`` in conversations of which others are not."""
+        if done is None:
+            return []
+        shape = (self.repeats, len(self.prompts), len(self.settings))
+        turns = self.conversations.unfinished_turns(done, shape)
+        return [self.trial_id(row, self.settings[column], k) for k, row, column in turns]
+
+    def next_turn(self, trial: Trial, answer: str) -> Trial | None:
+        """The turn that follows a turn with its answer; None where it was the last, or no turn."""
+        row = self.conversations.next_row(trial.prompt)
+        if row is None:
+            return None
+        following = self._trial(row, trial.setting, trial.repeat, trial.position)
+        return structs.replace(following, earlier=(*trial.earlier, answer))
+
     def round_trials(
         self, settings: Sequence[Setting], repeat: int, *, background: bool = False
     ) -> Iterator[Trial]:
         """Every prompt under each of these settings once, shuffled anew for every ``repeat``.
 
-        Of the measured rows, or of those that are ``background``.
+        Of the measured rows, without later turns, or of those that are ``background``.
 
         A benchmark asks for further rounds for as long as it needs requests, so ``repeat`` has no
         upper end there. Positions count from ``repeat`` × the size of a round.
         """
-        rows = self.background_rows if background else self.measured_rows
+        rows = self.background_rows if background else self.session_rows
         width = len(settings)
         cells = len(rows) * width
         seed = self.config.order.shuffle_seed * 1_000_003 + repeat
@@ -144,9 +208,24 @@ class Plan:
             row, column = divmod(cell, width)
             yield self._trial(rows[row], settings[column], repeat, repeat * cells + offset)
 
+    def cells(self, settings: Sequence[Setting]) -> int:
+        """Requests of a load point that sends each row, or each of a replayed run, once."""
+        rows = self.session_rows if self.schedule is None else self.schedule.rows
+        return len(rows) * len(settings)
+
+    def scheduled_trials(
+        self, schedule: ReplaySchedule, setting: Setting, first_repeat: int
+    ) -> Iterator[Trial]:
+        """The requests of a replayed run; each time that a row comes again is a further repeat."""
+        sent: Counter[int] = Counter()
+        start = first_repeat * len(schedule.rows)
+        for position, row in enumerate(schedule.rows, start):
+            yield self._trial(row, setting, first_repeat + sent[row], position)
+            sent[row] += 1
+
     def dataset_trials(self, setting: Setting, repeat: int) -> Iterator[Trial]:
-        """Every prompt under one setting once, in the order of the dataset."""
-        for row in range(len(self.prompts)):
+        """Every prompt under one setting once, in the order of the dataset; no later turns."""
+        for row in self.conversations.first_rows:
             yield self._trial(row, setting, repeat, repeat * len(self.prompts) + row)
 
     def _trial(self, row: int, setting: Setting, repeat: int, position: int) -> Trial:

@@ -15,6 +15,7 @@ from evalharness.planning.estimate.output_tokens import OutputTokens
 from evalharness.planning.estimate.prompt_tokens import PromptTokens
 from evalharness.planning.estimate.ranges import (
     ENDS,
+    UNKNOWN_BASES,
     EstimateRange,
     ModelPromptTokens,
     PlanOutputTokens,
@@ -90,7 +91,7 @@ def estimate_plan(
     """
     remaining = remaining_trials(plan, done)
     shapes = RequestShapes(plan)
-    prompts = _prompts_by_model(plan, remaining, shapes, histories)
+    prompts = _prompts_by_model(plan, remaining, shapes, histories, outputs)
     answers = PlanOutputTokens(plan, remaining, outputs)
     tokens = answers.tokens()
     unpriced = list(dict.fromkeys((s.provider, s.model) for s in plan.settings if price(s) is None))
@@ -125,11 +126,15 @@ def remaining_trials(plan: Plan, done: NDArray[np.bool_]) -> Floats:
 
 
 def _prompts_by_model(
-    plan: Plan, remaining: Floats, shapes: RequestShapes, histories: Mapping[ModelKey, ModelHistory]
+    plan: Plan,
+    remaining: Floats,
+    shapes: RequestShapes,
+    histories: Mapping[ModelKey, ModelHistory],
+    outputs: OutputTokens,
 ) -> dict[ModelKey, ModelPromptTokens]:
     models = dict.fromkeys((s.provider, s.model) for s in plan.settings)
     return {
-        model: ModelPromptTokens(plan, remaining, shapes, model, histories.get(model))
+        model: ModelPromptTokens(plan, remaining, shapes, model, histories.get(model), outputs)
         for model in models
     }
 
@@ -200,7 +205,7 @@ def _unless_unknown(
     sums: EstimateRange, prompts: Mapping[ModelKey, ModelPromptTokens]
 ) -> EstimateRange:
     """The sums, or only their lower end where the tokens of some prompts are not known."""
-    if all(part.basis != "unknown" for part in prompts.values()):
+    if not any(part.basis in UNKNOWN_BASES for part in prompts.values()):
         return sums
     return EstimateRange(sums.low, None, None)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evalharness.planning.conversation_rows import is_first
 from evalharness.planning.plan import Plan
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def choose_pilot(plan: Plan, done: NDArray[np.bool_], size: int) -> NDArray[np.b
 
     Trials are taken in the plan's shuffled order, one a prompt as long as there are prompts, then
     further repeats. Recorded trials count, so that a second pilot of the same size sends nothing.
+    A conversation is taken as a whole.
 
     Args:
         plan: the plan.
@@ -40,9 +42,13 @@ def choose_pilot(plan: Plan, done: NDArray[np.bool_], size: int) -> NDArray[np.b
             row, column = rows[trial.prompt.prompt_id], columns[trial.setting.setting_id]
             if missing[column] <= 0 or (is_covered[row, column] and not allow_repeats):
                 continue
-            skip[(trial.repeat * prompts + row) * settings + column] = False
-            is_covered[row, column] = True
-            missing[column] -= 1
+            if not is_first(trial.prompt):
+                continue
+            turns = plan.conversations.turns(trial.prompt)  # a turn needs those before it
+            for turn in turns:
+                skip[(trial.repeat * prompts + turn) * settings + column] = False
+            is_covered[turns, column] = True
+            missing[column] -= len(turns)
             if not np.any(missing > 0):
                 break
     return skip

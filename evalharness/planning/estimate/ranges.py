@@ -9,15 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.analysis.stats.prediction import predict_total
+from evalharness.planning.estimate.earlier_answers import add_earlier_answers
 from evalharness.planning.estimate.history import ModelHistory, ModelKey
 from evalharness.planning.estimate.output_tokens import OutputTokens, max_output_tokens
 from evalharness.planning.estimate.prompt_tokens import PromptTokens, prompt_tokens
 from evalharness.planning.estimate.request_sizes import RequestShapes
 from evalharness.planning.plan import Plan
+from evalharness.planning.workload_fields import exact_outputs, made_tokens
 
 Floats = NDArray[np.float64]
 ENDS = ("low", "expected", "high")
-_BASES = ("recorded", "fitted", "length", "unknown")  # the least certain one is the basis of a sum
+# The least certain one is the basis of a sum.
+_BASES = ("recorded", "asked", "fitted", "length", "unknown", "unbounded")
+#: Bases of which only the lower end is known.
+UNKNOWN_BASES = ("unknown", "unbounded")
 _MIN_PROMPTS = 2  # prompts seen under a setting before its answers are extrapolated
 
 
@@ -30,7 +35,10 @@ class EstimateRange(msgspec.Struct, frozen=True):
 
 
 class SettingEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting; ``completion_tokens_mean`` is the mean of ``observed`` answers."""
+    """One setting; ``completion_tokens_mean`` is the mean of ``observed`` answers.
+
+    ``exact``: its outputs are as long as they are asked to be.
+    """
 
     label: str
     recorded: int
@@ -38,6 +46,7 @@ class SettingEstimate(msgspec.Struct, frozen=True, kw_only=True):
     observed: int
     completion_tokens_mean: float | None
     extrapolated: bool
+    exact: bool
 
 
 class ModelPromptTokens:
@@ -50,23 +59,20 @@ class ModelPromptTokens:
         shapes: RequestShapes,
         model: ModelKey,
         history: ModelHistory | None,
+        outputs: OutputTokens,
     ) -> None:
         by_shape: dict[int, list[int]] = {}
         for column, setting in enumerate(plan.settings):
             if (setting.provider, setting.model) == model:
                 by_shape.setdefault(shapes.shape_of_setting[column], []).append(column)
-        self.parts: list[tuple[list[int], PromptTokens]] = [
-            (
-                columns,
-                prompt_tokens(
-                    shapes.texts(shape),
-                    remaining[:, columns].sum(axis=1),
-                    history,
-                    plan.profile(model[0]).part_tokens,
-                ),
-            )
-            for shape, columns in by_shape.items()
-        ]
+        goals = made_tokens(plan, model)
+        self.parts: list[tuple[list[int], PromptTokens]] = []
+        for shape, columns in by_shape.items():
+            times = remaining[:, columns].sum(axis=1)
+            part_tokens = plan.profile(model[0]).part_tokens
+            part = prompt_tokens(shapes.texts(shape), times, history, part_tokens, goals)
+            part = add_earlier_answers(part, plan, columns, times, outputs)
+            self.parts.append((columns, part))
         self.to_send = int(remaining[:, [c for columns, _ in self.parts for c in columns]].sum())
         self.low = sum(part.low for _, part in self.parts)
         self.expected = sum(part.expected for _, part in self.parts)
@@ -76,7 +82,7 @@ class ModelPromptTokens:
 
     def tokens(self) -> EstimateRange:
         """The prompt tokens; only their lower end where those of some parts are not known."""
-        if self.basis == "unknown":
+        if self.basis in UNKNOWN_BASES:
             return EstimateRange(self.low, None, None)
         return EstimateRange(self.low, self.expected, self.high)
 
@@ -86,14 +92,19 @@ class ModelPromptTokens:
 
 
 class PlanOutputTokens:
-    """Output tokens of a plan: extrapolated for settings with recorded answers, else bounded."""
+    """Output tokens of a plan.
+
+    They are as asked where outputs have an exact length, extrapolated for other settings with
+    recorded answers, else bounded.
+    """
 
     def __init__(self, plan: Plan, remaining: Floats, outputs: OutputTokens) -> None:
         self.plan, self.remaining, self.outputs = plan, remaining, outputs
         self.maximum = max_output_tokens(plan)
         seen = np.zeros(remaining.shape, np.bool_)
         seen[outputs.prompt, outputs.setting] = True
-        self.extrapolated = seen.sum(axis=0) >= _MIN_PROMPTS
+        self.exact = exact_outputs(plan)
+        self.extrapolated = (seen.sum(axis=0) >= _MIN_PROMPTS) & ~self.exact
 
     def tokens(self) -> EstimateRange:
         """Completion tokens of the remaining trials."""
@@ -127,8 +138,13 @@ class PlanOutputTokens:
             is_left = remaining > 0
             if not np.any(maximum[is_left, column] > 0):
                 continue  # nothing to send, or free
-            expected = None
-            high += float((remaining[is_left] * maximum[is_left, column]).sum())
+            most = float((remaining[is_left] * maximum[is_left, column]).sum())
+            high += most
+            if not self.exact[column]:
+                expected = None
+                continue
+            low += most
+            expected = None if expected is None else expected + most
         return EstimateRange(low, expected, high if math.isfinite(high) else None)
 
     def settings(self) -> list[SettingEstimate]:
@@ -146,6 +162,7 @@ class PlanOutputTokens:
                 observed=int(count[i]),
                 completion_tokens_mean=float(sums[i] / count[i]) if count[i] else None,
                 extrapolated=bool(self.extrapolated[i]),
+                exact=bool(self.exact[i]),
             )
             for i, setting in enumerate(self.plan.settings)
         ]

@@ -36,7 +36,7 @@ class RequestShapes:
         return self._render(shape)[0]
 
     def lengths(self, setting: int) -> list[int]:
-        """Bytes of each prompt's request body under a setting."""
+        """Bytes of each prompt's request body under a setting, without answers to earlier turns."""
         shape = self.shape_of_setting[setting]
         lengths = self._render(shape)[1]
         first = self._first[shape]
@@ -61,4 +61,6 @@ class RequestShapes:
 
     def _body(self, prompt: int, setting: int) -> bytes:
         plan = self._plan
-        return plan.body(Trial("", plan.prompts[prompt], plan.settings[setting], 0, 0))
+        row = plan.prompts[prompt]
+        earlier = ("",) * ((row.turn or 1) - 1)  # their text is counted by earlier_answers
+        return plan.body(Trial("", row, plan.settings[setting], 0, 0, earlier))

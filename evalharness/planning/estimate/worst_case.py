@@ -57,5 +57,8 @@ def _requests(
         if times:
             params = merge_params(setting.params, plan.prompts[row].params)
             tokens = prompt_token_bound(length, plan.prompts[row].messages, part_tokens)
-            counts[tokens, output_limit(params), params.get("n") or 1] += times
+            longest, before = output_limit(params), (plan.prompts[row].turn or 1) - 1
+            if tokens is not None and before:  # without a limit the answer itself has no bound
+                tokens += before * (longest or 0)
+            counts[tokens, longest, params.get("n") or 1] += times
     return counts
