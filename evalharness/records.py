@@ -9,6 +9,7 @@ are the API's own. The Parquet columns made from these values are in :mod:`evalh
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, cast
@@ -76,6 +77,7 @@ class ErrorKind(StrEnum):
     STREAM_ERROR = "stream_error"
     # The process stopped after sending and before the answer.
     INTERRUPTED = "interrupted"
+    EARLIER_TURN = "earlier_turn"  # an earlier turn of its conversation has no answer; not sent
     EXPIRED = "expired"  # its batch ended before it was served
     CANCELLED = "cancelled"  # its batch was cancelled before
 
@@ -163,6 +165,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False
     ttfr_s: float | None = None
     last_reasoning_s: float | None = None
     retry_after_s: float | None = None  # seconds that the body of an error asks to wait
+    replica: str | None = None  # which of several addresses answered; None where there is one
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +174,10 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     ``messages`` is None where the row holds fields for a template instead; ``params`` overrides
     the setting's parameters for this prompt alone (tools, response_format, …). ``scoring`` are the
     checks of the row itself, as a configuration writes scorers, each perhaps with a ``weight``.
+
+    A turn of a conversation is a prompt: ``conversation`` is the id of its row, ``turn`` counts
+    from 1, and ``messages`` hold what the user says up to it; the answers between are those that
+    come. Both are None of any other row.
     """
 
     prompt_id: str
@@ -182,6 +189,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Any] = {}
     source: str | None = None  # file:line, for messages to people
     scoring: list[Any] = []
+    conversation: str | None = None
+    turn: int | None = None
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,7 +229,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 class Trial(msgspec.Struct, frozen=True):
     """One prompt under one setting in one repeat: exactly one answer is wanted.
 
-    ``position`` is the place in the shuffled order of the plan that created it.
+    ``position`` is the place in the shuffled order of the plan that created it; a later turn of a
+    conversation has that of the first one. ``earlier`` are the answers to the turns before.
     """
 
     trial_id: str
@@ -228,6 +238,7 @@ class Trial(msgspec.Struct, frozen=True):
     setting: Setting
     repeat: int
     position: int
+    earlier: tuple[str, ...] = ()
 
 
 class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -312,3 +323,25 @@ def _cut_data(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _cut_data(item) for key, item in cast("dict[str, Any]", value).items()}
     return value
+
+
+_PLACE = "(the answer that came)"
+
+
+def with_places(messages: list[dict[str, Any]], turn: int | None) -> list[dict[str, Any]]:
+    """The messages of a prompt as they are shown, with a note where answers stand between them."""
+    return messages if turn is None else with_answers(messages, [_PLACE] * (turn - 1))
+
+
+def with_answers(messages: list[dict[str, Any]], answers: Sequence[str]) -> list[dict[str, Any]]:
+    """The messages of a turn with the answers to the turns before, each after its question.
+
+    Args:
+        messages: of the turn's prompt, perhaps after a system prompt.
+        answers: to the turns before, in their order.
+    """
+    first = len(messages) - len(answers) - 1  # of the user's messages
+    conversation = list(messages[:first])
+    for question, answer in zip(messages[first:], answers, strict=False):
+        conversation += [question, {"role": "assistant", "content": answer}]
+    return [*conversation, messages[-1]]

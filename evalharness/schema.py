@@ -48,7 +48,7 @@ RECORDS: tuple[Column, ...] = (
     Column("provider", "key", "name of the provider configuration", "imported without one"),
     Column("model", "key", "model name as sent", "imported without one"),
     *_parameter_columns(),
-    Column("request_json", "text", "the request body exactly as sent", "imported"),
+    Column("request_json", "text", "the request body exactly as sent", "imported, or not sent"),
     # got
     Column("status", "key", "ok, empty, truncated, refused or error"),
     Column("text", "text", "content of choice 0", "no content was delivered"),
@@ -67,6 +67,12 @@ RECORDS: tuple[Column, ...] = (
     Column("response_id", "text", "id of the completion", "not delivered"),
     Column("response_created", "int", "Unix seconds the server stated", "not delivered"),
     Column("inference_id", "text", "x-inference-id header", "not delivered"),
+    Column(
+        "replica",
+        "key",
+        "which of `provider.base_urls` it went to",
+        "there is one, never sent, or old",
+    ),
     Column("client_request_id", "text", "the id sent with the final attempt", "imported"),
     Column("response_json", "text", "the whole response (the merged one when streamed)", "none"),
     Column("response_bytes", "bytes", "exact bytes of a body that is not clean UTF-8", "it was"),
@@ -150,6 +156,12 @@ ATTEMPTS: tuple[Column, ...] = (
     Column("error_code", "text", "the provider's own error code", "none given"),
     Column("client_request_id", "text", "id sent as X-Client-Request-Id"),
     Column("inference_id", "text", "x-inference-id header", "not delivered"),
+    Column(
+        "replica",
+        "key",
+        "which of `provider.base_urls` it went to",
+        "there is one, unknown after a crash, or old",
+    ),
     Column("scheduled_at", "time", "when the attempt was due (UTC)", "unknown after a crash"),
     Column("admitted_at", "time", "when the throttle let it go (UTC), its slot included"),
     Column("sent_at", "time", "when it was sent (UTC)", "never sent, or unknown after a crash"),
@@ -186,6 +198,8 @@ PROMPTS: tuple[Column, ...] = (
     Column("fields_json", "text", "other columns of the row, for templates", "none"),
     Column("source", "text", "file and line", "unknown"),
     Column("scoring_json", "text", "checks of its own: scorers with weights", "none, or old"),
+    Column("conversation", "text", "the row whose turn it is", "no conversation, or old"),
+    Column("turn", "int", "which turn of it, from 1", "no conversation, or old"),
     Column("in_current_plan", "bool", "part of the newest plan (false: no longer in the dataset)"),
 )
 
@@ -219,12 +233,24 @@ ANNOTATIONS: tuple[Column, ...] = (
     Column("marked_at", "time", "when mark or note last changed (UTC)"),
 )
 
+SERVER_METRICS: tuple[Column, ...] = (
+    Column("read_at", "time", "when the endpoint was asked (UTC)"),
+    Column("read_s", "float", "how long it took to answer"),
+    Column("endpoint", "key", "its name in server_metrics.urls"),
+    Column("metric", "key", "name of the sample", "it did not answer"),
+    Column("kind", "key", "gauge, counter, summary or histogram, as it says", "it did not answer"),
+    Column("labels_json", "key", "its labels as JSON, by name", "it did not answer"),
+    Column("value", "float", "the value", "it did not answer"),
+    Column("problem", "text", "why there is no answer", "there is one"),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "records": RECORDS,
     "attempts": ATTEMPTS,
     "prompts": PROMPTS,
     "settings": SETTINGS,
     "annotations": ANNOTATIONS,
+    "server_metrics": SERVER_METRICS,
 }
 
 

@@ -61,6 +61,11 @@ def _check_provider(name: str, provider: ProviderConfig) -> None:
             f"provider.protocol={provider.protocol}",
             hint="form anthropic goes with protocol messages, form openai with chat and responses",
         )
+    if provider.base_urls:
+        raise ConfigError(
+            f"execution=batch, and provider {name!r} has several addresses: a batch is of one",
+            hint="provider.base_url=URL provider.base_urls=[]",
+        )
     if MODEL_IN_PATH in (provider.base_url or ""):
         raise ConfigError(
             f"execution=batch, and provider.base_url of {name!r} has an address for each model",

@@ -22,9 +22,13 @@ from evalharness.config.batch import BatchRules as BatchRules
 from evalharness.config.benchmark import LoadConfig as LoadConfig
 from evalharness.config.benchmark import SearchConfig as SearchConfig
 from evalharness.config.benchmark import SloConfig as SloConfig
+from evalharness.config.benchmark import ThinkConfig as ThinkConfig
 from evalharness.config.execution import ExecutionConfig as ExecutionConfig
 from evalharness.config.number_types import Count, NonNegative, Positive
+from evalharness.config.server import ServerConfig
+from evalharness.config.server_metrics import ServerMetricsConfig
 from evalharness.config.validation import convert, suggest_name
+from evalharness.config.workload import ExactOutputField, WorkloadConfig
 from evalharness.parameters import BY_NAME, RANGED, Parameter, Range
 
 RunName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -113,6 +117,9 @@ class Profile(_ConfigPart, frozen=True):
             (``usage.cost_in_usd_ticks``, 10⁻¹⁰ dollars), ``usage_estimated_cost``,
             ``litellm_header`` (``x-litellm-response-cost``).
         batch: its batch endpoint; None: it has none.
+        exact_output: the fields of requests that keep an output from ending before its limit, which
+            synthetic workloads may send (``ignore_eos``, ``min_tokens``); empty: it takes none, or
+            nothing is known.
     """
 
     ranges: dict[str, Range] = {}
@@ -129,6 +136,7 @@ class Profile(_ConfigPart, frozen=True):
     usage_rule: UsageRule | None = None
     bill: tuple[BillForm, ...] = _BILL_FORMS
     batch: BatchRules | None = None
+    exact_output: list[ExactOutputField] = []
 
     def __post_init__(self) -> None:
         """Refuse what names no parameter, or no type of part."""
@@ -177,6 +185,11 @@ class ProviderConfig(_ConfigPart, frozen=True):
     Attributes:
         base_url: what the protocol's path (``/chat/completions``) is appended to; ``{model}`` in it
             is the model's name.
+        base_urls: several addresses that stand for one endpoint, in place of ``base_url``.
+        routing: which of them a request goes to: ``round_robin``, or the one with the fewest
+            requests in flight (``least_in_flight``).
+        affinity: what goes to one of them: ``session`` all turns of a conversation, ``prompt`` all
+            repeats of a prompt or conversation, ``none`` nothing.
         protocol: ``chat`` (chat completions), ``responses`` (OpenAI's Responses) or ``messages``
             (Anthropic's Messages).
         auth: how the key is sent: ``bearer``, ``header:NAME``, or ``none`` where none is needed.
@@ -184,6 +197,7 @@ class ProviderConfig(_ConfigPart, frozen=True):
         secret_headers: further ones that are secret: header to *name* of environment variable.
         query: of every request's address, by name.
         allow_plain_http: send keys unencrypted to a machine other than this one.
+        server: what it runs on, for figures per GPU and per dollar.
 
     TLS (docs/tls.md): ``ca_file`` holds certificates to trust beside the system's, ``verify=False``
     checks neither certificate nor name, ``client_cert`` and ``client_key`` are shown to the server.
@@ -194,6 +208,9 @@ class ProviderConfig(_ConfigPart, frozen=True):
     name: str
     model: str
     base_url: str | None = None
+    base_urls: list[str] = []
+    routing: Literal["round_robin", "least_in_flight"] = "round_robin"
+    affinity: Literal["session", "prompt", "none"] = "session"
     protocol: ProtocolName = "chat"
     api_key_env: str | None = None
     auth: str = "bearer"
@@ -201,6 +218,7 @@ class ProviderConfig(_ConfigPart, frozen=True):
     secret_headers: dict[str, str] = {}
     query: dict[str, str] = {}
     allow_plain_http: bool = False
+    server: ServerConfig = ServerConfig()
     ca_file: str | None = None
     verify: bool = True
     client_cert: str | None = None
@@ -222,6 +240,7 @@ class DatasetConfig(_ConfigPart, frozen=True):
 
     ``columns`` names the file's own column for a meaning, as ``{prompt: ticket, target: label}``.
     ``max_file_mib`` is the most that an image, recording or file of a row may have, in MiB.
+    ``workload`` says how the prompts of ``path: workload:NAME`` are made.
     """
 
     path: str
@@ -233,6 +252,7 @@ class DatasetConfig(_ConfigPart, frozen=True):
     template: str | None = None
     system: str | None = None
     max_file_mib: Positive = 20.0
+    workload: WorkloadConfig | None = None
 
 
 class OrderConfig(_ConfigPart, frozen=True):
@@ -284,7 +304,8 @@ class RunConfig(_ConfigPart, frozen=True):
     ``load`` is None for batch evaluation (closed loop at ``limits.concurrency``). ``results_dir``
     is a path, or a URL (``s3://bucket/folder``, ``file:///path``) whose runs are written into a
     copy below ``staging_dir`` first (None: the user's state folder). ``claim_lost_copy`` names a
-    copy that is lost for good (see :mod:`evalharness.store.remote.sync`).
+    copy that is lost for good (see :mod:`evalharness.store.remote.sync`). ``server_metrics`` are
+    read beside the run.
     """
 
     name: RunName
@@ -305,6 +326,7 @@ class RunConfig(_ConfigPart, frozen=True):
     staging_dir: str | None = None
     claim_lost_copy: str | None = None
     execution: ExecutionConfig = ExecutionConfig()
+    server_metrics: ServerMetricsConfig | None = None
     # Provider configurations that a `provider` axis refers to, by name; filled by app.
     providers: dict[str, ProviderConfig] = {}
 

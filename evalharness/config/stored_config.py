@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from evalharness.config.models import APIS_WITHOUT_SEED, UsageRule
+from evalharness.config.server import ServerConfig
 from evalharness.config.strict_yaml import YamlError, parse_yaml, split_documents
 from evalharness.config.validation import convert
 from evalharness.errors import ConfigError
@@ -54,6 +55,13 @@ class StoredConfig(msgspec.Struct):
         """Map the name of a provider whose API has no seed to what messages call that API."""
         apis = {p.get("name", ""): p.get("protocol", "chat") for p in self.all_providers()}
         return {n: APIS_WITHOUT_SEED[api] for n, api in apis.items() if api in APIS_WITHOUT_SEED}
+
+    def servers(self) -> dict[str, ServerConfig]:
+        """Map a provider's name to what its server runs on."""
+        return {
+            p.get("name", ""): msgspec.convert(p.get("server") or {}, ServerConfig)
+            for p in self.all_providers()
+        }
 
     def batch_discounts(self) -> dict[str, float]:
         """Map a provider's name to the share that a batch costs less there, where it is known."""

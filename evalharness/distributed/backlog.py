@@ -9,7 +9,7 @@ from typing import Protocol
 
 from evalharness.distributed.messages import ShardAssignment, ShardHistory
 from evalharness.distributed.shard_board import Shard
-from evalharness.records import AttemptResult, Outcome, Trial
+from evalharness.records import AttemptResult, Outcome, Reply, Trial
 from evalharness.runner.queue import Backlog, Job
 from evalharness.store.journal.crash_recovery import UnfinishedTrial
 
@@ -101,7 +101,7 @@ class ShardBacklog(Backlog):
             self._record_earlier(result)
         return super().make_job(trial, body, scheduled_at_ns)
 
-    def finish(self, trial: Trial) -> None:
+    def finish(self, trial: Trial, reply: Reply) -> None:
         """A trial got its record: perhaps the last of its shard."""
         shard = self._shard_of.pop(trial.position)
         self._unfinished_trials[shard] -= 1

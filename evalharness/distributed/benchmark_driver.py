@@ -29,8 +29,8 @@ from evalharness.distributed.round_setup import DistributedTask, coordinator_set
 from evalharness.errors import EXIT_STORAGE, StorageError
 from evalharness.process import session_clock
 from evalharness.records import Outcome
-from evalharness.runner.benchmark.load_point import LoadShare
 from evalharness.runner.benchmark.point import LoadPointTask
+from evalharness.runner.benchmark.point_plan import LoadShare
 from evalharness.runner.progress import Progress
 from evalharness.runner.run_summary import StopReason
 from evalharness.store.folder.load_points_file import Measurement, MeasurementState

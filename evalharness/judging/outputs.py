@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from evalharness.errors import ConfigError
-from evalharness.records import Status, digest, shown_content
+from evalharness.records import Status, digest, shown_content, with_places
 from evalharness.scoring import parse_reasoning
 from evalharness.scoring.reasoning import ReasoningMode, scored_text
 from evalharness.scoring.scorers.judge import output_key
@@ -138,6 +138,8 @@ def _prompt_content(row: dict[str, Any]) -> tuple[Any, Any]:
         return None if row[name] is None else msgspec.json.decode(row[name])
 
     messages = decode_column("messages_json")
+    if messages is not None:
+        messages = with_places(messages, row.get("turn"))
     question: Any = decode_column("fields_json") if messages is None else messages
     if messages is not None and len(messages) == 1 and isinstance(messages[0].get("content"), str):
         question = messages[0]["content"]

@@ -26,6 +26,9 @@ __all__ = ["Endpoint", "check_provider", "open_endpoint", "provider_identity"]
 # Keys that mean something to some kinds only. A key that would be ignored is refused.
 _ONLY_FOR = {
     "base_url": ("remote",),
+    "base_urls": ("remote",),
+    "routing": ("remote",),
+    "affinity": ("remote",),
     "protocol": ("remote", "emulator"),
     "api_key_env": ("remote", "emulator"),
     "headers": ("remote", "emulator"),
@@ -109,7 +112,8 @@ async def open_endpoint(
     if config.kind == "remote":
         yield _endpoint(
             config,
-            remote.normalised_base_url(config),
+            remote.base_urls(config)[0],
+            base_urls=remote.base_urls(config),
             key=_key(config),
             auth=config.auth,
             secret_headers=credentials.read_secret_headers(config.secret_headers),

@@ -18,6 +18,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: name of the provider configuration.
         base_url: address including its version part (``/v1``), without a slash at the end.
+        base_urls: all addresses that stand for it; empty where there is no choice.
         identity: names the endpoint in ids and comparisons: ``local:`` and 16 hex digits of the
             weights' SHA-256, ``emulator``, or the normalised base URL.
         protocol: that it speaks.
@@ -37,6 +38,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     base_url: str
     identity: str
+    base_urls: tuple[str, ...] = ()
     protocol: ProtocolName = "chat"
     key: Secret | None = None
     auth: str = "bearer"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
+from msgspec import structs
+
 from evalharness.chat_api.client import MODEL_IN_PATH
 from evalharness.config.models import ProtocolName, ProviderConfig
 from evalharness.errors import ConfigError
@@ -32,23 +34,65 @@ def check(config: ProviderConfig, *, sends: bool = True) -> None:
         ConfigError: the URL or a header cannot be used as written, naming the key.
         ProviderError: the key's environment variable is missing or unusable, naming the variable.
     """
-    url = normalised_base_url(config)
-    scheme = urlsplit(url).scheme
+    urls = base_urls(config)
     check_credentials(config, sends=sends)
+    schemes = {urlsplit(url).scheme for url in urls}
+    if len(schemes) > 1:
+        raise ConfigError(
+            f"provider.base_urls mixes {' and '.join(sorted(schemes))} for one endpoint",
+            hint="addresses of one kind; another kind is another provider",
+        )
+    scheme = schemes.pop()
     check_tls(config, scheme=scheme, sends=sends)
     keyless = config.auth == "none" or sends_secrets(config) or scheme == "http"
-    if not keyless and not is_this_machine(url):
+    elsewhere = [url for url in urls if not is_this_machine(url)]
+    if not keyless and elsewhere:
         raise ConfigError(
-            f"provider.api_key_env is not set, and {config.base_url} is not on this machine",
+            f"provider.api_key_env is not set, and {elsewhere[0]} is not on this machine",
             hint="provider.api_key_env=NAME, the name of the environment variable with the key; "
             "provider.auth=none where the endpoint needs none",
         )
 
 
 def identity(config: ProviderConfig) -> str:
-    """Which endpoint this is: its base URL, with the query that its requests have."""
+    """Which endpoint this is: its base URLs, with the query that its requests have."""
     query = urlencode(sorted(config.query.items()))
-    return normalised_base_url(config) + (f"?{query}" if query else "")
+    return " ".join(sorted(base_urls(config))) + (f"?{query}" if query else "")
+
+
+def base_urls(config: ProviderConfig) -> tuple[str, ...]:
+    """The addresses that stand for the endpoint, each as of :func:`normalised_base_url`.
+
+    Raises:
+        ConfigError: one is wrong, two are equal, or there is ``base_url`` as well.
+    """
+    if len(config.base_urls) < 2:
+        for key in ("routing", "affinity"):
+            _refuse_routing(config, key)
+    if not config.base_urls:
+        return (normalised_base_url(config),)
+    if config.base_url is not None:
+        raise ConfigError(
+            f"provider.base_url={config.base_url}, and provider.base_urls has addresses, too",
+            hint="provider.base_url=null",
+        )
+    urls = tuple(
+        normalised_base_url(structs.replace(config, base_url=url)) for url in config.base_urls
+    )
+    if twice := [url for url in urls if urls.count(url) > 1]:
+        raise ConfigError(
+            f"provider.base_urls has {twice[0]} twice", hint="provider.base_urls with each once"
+        )
+    return urls
+
+
+def _refuse_routing(config: ProviderConfig, key: str) -> None:
+    value = getattr(config, key)
+    if value not in ("round_robin", "session"):
+        raise ConfigError(
+            f"provider.{key}={value} chooses among several addresses, and there is one",
+            hint="provider.base_urls=[http://HOST:8000/v1,http://HOST:8001/v1]",
+        )
 
 
 def normalised_base_url(config: ProviderConfig) -> str:

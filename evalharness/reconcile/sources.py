@@ -60,7 +60,7 @@ def _log_source(provider: ProviderConfig) -> LogSource:
             f"the log of provider {provider.name!r} can be read with a bearer key only",
             hint="without provider.auth=header:…, secret_headers and query",
         )
-    base = remote.normalised_base_url(provider)
+    base = remote.base_urls(provider)[0]
     head, _, version = base.rpartition("/")
     root = head if version[:1] == "v" and version[1:].isdigit() else base
     key = None if provider.api_key_env is None else read_key(provider.api_key_env)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from evalharness.process import session_clock
-from evalharness.records import Intent, Reply
+from evalharness.records import Intent, Reply, Trial
 from evalharness.runner.context import RunContext
 from evalharness.runner.endpoint import EndpointRuntime
 from evalharness.runner.loop_lag import LatencyHistogram
@@ -69,6 +69,10 @@ class AttemptSender:
         self._pauses = pauses
         self._keep_chunk_times = context.plan.config.keep_chunk_times
         self._in_flight = 0
+
+    def record_unasked(self, trial: Trial, reason: str) -> None:
+        """Record a trial that cannot be sent; see :meth:`AttemptRecorder.record_unasked`."""
+        self._recorder.record_unasked(trial, reason, session_clock.now_ns())
 
     @property
     def in_flight(self) -> int:
@@ -191,11 +195,8 @@ class AttemptSender:
     async def _complete(self, endpoint: EndpointRuntime, job: Job, intent: Intent) -> Reply:
         self._in_flight += 1
         try:
-            return await endpoint.client.complete(
-                job.body,
-                intent.client_request_id,
-                prompt=job.trial.prompt,
-                keep_chunk_times=self._keep_chunk_times,
+            return await endpoint.complete(
+                job, intent.client_request_id, keep_chunk_times=self._keep_chunk_times
             )
         except asyncio.CancelledError:
             self._recorder.record_cut_off(job, intent)
@@ -214,7 +215,7 @@ class AttemptSender:
             scheduled_at_ns=due_ns, queue_s=max(0, sent_ns - due_ns) / 1e9,
         )  # fmt: skip
         if decision.final:
-            backlog.finish(job.trial)
+            backlog.finish(job.trial, reply)
         elif not decision.stops:
             wait_s = decision.wait_s or 0.0
             job.scheduled_at_ns = session_clock.now_ns() + int(wait_s * 1e9)

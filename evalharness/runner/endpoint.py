@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from evalharness.chat_api.content_parts import text_bytes
 from evalharness.parameters import merge_params, output_limit
-from evalharness.records import Prompt, Reply
+from evalharness.records import Reply
+from evalharness.runner.clients import Client
 from evalharness.runner.queue import Job
+from evalharness.runner.replicas import Replicas
 from evalharness.throttle.limiter import EndpointLimiter
 from evalharness.throttle.output_token_estimate import TokenEstimator
-
-
-class Client(Protocol):
-    """What answers requests: a chat API or a function."""
-
-    async def complete(
-        self,
-        body: bytes,
-        client_request_id: str,
-        *,
-        prompt: Prompt | None = None,
-        keep_chunk_times: bool = False,
-    ) -> Reply:
-        """Send one request; whatever comes of it is one classified reply.
-
-        Args:
-            body: canonical JSON of the request.
-            client_request_id: the attempt's id; its number stands after the last dot.
-            prompt: the dataset row, for a function; a server gets the body alone.
-            keep_chunk_times: keep the arrival time of every content chunk.
-        """
-        ...
 
 
 class EndpointRuntime(NamedTuple):
     """One endpoint: how to call it, when, and how long its answers are.
 
     ``concurrency_hint`` is how many requests it works on at once; None where that is not known.
+    ``replicas`` are several servers that stand for it, in place of ``client``; None: there is one.
     """
 
     client: Client
     limiter: EndpointLimiter
     estimator: TokenEstimator
     concurrency_hint: int | None = None
+    replicas: Replicas | None = None
+
+    async def complete(self, job: Job, client_request_id: str, *, keep_chunk_times: bool) -> Reply:
+        """Send a job's request; see :meth:`.clients.Client.complete`."""
+        if self.replicas is not None:
+            return await self.replicas.complete(
+                job, client_request_id, keep_chunk_times=keep_chunk_times
+            )
+        return await self.client.complete(
+            job.body,
+            client_request_id,
+            prompt=job.trial.prompt,
+            keep_chunk_times=keep_chunk_times,
+        )
 
     def estimate_tokens(self, job: Job) -> int:
         """About how many tokens a job takes from the token budget; 0 where there is none."""

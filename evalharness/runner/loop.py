@@ -19,6 +19,7 @@ from evalharness.process.pauses import wait_at_most
 from evalharness.records import Trial
 from evalharness.runner.attempts import AttemptSender
 from evalharness.runner.context import RunContext
+from evalharness.runner.conversations import ConversationBacklog
 from evalharness.runner.loop_lag import LatencyHistogram, probe_loop
 from evalharness.runner.pause_times import PauseTimes
 from evalharness.runner.queue import Backlog, Job
@@ -121,12 +122,25 @@ class Runner:
 
     def _make_backlog(self, done: NDArray[np.bool_] | None) -> Backlog:
         """What is left of the plan, by endpoint, plus what an earlier process already tried."""
-        single = len(self._endpoints) == 1
-        return Backlog(
-            {n: self._plan.trials(done, provider=None if single else n) for n in self._endpoints},
-            self._store.recovery.unfinished,
-            max_waiting=max(1_000, self._limits.concurrency * _MAX_WAITING_PER_WORKER),
-            blocked_for_s=lambda name: self._endpoints[name].limiter.blocked_for_s(),
+        plan, unfinished = self._plan, self._store.recovery.unfinished
+        with_turns, single = plan.conversations.exist, len(self._endpoints) == 1
+        draw = plan.first_trials if with_turns else plan.trials
+        trials = {n: draw(done, provider=None if single else n) for n in self._endpoints}
+        max_waiting = max(1_000, self._limits.concurrency * _MAX_WAITING_PER_WORKER)
+
+        def blocked_for_s(name: str) -> float:
+            return self._endpoints[name].limiter.blocked_for_s()
+
+        if not with_turns:
+            return Backlog(trials, unfinished, max_waiting=max_waiting, blocked_for_s=blocked_for_s)
+        return ConversationBacklog(
+            trials,
+            unfinished,
+            plan=plan,
+            recorded=self._store.recorded_answers(plan.answered_turns(done)),
+            record_unasked=self._attempts.record_unasked,
+            max_waiting=max_waiting,
+            blocked_for_s=blocked_for_s,
         )
 
     # ── changes while it runs ────────────────────────────────────────────────────────────────

@@ -113,6 +113,12 @@ class _Queue:
         """More trials, after those there are."""
         self._iterators.append(trials)
 
+    def put_first(self, trial: Trial) -> None:
+        """A trial that comes before all that were not started yet."""
+        if self._next is not None:
+            self._iterators.appendleft(iter((self._next,)))
+        self._next = trial
+
     def peek(self) -> Trial | None:
         """The next trial that was not started yet; it stays in the queue."""
         while self._next is None and self._iterators:
@@ -168,6 +174,10 @@ class Backlog:
         waiting = self._queues[job.trial.setting.provider].waiting
         heapq.heappush(waiting, (due, next(self._tie), job))
 
+    def put_first(self, trial: Trial) -> None:
+        """A trial that is handed out before other fresh ones of its endpoint."""
+        self._queues[trial.setting.provider].put_first(trial)
+
     def take(self, now: float) -> tuple[Job | Trial, float] | None:
         """The next job and how long to wait before sending it (seconds), None when all is taken."""
         if self._only_queue is not None:
@@ -206,8 +216,8 @@ class Backlog:
         """After :meth:`take` has returned None: wait for more; False when there will be none."""
         return False
 
-    def finish(self, trial: Trial) -> None:
-        """A trial got its record."""
+    def finish(self, trial: Trial, reply: Reply) -> None:
+        """A trial got its record, of its final reply."""
 
     def make_job(self, trial: Trial, body: bytes, scheduled_at_ns: int) -> Job:
         """Turn a fresh trial into a job that counts its attempts by an earlier process."""

@@ -10,9 +10,17 @@ from msgspec import structs
 
 from evalharness.errors import StorageError
 from evalharness.parameters import column_values, merge_params
-from evalharness.records import AttemptResult, Intent, Outcome, Reply, Trial
+from evalharness.records import (
+    AttemptResult,
+    ErrorKind,
+    Intent,
+    Outcome,
+    Reply,
+    Status,
+    Trial,
+)
 from evalharness.runner.context import RunContext
-from evalharness.runner.queue import Job, attempt_key
+from evalharness.runner.queue import Job, attempt_key, client_request_id
 from evalharness.store.journal.crash_recovery import interrupted_attempt
 from evalharness.throttle.retry_policy import Decision
 
@@ -108,6 +116,52 @@ class AttemptRecorder:
         if scheduled_at_ns is not None:
             result = structs.replace(result, scheduled_at_ns=scheduled_at_ns)
         self._record_abandoned(result)
+
+    def record_unasked(self, trial: Trial, reason: str, at_ns: int) -> None:
+        """Record a trial as an error that nothing was sent for.
+
+        Args:
+            trial: a turn of a conversation whose earlier turn has no answer.
+            reason: a sentence for people.
+            at_ns: wall clock.
+
+        Raises:
+            StorageError: the disk refuses; a resume records it.
+        """
+        earlier = self._store.recovery.unfinished.get(trial.trial_id)
+        # A number of its own, so that attempts of earlier sessions stay; 0 where there is none.
+        number = 0 if earlier is None else earlier.attempts + 1
+        key = attempt_key(trial.trial_id, number)
+        intent = Intent(
+            trial_id=trial.trial_id,
+            prompt_id=trial.prompt.prompt_id,
+            setting_id=trial.setting.setting_id,
+            repeat=trial.repeat,
+            position=trial.position,
+            attempt=number,
+            client_request_id=client_request_id(key),
+            admitted_at_ns=at_ns,
+            in_flight=0,
+        )
+        reply = Reply(
+            outcome=Outcome.NOT_SENT,
+            status=Status.ERROR,
+            error_kind=ErrorKind.EARLIER_TURN,
+            error_message=reason,
+        )
+        self._store.put(
+            AttemptResult(
+                intent=intent,
+                reply=reply,
+                final=True,
+                scheduled_at_ns=at_ns,
+                queue_s=0.0,
+                params_of_setting=not trial.prompt.params,
+                merged_params=_merged_params(trial),
+            )
+        )
+        self._summary.count(reply)
+        self._progress.count_trial(reply)
 
     def record_uncommitted(self, intent: Intent, error: BaseException) -> None:
         """An intent did not become durable, as far as is known: nothing is sent or spent.

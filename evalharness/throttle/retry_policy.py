@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import structs
 
 from evalharness.config.models import LimitsConfig, Profile
 from evalharness.errors import (
@@ -255,15 +256,15 @@ class RetryPolicy:
 
     def _never_reached(self, reply: Reply, why: str) -> str:
         where = self._address or "the endpoint"
-        return (
-            f"no request ever reached {where} ({_server_message(reply) or why}): "
-            "is provider.base_url right?"
-        )
+        key = "is provider.base_url" if reply.replica is None else "are provider.base_urls"
+        return f"no request ever reached {where} ({_server_message(reply) or why}): {key} right?"
 
     def _note_health(self, reply: Reply, rule: Rule, now: float, sent_at: float | None) -> None:
         if rule in _TROUBLE or reply.error_kind in _SILENCE:
-            prefix = f"{self._address}: " if self._address else ""
-            self.outage.reason = prefix + (_server_message(reply) or _describe(reply))
+            where = reply.replica or self._address
+            self.outage.reason = (f"{where}: " if where else "") + (
+                _server_message(reply) or _describe(structs.replace(reply, replica=None))
+            )
             self.outage.record_failure(now, sent_at)
         elif rule is not Rule.IN_DOUBT:
             self.outage.end()
@@ -298,8 +299,10 @@ def _final(case: _Case) -> Decision:
 
 
 def _describe(reply: Reply) -> str:
-    """The error in one line: status, kind, code, the server's message."""
-    head = [str(reply.http_status)] if reply.http_status is not None else []
+    """The error in one line: which of several servers, status, kind, code, its message."""
+    head = [] if reply.replica is None else [f"{reply.replica}:"]
+    if reply.http_status is not None:
+        head.append(str(reply.http_status))
     head.append(reply.error_kind.value if reply.error_kind is not None else "error")
     if reply.error_code:
         head.append(reply.error_code[:80])

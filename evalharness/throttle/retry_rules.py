@@ -54,6 +54,7 @@ RULES: dict[ErrorKind, Rule] = {
     ErrorKind.STREAM_CUT: Rule.IN_DOUBT,
     ErrorKind.STREAM_ERROR: Rule.IN_DOUBT,
     ErrorKind.INTERRUPTED: Rule.IN_DOUBT,
+    ErrorKind.EARLIER_TURN: Rule.NOT_SENT,
     ErrorKind.EXPIRED: Rule.NOT_SENT,
     ErrorKind.CANCELLED: Rule.NOT_SENT,
 }

@@ -13,6 +13,7 @@ NOT_SENT = {
     ErrorKind.BAD_URL,
     ErrorKind.EXPIRED,
     ErrorKind.CANCELLED,
+    ErrorKind.EARLIER_TURN,
 }
 HTTP_STATUS = {
     ErrorKind.BAD_REQUEST: 400,

@@ -68,6 +68,7 @@ TABLE: dict[ErrorKind, Row] = {
     ErrorKind.INTERRUPTED: Row(R, 1, in_doubt=True),
     ErrorKind.TOO_LARGE: Row(F, in_doubt=True),
     # of batches, which decide about them by themselves (evalharness.batch.settling)
+    ErrorKind.EARLIER_TURN: Row(R, MANY),  # recorded, never decided about
     ErrorKind.EXPIRED: Row(R, MANY),
     ErrorKind.CANCELLED: Row(R, MANY),
 }

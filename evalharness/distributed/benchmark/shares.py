@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from evalharness.distributed.benchmark.clock_offset import ClockOffset
-from evalharness.runner.benchmark.load_point import LoadShare
 from evalharness.runner.benchmark.point import LoadPointTask
+from evalharness.runner.benchmark.point_plan import LoadShare
 from evalharness.runner.run_summary import StopReason
 from evalharness.store.folder.load_points_file import Measurement, MeasurementState, WorkerClock
 

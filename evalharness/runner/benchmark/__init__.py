@@ -7,8 +7,8 @@ whatever has come back; a closed loop sends one whenever one of its slots is fre
 
 from __future__ import annotations
 
-from evalharness.runner.benchmark.load_point import LoadPointPlan
 from evalharness.runner.benchmark.point import LoadPointTask
+from evalharness.runner.benchmark.point_plan import LoadPointPlan
 from evalharness.runner.benchmark.runner import LoadRunner
 
 __all__ = ["LoadPointPlan", "LoadPointTask", "LoadRunner"]

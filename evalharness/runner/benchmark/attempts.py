@@ -172,12 +172,7 @@ class BenchmarkSender:
 
     async def _complete(self, endpoint: EndpointRuntime, job: Job, intent: Intent) -> Reply:
         try:
-            return await endpoint.client.complete(
-                job.body,
-                intent.client_request_id,
-                prompt=job.trial.prompt,
-                keep_chunk_times=True,
-            )
+            return await endpoint.complete(job, intent.client_request_id, keep_chunk_times=True)
         except asyncio.CancelledError:
             self._recorder.record_cut_off(job, intent)
             raise

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import structs
 
-from evalharness.config.models import LoadConfig
 from evalharness.errors import EvalharnessError, OutOfMemoryError
 from evalharness.process.pauses import wait_at_most
-from evalharness.records import Reply, Status, Trial
+from evalharness.records import Phase, Reply, Status
 from evalharness.runner.benchmark.arrivals import arrivals
 from evalharness.runner.benchmark.attempts import BenchmarkSender, DueTime, PreparedAttempt
 from evalharness.runner.benchmark.background import BackgroundTraffic
+from evalharness.runner.benchmark.oversaturation import OversaturationWatch
+from evalharness.runner.benchmark.point_plan import LoadPointPlan
 from evalharness.runner.benchmark.prefetch import Prefetcher
+from evalharness.runner.benchmark.sessions import SessionSender
 from evalharness.runner.benchmark.window import MeasurementWindow
 from evalharness.runner.run_summary import StopReason
 from evalharness.store.folder.load_points_file import Measurement, MeasurementState
@@ -25,41 +27,6 @@ from evalharness.throttle.waiters import LimiterClosed
 
 LEAD_S = 0.05  # from the first prepared attempts to the schedule's zero
 _MIN_RESULTS = 20  # before the share of errors is looked at
-
-
-class LoadShare(NamedTuple):
-    """The requests of a schedule that one of several workers sends: every ``workers``-th.
-
-    Request i is that of the worker ``i % workers``, so that each has the same arrivals, thinner.
-    """
-
-    worker: int = 0
-    workers: int = 1
-
-    def owns(self, number: int) -> bool:
-        """Whether this worker sends that request, counted from 0."""
-        return number % self.workers == self.worker
-
-    def of(self, total: int) -> int:
-        """How many of so many requests, or places in flight, are this worker's."""
-        return len(range(self.worker, total, self.workers))
-
-
-class LoadPointPlan(NamedTuple):
-    """What one measurement sends.
-
-    ``trials`` never end (a replay's do); ``measured`` is the maximum of requests to measure, None
-    where only time ends it; ``trace`` holds a replay's due times. Of several workers each has the
-    whole schedule of an open loop, but only its share of the trials, and of a closed loop its share
-    of everything. ``background`` are the trials of ``load.background``, which never end either.
-    """
-
-    load: LoadConfig
-    trials: Iterator[Trial]
-    measured: int | None
-    trace: Sequence[float] = ()
-    share: LoadShare = LoadShare()
-    background: Iterable[Trial] = ()
 
 
 class LoadPointRunner:
@@ -93,7 +60,9 @@ class LoadPointRunner:
         attempts.open()
         self._clock = clock
         self._stop = stop
-        self._window = MeasurementWindow(plan.load, plan.measured)
+        self._window = MeasurementWindow(
+            plan.load, plan.measured, conversations=plan.next_turn is not None
+        )
         closed = plan.load.arrival == "closed"
         most, load = self._window.max_requests, plan.load
         if not closed and plan.share.workers > 1:
@@ -110,6 +79,11 @@ class LoadPointRunner:
         self._halted = asyncio.Event()  # and requests that are due are not sent any more
         self._waiting: dict[int, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sessions = SessionSender(
+            plan.load, plan.next_turn, self._window, attempts, self._halted, clock,
+            self._send_until_final,
+        )  # fmt: skip
+        self._oversaturation = _oversaturation_watch(plan)
         self._anchor = 0.0
         self._results = self._failed = self._active_workers = 0
         self._unexpected_error: Exception | None = None
@@ -151,6 +125,7 @@ class LoadPointRunner:
             self._anchor = self._clock.monotonic() + LEAD_S
         else:
             self._anchor = await self._wait_for_anchor()
+        self._sessions.anchor = self._anchor
         self._measurement.anchor_ns = self._attempts.start_schedule(self._load, self._anchor)
         if self._load.arrival == "closed":
             await self._wait_until(self._anchor)  # before it, requests would count as warm-up
@@ -176,7 +151,7 @@ class LoadPointRunner:
             await self._wait_until(due)
             if self._ended.is_set():
                 break
-            self._start(self._send_until_final(ready, DueTime(due, phase)))
+            self._start(self._sessions.send(ready, DueTime(due, phase)))
             ready = None
             self._check_lag()
         else:
@@ -207,13 +182,13 @@ class LoadPointRunner:
                 at = self._clock.monotonic() - self._anchor
                 phase = None if ready is None else self._window.next_phase(at)
                 if ready is not None and phase is not None:
-                    await self._send_until_final(ready, DueTime(self._anchor + at, phase))
+                    await self._sessions.send(ready, DueTime(self._anchor + at, phase))
                     continue
                 if ready is not None:
                     self._attempts.discard(ready)
                 elif not self._window.full:
                     return  # another worker has taken the last one, and has not counted it yet
-                self._window.close(at)
+                self._window.close_arrivals(at)
                 self._ended.set()
         finally:
             self._active_workers -= 1
@@ -221,14 +196,16 @@ class LoadPointRunner:
                 self._window.close(self._clock.monotonic() - self._anchor)
                 self._ended.set()
 
-    async def _send_until_final(self, ready: PreparedAttempt, due: DueTime) -> None:
-        """Send a request until there is a final reply."""
+    async def _send_until_final(self, ready: PreparedAttempt, due: DueTime) -> Reply | None:
+        """Send a request until there is a final reply; None where the run is stopped before."""
         while True:
             await self._acquire_slot(ready, due)
             try:
                 if self._halted.is_set():
                     self._attempts.discard(ready, due.at)
-                    return
+                    return None
+                sent_at = self._clock.monotonic()
+                self._watch_sent(due, sent_at)
                 reply, decision = await self._attempts.send(ready, due)
             finally:
                 self._slots.release()
@@ -236,11 +213,12 @@ class LoadPointRunner:
                 self._stop(StopReason.from_error(decision.error()))
             if decision.final or decision.stops:
                 self._count_result(reply)
-                return
+                self._watch_answer(due, sent_at, reply)
+                return None if decision.stops else reply
             wait_s = decision.wait_s or 0.0
             due = DueTime(self._clock.monotonic() + wait_s, due.phase)
             if await self._clock.wait_for(self._halted, wait_s):
-                return
+                return None
             ready = await self._attempts.prepare_retry(ready)
 
     async def _acquire_slot(self, ready: PreparedAttempt, due: DueTime) -> None:
@@ -264,6 +242,19 @@ class LoadPointRunner:
             share = self._failed / self._results
             if share > max_share:
                 self.cut_short(f"{share:.0%} of {self._results} requests failed")
+
+    def _watch_sent(self, due: DueTime, at: float) -> None:
+        if self._oversaturation is not None and due.phase is Phase.MEASURED:
+            self._oversaturation.observe_sent(at, self._attempts.in_flight)
+
+    def _watch_answer(self, due: DueTime, sent_at: float, reply: Reply) -> None:
+        """End an open loop whose server falls further and further behind."""
+        watch, wait_s = self._oversaturation, reply.ttft_s or reply.latency_s
+        if watch is None or due.phase is not Phase.MEASURED or wait_s is None:
+            return
+        watch.observe_answer(sent_at, sent_at - due.at + wait_s)
+        if (reason := watch.look(self._clock.monotonic())) is not None:
+            self.cut_short(reason)
 
     def _check_lag(self) -> None:
         oldest = next(iter(self._waiting.values()), None)
@@ -305,6 +296,9 @@ class LoadPointRunner:
             window.end_s,
             window.scheduled,
         )
+        if self._sessions.has_turns:
+            measurement.sessions = window.sessions
+            measurement.arrivals_end_s = window.arrivals_end_s
         if measurement.state is MeasurementState.RUNNING:
             measurement.state = MeasurementState.COMPLETE
 
@@ -326,3 +320,13 @@ class LoadPointRunner:
         except Exception as error:
             self._unexpected_error = error
             self.interrupt()
+
+
+def _oversaturation_watch(plan: LoadPointPlan) -> OversaturationWatch | None:
+    """A watch for a steady open loop that is to end early; None for others."""
+    load = plan.load
+    if not load.stop_when_oversaturated or load.rate is None:
+        return None
+    by_count = None if plan.measured is None else plan.measured / load.rate
+    lengths = [each for each in (load.duration_s, by_count) if each is not None]
+    return OversaturationWatch(min(lengths)) if lengths else None

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from msgspec import structs
 
 from evalharness.config.models import LoadConfig
-from evalharness.planning.load_points import measured_requests, replay_times
+from evalharness.planning.load_points import measured_requests
 from evalharness.planning.plan import Plan
+from evalharness.planning.replay_times import replay_times
 from evalharness.records import Setting, Trial
-from evalharness.runner.benchmark.load_point import LoadPointPlan, LoadShare
+from evalharness.runner.benchmark.point_plan import LoadPointPlan, LoadShare
 
 
 class LoadPointTask(NamedTuple):
@@ -35,15 +36,21 @@ def load_point_plan(
     """What one worker sends of a load point; without a share, all of it."""
     share, load, settings = share or LoadShare(), point.load, point.settings
     trace: Sequence[float] = ()
-    if load.arrival == "replay":
-        trace = replay_times(plan.prompts, load.column or "")
-        trials: Iterator[Trial] = plan.dataset_trials(settings[0], point.first_repeat)
+    if load.arrival == "replay" and plan.schedule is not None:
+        trace = plan.schedule.times
+        trials: Iterator[Trial] = plan.scheduled_trials(
+            plan.schedule, settings[0], point.first_repeat
+        )
         measured: int | None = load.requests or len(trace)
+    elif load.arrival == "replay":
+        trace = replay_times(plan.prompts, load.column or "")
+        trials = plan.dataset_trials(settings[0], point.first_repeat)
+        measured = load.requests or len(trace)
     else:
         trials = itertools.chain.from_iterable(
             plan.round_trials(settings, repeat) for repeat in itertools.count(point.first_repeat)
         )
-        cells = len(plan.measured_rows) * len(settings)
+        cells = plan.cells(settings)
         measured = measured_requests(load, cells=cells, repeats=plan.config.repeats)
     trials = itertools.islice(trials, share.worker, None, share.workers)
     background = itertools.islice(
@@ -57,7 +64,8 @@ def load_point_plan(
             background=share.of(load.background),
         )
         measured = None if measured is None else share.of(measured)
-    return LoadPointPlan(load, trials, measured, trace, share, background)
+    next_turn = plan.next_turn if plan.conversations.exist else None
+    return LoadPointPlan(load, trials, measured, trace, share, background, next_turn)
 
 
 def _background_trials(plan: Plan, point: LoadPointTask) -> Iterator[Trial]:

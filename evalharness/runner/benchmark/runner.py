@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from evalharness.errors import StorageError
 from evalharness.runner.benchmark.attempts import BenchmarkSender
-from evalharness.runner.benchmark.load_point import LoadPointPlan, LoadPointRunner
+from evalharness.runner.benchmark.load_point import LoadPointRunner
 from evalharness.runner.benchmark.point import LoadPointTask, load_point_plan
+from evalharness.runner.benchmark.point_plan import LoadPointPlan
 from evalharness.runner.context import RunContext
 from evalharness.runner.loop_lag import LatencyHistogram, watch_loop
 from evalharness.runner.run_summary import StopReason

@@ -53,7 +53,11 @@ class Measurement(msgspec.Struct, kw_only=True):
         anchor_ns: wall clock (ns since the epoch) of the schedule's zero; None before it began.
         begin_s, end_s: the measured window, seconds from the anchor: from the first measured
             request being due (closed loop: taken up) until no more are.
-        scheduled: requests that were due in the window.
+        scheduled: requests that were due in the window, later turns of conversations included.
+        sessions: conversations, and requests that are no turns, that arrived in the window; None
+            without conversations.
+        arrivals_end_s: from when on none arrived, seconds from the anchor; the window goes on until
+            the last conversation has ended. None without conversations.
         lag_s: percentiles of how late the event loop ran (n, p50, p99, max; see runner.lateness);
             of several workers the latest.
         clocks: of the workers that measured it; empty where one process did.
@@ -69,6 +73,8 @@ class Measurement(msgspec.Struct, kw_only=True):
     begin_s: float | None = None
     end_s: float | None = None
     scheduled: int = 0
+    sessions: int | None = None
+    arrivals_end_s: float | None = None
     lag_s: dict[str, float | None] = {}
     clocks: list[WorkerClock] = []
 

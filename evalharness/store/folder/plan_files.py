@@ -87,7 +87,9 @@ def _merge_prompts(
             raise ConfigError(
                 f"prompt `{prompt.prompt_id}` ({prompt.source or 'dataset'}) changed since "
                 f"run `{root.name}` recorded answers to it",
-                hint="give the changed row a new id, or start a new run with name=…",
+                hint="start a new run with name=…"
+                if (prompt.source or "").startswith("workload:")  # nobody writes its ids
+                else "give the changed row a new id, or start a new run with name=…",
             )
     orphaned = where_not_in(old, "prompt_id", new["prompt_id"])
     inactive = pa.array([False] * len(orphaned), pa.bool_())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from evalharness.store.journal import worker_journals
 from evalharness.store.journal.crash_recovery import UnfinishedTrial
 from evalharness.store.journal.journal import Journal
 from evalharness.store.parts import retry_errors
+from evalharness.store.parts.recorded_answers import RecordedAnswer, read_recorded_answers
 from evalharness.store.parts.seal_schedule import SealScheduler
 from evalharness.store.parts.setting_columns import columns_by_setting
 
@@ -106,6 +107,10 @@ class RunStore:
     def done_keys(self) -> pa.Table:
         """prompt_id, setting_id and repeat of every trial that has its record."""
         return plan_files.done_keys(self.folder.root, [r.intent for r in self.recovery.finals])
+
+    def recorded_answers(self, trial_ids: Collection[str]) -> dict[str, RecordedAnswer]:
+        """What these trials were answered, as :func:`.recorded_answers.read_recorded_answers`."""
+        return read_recorded_answers(self.folder.root, self.recovery.finals, trial_ids)
 
     def retry_errors(self, *, prompts: Sequence[Prompt], repeats: int) -> int:
         """Remove the plan's error records, so that their trials are sent again; how many.

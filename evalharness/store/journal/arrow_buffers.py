@@ -25,10 +25,16 @@ def empty_table(schema: pa.Schema) -> pa.Table:
 
 
 def build_table(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
-    """A table of text, list-of-text and flag columns; texts may be None, lists and flags not."""
+    """A table of columns of texts, whole numbers, lists of texts and flags.
+
+    Texts and numbers may be None, lists and flags not.
+    """
     import pyarrow as pa
 
-    builders = {pa.string(): _texts, pa.list_(pa.string()): _lists, pa.bool_(): _flags}
+    builders = {
+        pa.string(): _texts, pa.int64(): _integers, pa.list_(pa.string()): _lists,
+        pa.bool_(): _flags,
+    }  # fmt: skip
     any_schema: Any = schema
     arrays = [builders[any_schema.field(name).type](columns[name]) for name in schema.names]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -53,6 +59,15 @@ def _lists(values: Sequence[Sequence[str]]) -> Any:
     kind = pa.list_(pa.string())
     buffers = [None, _offsets(values)]
     return pa.Array.from_buffers(kind, len(values), buffers, children=[children])
+
+
+def _integers(values: Sequence[int | None]) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    data = np.array([value or 0 for value in values], dtype=np.int64)
+    buffers = [_bits([value is not None for value in values]), pa.py_buffer(data.tobytes())]
+    return pa.Array.from_buffers(pa.int64(), len(values), buffers)
 
 
 def _flags(values: Sequence[bool]) -> Any:

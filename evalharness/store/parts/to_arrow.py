@@ -121,6 +121,8 @@ def prompt_table(prompts: Sequence[Prompt], digests: Sequence[str]) -> pa.Table:
         "fields_json": [_json(p.fields or None) for p in prompts],
         "source": [p.source for p in prompts],
         "scoring_json": [_json(p.scoring or None) for p in prompts],
+        "conversation": [p.conversation for p in prompts],
+        "turn": [p.turn for p in prompts],
         "in_current_plan": [True] * len(prompts),
     }
     return build_table(columns, arrow_schema("prompts"))

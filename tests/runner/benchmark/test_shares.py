@@ -9,8 +9,8 @@ import pytest
 
 from evalharness.config.models import LoadConfig
 from evalharness.planning.load_points import group_by_load_point, load_from_identity
-from evalharness.runner.benchmark.load_point import LoadShare
 from evalharness.runner.benchmark.point import LoadPointTask, load_point_plan
+from evalharness.runner.benchmark.point_plan import LoadShare
 from evalharness.store.folder.load_points_file import Measurement
 from tests.runner.benchmark.virtual_benchmark import VirtualBenchmark
 

@@ -15,9 +15,9 @@ from evalharness.planning.load_points import (
     group_by_load_point,
     load_from_identity,
     measured_requests,
-    replay_times,
 )
 from evalharness.planning.plan import Plan
+from evalharness.planning.replay_times import replay_times
 from evalharness.records import (
     AttemptResult,
     ErrorKind,
@@ -167,7 +167,7 @@ class VirtualBenchmark:
         )
         trace: list[float] = []
         trials = (t for repeat in range(10**6) for t in self.plan.round_trials(settings, repeat))
-        cells = len(self.plan.prompts) * len(settings)
+        cells = len(self.plan.session_rows) * len(settings)
         limit = measured_requests(load, cells=cells, repeats=self.config.repeats)
         if load.arrival == "replay":
             trace = replay_times(self.plan.prompts, load.column or "")
@@ -175,7 +175,9 @@ class VirtualBenchmark:
         self.measurement = Measurement(
             number=1, settings=[s.setting_id for s in settings], load=settings[0].load
         )
-        return runner, runner.measure(LoadPointPlan(load, trials, limit, trace), self.measurement)
+        turns = self.plan.next_turn if self.plan.conversations.exist else None
+        point = LoadPointPlan(load, trials, limit, trace, next_turn=turns)
+        return runner, runner.measure(point, self.measurement)
 
     async def run(self, server: Server) -> LoadPointResult:
         """Measure the load point and describe it."""
