@@ -221,6 +221,7 @@ def load_rows(data: LoadData | None) -> Rows:
     """One row a load point; none in batch evaluation."""
     for point in () if data is None else data.points:
         goodput = point.goodput
+        sessions = None if point.sessions is None else point.sessions.requested_in_flight
         times = {
             f"{name}_{share}": getattr(of.scheduled, share)
             for name, of in (("latency", point.latency_s), ("ttft", point.ttft_s))
@@ -233,7 +234,7 @@ def load_rows(data: LoadData | None) -> Rows:
             "setting_ids": [setting.setting_id for setting in point.settings],
             "arrival": point.load.get("arrival"),
             "rate": point.load.get("rate"),
-            "concurrency": point.concurrency.requested,
+            "concurrency": sessions or point.concurrency.requested,
             "invalid": "; ".join(point.invalid),
             "in_flight_mean": point.concurrency.mean,
             "in_flight_max": point.concurrency.most,

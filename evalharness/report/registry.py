@@ -37,10 +37,15 @@ from evalharness.report.sections.marks.section import MARKS
 from evalharness.report.sections.money.section import MONEY, PRICES
 from evalharness.report.sections.prompts.section import LEAST_STABLE, UNSTABLE_PROMPTS
 from evalharness.report.sections.repeats.section import REPEAT_DIVERGENCE, REPEAT_NOISE
+from evalharness.report.sections.replay.section import REPLAY
+from evalharness.report.sections.replicas.section import REPLICAS
 from evalharness.report.sections.run import RUN
+from evalharness.report.sections.server_metrics.section import SERVER_METRICS
 from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.sections.sweep.section import SWEEP
 from evalharness.report.sections.tool_calls.section import TOOL_CALLS
+from evalharness.report.sections.turns.section import TURNS
+from evalharness.report.sections.workload.section import WORKLOAD
 
 SECTIONS: tuple[Section[Any], ...] = (
     RUN,
@@ -57,6 +62,11 @@ SECTIONS: tuple[Section[Any], ...] = (
     BREAKDOWNS,
     DISTRIBUTIONS,
     LOAD,
+    REPLAY,
+    WORKLOAD,
+    REPLICAS,
+    SERVER_METRICS,
+    TURNS,
     INVARIANCE,
     QUALITY,
     PRICES,

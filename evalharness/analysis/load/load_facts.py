@@ -37,12 +37,29 @@ class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
     background: int = 0
 
 
+class Sessions(msgspec.Struct, frozen=True, kw_only=True):
+    """The conversations of a measurement, and its requests that are no turns of any.
+
+    Attributes:
+        arrived: those that arrived in the window.
+        requested_per_s: ``load.rate``; null of a closed loop, a ramp and a replay.
+        arrived_per_s: those that arrived / the time in which they did; null where that is none.
+        requested_in_flight: those to keep in flight, of a closed loop; null of an open one. One is
+            in flight from its first request to its last answer, while its user thinks as well.
+    """
+
+    arrived: int
+    requested_per_s: float | None
+    arrived_per_s: float | None
+    requested_in_flight: int | None
+
+
 class InFlight(msgspec.Struct, frozen=True, kw_only=True):
     """Requests in flight.
 
     Attributes:
         requested: those to keep in flight, of a closed loop, its background included; null of an
-            open one.
+            open one, and where conversations are kept in flight.
         mean: ∫ requests in flight dt / T over the window, from sending to the end of the response,
             failed ones included; null where the load was never held.
         most: the most at any moment, warm-up included.
@@ -134,6 +151,7 @@ class LoadFacts(TimeMetrics, frozen=True, kw_only=True):
         errors: failed attempts of the measured phase by cause, commonest first.
         invalid: why the measurement does not represent its load; empty when it does.
         valid: whether ``invalid`` is empty.
+        sessions: the conversations; null where no row has turns.
         clocks: how well the clocks of several workers agree; null where one process measured.
     """
 
@@ -157,6 +175,7 @@ class LoadFacts(TimeMetrics, frozen=True, kw_only=True):
     invalid: list[str]
     valid: bool
     clocks: ClockSkew | None = None
+    sessions: Sessions | None = None
     throughput_ci95: list[float] | None = None
     completed: int = 0
     output_tokens_ci95: list[float] | None = None
@@ -182,7 +201,8 @@ def invalid_reasons(facts: LoadFacts, load: LoadConfig) -> list[str]:
     """
     reasons: list[str] = []
     worst, name = _tail(facts.schedule_delay_s)
-    if load.arrival != "closed" and worst is not None and worst > load.max_delay_s:
+    by_schedule = load.arrival != "closed" or facts.sessions is not None
+    if by_schedule and worst is not None and worst > load.max_delay_s:
         waited, _ = _tail(facts.admission_delay_s)
         where = ", mostly before it had a place in flight" if (waited or 0) > worst / 2 else ""
         reasons.append(
@@ -190,7 +210,7 @@ def invalid_reasons(facts: LoadFacts, load: LoadConfig) -> list[str]:
             f"load.max_delay_s={load.max_delay_s:g}"
         )
     requested, achieved, unit = facts.requested_rate, facts.achieved_rate, "requests/s"
-    if load.arrival == "closed":
+    if load.arrival == "closed" and facts.sessions is None:
         requested, achieved, unit = facts.concurrency.requested, facts.concurrency.mean, "in flight"
     if requested and facts.window_s and (achieved or 0.0) < load.min_rate_share * requested:
         reasons.append(

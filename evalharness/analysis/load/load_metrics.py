@@ -7,6 +7,8 @@ never averaged.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,7 +39,7 @@ class DeliveredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     Attributes:
         setting: index into the measurement's settings.
-        prompt: its number; requests of one prompt have the same.
+        prompt: its number; requests of one prompt, or of one cluster of them, have the same.
         sent_s: when it was sent, seconds from the anchor.
         wait_s: from being scheduled to being sent; of a retried request, to its last sending.
         ttft_s: to the first content or reasoning token (not a chunk with only a role). Streamed.
@@ -81,7 +83,11 @@ class DeliveredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
 
 def delivered_requests(
-    delivered: pa.Table, settings: list[str], anchor_s: float, first_due: dict[str, float]
+    delivered: pa.Table,
+    settings: list[str],
+    anchor_s: float,
+    first_due: dict[str, float],
+    clusters: Mapping[str, str] = MappingProxyType({}),
 ) -> DeliveredRequests:
     """The metrics of delivered records.
 
@@ -91,6 +97,7 @@ def delivered_requests(
         anchor_s: the schedule's zero, seconds since the epoch.
         first_due: of trials that were retried, seconds since the epoch at which the first attempt
             was due.
+        clusters: of prompts that have one, by their ids.
     """
     values = {
         name: encode.to_floats(delivered[name])
@@ -111,7 +118,7 @@ def delivered_requests(
     times: list[Any] = delivered["chunk_times_s"].to_pylist()
     return DeliveredRequests(
         setting=codes,
-        prompt=encode.encode_known(delivered["prompt_id"], [])[0],
+        prompt=prompt_units(delivered["prompt_id"], clusters),
         sent_s=values["sent_at"] - anchor_s,
         wait_s=wait,
         ttft_s=first,
@@ -121,6 +128,19 @@ def delivered_requests(
         tpot_s=tpot,
         chunks=[np.asarray(t or [], np.float64) for t in times],
     )
+
+
+def prompt_units(prompt_ids: Any, clusters: Mapping[str, str]) -> Ints:
+    """The number of each request's prompt, or of its cluster where it has one."""
+    codes, names = encode.encode_known(prompt_ids, [])
+    if not clusters:
+        return codes
+    numbers: dict[tuple[bool, str], int] = {}
+    units = [
+        numbers.setdefault((name in clusters, clusters.get(name, name)), len(numbers))
+        for name in names
+    ]
+    return np.array(units, np.int64)[codes]
 
 
 class TimeMetrics(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +19,7 @@ from evalharness.analysis.load.load_facts import (
     LoadError,
     LoadFacts,
     RequestCounts,
+    Sessions,
     invalid_reasons,
 )
 from evalharness.analysis.load.load_metrics import (
@@ -67,7 +70,11 @@ class LoadPointResult(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
 
 def describe_load_point(
-    measurement: Measurement, records: pa.Table, attempts: pa.Table, load: LoadConfig
+    measurement: Measurement,
+    records: pa.Table,
+    attempts: pa.Table,
+    load: LoadConfig,
+    clusters: Mapping[str, str] = MappingProxyType({}),
 ) -> LoadPointResult:
     """Describe a measurement.
 
@@ -76,12 +83,17 @@ def describe_load_point(
         records: its records, with :data:`RECORD_COLUMNS`.
         attempts: its attempts, with :data:`ATTEMPT_COLUMNS`.
         load: the load and the limits it is judged by.
+        clusters: of prompts that have one, by their ids: what intervals take as independent.
     """
     sent = SentAttempts.of(attempts, measurement.anchor_ns or 0)
     measured = _where(records, "phase", Phase.MEASURED.value)
     delivered = _without(measured, "status", Status.ERROR.value)
     requests = delivered_requests(
-        delivered, measurement.settings, (measurement.anchor_ns or 0) / 1e9, _first_due(attempts)
+        delivered,
+        measurement.settings,
+        (measurement.anchor_ns or 0) / 1e9,
+        _first_due(attempts),
+        clusters,
     )
     counts = RequestCounts(
         scheduled=measurement.scheduled,
@@ -104,6 +116,7 @@ def describe_load_point(
         requests,
         meets_slo(requests, slo) if slo else None,
         (measurement.anchor_ns or 0) / 1e9,
+        clusters,
     )
     met = facts.goodput
     if met is not None and len(measured) == measurement.scheduled:
@@ -152,13 +165,18 @@ def _facts(
         output_tokens_per_s=_rate(float(tokens.sum()), window) if tokens_known else None,
         output_tokens_ci95=rate_interval(rates.get("output_tokens_per_s")),
         concurrency=InFlight(
-            requested=(load.concurrency or 1) + load.background if closed else None,
+            requested=(
+                (load.concurrency or 1) + load.background
+                if closed and measurement.sessions is None
+                else None
+            ),
             mean=mean_in_flight(sent, measurement, window),
             most=max_in_flight(sent),
         ),
         schedule_delay_s=summarize(sent.late[first], in_time_order),
         admission_delay_s=summarize((sent.admitted - sent.due)[first], in_time_order),
         client_lag_s=measurement.lag_s or None,
+        sessions=_sessions(measurement, load),
         clocks=ClockSkew.of(measurement.clocks),
         goodput=goodput(requests, slo, measurement.scheduled, window),
         errors=errors,
@@ -172,6 +190,23 @@ def _window(measurement: Measurement) -> float | None:
     """Seconds for which the load was held; None when it never was."""
     begin, end = measurement.begin_s, measurement.end_s
     return None if begin is None or end is None or end <= begin else end - begin
+
+
+def _sessions(measurement: Measurement, load: LoadConfig) -> Sessions | None:
+    """The conversations of a measurement; None without any."""
+    if measurement.sessions is None:
+        return None
+    begin, end = measurement.begin_s, measurement.arrivals_end_s
+    if measurement.end_s is not None and end is not None:
+        end = min(end, measurement.end_s)
+    arrivals_s = None if begin is None or end is None or end <= begin else end - begin
+    paced = load.arrival in ("constant", "poisson", "gamma")
+    return Sessions(
+        arrived=measurement.sessions,
+        requested_per_s=load.rate if paced else None,
+        arrived_per_s=_rate(measurement.sessions, arrivals_s),
+        requested_in_flight=(load.concurrency or 1) if load.arrival == "closed" else None,
+    )
 
 
 def _rate(count: float, window_s: float | None) -> float | None:

@@ -6,7 +6,8 @@ figures in each cell (a prompt under a setting).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,6 +29,7 @@ class MeasuredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     Attributes:
         setting_ids, prompt_ids: of each.
+        units: the cluster of its prompt, or the prompt itself where it has none.
         sent_s: when it was sent, seconds from the anchor; NaN unknown.
         good: 1 where it met every limit of the SLO, 0 where not, as an error never does; None
             without an SLO.
@@ -36,6 +38,7 @@ class MeasuredRequests(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     setting_ids: list[str]
     prompt_ids: list[str]
+    units: list[str]
     sent_s: Floats
     good: Floats | None
     itl_s: Floats
@@ -47,6 +50,7 @@ def measured_requests(
     requests: DeliveredRequests,
     met: Bools | None,
     anchor_s: float,
+    clusters: Mapping[str, str] = MappingProxyType({}),
 ) -> MeasuredRequests:
     """Put delivered and failed records of the measured phase together.
 
@@ -55,6 +59,7 @@ def measured_requests(
         requests: their metrics.
         met: which met every limit of the SLO; None without one.
         anchor_s: the schedule's zero, seconds since the epoch.
+        clusters: of prompts that have one, by their ids.
     """
 
     def texts(name: str) -> list[Any]:
@@ -64,9 +69,11 @@ def measured_requests(
     good = None if met is None else np.concatenate([met.astype(np.float64), np.zeros(errors)])
     gaps = [np.diff(chunks) for chunks in requests.chunks]
     itl = [float(gap.mean()) if gap.size else np.nan for gap in gaps]
+    prompt_ids = texts("prompt_id")
     return MeasuredRequests(
         setting_ids=texts("setting_id"),
-        prompt_ids=texts("prompt_id"),
+        prompt_ids=prompt_ids,
+        units=[clusters.get(prompt, prompt) for prompt in prompt_ids],
         sent_s=np.concatenate([requests.sent_s, encode.to_floats(failed["sent_at"]) - anchor_s]),
         good=good,
         itl_s=np.concatenate([np.array(itl, np.float64), np.full(errors, np.nan)]),
@@ -76,18 +83,28 @@ def measured_requests(
 def goodput_interval(requests: MeasuredRequests) -> list[float] | None:
     """The 95 % interval of the share that met the SLO; None where it is undefined.
 
-    The prompt or the stretch of time is the independent unit, whichever gives the wider interval.
+    The prompt (or its cluster) or the stretch of time is the independent unit, whichever gives the
+    wider interval.
     """
     if requests.good is None or not len(requests.good):
         return None
     sent = np.nan_to_num(requests.sent_s)
-    _, prompts = np.unique(requests.prompt_ids, return_inverse=True)
-    groups = DependentGroups.of(sent, prompts)
+    _, prompts = np.unique(requests.units, return_inverse=True)
+    return share_interval(requests.good, DependentGroups.of(sent, prompts))
+
+
+def share_interval(flags: Floats | Bools, groups: DependentGroups) -> list[float] | None:
+    """The 95 % interval of the share of requests with a flag; None where it is undefined.
+
+    The prompt or the stretch of time is the independent unit, whichever gives the wider interval.
+    """
+    if not len(flags):
+        return None
     intervals: list[list[float]] = []
     for codes in (groups.time, groups.prompt):
         assert codes is not None
         sizes = np.bincount(codes).astype(np.float64)
-        sums = np.bincount(codes, requests.good).astype(np.float64)
+        sums = np.bincount(codes, flags).astype(np.float64)
         ends = stats.ratio_ci(sums[sizes > 0], sizes[sizes > 0], scale="share")
         if ends is not None:
             intervals.append([max(0.0, ends[0]), min(1.0, ends[1])])

@@ -34,9 +34,9 @@ class MetricSummary(msgspec.Struct, frozen=True, kw_only=True):
         ci95: the 95 % interval by percentile, ``[low, high]``: of order statistics (Conover), for
             as many values as are independent. An end is null where they cannot bound it; a
             percentile that is null has no interval.
-        unit: what is taken as independent: ``prompt``, or ``time`` for 20 stretches of the
-            measurement with equally many requests; whichever leaves fewer independent values. Null
-            without any value.
+        unit: what is taken as independent: ``prompt`` (or its cluster), or ``time`` for 20
+            stretches of the measurement with equally many requests; whichever leaves fewer
+            independent values. Null without any value.
     """
 
     n: int
@@ -68,7 +68,7 @@ class DependentGroups(NamedTuple):
 
     Attributes:
         time: the stretch of time in which it was sent.
-        prompt: its prompt; None where that does not matter.
+        prompt: its prompt, or the cluster of it; None where that does not matter.
     """
 
     time: Ints

@@ -6,6 +6,7 @@ import msgspec
 
 from evalharness.analysis.data.json_values import JsonValues
 from evalharness.analysis.distributions import Ecdf
+from evalharness.analysis.load.capacity import Capacity
 from evalharness.analysis.load.load_facts import LoadFacts
 from evalharness.analysis.load.load_metrics import TimeMetrics
 from evalharness.analysis.load.load_timeline import LoadTimeline
@@ -105,15 +106,81 @@ class LoadSearch(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
 
 
+class SweepFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure of a sweep.
+
+    Attributes:
+        value: of the figure.
+        ci95: its 95 % interval; null where it is not known, an end is null where it is not bounded.
+        n: answers that it is of.
+        at_least: whether the truth may be higher, because nothing measured was beyond it.
+    """
+
+    value: float
+    ci95: list[float | None] | None
+    n: int
+    at_least: bool = False
+
+
+class LoadSweep(msgspec.Struct, frozen=True, kw_only=True):
+    """Idle, knee and saturation of the settings that shared a sweep of loads.
+
+    Attributes:
+        settings: their ids.
+        labels: their names.
+        over: ``rate`` or ``concurrency``: what was raised.
+        slowdown: how many times the idle latency the median latency at the knee of a rate is.
+        idle_latency_s: the median latency of one request at a time, seconds; null unmeasured.
+        knee_low, knee_high: the highest rate that the server held with a median latency up to
+            ``slowdown`` times the idle one, and the lowest that it did not, in requests that were
+            due a second. Bounds of verdicts, no interval of confidence. Null where no rate was so,
+            and over concurrency.
+        knee_rate: a single number between the two, requests/s; null unless both are known.
+        knee_concurrency: saturation throughput x idle latency, requests in flight: above it
+            requests only wait longer. ``at_least`` where the server was not saturated. Its
+            interval combines those of its factors (MOVER, Zou and Donner 2008, on logarithms).
+        saturation_per_s: the highest throughput of a valid point, answers/s.
+        saturation_measurement: the number of that point's measurement; null unmeasured.
+        oversaturated_per_s: the lowest rate that a point was cut short at because the server fell
+            behind, requests/s; null where none was.
+        measurements: numbers of the measurements, by rising load.
+        unmeasured: loads that the client could not hold, which say nothing about the server.
+        shown_measurement: the number of the measurement whose records the other figures use.
+        outcome: the results, as sentences.
+    """
+
+    settings: list[str]
+    labels: list[str]
+    over: str
+    slowdown: float
+    idle_latency_s: SweepFigure | None
+    knee_low: float | None
+    knee_high: float | None
+    knee_rate: float | None
+    knee_concurrency: SweepFigure | None
+    saturation_per_s: SweepFigure | None
+    saturation_measurement: int | None
+    oversaturated_per_s: float | None
+    measurements: list[int]
+    unmeasured: list[str]
+    shown_measurement: int
+    outcome: list[str]
+
+
 class LoadData(msgspec.Struct, frozen=True, kw_only=True):
     """The load points of a benchmark. Warm-up is in no figure.
 
     Attributes:
         points: the load points in the order of their measurement, those of searches by rate.
         searches: the outcome of every search.
+        sweeps: of every ``load=sweep``, idle, knee and saturation.
+        capacity: load points by what they do for a user and for the cost of the server; null with
+            fewer than two valid points.
         unfinished_measurements: measurements that were interrupted; in no figure.
     """
 
     points: list[LoadPoint]
     searches: list[LoadSearch]
     unfinished_measurements: int
+    sweeps: list[LoadSweep] = []
+    capacity: Capacity | None = None

@@ -24,16 +24,22 @@ from evalharness.analysis.load.load_point import (
 from evalharness.analysis.load.load_timeline import load_timeline
 from evalharness.analysis.load.measured_requests import MeasuredRequests
 from evalharness.config.models import LoadConfig
+from evalharness.config.server import ServerConfig
+from evalharness.config.workload import TRACE_DUE
 from evalharness.planning.load_points import load_from_identity
-from evalharness.planning.rate_search import RateSearch
 from evalharness.records import Phase
 from evalharness.report.build.load_data import (
     LoadData,
     LoadPoint,
     LoadPointSetting,
-    LoadSearch,
     RequestParameters,
     TokenTimes,
+)
+from evalharness.report.build.rate_search.resolve import (
+    point_capacity,
+    resolve_searches,
+    resolve_sweeps,
+    search_order,
 )
 from evalharness.report.build.setting_rates import setting_rates
 from evalharness.store.folder.load_points_file import (
@@ -86,13 +92,19 @@ class LoadSection(NamedTuple):
         return unmeasured | (measured & np.array(listed, np.bool_))
 
 
-def load_section(run: Run, settings: pa.Table, config: JsonValues | None) -> LoadSection:
+def load_section(
+    run: Run,
+    settings: pa.Table,
+    config: JsonValues | None,
+    servers: Mapping[str, ServerConfig] = MappingProxyType({}),
+) -> LoadSection:
     """Describe every load point of a run.
 
     Args:
         run: the run.
         settings: the settings to show.
         config: ``load`` of the run's configuration; None applies the default limits.
+        servers: what the server of a provider runs on, by its name.
     """
     measurements = read_measurements(run.root)
     if not measurements:
@@ -105,23 +117,32 @@ def load_section(run: Run, settings: pa.Table, config: JsonValues | None) -> Loa
         for measurement in current_measurements(measurements)
         if set(measurement.settings) <= labels.keys()
     ]
-    shown.sort(key=lambda m: float(m.load["rate"]) if m.searched else 0.0)
+    shown.sort(key=search_order)
     records = MeasurementRows(run.snapshot("records"), RECORD_COLUMNS)
     attempts = MeasurementRows(run.snapshot("attempts"), ATTEMPT_COLUMNS)
-    parameters = _request_parameters(settings)
+    parameters, clusters = _request_parameters(settings), _clusters(run.table("prompts"))
     points: list[LoadPoint] = []
     requests: dict[int, MeasuredRequests] = {}
     stretches: dict[int, Mapping[str, Floats]] = {}
     for measurement in shown:
         number = measurement.number
         measured = measure_rows(
-            measurement, records.read(number), attempts.read(number), load_config
+            measurement, records.read(number), attempts.read(number), load_config, clusters
         )
         requests[number], stretches[number] = measured.measured, measured.rates
         points.append(_point(measurement, measured, labels, parameters))
-    numbers, searches, points = _resolve_searches(shown, points)
+    points = _with_servers(points)
+    numbers, searches, points = resolve_searches(shown, points)
+    sweeps = resolve_sweeps(shown, points, load_config)
+    numbers += [sweep.shown_measurement for sweep in sweeps]
     unfinished = sum(not measurement.is_finished for measurement in measurements)
-    data = LoadData(points=points, searches=searches, unfinished_measurements=unfinished)
+    data = LoadData(
+        points=points,
+        searches=searches,
+        sweeps=sweeps,
+        capacity=point_capacity(points, servers),
+        unfinished_measurements=unfinished,
+    )
     rates = setting_rates(points, searches, stretches, numbers)
     return LoadSection(data, frozenset(numbers), [requests[n] for n in numbers], rates)
 
@@ -145,15 +166,26 @@ class MeasurementRows:
 
 
 def measure_rows(
-    measurement: Measurement, records: pa.Table, attempts: pa.Table, load_config: LoadConfig
+    measurement: Measurement,
+    records: pa.Table,
+    attempts: pa.Table,
+    load_config: LoadConfig,
+    clusters: Mapping[str, str] = MappingProxyType({}),
 ) -> LoadPointResult:
-    """Describe one measurement, given tables that hold its rows."""
+    """Describe one measurement, given tables that hold its rows, and clusters by prompt."""
     return describe_load_point(
         measurement,
         _rows_of(records, measurement.number),
         _rows_of(attempts, measurement.number),
         load_from_identity(measurement.load, load_config),
+        clusters,
     )
+
+
+def _clusters(prompts: pa.Table) -> dict[str, str]:
+    """The clusters of prompts that have one, by their ids."""
+    pairs = zip(prompts["prompt_id"].to_pylist(), prompts["cluster"].to_pylist(), strict=True)
+    return {str(prompt): str(cluster) for prompt, cluster in pairs if cluster is not None}
 
 
 def _request_parameters(settings: pa.Table) -> dict[str, RequestParameters]:
@@ -207,63 +239,37 @@ def _point(
     )
 
 
+def _with_servers(points: list[LoadPoint]) -> list[LoadPoint]:
+    """The points, their names with provider and model where these differ between them."""
+    first = [point.parameters[0] for point in points]
+    several = [
+        name
+        for name in ("provider", "model")
+        if len({getattr(parameters, name) for parameters in first}) > 1
+    ]
+    if not several:
+        return points
+    names = [" ".join(str(getattr(each, name)) for name in several) for each in first]
+    return [
+        structs.replace(point, label=f"{name}: {point.label}")
+        for name, point in zip(names, points, strict=True)
+    ]
+
+
 def _label(measurement: Measurement) -> str:
-    load = measurement.load
+    load, sessions = measurement.load, "" if measurement.sessions is None else " sessions"
     arrival = load.get("arrival", "closed")
+    if arrival == "closed" and sessions:
+        return f"closed, {load.get('concurrency', 1)} sessions"
     if arrival == "closed":
         others = f", {load['background']} beside" if load.get("background") else ""
         block = f", block {load['block']}" if load.get("block") else ""
         return f"closed, {load.get('concurrency', 1)} in flight{others}{block}"
     if arrival == "replay":
-        return f"replay of {load.get('column')}, {load.get('speed', 1):g}×"
+        source = load.get("column") or load.get("from")
+        source = "the trace" if source == TRACE_DUE else source
+        return f"replay of {source}, {load.get('speed', 1):g}×"
     if arrival == "ramp":
-        return f"ramp {load.get('start_rate', 0):g} to {load['rate']:g}/s"
+        return f"ramp {load.get('start_rate', 0):g} to {load['rate']:g}{sessions}/s"
     burst = f", burstiness {load.get('burstiness', 1):g}" if arrival == "gamma" else ""
-    return f"{arrival} {load['rate']:g}/s{burst}"
-
-
-def _resolve_searches(
-    shown: list[Measurement], points: list[LoadPoint]
-) -> tuple[list[int], list[LoadSearch], list[LoadPoint]]:
-    """Evaluate every search.
-
-    Returns:
-        The numbers of the measurements to report, the outcomes, and the load points with whether
-        they hold.
-    """
-    points = list(points)
-    numbers = [m.number for m in shown if not m.searched]
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for index, measurement in enumerate(shown):
-        if measurement.searched:
-            groups.setdefault(tuple(measurement.settings), []).append(index)
-    searches: list[LoadSearch] = []
-    for settings, indices in groups.items():
-        config = msgspec.convert(shown[indices[0]].load, LoadConfig)
-        assert config.search is not None
-        search = RateSearch(config.rate or 1.0, config.search)
-        number_at_rate: dict[float, int] = {}
-        for index in indices:
-            holds = points[index].meets_goodput(config.search.goodput)
-            rate = float(shown[index].load["rate"])
-            search.observe(rate, holds=holds)
-            points[index] = structs.replace(points[index], holds=holds)
-            number_at_rate[rate] = shown[index].number
-        measured = number_at_rate.keys() - search.unmeasured
-        best = search.low if search.low is not None else min(measured or number_at_rate)
-        numbers.append(number_at_rate[best])
-        searches.append(
-            LoadSearch(
-                settings=list(settings),
-                labels=[setting.label for setting in points[indices[0]].settings],
-                result=search.result.value,
-                low=search.low,
-                high=search.high,
-                rates=sorted(number_at_rate),
-                unmeasured_rates=sorted(search.unmeasured),
-                goodput=config.search.goodput,
-                shown_rate=best,
-                outcome=search.outcome,
-            )
-        )
-    return numbers, searches, points
+    return f"{arrival} {load['rate']:g}{sessions}/s{burst}"

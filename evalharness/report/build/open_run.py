@@ -116,7 +116,8 @@ def open_source(run: Run, overrides: ReportOverrides = DEFAULTS) -> RunSource:
     settings, prompts = run.table("settings"), run.table("prompts")
     settings = only_settings(settings, overrides.settings)
     config = next(run.configs())
-    load, book = load_section(run, settings, config.load), read_price_book(overrides, config)
+    load = load_section(run, settings, config.load, config.servers())
+    book = read_price_book(overrides, config)
     if run.manifest.recorded and not len(prompts):
         raise _not_listed_error(run, run.manifest.recorded)
     plan_filter = None

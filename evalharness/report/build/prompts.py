@@ -11,7 +11,7 @@ import msgspec
 from evalharness.analysis.agreement.least_stable import UnstableCell
 from evalharness.analysis.data.frame import RunFrame
 from evalharness.columnar.arrow_ops import where_equal
-from evalharness.records import shown_content
+from evalharness.records import shown_content, with_places
 from evalharness.report.build.prompt_variants import (
     MAX_TEXT_CHARS,
     MAX_VARIANTS,
@@ -113,13 +113,13 @@ def describe_prompts(
     described: list[UnstablePrompt] = []
     for prompt_id, (variants, distinct, errors) in zip(prompt_ids, outputs, strict=True):
         stored = where_equal(prompts, "prompt_id", prompt_id).to_pylist()
-        messages, fields, target = (
+        messages, fields, target, turn = (
             stored[0][name] if stored else None
-            for name in ("messages_json", "fields_json", "target_json")
+            for name in ("messages_json", "fields_json", "target_json", "turn")
         )
         prompt = UnstablePrompt(
             prompt_id=prompt_id,
-            question=_question(messages, fields),
+            question=_question(messages, fields, turn),
             target=_target(target),
             variants=variants,
             distinct=distinct,
@@ -130,11 +130,13 @@ def describe_prompts(
     return described
 
 
-def _question(messages_json: str | None, fields_json: str | None) -> list[QuestionPart]:
+def _question(
+    messages_json: str | None, fields_json: str | None, turn: int | None
+) -> list[QuestionPart]:
     if messages_json is None:
         return [_question_part("fields", fields_json)] if fields_json else []
     parts: list[QuestionPart] = []
-    for message in json.loads(messages_json):
+    for message in with_places(json.loads(messages_json), turn):
         content = shown_content(message.get("content"))
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
         parts.append(_question_part(str(message["role"]), text))

@@ -23,6 +23,7 @@ def record_facts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("model", row["model"]),
         ("answered by", None if row["response_model"] == row["model"] else row["response_model"]),
         ("provider", row["provider"]),
+        ("server", row.get("replica")),
         ("fingerprint", row["system_fingerprint"]),
         ("sent (UTC)", _instant(row["sent_at"])),
         ("latency", _seconds(row["latency_s"])),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from evalharness.process.text import plural
-from evalharness.records import shown_content
+from evalharness.records import shown_content, with_places
 from evalharness.view.record.texts import CutText, cut, laid_out
 
 _BASE64 = 3 / 4  # bytes in a character of it
@@ -83,7 +83,7 @@ def dataset_messages(prompt: Mapping[str, Any] | None) -> list[Message]:
     if prompt is None:
         return []
     if prompt["messages_json"] is not None:
-        return _messages(_decode(prompt["messages_json"]))
+        return _messages(with_places(_items(_decode(prompt["messages_json"])), prompt.get("turn")))
     if prompt["fields_json"] is not None:
         part = MessagePart(cut(laid_out(prompt["fields_json"])))
         return [Message("fields", None, [part], [])]

@@ -24,7 +24,7 @@ def _requests(
 ) -> MeasuredRequests:
     n = len(good)
     return MeasuredRequests(
-        setting_ids=[setting] * n, prompt_ids=prompts, sent_s=np.arange(n, dtype=np.float64),
+        setting_ids=[setting] * n, prompt_ids=prompts, units=prompts, sent_s=np.arange(n, dtype=np.float64),
         good=np.array(good), itl_s=np.array(more.get("itl_s", [np.nan] * n)),
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from evalharness.report.html import palette
 from evalharness.report.html.charts import chart_parts
 from evalharness.report.html.charts.chart_parts import Chart, Spec
 from evalharness.report.html.series import Series
+from evalharness.report.sections.load.sweep_charts import capacity_chart, with_sweeps
 
 MAX_TIMELINES = 6  # load points with plots over time
 _LOG_FROM = 20.0
@@ -22,11 +23,15 @@ MAX_CURVES = len(palette.SERIES)
 def load_charts(data: LoadData, series: Mapping[str, Series]) -> list[Chart]:
     """The plots of the load section."""
     points = data.points
-    charts = [
+    curves = [
         _curve(points, lambda p: p.latency_s, "Latency against throughput", "latency (s)"),
         _curve(
             points, lambda p: p.ttft_s, "First token against throughput", "time to first token (s)"
         ),
+    ]
+    charts = [
+        *(None if curve is None else with_sweeps(curve, data.sweeps) for curve in curves),
+        capacity_chart(data),
         _ecdf(
             data, series, lambda t: t.ttft_s, "Time to first token", 1.0,
             "seconds to the first token",
@@ -45,12 +50,12 @@ def _curves(points: list[LoadPoint]) -> list[tuple[str, list[LoadPoint]]]:
     """Load points that differ only in the load, by name, in the order of their load."""
     groups: dict[bytes, list[LoadPoint]] = {}
     for point in points:
-        key = canonical_json([point.load["arrival"], point.parameters])
+        key = canonical_json([_pattern(point), point.parameters])
         groups.setdefault(key, []).append(point)
     names: list[str] = []
     for group in groups.values():
         models = sorted({str(parameters.model) for parameters in group[0].parameters})
-        names.append(f"{', '.join(models)}, {group[0].load['arrival']}")
+        names.append(f"{', '.join(models)}, {_pattern(group[0])}")
     shown = chart_parts.names_for(names, 40)
     return [
         (name, sorted(group, key=_offered_load))
@@ -58,8 +63,16 @@ def _curves(points: list[LoadPoint]) -> list[tuple[str, list[LoadPoint]]]:
     ][:MAX_CURVES]
 
 
+def _pattern(point: LoadPoint) -> str:
+    """What joins load points to one curve: the arrival, or being of one sweep."""
+    return "load=sweep" if point.load.get("sweep") else str(point.load["arrival"])
+
+
 def _offered_load(point: LoadPoint) -> float:
-    return float(point.concurrency.requested or point.load.get("rate") or 0.0)
+    if point.load.get("sweep"):
+        return 0.0  # in the order of the points, which is by rising load
+    sessions = None if point.sessions is None else point.sessions.requested_in_flight
+    return float(point.concurrency.requested or sessions or point.load.get("rate") or 0.0)
 
 
 def _curve(
@@ -129,7 +142,7 @@ def _ecdf(
     scale: float,
     axis: str,
 ) -> Chart | None:
-    """The distribution of a token time for each setting; of a search at its reported rate."""
+    """The distribution of a token time for each setting; of searches at the shown point."""
     left_out = {
         (setting, rate)
         for search in data.searches
@@ -137,11 +150,13 @@ def _ecdf(
         for rate in search.rates
         if rate != search.shown_rate
     }
+    steps = {number for sweep in data.sweeps for number in sweep.measurements}
+    hidden = steps - {sweep.shown_measurement for sweep in data.sweeps}
     values: list[Spec] = []
     looks: dict[str, Series] = {}
     sizes: list[int] = []
     for point in data.points:
-        for row in point.settings:
+        for row in point.settings if point.measurement not in hidden else ():
             look, distribution = series.get(row.setting_id), ecdf_of(row.ecdf)
             if look is None or not distribution.n:
                 continue

@@ -8,7 +8,9 @@ from evalharness.report.build.load_data import LoadData
 from evalharness.report.html.charts.chart_parts import Chart
 from evalharness.report.section import ConsolePart, PageContext, PagePart, ReportData, Section
 from evalharness.report.sections.load.charts import load_charts
+from evalharness.report.sections.load.quality import point_quality, quality_chart
 from evalharness.report.sections.load.tables import FOOTNOTE, LoadTable, load_lines, load_tables
+from evalharness.report.sections.settings.section import SETTINGS
 from evalharness.report.words.markdown_text import bullet_list, escape_text, markdown_table
 from evalharness.report.words.sanitize import printable
 
@@ -22,7 +24,7 @@ def _console(report: ReportData, _: int) -> ConsolePart:
     data = report[LOAD]
     if data is None:
         return ConsolePart([])
-    tables = map(_console_table, load_tables(data))
+    tables = map(_console_table, load_tables(data, report[SETTINGS]))
     return ConsolePart([*tables, *load_lines(data)], [FOOTNOTE])
 
 
@@ -43,7 +45,7 @@ def _markdown(report: ReportData) -> list[str]:
     data = report[LOAD]
     if data is None:
         return []
-    tables, lines = load_tables(data), load_lines(data)
+    tables, lines = load_tables(data, report[SETTINGS]), load_lines(data)
     shown = [markdown_table(table.headings, table.rows[:_MAX_MARKDOWN_ROWS]) for table in tables]
     more = any(len(table.rows) > _MAX_MARKDOWN_ROWS for table in tables)
     return [
@@ -65,12 +67,18 @@ class LoadView(NamedTuple):
 
 def _page_view(context: PageContext) -> LoadView | None:
     data = context.report[LOAD]
-    return None if data is None else LoadView(load_tables(data), load_lines(data), FOOTNOTE)
+    if data is None:
+        return None
+    tables = load_tables(data, context.report[SETTINGS])
+    return LoadView(tables, load_lines(data), FOOTNOTE)
 
 
 def _charts(context: PageContext) -> list[Chart]:
     data = context.report[LOAD]
-    return [] if data is None else load_charts(data, context.series)
+    if data is None:
+        return []
+    quality = quality_chart(point_quality(data, context.report[SETTINGS]))
+    return [*load_charts(data, context.series), *([] if quality is None else [quality])]
 
 
 _TEMPLATE = """\

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from evalharness.analysis.load.load_facts import Sessions
 from evalharness.analysis.load.load_metrics import MetricSummary
+from evalharness.analysis.summary import SettingSummary
 from evalharness.process.text import plural
 from evalharness.report.build.load_data import LoadData, LoadPoint
+from evalharness.report.sections.load.quality import (
+    QUALITY_HEADINGS,
+    has_quality,
+    point_quality,
+    quality_rows,
+)
+from evalharness.report.sections.load.sweeps import (
+    SWEEP_HEADINGS,
+    capacity_headings,
+    capacity_lines,
+    capacity_rows,
+    is_shown,
+    sweep_lines,
+    sweep_rows,
+)
 from evalharness.report.words.format_numbers import DASH, percent, seconds
 
 RATE_HEADINGS = (
@@ -36,12 +53,21 @@ class LoadTable(NamedTuple):
     rows: list[list[str]]
 
 
-def load_tables(data: LoadData) -> list[LoadTable]:
-    """Two tables of the load points: requested and achieved rates, and times."""
-    return [
+def load_tables(data: LoadData, settings: Sequence[SettingSummary] = ()) -> list[LoadTable]:
+    """What sweeps found, and of the load points rates, times, quality, and work for its cost."""
+    names = [", ".join(sweep.labels) if len(data.sweeps) > 1 else "" for sweep in data.sweeps]
+    headings = [(name or SWEEP_HEADINGS[0], *SWEEP_HEADINGS[1:]) for name in names]
+    tables = [
+        *(LoadTable(h, sweep_rows(s)) for h, s in zip(headings, data.sweeps, strict=True)),
         LoadTable(RATE_HEADINGS, [_rate_row(point) for point in data.points]),
         LoadTable(TIME_HEADINGS, [row for point in data.points for row in _time_rows(point)]),
     ]
+    quality = point_quality(data, settings)
+    if has_quality(quality):
+        tables.append(LoadTable(QUALITY_HEADINGS, quality_rows(quality)))
+    if data.capacity is not None and is_shown(data):
+        tables.append(LoadTable(capacity_headings(data.capacity), capacity_rows(data.capacity)))
+    return tables
 
 
 def _rate_row(point: LoadPoint) -> list[str]:
@@ -79,7 +105,10 @@ def _time_rows(point: LoadPoint) -> Iterator[list[str]]:
 
 def load_lines(data: LoadData) -> list[str]:
     """Sentences below the tables: errors, retries, searches. Invalid points are caveats."""
-    lines = [line for point in data.points for line in _point_lines(point)]
+    lines = [*sweep_lines(data)]
+    if data.capacity is not None and is_shown(data):
+        lines += capacity_lines(data.capacity)
+    lines += [line for point in data.points for line in _point_lines(point)]
     lines += [
         f"search{' for ' + '; '.join(search.labels) if search.labels else ''}: {search.outcome} "
         f"(goodput {percent(search.goodput)})"
@@ -100,6 +129,8 @@ def _point_lines(point: LoadPoint) -> Iterator[str]:
         )
     if point.requests.retries:
         yield f"{point.label}: {point.requests.retries} retries were sent"
+    if point.sessions is not None:
+        yield f"{point.label}: {_sessions_text(point.sessions)}"
     if point.clocks is not None:
         agree = seconds(point.clocks.error_s)
         yield (
@@ -112,6 +143,18 @@ def _point_lines(point: LoadPoint) -> Iterator[str]:
             f"{point.label}: {point.goodput.unjudged} answers lack a figure the SLO asks for, "
             "and count as misses"
         )
+
+
+def _sessions_text(sessions: Sessions) -> str:
+    """How many conversations arrived, and how fast."""
+    text = plural(sessions.arrived, "session") + " arrived"
+    if sessions.arrived_per_s is not None:
+        text += f", {_rate_text(sessions.arrived_per_s)} a second"
+    if sessions.requested_per_s is not None:
+        text += f" of {_rate_text(sessions.requested_per_s)} asked for"
+    if sessions.requested_in_flight is not None:
+        text += f"; {sessions.requested_in_flight} in flight, while their users think as well"
+    return text + "; all rates of the table are of requests"
 
 
 def _percentiles_text(summary: MetricSummary) -> str:

@@ -54,4 +54,4 @@ def report_of(*points: LoadPoint, unfinished: int = 0, **values: Any) -> ReportD
     """A report that has load points alone."""
     searches = values.get("searches", [])
     data = LoadData(points=list(points), searches=searches, unfinished_measurements=unfinished)
-    return ReportData({"load": data})
+    return ReportData({"load": data, "settings": []})

@@ -12,7 +12,7 @@ from evalharness.report.sections.load.section import LOAD
 from evalharness.report.sections.load.tables import FOOTNOTE, load_lines
 from tests.report.sections.load.load_sections import load_point, report_of
 
-BATCH = ReportData({"load": None})
+BATCH = ReportData({"load": None, "settings": []})
 
 
 def test_markdown_has_the_load_points() -> None:

@@ -1,0 +1,1 @@
+"""What servers say of themselves while a run goes on: requests that wait, caches, tokens, GPUs."""

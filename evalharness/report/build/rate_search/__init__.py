@@ -1,0 +1,1 @@
+"""What searches and sweeps of loads found."""

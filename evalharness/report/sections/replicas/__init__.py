@@ -1,0 +1,1 @@
+"""The servers behind one name, each for itself."""

@@ -1,0 +1,1 @@
+"""What servers said of themselves during a run."""

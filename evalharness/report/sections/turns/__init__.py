@@ -1,0 +1,1 @@
+"""Conversations by turn: their tables and plots in the report."""

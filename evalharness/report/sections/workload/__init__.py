@@ -1,0 +1,1 @@
+"""Asked against measured lengths of a synthetic workload."""
