@@ -25,8 +25,13 @@ settings.load_profile("evalharness")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two workers for the whole suite; a part is done before a second one has started."""
-    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+    """A worker more than cores for the whole suite, whose tests also wait for servers.
+
+    A part is done before a second worker has started.
+    """
+    return (
+        (os.cpu_count() or 1) + 1 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

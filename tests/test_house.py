@@ -60,8 +60,8 @@ FENCES = {
 }
 # What analysis and report may import: values, stored data and its prices, and load points by name.
 STORED_DATA = {
-    "analysis", "columnar", "config", "errors", "finish_reasons", "judging", "parameters", "planning.load_points",
-    "planning.rate_search", "plugins", "pricing", "process", "records", "report", "schema", "scoring", "store",
+    "analysis", "columnar", "config", "errors", "finish_reasons", "judging", "parameters", "planning.knee_search",
+    "planning.load_points", "planning.rate_search", "planning.sweep_steps", "plugins", "pricing", "process", "records", "report", "schema", "scoring", "store",
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from evalharness.cli.axis_names import with_text_keys
 from evalharness.config.models import RunConfig, parse_run_config
 from evalharness.config.package_data import package_data_dir
 from evalharness.config.secret_scan import refuse_secrets_in_config
+from evalharness.config.workload import RUN_ROWS
 from evalharness.config.yaml_breaks import write_with_separators
 from evalharness.errors import ConfigError
 from evalharness.parameters import PARAMETERS
@@ -67,6 +68,10 @@ def compose_config(config: DictConfig) -> ComposedConfig:
     """A composed configuration, checked: typed, and as YAML."""
     own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
     _fill_swept_model(own)
+    if OmegaConf.select(own, "provider.base_urls") and OmegaConf.is_missing(
+        own["provider"], "base_url"
+    ):
+        own["provider"]["base_url"] = None  # they stand in its place
     missing = sorted(OmegaConf.missing_keys(own), reverse=True)
     if missing:
         named = " and ".join(f"`{key}`" for key in missing)
@@ -87,6 +92,7 @@ def compose_config(config: DictConfig) -> ComposedConfig:
     raw["sweep"] = _merge_axes(raw)
     refuse_secrets_in_config(raw)
     _drop_fixed_axes(raw, overrides)
+    _take_replayed_dataset(raw, overrides)
     stored = cast("dict[str, Any]", raw.get("providers") or {})
     raw["providers"] = _axis_providers(raw, stored)
     if job_number is not None:
@@ -172,6 +178,14 @@ def _drop_fixed_axes(raw: dict[str, Any], overrides: list[str]) -> None:
         if f"sweep.{axis}" in typed:
             raise ConfigError(f"`{key}` and `sweep.{axis}` are both given", hint="keep one of them")
         del sweep[axis]
+
+
+def _take_replayed_dataset(raw: dict[str, Any], overrides: list[str]) -> None:
+    """``load.from=RUN`` sends the rows of that run, unless a dataset was typed."""
+    load: dict[str, Any] = raw.get("load") or {}
+    typed = {o.lstrip("+~").split("=", 1)[0].split(".", 1)[0] for o in overrides}
+    if load.get("from") is not None and not typed & {"dataset", "experiment"}:
+        raw["dataset"] = {"path": RUN_ROWS}
 
 
 def _axis_providers(raw: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class PromptAndSettingColumns(NamedTuple):
 
 
 def _prompt_and_setting_columns(run: Run, *, cells: bool) -> PromptAndSettingColumns:
-    """``target cluster tags messages`` of prompts; system, template, other parameters of settings.
+    """Target, cluster, tags, messages and turn of prompts; parameters and templates of settings.
 
     In CSV, whose cells are texts, targets that are not all texts are in ``target_json``.
 
@@ -154,6 +154,8 @@ def _prompt_and_setting_columns(run: Run, *, cells: bool) -> PromptAndSettingCol
             cluster=row["cluster"],
             tags=row["tags"] or None,
             messages=_decode_json(row["messages_json"]),
+            conversation=row["conversation"],
+            turn=row["turn"],
         )
         for row, target in zip(rows, targets, strict=True)
     }

@@ -47,9 +47,13 @@ def plan_facts(prepared: PreparedRun) -> dict[str, Any]:
     facts = msgspec.to_builtins(result)
     cost, worst = facts.pop("cost_usd"), worst_case_usd(prepared, done)
     in_batches, batch = facts.pop("batch_cost_usd"), batch_facts(prepared, done)
+    if plan.conversations.exist:  # whose turns cannot be sent all at once
+        batch = None
     return {
         "name": config.name,
         "prompts": len(plan.prompts),
+        "conversations": sum(prompt.turn == 1 for prompt in plan.prompts),
+        "turns": sum(prompt.turn is not None for prompt in plan.prompts),
         "settings": [s.label for s in plan.settings],
         "repeats": plan.repeats,
         "trials": len(plan),
@@ -63,6 +67,7 @@ def plan_facts(prepared: PreparedRun) -> dict[str, Any]:
         "worst_case_usd": None if worst is None else float(worst),
         "by_setting": facts.pop("settings"),
         "load_points": load_point_facts(prepared),
+        "replay": None if plan.replay is None else msgspec.to_builtins(plan.replay),
         "batch": None if batch is None else {**batch, "cost_usd": _cost_range(in_batches)},
         **facts,
         "unpriced": [
@@ -159,20 +164,24 @@ def load_point_facts(prepared: PreparedRun) -> list[dict[str, Any]]:
         group_by_load_point,
         load_from_identity,
     )
+    from evalharness.planning.replay_extent import replay_extent
 
     plan, config = prepared.plan, prepared.plan.config
     points: list[dict[str, Any]] = []
     for settings in group_by_load_point(plan.settings) if config.load is not None else []:
         assert config.load is not None
         load = load_from_identity(settings[0].load, config.load)
-        cells = len(plan.measured_rows) * len(settings)
-        requests = expected_requests(load, cells=cells, repeats=config.repeats)
+        cells, turns = plan.cells(settings), plan.turns_per_session
+        requests = expected_requests(load, cells=cells, repeats=config.repeats, turns=turns)
+        seconds = expected_seconds(load, requests, turns)
+        if (extent := replay_extent(plan, load)) is not None:
+            requests, seconds = extent
         points.append(
             {
                 "load": settings[0].load,
                 "settings": [s.label for s in settings],
                 "requests": requests,
-                "seconds": expected_seconds(load, requests),
+                "seconds": seconds,
             }
         )
     return points

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from evalharness.cli.plan_batch import chosen_lines, offer_line
 from evalharness.process.text import plural
 
@@ -24,9 +26,10 @@ def plan_lines(
     if facts["load_points"]:
         return [*_load_lines(facts), f"to measure what is left: {run}"]
     out = [
-        f"{facts['name']}: {plural(facts['prompts'], 'prompt')} × "
+        f"{facts['name']}: {_prompts_text(facts)} × "
         f"{plural(len(settings), 'setting')} × {plural(facts['repeats'], 'repeat')} = "
         f"{plural(facts['trials'], 'trial')}",
+        *(f"  {line}" for line in _replay_lines(facts)),
         *shown,
         f"recorded already, and free: {facts['recorded']} · to send: {facts['to_send']}",
     ]
@@ -45,7 +48,9 @@ def plan_lines(
         out += facts["detect"].lines
     if "equality" in facts:
         out += facts["equality"].lines
-    guessed = any(not s["extrapolated"] and s["to_send"] for s in facts["by_setting"])
+    guessed = any(
+        not (s["extrapolated"] or s["exact"]) and s["to_send"] for s in facts["by_setting"]
+    )
     if guessed and facts["to_send"] and not piloted:
         pilot = shlex.join(["evalharness", "plan", "--pilot", "5", *arguments])
         out.append(f"a few trials first narrow this down: {pilot}")
@@ -54,6 +59,13 @@ def plan_lines(
     if not facts["to_send"]:
         return [*out, "nothing is left to send"]
     return [*out, f"to send what is left: {run}"]
+
+
+def _prompts_text(facts: dict[str, Any]) -> str:
+    prompts = plural(facts["prompts"], "prompt")
+    if not facts["conversations"]:
+        return prompts
+    return f"{prompts} ({facts['turns']} of them turns of {facts['conversations']} conversations)"
 
 
 def _is_in_batches(facts: dict[str, Any]) -> bool:
@@ -75,13 +87,14 @@ def _cost_and_time_lines(facts: dict[str, Any]) -> list[str]:
 def _load_lines(facts: dict[str, Any]) -> list[str]:
     """A benchmark for a person: its load points, and what they cost at most."""
     points: list[dict[str, Any]] = facts["load_points"]
-    out = [
-        f"{facts['name']}: {plural(facts['prompts'], 'prompt')}, load points one after the other:"
-    ]
+    out = [f"{facts['name']}: {_prompts_text(facts)}, load points one after the other:"]
+    out += [f"  {line}" for line in _replay_lines(facts)]
     out += [_load_point_line(point) for point in points[:_MAX_SHOWN]]
     if len(points) > _MAX_SHOWN:
         out.append(f"  … and {len(points) - _MAX_SHOWN} more")
-    known = all(p["requests"] is not None and "search" not in p["load"] for p in points)
+    known = all(
+        p["requests"] is not None and not {"search", "sweep"} & p["load"].keys() for p in points
+    )
     if known:
         out += [_tokens_line(facts), f"cost, at most: {_cost_text(facts)}"]
     else:
@@ -89,26 +102,43 @@ def _load_lines(facts: dict[str, Any]) -> list[str]:
     return out
 
 
+def _replay_lines(facts: dict[str, Any]) -> list[str]:
+    """What a replay sends again; empty without one."""
+    from evalharness.report.sections.replay.sentences import replay_lines
+    from evalharness.store.parts.replay_file import ReplaySource
+
+    source = facts["replay"]
+    return [] if source is None else replay_lines(msgspec.convert(source, ReplaySource))
+
+
 def _tokens_line(facts: dict[str, Any]) -> str:
     bases = {
         "recorded": "these prompts were counted before",
+        "asked": "as long as the workload asks, ± 2 %",
         "fitted": "from tokens a character in recorded runs, 95 % interval",
         "length": "guessed from their length, right within a factor of 2",
         "unknown": "images, recordings or files become an unknown number of tokens; "
         "provider.profile.part_tokens.TYPE=N states the most",
+        "unbounded": "later turns hold earlier answers, which have no bound: set params.max_tokens",
     }
     basis = " · ".join(dict.fromkeys(bases[model["basis"]] for model in facts["models"]))
-    recorded = sum(setting["observed"] for setting in facts["by_setting"])
-    extrapolated = all(s["extrapolated"] for s in facts["by_setting"] if s["to_send"])
-    answers = (
-        f"from {recorded} recorded answers, 95 % interval"
-        if extrapolated
-        else "0 to max_tokens where no answers are recorded"
-    )
+    if facts["conversations"] and all(m["basis"] != "unbounded" for m in facts["models"]):
+        basis += "; later turns with the answers before them, of 0 to max_tokens"
+    answers = _basis_of_answers(facts["by_setting"])
     return (
         f"prompt tokens: {_range_text(facts['prompt_tokens'], 'an unknown number')} ({basis})\n"
         f"completion tokens: {_range_text(facts['completion_tokens'], _NO_BOUND)} ({answers})"
     )
+
+
+def _basis_of_answers(settings: list[dict[str, Any]]) -> str:
+    left = [setting for setting in settings if setting["to_send"]]
+    if left and all(setting["exact"] for setting in left):
+        return "as long as the workload asks"
+    if all(setting["extrapolated"] for setting in left):
+        recorded = sum(setting["observed"] for setting in settings)
+        return f"from {recorded} recorded answers, 95 % interval"
+    return "0 to max_tokens where no answers are recorded"
 
 
 _NO_BOUND = "no bound (set params.max_tokens)"
@@ -166,10 +196,13 @@ def _duration_text(seconds: float) -> str:
 def _load_point_line(point: dict[str, Any]) -> str:
     """A load point on one line."""
     load: dict[str, Any] = dict(point["load"])
-    search = load.pop("search", None)
+    search, sweep = load.pop("search", None), load.pop("sweep", None)
     shown = ", ".join(f"{key}={value}" for key, value in load.items() if key != "slo")
     known = point["requests"] is not None
-    count = f"about {point['requests']} requests" if known else "as many requests as fit"
+    about = "" if load.get("arrival") == "replay" else "about "
+    count = f"{about}{point['requests']} requests" if known else "as many requests as fit"
     lasts = "" if point["seconds"] is None else f" in {_duration_text(point['seconds'])}"
     steps = "" if search is None else f", up to {search.get('max_points', 16)} such steps"
+    if sweep is not None:
+        steps = f", up to {sweep['points']} load points over {sweep['over']}"
     return f"  {shown}: {count}{lasts}{steps}"

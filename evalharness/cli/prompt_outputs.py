@@ -15,7 +15,7 @@ from evalharness.cli.output_files import output_path
 from evalharness.columnar.arrow_ops import where_equal
 from evalharness.errors import ConfigError
 from evalharness.process.text import closest_few, plural
-from evalharness.records import shown_content
+from evalharness.records import shown_content, with_places
 from evalharness.report.build.prompt_outputs import COLUMNS, ShownOutput, score_outputs
 from evalharness.report.build.scoring import ReportOverrides
 from evalharness.report.words.sanitize import common_prefix, one_line, printable
@@ -102,6 +102,12 @@ def read_prompt(run: Run, prompt_id: str) -> dict[str, Any]:
     rows = where_equal(table, "prompt_id", prompt_id).to_pylist()
     if rows:
         return rows[0]
+    turns = where_equal(table, "conversation", prompt_id)["prompt_id"].to_pylist()
+    if turns:
+        raise ConfigError(
+            f"`{prompt_id}` is a conversation, and its turns are prompts",
+            hint=f"one of: {', '.join(map(str, turns))}",
+        )
     known = [str(name) for name in table["prompt_id"].to_pylist()]
     close = closest_few(prompt_id, known, 3) or known[:3]
     raise ConfigError(
@@ -134,7 +140,7 @@ def _prompt_lines(prompt: dict[str, Any]) -> list[str]:
     if prompt["messages_json"] is None:
         return [printable(line) for line in (prompt["fields_json"] or "").splitlines()]
     lines: list[str] = []
-    for message in json.loads(prompt["messages_json"]):
+    for message in with_places(json.loads(prompt["messages_json"]), prompt["turn"]):
         content = shown_content(message.get("content"))
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
         lines += [f"{message['role']}: {printable(line)}" for line in text.splitlines() or [""]]

@@ -21,12 +21,14 @@ from evalharness.config.models import (
     RunConfig,
 )
 from evalharness.config.package_data import package_data_dir
+from evalharness.config.workload import WorkloadConfig
 from evalharness.config.yaml_breaks import ESCAPES, SEPARATORS
 from evalharness.errors import ConfigError
 from evalharness.parameters import KNOWN_PARAMS
 from evalharness.process.text import closest, did_you_mean
 
-_LOADS = "load=closed|constant|poisson|gamma|ramp|replay|saturation"
+_LOADS = "load=closed|constant|poisson|gamma|ramp|replay|saturation|sweep"
+_WORKLOADS = ("chat", "code", "rag", "summarize")
 #: Hydra's own flags; Hydra itself completes a shortened one.
 HYDRA_FLAGS = (
     "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun",
@@ -39,6 +41,7 @@ _EXAMPLES = {
     "provider.model": "provider.model=NAME",
     "provider.base_url": "provider.base_url=http://127.0.0.1:8000/v1",
     "dataset.path": "dataset.path=my.jsonl",
+    "dataset.workload.trace.path": "dataset.workload.trace.path=traces/example.jsonl",
 }
 
 
@@ -51,10 +54,11 @@ def keys_by_group() -> dict[str, tuple[str, ...]]:
         "provider": ProviderConfig.__struct_fields__,
         "provider.profile": Profile.__struct_fields__,
         "dataset": DatasetConfig.__struct_fields__,
+        "dataset.workload": WorkloadConfig.__struct_fields__,
         "limits": LimitsConfig.__struct_fields__,
         "execution": ExecutionConfig.__struct_fields__,
         "order": OrderConfig.__struct_fields__,
-        "load": LoadConfig.__struct_fields__,
+        "load": LoadConfig.__struct_encode_fields__,
     }
 
 
@@ -65,6 +69,8 @@ def suggest_key(key: str, value: str = "") -> str | None:
     parts = keys_by_group()
     group, _, name = key.rpartition(".")
     given = f"={value}" if value else ""
+    if workload := _suggest_workload(key, value):
+        return workload
     if group == "load" and name in parts["load"]:
         return f"{key} needs a load that has it: {_LOADS}"
     if not group and name in parts["params"]:
@@ -81,6 +87,26 @@ def suggest_key(key: str, value: str = "") -> str | None:
     if not group and (param := closest(name, parts["params"])) and not closest(name, known):
         return did_you_mean(f"params.{param}{given}")
     return _suggest_name(group, name, known)
+
+
+def _suggest_workload(key: str, value: str) -> str | None:
+    """How a synthetic workload is typed, for a key that looks for one; None for other keys."""
+    if key == "load.workload":
+        chosen = value if value in _WORKLOADS else "chat"
+        return f"a workload is a dataset: dataset={chosen} (known: {', '.join(_WORKLOADS)})"
+    if key.startswith("dataset.workload.trace."):
+        return (
+            "dataset=trace dataset.workload.trace.path=traces/example.jsonl (docs/load-replay.md)"
+        )
+    if key.startswith("dataset.workload.prefixes."):
+        return "dataset.workload.prefixes={count: 40, tokens: 2048, share: 1, zipf: 1}"
+    group, _, name = key.rpartition(".")
+    if group == "dataset.workload" and name in WorkloadConfig.__struct_fields__:
+        return (
+            f"it needs a workload: dataset={'|'.join(_WORKLOADS)}, or dataset.path=workload:mine "
+            "'dataset.workload={prompt_tokens: 512, output_tokens: 128}'"
+        )
+    return None
 
 
 def _suggest_name(group: str, name: str, known: Sequence[str]) -> str | None:

@@ -18,7 +18,7 @@ _KEY = re.compile(
     r"\.([a-z][a-z_]*)(?=[=.\s,;:)`']|$)"
 )
 # The name of a file.
-_OTHER = {"load.json"}
+_OTHER = {"load.json", "load.workload"}
 
 
 def _texts(path: Path) -> list[str]:

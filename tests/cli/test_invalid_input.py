@@ -24,6 +24,13 @@ KEY = "sk-proj-" + "a1B2" * 8
         ),
         (["parms.seed=3"], "did you mean params.seed?"),
         (["load.rate=3"], "load.rate needs a load that has it"),
+        (["load.workload=rag"], "a workload is a dataset: dataset=rag"),
+        (["dataset.workload.seed=3"], "it needs a workload: dataset=chat|code|rag|summarize"),
+        (
+            ["dataset=chat", "dataset.workload.prefixes.share=1"],
+            "dataset.workload.prefixes={count:",
+        ),
+        (["dataset=chat", "dataset.workload.sale=1"], "did you mean dataset.workload.salt?"),
         (["provider=openai", "model=m"], "did you mean provider.model=m?"),
         (["pricing=qwen"], "shipped prices always apply; yours: pricing.files=[FILE]"),
         (["provider=emulater"], "did you mean provider=emulator?"),

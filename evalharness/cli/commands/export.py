@@ -22,7 +22,10 @@ class ExportOptions(NamedTuple):
     """
 
     run: Annotated[str, Positional("RUN")]
-    format: Annotated[Literal["csv", "jsonl", "parquet", "latex", "md"], Option()]
+    format: Annotated[
+        Literal["csv", "jsonl", "parquet", "latex", "md", "vllm", "guidellm", "aiperf"],
+        Option("vllm, guidellm and aiperf: load points as the JSON of that tool"),
+    ]
     overrides: Overrides = ()
     table: Annotated[
         Literal["settings", "load", "comparisons", "prompts", "marks"] | None,
@@ -32,6 +35,9 @@ class ExportOptions(NamedTuple):
         Sequence[str], Option("only this column of the table; repeatable", "NAME")
     ] = ()
     out: Annotated[str | None, Option("write here instead of stdout", "FILE")] = None
+    with_invalid: Annotated[
+        bool, Option("vllm, guidellm, aiperf: also load points that the client made invalid")
+    ] = False
     raw_cells: Annotated[bool, Option("CSV: do not neutralise spreadsheet formulas")] = False
     pricing: Pricing = None
 
@@ -40,7 +46,8 @@ def run(options: ExportOptions) -> int:
     """Write every record, or a table, whole or not at all.
 
     Raises:
-        ConfigError: records in a format that is for tables, or a column without a table.
+        ConfigError: records in a format that is for tables, a column without a table, or an option
+            that means nothing to the format.
     """
     from pathlib import Path
 
@@ -52,7 +59,15 @@ def run(options: ExportOptions) -> int:
     pricing = None if options.pricing is None else Path(options.pricing)
     report_overrides = parse_overrides(options.overrides, pricing=pricing)
     run = Run.open(options.run)
-    if options.table is not None:
+    if options.with_invalid and options.format not in ("vllm", "guidellm", "aiperf"):
+        raise ConfigError(
+            f"--with-invalid is of --format vllm, guidellm and aiperf; --format {options.format} "
+            "writes every load point, with a column `valid`",
+            hint="leave --with-invalid out",
+        )
+    if options.format in ("vllm", "guidellm", "aiperf"):
+        count, noun = _write_layout(run, report_overrides, options), "load point"
+    elif options.table is not None:
         count, noun = _write_table(run, report_overrides, options), "row"
     else:
         noun = "record"
@@ -66,6 +81,31 @@ def run(options: ExportOptions) -> int:
     if options.out is not None:
         print(f"{plural(count, noun)} written to {options.out}", file=sys.stderr)
     return EXIT_OK
+
+
+def _write_layout(run: Run, overrides: ReportOverrides, options: ExportOptions) -> int:
+    """Write load points as another tool does; their number.
+
+    Raises:
+        ConfigError: another table is asked for, or a column.
+    """
+    from evalharness.cli.tool_layouts.write import write_layout
+    from evalharness.report.build_report import build_report
+    from evalharness.report.sections.load.section import LOAD
+
+    assert options.format in ("vllm", "guidellm", "aiperf")
+    typed = f"evalharness export {options.run} --format {options.format}"
+    if options.table not in (None, "load"):
+        raise ConfigError(f"--format {options.format} is of load points", hint=typed)
+    if options.column:
+        raise ConfigError("--column is for a table", hint=f"{typed}, without --column")
+    return write_layout(
+        run,
+        build_report(run, overrides).data[LOAD],
+        layout=options.format,
+        out=options.out,
+        with_invalid=options.with_invalid,
+    )
 
 
 def _write_table(run: Run, overrides: ReportOverrides, options: ExportOptions) -> int:
@@ -85,6 +125,7 @@ def _write_table(run: Run, overrides: ReportOverrides, options: ExportOptions) -
             reason = _ONE_SETTING
     if not table.rows:
         print(f"run `{run.name}` has no {reason}", file=sys.stderr)
+    assert options.format not in ("vllm", "guidellm", "aiperf")
     return write_table(
         table,
         form=options.format,
@@ -129,7 +170,8 @@ COMMAND = Command(
     "export",
     description="Writes one row a record: what was asked, the output, its answer and score, usage, "
     "times and cost. Columns: docs/schema.md. `evalharness import` makes the same run of it. "
-    "--table writes figures of the report instead, for papers, spreadsheets and notebooks.",
+    "--table writes figures of the report instead, for papers and spreadsheets; --format "
+    "vllm, guidellm or aiperf writes load points as those tools do (docs/load-exports.md).",
     examples=(
         Example(
             "evalharness export quickstart --format csv --out records.csv", "for a spreadsheet"

@@ -79,10 +79,15 @@ def _plan(options: PlanOptions) -> Callable[[list[ComposedConfig]], CommandResul
     def execute(jobs: list[ComposedConfig]) -> CommandResult:
         from evalharness.cli.compose import CommandResult
         from evalharness.cli.execution.prepare import prepare
+        from evalharness.cli.execution.workload_counts import known_counts
         from evalharness.cli.plan_facts import detection_facts, equality_facts, plan_facts
 
         pilot = options.pilot
-        prepared = prepare([job.config for job in jobs], sends=pilot is not None)
+        prepared = prepare(
+            [job.config for job in jobs],
+            sends=pilot is not None,
+            counts=known_counts(jobs[0].config),
+        )
         exit_code, next_arguments = EXIT_OK, [*options.overrides]
         _say_what_a_run_lacks(prepared)
         if pilot is not None:

@@ -11,14 +11,16 @@ from msgspec import structs
 
 from evalharness.chat_api.client import ChatClient
 from evalharness.chat_api.protocols import get_protocol
-from evalharness.config.models import MAX_CONCURRENCY, LimitsConfig
+from evalharness.config.models import MAX_CONCURRENCY, LimitsConfig, ProviderConfig
 from evalharness.config.package_version import __version__
 from evalharness.http import Transports
 from evalharness.process import session_clock
 from evalharness.providers import Endpoint, open_endpoint
 from evalharness.runner import EndpointRuntime
 from evalharness.runner.budget import EarlierSpend, RunBudget, check_bounded, earlier_spend
-from evalharness.runner.endpoint import Client
+from evalharness.runner.clients import Client
+from evalharness.runner.replica_health import ReplicaHealth
+from evalharness.runner.replicas import Replicas
 from evalharness.store.folder.run import Run
 from evalharness.throttle.clock import SystemClock
 from evalharness.throttle.limiter import EndpointLimiter
@@ -60,15 +62,39 @@ async def open_endpoints(
     for name, provider in prepared.providers.items():
         endpoint = await stack.enter_async_context(open_endpoint(provider, say=progress.print_line))
         client = await _client(endpoint, transports, run_limits)
+        clients = await _replica_clients(endpoint, transports, run_limits)
+        replicas = _replicas(provider, clients, progress.print_line)
         # More requests than an endpoint serves at once would wait inside it and add to latency.
         hint = endpoint.concurrency_hint if exact_limits is None else None
         limits = structs.replace(run_limits, concurrency=min(run_limits.concurrency, hint or 10**9))
-        seed, address = config.order.shuffle_seed, endpoint.base_url
+        seed = config.order.shuffle_seed
+        address = ", ".join(endpoint.base_urls or (endpoint.base_url,))
         limiter = EndpointLimiter(
             name, limits, endpoint.profile, SystemClock(), seed, address=address
         )
-        runtimes[name] = EndpointRuntime(client, limiter, TokenEstimator(), hint)
+        runtimes[name] = EndpointRuntime(client, limiter, TokenEstimator(), hint, replicas)
     return runtimes
+
+
+async def _replica_clients(
+    endpoint: Endpoint, transports: Transports, limits: LimitsConfig
+) -> dict[str, Client]:
+    """A client for each of several addresses; none where there is one."""
+    urls = endpoint.base_urls if len(endpoint.base_urls) > 1 else ()
+    return {
+        url: await _client(structs.replace(endpoint, base_url=url), transports, limits)
+        for url in urls
+    }
+
+
+def _replicas(
+    provider: ProviderConfig, clients: dict[str, Client], say: Callable[[str], None]
+) -> Replicas | None:
+    """The servers behind one name; None where there is one."""
+    if not clients:
+        return None
+    health = ReplicaHealth(provider.name, clients, SystemClock(), say)
+    return Replicas(clients, provider.routing, provider.affinity, health)
 
 
 async def _client(endpoint: Endpoint, transports: Transports, limits: LimitsConfig) -> Client:

@@ -90,7 +90,7 @@ def _answered_locally(prepared: PreparedRun, setting: Setting) -> bool:
     provider = prepared.providers[setting.provider]
     if provider.kind != "remote":
         return True
-    return is_this_machine(provider.base_url or "")
+    return all(map(is_this_machine, provider.base_urls or [provider.base_url or ""]))
 
 
 def confirm(prepared: PreparedRun, done: NDArray[np.bool_], *, what: str) -> None:

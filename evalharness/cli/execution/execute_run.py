@@ -9,10 +9,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from evalharness.batch.resuming import settle_recorded
 from evalharness.cli.compose import CommandResult, ComposedConfig
 from evalharness.cli.execution.connections import (
-    config_yaml,
     cost_limit_check,
     open_budget,
     open_endpoints,
@@ -24,14 +22,16 @@ from evalharness.cli.execution.cost_prompt import (
     waiting_trials,
 )
 from evalharness.cli.execution.event_loop import run_on_loop
+from evalharness.cli.execution.open_plan import open_plan
 from evalharness.cli.execution.prepare import PreparedRun, prepare
-from evalharness.cli.execution.run_batch import IN_BATCHES, refuse_waiting_batches, run_batch
-from evalharness.cli.execution.run_distributed import fetches_journals, run_distributed
+from evalharness.cli.execution.run_batch import IN_BATCHES, run_batch
+from evalharness.cli.execution.run_distributed import run_distributed
 from evalharness.cli.execution.run_summary import closing_lines
+from evalharness.cli.execution.server_metrics import reading_metrics
 from evalharness.cli.execution.signals import stop_on_signals
-from evalharness.config.models import LimitsConfig
+from evalharness.cli.execution.workload_counts import measure_counts
 from evalharness.config.package_version import __version__
-from evalharness.distributed.leases import has_open_leases, refuse_open_leases
+from evalharness.distributed.leases import has_open_leases
 from evalharness.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -42,25 +42,19 @@ from evalharness.errors import (
 )
 from evalharness.planning.plan import Plan
 from evalharness.process.stdio import flush_or_discard, has_cause
-from evalharness.process.text import plural
-from evalharness.providers.tls import unverified
-from evalharness.records import Setting
 from evalharness.runner import Runner, RunSummary, StopReason
 from evalharness.runner.context import RunContext
-from evalharness.runner.control.changes import begin_session
 from evalharness.runner.control.run_control import RunControl
 from evalharness.runner.control.watch import ControlWatch, UncontrolledRun
 from evalharness.runner.progress import Progress, progress_for_terminal
-from evalharness.store.folder.control_client import user_name
-from evalharness.store.folder.current_plan import PlanFilter
-from evalharness.store.folder.run import Run
 from evalharness.store.folder.writer import RunStore
-from evalharness.store.journal.duplicate_attempts import drop_duplicate_attempts
 from evalharness.store.remote.locations import acquire_lock, run_root, upload_run
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from evalharness.datasets.workload.token_counts import LinearCounts
 
 _STOP_HINT = "Ctrl-C stops the run; the same command goes on, with other limits too"
 _ON_RAY = UncontrolledRun("a run on Ray takes no changes while it goes on", _STOP_HINT)
@@ -122,10 +116,12 @@ def send_run(jobs: list[ComposedConfig], options: SendOptions) -> tuple[Path, Ru
     if options.cancel and config.execution.engine != "batch":
         raise ConfigError("--cancel is for the batches of a run", hint="with execution=batch")
     root = run_root(config)
-    prepared, lock = _prepare_locked(jobs, options)
+    own = options._replace(lock=None, progress=None, prepared=None)
+    counts = measure_counts(jobs, lambda words, again: _send_words(words, own, again))
+    prepared, lock = _prepare_locked(jobs, options, counts)
     store = RunStore(root, code_version=__version__, lock=lock)
     try:
-        done = _open_plan(store, prepared, jobs, options)
+        done = open_plan(store, prepared, jobs, retry_errors=options.retry_errors)
     except BaseException:
         store.close()
         raise
@@ -137,13 +133,18 @@ def send_run(jobs: list[ComposedConfig], options: SendOptions) -> tuple[Path, Ru
     return root, run_on_loop(lambda: _run(prepared, store, done, progress, options.cancel))
 
 
+def _send_words(jobs: list[ComposedConfig], options: SendOptions, again: bool) -> RunSummary:
+    """Send the run that measures a workload's words; ``again``: errors of an earlier one, too."""
+    return send_run(jobs, options._replace(retry_errors=again))[1]
+
+
 def _prepare_locked(
-    jobs: list[ComposedConfig], options: SendOptions
+    jobs: list[ComposedConfig], options: SendOptions, counts: LinearCounts | None
 ) -> tuple[PreparedRun, int | None]:
     """Check everything under the folder's lock, and ask where it may be expensive."""
     lock = acquire_lock(jobs[0].config) if options.lock is None else options.lock
     try:
-        prepared = prepare([job.config for job in jobs])
+        prepared = prepare([job.config for job in jobs], counts=counts)
         if options.prepared is not None:
             options.prepared(prepared)
         if needs_confirmation(prepared, yes=options.yes or options.cancel):
@@ -154,65 +155,6 @@ def _prepare_locked(
             os.close(lock)
         raise
     return prepared, lock
-
-
-def _open_plan(
-    store: RunStore, prepared: PreparedRun, jobs: list[ComposedConfig], options: SendOptions
-) -> NDArray[np.bool_]:
-    """Save the plan; which of its trials are done."""
-    root = store.folder.root
-    if not fetches_journals(prepared.plan.config.execution):
-        refuse_open_leases(root)
-    if prepared.plan.config.execution.engine != "batch":
-        refuse_waiting_batches(store)
-    orphaned = store.save_plan(
-        config_yaml=config_yaml(jobs),
-        prompts=prepared.plan.prompts,
-        digests=prepared.plan.digests,
-        settings=prepared.plan.settings,
-        planned=len(prepared.plan),
-        unverified=unverified(prepared.providers.values()),
-    )
-    if options.retry_errors:
-        _reopen_errors(store, prepared.plan)
-    _begin_session(store, prepared.plan.config.limits)
-    keys = store.done_keys()
-    drop_duplicate_attempts(store, keys)
-    done = prepared.plan.done_map(keys)
-    if len(keys):  # a first run has no orphans, and need not import what finds them
-        _print_orphans(orphaned, len(keys) - len(PlanFilter.of(Run.open(root)).select(keys)))
-    if not store.recovery.waiting:
-        settle_recorded(root)
-    return done
-
-
-def _begin_session(store: RunStore, limits: LimitsConfig) -> None:
-    """Say what users had changed while an earlier session ran, and that it does not hold now."""
-    before = store.folder.manifest.control
-    control, sentences = begin_session(before, limits, user_name())
-    if len(control) > len(before):
-        store.folder.save_manifest(control=control)
-    for sentence in sentences:
-        print(sentence, file=sys.stderr)
-
-
-def _reopen_errors(store: RunStore, plan: Plan) -> None:
-    count = store.retry_errors(prompts=plan.prompts, repeats=plan.repeats)
-    print(f"{plural(count, 'trial')} recorded as errors, asked again", file=sys.stderr)
-
-
-def _print_orphans(orphaned: list[Setting], records: int) -> None:
-    """Say which records of an earlier plan are not in this one: they stay, outside reports."""
-    if not records:
-        return
-    names = "; ".join(s.label for s in orphaned[:5])
-    more = "" if len(orphaned) <= 5 else f" and {len(orphaned) - 5} more"
-    settings = f", nor {plural(len(orphaned), 'setting')}: {names}{more}" if orphaned else ""
-    print(
-        f"{plural(records, 'recorded trial')} not in this plan{settings}. They stay in the folder; "
-        "report --all shows them",
-        file=sys.stderr,
-    )
 
 
 async def _finish_without_sending(store: RunStore, plan: Plan) -> RunSummary:
@@ -249,6 +191,9 @@ async def _run(
             context = RunContext(plan, store, endpoints, budget, progress)
             runner = Runner(context)
             progress.start(total=len(plan), done=int(done.sum()), label=plan.config.name)
+            await stack.enter_async_context(
+                reading_metrics(plan.config, store, endpoints, progress)
+            )
             with stop_on_signals(runner, progress):
                 async with watch.serving(RunControl(context, runner, check_cost_limit)):
                     summary = await runner.run(done)

@@ -20,6 +20,7 @@ from evalharness.records import Setting
 from evalharness.scoring import Scorer, parse_answer_spec, parse_scoring
 
 if TYPE_CHECKING:
+    from evalharness.datasets.workload.token_counts import LinearCounts
     from evalharness.pricing import Price, PriceBook
 
 
@@ -70,12 +71,15 @@ class PreparedRun:
         return self.book.find(setting.provider, setting.model, at=today, in_batch=in_batch)
 
 
-def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
+def prepare(
+    configs: Sequence[RunConfig], *, sends: bool = True, counts: LinearCounts | None = None
+) -> PreparedRun:
     """Check providers, dataset, parameters and prices; nothing is sent.
 
     Args:
         configs: one, or the jobs of a multirun.
         sends: something is to be sent afterwards, which needs a key.
+        counts: how many tokens words are, for a synthetic workload; None guesses.
 
     Raises:
         ConfigError, ProviderError: what is wrong, and what to type.
@@ -97,7 +101,7 @@ def prepare(configs: Sequence[RunConfig], *, sends: bool = True) -> PreparedRun:
     identities = {name: provider_identity(p) for name, p in providers.items()}
     scorers = parse_scoring(config.scoring)
     parse_answer_spec(config.answer)
-    plan = build_plan(configs, identities, root=Path.cwd())
+    plan = build_plan(configs, identities, root=Path.cwd(), counts=counts)
     if config.execution.engine == "batch":
         check_batch_requests(plan, providers)
     _warn_of_scorers(scorers, plan)
@@ -143,6 +147,26 @@ def _refuse_ray_keys(execution: ExecutionConfig) -> None:
             )
 
 
+def _refuse_for_ray(providers: dict[str, ProviderConfig]) -> None:
+    """Refuse providers that workers cannot send to.
+
+    Raises:
+        ConfigError: what to type instead.
+    """
+    several = [name for name, provider in providers.items() if provider.base_urls]
+    if several:
+        raise ConfigError(
+            f"execution=ray, and provider {several[0]!r} has several addresses",
+            hint="execution=local; or a proxy before them, and provider.base_url of it",
+        )
+    functions = [name for name, provider in providers.items() if provider.kind == "python"]
+    if functions:
+        raise ConfigError(
+            f"execution=ray, and provider {functions[0]!r} is a function of this process",
+            hint="execution=local; a function of many calls at once needs limits.concurrency",
+        )
+
+
 def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> None:
     """Check before anything is started whether the run can be executed as configured.
 
@@ -161,12 +185,7 @@ def check_execution(config: RunConfig, providers: dict[str, ProviderConfig]) -> 
         raise ConfigError(
             "execution.engine=ray, and Ray is not installed", hint="pip install 'evalharness[ray]'"
         )
-    functions = [name for name, provider in providers.items() if provider.kind == "python"]
-    if functions:
-        raise ConfigError(
-            f"execution=ray, and provider {functions[0]!r} is a function of this process",
-            hint="execution=local; a function of many calls at once needs limits.concurrency",
-        )
+    _refuse_for_ray(providers)
     if config.load is not None and execution.journal_dir is not None:
         raise ConfigError(
             "a benchmark keeps its journals in the run folder: the trials of a share are not known "

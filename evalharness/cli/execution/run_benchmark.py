@@ -11,15 +11,19 @@ from msgspec import structs
 
 from evalharness.cli.execution.connections import open_budget, open_endpoints
 from evalharness.cli.execution.run_distributed import run_load_on_ray
+from evalharness.cli.execution.server_metrics import reading_metrics
 from evalharness.cli.execution.signals import Stoppable, stop_on_signals
 from evalharness.config.models import LimitsConfig, LoadConfig
 from evalharness.errors import StorageError
+from evalharness.planning.knee_search import SweepStep, step_text
 from evalharness.planning.load_points import (
     OPEN_LOOP_CONCURRENCY,
     expected_requests,
     group_by_load_point,
     load_from_identity,
 )
+from evalharness.planning.replay_extent import replay_extent
+from evalharness.planning.sweep_steps import step_load
 from evalharness.records import Setting
 from evalharness.runner import RunSummary, StopReason
 from evalharness.runner.benchmark import LoadPointTask, LoadRunner
@@ -75,6 +79,9 @@ async def _in_this_process(
 ) -> AsyncGenerator[PointRunner]:
     async with AsyncExitStack() as stack:
         endpoints = await open_endpoints(prepared, stack, progress, exact_limits=limits)
+        await stack.enter_async_context(
+            reading_metrics(prepared.plan.config, store, endpoints, progress)
+        )
         budget = open_budget(prepared, store)
         store.start(
             in_flight=limits.concurrency, answer_bytes=expected_answer_bytes(prepared.plan.settings)
@@ -113,6 +120,8 @@ class _Benchmark:
                 self.summary.planned += self._expected_requests(settings) or 1
             elif settings[0].load.get("search"):
                 await self._search(settings)
+            elif settings[0].load.get("sweep"):
+                await self._sweep(settings)
             elif (measurement := self._valid_measurement(settings)) is None:
                 await self._measure(settings, settings[0].load)
             else:
@@ -121,7 +130,7 @@ class _Benchmark:
 
     def _requests_to_send(self, settings: Sequence[Setting]) -> int | None:
         """Requests that a load point still needs; None where only the measurement can tell."""
-        if settings[0].load.get("search"):
+        if settings[0].load.get("search") or settings[0].load.get("sweep"):
             return None
         return 0 if self._valid_measurement(settings) else self._expected_requests(settings)
 
@@ -141,7 +150,7 @@ class _Benchmark:
 
     async def _measure(self, settings: Sequence[Setting], shape: dict[str, Any]) -> Measurement:
         number = 1 + max((m.number for m in self._measurements), default=0)
-        searched = bool(shape.get("search"))
+        searched = bool(shape.get("search") or shape.get("sweep"))
         measurement = Measurement(
             number=number,
             settings=[s.setting_id for s in settings],
@@ -194,10 +203,14 @@ class _Benchmark:
         return 1 + max(used, default=-1)
 
     def _expected_requests(self, settings: Sequence[Setting]) -> int | None:
+        load = load_from_identity(settings[0].load, self._load)
+        if (extent := replay_extent(self._plan, load)) is not None:
+            return extent.requests
         return expected_requests(
-            load_from_identity(settings[0].load, self._load),
-            cells=len(self._plan.measured_rows) * len(settings),
+            load,
+            cells=self._plan.cells(settings),
             repeats=self._plan.config.repeats,
+            turns=self._plan.turns_per_session,
         )
 
     def _count_recorded(self, measurement: Measurement) -> None:
@@ -218,17 +231,38 @@ class _Benchmark:
         assert load.rate is not None
         search = RateSearch(load.rate, load.search)
         while (rate := search.next_rate()) is not None and self.summary.stop is None:
-            step_load = {**shape, "rate": int(rate) if rate == int(rate) else rate}
-            step = [structs.replace(s, load=step_load) for s in settings]
-            measurement = self._valid_measurement(step)
-            if measurement is None:
-                measurement = await self._measure(step, step_load)
-            else:
-                self._count_recorded(measurement)
+            measurement = await self._measure_step(
+                settings, step_load(shape, SweepStep("rate", rate))
+            )
             if measurement.is_finished:
                 self._report_step(search, rate, measurement, load.search.goodput)
         if self.summary.stop is None:
             self._progress.print_line(search.outcome)
+
+    async def _measure_step(self, settings: Sequence[Setting], load: dict[str, Any]) -> Measurement:
+        """Measure a step of a search or a sweep, unless it has been measured."""
+        step = [structs.replace(s, load=load) for s in settings]
+        measurement = self._valid_measurement(step)
+        if measurement is None:
+            return await self._measure(step, load)
+        self._count_recorded(measurement)
+        return measurement
+
+    async def _sweep(self, settings: Sequence[Setting]) -> None:
+        """Find idle, knee and saturation; a load is measured only once."""
+        from evalharness.planning.knee_search import KneeSearch
+        from evalharness.report.build.rate_search.sweep_outcome import step_result
+
+        shape = settings[0].load
+        load = load_from_identity(shape, self._load)
+        assert load.sweep is not None
+        search = KneeSearch(load.sweep)
+        while (step := search.next_step()) is not None and self.summary.stop is None:
+            measurement = await self._measure_step(settings, step_load(shape, step))
+            if measurement.is_finished:
+                result = step_result(self._measured_facts(measurement), load.max_error_share)
+                search.observe(step, result)
+                self._progress.print_line(step_text(step, result, search.holds(result)))
 
     def _report_step(
         self, search: RateSearch, rate: float, measurement: Measurement, goodput: float

@@ -13,10 +13,13 @@ UNKNOWN: Figure = (None, None)
 
 
 def point_of(data: LoadData, setting_id: str) -> LoadPoint | None:
-    """The load point of a setting: of a search the one whose records the report shows."""
+    """The load point of a setting: of a search or sweep the one whose records the report shows."""
     search = search_of(data, setting_id)
+    sweep = next((sweep for sweep in data.sweeps if setting_id in sweep.settings), None)
     for point in data.points:
         shown = search is None or point.load.get("rate") == search.shown_rate
+        if sweep is not None:
+            shown = point.measurement == sweep.shown_measurement
         if shown and any(setting.setting_id == setting_id for setting in point.settings):
             return point
     return None

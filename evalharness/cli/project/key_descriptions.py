@@ -31,6 +31,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "staging_dir": "Where a run is written before it is uploaded; null: the state folder.",
         "claim_lost_copy": "Name of a copy that is lost for good, as the message says that asks.",
         "execution": "How requests are sent: from this process, from Ray workers, or in batches.",
+        "server_metrics": "Prometheus metrics of servers that are read beside the run.",
     },
     "ProviderConfig": {
         "kind": "remote: any base URL; local: the embedded model; emulator: the rehearsal server; "
@@ -51,7 +52,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "call": "The function of kind python: module:function.",
     },
     "DatasetConfig": {
-        "path": "JSONL, CSV, Parquet or YAML file, or hf:NAME.",
+        "path": "JSONL, CSV, Parquet or YAML file, or hf:NAME; run: has the rows of load.from.",
         "columns": "The file's own column for a meaning: {prompt: ticket, target: label}.",
         "limit": "Keep the first rows.",
         "sample": "Keep so many rows, chosen by a hash of sample_seed and id.",
@@ -60,6 +61,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "template": "Jinja text of the user message, or @file.j2.",
         "system": "System prompt, or @file.txt.",
         "max_file_mib": "The most that an image, recording or file of a row may have, in MiB.",
+        "workload": "How made prompts look (path: workload:NAME); docs/load-workloads.md.",
     },
     "OrderConfig": {
         "shuffle_seed": "Seed of the order in which trials are sent.",
@@ -94,6 +96,20 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "precision": "Width of the last interval, as a share of its upper end.",
         "max_rate": "No rate above this is tried, requests/s.",
         "max_points": "Most rates that are tried.",
+    },
+    "LoadSweepConfig": {
+        "over": "What is raised: rate or concurrency.",
+        "points": "Most load points that are measured.",
+        "slowdown": "The knee: the median latency is so many times that of one request at a time.",
+        "precision": "Width of the knee's last interval, as a share of its upper end.",
+        "max_concurrency": "Requests in flight to saturate the server.",
+        "max_rate": "No rate above this is tried, requests/s; null: no bound.",
+    },
+    "ThinkConfig": {
+        "distribution": "fixed, exponential or lognormal.",
+        "mean_s": "The mean, in seconds.",
+        "cv": "Standard deviation / mean of lognormal; null is 1.",
+        "max_s": "Longer times are cut to this, in seconds.",
     },
     "TextOptions": {
         "strip": "White space at both ends does not count.",

@@ -1,0 +1,1 @@
+"""Load points in the JSON layouts of other load tools."""
