@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -77,7 +78,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(0)  # written now, not at the end of the loop's turn
-        self._socket = transport.get_extra_info("socket").fileno()
+        if transport.get_extra_info("ssl_object") is None:
+            self._socket = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -122,8 +124,11 @@ class _Connection(asyncio.Protocol):
         elif self._left:
             self._left -= 1
             piece = _DELTA % time.time_ns()
-            # Straight to the system: half the time of the event loop's own way.
-            os.write(self._socket, b"%x\r\n%b\r\n" % (len(piece), piece))
+            if self._socket:
+                # Straight to the system: half the time of the event loop's own way.
+                os.write(self._socket, b"%x\r\n%b\r\n" % (len(piece), piece))
+            else:  # encrypted
+                self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             self._pace.call(self._say)
         else:
             self._seen.change(-1)
@@ -169,18 +174,24 @@ def _piece(data: bytes) -> bytes:
 
 
 @contextmanager
-def paced_server(*, delay_s: float = 0.5, gap_s: float = 0.02, chunks: int = 50) -> Iterator[str]:
-    """Run the server in another process; yields its address without a path."""
+def paced_server(
+    *, delay_s: float = 0.5, gap_s: float = 0.02, chunks: int = 50, certificate: str = ""
+) -> Iterator[str]:
+    """Run the server in another process; yields its address without a path.
+
+    ``certificate`` is a PEM file with key and certificates of 127.0.0.1; it then speaks https.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, __file__, str(port), str(delay_s), str(gap_s), str(chunks)]
+    options = [str(each) for each in (port, delay_s, gap_s, chunks)]
+    command = [sys.executable, __file__, *options, *([certificate] if certificate else [])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":
             raise SystemExit("the paced server did not start")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.communicate()
@@ -196,11 +207,16 @@ async def _serve(options: argparse.Namespace) -> None:
     seen = _Seen()
     loop = asyncio.get_running_loop()
     pace, delay = _Later(options.gap_s), _Later(options.delay_s)
+    encrypted = None
+    if options.certificate:
+        encrypted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        encrypted.load_cert_chain(options.certificate)
     server = await loop.create_server(
         lambda: _Connection(options.chunks, seen, pace, delay),
         "127.0.0.1",
         options.port,
         backlog=4096,
+        ssl=encrypted,
     )
     print("ready", flush=True)
     async with server:
@@ -215,4 +231,5 @@ if __name__ == "__main__":
     for name in ("delay_s", "gap_s"):
         parser.add_argument(name, type=float)
     parser.add_argument("chunks", type=int)
+    parser.add_argument("certificate", nargs="?", default="")
     uvloop.run(_serve(parser.parse_args()))
