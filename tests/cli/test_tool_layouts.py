@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
 import evalharness as package
-from evalharness.cli import main
+from tests.cli.conftest import CommandOutput
 
 RUN = (
     "run", "provider=emulator", "sweep=none", "scoring=none", "params.stream=true",
@@ -33,38 +33,17 @@ VLLM = {
 }  # fmt: skip
 
 
-class Outcome(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
+Command = Callable[..., CommandOutput]
 
 
-Command = Callable[..., Outcome]
-
-
-@pytest.fixture
-def evalharness(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """The command in this process, in a fresh folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        code = main(list(arguments))
-        return Outcome(code, *capsys.readouterr())
-
-    return run
-
-
-def lines(outcome: Outcome) -> list[dict[str, Any]]:
-    assert outcome.code == 0, outcome.stderr
+def lines(outcome: CommandOutput) -> list[dict[str, Any]]:
+    assert outcome.returncode == 0, outcome.stderr
     return [json.loads(line) for line in outcome.stdout.splitlines()]
 
 
-def test_every_layout_has_its_fields_and_figures(evalharness: Command, tmp_path: Path) -> None:
-    done = evalharness(*RUN)
-    assert done.code == 1, done.stderr  # some requests failed, as they were told to
+def test_every_layout_has_its_fields_and_figures(in_process: Command, tmp_path: Path) -> None:
+    done = in_process(*RUN)
+    assert done.returncode == 1, done.stderr  # some requests failed, as they were told to
     records = package.load(tmp_path / "results" / "bench").records()
     first = records[(records["measurement"] == 1) & (records["phase"] == "measured")]
     answered = first[first["status"] != "error"].sort_values("sent_at")
@@ -73,7 +52,7 @@ def test_every_layout_has_its_fields_and_figures(evalharness: Command, tmp_path:
     )
     tpot = (answered["last_content_s"] - answered["ttft_s"]) / (answered["completion_tokens"] - 1)
 
-    vllm, second = lines(evalharness("export", "bench", "--format", "vllm"))
+    vllm, second = lines(in_process("export", "bench", "--format", "vllm"))
     assert vllm.keys() == VLLM
     assert (vllm["max_concurrency"], second["max_concurrency"]) == (1, 2)
     assert (vllm["completed"], vllm["failed"]) == (len(answered), len(first) - len(answered))
@@ -90,7 +69,7 @@ def test_every_layout_has_its_fields_and_figures(evalharness: Command, tmp_path:
     assert len(failed) == vllm["failed"] > 0
     assert {vllm["output_lens"][i] for i in failed} == {0}
 
-    aiperf, _ = lines(evalharness("export", "bench", "--format", "aiperf"))
+    aiperf, _ = lines(in_process("export", "bench", "--format", "aiperf"))
     assert aiperf["request_count"] == {"unit": "requests", "avg": len(answered)}
     assert aiperf["inter_token_latency"]["avg"] == pytest.approx(1000 * tpot.mean())
     assert aiperf["inter_chunk_latency"]["p50"] == pytest.approx(1000 * np.median(gaps))
@@ -100,7 +79,7 @@ def test_every_layout_has_its_fields_and_figures(evalharness: Command, tmp_path:
         "unit", "avg", "min", "max", "std", *(f"p{q}" for q in (1, 5, 10, 25, 50, 75, 90, 95, 99))
     }  # fmt: skip
 
-    report = lines(evalharness("export", "bench", "--format", "guidellm"))[0]
+    report = lines(in_process("export", "bench", "--format", "guidellm"))[0]
     assert report["metadata"]["version"] == 2
     metrics = report["benchmarks"][0]["metrics"]
     assert len(report["benchmarks"]) == 2
@@ -116,23 +95,23 @@ def test_every_layout_has_its_fields_and_figures(evalharness: Command, tmp_path:
     assert inter["mean"] == pytest.approx(np.average(1000 * tpot, weights=tokens - 1))
 
 
-def test_what_cannot_be_written(evalharness: Command, tmp_path: Path) -> None:
-    assert evalharness(*RUN[:3], "dataset.limit=1", "repeats=1", "name=batch").code == 0
-    batch = evalharness("export", "batch", "--format", "vllm")
-    assert batch.code == 2
+def test_what_cannot_be_written(in_process: Command, tmp_path: Path) -> None:
+    assert in_process(*RUN[:3], "dataset.limit=1", "repeats=1", "name=batch").returncode == 0
+    batch = in_process("export", "batch", "--format", "vllm")
+    assert batch.returncode == 2
     assert "has no load points" in batch.stderr
     late = [each for each in RUN if not each.startswith(("load.m", "sweep.load", "name"))]
-    made = evalharness(*late, "load.max_delay_s=0.000000001", "load.requests=3", "name=late",
+    made = in_process(*late, "load.max_delay_s=0.000000001", "load.requests=3", "name=late",
                        "load=constant", "load.rate=20")  # fmt: skip
-    assert made.code == 1, made.stderr
-    refused = evalharness("export", "late", "--format", "guidellm", "--out", "x.json")
-    assert refused.code == 2
+    assert made.returncode == 1, made.stderr
+    refused = in_process("export", "late", "--format", "guidellm", "--out", "x.json")
+    assert refused.returncode == 2
     assert "1 load point of `late` are invalid" in refused.stderr or "invalid" in refused.stderr
     assert not (tmp_path / "x.json").exists()
-    assert evalharness("export", "late", "--format", "guidellm", "--with-invalid").code == 0
-    table = evalharness("export", "late", "--format", "aiperf", "--table", "prompts")
-    assert table.code == 2
+    assert in_process("export", "late", "--format", "guidellm", "--with-invalid").returncode == 0
+    table = in_process("export", "late", "--format", "aiperf", "--table", "prompts")
+    assert table.returncode == 2
     assert "is of load points" in table.stderr
-    csv = evalharness("export", "late", "--format", "csv", "--table", "load", "--with-invalid")
-    assert csv.code == 2
+    csv = in_process("export", "late", "--format", "csv", "--table", "load", "--with-invalid")
+    assert csv.returncode == 2
     assert "a column `valid`" in csv.stderr

@@ -10,39 +10,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 import evalharness as package
-from evalharness.cli import main
+from tests.cli.conftest import CommandOutput
 
 COMMON = ("provider=openai_compatible", "provider.model=qwen-plus", "sweep=none", "scoring=none")
 
 
-class Outcome(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Outcome]
-
-
-@pytest.fixture
-def evalharness(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """The command in this process, in a fresh folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        code = main(list(arguments))
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return run
+Command = Callable[..., CommandOutput]
 
 
 @contextlib.contextmanager
@@ -87,18 +65,18 @@ def addresses(*urls: str) -> str:
     return f"provider.base_urls=[{','.join(urls)}]"
 
 
-def test_each_has_its_figures(evalharness: Command, tmp_path: Path) -> None:
+def test_each_has_its_figures(in_process: Command, tmp_path: Path) -> None:
     with emulator("--ttft-ms", "5") as fast, emulator("--ttft-ms", "60") as slow:
-        done = evalharness(
+        done = in_process(
             "run", *COMMON, addresses(fast, slow), "name=two", "repeats=4",
             "server_metrics={urls: {server: auto}, interval_s: 0.2}",
         )  # fmt: skip
-        assert done.code == 0, done.stderr
-        again = evalharness("run", *COMMON, addresses(slow, fast), "name=two", "repeats=4")
+        assert done.returncode == 0, done.stderr
+        again = in_process("run", *COMMON, addresses(slow, fast), "name=two", "repeats=4")
     assert "nothing to send" in again.stderr  # the order of addresses is no other endpoint
     attempts = package.load(tmp_path / "results" / "two").attempts()
     assert attempts.groupby("replica", observed=True).size().to_dict() == {fast: 24, slow: 24}
-    report = json.loads(evalharness("report", "two", "--json").stdout)
+    report = json.loads(in_process("report", "two", "--json").stdout)
     rows = {row["replica"]: row for row in report["replicas"]["servers"]}
     assert rows.keys() == {fast, slow}
     assert rows[slow]["latency_s"]["p50"] > rows[fast]["latency_s"]["p50"] + 0.04
@@ -109,18 +87,18 @@ def test_each_has_its_figures(evalharness: Command, tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_gone_costs_nothing_but_attempts(
-    evalharness: Command, tmp_path: Path
+    in_process: Command, tmp_path: Path
 ) -> None:
     with emulator() as gone:
         pass
     with emulator() as there:
-        done = evalharness("run", *COMMON, addresses(gone, there), "name=half", "repeats=3")
-    assert done.code == 0, done.stderr
+        done = in_process("run", *COMMON, addresses(gone, there), "name=half", "repeats=3")
+    assert done.returncode == 0, done.stderr
     run = package.load(tmp_path / "results" / "half")
     assert "error" not in set(run.records()["status"])
     assert set(run.records()["replica"]) == {there}
     assert len(run.attempts()) > len(run.records())
-    report = json.loads(evalharness("report", "half", "--json").stdout)
+    report = json.loads(in_process("report", "half", "--json").stdout)
     rows = {row["replica"]: row for row in report["replicas"]["servers"]}
     assert rows[gone]["failed"] == rows[gone]["attempts"] > 0
     assert rows[gone]["answers"] == 0
@@ -128,13 +106,13 @@ def test_a_server_that_is_gone_costs_nothing_but_attempts(
     assert f"{gone} answered none of its" in " ".join(done.stdout.split())
 
 
-def test_what_a_killed_server_had_goes_to_the_others(evalharness: Command, tmp_path: Path) -> None:
+def test_what_a_killed_server_had_goes_to_the_others(in_process: Command, tmp_path: Path) -> None:
     with emulator("--ttft-ms", "20") as there, mortal_emulator(tmp_path / "fifo", 8) as dies:
-        done = evalharness(
+        done = in_process(
             "run", *COMMON, addresses(dies, there), "name=killed", "repeats=12",
             "limits.concurrency=4",
         )  # fmt: skip
-    assert done.code == 0, done.stderr
+    assert done.returncode == 0, done.stderr
     run = package.load(tmp_path / "results" / "killed")
     records, attempts = run.records(), run.attempts()
     assert len(records) == len(attempts[attempts["final"]]) == 144
@@ -146,18 +124,18 @@ def test_what_a_killed_server_had_goes_to_the_others(evalharness: Command, tmp_p
 
 
 def test_a_load_is_spread_by_speed_and_past_what_is_down(
-    evalharness: Command, tmp_path: Path
+    in_process: Command, tmp_path: Path
 ) -> None:
     with emulator() as gone:
         pass
     with emulator("--ttft-ms", "10") as fast, emulator("--ttft-ms", "120") as slow:
-        done = evalharness(
+        done = in_process(
             "run", *COMMON, addresses(gone, slow, fast), "name=least", "load=closed",
             "load.concurrency=6", "load.requests=240", "load.warmup_s=0", "params.stream=true",
             "provider.routing=least_in_flight",
         )  # fmt: skip
-    assert done.code == 1, done.stderr  # a benchmark sends nothing again
-    report = json.loads(evalharness("report", "least", "--json").stdout)
+    assert done.returncode == 1, done.stderr  # a benchmark sends nothing again
+    report = json.loads(in_process("report", "least", "--json").stdout)
     rows = {row["replica"]: row for row in report["replicas"]["servers"]}
     # Round robin would send a third to each, and what fails at once would draw nearly all.
     assert rows[gone]["attempts"] < 0.15 * 240
@@ -173,17 +151,17 @@ def test_a_load_is_spread_by_speed_and_past_what_is_down(
 
 
 def test_conversations_find_their_beginnings_in_the_cache(
-    evalharness: Command, tmp_path: Path
+    in_process: Command, tmp_path: Path
 ) -> None:
     cached: dict[str, Any] = {}
     for affinity in ("session", "none"):
         with emulator() as first, emulator() as second:
-            done = evalharness(
+            done = in_process(
                 "run", *COMMON, addresses(first, second), f"name={affinity}", "repeats=1",
                 "dataset.path=conversations.jsonl", f"provider.affinity={affinity}",
                 "dataset.limit=1",  # so that without affinity its turns go to and fro
             )  # fmt: skip
-            assert done.code == 0, done.stderr
+            assert done.returncode == 0, done.stderr
         run = package.load(tmp_path / "results" / affinity)
         turns = run.records().merge(run.prompts(), on="prompt_id").sort_values("turn")
         cached[affinity] = turns["cached_tokens"].tolist()
@@ -214,8 +192,8 @@ def test_conversations_find_their_beginnings_in_the_cache(
         (["execution=ray"], "several addresses"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_routed(evalharness: Command, arguments: list[str], said: str) -> None:
+def test_what_cannot_be_routed(in_process: Command, arguments: list[str], said: str) -> None:
     both = addresses("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1")
-    done = evalharness("plan", *COMMON, both, "name=no", *arguments)
-    assert done.code == 2
+    done = in_process("plan", *COMMON, both, "name=no", *arguments)
+    assert done.returncode == 2
     assert said in done.stderr

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from evalharness.cli import main
+from tests.cli.conftest import CommandOutput
 
 # Four workers of 0.1 s each: 40 answers a second, and four requests in flight fill it.
 SERVER = (
@@ -22,38 +22,17 @@ SERVER = (
 )  # fmt: skip
 
 
-class Outcome(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Outcome]
-
-
-@pytest.fixture
-def evalharness(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """The command in this process, in a fresh folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        code = main(list(arguments))
-        return Outcome(code, *capsys.readouterr())
-
-    return run
+Command = Callable[..., CommandOutput]
 
 
 def load_of(command: Command, name: str) -> dict[str, Any]:
     return json.loads(command("report", name, "--json").stdout)["load"]
 
 
-def test_idle_knee_and_saturation_are_found_and_drawn(evalharness: Command, tmp_path: Path) -> None:
-    done = evalharness("run", *SERVER, "name=a", "provider.server={gpus: 2, usd_per_hour: 3.6}")
-    assert done.code == 0, done.stderr
-    load = load_of(evalharness, "a")
+def test_idle_knee_and_saturation_are_found_and_drawn(in_process: Command, tmp_path: Path) -> None:
+    done = in_process("run", *SERVER, "name=a", "provider.server={gpus: 2, usd_per_hour: 3.6}")
+    assert done.returncode == 0, done.stderr
+    load = load_of(in_process, "a")
     (sweep,) = load["sweeps"]
     assert 3 <= len(sweep["measurements"]) <= 8
     assert sweep["idle_latency_s"]["value"] == pytest.approx(0.1, rel=0.2)
@@ -65,7 +44,7 @@ def test_idle_knee_and_saturation_are_found_and_drawn(evalharness: Command, tmp_
     assert labels[0] == "closed, 1 in flight"
     assert labels[-1] == "closed, 16 in flight"
     # The setting is shown as it was at the knee.
-    report = json.loads(evalharness("report", "a", "--json").stdout)
+    report = json.loads(in_process("report", "a", "--json").stdout)
     (setting,) = report["settings"]
     shown = next(p for p in load["points"] if p["measurement"] == sweep["shown_measurement"])
     assert setting["trials"] == shown["requests"]["delivered"]
@@ -83,18 +62,18 @@ def test_idle_knee_and_saturation_are_found_and_drawn(evalharness: Command, tmp_
     assert "Work and speed" in page
     assert ">knee<" in page or "knee" in page
 
-    again = evalharness("run", *SERVER, "name=a", "provider.server={gpus: 2, usd_per_hour: 3.6}")
+    again = in_process("run", *SERVER, "name=a", "provider.server={gpus: 2, usd_per_hour: 3.6}")
     assert "nothing to send" in again.stderr
 
 
-def test_a_client_that_is_the_limit_is_said(evalharness: Command) -> None:
+def test_a_client_that_is_the_limit_is_said(in_process: Command) -> None:
     """No client is punctual to a nanosecond: no rate is measured, and none is called a knee."""
     arguments = [each for each in SERVER if not each.startswith("load.m")]
-    done = evalharness(
+    done = in_process(
         "run", *arguments, "name=late", "load.max_delay_s=0.000000001", "load.sweep.points=4"
     )
-    assert done.code == 1
-    (sweep,) = load_of(evalharness, "late")["sweeps"]
+    assert done.returncode == 1
+    (sweep,) = load_of(in_process, "late")["sweeps"]
     assert (sweep["knee_low"], sweep["knee_high"], sweep["knee_rate"]) == (None, None, None)
     assert sweep["unmeasured"]
     assert "not measured" in " ".join(sweep["outcome"])
@@ -111,9 +90,9 @@ def test_a_client_that_is_the_limit_is_said(evalharness: Command) -> None:
     ],
 )
 def test_what_means_nothing_is_refused(
-    evalharness: Command, tmp_path: Path, arguments: list[str], hint: str
+    in_process: Command, tmp_path: Path, arguments: list[str], hint: str
 ) -> None:
-    done = evalharness("run", *SERVER, "name=refused", *arguments)
-    assert done.code == 2
+    done = in_process("run", *SERVER, "name=refused", *arguments)
+    assert done.returncode == 2
     assert hint in done.stderr
     assert not (tmp_path / "results" / "refused" / "load.json").exists()

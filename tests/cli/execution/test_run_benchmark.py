@@ -6,14 +6,14 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 import evalharness as package
-from evalharness.cli import main
 from evalharness.store.folder.load_points_file import read_measurements
+from tests.cli.conftest import CommandOutput
 
 EMULATOR = (
     "provider=emulator", "provider.emulator.ttft_ms=20", "provider.emulator.itl_ms=2",
@@ -23,28 +23,7 @@ EMULATOR = (
 )  # fmt: skip
 
 
-class Outcome(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Outcome]
-
-
-@pytest.fixture
-def evalharness(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """The command in this process, in a fresh folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        code = main(list(arguments))
-        return Outcome(code, *capsys.readouterr())
-
-    return run
+Command = Callable[..., CommandOutput]
 
 
 def load_of(command: Command, name: str) -> dict[str, Any]:
@@ -52,14 +31,14 @@ def load_of(command: Command, name: str) -> dict[str, Any]:
 
 
 def test_load_points_are_settings_measured_one_after_the_other(
-    evalharness: Command, tmp_path: Path
+    in_process: Command, tmp_path: Path
 ) -> None:
     arguments = (
         "run", "load=constant", "sweep.load.rate=[40,80]", "load.requests=20",
         "load.warmup_requests=5", "name=a", "dataset.limit=3", *EMULATOR,
     )  # fmt: skip
-    done = evalharness(*arguments)
-    assert done.code == 0, done.stderr
+    done = in_process(*arguments)
+    assert done.returncode == 0, done.stderr
     assert "50 requests sent" in done.stderr
     assert "constant 40/s" in done.stdout
     assert "TPOT" in done.stdout
@@ -79,7 +58,7 @@ def test_load_points_are_settings_measured_one_after_the_other(
     assert gaps.dt.total_seconds().to_numpy() == pytest.approx(1 / 40, abs=1e-6)
     assert records["chunk_times_s"].map(len).eq(8).all()
 
-    found = load_of(evalharness, "a")
+    found = load_of(in_process, "a")
     assert [p["requests"]["sent"] for p in found["points"]] == [20, 20]
     assert [p["requests"]["warmup"] for p in found["points"]] == [5, 5]
     for point in found["points"]:
@@ -90,47 +69,47 @@ def test_load_points_are_settings_measured_one_after_the_other(
         assert point["latency_s"]["scheduled"]["p50"] >= point["latency_s"]["sent"]["p50"]
         assert point["inter_chunk_s"]["n"] == 20 * 7
         assert point["timeline"]["bins"]
-    data = json.loads(evalharness("report", "a", "--json").stdout)
+    data = json.loads(in_process("report", "a", "--json").stdout)
     assert [s["trials"] for s in data["settings"]] == [20, 20]  # warm-up is in no figure
 
-    again = evalharness(*arguments)
+    again = in_process(*arguments)
     assert "nothing to send: all 50" in again.stderr
-    wider = evalharness(*[a.replace("[40,80]", "[40,80,60]") for a in arguments])
+    wider = in_process(*[a.replace("[40,80]", "[40,80,60]") for a in arguments])
     assert "25 requests sent" in wider.stderr
     assert "50 were recorded before" in wider.stderr
-    assert evalharness("verify", "a").stdout.endswith("sound\n")
-    compared = json.loads(evalharness("compare", "a", "--by", "load.rate", "--json").stdout)
+    assert in_process("verify", "a").stdout.endswith("sound\n")
+    compared = json.loads(in_process("compare", "a", "--by", "load.rate", "--json").stdout)
     assert {c["metric"] for c in compared["comparisons"]} >= {
         "latency_s", "ttft_s", "tpot_s", "itl_s", "throughput_per_s", "output_tokens_per_s",
     }  # fmt: skip
     rate = next(c for c in compared["comparisons"] if c["metric"] == "throughput_per_s")
     assert rate["difference"] > 0
     assert (rate["unit"], rate["n"], rate["wins"]) == ("time", 20, None)
-    points = {p["label"]: p for p in load_of(evalharness, "a")["points"]}
+    points = {p["label"]: p for p in load_of(in_process, "a")["points"]}
     assert rate["counted"] == [
         points[f"constant {rate[side]}/s"]["completed"] for side in ("a_value", "b_value")
     ]
     assert rate["a_mean"] == points[f"constant {rate['a_value']}/s"]["throughput_per_s"]
-    table = evalharness("export", "a", "--table", "settings", "--format", "jsonl").stdout
+    table = in_process("export", "a", "--table", "settings", "--format", "jsonl").stdout
     shown = [json.loads(line)["throughput_per_s"] for line in table.splitlines()]
     assert rate["a_mean"] in shown
 
 
-def test_rate_limited_requests_are_counted_and_pause_nobody(evalharness: Command) -> None:
-    done = evalharness(
+def test_rate_limited_requests_are_counted_and_pause_nobody(in_process: Command) -> None:
+    done = in_process(
         "run", "load=constant", "load.rate=50", "load.requests=30", "name=limited",
         "provider.emulator.rpm=10", "load.slo.ttft_s=5", *EMULATOR,
     )  # fmt: skip
-    assert done.code == 1
+    assert done.returncode == 1
     assert "30 requests sent, 0 of them retries, 20 trials failed" in done.stderr
-    (point,) = load_of(evalharness, "limited")["points"]
+    (point,) = load_of(in_process, "limited")["points"]
     assert point["errors"] == [{"error_kind": "rate_limited", "http_status": 429, "attempts": 20}]
     assert point["latency_s"]["sent"]["n"] == 10
     assert point["goodput"]["share"] == pytest.approx(1 / 3)
     assert "20 requests failed, rate_limited (HTTP 429); in no latency" in done.stdout
 
 
-def test_an_unfinished_load_point_is_measured_anew(evalharness: Command, tmp_path: Path) -> None:
+def test_an_unfinished_load_point_is_measured_anew(in_process: Command, tmp_path: Path) -> None:
     """What a stop left is in no figure; the point is measured again with repeats that go on."""
     arguments = (
         "run",
@@ -141,41 +120,41 @@ def test_an_unfinished_load_point_is_measured_anew(evalharness: Command, tmp_pat
         *EMULATOR,
     )
     # The account runs dry: a stop in the middle of the point.
-    stopped = evalharness(
+    stopped = in_process(
         *arguments, "limits.max_cost_usd=0.0002", "params.max_tokens=16",
         'pricing.prices=[{model: "*", price_usd_per_mtok: {prompt: 0.4, completion: 1.2}}]',
     )  # fmt: skip
-    assert stopped.code == 4, stopped.stderr
+    assert stopped.returncode == 4, stopped.stderr
     root = tmp_path / "results" / "b"
     (first,) = read_measurements(root)
     assert first.state == "interrupted"
     before = package.load(root).records()
     assert 0 < len(before) < 12
-    done = evalharness(*arguments, "params.max_tokens=16")
-    assert done.code == 0, done.stderr
+    done = in_process(*arguments, "params.max_tokens=16")
+    assert done.returncode == 0, done.stderr
     assert [m.state for m in read_measurements(root)] == ["interrupted", "complete"]
     run = package.load(root)
     records = run.records()
     assert not records["trial_id"].duplicated().any()
     assert (records["measurement"] == 2).sum() == 12
     assert records[records["measurement"] == 2]["repeat"].min() > before["repeat"].max()
-    data = json.loads(evalharness("report", "b", "--json").stdout)
+    data = json.loads(in_process("report", "b", "--json").stdout)
     assert data["settings"][0]["trials"] == 12
     assert data["load"]["unfinished_measurements"] == 1
-    assert evalharness("verify", "b").stdout.endswith("sound\n")
+    assert in_process("verify", "b").stdout.endswith("sound\n")
 
 
 def test_a_search_finds_where_the_server_is_full_and_draws_the_curve(
-    evalharness: Command, tmp_path: Path
+    in_process: Command, tmp_path: Path
 ) -> None:
     """One worker that needs 34 ms serves 29 requests/s."""
-    done = evalharness(
+    done = in_process(
         "run", "load=saturation", "load.rate=10", "load.requests=40", "load.duration_s=null",
         "load.warmup_s=0", "load.slo.latency_s=0.3", "load.search.precision=0.4", "name=sat",
         "provider.emulator.workers=1", *EMULATOR,
     )  # fmt: skip
-    assert done.code in (0, 1), done.stderr
-    found = load_of(evalharness, "sat")
+    assert done.returncode in (0, 1), done.stderr
+    found = load_of(in_process, "sat")
     (search,) = found["searches"]
     assert 10 in search["rates"]
     assert search["high"] is not None
@@ -190,7 +169,7 @@ def test_a_search_finds_where_the_server_is_full_and_draws_the_curve(
     assert "Latency against throughput" in page
     assert "requests in flight" in page
     assert search["outcome"] in done.stdout
-    again = evalharness(*(
+    again = in_process(*(
         "run", "load=saturation", "load.rate=10", "load.requests=40", "load.duration_s=null",
         "load.warmup_s=0", "load.slo.latency_s=0.3", "load.search.precision=0.4", "name=sat",
         "provider.emulator.workers=1", *EMULATOR,
@@ -199,17 +178,17 @@ def test_a_search_finds_where_the_server_is_full_and_draws_the_curve(
 
 
 def test_a_search_that_the_client_cannot_measure_says_nothing_about_the_server(
-    evalharness: Command, tmp_path: Path
+    in_process: Command, tmp_path: Path
 ) -> None:
     """No client is punctual to a microsecond: every point is invalid, and bounds nothing."""
-    done = evalharness(
+    done = in_process(
         "run", "load=saturation", "load.rate=40", "load.requests=10", "load.duration_s=null",
         "load.warmup_s=0", "load.slo.latency_s=5", "load.max_delay_s=0.000001",
         "load.search.max_points=3", "name=late",
         *[a for a in EMULATOR if not a.startswith("load.")],
     )  # fmt: skip
-    assert done.code == 1
-    found = load_of(evalharness, "late")
+    assert done.returncode == 1
+    found = load_of(in_process, "late")
     (search,) = found["searches"]
     assert (search["result"], search["low"], search["high"]) == ("unmeasured", None, None)
     assert search["unmeasured_rates"] == search["rates"] == [10, 20, 40]
@@ -223,15 +202,15 @@ def test_a_search_that_the_client_cannot_measure_says_nothing_about_the_server(
     )
 
 
-def test_a_late_client_is_told_and_fails_the_command(evalharness: Command) -> None:
+def test_a_late_client_is_told_and_fails_the_command(in_process: Command) -> None:
     """One place in flight for 200 requests/s of 34 ms: the schedule cannot be kept."""
-    done = evalharness(
+    done = in_process(
         "run", "load=constant", "load.rate=200", "load.requests=30", "load.concurrency=1",
         "name=late", *[a for a in EMULATOR if not a.startswith("load.")],
     )  # fmt: skip
-    assert done.code == 1
+    assert done.returncode == 1
     assert "INVALID" in done.stderr
-    (point,) = load_of(evalharness, "late")["points"]
+    (point,) = load_of(in_process, "late")["points"]
     assert not point["valid"]
     assert point["achieved_rate"] < point["requested_rate"]
     assert point["latency_s"]["scheduled"]["p95"] > 4 * point["latency_s"]["sent"]["p95"]
@@ -240,14 +219,14 @@ def test_a_late_client_is_told_and_fails_the_command(evalharness: Command) -> No
     )
 
 
-def test_the_local_model_end_to_end(evalharness: Command) -> None:
-    done = evalharness(
+def test_the_local_model_end_to_end(in_process: Command) -> None:
+    done = in_process(
         "run", "load=poisson", "load.rate=4", "load.requests=8", "load.warmup_requests=2",
         "params.stream=true", "params.max_tokens=6", "sweep=none", "scoring=none", "name=local",
         "load.slo.latency_s=30", "load.max_delay_s=60", "load.min_rate_share=0.01",
     )  # fmt: skip
-    assert done.code == 0, done.stderr
-    (point,) = load_of(evalharness, "local")["points"]
+    assert done.returncode == 0, done.stderr
+    (point,) = load_of(in_process, "local")["points"]
     assert point["requests"]["delivered"] == 8
     assert point["ttft_s"]["sent"]["n"] == 8
     assert point["tpot_s"]["p50"] > 0
@@ -255,16 +234,16 @@ def test_the_local_model_end_to_end(evalharness: Command) -> None:
     assert point["completion_tokens"]["n"] == 8
 
 
-def test_warm_up_of_imported_records_is_in_no_figure(evalharness: Command, tmp_path: Path) -> None:
+def test_warm_up_of_imported_records_is_in_no_figure(in_process: Command, tmp_path: Path) -> None:
     """Records without load.json still say which of them are warm-up."""
     rows = [
         {"prompt_id": f"p{i}", "text": "x", "measurement": 1, "phase": phase}
         for i, phase in enumerate(["warmup", "measured", "measured"])
     ]
     Path("theirs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = evalharness("import", "theirs.jsonl", "theirs")
-    assert done.code == 0, done.stderr
-    data = json.loads(evalharness("report", "theirs", "--json").stdout)
+    done = in_process("import", "theirs.jsonl", "theirs")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(in_process("report", "theirs", "--json").stdout)
     assert [s["trials"] for s in data["settings"]] == [2]
     assert data["load"] is None
 
@@ -287,20 +266,20 @@ def test_warm_up_of_imported_records_is_in_no_figure(evalharness: Command, tmp_p
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_anything_is(
-    evalharness: Command, tmp_path: Path, arguments: list[str], said: str
+    in_process: Command, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
-    done = evalharness("run", "provider=emulator", "name=bad", "params.stream=true", *arguments)
-    assert done.code == 2
+    done = in_process("run", "provider=emulator", "name=bad", "params.stream=true", *arguments)
+    assert done.returncode == 2
     assert said in done.stderr
     assert not (tmp_path / "results" / "bad").exists()
 
 
 def test_a_folder_without_the_newer_columns_reads_as_null(
-    evalharness: Command, tmp_path: Path
+    in_process: Command, tmp_path: Path
 ) -> None:
     """A run folder of an older version: the same files, fewer columns."""
     batch = ("dataset.limit=2", "repeats=1", *[a for a in EMULATOR if not a.startswith("load.")])
-    assert evalharness("run", "name=old", *batch).code == 0
+    assert in_process("run", "name=old", *batch).returncode == 0
     root = tmp_path / "results" / "old"
     newer = {"measurement", "phase", "admitted_at", "load_json", "reasoning_text", "ttfr_s",
              "last_reasoning_s"}  # fmt: skip
@@ -312,11 +291,11 @@ def test_a_folder_without_the_newer_columns_reads_as_null(
     assert run.records()[["phase", "reasoning_text", "ttfr_s"]].isna().all(axis=None)
     assert run.settings()["load_json"].isna().all()
     assert len(run.records()) == 2
-    report = json.loads(evalharness("report", "old", "--json").stdout)
+    report = json.loads(in_process("report", "old", "--json").stdout)
     assert report["load"] is None
     assert report["settings"][0]["trials"] == 2
-    verified = evalharness("verify", "old").stdout
+    verified = in_process("verify", "old").stdout
     assert "columns" not in verified  # only the checksum of the rewritten part is off
-    more = evalharness("run", "name=old", *[a.replace("repeats=1", "repeats=2") for a in batch])
+    more = in_process("run", "name=old", *[a.replace("repeats=1", "repeats=2") for a in batch])
     assert "2 requests sent" in more.stderr
     assert len(package.load(root).records()) == 4
