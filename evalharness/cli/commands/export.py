@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from evalharness.cli.parser import Command, Example, Option, Overrides, Positional, Pricing
+from evalharness.cli.tool_layouts import LAYOUTS, ToolLayout, layout_of
 from evalharness.errors import EXIT_OK, ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class ExportOptions(NamedTuple):
 
     run: Annotated[str, Positional("RUN")]
     format: Annotated[
-        Literal["csv", "jsonl", "parquet", "latex", "md", "vllm", "guidellm", "aiperf"],
+        Literal["csv", "jsonl", "parquet", "latex", "md", ToolLayout],
         Option("vllm, guidellm and aiperf: load points as the JSON of that tool"),
     ]
     overrides: Overrides = ()
@@ -59,14 +60,15 @@ def run(options: ExportOptions) -> int:
     pricing = None if options.pricing is None else Path(options.pricing)
     report_overrides = parse_overrides(options.overrides, pricing=pricing)
     run = Run.open(options.run)
-    if options.with_invalid and options.format not in ("vllm", "guidellm", "aiperf"):
+    layout = layout_of(options.format)
+    if options.with_invalid and layout is None:
         raise ConfigError(
-            f"--with-invalid is of --format vllm, guidellm and aiperf; --format {options.format} "
-            "writes every load point, with a column `valid`",
+            f"--with-invalid is of --format {', '.join(LAYOUTS)}; --format {options.format} writes "
+            "every load point, with a column `valid`",
             hint="leave --with-invalid out",
         )
-    if options.format in ("vllm", "guidellm", "aiperf"):
-        count, noun = _write_layout(run, report_overrides, options), "load point"
+    if layout is not None:
+        count, noun = _write_layout(run, report_overrides, options, layout), "load point"
     elif options.table is not None:
         count, noun = _write_table(run, report_overrides, options), "row"
     else:
@@ -83,7 +85,9 @@ def run(options: ExportOptions) -> int:
     return EXIT_OK
 
 
-def _write_layout(run: Run, overrides: ReportOverrides, options: ExportOptions) -> int:
+def _write_layout(
+    run: Run, overrides: ReportOverrides, options: ExportOptions, layout: ToolLayout
+) -> int:
     """Write load points as another tool does; their number.
 
     Raises:
@@ -93,16 +97,15 @@ def _write_layout(run: Run, overrides: ReportOverrides, options: ExportOptions) 
     from evalharness.report.build_report import build_report
     from evalharness.report.sections.load.section import LOAD
 
-    assert options.format in ("vllm", "guidellm", "aiperf")
-    typed = f"evalharness export {options.run} --format {options.format}"
+    typed = f"evalharness export {options.run} --format {layout}"
     if options.table not in (None, "load"):
-        raise ConfigError(f"--format {options.format} is of load points", hint=typed)
+        raise ConfigError(f"--format {layout} is of load points", hint=typed)
     if options.column:
         raise ConfigError("--column is for a table", hint=f"{typed}, without --column")
     return write_layout(
         run,
         build_report(run, overrides).data[LOAD],
-        layout=options.format,
+        layout=layout,
         out=options.out,
         with_invalid=options.with_invalid,
     )
@@ -111,7 +114,7 @@ def _write_layout(run: Run, overrides: ReportOverrides, options: ExportOptions) 
 def _write_table(run: Run, overrides: ReportOverrides, options: ExportOptions) -> int:
     from evalharness.cli.figures.marks_table import marks_table
     from evalharness.cli.figures.run_tables import TABLES
-    from evalharness.cli.figures.table_formats import write_table
+    from evalharness.cli.figures.table_formats import TABLE_FORMATS, write_table
     from evalharness.report.build_report import build_report
 
     assert options.table is not None
@@ -125,10 +128,9 @@ def _write_table(run: Run, overrides: ReportOverrides, options: ExportOptions) -
             reason = _ONE_SETTING
     if not table.rows:
         print(f"run `{run.name}` has no {reason}", file=sys.stderr)
-    assert options.format not in ("vllm", "guidellm", "aiperf")
     return write_table(
         table,
-        form=options.format,
+        form=next(form for form in TABLE_FORMATS if form == options.format),
         out=options.out,
         columns=options.column,
         raw_cells=options.raw_cells,

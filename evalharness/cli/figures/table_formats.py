@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from evalharness.cli.export_rows import open_output
 from evalharness.cli.figures.table_rows import RunTable
@@ -26,6 +26,7 @@ from evalharness.report.words.sanitize import one_line
 from evalharness.store.folder.durable_files import write_durably
 
 TableFormat = Literal["csv", "jsonl", "parquet", "latex", "md"]
+TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
 _DASH = "–"
 _MAX_CELL = 200  # characters of a name in a table to be read

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from evalharness.cli.export_rows import open_output
+from evalharness.cli.tool_layouts import ToolLayout
 from evalharness.cli.tool_layouts.aiperf import aiperf_result
 from evalharness.cli.tool_layouts.guidellm import guidellm_report
 from evalharness.cli.tool_layouts.point_requests import COLUMNS, PointRequests, point_requests
 from evalharness.cli.tool_layouts.vllm import vllm_result
 from evalharness.errors import ConfigError
-from evalharness.process.text import plural
+from evalharness.process.text import first_names
 from evalharness.report.build.load_data import LoadData
 from evalharness.store.folder.run import Run
 
-ToolLayout = Literal["vllm", "guidellm", "aiperf"]
 _A_LINE_A_POINT: Mapping[str, Callable[[PointRequests], dict[str, Any]]] = {
     "vllm": vllm_result,
     "aiperf": aiperf_result,
@@ -50,8 +50,8 @@ def write_layout(
     invalid = [point.label for point in points if not point.valid]
     if invalid and not with_invalid:
         raise ConfigError(
-            f"{plural(len(invalid), 'load point')} of `{run.name}` are invalid "
-            f"({', '.join(invalid[:3])}), and this layout has no place to say so",
+            f"of `{run.name}` the client made {first_names(invalid)} invalid, and the layout of "
+            f"{layout} has no place to say so",
             hint="--with-invalid writes them, too",
         )
     records = run.table("records", list(COLUMNS))
