@@ -15,6 +15,7 @@ from pyreqwest.client import ClientBuilder
 from evalharness.cli.execution.connections import open_endpoints
 from evalharness.cli.execution.prepare import PreparedRun
 from evalharness.config.models import RunConfig, parse_run_config
+from evalharness.process import session_clock
 from evalharness.runner import Runner
 from evalharness.runner.budget import RunBudget
 from evalharness.runner.context import RunContext
@@ -124,7 +125,7 @@ async def bare_streams(
             request = client.post(f"{base_url}/chat/completions").headers(headers).body_bytes(body)
             async with request.streamed_read_buffer_limit(0).build_streamed() as response:
                 while (chunk := await response.body_reader.read_chunk()) is not None:
-                    now_ns, data = time.time_ns(), chunk.to_bytes()
+                    now_ns, data = session_clock.now_ns(), chunk.to_bytes()
                     at = data.find(_CONTENT)
                     if at >= 0:
                         written = int(data[at + len(_CONTENT) :].partition(b" ")[0])

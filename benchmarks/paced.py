@@ -1,9 +1,10 @@
 """A server that answers after a set time, or streams chunks at a set pace, and keeps its own clock.
 
 It speaks just enough HTTP/1.1 for the client under test, on uvloop in a process of its own. Each
-chunk's text is the instant it was written (nanoseconds since the Unix epoch, by this machine's
-clock), so that the client's chunk times can be held against it. ``GET /stats`` tells what the
-server saw: requests, the integral of requests in flight over time, first and last instants.
+chunk's text is the instant it was written, so that the client's chunk times can be held against it:
+nanoseconds since the Unix epoch, by the session clock of the process that started the server, as
+the time of day may be set in between. ``GET /stats`` tells what the server saw: requests, the
+integral of requests in flight over time, first and last instants.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from evalharness.process import session_clock
 
 _STREAM = b'"stream":true'
 _DELTA = b'data: {"choices":[{"index":0,"delta":{"content":"%d "}}]}\n\n'
@@ -69,8 +72,11 @@ class _Seen:
 class _Connection(asyncio.Protocol):
     """One connection; requests come one after the other."""
 
-    def __init__(self, chunks: int, seen: _Seen, pace: _Later, delay: _Later) -> None:
-        self._chunks, self._seen, self._pace, self._delay = chunks, seen, pace, delay
+    def __init__(
+        self, chunks: int, clock_start_ns: int, seen: _Seen, pace: _Later, delay: _Later
+    ) -> None:
+        self._chunks, self._clock_start_ns = chunks, clock_start_ns
+        self._seen, self._pace, self._delay = seen, pace, delay
         self._left = self._socket = 0
         self._buffer = b""
         self._transport: Any = None
@@ -123,7 +129,7 @@ class _Connection(asyncio.Protocol):
             self._seen.change(-1)
         elif self._left:
             self._left -= 1
-            piece = _DELTA % time.time_ns()
+            piece = _DELTA % (self._clock_start_ns + time.clock_gettime_ns(session_clock.CLOCK))
             if self._socket:
                 # Straight to the system: half the time of the event loop's own way.
                 os.write(self._socket, b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -184,7 +190,8 @@ def paced_server(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options = [str(each) for each in (port, delay_s, gap_s, chunks)]
+    clock_start_ns = session_clock.now_ns() - time.clock_gettime_ns(session_clock.CLOCK)
+    options = [str(each) for each in (port, delay_s, gap_s, chunks, clock_start_ns)]
     command = [sys.executable, __file__, *options, *([certificate] if certificate else [])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
@@ -212,7 +219,7 @@ async def _serve(options: argparse.Namespace) -> None:
         encrypted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         encrypted.load_cert_chain(options.certificate)
     server = await loop.create_server(
-        lambda: _Connection(options.chunks, seen, pace, delay),
+        lambda: _Connection(options.chunks, options.clock_start_ns, seen, pace, delay),
         "127.0.0.1",
         options.port,
         backlog=4096,
@@ -231,5 +238,6 @@ if __name__ == "__main__":
     for name in ("delay_s", "gap_s"):
         parser.add_argument(name, type=float)
     parser.add_argument("chunks", type=int)
+    parser.add_argument("clock_start_ns", type=int)
     parser.add_argument("certificate", nargs="?", default="")
     uvloop.run(_serve(parser.parse_args()))

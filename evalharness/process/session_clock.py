@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 
-# Where the system has no clock of that name, its monotonic one counts sleep as well (macOS).
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-_START_NS = time.time_ns() - time.clock_gettime_ns(_CLOCK)
+#: The system's clock that is counted on by, for ``time.clock_gettime_ns``. Where there is none of
+#: that name, the monotonic one counts sleep as well (macOS).
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_START_NS = time.time_ns() - time.clock_gettime_ns(CLOCK)
 
 
 def now_ns() -> int:
     """Nanoseconds since the Unix epoch in UTC; never goes back, never jumps."""
-    return _START_NS + time.clock_gettime_ns(_CLOCK)
+    return _START_NS + time.clock_gettime_ns(CLOCK)

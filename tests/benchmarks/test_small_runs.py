@@ -60,7 +60,7 @@ def test_every_transport_sends_all(server: str, kind: transports.Kind) -> None:
     sent, late = transports.streamed(kind, 20, 5, chunks=4)
     assert len(sent.exchanges) == 20
     assert len(late) == 80
-    assert min(late) > -0.05  # the two processes share a wall clock, which may be set meanwhile
+    assert min(late) > 0
 
 
 def test_parts_are_sealed_while_the_run_goes_on(
