@@ -51,13 +51,14 @@ class MetricsScraper:
         """Read once more, and end; what was read is durable then.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: the disk refused, now or while readings went on; those after that are
+                missing.
         """
         self._stopping.set()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._writer.close()
         for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, StorageError):
+            if isinstance(result, BaseException):
                 raise result
 
     async def _read_on(self, name: str, url: str) -> None:
@@ -89,4 +90,8 @@ class MetricsScraper:
         elif problem is None and name in self._silent:
             self._silent.discard(name)
             self._say(f"server metrics of {name}: there again")
-        self._writer.add(Scrape(at_ns, session_clock.now_ns(), name, text, problem))
+        try:
+            self._writer.add(Scrape(at_ns, session_clock.now_ns(), name, text, problem))
+        except StorageError as error:
+            self._say(f"server metrics of {name}: {error}; the run goes on without them")
+            raise

@@ -74,8 +74,9 @@ class ScrapeWriter:
             StorageError: the disk refused.
         """
         try:
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with self._file:
+                self._file.flush()
+                os.fsync(self._file.fileno())
         except OSError as error:
             raise StorageError(f"cannot write {self.path}: {error.strerror or error}") from error
 
